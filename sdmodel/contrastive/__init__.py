@@ -1,0 +1,1 @@
+"""Contrastive image-text training of a small CLIP that stock open_clip loads."""

@@ -1,0 +1,1 @@
+"""From captions to features: the learned tokenizer and the text transformer."""
