@@ -1,0 +1,153 @@
+"""What a file says of itself in its first bytes, read without a decoder: no pixel is allocated for a claim.
+
+Formats are told by their bytes, never by a name or a content type, and only those listed here exist for this
+project: EPS, PDF, SVG and the like, whose readers run programs or load further files, are not images to us.
+"""
+
+import struct
+from dataclasses import dataclass
+
+from stages.errors import FinalError
+from stages.reasons import Reason
+
+FORMATS = ("jpeg", "png", "webp", "gif", "bmp")
+"""The formats that are read; of moving ones the first frame."""
+
+
+class ImageError(FinalError):
+    """Bytes that give no image.
+
+    `reason` is NOT_AN_IMAGE, UNDECODABLE, TRUNCATED or TOO_LARGE; `detail` says what was found.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
+
+
+@dataclass(frozen=True)
+class Header:
+    """Format (one of `FORMATS`), width and height in pixels as stored: before EXIF orientation."""
+
+    format: str
+    width: int
+    height: int
+
+
+def inspect(data: bytes) -> Header:
+    """The header of encoded `data`; costs microseconds.
+
+    Raises `ImageError`: NOT_AN_IMAGE where no format of ours begins like this, TRUNCATED where the data end
+    before the size, UNDECODABLE where the header makes no sense.
+    """
+    kind = _format_of(data)
+    try:
+        width, height = _SIZES[kind](data)
+    except (struct.error, IndexError):
+        raise ImageError(
+            Reason.TRUNCATED, f"{kind} of {len(data)} bytes ends before its size is told"
+        ) from None
+    if width < 1 or height < 1:
+        raise ImageError(Reason.UNDECODABLE, f"{kind} that claims {width} x {height} pixels")
+    return Header(kind, width, height)
+
+
+def is_cut(data: bytes, kind: str) -> bool:
+    """Whether a file of this format lacks the end that its own structure announces."""
+    if kind == "jpeg":
+        return b"\xff\xd9" not in data[-4096:]
+    if kind == "png":
+        return b"IEND" not in data[-4096:]
+    if kind == "webp":
+        return len(data) < 12 or len(data) < 8 + struct.unpack_from("<I", data, 4)[0]
+    if kind == "gif":
+        return data[-64:].rstrip(b"\0")[-1:] != b"\x3b"
+    return len(data) < 6 or len(data) < struct.unpack_from("<I", data, 2)[0]
+
+
+def _format_of(data: bytes) -> str:
+    if data.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "webp"
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return "gif"
+    if data.startswith(b"BM") and len(data) >= 18 and struct.unpack_from("<I", data, 14)[0] in _BMP_HEADERS:
+        return "bmp"
+    raise ImageError(Reason.NOT_AN_IMAGE, _describe(data))
+
+
+def _describe(data: bytes) -> str:
+    if not data:
+        return "no bytes"
+    start = data[:512].lstrip().lower()
+    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")) or b"<html" in start:
+        return "html"
+    if start.startswith(b"<?xml") or b"<svg" in start:
+        return "svg" if b"<svg" in start else "xml"
+    return f"begins with {data[:12].hex(' ')}"
+
+
+_BMP_HEADERS = {12, 40, 52, 56, 64, 108, 124}
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    position = 2
+    while True:
+        if data[position] != 0xFF:
+            raise ImageError(Reason.UNDECODABLE, f"jpeg without a marker at byte {position}")
+        marker = data[position + 1]
+        if marker == 0xFF:  # fill byte
+            position += 1
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a start of frame
+            height, width = struct.unpack_from(">HH", data, position + 5)
+            return width, height
+        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:  # markers without a length
+            position += 2
+        elif marker in (0xD9, 0xDA):
+            raise ImageError(Reason.UNDECODABLE, "jpeg without a frame header")
+        else:
+            position += 2 + max(2, struct.unpack_from(">H", data, position + 2)[0])
+
+
+def _png_size(data: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from(">II", data, 16)
+    return width, height
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    chunk = data[12:16]
+    if chunk == b"VP8X":
+        low_w, high_w, low_h, high_h = struct.unpack_from("<HBHB", data, 24)
+        return 1 + (high_w << 16 | low_w), 1 + (high_h << 16 | low_h)
+    if chunk == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if chunk == b"VP8 ":
+        width, height = struct.unpack_from("<HH", data, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    if len(chunk) < 4:
+        raise IndexError
+    raise ImageError(Reason.UNDECODABLE, f"webp that begins with chunk {chunk!r}")
+
+
+def _gif_size(data: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from("<HH", data, 6)
+    return width, height
+
+
+def _bmp_size(data: bytes) -> tuple[int, int]:
+    if struct.unpack_from("<I", data, 14)[0] == 12:
+        width, height = struct.unpack_from("<HH", data, 18)
+    else:
+        width, height = struct.unpack_from("<ii", data, 18)
+    return width, abs(height)  # a negative height means rows from the top
+
+
+_SIZES = {"jpeg": _jpeg_size, "png": _png_size, "webp": _webp_size, "gif": _gif_size, "bmp": _bmp_size}
