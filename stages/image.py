@@ -1,9 +1,9 @@
 """The one place that turns bytes into pixels.
 
 What the rest of the project sees is always the same kind of picture: oriented as a viewer would show it,
-opaque, three channels of 8-bit sRGB. What is done for it, in this order: 16-bit greys are scaled to 8 bits (not
-clipped), palettes are resolved, colours are taken from the embedded ICC profile to sRGB, transparency is laid
-over a background, EXIF orientation is applied. A PNG's gAMA and cHRM chunks are not: browsers differ there.
+opaque, three channels of 8-bit sRGB. What is done for it, in this order: 16-bit greys are scaled to 8 bits
+(not clipped), palettes are resolved, colours are taken from the embedded ICC profile to sRGB, transparency is
+laid over a background, EXIF orientation is applied. A PNG's gAMA and cHRM are not: browsers differ there.
 """
 
 import io
