@@ -1,0 +1,243 @@
+"""Artifact: a finished, immutable result of a stage, with the manifest that says what it is and where it came from."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from stages.errors import DamagedError
+from stages.fingerprint import JSON, digest_of, sha256_of
+from stages.store import Store
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """Where a file of an artifact lies: its key in the store, size in bytes and SHA-256 (hex)."""
+
+    key: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Funnel:
+    """What became of the rows that came in. It closes: rows in = rows out + rows per reason."""
+
+    rows_in: int
+    rows_out: int
+    reasons: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def __post_init__(self) -> None:
+        left = sum(self.reasons.values())
+        assert self.rows_in == self.rows_out + left, (
+            f"{self.rows_in} rows in, {self.rows_out} out, {dict(self.reasons)}"
+        )
+
+    def __add__(self, other: "Funnel") -> "Funnel":
+        reasons = dict(self.reasons)
+        for reason, rows in other.reasons.items():
+            reasons[reason] = reasons.get(reason, 0) + rows
+        return Funnel(
+            self.rows_in + other.rows_in, self.rows_out + other.rows_out, dict(sorted(reasons.items()))
+        )
+
+
+class Digested(Protocol):
+    """Anything that can be a stage's input: what matters of it is its digest."""
+
+    @property
+    def digest(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An input from outside the store, as it was when looked at: a digest and what it was made of."""
+
+    digest: str
+    contents: JSON = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an artifact is. Written once, create-only, when everything that it names is in the store."""
+
+    fingerprint: str
+    digest: str
+    kind: str
+    stage: str
+    version: int
+    config: Mapping[str, JSON]
+    inputs: Mapping[str, Mapping[str, str] | None]
+    funnel: Funnel
+    statistics: Mapping[str, JSON]
+    files: Mapping[str, FileEntry]
+    code: str
+    libraries: Mapping[str, str]
+    started: str
+    ended: str
+    host: str
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), indent=1, sort_keys=True, default=dict).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Manifest":
+        raw: dict[str, Any] = json.loads(data)
+        raw["funnel"] = Funnel(**raw["funnel"])
+        raw["files"] = {name: FileEntry(**entry) for name, entry in raw["files"].items()}
+        return cls(**raw)
+
+
+def manifest_key(stage: str, fingerprint: str) -> str:
+    """Where the manifest of a request lies, once it is finished."""
+    return f"manifests/{stage}/{fingerprint}.json"
+
+
+class Files:
+    """Read access to named files of a store; shared by artifacts and parts."""
+
+    def __init__(self, store: Store, files: Mapping[str, FileEntry]) -> None:
+        self.store = store
+        self.files = files
+
+    def path(self, name: str) -> Path:
+        """A local file with the bytes of file `name`; remote files come through the verified cache."""
+        entry = self.entry(name)
+        return self.store.fetch(entry.key, entry.sha256, entry.size)
+
+    def read(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
+        """Bytes of file `name`, or of a range of it, without fetching the whole file."""
+        return self.store.read(self.entry(name).key, offset, length)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """The table of file `name` + ".parquet"."""
+        return pq.read_table(self.path(f"{name}.parquet")).to_pandas()
+
+    def json(self, name: str) -> Any:
+        """The value of a JSON file."""
+        return json.loads(self.path(name).read_bytes())
+
+    def names(self, prefix: str = "") -> list[str]:
+        """Sorted names of the files that begin with a prefix."""
+        return sorted(name for name in self.files if name.startswith(prefix))
+
+    def entry(self, name: str) -> FileEntry:
+        """Where file `name` lies; ValueError if there is none."""
+        if name not in self.files:
+            some = ", ".join(self.names()[:12])
+            raise ValueError(f"there is no file {name!r}; there are: {some}")
+        return self.files[name]
+
+
+class Artifact(Files):
+    """A finished result: its manifest, and its files where they lie."""
+
+    def __init__(self, store: Store, manifest: Manifest, *, cached: bool = True) -> None:
+        """An artifact that is in the store.
+
+        Args:
+            store: where it is.
+            manifest: what it is.
+            cached: it was found finished; False on the call that made it.
+        """
+        super().__init__(store, manifest.files)
+        self.manifest = manifest
+        self.cached = cached
+
+    @classmethod
+    def find(cls, store: Store, stage: str, fingerprint: str) -> "Artifact | None":
+        """The artifact of a request, if it is finished."""
+        try:
+            data = store.read(manifest_key(stage, fingerprint))
+        except FileNotFoundError:
+            return None
+        return cls(store, Manifest.from_json(data))
+
+    @classmethod
+    def open(cls, store: Store, stage: str, fingerprint: str) -> "Artifact":
+        """The artifact of a request; ValueError if it is not finished."""
+        found = cls.find(store, stage, fingerprint)
+        if found is None:
+            raise ValueError(
+                f"store {store.url} holds no finished {stage} {fingerprint}; `sdflow ls` shows what it holds"
+            )
+        return found
+
+    @property
+    def fingerprint(self) -> str:
+        return self.manifest.fingerprint
+
+    @property
+    def digest(self) -> str:
+        return self.manifest.digest
+
+    @property
+    def kind(self) -> str:
+        return self.manifest.kind
+
+    @property
+    def stage(self) -> str:
+        return self.manifest.stage
+
+    @property
+    def funnel(self) -> Funnel:
+        return self.manifest.funnel
+
+    @property
+    def statistics(self) -> Mapping[str, Any]:
+        return self.manifest.statistics
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        return self.manifest.config
+
+    def input(self, name: str) -> "Artifact | None":
+        """The artifact that this one was made from under a name; None where that input was absent or from outside."""
+        said = self.manifest.inputs[name]
+        if not said or not said["fingerprint"]:
+            return None
+        return Artifact.open(self.store, said["stage"], said["fingerprint"])
+
+    def ancestors(self) -> "Iterator[Artifact]":
+        """Every artifact that this one was made from, nearest first, each once."""
+        seen: set[str] = set()
+        queue: list[Artifact] = [self]
+        while queue:
+            current = queue.pop(0)
+            for name in current.manifest.inputs:
+                parent = current.input(name)
+                if parent is not None and parent.fingerprint not in seen:
+                    seen.add(parent.fingerprint)
+                    queue.append(parent)
+                    yield parent
+
+    def verify(self) -> list[str]:
+        """Hash again everything that the manifest names; the complaints, none where all is well."""
+        complaints: list[str] = []
+        for name, entry in sorted(self.files.items()):
+            try:
+                found = sha256_of(self.path(name))
+            except FileNotFoundError:
+                complaints.append(f"{name}: missing ({entry.key})")
+            except DamagedError as error:
+                complaints.append(f"{name}: {error}")
+            else:
+                if found != entry.sha256:
+                    complaints.append(
+                        f"{name}: should hash to {entry.sha256} and hashes to {found} ({entry.key})"
+                    )
+        named = digest_of({name: entry.sha256 for name, entry in self.files.items()})
+        if named != self.digest:
+            complaints.append(f"manifest: digest should be {named} and is {self.digest}")
+        return complaints
+
+
+def artifacts(store: Store, stage: str | None = None) -> Iterator[Artifact]:
+    """Every finished artifact of a store, or of one stage, in the order of fingerprints."""
+    prefix = f"manifests/{stage}" if stage else "manifests"
+    for listed in store.list(prefix):
+        yield Artifact(store, Manifest.from_json(store.read(listed.key)))

@@ -1,0 +1,217 @@
+"""`Run`: everything a person can choose, one frozen dataclass per stage.
+
+The same object is the YAML file, the flow's parameters, the command line's `--set` and the manifest's config. Fields marked
+`neutral` cannot change a result (how many workers, which device) and stay out of fingerprints.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sdmodel.config import TrainConfig
+
+FORM: Any = {"use_attribute_docstrings": True, "extra": "forbid"}
+NEUTRAL = {"neutral": True}
+
+
+@dataclass(frozen=True, kw_only=True)
+class UrlSource:
+    """Tables of image URLs with captions."""
+
+    __pydantic_config__ = FORM
+    name: str
+    """Names the source in every row; part of the rows' uids."""
+    tables: tuple[str, ...]
+    """Parquet, CSV or JSONL files, by path or fsspec URL; globs are expanded and sorted."""
+    url_column: str = "url"
+    """Column that holds the URL."""
+    caption_column: str = "caption"
+    """Column that holds the caption."""
+    columns: tuple[str, ...] = ()
+    """Columns passed through to the images table."""
+    allow_private: bool = False
+    """Allow connections to loopback and private addresses. For mirrors of your own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderSource:
+    """A folder of images: captions from metadata.csv or metadata.jsonl (as in HF datasets' imagefolder), else from class folders' names."""
+
+    __pydantic_config__ = FORM
+    name: str
+    """Names the source in every row; part of the rows' uids."""
+    folder: str
+    """Path of the folder."""
+    caption_column: str = "text"
+    """Column of the metadata file that holds the caption."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TarSource:
+    """WebDataset tars: image members with .txt or .json (key "caption") beside them."""
+
+    __pydantic_config__ = FORM
+    name: str
+    """Names the source in every row; part of the rows' uids."""
+    tars: tuple[str, ...]
+    """Tar files, by path; globs are expanded and sorted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectConfig:
+    """Where the images come from, and what bytes are taken for an image."""
+
+    __pydantic_config__ = FORM
+    urls: tuple[UrlSource, ...] = ()
+    """Tables of URLs."""
+    folders: tuple[FolderSource, ...] = ()
+    """Folders of images."""
+    tars: tuple[TarSource, ...] = ()
+    """WebDataset tars."""
+    edition: str = "1"
+    """Names the collection in time; a scheduled refresh passes its expected start time."""
+    limit: int | None = None
+    """Take a sample of this many rows of each source, spread by hash, for a first try. None takes all."""
+    min_side: int = 16
+    """Shortest side in pixels below which an image is too small."""
+    max_pixels: int = 50_000_000
+    """Width times height above which an image is too large."""
+    max_bytes: int = 20_000_000
+    """Bytes after which a download is given up."""
+    deadline: float = 30.0
+    """Seconds after which a download is given up, whatever it has brought."""
+    retries: int = 2
+    """Further rounds over rows whose failure may pass (time-outs, resets, 5xx, 429)."""
+    part_rows: int = 1000
+    """Rows to a part: what a crash can lose."""
+    threads: int = field(default=32, metadata=NEUTRAL)
+    """Downloads at once in each worker."""
+    workers: int = field(default=0, metadata=NEUTRAL)
+    """Worker processes; 0 takes one for each core."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DedupConfig:
+    """What counts as a copy."""
+
+    __pydantic_config__ = FORM
+    max_bits: int = 3
+    """Perceptual hashes that differ in at most this many of 64 bits are compared by pixels; 0 to 3."""
+    max_difference: float = 0.04
+    """Largest difference of the decoded small pixels of a copy, [0, 1]; see stages/dedup for its definition."""
+    part_rows: int = 2000
+    """Rows to a part."""
+    workers: int = field(default=0, metadata=NEUTRAL)
+    """Worker processes; 0 takes one for each core."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreConfig:
+    """Which CLIP judges images and captions, if any."""
+
+    __pydantic_config__ = FORM
+    model: str = ""
+    """open_clip's model name, or "local-dir:FOLDER" of an open_clip folder. Empty: the run has no CLIP."""
+    pretrained: str = ""
+    """open_clip's tag of pretrained weights, or a path; unused with local-dir."""
+    part_rows: int = 2000
+    """Rows to a part."""
+    batch: int = field(default=128, metadata=NEUTRAL)
+    """Images in a batch."""
+    device: str = field(default="auto", metadata=NEUTRAL)
+    """"cpu", "cuda" or "auto"."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterConfig:
+    """Which pictures are trained on. Cheap to change: no picture is read again."""
+
+    __pydantic_config__ = FORM
+    min_words: int = 1
+    """Fewest words of a caption."""
+    max_words: int = 256
+    """Most words of a caption."""
+    min_side: int = 0
+    """Shortest side in pixels."""
+    max_aspect: float = 4.0
+    """Longer side over shorter side."""
+    min_similarity: float | None = None
+    """Least image-text similarity; needs scores. None: not asked."""
+    top_fraction: float | None = None
+    """Keep this share of the rows, best similarity first, (0, 1]; needs scores. None: not asked."""
+    drop_duplicates: bool = True
+    """Keep one picture of each cluster of copies."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardConfig:
+    """How the dataset is cut and packed."""
+
+    __pydantic_config__ = FORM
+    validation: float = 0.02
+    """Share of pictures for choosing, by hash of the cluster."""
+    test: float = 0.02
+    """Share of pictures for reporting, by hash of the cluster."""
+    shard_rows: int = 1000
+    """Images in a tar."""
+    max_side: int | None = None
+    """Larger images are scaled down to this longer side. None keeps their size."""
+    background: str = "#ffffff"
+    """Colour behind transparent pixels, as #rrggbb."""
+    workers: int = field(default=0, metadata=NEUTRAL)
+    """Worker processes; 0 takes one for each core."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """What is measured of a model."""
+
+    __pydantic_config__ = FORM
+    samples: int = 64
+    """Images sampled with captions of the test split."""
+    captions: tuple[str, ...] = ()
+    """New captions to sample as well."""
+    oracle: str = ""
+    """"demo" samples unseen captions of the demo world and has its oracle read them; empty: no oracle."""
+    oracle_samples: int = 512
+    """Images for the oracle."""
+    guidance: float = 2.0
+    """Classifier-free guidance; 1 is none."""
+    steps: int = 14
+    """Sampling steps."""
+    seed: int = 0
+    """Of the samples' noise."""
+    validation_rows: int = 512
+    """Rows of the validation split for the validation loss."""
+    clip: str = ""
+    """open_clip folder or model that measures the samples' similarity; empty: none is measured."""
+    part_rows: int = 64
+    """Samples to a part."""
+    batch: int = field(default=64, metadata=NEUTRAL)
+    """Images in a batch."""
+    device: str = field(default="auto", metadata=NEUTRAL)
+    """"cpu", "cuda" or "auto"."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A whole run: from the sources to the report."""
+
+    __pydantic_config__ = FORM
+    name: str
+    """Names the references: images/NAME, datasets/NAME, models/NAME, evaluations/NAME."""
+    store: str = "store"
+    """Where artifacts live: a folder, s3://bucket/prefix, gs:// or az://."""
+    collect: CollectConfig = field(default_factory=CollectConfig)
+    """From sources to images."""
+    dedup: DedupConfig = field(default_factory=DedupConfig)
+    """From images to clusters of copies."""
+    score: ScoreConfig = field(default_factory=ScoreConfig)
+    """From images to similarities."""
+    filter: FilterConfig = field(default_factory=FilterConfig)
+    """From images, clusters and similarities to a selection."""
+    shard: ShardConfig = field(default_factory=ShardConfig)
+    """From the selection to a dataset."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """From the dataset to a model."""
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    """From the model to a report."""

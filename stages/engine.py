@@ -1,0 +1,84 @@
+"""How a stage's parts are mapped: over processes on this machine, or in this process. The stage does not know which."""
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import Any, Protocol, TypeVar
+
+from stages.errors import RetryableError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Engine(Protocol):
+    """Maps a function over payloads; results come in the order of the payloads, as soon as they are there."""
+
+    def map(self, function: Callable[[T], R], payloads: Iterable[T]) -> Iterator[R]: ...
+
+
+class Inline:
+    """One after the other in this process: for parts that share a model, or a device."""
+
+    def map(self, function: Callable[[T], R], payloads: Iterable[T]) -> Iterator[R]:
+        for payload in payloads:
+            yield function(payload)
+
+
+class Processes:
+    """Over processes on this machine, a few parts ahead. Functions are module-level, payloads plain data."""
+
+    def __init__(self, workers: int = 0) -> None:
+        """An engine.
+
+        Args:
+            workers: processes; 0 takes one for each core that this process may use.
+        """
+        self.workers = workers or len(os.sched_getaffinity(0))
+
+    def map(self, function: Callable[[T], R], payloads: Iterable[T]) -> Iterator[R]:
+        """As `Engine.map`; RetryableError if a worker dies (killed for its memory, say)."""
+        pool: ProcessPoolExecutor | None = None
+        ahead: deque[Future[R]] = deque()
+        try:
+            for payload in payloads:
+                if pool is None:  # where there is nothing to do, no process starts
+                    pool = ProcessPoolExecutor(
+                        self.workers, get_context("spawn"), _end_with_parent, (os.getpid(),)
+                    )
+                ahead.append(pool.submit(function, payload))
+                if len(ahead) > 2 * self.workers:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        except BrokenProcessPool as error:
+            raise RetryableError(
+                "a worker process died, perhaps for want of memory; try fewer workers"
+            ) from error
+        finally:
+            if pool is not None:
+                _end(pool)
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """Results that nobody will read (an error, a stop) are not waited for."""
+    workers: dict[int, Any] = dict(getattr(pool, "_processes", None) or {})
+    pool.shutdown(wait=False, cancel_futures=True)
+    for worker in workers.values():
+        worker.terminate()
+
+
+def _end_with_parent(parent: int) -> None:
+    """A worker whose parent was killed ends too, instead of waiting for work for ever."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,71 @@
+"""What was asked and what came, as hashes: canonical JSON, canonical config, fingerprint and digest."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+JSON: TypeAlias = "None | bool | int | float | str | Sequence[JSON] | Mapping[str, JSON]"
+
+OUTSIDE_DIGEST = ("logs/", "evidence/")
+"""Result files below these names are kept but say nothing about what came: times, throughput, HTTP headers."""
+
+
+def canonical_json(value: JSON) -> bytes:
+    """One spelling for equal values: sorted keys, no spaces, UTF-8. NaN and infinity raise ValueError."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def canonical_config(config: Any) -> dict[str, JSON]:
+    """The fields of a config dataclass that can change a result and differ from their defaults.
+
+    Fields with metadata ``neutral`` (workers, devices, batch of inference) are left out, and so is what equals its
+    default: a default that changes must bump its stage's version.
+    """
+    chosen: dict[str, JSON] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.metadata.get("neutral") or value == _default(field):
+            continue
+        canonical = _canonical(value)
+        if canonical != {}:  # a nested config that differs in neutral fields only
+            chosen[field.name] = canonical
+    return chosen
+
+
+def _default(field: "dataclasses.Field[Any]") -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def _canonical(value: Any) -> JSON:
+    if dataclasses.is_dataclass(value):
+        return canonical_config(value)
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    return value
+
+
+def fingerprint_of(value: JSON) -> str:
+    """64 hex digits that name a request."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def digest_of(files: Mapping[str, str]) -> str:
+    """64 hex digits that name a result.
+
+    Args:
+        files: artifact file name -> SHA-256 of its bytes, hex. Names below `OUTSIDE_DIGEST` are passed over.
+    """
+    counted = {name: sha for name, sha in files.items() if not name.startswith(OUTSIDE_DIGEST)}
+    return fingerprint_of(counted)
+
+
+def sha256_of(path: Path) -> str:
+    """64 hex digits of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,164 @@
+"""Leases: who works on a fingerprint, so that nobody else does the same work at the same time.
+
+A lease is the highest of a row of numbered, create-only records below ``leases/STAGE/FINGERPRINT/``. The holder renews it
+by adding the next number; whoever finds it released, expired, or held by a process that has died takes it over in the
+same way, and of several racers one wins. Leases save work; that results are right never rests on them.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cache
+from types import TracebackType
+
+import psutil
+
+from stages.errors import RetryableError
+from stages.store import Store
+
+SECONDS = 60.0
+"""A lease that was not renewed for this long may be taken over. Hosts' clocks may differ by a third of it."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process somewhere, and until when (Unix seconds) it holds; 0 once released."""
+
+    token: str
+    host: str
+    pid: int
+    born: float
+    until: float
+
+
+@cache
+def this_host() -> str:
+    """Names the machine, and the process namespace on it, within which process ids mean something."""
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")
+    except OSError:  # not Linux
+        namespace = ""
+    return f"{socket.gethostname()}{namespace}"
+
+
+class Lease:
+    """A held lease; renews itself in a thread until released. A context manager."""
+
+    def __init__(self, store: Store, folder: str, number: int, holder: Holder, seconds: float) -> None:
+        self._store, self._folder, self._number, self._holder = store, folder, number, holder
+        self._seconds = seconds
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name=f"lease {folder}", daemon=True)
+        self._thread.start()
+
+    def _renew(self) -> None:
+        while not self._done.wait(self._seconds / 3):
+            try:
+                if not self._write(time.time() + self._seconds):
+                    return  # taken over while this process could not renew: whoever has it publishes the same
+            except (RetryableError, OSError):
+                continue  # the store is out of reach: the next round may renew in time
+
+    def _write(self, until: float) -> bool:
+        holder = Holder(self._holder.token, self._holder.host, self._holder.pid, self._holder.born, until)
+        if not self._store.create(_key(self._folder, self._number + 1), _dump(holder)):
+            return False
+        self._store.delete([_key(self._folder, self._number)])
+        self._number += 1
+        return True
+
+    def release(self) -> None:
+        """Let the next one in."""
+        self._done.set()
+        self._thread.join()
+        self._write(0.0)
+
+    def __enter__(self) -> "Lease":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.release()
+        except (RetryableError, OSError):
+            if error is None:
+                raise
+
+
+def acquire(
+    store: Store,
+    stage: str,
+    fingerprint: str,
+    waiting: Callable[[Holder], bool],
+    seconds: float = SECONDS,
+) -> Lease | None:
+    """Take the lease of a fingerprint, waiting for as long as somebody else has it.
+
+    Args:
+        store: where the lease is recorded.
+        stage: of the work.
+        fingerprint: of the work.
+        waiting: called about once a second while another holder has it; False ends the waiting (say, because the
+            result is there now), and None is returned.
+        seconds: how long the lease stands without renewal.
+    """
+    folder = f"leases/{stage}/{fingerprint}"
+    me = Holder(uuid.uuid4().hex, this_host(), os.getpid(), psutil.Process().create_time(), 0.0)
+    pause = 0.05
+    while True:
+        number, holder = _latest(store, folder)
+        if holder is None or not _alive(holder):
+            mine = Holder(me.token, me.host, me.pid, me.born, time.time() + seconds)
+            if store.create(_key(folder, number + 1), _dump(mine)):
+                if holder is not None:
+                    store.delete([_key(folder, number)])
+                return Lease(store, folder, number + 1, mine, seconds)
+            continue  # another racer won: look at what it wrote
+        if not waiting(holder):
+            return None
+        time.sleep(pause)
+        pause = min(1.0, 2 * pause)
+
+
+def held(store: Store) -> list[str]:
+    """Folders ("leases/STAGE/FINGERPRINT") of the leases that somebody holds now."""
+    folders = {listed.key.rsplit("/", 1)[0] for listed in store.list("leases")}
+    latest = {folder: _latest(store, folder)[1] for folder in folders}
+    return sorted(folder for folder, holder in latest.items() if holder is not None and _alive(holder))
+
+
+def _key(folder: str, number: int) -> str:
+    return f"{folder}/{number:08d}.json"
+
+
+def _dump(holder: Holder) -> bytes:
+    return json.dumps(asdict(holder), sort_keys=True).encode()
+
+
+def _latest(store: Store, folder: str) -> tuple[int, Holder | None]:
+    """The highest record; it may be renewed, and deleted, between listing and reading: then look again."""
+    while True:
+        keys = [listed.key for listed in store.list(folder)]
+        if not keys:
+            return 0, None
+        try:
+            return int(keys[-1].rsplit("/", 1)[1][:8]), Holder(**json.loads(store.read(keys[-1])))
+        except FileNotFoundError:
+            continue
+
+
+def _alive(holder: Holder) -> bool:
+    if holder.until < time.time():
+        return False
+    if holder.host != this_host():
+        return True  # only the clock can tell
+    try:
+        return psutil.Process(holder.pid).create_time() == holder.born
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,294 @@
+"""What a stage writes to: parts that survive a crash, result files, progress, and the question whether to stop."""
+
+import json
+import shutil
+import socket
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from stages.artifact import FileEntry, Files, Funnel
+from stages.engine import Engine, Inline
+from stages.errors import Stopped
+from stages.fingerprint import JSON, canonical_config, fingerprint_of, sha256_of
+from stages.store import Store
+
+P = TypeVar("P")
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the maker of a part says of it; the files are in its folder."""
+
+    funnel: Funnel | None = None
+    statistics: Mapping[str, JSON] = field(default_factory=dict[str, JSON])
+
+
+@dataclass(frozen=True)
+class PartSpec:
+    """One part to make.
+
+    `inputs` names everything that its result depends on besides stage, version and config; `payload` is what the maker
+    gets, plain data; `key` names the part for people and must be unique within the artifact.
+    """
+
+    key: str
+    inputs: Sequence[str]
+    payload: Any
+
+
+class Part(Files):
+    """A finished part: files in the store under the names they will have in the artifact."""
+
+    def __init__(
+        self,
+        store: Store,
+        key: str,
+        fingerprint: str,
+        files: Mapping[str, FileEntry],
+        made: Made,
+        *,
+        cached: bool,
+    ) -> None:
+        super().__init__(store, files)
+        self.key = key
+        self.fingerprint = fingerprint
+        self.funnel = made.funnel
+        self.statistics = made.statistics
+        self.cached = cached
+
+
+class Reporter(Protocol):
+    """Whoever runs a stage: a flow, the command line, a test."""
+
+    def progress(self, stage: str, done: int, total: int, note: str) -> None:
+        """Called often; `done` of `total` units of the stage's own choosing."""
+        ...
+
+    def stopping(self) -> bool:
+        """Whether the stage shall end soon; what is finished is kept."""
+        ...
+
+
+class Silent:
+    """Hears nothing and never stops."""
+
+    def progress(self, stage: str, done: int, total: int, note: str) -> None:
+        """Nobody looks."""
+
+    def stopping(self) -> bool:
+        return False
+
+
+class Output:
+    """A stage's only way to the store and to whoever runs it."""
+
+    def __init__(
+        self,
+        store: Store,
+        stage: str,
+        version: int,
+        config: Mapping[str, JSON],
+        fingerprint: str,
+        reporter: Reporter,
+    ) -> None:
+        self.store = store
+        self.stage = stage
+        self.fingerprint = fingerprint
+        self.files: dict[str, FileEntry] = {}
+        self.parts_made = 0
+        self.parts_found = 0
+        self._version = version
+        self._config = config
+        self._reporter = reporter
+        self._attempt = f"{fingerprint[:16]}/{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
+        self.folder = store.scratch() / self._attempt.replace("/", "-")
+        self.folder.mkdir(parents=True)
+        (self.folder / "result").mkdir()
+
+    # parts
+
+    def parts(
+        self,
+        specs: Iterable[PartSpec],
+        make: Callable[[Path, P], Made],
+        engine: Engine | None = None,
+        *,
+        config: Any = None,
+        note: str = "",
+    ) -> list[Part]:
+        """The parts of a stage: found where they are finished, else made by an engine and recorded one by one.
+
+        Args:
+            specs: what is to be made.
+            make: ``make(folder, payload)`` writes files below `folder`, under the names that they will have in the
+                artifact, and returns what it has to say. A module-level function if the engine uses processes.
+            engine: maps the parts; in this process where None.
+            config: the dataclass or JSON of the config that the parts depend on, so that other changes leave them
+                be; the stage's whole config where None.
+            note: shown beside the progress.
+
+        Returns:
+            The parts in the order of `specs`. None of them is a file of the artifact until `add`.
+
+        Raises:
+            Stopped: between two parts, when asked to stop; finished parts are kept.
+        """
+        wanted = list(specs)
+        prints = [self._part_fingerprint(spec.inputs, config) for spec in wanted]
+        found: dict[int, Part] = {}
+        for position, (spec, fingerprint) in enumerate(zip(wanted, prints, strict=True)):
+            part = self._find(spec.key, fingerprint)
+            if part is not None:
+                found[position] = part
+        missing = [position for position in range(len(wanted)) if position not in found]
+        self.parts_found += len(found)
+        self.progress(len(found), len(wanted), note)
+
+        def payloads() -> Iterator[tuple[str, Any]]:
+            for position in missing:
+                self.check()
+                yield str(self._part_folder()), wanted[position].payload
+
+        results = (engine or Inline()).map(partial(_make, make), payloads())
+        for position, (folder, made, hashes) in zip(missing, results, strict=True):
+            found[position] = self._record(wanted[position].key, prints[position], Path(folder), made, hashes)
+            self.progress(len(found), len(wanted), note)
+        return [found[position] for position in range(len(wanted))]
+
+    def part(
+        self, key: str, inputs: Sequence[str], make: Callable[[Path], Made], *, config: Any = None
+    ) -> Part:
+        """One part, made in this process where it is not finished; see `parts`."""
+        return self.parts([PartSpec(key, inputs, None)], lambda folder, _: make(folder), config=config)[0]
+
+    def find(self, key: str, inputs: Sequence[str], *, config: Any = None) -> Part | None:
+        """A finished part, or None."""
+        return self._find(key, self._part_fingerprint(inputs, config))
+
+    def record(
+        self, key: str, inputs: Sequence[str], folder: Path, made: Made, *, config: Any = None
+    ) -> Part:
+        """Make the files below a folder a finished part; the folder is used up."""
+        fingerprint = self._part_fingerprint(inputs, config)
+        return self._record(key, fingerprint, folder, made, _hashes(folder))
+
+    def forget(self, part: Part) -> None:
+        """Delete the record of a part that nobody will need again; its files become garbage unless added."""
+        self.store.delete([_part_key(self.stage, part.fingerprint)])
+
+    # result files
+
+    def add(self, files: Part | Mapping[str, FileEntry]) -> None:
+        """Let files that are in the store become files of the artifact, by reference."""
+        for name, entry in (files.files if isinstance(files, Part) else files).items():
+            assert self.files.get(name, entry) == entry, f"two files of the artifact are called {name!r}"
+            self.files[name] = entry
+
+    def write(self, name: str) -> Path:
+        """The local path at which the stage writes result file `name` itself; published with the artifact."""
+        path = self.folder / "result" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def publish_written(self) -> None:
+        """Bring what `write` gave paths for into the store."""
+        result = self.folder / "result"
+        self.add(self._upload(result, _hashes(result)))
+
+    # to and from whoever runs the stage
+
+    def progress(self, done: int, total: int, note: str = "") -> None:
+        """Say how far the stage is, in units of its own choosing."""
+        self._reporter.progress(self.stage, done, total, note)
+
+    def stopping(self) -> bool:
+        """Whether the stage shall end soon."""
+        return self._reporter.stopping()
+
+    def check(self) -> None:
+        """Raise Stopped if the stage shall end."""
+        if self.stopping():
+            raise Stopped(
+                f"{self.stage} was asked to stop; its finished parts are kept, and the same run continues it"
+            )
+
+    def close(self) -> None:
+        """Drop the working folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _part_fingerprint(self, inputs: Sequence[str], config: Any) -> str:
+        if config is None:
+            config = self._config
+        elif not isinstance(config, Mapping):
+            config = canonical_config(config)
+        return fingerprint_of(
+            {"stage": self.stage, "version": self._version, "config": config, "inputs": list(inputs)}  # pyright: ignore[reportUnknownArgumentType]
+        )
+
+    def _part_folder(self) -> Path:
+        folder = self.folder / f"part-{uuid.uuid4().hex[:12]}"
+        folder.mkdir()
+        return folder
+
+    def _find(self, key: str, fingerprint: str) -> Part | None:
+        try:
+            raw = json.loads(self.store.read(_part_key(self.stage, fingerprint)))
+        except FileNotFoundError:
+            return None
+        files = {name: FileEntry(**entry) for name, entry in raw["files"].items()}
+        if not all(self.store.exists(entry.key) for entry in files.values()):
+            return None  # swept away by gc; it will be made again
+        funnel = Funnel(**raw["funnel"]) if raw["funnel"] else None
+        return Part(self.store, key, fingerprint, files, Made(funnel, raw["statistics"]), cached=True)
+
+    def _record(
+        self, key: str, fingerprint: str, folder: Path, made: Made, hashes: Mapping[str, tuple[int, str]]
+    ) -> Part:
+        files = self._upload(folder, hashes)
+        record = {
+            "key": key,
+            "files": {name: asdict(entry) for name, entry in files.items()},
+            "funnel": asdict(made.funnel) if made.funnel else None,
+            "statistics": made.statistics,
+        }
+        record_key = _part_key(self.stage, fingerprint)
+        if not self.store.create(record_key, json.dumps(record, sort_keys=True, default=dict).encode()):
+            first = self._find(key, fingerprint)
+            if first is not None:
+                return first
+            self.store.delete([record_key])  # a record whose files are gone
+            self.store.create(record_key, json.dumps(record, sort_keys=True, default=dict).encode())
+        shutil.rmtree(folder, ignore_errors=True)
+        self.parts_made += 1
+        return Part(self.store, key, fingerprint, files, made, cached=False)
+
+    def _upload(self, folder: Path, hashes: Mapping[str, tuple[int, str]]) -> dict[str, FileEntry]:
+        files: dict[str, FileEntry] = {}
+        for name, (size, sha256) in sorted(hashes.items()):
+            key = f"files/{self.stage}/{self._attempt}/{uuid.uuid4().hex[:8]}/{name}"
+            self.store.put(key, folder / name)
+            files[name] = FileEntry(key, size, sha256)
+        return files
+
+
+def _part_key(stage: str, fingerprint: str) -> str:
+    return f"parts/{stage}/{fingerprint}.json"
+
+
+def _make(
+    make: Callable[[Path, Any], Made], payload: tuple[str, Any]
+) -> tuple[str, Made, dict[str, tuple[int, str]]]:
+    """In the worker: make the part, and hash its files while they are warm."""
+    folder, own = payload
+    made = make(Path(folder), own)
+    return folder, made, _hashes(Path(folder))
+
+
+def _hashes(folder: Path) -> dict[str, tuple[int, str]]:
+    """File name below the folder -> size in bytes and SHA-256."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): (path.stat().st_size, sha256_of(path)) for path in paths}

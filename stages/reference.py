@@ -1,0 +1,118 @@
+"""References: names that people use, each with a numbered history. `datasets/demo@3`, `datasets/demo@latest`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from stages.artifact import Artifact, artifacts
+from stages.fingerprint import JSON
+from stages.store import Store
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One entry of a name's history; create-only, so that the history stands."""
+
+    name: str
+    number: int
+    stage: str
+    fingerprint: str
+    digest: str
+    time: str
+    note: Mapping[str, Any]
+
+    def open(self, store: Store) -> Artifact:
+        """The artifact that this entry names."""
+        return Artifact.open(store, self.stage, self.fingerprint)
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.number}"
+
+
+def refer(store: Store, name: str, artifact: Artifact, note: Mapping[str, JSON] | None = None) -> Reference:
+    """Add an artifact to a name's history, unless its latest entry says the same already.
+
+    Args:
+        store: where the history is.
+        name: "datasets/demo": lower-case words with slashes, digits, "-", "_" and ".".
+        artifact: what the name shall mean from now on.
+        note: small facts to keep with the entry.
+    """
+    check_name(name)
+    while True:
+        past = references(store, name)
+        same = (
+            past and past[-1].fingerprint == artifact.fingerprint and dict(past[-1].note) == dict(note or {})
+        )
+        if same:
+            return past[-1]
+        number = past[-1].number + 1 if past else 1
+        time = datetime.now(UTC).isoformat(timespec="seconds")
+        entry = Reference(
+            name, number, artifact.stage, artifact.fingerprint, artifact.digest, time, dict(note or {})
+        )
+        if store.create(f"refs/{name}/{number:08d}.json", json.dumps(asdict(entry), sort_keys=True).encode()):
+            return entry
+
+
+def references(store: Store, name: str) -> list[Reference]:
+    """The history of a name, oldest first; empty if there is none."""
+    prefix = f"refs/{name}/"
+    keys = [listed.key for listed in store.list(prefix) if "/" not in listed.key.removeprefix(prefix)]
+    return [Reference(**json.loads(store.read(key))) for key in keys]
+
+
+def names(store: Store) -> list[str]:
+    """Every name of the store that has a history, sorted."""
+    return sorted({listed.key.removeprefix("refs/").rsplit("/", 1)[0] for listed in store.list("refs")})
+
+
+def resolve(store: Store, text: str) -> Artifact:
+    """What a person means by a name or a fingerprint.
+
+    Args:
+        store: where to look.
+        text: "datasets/demo" or "datasets/demo@latest" (the newest), "datasets/demo@3", or the first six or more hex
+            digits of a fingerprint or digest, optionally after "STAGE/".
+
+    Raises:
+        ValueError: nothing, or more than one thing, is meant; says what there is.
+    """
+    name, _, number = text.partition("@")
+    history = references(store, name)
+    if history:
+        if number in ("", "latest"):
+            return history[-1].open(store)
+        for entry in history:
+            if str(entry.number) == number:
+                return entry.open(store)
+        raise ValueError(f"{name} has no entry {number!r}; it has 1 to {history[-1].number}, or use @latest")
+    stage, _, start = text.rpartition("/")
+    if len(start) >= 6 and set(start) <= set("0123456789abcdef"):
+        found = _by_hash(store, stage, start)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ValueError(f"{text!r} means {len(found)} artifacts; give more digits")
+    known = ", ".join(names(store)[:12]) or "none yet"
+    raise ValueError(f"{text!r} is no reference and no fingerprint in {store.url}; references: {known}")
+
+
+def _by_hash(store: Store, stage: str, start: str) -> list[Artifact]:
+    return [
+        artifact
+        for artifact in artifacts(store, stage or None)
+        if artifact.fingerprint.startswith(start) or artifact.digest.startswith(start)
+    ]
+
+
+def check_name(name: str) -> None:
+    """ValueError if a name is no good for a reference."""
+    allowed = set("abcdefghijklmnopqrstuvwxyz0123456789-_.")
+    parts = name.split("/")
+    if not all(part and set(part) <= allowed and part.strip(".") for part in parts):
+        raise ValueError(
+            f"{name!r} is no name for a reference: use lower-case words, digits, '-', '_' and '.'"
+        )

@@ -1,0 +1,198 @@
+"""Stage: a plain function from artifacts and a config to one artifact, and the decorator that does the rest.
+
+The decorator looks the request up, takes its lease, gives the function an `Output`, and publishes what it wrote. A stage
+body holds its own logic alone:
+
+    @stage(version=1, kind="duplicates")
+    def dedup(images: Artifact, config: DedupConfig, out: Output) -> Stats: ...
+
+    duplicates = dedup(images, config, store=store)     # an Artifact; finished at once if it was made before
+
+Retry, resume and cache hit are one act: the same call again.
+"""
+
+import inspect
+import platform
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache, update_wrapper
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from stages.artifact import Artifact, Digested, Funnel, Manifest, manifest_key
+from stages.fingerprint import JSON, canonical_config, digest_of, fingerprint_of
+from stages.lease import Holder, acquire
+from stages.output import Output, Reporter, Silent
+from stages.store import Store
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What a stage says of its result: the funnel over all its rows, and small facts for people and later stages."""
+
+    funnel: Funnel
+    statistics: Mapping[str, JSON] = field(default_factory=dict[str, JSON])
+
+
+class Stage:
+    """A registered stage; calling it gives its artifact."""
+
+    def __init__(self, function: Callable[..., Stats], name: str, number: int, kind: str) -> None:
+        self.function = function
+        self.name = name
+        self.version = number
+        self.kind = kind
+        parameters = list(inspect.signature(function).parameters)
+        assert parameters[-2:] == ["config", "out"], f"{name} must end in (config, out), has {parameters}"
+        self.inputs = parameters[:-2]
+        update_wrapper(self, function)
+
+    def fingerprint(self, *inputs: Digested | None, config: Any) -> str:
+        """64 hex digits that name this request."""
+        return fingerprint_of(
+            {
+                "stage": self.name,
+                "version": self.version,
+                "config": canonical_config(config),
+                "inputs": {name: one.digest if one else None for name, one in self._named(inputs).items()},
+            }
+        )
+
+    def find(self, *inputs: Digested | None, config: Any, store: Store) -> Artifact | None:
+        """The artifact of this request if it is finished."""
+        return Artifact.find(store, self.name, self.fingerprint(*inputs, config=config))
+
+    def __call__(self, *inputs_and_config: Any, store: Store, reporter: Reporter | None = None) -> Artifact:
+        """The artifact of this request: found finished, or made now.
+
+        Args:
+            inputs_and_config: the inputs in the order of the function's parameters, then the config.
+            store: where artifacts live.
+            reporter: hears of progress and says when to stop.
+
+        Raises:
+            ValueError: the config or an input does not fit; RetryableError: another try may help; Stopped: when asked.
+            Whatever is raised, the store holds no half of an artifact.
+        """
+        *inputs, config = inputs_and_config
+        reporter = reporter or Silent()
+        fingerprint = self.fingerprint(*inputs, config=config)
+        found = Artifact.find(store, self.name, fingerprint)
+        if found is not None:
+            return found
+
+        def waiting(holder: Holder) -> bool:
+            reporter.progress(
+                self.name, 0, 0, f"waiting for {holder.host} (process {holder.pid}), who works on the same"
+            )
+            return not reporter.stopping() and Artifact.find(store, self.name, fingerprint) is None
+
+        lease = acquire(store, self.name, fingerprint, waiting)
+        if lease is None:
+            found = Artifact.find(store, self.name, fingerprint)
+            if found is not None:
+                return found
+            out = Output(store, self.name, self.version, {}, fingerprint, reporter)
+            out.close()
+            out.check()
+            raise AssertionError("the waiting ended though nobody asked")
+        with lease:
+            return Artifact.find(store, self.name, fingerprint) or self._make(
+                inputs, config, fingerprint, store, reporter
+            )
+
+    def _make(
+        self, inputs: list[Digested | None], config: Any, fingerprint: str, store: Store, reporter: Reporter
+    ) -> Artifact:
+        canonical = canonical_config(config)
+        started = _now()
+        out = Output(store, self.name, self.version, canonical, fingerprint, reporter)
+        try:
+            stats = self.function(*inputs, config, out)
+            out.publish_written()
+        finally:
+            out.close()
+        manifest = Manifest(
+            fingerprint=fingerprint,
+            digest=digest_of({name: entry.sha256 for name, entry in out.files.items()}),
+            kind=self.kind,
+            stage=self.name,
+            version=self.version,
+            config=canonical,
+            inputs={name: _said(one) for name, one in self._named(inputs).items()},
+            funnel=stats.funnel,
+            statistics={**stats.statistics, "parts": {"made": out.parts_made, "found": out.parts_found}},
+            files=dict(sorted(out.files.items())),
+            code=_code_revision(),
+            libraries=_libraries(),
+            started=started,
+            ended=_now(),
+            host=platform.node(),
+        )
+        if store.create(manifest_key(self.name, fingerprint), manifest.to_json()):
+            return Artifact(store, manifest, cached=False)
+        return Artifact.open(store, self.name, fingerprint)  # the first publisher stands
+
+    def _named(
+        self, inputs: "tuple[Digested | None, ...] | list[Digested | None]"
+    ) -> dict[str, Digested | None]:
+        if len(inputs) != len(self.inputs):
+            raise TypeError(f"{self.name} takes ({', '.join(self.inputs)}), got {len(inputs)} inputs")
+        return dict(zip(self.inputs, inputs, strict=True))
+
+
+def stage(*, version: int, kind: str, name: str | None = None) -> Callable[[Callable[..., Stats]], Stage]:
+    """Make a function a stage.
+
+    Args:
+        version: raised whenever the same request would give another result.
+        kind: what the artifact is, in one word.
+        name: of the stage; the function's name, without a trailing underscore, where None.
+    """
+
+    def decorate(function: Callable[..., Stats]) -> Stage:
+        return Stage(function, name or function.__name__.rstrip("_"), version, kind)
+
+    return decorate
+
+
+def _said(one: Digested | None) -> dict[str, str] | None:
+    if one is None:
+        return None
+    if isinstance(one, Artifact):
+        return {"digest": one.digest, "fingerprint": one.fingerprint, "stage": one.stage}
+    return {"digest": one.digest, "fingerprint": "", "stage": ""}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@cache
+def _code_revision() -> str:
+    """The revision that the code was run from, "+changes" if it had been edited; the package's version elsewhere."""
+    here = Path(__file__).parent
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+changes", "--abbrev=40"],
+            cwd=here, capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+        return described.stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return f"sdflow {version('sdflow')}"
+
+
+@cache
+def _libraries() -> dict[str, str]:
+    """Versions of what results depend on."""
+    names = ("numpy", "pyarrow", "pillow", "torch", "open-clip-torch", "img2dataset", "duckdb", "prefect")
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # a deploy machine may lack it
+            continue
+    return found

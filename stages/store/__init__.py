@@ -1,0 +1,69 @@
+"""Where artifacts live: one interface over a local folder, memory, and object storage.
+
+Every store publishes alike. Bytes go under keys that no other attempt uses; what makes them count is a small record
+put create-only (`Store.create`), of which one of many racers wins. Local folders do this with fsync and link, the
+others through obstore's conditional put.
+"""
+
+import os
+import uuid
+from pathlib import Path
+
+from obstore.store import MemoryStore, from_url
+
+from stages.errors import RetryableError
+from stages.store.cache import Cache
+from stages.store.folder import FolderStore
+from stages.store.interface import Listed, Store
+from stages.store.remote import RemoteStore
+
+__all__ = ["Cache", "FolderStore", "Listed", "RemoteStore", "Store", "open_store"]
+
+_MEMORY: dict[str, MemoryStore] = {}  # memory://NAME is one store for the whole process
+
+
+def open_store(url: str, *, writable: bool = True, cache: Cache | None = None) -> Store:
+    """The store at a URL or local path.
+
+    Args:
+        url: a folder, file://, memory://NAME, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix.
+            Credentials, region and endpoint come from the environment, as for each provider's own tools.
+        writable: create it where it is a missing folder, and prove that it can be written and that it honours
+            create-only puts. False opens for reading, and proves nothing.
+        cache: of remote files; the process's default where None.
+
+    Raises:
+        ValueError: the scheme is unknown, the folder is missing or not writable, or the server ignores conditional
+            puts (then two runs could both believe that they published, and results would not be safe).
+    """
+    scheme, separator, rest = url.partition("://")
+    store: Store
+    if not separator or scheme == "file":
+        store = FolderStore(Path(rest if separator else url).expanduser().resolve(), make=writable)
+    elif scheme == "memory":
+        store = RemoteStore(url, _MEMORY.setdefault(rest, MemoryStore()), cache)
+    elif scheme in ("s3", "gs", "az"):
+        plain_http = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
+        remote = from_url(url, client_options={"allow_http": True} if plain_http else None)
+        store = RemoteStore(url, remote, cache)
+    else:
+        raise ValueError(f"unknown store {url!r}; use a folder, s3://, gs://, az:// or memory://")
+    if writable:
+        _prove(store)
+    return store
+
+
+def _prove(store: Store) -> None:
+    key = f"probe/{uuid.uuid4().hex}"
+    try:
+        first, second = store.create(key, b"1"), store.create(key, b"2")
+    except (OSError, RetryableError) as error:
+        raise ValueError(
+            f"store {store.url} cannot be written: {error}; check its permissions, space and credentials"
+        ) from error
+    store.delete([key])
+    if not first or second:
+        raise ValueError(
+            f"store {store.url} ignores create-only puts (If-None-Match), so publishing there would not be safe; "
+            "use a server that honours them (AWS S3, MinIO, GCS and Azure do)"
+        )

@@ -1,0 +1,52 @@
+"""What every store can do."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One object of a listing: key, size in bytes, time of its last change (aware)."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
+class Store(Protocol):
+    """Objects by key. Keys are relative POSIX paths; an object never changes once it is there."""
+
+    url: str
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Put a record if no object has this key; durable on return. False: somebody else was first."""
+        ...
+
+    def put(self, key: str, path: Path) -> None:
+        """Take over a local file under a key that nobody else uses; durable on return. The file may be moved away."""
+        ...
+
+    def read(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
+        """Bytes of an object, or of a range of it; FileNotFoundError if there is none."""
+        ...
+
+    def exists(self, key: str) -> bool: ...
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        """Objects below a folder-like prefix, sorted by key."""
+        ...
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; those that are gone already are no error."""
+        ...
+
+    def fetch(self, key: str, sha256: str, size: int) -> Path:
+        """A local file with the object's bytes: the object itself in a local store, else through the verified cache."""
+        ...
+
+    def scratch(self) -> Path:
+        """A folder in which attempts make their working folders."""
+        ...
