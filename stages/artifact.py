@@ -1,4 +1,4 @@
-"""Artifact: a finished, immutable result of a stage, with the manifest that says what it is and where it came from."""
+"""Artifact: a finished, immutable result of a stage; its manifest says what it is and where it came from."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -121,6 +121,14 @@ class Files:
         """The value of a JSON file."""
         return json.loads(self.path(name).read_bytes())
 
+    def lay(self, prefix: str, folder: Path) -> Path:
+        """Lay the files whose names begin with a prefix below a folder, without the prefix, as links; return the folder."""
+        for name in self.names(prefix):
+            target = folder / name.removeprefix(prefix)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(self.path(name))
+        return folder
+
     def names(self, prefix: str = "") -> list[str]:
         """Sorted names of the files that begin with a prefix."""
         return sorted(name for name in self.files if name.startswith(prefix))
@@ -196,7 +204,7 @@ class Artifact(Files):
         return self.manifest.config
 
     def input(self, name: str) -> "Artifact | None":
-        """The artifact that this one was made from under a name; None where that input was absent or from outside."""
+        """The artifact that was this one's input `name`; None where that was absent or from outside."""
         said = self.manifest.inputs[name]
         if not said or not said["fingerprint"]:
             return None

@@ -1,0 +1,116 @@
+"""CLIP by open_clip: any model with pretrained weights, or an open_clip folder. What score and evaluate share."""
+
+import difflib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.artifact import Snapshot
+from stages.fingerprint import fingerprint_of, sha256_of
+
+LOCAL = "local-dir:"
+Embeddings = NDArray[np.float32]
+
+
+def clip_snapshot(model: str, pretrained: str = "") -> Snapshot | None:
+    """Which weights a model name means now, as a stage's input; None where the name is empty: the run has no CLIP.
+
+    Args:
+        model: open_clip's model name, or "local-dir:FOLDER".
+        pretrained: open_clip's tag of pretrained weights, or a path to weights.
+
+    Raises:
+        ValueError: the folder is no open_clip folder.
+    """
+    if not model:
+        return None
+    if model.startswith(LOCAL):
+        folder = Path(model.removeprefix(LOCAL))
+        if not (folder / "open_clip_config.json").is_file():
+            raise ValueError(
+                f"{folder} is no open_clip folder: open_clip_config.json is missing; name a folder that `train` with "
+                "objective contrastive wrote, or one downloaded from the hub"
+            )
+        files = {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.is_file()}
+        # The files say which model it is, wherever the folder lies.
+        return Snapshot(fingerprint_of(files), {"files": files})
+    weights = sha256_of(Path(pretrained)) if pretrained and Path(pretrained).is_file() else pretrained
+    contents = {"model": model, "pretrained": weights}
+    return Snapshot(fingerprint_of(contents), contents)
+
+
+class Clip:
+    """A loaded model that embeds pictures and captions on the unit sphere."""
+
+    def __init__(self, model: str, pretrained: str = "", device: str = "auto") -> None:
+        """Load a model.
+
+        Args:
+            model: open_clip's model name, or "local-dir:FOLDER".
+            pretrained: open_clip's tag of pretrained weights, or a path; unused with local-dir.
+            device: "cpu", "cuda" or "auto".
+
+        Raises:
+            ValueError: open_clip knows no such model or no such tag; names near ones.
+        """
+        import open_clip
+        import torch
+
+        if not model.startswith(LOCAL):
+            _check_known(model, pretrained, open_clip)
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._torch = torch
+        self._device = torch.device(device)
+        loaded = open_clip.create_model_from_pretrained(model, pretrained=pretrained or None, device=self._device)
+        self._model: Any = loaded[0].float().eval()  # pyright: ignore[reportAttributeAccessIssue]
+        self._preprocess: Any = loaded[1]
+        self._tokenizer: Any = open_clip.get_tokenizer(model)
+
+    def images(self, pictures: Sequence[NDArray[np.uint8]], batch: int = 128) -> Embeddings:
+        """Embeddings of pictures.
+
+        Args:
+            pictures: each (H, W, 3) uint8, of any size.
+            batch: pictures in a forward pass.
+
+        Returns:
+            (N, D) float32 of length 1.
+        """
+        from PIL import Image
+
+        with ThreadPoolExecutor(2) as pool:
+            ready = list(pool.map(lambda picture: self._preprocess(Image.fromarray(picture)), pictures))
+        return self._embed(ready, lambda part: self._model.encode_image(self._torch.stack(part).to(self._device)), batch)
+
+    def texts(self, captions: Sequence[str], batch: int = 512) -> Embeddings:
+        """Embeddings of captions, (N, D) float32 of length 1."""
+        return self._embed(
+            list(captions), lambda part: self._model.encode_text(self._tokenizer(part).to(self._device)), batch
+        )
+
+    def _embed(self, items: list[Any], encode: Any, batch: int) -> Embeddings:
+        torch = self._torch
+        parts: list[Embeddings] = []
+        with torch.inference_mode():
+            for start in range(0, len(items), batch):
+                # In float32: normalising in half precision can divide by zero.
+                features = encode(items[start : start + batch]).float()
+                parts.append(torch.nn.functional.normalize(features, dim=-1).cpu().numpy())
+        return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
+
+
+def _check_known(model: str, pretrained: str, open_clip: Any) -> None:
+    known: list[str] = open_clip.list_models()
+    if model not in known:
+        near = ", ".join(difflib.get_close_matches(model, known, 5)) or "see open_clip.list_models()"
+        raise ValueError(f"open_clip knows no model {model!r}; near: {near}; or use local-dir:FOLDER")
+    tags: list[str] = open_clip.list_pretrained_tags_by_model(model)
+    if not pretrained or (pretrained not in tags and not Path(pretrained).is_file()):
+        raise ValueError(
+            f"open_clip knows no weights {pretrained!r} for {model}; known: {', '.join(tags) or 'none'}; or give a file"
+        )
