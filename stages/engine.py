@@ -1,4 +1,4 @@
-"""How a stage's parts are mapped: over processes on this machine, or in this process. The stage does not know which."""
+"""How a stage's parts are mapped: over processes, or in this one. The stage does not know which."""
 
 import os
 import threading

@@ -26,5 +26,5 @@ class DamagedError(FinalError):
     """A stored file is not what its manifest says: the message names file, expected and found hash."""
 
 
-class Stopped(FinalError):
+class Stopped(FinalError):  # noqa: N818 -- it is no mistake of anybody's
     """The stage was asked to stop and did; what it had finished is kept as parts."""

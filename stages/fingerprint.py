@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-JSON: TypeAlias = "None | bool | int | float | str | Sequence[JSON] | Mapping[str, JSON]"
+JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 
 OUTSIDE_DIGEST = ("logs/", "evidence/")
-"""Result files below these names are kept but say nothing about what came: times, throughput, HTTP headers."""
+"""Result files below these names are kept but say nothing of what came: times, throughput, headers."""
 
 
 def canonical_json(value: JSON) -> bytes:
@@ -22,8 +22,8 @@ def canonical_json(value: JSON) -> bytes:
 def canonical_config(config: Any) -> dict[str, JSON]:
     """The fields of a config dataclass that can change a result and differ from their defaults.
 
-    Fields with metadata ``neutral`` (workers, devices, batch of inference) are left out, and so is what equals its
-    default: a default that changes must bump its stage's version.
+    Fields with metadata ``neutral`` (workers, devices, batch of inference) are left out, and so is what
+    equals its default: a default that changes must bump its stage's version.
     """
     chosen: dict[str, JSON] = {}
     for field in dataclasses.fields(config):

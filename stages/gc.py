@@ -16,7 +16,7 @@ GRACE = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Swept:
-    """What gc deleted, or would delete: files and their bytes, part records, ended leases, working folders."""
+    """What was deleted, or would be: files and their bytes, part records, ended leases, working folders."""
 
     files: int
     bytes: int
@@ -26,7 +26,7 @@ class Swept:
 
 
 def collect_garbage(store: Store, *, grace: timedelta = GRACE, dry_run: bool = False) -> Swept:
-    """Delete files that no manifest and no kept part names, parts older than the grace, ended leases, and dead attempts' folders.
+    """Delete files that no manifest and no kept part names, old parts, ended leases, dead attempts' folders.
 
     While somebody holds a lease nothing of parts or files is deleted: the run may be reusing them.
 

@@ -1,8 +1,9 @@
 """Leases: who works on a fingerprint, so that nobody else does the same work at the same time.
 
-A lease is the highest of a row of numbered, create-only records below ``leases/STAGE/FINGERPRINT/``. The holder renews it
-by adding the next number; whoever finds it released, expired, or held by a process that has died takes it over in the
-same way, and of several racers one wins. Leases save work; that results are right never rests on them.
+A lease is the highest of a row of numbered, create-only records below ``leases/STAGE/FINGERPRINT/``. The
+holder renews it by adding the next number; whoever finds it released, expired, or held by a process that has
+died takes it over in the same way, and of several racers one wins. Leases save work; that results are right
+never rests on them.
 """
 
 import json
@@ -14,6 +15,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache
+from pathlib import Path
 from types import TracebackType
 
 import psutil
@@ -40,7 +42,7 @@ class Holder:
 def this_host() -> str:
     """Names the machine, and the process namespace on it, within which process ids mean something."""
     try:
-        namespace = os.readlink("/proc/self/ns/pid")
+        namespace = str(Path("/proc/self/ns/pid").readlink())
     except OSError:  # not Linux
         namespace = ""
     return f"{socket.gethostname()}{namespace}"
@@ -104,8 +106,8 @@ def acquire(
         store: where the lease is recorded.
         stage: of the work.
         fingerprint: of the work.
-        waiting: called about once a second while another holder has it; False ends the waiting (say, because the
-            result is there now), and None is returned.
+        waiting: called about once a second while another holder has it; False ends the waiting (say, because
+            the result is there now), and None is returned.
         seconds: how long the lease stands without renewal.
     """
     folder = f"leases/{stage}/{fingerprint}"

@@ -1,4 +1,4 @@
-"""What a stage writes to: parts that survive a crash, result files, progress, and the question whether to stop."""
+"""What a stage writes to: parts that survive a crash, result files, progress, the wish that it stop."""
 
 import json
 import shutil
@@ -31,8 +31,8 @@ class Made:
 class PartSpec:
     """One part to make.
 
-    `inputs` names everything that its result depends on besides stage, version and config; `payload` is what the maker
-    gets, plain data; `key` names the part for people and must be unique within the artifact.
+    `inputs` names everything that its result depends on besides stage, version and config; `payload` is what
+    the maker gets, plain data; `key` names the part for people.
     """
 
     key: str
@@ -120,15 +120,16 @@ class Output:
         config: Any = None,
         note: str = "",
     ) -> list[Part]:
-        """The parts of a stage: found where they are finished, else made by an engine and recorded one by one.
+        """The parts of a stage: found where finished, else made by an engine and recorded one by one.
 
         Args:
             specs: what is to be made.
-            make: ``make(folder, payload)`` writes files below `folder`, under the names that they will have in the
-                artifact, and returns what it has to say. A module-level function if the engine uses processes.
+            make: ``make(folder, payload)`` writes files below `folder`, under the names that they will have
+                in the artifact, and returns what it has to say. A module-level function if the engine uses
+                processes.
             engine: maps the parts; in this process where None.
-            config: the dataclass or JSON of the config that the parts depend on, so that other changes leave them
-                be; the stage's whole config where None.
+            config: the dataclass or JSON of the config that the parts depend on, so that other changes leave
+                them be; the stage's whole config where None.
             note: shown beside the progress.
 
         Returns:
@@ -225,9 +226,8 @@ class Output:
             config = self._config
         elif not isinstance(config, Mapping):
             config = canonical_config(config)
-        return fingerprint_of(
-            {"stage": self.stage, "version": self._version, "config": config, "inputs": list(inputs)}  # pyright: ignore[reportUnknownArgumentType]
-        )
+        request = {"stage": self.stage, "version": self._version, "config": config, "inputs": list(inputs)}
+        return fingerprint_of(request)  # pyright: ignore[reportUnknownArgumentType] -- JSON by contract
 
     def _part_folder(self) -> Path:
         folder = self.folder / f"part-{uuid.uuid4().hex[:12]}"

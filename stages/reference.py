@@ -1,4 +1,4 @@
-"""References: names that people use, each with a numbered history. `datasets/demo@3`, `datasets/demo@latest`."""
+"""References: names that people use, with a numbered history: `datasets/demo@3`, `datasets/demo@latest`."""
 
 import json
 from collections.abc import Mapping
@@ -74,8 +74,8 @@ def resolve(store: Store, text: str) -> Artifact:
 
     Args:
         store: where to look.
-        text: "datasets/demo" or "datasets/demo@latest" (the newest), "datasets/demo@3", or the first six or more hex
-            digits of a fingerprint or digest, optionally after "STAGE/".
+        text: "datasets/demo" or "datasets/demo@latest" (the newest), "datasets/demo@3", or the first six or
+            more hex digits of a fingerprint or digest, optionally after "STAGE/".
 
     Raises:
         ValueError: nothing, or more than one thing, is meant; says what there is.

@@ -1,7 +1,7 @@
 """Stage: a plain function from artifacts and a config to one artifact, and the decorator that does the rest.
 
-The decorator looks the request up, takes its lease, gives the function an `Output`, and publishes what it wrote. A stage
-body holds its own logic alone:
+The decorator looks the request up, takes its lease, gives the function an `Output`, and publishes what it
+wrote. A stage body holds its own logic alone:
 
     @stage(version=1, kind="duplicates")
     def dedup(images: Artifact, config: DedupConfig, out: Output) -> Stats: ...
@@ -31,7 +31,7 @@ from stages.store import Store
 
 @dataclass(frozen=True)
 class Stats:
-    """What a stage says of its result: the funnel over all its rows, and small facts for people and later stages."""
+    """What a stage says of its result: the funnel over all its rows, and small facts for whoever reads it."""
 
     funnel: Funnel
     statistics: Mapping[str, JSON] = field(default_factory=dict[str, JSON])
@@ -74,8 +74,9 @@ class Stage:
             reporter: hears of progress and says when to stop.
 
         Raises:
-            ValueError: the config or an input does not fit; RetryableError: another try may help; Stopped: when asked.
-            Whatever is raised, the store holds no half of an artifact.
+            ValueError: the config or an input does not fit.
+            RetryableError: another try may help.
+            Stopped: when asked. Whatever is raised, the store holds no half of an artifact.
         """
         *inputs, config = inputs_and_config
         reporter = reporter or Silent()
@@ -173,7 +174,7 @@ def _now() -> str:
 
 @cache
 def _code_revision() -> str:
-    """The revision that the code was run from, "+changes" if it had been edited; the package's version elsewhere."""
+    """The revision of the running code, "+changes" if it was edited; the package's version without git."""
     here = Path(__file__).parent
     try:
         described = subprocess.run(

@@ -1,8 +1,8 @@
 """Where artifacts live: one interface over a local folder, memory, and object storage.
 
-Every store publishes alike. Bytes go under keys that no other attempt uses; what makes them count is a small record
-put create-only (`Store.create`), of which one of many racers wins. Local folders do this with fsync and link, the
-others through obstore's conditional put.
+Every store publishes alike. Bytes go under keys that no other attempt uses; what makes them count is a small
+record put create-only (`Store.create`), of which one of many racers wins. Local folders do this with fsync
+and link, the others through obstore's conditional put.
 """
 
 import os
@@ -26,15 +26,15 @@ def open_store(url: str, *, writable: bool = True, cache: Cache | None = None) -
     """The store at a URL or local path.
 
     Args:
-        url: a folder, file://, memory://NAME, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix.
-            Credentials, region and endpoint come from the environment, as for each provider's own tools.
-        writable: create it where it is a missing folder, and prove that it can be written and that it honours
-            create-only puts. False opens for reading, and proves nothing.
+        url: a folder, file://, memory://NAME, s3://bucket/prefix, gs://bucket/prefix or
+            az://container/prefix. Credentials, region and endpoint come from the environment, as for each
+        provider's own tools. writable: create it where it is a missing folder, and prove that it can be
+            written and that it honours create-only puts. False opens for reading, and proves nothing.
         cache: of remote files; the process's default where None.
 
     Raises:
-        ValueError: the scheme is unknown, the folder is missing or not writable, or the server ignores conditional
-            puts (then two runs could both believe that they published, and results would not be safe).
+        ValueError: the scheme is unknown, the folder is missing or not writable, or the server ignores
+            conditional puts (then two runs could both believe that they published).
     """
     scheme, separator, rest = url.partition("://")
     store: Store
@@ -64,6 +64,6 @@ def _prove(store: Store) -> None:
     store.delete([key])
     if not first or second:
         raise ValueError(
-            f"store {store.url} ignores create-only puts (If-None-Match), so publishing there would not be safe; "
+            f"store {store.url} ignores create-only puts (If-None-Match), so publishing there is not safe; "
             "use a server that honours them (AWS S3, MinIO, GCS and Azure do)"
         )

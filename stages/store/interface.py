@@ -26,7 +26,7 @@ class Store(Protocol):
         ...
 
     def put(self, key: str, path: Path) -> None:
-        """Take over a local file under a key that nobody else uses; durable on return. The file may be moved away."""
+        """Take over a local file under a key of its own; durable on return. The file may be used up."""
         ...
 
     def read(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
@@ -44,7 +44,7 @@ class Store(Protocol):
         ...
 
     def fetch(self, key: str, sha256: str, size: int) -> Path:
-        """A local file with the object's bytes: the object itself in a local store, else through the verified cache."""
+        """A local file with the object's bytes: the object itself, or a copy in the verified cache."""
         ...
 
     def scratch(self) -> Path:

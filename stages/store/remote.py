@@ -1,7 +1,7 @@
-"""A store in object storage or in memory, on obstore: create-only by conditional put, read through one local cache."""
+"""A store in object storage or in memory, on obstore: create-only by conditional put, read through cache."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import gettempdir
@@ -77,7 +77,7 @@ class RemoteStore:
 
 
 @contextmanager
-def _translated(url: str, key: str) -> Iterator[None]:
+def _translated(url: str, key: str) -> Generator[None]:
     """obstore tries again by itself; what it still raises may pass later."""
     try:
         yield
