@@ -51,6 +51,25 @@ class NoiseConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ContrastiveConfig:
+    """The CLIP of the contrastive objective: a stock open_clip model. Vocabulary and length are the text encoder's."""
+
+    __pydantic_config__ = FORM
+    embedding: int = 128
+    """Channels of the space that images and captions share."""
+    width: int = 128
+    """Channels of a token, in the image tower and in the text tower."""
+    image_layers: int = 4
+    """Transformer blocks of the image tower."""
+    text_layers: int = 2
+    """Transformer blocks of the text tower."""
+    heads: int = 4
+    """Attention heads; must divide width."""
+    patch: int = 4
+    """Pixels to a side of a patch; must divide size."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
     """Muon on matrices and convolutions, AdamW on the rest."""
 
@@ -96,6 +115,8 @@ class TrainConfig:
     """The denoiser; unused by the contrastive objective."""
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     """Training times; unused by the contrastive objective."""
+    contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
+    """The CLIP; unused by the diffusion objective."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """How weights are learned."""
     processes: int = field(default=0, metadata=NEUTRAL)

@@ -31,7 +31,9 @@ class Tokenizer:
 
         ValueError: vocabulary is below 259."""
         if vocabulary < 259:
-            raise ValueError(f"vocabulary={vocabulary}: at least 259 entries are needed (256 bytes, 3 special tokens)")
+            raise ValueError(
+                f"vocabulary={vocabulary}: at least 259 entries are needed (256 bytes, 3 special tokens)"
+            )
         tokenizer = HFTokenizer(models.BPE())
         tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)

@@ -1,11 +1,35 @@
-"""The training process: reads a plan, builds the objective, runs the loop. `python -m sdmodel.train.run PLAN.json`."""
+"""The training process: reads a plan, builds the objective, runs the loop. `python -m sdmodel.train.run PLAN.json`.
+
+A plan is {"folder": where results go, "index": path of index.parquet, "tars": {name in the index: local path}, "config": a
+TrainConfig, "start": a model folder or null}. Running it again goes on where it stopped, or does nothing when it is done.
+Results: model/, metrics.jsonl, curve.png, snapshots/; cache/ and logs/ are no results.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from pydantic import TypeAdapter
 
 from sdmodel.config import TrainConfig
+from sdmodel.data.index import read_index
+from sdmodel.data.pictures import decode_shared
+from sdmodel.data.stream import Stream
+from sdmodel.train.launch import PARENT_HOLDS_STDIN
+from sdmodel.train.loop import train
+from sdmodel.train.metrics import draw_curve
 from sdmodel.train.objective import Objective
 
 
 def objective_of(config: TrainConfig, captions: list[str]) -> Objective:
-    """The objective that `config` names; captions are those of the training split, in the index's order."""
+    """The objective that `config` names; captions are all of the training split's."""
     if config.objective == "contrastive":
         from sdmodel.contrastive.objective import ContrastiveObjective
 
@@ -13,3 +37,78 @@ def objective_of(config: TrainConfig, captions: list[str]) -> Objective:
     from sdmodel.diffusion import DiffusionObjective
 
     return DiffusionObjective(config, captions)
+
+
+def tell(message: dict[str, Any]) -> None:
+    """One JSON line to whoever launched the training."""
+    print(json.dumps(message), flush=True)  # noqa: T201 - the protocol with launch.py
+
+
+def run(plan: dict[str, Any]) -> None:
+    """Runs a plan in this process, which is one of those that share the training."""
+    folder, config = Path(plan["folder"]), TypeAdapter(TrainConfig).validate_python(plan["config"])
+    model = folder / "model"
+    if model.exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    accelerator = accelerator_of(config)
+    main = accelerator.is_main_process
+
+    # Data: decoded once, by all processes together.
+    index = read_index(
+        Path(plan["index"]), {name: Path(path) for name, path in plan["tars"].items()}, "train"
+    )
+    rank, world = accelerator.process_index, accelerator.num_processes
+    pictures = decode_shared(index, config.size, folder / "cache", rank, world, accelerator.wait_for_everyone)
+    stream = Stream(pictures, batch=config.batch, seed=config.seed, flip=config.flip, rank=rank, world=world)
+
+    # Objective: the same initial weights everywhere.
+    torch.manual_seed(config.seed)
+    objective = objective_of(config, [caption for captions in index.captions for caption in captions])
+    if plan.get("start"):
+        objective.start(Path(plan["start"]))
+
+    # Training, and the model folder, which appears whole.
+    weights = train(objective, stream, config, accelerator, folder, tell)
+    if main:
+        draw_curve(folder / "metrics.jsonl", folder / "curve.png")
+        aside = folder / ".model"
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        objective.save(aside, weights)
+        aside.rename(model)
+    accelerator.end_training()
+
+
+def accelerator_of(config: TrainConfig) -> Accelerator:
+    """Device, processes and precision. ValueError: CUDA is asked for and not there."""
+    cuda = torch.cuda.is_available()
+    if config.device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f'device={config.device!r}: "cpu", "cuda" or "auto" are known')
+    if config.device == "cuda" and not cuda:
+        raise ValueError('device="cuda": no CUDA device is found; device="auto" takes the CPU then')
+    on_gpu = cuda and config.device != "cpu"
+    bf16 = config.precision == "bf16" or (config.precision == "auto" and on_gpu)
+    if on_gpu:
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True
+    ddp = DistributedDataParallelKwargs(gradient_as_bucket_view=True)
+    return Accelerator(cpu=not on_gpu, mixed_precision="bf16" if bf16 else "no", kwargs_handlers=[ddp])
+
+
+def end_with_parent() -> None:
+    """Ends this process and its siblings when the launching process is gone, however it went: nobody would stop them."""
+
+    def watch() -> None:
+        os.read(sys.stdin.fileno(), 1)  # returns when the other end closes
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    if os.environ.get(PARENT_HOLDS_STDIN):
+        end_with_parent()
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m sdmodel.train.run PLAN.json")
+    run(json.loads(Path(sys.argv[1]).read_text()))

@@ -1,0 +1,94 @@
+"""Muon: momentum whose update is made orthogonal, for matrices and convolutions; AdamW learns the rest.
+
+Jordan et al. 2024, https://kellerjordan.github.io/posts/muon. torch.optim.Muon iterates in bfloat16, which many CPUs emulate
+slowly; here the iteration is in float32 on CPUs and matrices of one shape are iterated together.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from sdmodel.config import OptimizerConfig
+
+STEPS = 5
+MOMENTUM = 0.95
+QUINTIC = (3.4445, -4.7750, 2.0315)
+
+
+def orthogonal(g: Tensor, steps: int = STEPS) -> Tensor:
+    """The matrices (K, m, n) with their singular values pushed towards 1 (they end in about [0.7, 1.2]).
+
+    Newton-Schulz iteration with Jordan's quintic, in g's dtype."""
+    a, b, c = QUINTIC
+    tall = g.shape[-2] > g.shape[-1]
+    x = g.mT if tall else g
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.mT if tall else x
+
+
+class Muon(torch.optim.Optimizer):
+    """Nesterov momentum, made orthogonal, times lr * sqrt(max(1, rows / columns)); a convolution is the matrix (out, in * k * k)."""
+
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        lr: float,
+        momentum: float = MOMENTUM,
+        weight_decay: float = 0.0,
+    ):
+        super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """One step along the gradients; parameters without one stay."""
+        for group in self.param_groups:
+            shapes: dict[tuple[int, int], list[nn.Parameter]] = defaultdict(list)
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    shapes[parameter.shape[0], parameter[0].numel()].append(parameter)
+            for (rows, columns), parameters in shapes.items():
+                updates = torch.stack(
+                    [self._momentum(p, group["momentum"]).reshape(rows, columns) for p in parameters]
+                )
+                if updates.is_cuda:
+                    updates = updates.bfloat16()
+                scale = max(1, rows / columns) ** 0.5
+                for p, update in zip(parameters, orthogonal(updates), strict=True):
+                    p.mul_(1 - group["lr"] * group["weight_decay"])
+                    p.add_(update.reshape(p.shape), alpha=-group["lr"] * scale)
+
+    def _momentum(self, p: nn.Parameter, momentum: float) -> Tensor:
+        assert p.grad is not None
+        buffer = self.state[p].setdefault("momentum", torch.zeros_like(p))
+        buffer.lerp_(p.grad, 1 - momentum)
+        return p.grad.lerp(buffer, momentum)
+
+
+def is_matrix(module: nn.Module, name: str, parameter: nn.Parameter) -> bool:
+    """Whether Muon learns it: a weight that multiplies, not a table that is looked up or added (embeddings, positions, queries)."""
+    return parameter.ndim >= 2 and name.endswith("weight") and not isinstance(module, nn.Embedding)
+
+
+def optimizers(modules: nn.Module, config: OptimizerConfig) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of `modules`, AdamW for the rest; those with nothing to learn are left out."""
+    owned = {
+        p: (module, name)
+        for module in modules.modules()
+        for name, p in module.named_parameters(recurse=False)
+    }
+    matrices = [p for p, (module, name) in owned.items() if p.requires_grad and is_matrix(module, name, p)]
+    kept = set(matrices)
+    rest = [p for p in owned if p.requires_grad and p not in kept]
+    both: list[torch.optim.Optimizer] = []
+    if matrices:
+        both.append(Muon(matrices, lr=config.muon_rate, weight_decay=config.weight_decay))
+    if rest:
+        both.append(
+            torch.optim.AdamW(rest, lr=config.adam_rate, betas=(0.9, 0.99), weight_decay=0.0, foreach=True)
+        )
+    return both
