@@ -42,18 +42,14 @@ NOVEL_PHRASINGS: tuple[str, ...] = (
 
 def phrase(attributes: Attributes, template: str) -> str:
     """`template` with the attributes' words in their places, and "an" before vowels."""
-    return re.sub(
-        r"\b([Aa]) (?=[aeiou])", r"\1n ", template.format(**asdict(attributes))
-    )
+    return re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", template.format(**asdict(attributes)))
 
 
 def caption(attributes: Attributes, phrasing: int) -> str:
-    """The caption of these attributes in phrasing number `phrasing`: training phrasings first, then novel ones."""
+    """The caption of these attributes in phrasing number `phrasing`: training's first, then novel ones."""
     phrasings = TRAINING_PHRASINGS + NOVEL_PHRASINGS
     if not 0 <= phrasing < len(phrasings):
-        raise ValueError(
-            f"phrasing={phrasing}: the demo world has phrasings 0 to {len(phrasings) - 1}"
-        )
+        raise ValueError(f"phrasing={phrasing}: the demo world has phrasings 0 to {len(phrasings) - 1}")
     return phrase(attributes, phrasings[phrasing])
 
 
@@ -65,18 +61,13 @@ _WORDS = {
 
 def parse(caption: str) -> Attributes | None:
     """The attributes that a caption names; None where it names none or two values of some attribute."""
-    found = {
-        name: set(pattern.findall(caption.lower())) for name, pattern in _WORDS.items()
-    }
+    found = {name: set(pattern.findall(caption.lower())) for name, pattern in _WORDS.items()}
     if any(len(found[name]) != 1 for name in ATTRIBUTES):
         return None
     return Attributes(**{name: values.pop() for name, values in found.items()})
 
 
 def unseen(n: int, seed: int) -> list[tuple[str, Attributes]]:
-    """`n` captions in novel phrasings of combinations that training never sees; the same for the same seed."""
+    """`n` captions in novel phrasings of combinations kept from training; the same for the same seed."""
     drawn = [draw_attributes(seed, index, held=True) for index in range(n)]
-    return [
-        (phrase(each, NOVEL_PHRASINGS[i % len(NOVEL_PHRASINGS)]), each)
-        for i, each in enumerate(drawn)
-    ]
+    return [(phrase(each, NOVEL_PHRASINGS[i % len(NOVEL_PHRASINGS)]), each) for i, each in enumerate(drawn)]
