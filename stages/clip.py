@@ -1,4 +1,5 @@
-"""CLIP by open_clip: any model with pretrained weights, or an open_clip folder. What score and evaluate share."""
+"""CLIP by open_clip: any model with pretrained weights, or an open_clip folder. What score and evaluate
+share."""
 
 import difflib
 from collections.abc import Sequence
@@ -17,7 +18,8 @@ Embeddings = NDArray[np.float32]
 
 
 def clip_snapshot(model: str, pretrained: str = "") -> Snapshot | None:
-    """Which weights a model name means now, as a stage's input; None where the name is empty: the run has no CLIP.
+    """Which weights a model name means now, as a stage's input; None where the name is empty: the run has no
+    CLIP.
 
     Args:
         model: open_clip's model name, or "local-dir:FOLDER".
@@ -32,7 +34,8 @@ def clip_snapshot(model: str, pretrained: str = "") -> Snapshot | None:
         folder = Path(model.removeprefix(LOCAL))
         if not (folder / "open_clip_config.json").is_file():
             raise ValueError(
-                f"{folder} is no open_clip folder: open_clip_config.json is missing; name a folder that `train` with "
+                f"{folder} is no open_clip folder: open_clip_config.json is missing; name a folder that "
+                f"`train` with "
                 "objective contrastive wrote, or one downloaded from the hub"
             )
         files = {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.is_file()}
@@ -66,8 +69,10 @@ class Clip:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self._torch = torch
         self._device = torch.device(device)
-        loaded = open_clip.create_model_from_pretrained(model, pretrained=pretrained or None, device=self._device)
-        self._model: Any = loaded[0].float().eval()  # pyright: ignore[reportAttributeAccessIssue]
+        loaded: Any = open_clip.create_model_from_pretrained(
+            model, pretrained=pretrained or None, device=self._device
+        )
+        self._model: Any = loaded[0].float().eval()
         self._preprocess: Any = loaded[1]
         self._tokenizer: Any = open_clip.get_tokenizer(model)
 
@@ -85,12 +90,16 @@ class Clip:
 
         with ThreadPoolExecutor(2) as pool:
             ready = list(pool.map(lambda picture: self._preprocess(Image.fromarray(picture)), pictures))
-        return self._embed(ready, lambda part: self._model.encode_image(self._torch.stack(part).to(self._device)), batch)
+        return self._embed(
+            ready, lambda part: self._model.encode_image(self._torch.stack(part).to(self._device)), batch
+        )
 
     def texts(self, captions: Sequence[str], batch: int = 512) -> Embeddings:
         """Embeddings of captions, (N, D) float32 of length 1."""
         return self._embed(
-            list(captions), lambda part: self._model.encode_text(self._tokenizer(part).to(self._device)), batch
+            list(captions),
+            lambda part: self._model.encode_text(self._tokenizer(part).to(self._device)),
+            batch,
         )
 
     def _embed(self, items: list[Any], encode: Any, batch: int) -> Embeddings:
@@ -112,5 +121,6 @@ def _check_known(model: str, pretrained: str, open_clip: Any) -> None:
     tags: list[str] = open_clip.list_pretrained_tags_by_model(model)
     if not pretrained or (pretrained not in tags and not Path(pretrained).is_file()):
         raise ValueError(
-            f"open_clip knows no weights {pretrained!r} for {model}; known: {', '.join(tags) or 'none'}; or give a file"
+            f"open_clip knows no weights {pretrained!r} for {model}; known: {', '.join(tags) or 'none'}; "
+            f"or give a file"
         )

@@ -1,6 +1,7 @@
 """`Run`: everything a person can choose, one frozen dataclass per stage.
 
-The same object is the YAML file, the flow's parameters, the command line's `--set` and the manifest's config. Fields marked
+The same object is the YAML file, the flow's parameters, the command line's `--set` and the manifest's config.
+Fields marked
 `neutral` cannot change a result (how many workers, which device) and stay out of fingerprints.
 """
 
@@ -34,7 +35,8 @@ class UrlSource:
 
 @dataclass(frozen=True, kw_only=True)
 class FolderSource:
-    """A folder of images: captions from metadata.csv or metadata.jsonl (as in HF datasets' imagefolder), else from class folders' names."""
+    """A folder of images: captions from metadata.csv or metadata.jsonl (as in HF datasets' imagefolder), else
+    from class folders' names."""
 
     __pydantic_config__ = FORM
     name: str
@@ -97,7 +99,8 @@ class DedupConfig:
     max_bits: int = 3
     """Perceptual hashes that differ in at most this many of 64 bits are compared by pixels; 0 to 3."""
     max_difference: float = 0.04
-    """Largest difference of the decoded small pixels of a copy, [0, 1]; see stages/dedup for its definition."""
+    """Largest difference of the decoded small pixels of a copy, [0, 1]; see stages/dedup for its
+    definition."""
     part_rows: int = 2000
     """Rows to a part."""
     workers: int = field(default=0, metadata=NEUTRAL)
@@ -109,9 +112,9 @@ class ScoreConfig:
     """Which CLIP judges images and captions, if any."""
 
     __pydantic_config__ = FORM
-    model: str = ""
+    model: str = field(default="", metadata=NEUTRAL)  # its weights' digest is an input of the stage
     """open_clip's model name, or "local-dir:FOLDER" of an open_clip folder. Empty: the run has no CLIP."""
-    pretrained: str = ""
+    pretrained: str = field(default="", metadata=NEUTRAL)  # likewise
     """open_clip's tag of pretrained weights, or a path; unused with local-dir."""
     part_rows: int = 2000
     """Rows to a part."""
@@ -182,7 +185,7 @@ class EvaluateConfig:
     """Of the samples' noise."""
     validation_rows: int = 512
     """Rows of the validation split for the validation loss."""
-    clip: str = ""
+    clip: str = field(default="", metadata=NEUTRAL)  # its weights' digest is an input of the stage
     """open_clip folder or model that measures the samples' similarity; empty: none is measured."""
     part_rows: int = 64
     """Samples to a part."""

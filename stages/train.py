@@ -1,4 +1,5 @@
-"""train: a dataset becomes a model. Its parts are snapshots, keyed by images seen. sdmodel trains in a process of its own."""
+"""train: a dataset becomes a model. Its parts are snapshots, keyed by images seen. sdmodel trains in a
+process of its own."""
 
 import json
 import shutil
@@ -12,7 +13,8 @@ from stages.output import Made, Output, Part
 from stages.stage import Stats, stage
 
 KEEP = 2
-"""Snapshots kept in the store while the training runs: the newest, and one before it in case that is damaged."""
+"""Snapshots kept in the store while the training runs: the newest, and one before it in case that is
+damaged."""
 
 
 @stage(version=1, kind="model")
@@ -23,7 +25,8 @@ def train(dataset: Artifact, start: Artifact | None, config: TrainConfig, out: O
         dataset: of shard.
         start: a model to start from, of the same objective and shape; None starts from random weights.
         config: the objective, the model and its training.
-        out: gets `model/` (the averaged weights: for diffusion sdmodel's folder, for contrastive an open_clip folder),
+        out: gets `model/` (the averaged weights: for diffusion sdmodel's folder, for contrastive an open_clip
+            folder),
             `metrics.jsonl`, `curve.png` and `logs/`.
 
     Returns:
@@ -114,7 +117,8 @@ class _Snapshots:
         self._kept: list[Part] = []
 
     def restore(self, root: Path) -> int:
-        """Lay the newest kept snapshots below `root`; the images seen of the newest, 0 where there is none."""
+        """Lay the newest kept snapshots below `root`; the images seen of the newest, 0 where there is
+        none."""
         newest = 0
         for ordinal in range(self._ordinal(self._config.images), 0, -1):
             part = self._out.find(f"snapshot-{ordinal}", [*self._inputs, str(ordinal)])

@@ -1,0 +1,212 @@
+"""evaluate: what a model is worth, as figures, pictures and words."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.artifact import Artifact, Funnel, Snapshot
+from stages.clip import Clip, clip_snapshot
+from stages.config import EvaluateConfig
+from stages.evaluate.grid import draw_grid
+from stages.evaluate.oracle import clean_pairs, unseen_captions, verdicts
+from stages.evaluate.prompts import Prompt, prompts_of
+from stages.evaluate.report import markdown
+from stages.evaluate.retrieval import r_at_1
+from stages.evaluate.samples import sample
+from stages.output import Made, Output
+from stages.stage import Stats, stage
+
+SHOWN = 24
+"""Samples on the grid."""
+GROUP = 64
+"""Pictures among which a caption's own one is looked for."""
+
+
+@stage(version=1, kind="evaluation")
+def evaluate(
+    model: Artifact, dataset: Artifact, clip: Snapshot | None, config: EvaluateConfig, out: Output
+) -> Stats:
+    """Measure a model on a dataset, its own or another.
+
+    Args:
+        model: of train.
+        dataset: of shard; validation loss is taken on its validation split, captions from its test split.
+        clip: `clip_snapshot(config.clip)`; None where the run has no CLIP, and then no similarity is
+            reported.
+        config: what to measure.
+        out: gets `report.json`, `report.md`, `grid.png` and `nearest.png`.
+
+    Returns:
+        The funnel (every image to sample was sampled) and the report's main figures.
+
+    Raises:
+        ValueError: the oracle is unknown; the dataset has no validation or test split.
+    """
+    settings = model.json("model/config.json") if "model/config.json" in model.files else None
+    report: dict[str, Any] = {"model": model.digest, "dataset": dataset.digest}
+    if settings is None:  # an open_clip folder, which the contrastive objective writes
+        report["retrieval"] = _retrieval(model, dataset, config, out)
+        rows = int(report["retrieval"]["rows"])
+    else:
+        rows = _text_to_image(model, dataset, clip, config, out, report)
+    out.write("report.json").write_text(json.dumps(report, indent=1, sort_keys=True))
+    out.write("report.md").write_text(markdown(report))
+    return Stats(Funnel(rows, rows), {name: found for name, found in report.items() if name != "validation"})
+
+
+def _text_to_image(
+    model: Artifact,
+    dataset: Artifact,
+    clip: Snapshot | None,
+    config: EvaluateConfig,
+    out: Output,
+    report: dict[str, Any],
+) -> int:
+    """Fill the report of a text-to-image model; return how many images were sampled."""
+    folder = model.lay("model/", out.folder / "model")
+
+    @cache
+    def load() -> Any:
+        from sdmodel.sample.generate import load as load_model
+
+        return load_model(folder, config.device)
+
+    # What it predicts: the loss on held-out pictures, with their own captions and with others'.
+    report["validation"] = _validation(model, dataset, load, config, out)
+
+    # What it draws: for captions of the test split, for new ones, for the oracle.
+    unseen = unseen_captions(config.oracle, config.oracle_samples, config.seed)
+    prompts = prompts_of(dataset.table("index"), config.captions, unseen, config.samples, config.seed)
+    if not prompts:
+        raise ValueError(
+            "evaluate: the dataset's test split is empty and no captions are given; set evaluate.captions"
+        )
+    images = sample(prompts, model.digest, load, config, out)
+    groups = {
+        group: [i for i, prompt in enumerate(prompts) if prompt.group == group]
+        for group in ("test", "new", "oracle")
+    }
+    if groups["oracle"]:
+        chosen = groups["oracle"]
+        report["oracle"] = verdicts([prompts[i].caption for i in chosen], images[chosen])
+    report["similarity"] = None
+    if clip is not None:
+        report["similarity"], pairs = _clip_figures(clip, prompts, images, config, out)
+        report |= pairs
+
+    # What people look at.
+    shown = _shown(groups)
+    captions = [prompts[i].caption for i in shown]
+    draw_grid(out.write("grid.png"), images[shown], captions)
+    near = _nearest(images[shown], dataset)
+    report["nearest"] = {
+        "median": round(float(np.median(near[1])), 4),
+        "least": round(float(near[1].min()), 4),
+        "uids": near[2],
+    }
+    draw_grid(out.write("nearest.png"), images[shown], captions, beside=near[0], columns=4)
+    return len(prompts)
+
+
+def _shown(groups: dict[str, list[int]]) -> list[int]:
+    """New captions first, then those for the oracle and of the test split by turns."""
+    turns = [i for pair in zip(groups["oracle"], groups["test"], strict=False) for i in pair]
+    rest = [i for i in groups["test"] + groups["oracle"] if i not in set(turns)]
+    return (groups["new"] + turns + rest)[:SHOWN]
+
+
+def _validation(
+    model: Artifact, dataset: Artifact, load: Any, config: EvaluateConfig, out: Output
+) -> dict[str, Any]:
+    def make(folder: Path) -> Made:
+        from sdmodel.evaluate.denoising import denoising_errors
+
+        images, captions = _split(dataset, "validation", config.validation_rows, load().size)
+        out.progress(0, 2, f"validation loss of {len(images)} images")
+        own = denoising_errors(load(), images, captions, seed=config.seed)
+        out.progress(1, 2, "validation loss with captions shuffled")
+        shuffled = denoising_errors(load(), images, [*captions[1:], captions[0]], seed=config.seed)
+        found = {"rows": len(images), "own": own, "shuffled": shuffled}
+        (folder / "validation.json").write_text(json.dumps(found, sort_keys=True))
+        return Made()
+
+    depends = {"rows": config.validation_rows, "seed": config.seed}
+    return out.part("validation", [model.digest, dataset.digest], make, config=depends).json(
+        "validation.json"
+    )
+
+
+def _split(dataset: Artifact, split: str, rows: int, size: int) -> tuple[NDArray[np.uint8], list[str]]:
+    """The first rows of a split as (N, S, S, 3) uint8 with their first captions."""
+    from sdmodel.data.index import read_index
+    from sdmodel.data.pictures import decode_row
+
+    tars = {name: dataset.path(name) for name in dataset.names("shards/") if name.endswith(".tar")}
+    index = read_index(dataset.path("index.parquet"), tars, split)
+    chosen = range(min(rows, len(index))) if rows else range(len(index))
+    return np.stack([decode_row(index, row, size) for row in chosen]), [
+        index.captions[row][0] for row in chosen
+    ]
+
+
+def _clip_figures(
+    clip: Snapshot, prompts: list[Prompt], images: NDArray[np.uint8], config: EvaluateConfig, out: Output
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Similarity of samples and captions; on the demo world also how good the judge is, on clean pairs."""
+    judge = Clip(config.clip, device=config.device)
+    out.progress(0, 1, "similarity of samples and captions")
+    seen = judge.images(list(images), config.batch)
+    texts = judge.texts([prompt.caption for prompt in prompts])
+    own = (seen * texts).sum(axis=1)
+    similarity = {
+        "mean": round(float(own.mean()), 4),
+        "shuffled": round(float((seen * np.roll(texts, 1, axis=0)).sum(axis=1).mean()), 4),
+        "samples": len(prompts),
+        "clip": clip.digest[:12],
+    }
+    if not config.oracle:
+        return similarity, {}
+    pictures, captions = clean_pairs(8 * GROUP, config.seed)
+    found = r_at_1(judge.images(pictures, config.batch), judge.texts(captions), GROUP)
+    return similarity, {"clip": {"r_at_1_of_64": round(found, 4)}}
+
+
+def _retrieval(model: Artifact, dataset: Artifact, config: EvaluateConfig, out: Output) -> dict[str, Any]:
+    """A contrastive model is judged by finding pictures by their captions."""
+    folder = model.lay("model/", out.folder / "model")
+    source = f"local-dir:{folder}"
+    assert clip_snapshot(source)
+    judge = Clip(source, device=config.device)
+    size = int(model.json("model/open_clip_config.json")["model_cfg"]["vision_cfg"]["image_size"])
+    images, captions = _split(dataset, "test", 0, size)
+    of = min(GROUP, len(images))
+    out.progress(0, 1, f"retrieval among {len(images)} images")
+    found = r_at_1(judge.images(list(images), config.batch), judge.texts(captions), of)
+    return {"r_at_1": round(found, 4), "of": of, "rows": len(images) // of * of, "split": "test"}
+
+
+def _nearest(
+    shown: NDArray[np.uint8], dataset: Artifact
+) -> tuple[NDArray[np.uint8], NDArray[np.float64], list[str]]:
+    """The nearest training image of each shown one: pictures, root mean square distances in [0, 1], uids."""
+    from sdmodel.data.index import read_index
+
+    tars = {name: dataset.path(name) for name in dataset.names("shards/") if name.endswith(".tar")}
+    uids = read_index(dataset.path("index.parquet"), tars, "train").uids
+    train, _ = _split(dataset, "train", 0, shown.shape[1])
+    flat = shown.reshape(len(shown), -1).astype(np.float32)
+    best = np.full(len(shown), np.inf)
+    where = np.zeros(len(shown), np.int64)
+    for start in range(0, len(train), 2048):
+        block = train[start : start + 2048].reshape(-1, flat.shape[1]).astype(np.float32)
+        squares = (flat**2).sum(1)[:, None] + (block**2).sum(1)[None] - 2 * flat @ block.T  # (shown, block)
+        nearest = squares.argmin(axis=1)
+        found = squares[np.arange(len(shown)), nearest]
+        closer = found < best
+        best[closer], where[closer] = found[closer], start + nearest[closer]
+    distances = np.sqrt(np.maximum(best, 0) / flat.shape[1]) / 255
+    return train[where], distances, [uids[row] for row in where]

@@ -1,0 +1,49 @@
+"""Which captions are sampled, and with which noise: so that each image has a name that another evaluation can
+find again."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One image to sample: its caption, the seed of its noise, and why it is sampled ("test", "new" or
+    "oracle")."""
+
+    caption: str
+    seed: int
+    group: str
+
+
+def prompts_of(
+    index: pd.DataFrame, new: Sequence[str], unseen: Sequence[str], samples: int, seed: int
+) -> list[Prompt]:
+    """All images of an evaluation.
+
+    Args:
+        index: a dataset's index; captions come from its test split, first of each row, in the order of uids.
+        new: captions that somebody wrote.
+        unseen: captions for the oracle.
+        samples: most captions of the test split.
+        seed: of the evaluation; each image's own seed is a hash of it, the caption and how often it came
+            before.
+    """
+    test = index.loc[index["split"] == "test"].sort_values(["uid"])["captions"].head(samples)
+    chosen = [("test", str(captions[0])) for captions in test if len(captions)]
+    chosen += [("new", caption) for caption in new]
+    chosen += [("oracle", caption) for caption in unseen]
+    count: dict[tuple[str, str], int] = {}
+    prompts: list[Prompt] = []
+    for group, caption in chosen:
+        times = count.get((group, caption), 0)
+        count[group, caption] = times + 1
+        prompts.append(Prompt(caption, _seed(seed, caption, times), group))
+    return prompts
+
+
+def _seed(seed: int, caption: str, times: int) -> int:
+    digest = hashlib.sha256(f"{seed}\n{times}\n{caption}".encode()).digest()
+    return int.from_bytes(digest[:6], "big")

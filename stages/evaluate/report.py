@@ -1,0 +1,96 @@
+"""The report of an evaluation as Markdown; report.json holds the same figures."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """The report for people: what was measured, and what was not and why."""
+    lines = [f"# Evaluation of {report['model'][:12]} on {report['dataset'][:12]}", ""]
+    for section in (_validation, _retrieval, _oracle, _similarity, _nearest):
+        lines += section(report)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _validation(report: Mapping[str, Any]) -> list[str]:
+    found = report.get("validation")
+    if not found:
+        return []
+    own, shuffled = found["own"], found["shuffled"]
+    rows = [
+        [f"{level['t']:.3f}", *(f"{level[name]:.5f}" for name in ("mse", "mae", "r2")), f"{other['mse']:.5f}"]
+        for level, other in zip(own["levels"], shuffled["levels"], strict=True)
+    ]
+    gain = 1 - own["mse"] / shuffled["mse"] if shuffled["mse"] else 0.0
+    return [
+        "## Validation loss",
+        "",
+        f"x0-prediction on {found['rows']} images of the validation split, fixed times and noise: "
+        f"MSE {own['mse']:.5f}, MAE {own['mae']:.5f}, R2 {own['r2']:.4f}. With captions shuffled the MSE is "
+        f"{shuffled['mse']:.5f}: its own captions lower it by {gain:.1%}.",
+        "",
+        *_table(["t (0 noise, 1 data)", "MSE", "MAE", "R2", "MSE, captions shuffled"], rows),
+        "",
+    ]
+
+
+def _retrieval(report: Mapping[str, Any]) -> list[str]:
+    found = report.get("retrieval")
+    if not found:
+        return []
+    return [
+        "## Retrieval",
+        "",
+        f"Of {found['of']} pictures the one that a caption is of is found first in {found['r_at_1']:.1%} "
+        f"of {found['rows']} captions of the {found['split']} split.",
+        "",
+    ]
+
+
+def _oracle(report: Mapping[str, Any]) -> list[str]:
+    found = report.get("oracle")
+    if not found:
+        return []
+    names = [name for name in found if name != "samples"]
+    return [
+        "## Oracle",
+        "",
+        f"{found['samples']} samples for captions whose combination and phrasing were never trained on:",
+        "",
+        *_table(names, [[f"{found[name]:.3f}" for name in names]]),
+        "",
+    ]
+
+
+def _similarity(report: Mapping[str, Any]) -> list[str]:
+    if "similarity" not in report:
+        return []
+    found = report["similarity"]
+    if not found:
+        return ["## Similarity", "", "Not measured: this run has no CLIP (`evaluate.clip` is empty).", ""]
+    return [
+        "## Similarity",
+        "",
+        f"Mean cosine of sample and caption {found['mean']:.4f} over {found['samples']} samples; with "
+        f"captions of other "
+        f"samples {found['shuffled']:.4f}. Judged by {found['clip']}.",
+        "",
+    ]
+
+
+def _nearest(report: Mapping[str, Any]) -> list[str]:
+    found = report.get("nearest")
+    if not found:
+        return []
+    return [
+        "## Nearest training images",
+        "",
+        f"Root mean square distance of a shown sample to its nearest training image: median "
+        f"{found['median']:.4f}, "
+        f"least {found['least']:.4f} (0 is a copy; pixels in [0, 1]). nearest.png shows the pairs.",
+        "",
+    ]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]

@@ -1,0 +1,55 @@
+"""Samples as parts: another evaluation of the same model samples only what is new."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.config import EvaluateConfig
+from stages.evaluate.prompts import Prompt
+from stages.fingerprint import fingerprint_of
+from stages.output import Made, Output, PartSpec
+
+
+def sample(
+    prompts: Sequence[Prompt], model: str, load: Callable[[], Any], config: EvaluateConfig, out: Output
+) -> NDArray[np.uint8]:
+    """Sample every prompt that was not sampled before.
+
+    Args:
+        prompts: what to sample.
+        model: digest of the model.
+        load: gives sdmodel's TextToImage; called only if something is to be sampled.
+        config: guidance, steps, images to a part and to a batch.
+        out: keeps the parts.
+
+    Returns:
+        (N, S, S, 3) uint8 in the order of the prompts.
+    """
+    specs: list[PartSpec] = []
+    for group in dict.fromkeys(
+        prompt.group for prompt in prompts
+    ):  # so that one group's growth moves no other's parts
+        mine = [prompt for prompt in prompts if prompt.group == group]
+        for start in range(0, len(mine), config.part_rows):
+            rows = [(prompt.caption, prompt.seed) for prompt in mine[start : start + config.part_rows]]
+            inputs = [model, fingerprint_of([[caption, str(seed)] for caption, seed in rows])]
+            specs.append(PartSpec(f"{group}-{start // config.part_rows:05d}", inputs, rows))
+
+    def make(folder: Path, rows: list[tuple[str, int]]) -> Made:
+        from sdmodel.data.pixels import to_uint8
+
+        pictures: list[NDArray[np.uint8]] = []
+        for start in range(0, len(rows), config.batch):
+            out.check()
+            captions, seeds = zip(*rows[start : start + config.batch], strict=True)
+            images = load().sample(list(captions), list(seeds), guidance=config.guidance, steps=config.steps)
+            pictures.append(to_uint8(images).permute(0, 2, 3, 1).cpu().numpy())  # (B, S, S, 3)
+        np.save(folder / "images.npy", np.concatenate(pictures), allow_pickle=False)
+        return Made()
+
+    depends = {"guidance": config.guidance, "steps": config.steps}
+    parts = out.parts(specs, make, config=depends, note=f"sampling {len(prompts)} images")
+    return np.concatenate([np.load(part.path("images.npy"), allow_pickle=False) for part in parts])
