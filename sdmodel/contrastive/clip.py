@@ -1,4 +1,4 @@
-"""A small CLIP as a stock open_clip model, and the folder that stock open_clip loads as "local-dir:FOLDER"."""
+"""A small CLIP as a stock open_clip model, and the folder that open_clip loads as "local-dir:FOLDER"."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,9 @@ from sdmodel.text.tokenizer import END, END_ID, PAD, PAD_ID, START, Tokenizer
 
 
 def model_config(config: TrainConfig, vocabulary: int) -> dict[str, Any]:
-    """open_clip's own description of the model. ValueError: patch does not divide size, or heads does not divide width."""
+    """open_clip's own description of the model.
+
+    ValueError: patch does not divide size, or heads does not divide width."""
     clip = config.contrastive
     if config.size % clip.patch:
         raise ValueError(f"contrastive.patch={clip.patch} must divide size={config.size}")
@@ -35,7 +37,7 @@ def model_config(config: TrainConfig, vocabulary: int) -> dict[str, Any]:
             "width": clip.width,
             "heads": clip.heads,
             "layers": clip.text_layers,
-            "hf_tokenizer_name": "tokenizer.json",  # must not be empty; the folder's own is read whatever it says
+            "hf_tokenizer_name": "tokenizer.json",  # not empty; whatever it says, the folder's own is read
             "pool_type": "eos",
             "eos_id": END_ID,
             "pad_id": PAD_ID,

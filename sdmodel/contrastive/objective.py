@@ -53,7 +53,9 @@ class ContrastiveObjective:
         )
 
     def start(self, folder: Path) -> None:
-        """Takes tokenizer and weights from an open_clip folder that `save` wrote. ValueError: it holds another shape of model."""
+        """Takes tokenizer and weights from an open_clip folder that `save` wrote.
+
+        ValueError: it holds another shape of model."""
         tokenizer = Tokenizer.load(folder)
         wanted = clip.model_config(self.config, len(tokenizer))
         held = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]

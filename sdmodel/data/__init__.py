@@ -1,1 +1,1 @@
-"""Reading a dataset: its index, its tars, its pictures in an order that is a function of (seed, images seen)."""
+"""Reading a dataset: index, tars, and pictures in an order that is a function of (seed, images seen)."""

@@ -1,7 +1,7 @@
 """What a training step sees: one process's rows of a global batch, and random numbers for them.
 
-Every process draws for the whole global batch from the same generator and keeps its own rows. So the noise of an image
-depends on (seed, images seen) and on nothing else, and one process or many train the same model.
+Every process draws for the whole global batch from the same generator and keeps its own rows. So the noise of
+an image depends on (seed, images seen) and on nothing else, and one process or many train the same model.
 """
 
 from dataclasses import dataclass, replace
@@ -47,7 +47,7 @@ class Batch:
         return self._rows(torch.rand(self.size, *shape, generator=generator, device=generator.device))
 
     def stratified(self, generator: torch.Generator) -> Tensor:
-        """(B,) float32 on [0, 1): over the global batch exactly one in each of `size` equal strata, in random order."""
+        """(B,) float32 on [0, 1): in the global batch one in each of `size` equal strata, shuffled."""
         strata = torch.randperm(self.size, generator=generator, device=generator.device)
         inside = torch.rand(self.size, generator=generator, device=generator.device)
         return self._rows((strata + inside) / self.size)

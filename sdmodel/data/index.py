@@ -1,11 +1,12 @@
 """The index of a dataset: where each picture's bytes lie in the tars, and what its captions are."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 COLUMNS = ["uid", "file", "offset", "length", "split", "captions"]
@@ -36,7 +37,7 @@ class Index:
             data = tar.read(length)
         if len(data) != length:
             raise ValueError(
-                f"{self.files[row]}: picture {self.uids[row]} should take {length} bytes from {offset} and the file "
+                f"{self.files[row]}: picture {self.uids[row]} should take {length} bytes from {offset}, it "
                 f"ends after {len(data)}; tar and index don't belong together, or the tar is damaged"
             )
         return data
@@ -52,16 +53,13 @@ def read_index(path: Path, tars: Mapping[str, Path], split: str) -> Index:
             f"{path}: an index needs the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}"
         )
     table = pq.read_table(path, columns=COLUMNS)
-    splits = table.column("split")
-    table = table.filter(pc.equal(splits, split))
+    splits = table.column("split").to_pylist()
+    table = table.filter(pa.array([held == split for held in splits], pa.bool_()))
     if table.num_rows == 0:
-        held = {str(count["values"]): count["counts"] for count in pc.value_counts(splits).to_pylist()}
-        raise ValueError(f"{path}: no rows in split {split!r}; rows in each split: {held or 'none'}")
+        raise ValueError(f"{path}: no rows in split {split!r}; rows in each split: {dict(Counter(splits))}")
     files = table.column("file").to_pylist()
     if missing := sorted(set(files) - set(tars)):
-        raise ValueError(
-            f"{path}: names tars that were not given: {', '.join(missing[:5])}; given: {', '.join(sorted(tars)[:5])}"
-        )
+        raise ValueError(f"{path}: names tars that were not given: {missing[:5]}; given: {sorted(tars)[:5]}")
     return Index(
         uids=table.column("uid").to_pylist(),
         files=[Path(tars[file]) for file in files],

@@ -1,4 +1,4 @@
-"""All pictures of a split at one size, decoded once into a file that processes share and a resume finds again.
+"""All pictures of a split at one size, decoded once into a file that processes share and a resume finds.
 
 A set larger than `LIMIT` is not kept: its pictures are decoded each time they are seen.
 """

@@ -49,7 +49,7 @@ class Stream:
         )
 
     def batches(self, images_seen: int) -> Iterator[Batch]:
-        """All batches from there on, without end; the next is read while one is worked on where pictures must be decoded."""
+        """All batches from there on, without end. Where pictures must be decoded, the next is read ahead."""
         if self.pictures.kept is not None:
             while True:
                 yield self.at(images_seen)

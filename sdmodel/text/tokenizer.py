@@ -1,7 +1,7 @@
 """A tokenizer learned from the training captions: byte-level BPE, so that no caption has unknown words.
 
-The same captions give the same tokenizer, to the byte. It is one file, `tokenizer.json` of Hugging Face's `tokenizers`, which
-`transformers` and so open_clip load as a `PreTrainedTokenizerFast`.
+The same captions give the same tokenizer, to the byte. It is one file, `tokenizer.json` of Hugging Face's
+`tokenizers`, which `transformers` and so open_clip load as a `PreTrainedTokenizerFast`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FILE = "tokenizer.json"
 
 
 class Tokenizer:
-    """Captions to token ids and back. Every caption becomes <start> tokens <end> <pad> ...; the empty caption <start> <end>."""
+    """Captions to token ids and back. A caption becomes <start> tokens <end> <pad> ..., even an empty one."""
 
     def __init__(self, tokenizer: HFTokenizer):
         self._tokenizer = tokenizer
@@ -65,7 +65,7 @@ class Tokenizer:
         return self._tokenizer.get_vocab_size()
 
     def encode(self, captions: Sequence[str], length: int) -> Tensor:
-        """(B, length) int64 token ids. Longer captions are cut before their <end>; the rest is PAD_ID (`ids != PAD_ID` is the mask)."""
+        """(B, length) int64 token ids; longer captions are cut before <end>. `ids != PAD_ID` is the mask."""
         rows = torch.full((len(captions), length), PAD_ID)
         for row, encoding in zip(rows, self._tokenizer.encode_batch(list(captions)), strict=True):
             ids = encoding.ids if len(encoding.ids) <= length else [*encoding.ids[: length - 1], END_ID]

@@ -17,15 +17,15 @@ class Ema:
     def update(self, batches: int) -> None:
         """Takes the weights in after batch number `batches` (1 is the first).
 
-        The decay begins small, so that the initial weights are soon forgotten (Karras et al. 2024, arXiv:2312.02696, use a
-        length that grows with training for the same reason)."""
+        The decay begins small, so that the initial weights are soon forgotten (Karras et al. 2024,
+        arXiv:2312.02696, use a length that grows with training for the same reason)."""
         decay = min(self.decay, batches / (batches + 10))
-        torch._foreach_lerp_(self.averages, self.parameters, 1 - decay)
+        torch._foreach_lerp_(self.averages, self.parameters, 1 - decay)  # pyright: ignore - untyped
 
     def weights(self) -> dict[str, Tensor]:
         """By the names of `modules.state_dict()`: contiguous float32 on the CPU, none sharing memory."""
-        average = {parameter: value for parameter, value in zip(self.parameters, self.averages, strict=True)}
-        state = self.modules.state_dict(keep_vars=True)
+        average: dict[Tensor, Tensor] = dict(zip(self.parameters, self.averages, strict=True))
+        state: dict[str, Tensor] = self.modules.state_dict(keep_vars=True)
         return {
             name: average.get(value, value).detach().to("cpu", copy=True).contiguous()
             for name, value in state.items()

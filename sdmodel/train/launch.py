@@ -1,8 +1,8 @@
 """Starts a training as processes of its own, passes on what it tells, and ends it when asked.
 
-A subprocess, because a training must be ended at once, must not fill its parent's memory, and may be several processes.
-torch is not imported here. `accelerate launch` starts the processes on GPUs; on a CPU it starts one process however many are
-asked for, so `torch.distributed.run` does it there.
+A subprocess, because a training must be ended at once, must not fill its parent's memory, and may be several
+processes. torch is not imported here. `accelerate launch` starts the processes on GPUs; on a CPU it starts
+one process however many are asked for, so `torch.distributed.run` does it there.
 """
 
 import json
@@ -36,10 +36,11 @@ def train(
     stopping: Callable[[], bool],
     on_snapshot: Callable[[int, Path], None] = lambda images, folder: None,
 ) -> None:
-    """Runs the plan (see run.py) to its end, or until `stopping` is true: then it ends the processes and returns.
+    """Runs the plan (see run.py) to its end; ends the processes and returns when `stopping` is true.
 
     on_progress: {"images", "total", "loss", "images_per_second", "seconds_left"}, or {"warning": text}.
-    on_snapshot: (images seen, folder) of each complete snapshot as it appears; it stays until two newer ones are there.
+    on_snapshot: (images seen, folder) of each complete snapshot as it appears; it stays until two newer ones
+    are there.
     RuntimeError: the training failed; the message ends with its last errors."""
     logs = Path(json.loads(plan_path.read_text())["folder"]) / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -47,7 +48,7 @@ def train(
     with (logs / "errors.txt").open("w+") as errors:
         child = subprocess.Popen(
             command(plan_path, config, processes),
-            stdin=subprocess.PIPE,  # never written: the processes end themselves when it closes, so when their parent is killed
+            stdin=subprocess.PIPE,  # never written: when it closes, their parent was killed, and they end
             stdout=subprocess.PIPE,
             stderr=errors,
             env=environment(processes),
@@ -132,12 +133,10 @@ def gpus(config: TrainConfig) -> int:
 
 
 def process_count(config: TrainConfig) -> int:
-    """`config.processes`, or one a GPU, or one a core up to 2; never a number that does not divide the batch."""
+    """`config.processes`, or one a GPU, or one a core up to 2, as far as it divides the batch."""
     if config.processes:
         if config.batch % config.processes:
-            raise ValueError(
-                f"train.batch={config.batch} cannot be shared by train.processes={config.processes}; it must divide the batch"
-            )
+            raise ValueError(f"train.processes={config.processes} must divide train.batch={config.batch}")
         return config.processes
     wanted = gpus(config) or min(2, cores())
     return next(count for count in range(wanted, 0, -1) if config.batch % count == 0)

@@ -1,4 +1,4 @@
-"""The training loop. Time is images seen; everything that happens at a time is a function of (seed, images seen).
+"""The training loop. Time is images seen; what happens at a time is a function of (seed, images seen).
 
 The shape is that of edm2 (Karras et al. 2024, https://github.com/NVlabs/edm2, training/training_loop.py).
 """
@@ -37,12 +37,12 @@ def train(
 ) -> dict[str, Tensor]:
     """Trains until `config.images` are seen and returns the averaged weights, as `Objective.save` takes them.
 
-    Goes on from the newest complete snapshot in folder/snapshots. `tell` hears of progress, of each new snapshot ("snapshot") and
-    of damaged ones ("warning"), in the main process alone.
+    Goes on from the newest complete snapshot in folder/snapshots. `tell` hears of progress, of each new
+    snapshot ("snapshot") and of damaged ones ("warning"), in the main process alone.
     FloatingPointError: the loss is not finite."""
     # Model, average, optimizers.
     device, main = accelerator.device, accelerator.is_main_process
-    modules = objective.modules.train().to(device=device, memory_format=torch.channels_last)
+    modules = objective.modules.train().to(device).to(memory_format=torch.channels_last)  # pyright: ignore
     ema = Ema(modules, config.optimizer.ema)
     opts = optimizers(modules, config.optimizer)
     rates = [group["lr"] for opt in opts for group in opt.param_groups]
@@ -77,7 +77,8 @@ def train(
             if not math.isfinite(row["loss"]):
                 raise FloatingPointError(
                     f"the loss is {row['loss']} over the {steps * config.batch} images up to {images}; "
-                    f"lower optimizer.muon_rate={config.optimizer.muon_rate} and adam_rate={config.optimizer.adam_rate}, or train in fp32"
+                    f"lower optimizer.muon_rate={config.optimizer.muon_rate} and "
+                    f"optimizer.adam_rate={config.optimizer.adam_rate}, or train in fp32"
                 )
             row |= {"gradient_norm": means[-1], "rate": factor}
             steps = 0

@@ -1,6 +1,6 @@
-"""What is written down of a training: metrics.jsonl without times, and times, TensorBoard and the curve beside it.
+"""What is written down of a training: metrics.jsonl, and beside it times, TensorBoard and the curve.
 
-metrics.jsonl is a result, the same after a resume, to the byte. Below logs/ lies what differs from run to run.
+metrics.jsonl is a result, to the byte the same after a resume. What differs from run to run lies in logs/.
 """
 
 import json
@@ -12,7 +12,7 @@ from torch.utils.tensorboard.writer import SummaryWriter
 
 
 class Metrics:
-    """Writes the reports of one process. Takes up `text`, which is all that was reported before the snapshot it resumes from."""
+    """Writes the main process's reports after `text`, which is what a snapshot holds of earlier ones."""
 
     def __init__(self, folder: Path, total: int, images: int = 0, text: str = ""):
         self.path = folder / "metrics.jsonl"
@@ -27,7 +27,7 @@ class Metrics:
             self._draw(json.loads(line))
 
     def report(self, row: dict[str, float]) -> dict[str, float | int]:
-        """Writes a row ("images" and values) and returns the progress: images, total, loss, images_per_second, seconds_left."""
+        """Writes a row ("images" and values); returns the progress as launch.py describes it."""
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
         seconds = time.monotonic() - self.began

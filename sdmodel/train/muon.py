@@ -1,7 +1,8 @@
 """Muon: momentum whose update is made orthogonal, for matrices and convolutions; AdamW learns the rest.
 
-Jordan et al. 2024, https://kellerjordan.github.io/posts/muon. torch.optim.Muon iterates in bfloat16, which many CPUs emulate
-slowly; here the iteration is in float32 on CPUs and matrices of one shape are iterated together.
+Jordan et al. 2024, https://kellerjordan.github.io/posts/muon. torch.optim.Muon iterates in bfloat16, which
+many CPUs emulate slowly; here the iteration is in float32 on CPUs and matrices of one shape are iterated
+together.
 """
 
 from collections import defaultdict
@@ -32,7 +33,9 @@ def orthogonal(g: Tensor, steps: int = STEPS) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum, made orthogonal, times lr * sqrt(max(1, rows / columns)); a convolution is the matrix (out, in * k * k)."""
+    """Nesterov momentum, made orthogonal, times lr * sqrt(max(1, rows / columns)).
+
+    A convolution is the matrix (out, in * k * k)."""
 
     def __init__(
         self,
@@ -70,7 +73,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def is_matrix(module: nn.Module, name: str, parameter: nn.Parameter) -> bool:
-    """Whether Muon learns it: a weight that multiplies, not a table that is looked up or added (embeddings, positions, queries)."""
+    """Whether Muon learns it: weights that multiply, not tables (embeddings, positions, queries)."""
     return parameter.ndim >= 2 and name.endswith("weight") and not isinstance(module, nn.Embedding)
 
 

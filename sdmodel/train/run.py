@@ -1,8 +1,9 @@
-"""The training process: reads a plan, builds the objective, runs the loop. `python -m sdmodel.train.run PLAN.json`.
+"""The training process, `python -m sdmodel.train.run PLAN.json`: plan, data, objective, loop, model folder.
 
-A plan is {"folder": where results go, "index": path of index.parquet, "tars": {name in the index: local path}, "config": a
-TrainConfig, "start": a model folder or null}. Running it again goes on where it stopped, or does nothing when it is done.
-Results: model/, metrics.jsonl, curve.png, snapshots/; cache/ and logs/ are no results.
+A plan is {"folder": where results go, "index": path of index.parquet, "tars": {name in the index: local
+path}, "config": a TrainConfig, "start": a model folder or null}. Running it again goes on where it stopped,
+or does nothing when it is done. Results: model/, metrics.jsonl, curve.png, snapshots/; cache/ and logs/ are
+no results.
 """
 
 import json
@@ -97,7 +98,7 @@ def accelerator_of(config: TrainConfig) -> Accelerator:
 
 
 def end_with_parent() -> None:
-    """Ends this process and its siblings when the launching process is gone, however it went: nobody would stop them."""
+    """Ends this process and its siblings when the launching process is gone: nobody else would stop them."""
 
     def watch() -> None:
         os.read(sys.stdin.fileno(), 1)  # returns when the other end closes

@@ -52,7 +52,7 @@ def write(
     ema: Ema,
     optimizers: list[torch.optim.Optimizer],
 ) -> Path:
-    """Writes the snapshot after `images` below `root`, drops all but the newest KEEP, and returns its folder."""
+    """Writes the snapshot after `images` below `root`, drops all but the newest KEEP; returns its folder."""
     final, aside = root / f"{images:09d}", root / f".{images:09d}"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
@@ -122,14 +122,15 @@ def restore(
     for key, value in snapshot.tensors["optimizer"].items():
         name, slot = key.rsplit(":", 1)
         p = parameters[name]
-        # Momenta get the parameter's device and memory layout, so that arithmetic goes on as it was; AdamW counts on the CPU.
+        # Momenta get the parameter's device and memory layout, so that arithmetic goes on as it was; AdamW
+        # counts on the CPU.
         state[id(p)][slot] = value.clone() if slot == "step" else torch.empty_like(p).copy_(value)
 
 
 def _optimizer_tensors(
     modules: nn.Module, optimizers: list[torch.optim.Optimizer]
 ) -> Iterator[tuple[str, Tensor]]:
-    names = {p: name for name, p in modules.named_parameters()}
+    names: dict[Tensor, str] = {p: name for name, p in modules.named_parameters()}
     for optimizer in optimizers:
         for p, slots in optimizer.state.items():
             for slot, value in slots.items():
