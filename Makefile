@@ -15,7 +15,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
 	@UV=$$(command -v uv || echo $(BIN)/uv); \
 	  echo "installing the locked packages into .venv" && \
-	  $$UV pip install --quiet --python $(BIN)/python -r requirements.lock && \
+	  $$UV pip install --quiet --python $(BIN)/python --no-deps -r requirements.lock && \
 	  $$UV pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
@@ -38,9 +38,11 @@ types: setup
 
 check: lint types test
 
-# Rewrites requirements.lock for Python 3.11 and 3.12; registry addresses never enter it.
+# Rewrites requirements.lock for Python 3.11 and 3.12; registry addresses never enter it. The backport `dataclasses`, which
+# img2dataset asks for, stays out: Prefect starts its server with site-packages first on the path, where it would hide
+# Python's own, and the server could not start.
 lock:
-	uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-emit-index-url --no-header pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --no-emit-package dataclasses --python-version 3.11 --extra dev --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf .venv
