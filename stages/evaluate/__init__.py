@@ -71,9 +71,12 @@ def _text_to_image(
 
     @cache
     def load() -> Any:
+        import torch
+
         from sdmodel.sample.generate import load as load_model
 
-        return load_model(folder, config.device)
+        cuda = config.device == "auto" and torch.cuda.is_available()
+        return load_model(folder, "cuda" if cuda else config.device.replace("auto", "cpu"))
 
     # What it predicts: the loss on held-out pictures, with their own captions and with others'.
     report["validation"] = _validation(model, dataset, load, config, out)
@@ -123,14 +126,13 @@ def _validation(
     model: Artifact, dataset: Artifact, load: Any, config: EvaluateConfig, out: Output
 ) -> dict[str, Any]:
     def make(folder: Path) -> Made:
+        from sdmodel.data.pixels import to_float
         from sdmodel.evaluate.denoising import denoising_errors
 
         images, captions = _split(dataset, "validation", config.validation_rows, load().size)
-        out.progress(0, 2, f"validation loss of {len(images)} images")
-        own = denoising_errors(load(), images, captions, seed=config.seed)
-        out.progress(1, 2, "validation loss with captions shuffled")
-        shuffled = denoising_errors(load(), images, [*captions[1:], captions[0]], seed=config.seed)
-        found = {"rows": len(images), "own": own, "shuffled": shuffled}
+        out.progress(0, 1, f"validation loss of {len(images)} images")
+        tensors = to_float(images).permute(0, 3, 1, 2).contiguous()  # (N, 3, S, S)
+        found = {"rows": len(images), **denoising_errors(load(), tensors, captions, seed=config.seed)}
         (folder / "validation.json").write_text(json.dumps(found, sort_keys=True))
         return Made()
 
@@ -140,13 +142,19 @@ def _validation(
     )
 
 
-def _split(dataset: Artifact, split: str, rows: int, size: int) -> tuple[NDArray[np.uint8], list[str]]:
-    """The first rows of a split as (N, S, S, 3) uint8 with their first captions."""
+def _index(dataset: Artifact, split: str) -> Any:
+    """sdmodel's index of a split."""
     from sdmodel.data.index import read_index
-    from sdmodel.data.pictures import decode_row
 
     tars = {name: dataset.path(name) for name in dataset.names("shards/") if name.endswith(".tar")}
-    index = read_index(dataset.path("index.parquet"), tars, split)
+    return read_index(dataset.path("index.parquet"), tars, split)
+
+
+def _split(dataset: Artifact, split: str, rows: int, size: int) -> tuple[NDArray[np.uint8], list[str]]:
+    """The first rows of a split (all where 0) as (N, S, S, 3) uint8 with their first captions."""
+    from sdmodel.data.pictures import decode_row
+
+    index = _index(dataset, split)
     chosen = range(min(rows, len(index))) if rows else range(len(index))
     return np.stack([decode_row(index, row, size) for row in chosen]), [
         index.captions[row][0] for row in chosen
@@ -191,22 +199,16 @@ def _retrieval(model: Artifact, dataset: Artifact, config: EvaluateConfig, out: 
 
 def _nearest(
     shown: NDArray[np.uint8], dataset: Artifact
-) -> tuple[NDArray[np.uint8], NDArray[np.float64], list[str]]:
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], list[str]]:
     """The nearest training image of each shown one: pictures, root mean square distances in [0, 1], uids."""
-    from sdmodel.data.index import read_index
+    import torch
 
-    tars = {name: dataset.path(name) for name in dataset.names("shards/") if name.endswith(".tar")}
-    uids = read_index(dataset.path("index.parquet"), tars, "train").uids
+    from sdmodel.evaluate.nearest import nearest
+
+    index = _index(dataset, "train")
     train, _ = _split(dataset, "train", 0, shown.shape[1])
-    flat = shown.reshape(len(shown), -1).astype(np.float32)
-    best = np.full(len(shown), np.inf)
-    where = np.zeros(len(shown), np.int64)
-    for start in range(0, len(train), 2048):
-        block = train[start : start + 2048].reshape(-1, flat.shape[1]).astype(np.float32)
-        squares = (flat**2).sum(1)[:, None] + (block**2).sum(1)[None] - 2 * flat @ block.T  # (shown, block)
-        nearest = squares.argmin(axis=1)
-        found = squares[np.arange(len(shown)), nearest]
-        closer = found < best
-        best[closer], where[closer] = found[closer], start + nearest[closer]
-    distances = np.sqrt(np.maximum(best, 0) / flat.shape[1]) / 255
-    return train[where], distances, [uids[row] for row in where]
+    chunks = (
+        torch.from_numpy(train[start : start + 2048]).float() / 255 for start in range(0, len(train), 2048)
+    )
+    place, distance = nearest(torch.from_numpy(shown).float() / 255, chunks)
+    return train[place.numpy()], distance.numpy(), [index.uids[row] for row in place.tolist()]

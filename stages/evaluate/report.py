@@ -16,20 +16,22 @@ def _validation(report: Mapping[str, Any]) -> list[str]:
     found = report.get("validation")
     if not found:
         return []
-    own, shuffled = found["own"], found["shuffled"]
     rows = [
-        [f"{level['t']:.3f}", *(f"{level[name]:.5f}" for name in ("mse", "mae", "r2")), f"{other['mse']:.5f}"]
-        for level, other in zip(own["levels"], shuffled["levels"], strict=True)
+        [f"{level['from']:.3f}-{level['to']:.3f}"]
+        + [f"{level[name]:.5f}" for name in ("mse", "mae", "r2", "mse_shuffled")]
+        for level in found["levels"]
     ]
-    gain = 1 - own["mse"] / shuffled["mse"] if shuffled["mse"] else 0.0
+    gain = 1 - found["mse"] / found["mse_shuffled"] if found["mse_shuffled"] else 0.0
     return [
         "## Validation loss",
         "",
-        f"x0-prediction on {found['rows']} images of the validation split, fixed times and noise: "
-        f"MSE {own['mse']:.5f}, MAE {own['mae']:.5f}, R2 {own['r2']:.4f}. With captions shuffled the MSE is "
-        f"{shuffled['mse']:.5f}: its own captions lower it by {gain:.1%}.",
+        f"x0-prediction on {found['rows']} images of the validation split, fixed times and noise, pixels "
+        f"in [-1, 1]: "
+        f"MSE {found['mse']:.5f}, MAE {found['mae']:.5f}, R2 {found['r2']:.4f}. With captions of other "
+        f"images the MSE is "
+        f"{found['mse_shuffled']:.5f}: the right captions lower it by {gain:.1%}.",
         "",
-        *_table(["t (0 noise, 1 data)", "MSE", "MAE", "R2", "MSE, captions shuffled"], rows),
+        *_table(["t (0 noise, 1 data)", "MSE", "MAE", "R2", "MSE, captions of others"], rows),
         "",
     ]
 
