@@ -88,7 +88,7 @@ class CollectConfig:
     threads: int = field(default=32, metadata=NEUTRAL)
     """Downloads at once in each worker."""
     workers: int = field(default=0, metadata=NEUTRAL)
-    """Worker processes; 0 takes one for each core."""
+    """Worker processes; 0 takes one for each core, 1 works in the main process."""
 
 
 @dataclass(frozen=True, kw_only=True)

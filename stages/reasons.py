@@ -11,6 +11,7 @@ class Reason(StrEnum):
     BAD_URL = "bad_url"
     DUPLICATE_URL = "duplicate_url"
     MISSING_FILE = "missing_file"
+    FORBIDDEN_PATH = "forbidden_path"
     # collect: the answer
     HTTP_CLIENT_ERROR = "http_client_error"
     HTTP_SERVER_ERROR = "http_server_error"

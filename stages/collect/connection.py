@@ -1,0 +1,136 @@
+"""Connections that lead only where a guard allows, and that end at a moment whatever they bring."""
+
+import http.client
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any
+
+from stages.reasons import Reason
+
+CONNECT_SECONDS = 10.0
+"""Longest wait for one address to accept; a host may have several."""
+
+Guard = Callable[[str], "str | None"]
+"""Says why an address must not be connected to; None if it may."""
+
+
+class FetchError(Exception):
+    """An exchange that brought no body. Its words, "reason: detail", survive as the row's error message."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class Connection(http.client.HTTPConnection):
+    """HTTP to a host, to be done with by `until` (on the clock of `time.monotonic`).
+
+    Only the resolver's own time-out bounds the look-up of the name: it cannot be interrupted.
+    """
+
+    def __init__(self, host: str, port: int | None, guard: Guard, until: float) -> None:
+        super().__init__(host, port)
+        self._guard = guard
+        self._until = until
+
+    def connect(self) -> None:
+        """Connect to the first address of the host that may be connected to and accepts."""
+        resolved = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        refused: set[str] = set()
+        last: OSError | None = None
+        for family, kind, protocol, _, address in resolved:
+            why = self._guard(str(address[0]))
+            if why is not None:
+                refused.add(f"{address[0]} ({why})")
+                continue
+            connection = TimedSocket(family, kind, protocol)
+            connection.until = self._until
+            try:
+                connection.settimeout(min(CONNECT_SECONDS, seconds_left(self._until)))
+                connection.connect(address)
+                self._check_peer(connection)
+            except OSError as error:
+                connection.close()
+                last = error
+                continue
+            except FetchError:
+                connection.close()
+                raise
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.sock = connection
+            return
+        if last is not None:
+            raise last
+        raise FetchError(Reason.FORBIDDEN_ADDRESS, f"{self.host} is {', '.join(sorted(refused))}")
+
+    def _check_peer(self, connection: socket.socket) -> None:
+        reached = str(connection.getpeername()[0])
+        why = self._guard(reached)
+        if why is not None:
+            raise FetchError(Reason.FORBIDDEN_ADDRESS, f"{self.host} led to {reached} ({why})")
+
+
+class SecureConnection(Connection):
+    """HTTPS likewise; the certificate is checked against the host's name."""
+
+    default_port = http.client.HTTPS_PORT
+
+    def __init__(
+        self, host: str, port: int | None, guard: Guard, until: float, context: ssl.SSLContext
+    ) -> None:
+        super().__init__(host, port, guard, until)
+        self._context = context
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock.settimeout(seconds_left(self._until))  # a handshake ends by the time-out as a whole
+        wrapped = self._context.wrap_socket(self.sock, server_hostname=self.host)
+        assert isinstance(wrapped, TimedTls)
+        wrapped.until = self._until
+        self.sock = wrapped
+
+
+class TimedSocket(socket.socket):
+    """Waits for bytes until a moment, not for so long after each of them: a drip cannot hold it."""
+
+    until: float
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        self.settimeout(seconds_left(self.until))
+        return super().recv_into(buffer, nbytes, flags)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        self.settimeout(seconds_left(self.until))
+        super().sendall(data, flags)
+
+
+class TimedTls(ssl.SSLSocket):
+    """The same over TLS."""
+
+    until: float
+
+    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
+        self.settimeout(seconds_left(self.until))
+        return super().recv_into(buffer, nbytes, flags)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        self.settimeout(seconds_left(self.until))
+        super().sendall(data, flags)
+
+
+def tls_context() -> ssl.SSLContext:
+    """The system's trusted certificates, and sockets that keep deadlines."""
+    context = ssl.create_default_context()
+    context.sslsocket_class = TimedTls
+    return context
+
+
+def seconds_left(until: float) -> float:
+    """Seconds until a moment; TimeoutError when it has passed."""
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left

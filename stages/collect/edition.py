@@ -1,0 +1,58 @@
+"""The edition before: why a refresh fetches only what is new, and a repeated request nothing.
+
+The flow uses it around the stage:
+
+    sources = snapshot(config)
+    previous = previous_of(store, name, config, sources)
+    images = collect(previous, sources, config, store=store)
+    refer(store, f"images/{name}", images, note_of(config, sources, previous))
+"""
+
+from stages.artifact import Artifact, Snapshot
+from stages.collect.collect import collect
+from stages.config import CollectConfig
+from stages.fingerprint import JSON, canonical_config, fingerprint_of
+from stages.reference import references
+from stages.store import Store
+
+
+def request_of(config: CollectConfig, sources: Snapshot) -> str:
+    """64 hex digits that name what is asked of a collection, whatever was collected before."""
+    return fingerprint_of({"config": canonical_config(config), "sources": sources.digest})
+
+
+def note_of(config: CollectConfig, sources: Snapshot, previous: Artifact | None) -> dict[str, JSON]:
+    """What the reference of a finished collection must carry, for `previous_of` to answer alike later."""
+    return {"request": request_of(config, sources), "previous": previous.fingerprint if previous else ""}
+
+
+def previous_of(store: Store, name: str, config: CollectConfig, sources: Snapshot) -> Artifact | None:
+    """The artifact that a collection shall build on; None where there is none. The module says how to use it.
+
+    The history `images/NAME` says: a request that is in it builds on what it was built on then, so that it
+    has the same fingerprint and is found finished; any other builds on the newest entry. An attempt that
+    failed left no entry, so that its retry builds on the same. Artifacts of another version of collect
+    judge by other rules and are passed over.
+
+    Args:
+        store: where the history and the artifacts are.
+        name: of the run, as in "images/NAME".
+        config: of the collection that is asked for.
+        sources: its snapshot.
+    """
+    request = request_of(config, sources)
+    history = references(store, f"images/{name}")
+    for entry in reversed(history):
+        if entry.note.get("request") == request:
+            built_on = str(entry.note.get("previous", ""))
+            if not built_on:
+                return None
+            found = Artifact.find(store, collect.name, built_on)
+            return found or entry.open(
+                store
+            )  # swept away: then the entry itself, of which nothing must be fetched
+    for entry in reversed(history):
+        found = Artifact.find(store, entry.stage, entry.fingerprint)
+        if found is not None and found.manifest.version == collect.version:
+            return found
+    return None

@@ -1,0 +1,162 @@
+"""Which files a source means, what to call them, and what they are: the snapshot."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fsspec import AbstractFileSystem
+from fsspec.core import url_to_fs
+
+from stages.artifact import Snapshot
+from stages.config import CollectConfig
+from stages.fingerprint import fingerprint_of, sha256_of
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file of a source: its label, unique within the source and alike on every machine, and where it is."""
+
+    label: str
+    system: AbstractFileSystem
+    path: str
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it lies on this machine's file system."""
+        return "file" in _protocols(self.system)
+
+
+def expand(source: str, patterns: Sequence[str]) -> list[Found]:
+    """The files that paths, fsspec URLs and globs mean, each once, sorted by path.
+
+    Raises:
+        ValueError: one of them means no file, or its file system is unknown, names the source and the
+            pattern.
+    """
+    found: dict[str, AbstractFileSystem] = {}
+    for pattern in patterns:
+        try:
+            system, path = url_to_fs(pattern)
+            paths = [path] if system.isfile(path) else system.glob(path) if "*" in path or "[" in path else []
+        except (OSError, ImportError, ValueError) as error:
+            raise ValueError(f"source {source!r}: {pattern!r} cannot be opened: {error}") from error
+        if not paths:
+            raise ValueError(
+                f"source {source!r}: there is no file {pattern!r}; check the path or the pattern"
+            )
+        found.update((str(path), system) for path in paths)
+    return [
+        Found(label, found[path], path)
+        for path, label in zip(sorted(found), _labels(sorted(found)), strict=True)
+    ]
+
+
+def files_below(source: str, folder: str) -> dict[str, Path]:
+    """Path below the folder (POSIX) -> local path of every regular file in it, sorted, hidden ones left out.
+
+    Symbolic links are followed to files inside the folder only. ValueError if the folder is none.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise ValueError(f"source {source!r}: there is no folder {folder!r}; check the path")
+    inside: dict[str, Path] = {}
+    for parent, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(parent, name)
+            if not name.startswith(".") and is_inside(path, root) and path.is_file():
+                inside[path.relative_to(root).as_posix()] = path
+    return dict(sorted(inside.items()))
+
+
+def is_inside(path: Path, root: Path) -> bool:
+    """Whether a path, with all its links followed, lies in a folder."""
+    return path.resolve().is_relative_to(root.resolve())
+
+
+def snapshot(config: CollectConfig) -> Snapshot:
+    """What the sources of a collection are now: each file's size and SHA-256, or etag where it is remote.
+
+    It is an input of `collect`: with a table's bytes its fingerprint changes. ValueError for sources that
+    are not there, not named apart, or none at all.
+    """
+    check_names(config)
+    contents: dict[str, dict[str, dict[str, Any]]] = {}
+    for source in config.urls:
+        contents[source.name] = _stamps(expand(source.name, source.tables))
+    for source in config.tars:
+        found = expand(source.name, source.tars)
+        check_tars(source.name, found)
+        contents[source.name] = _stamps(found)
+    for source in config.folders:
+        files = files_below(source.name, source.folder)
+        contents[source.name] = {label: _stamp(path) for label, path in files.items()}
+    return Snapshot(fingerprint_of(contents), contents)
+
+
+def stamps_of(contents: Any, source: str) -> Mapping[str, str]:
+    """Label -> hash or etag of each file of a source, from a snapshot's contents; empty if it isn't there."""
+    return {
+        label: str(said.get("sha256") or said.get("etag") or "")
+        for label, said in ((contents or {}).get(source) or {}).items()
+    }
+
+
+def check_names(config: CollectConfig) -> None:
+    """ValueError unless there are sources, each with a name of its own."""
+    names = [source.name for source in (*config.urls, *config.folders, *config.tars)]
+    if not names:
+        raise ValueError("collect has no source: give it at least one of urls, folders and tars")
+    for name in names:
+        if not name or names.count(name) > 1:
+            raise ValueError(f"{names.count(name)} sources are called {name!r}: each needs a name of its own")
+
+
+def check_tars(source: str, found: Iterable[Found]) -> None:
+    """ValueError if two tars have one name: pictures are called by tar and member."""
+    seen: dict[str, str] = {}
+    for one in found:
+        name = Path(one.path).name
+        if not one.is_local:
+            raise ValueError(
+                f"source {source!r}: {one.path!r} is not on this machine; copy tars to a local folder"
+            )
+        if name in seen:
+            raise ValueError(
+                f"source {source!r}: {seen[name]!r} and {one.path!r} share a name; make them two sources"
+            )
+        seen[name] = one.path
+
+
+def _stamps(found: Iterable[Found]) -> dict[str, dict[str, Any]]:
+    stamps: dict[str, dict[str, Any]] = {}
+    for one in found:
+        if one.is_local:
+            stamps[one.label] = _stamp(Path(one.path))
+            continue
+        told = one.system.info(one.path)
+        etag = told.get("ETag") or told.get("etag") or one.system.ukey(one.path)
+        stamps[one.label] = {"size": told.get("size"), "etag": str(etag)}
+    return stamps
+
+
+def _stamp(path: Path) -> dict[str, Any]:
+    try:
+        return {"size": path.stat().st_size, "sha256": sha256_of(path)}
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}; check its permissions") from error
+
+
+def _labels(paths: Sequence[str]) -> list[str]:
+    names = [path.rsplit("/", 1)[-1] for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    common = os.path.commonpath(paths)
+    return [path[len(common) :].lstrip("/") for path in paths]
+
+
+def _protocols(system: AbstractFileSystem) -> tuple[str, ...]:
+    protocol = system.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)

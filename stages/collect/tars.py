@@ -1,0 +1,96 @@
+"""WebDataset tars: image members with a .txt or .json beside them."""
+
+import json
+import tarfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from stages.collect.files import Found, check_tars, expand
+from stages.collect.folders import IMAGE_SUFFIXES
+from stages.collect.rows import Row, captions_of, columns_of
+from stages.config import TarSource
+from stages.record import uid_of
+
+
+def tar_rows(source: TarSource, stamps: Mapping[str, str], before: Mapping[str, str] | None) -> Iterator[Row]:
+    """Every image member of a source's tars; what else a sample holds is not read.
+
+    Members of one sample share their name up to the first dot. The caption is its .txt, else "caption" of
+    its .json; the rest of the .json is passed through.
+
+    Args:
+        source: which tars, plain ones.
+        stamps: label of the tar -> its hash, now.
+        before: the same in the previous edition; None where there is none.
+
+    Raises:
+        ValueError: a tar cannot be read, is compressed, or holds no images; names it.
+    """
+    found = expand(source.name, source.tars)
+    check_tars(source.name, found)
+    for tar in found:
+        try:
+            members, texts = _contents(tar)
+        except (OSError, tarfile.TarError) as error:
+            raise ValueError(
+                f"tar {tar.path!r} of source {source.name!r} cannot be read: {error}; "
+                "it must be whole and uncompressed"
+            ) from error
+        if not members:
+            raise ValueError(f"tar {tar.path!r} of source {source.name!r} holds no images")
+        stamp = stamps.get(tar.label, "")
+        for number, (name, offset, length) in enumerate(members):
+            captions, caption_source, columns = _told(texts.get(_sample(name), {}), tar.path, name)
+            location = f"{Path(tar.path).name}/{name}"
+            yield Row(
+                uid=uid_of(source.name, location),
+                source=source.name,
+                location=location,
+                row=f"{source.name}:{tar.label}:{number}",
+                captions=captions,
+                caption_source=caption_source,
+                columns=columns,
+                path=tar.path,
+                offset=offset,
+                length=length,
+                stamp=stamp,
+                changed=before is not None and before.get(tar.label, "") != stamp,
+            )
+
+
+def _contents(tar: Found) -> tuple[list[tuple[str, int, int]], dict[str, dict[str, bytes]]]:
+    """Image members (name, offset, length) in order; sample -> {"txt" or "json": its bytes}."""
+    members: list[tuple[str, int, int]] = []
+    texts: dict[str, dict[str, bytes]] = {}
+    with tarfile.open(tar.path, "r:") as archive:
+        for member in archive:
+            if not member.isreg() or member.issparse():
+                continue
+            suffix = Path(member.name).suffix.lower()
+            if suffix in IMAGE_SUFFIXES:
+                members.append((member.name, member.offset_data, member.size))
+            elif suffix in (".txt", ".json") and member.size < 1_000_000:
+                file = archive.extractfile(member)
+                assert file is not None
+                texts.setdefault(_sample(member.name), {})[suffix[1:]] = file.read()
+    return members, texts
+
+
+def _sample(name: str) -> str:
+    folder, _, base = name.rpartition("/")
+    return f"{folder}/{base.split('.', 1)[0]}"
+
+
+def _told(texts: Mapping[str, bytes], path: str, name: str) -> tuple[list[str], str, str]:
+    told: dict[str, Any] = {}
+    if "json" in texts:
+        try:
+            value = json.loads(texts["json"])
+        except ValueError as error:
+            raise ValueError(f"tar {path!r}: the .json beside {name!r} is no JSON: {error}") from None
+        told = value if isinstance(value, dict) else {}
+    caption = told.pop("caption", None)
+    if "txt" in texts:
+        return captions_of(texts["txt"].decode("utf-8", "replace").strip()), "txt", columns_of(told)
+    return captions_of(caption), "caption", columns_of(told)
