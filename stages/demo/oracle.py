@@ -1,7 +1,7 @@
 """The oracle of the demo world: reads every attribute back from pictures of 32 pixels, by synthesis.
 
 A picture is a background and a shape. Backgrounds of one kind span a small linear space, the principal
-components of its patterns; shapes are drawn over a grid of sizes and places. Each kind and drawn shape explains
+components of its patterns; shapes are drawn over a grid of sizes and places. Each kind and shape explains
 the picture by least squares, with first-order changes of place, radius and angle. The best explanation names
 the attributes, and its error, the residual, says how much of the picture is of this world.
 """
@@ -76,11 +76,8 @@ class _Kind:
 
 def _components(kind: str) -> Array:
     """(P, K) orthonormal: the constant and the principal components of the kind's patterns."""
-    x, y = world.grid(PIXELS, 4)
     rng = np.random.default_rng(0)
-    drawn = [
-        world.average(world.BACKGROUNDS[kind](x, y, tuple(rng.uniform(size=2))), 4).ravel() for _ in range(96)
-    ]
+    drawn = [world.pattern(kind, (rng.uniform(), rng.uniform()), PIXELS).ravel() for _ in range(96)]
     patterns = np.array(drawn) - np.mean(drawn, axis=1, keepdims=True)
     strength, sides = np.linalg.eigh(patterns @ patterns.T)  # far smaller than the patterns' own SVD
     strength, rows = strength[::-1], sides.T[::-1] @ patterns

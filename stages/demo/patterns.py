@@ -44,4 +44,6 @@ BACKGROUNDS: dict[str, Pattern] = {
     "checkered": _checkered,
     "dotted": _dotted,
 }
-"""Share of the second tint, [0, 1], at points x, y in [0, 1]; `phase` shifts the pattern, in repeats."""
+"""Share of the second tint, [0, 1], at points x, y in [0, 1]; `phase` shifts the pattern, in repeats.
+
+x may be a row and y a column: what comes then broadcasts to their grid."""

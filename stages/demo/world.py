@@ -89,7 +89,7 @@ class Scene:
 
 
 # How far pictures of the same attributes differ: told apart at 32 pixels, and yet learned by a small model.
-POSITION_JITTER = 0.035
+POSITION_JITTER = 0.042
 RADIUS_JITTER = 0.05
 ANGLE_JITTER = 0.10
 SHADE_JITTER = 0.08
@@ -116,11 +116,7 @@ def scene(seed: int, index: int, attributes: Attributes | None = None) -> Scene:
     dx, dy = rng.uniform(-POSITION_JITTER, POSITION_JITTER, 2)
     r, g, b = COLOURS[chosen.colour]
     shade = 1 + rng.uniform(-SHADE_JITTER, SHADE_JITTER)
-    hue, lightness, saturation = (
-        rng.uniform(),
-        rng.uniform(0.88, 0.94),
-        rng.uniform(0.30, 0.80),
-    )
+    hue, lightness, saturation = rng.uniform(), rng.uniform(0.85, 0.94), rng.uniform(0.25, 0.85)
     depth, turn = rng.uniform(0.09, 0.14), rng.uniform(-0.15, 0.15)
     if chosen.background == "gradient":
         second = colorsys.hls_to_rgb((hue + turn) % 1, lightness - depth - 0.07, saturation)
@@ -142,16 +138,22 @@ def scene(seed: int, index: int, attributes: Attributes | None = None) -> Scene:
 
 
 def grid(pixels: int, samples: int) -> tuple[Array, Array]:
-    """x and y in [0, 1], (P*S, P*S) each: S = `samples` points to a side in each of P = `pixels` pixels."""
+    """x of shape (1, P*S) and y of shape (P*S, 1) in [0, 1]: S = `samples` points to a side in each pixel."""
     at = ((np.arange(pixels * samples) + 0.5) / (pixels * samples)).astype(np.float32)
-    y, x = np.meshgrid(at, at, indexing="ij")
-    return x, y
+    return at[None, :], at[:, None]
 
 
 def average(values: Array, samples: int) -> Array:
     """Mean over blocks of `samples` by `samples`: (P*S, Q*S) -> (P, Q)."""
     high, wide = values.shape
     return values.reshape(high // samples, samples, wide // samples, samples).mean((1, 3))
+
+
+def pattern(background: str, phase: tuple[float, float], pixels: int) -> Array:
+    """(P, P) share of the second tint; its flanks are soft, so only small pictures need more samples."""
+    samples = 4 if pixels < 64 else 1
+    x, y = grid(pixels, samples)
+    return average(np.broadcast_to(BACKGROUNDS[background](x, y, phase), (len(y), len(y))), samples)
 
 
 def coverage(
@@ -163,9 +165,10 @@ def coverage(
     y: Array,
     step: float,
 ) -> tuple[Array, Array]:
-    """(share of each point's surroundings inside the shape, brightness of the shape there), both like x.
+    """Share of each point's surroundings inside the shape (H, W), and the shape's brightness there (H, 1).
 
-    `step` is the distance between points; the outline is softened over one step.
+    x is (1, W) and y is (H, 1), shares of the side. `step` is the distance between points, over which the
+    outline is softened.
     """
     dx, dy = (x - np.float32(centre[0])) / radius, (y - np.float32(centre[1])) / radius
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
@@ -174,29 +177,27 @@ def coverage(
         0,
         1,
     )
-    return inside.astype(np.float32), 1 - SHADING * np.clip(dy, -1, 1)
+    return inside, 1 - SHADING * np.clip(dy, -1, 1)
 
 
 def render(scene: Scene, pixels: int) -> NDArray[np.uint8]:
     """The picture, (P, P, 3) uint8 sRGB, anti-aliased by supersampling; `pixels` is its side, at least 8."""
     if pixels < 8:
         raise ValueError(f"pixels={pixels}: a picture of the demo world has at least 8 pixels to a side")
-    samples = 4 if pixels < 64 else 2
-    x, y = grid(pixels, samples)
-    pattern = average(BACKGROUNDS[scene.attributes.background](x, y, scene.phase), samples)[..., None]
     first, second = (np.asarray(tint, np.float32) for tint in scene.tints)
-    image = first + (second - first) * pattern
+    image = first + (second - first) * pattern(scene.attributes.background, scene.phase, pixels)[..., None]
     # Only the pixels that the shape can reach are supersampled with it: 1.25 radii hold every shape.
     lows = [max(0, int((c - 1.25 * scene.radius) * pixels)) for c in scene.centre]
     highs = [min(pixels, int((c + 1.25 * scene.radius) * pixels) + 2) for c in scene.centre]
-    part = np.s_[lows[1] * samples : highs[1] * samples, lows[0] * samples : highs[0] * samples]
+    samples = 4 if pixels < 64 else 2
+    x, y = grid(pixels, samples)
     inside, brightness = coverage(
         scene.attributes.shape,
         scene.centre,
         scene.radius,
         scene.angle,
-        x[part],
-        y[part],
+        x[:, lows[0] * samples : highs[0] * samples],
+        y[lows[1] * samples : highs[1] * samples],
         1 / (pixels * samples),
     )
     alpha = average(inside, samples)[..., None]

@@ -1,0 +1,189 @@
+"""What is planted in the demo's table, and the truth: a web collection's faults, on rows that we know.
+
+Rows are planned in blocks: a block depends on (seed, block number, its rows) alone, so that a longer table
+begins with the rows of a shorter one, and blocks can be drawn by several processes.
+"""
+
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+
+from stages.demo import captions, world
+from stages.demo.encode import EXTENSIONS, SIDES, Encoding, draw_encoding, draw_side
+from stages.demo.world import Attributes
+
+BLOCK = 500
+"""Rows planned together; a row's copies and its swapped partner lie in its own block."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    """Share of the rows that bear each defect; a row bears at most one."""
+
+    exact_copy: float = 0.020
+    """The bytes of another row's picture under another URL."""
+    reencoded_copy: float = 0.020
+    """Another row's picture saved again, with loss, at the same size."""
+    resized_copy: float = 0.020
+    """Another row's picture at another size."""
+    duplicate_url: float = 0.010
+    """Another row's URL once more."""
+    not_found: float = 0.020
+    """Answers 404."""
+    flaky: float = 0.010
+    """Answers 500 the first time it is asked, then the picture: no fault of the picture."""
+    truncated: float = 0.010
+    """The file ends early."""
+    html: float = 0.010
+    """A web page under an image's name."""
+    tiny: float = 0.006
+    """A picture of one pixel, as trackers use."""
+    swapped_caption: float = 0.030
+    """The caption belongs to another row, whose picture bears this row's."""
+    attribute_caption: float = 0.010
+    """The caption is wrong in one attribute."""
+    empty_caption: float = 0.006
+    """No caption, or nothing but spaces."""
+
+    def __post_init__(self) -> None:
+        """Refuses rates that leave too few good rows to copy from."""
+        total = sum(asdict(self).values())
+        if any(rate < 0 for rate in asdict(self).values()) or total > 0.6:
+            raise ValueError(
+                f"rates sum to {total:.3f}: each must be at least 0 and all together at most 0.6"
+            )
+
+
+DEFECTS: tuple[str, ...] = tuple(f.name for f in fields(Rates))
+COPIES: tuple[str, ...] = ("exact_copy", "reencoded_copy", "resized_copy", "duplicate_url")
+"""Defects that show another row's picture."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table, and everything that is true of it."""
+
+    row: int
+    path: str
+    """Of the URL, beginning with "/"."""
+    caption: str
+    phrasing: int
+    """Of the caption, as in `captions.caption`."""
+    defect: str
+    """One of DEFECTS, or "" where the row is good."""
+    refers_to: int
+    """Row copied, or exchanged with; -1 where there is none."""
+    picture: int
+    """Row whose scene the picture shows: the same number, the same picture."""
+    attributes: Attributes
+    """What the picture shows; the caption may say otherwise."""
+    side: int
+    """Of the picture, pixels."""
+    encoding: Encoding
+
+
+def _good_row(seed: int, row: int) -> Row:
+    rng = np.random.default_rng([seed, row, 2])
+    attributes = world.draw_attributes(seed, row)
+    phrasing = int(rng.integers(len(captions.TRAINING_PHRASINGS)))
+    side, encoding = draw_side(rng), draw_encoding(rng)
+    return Row(
+        row=row,
+        path=f"/{seed}/{row:06d}.{EXTENSIONS[encoding.format]}",
+        caption=captions.caption(attributes, phrasing),
+        phrasing=phrasing,
+        defect="",
+        refers_to=-1,
+        picture=row,
+        attributes=attributes,
+        side=side,
+        encoding=encoding,
+    )
+
+
+def _copy(defect: str, own: Row, original: Row, rng: np.random.Generator) -> Row:
+    """Row `own` as a copy of `original`; its caption describes the same picture in its own phrasing."""
+    side, encoding = original.side, original.encoding
+    if defect == "reencoded_copy":
+        encoding = draw_encoding(rng, lossy=True)
+        if encoding == original.encoding:
+            encoding = Encoding(encoding.format, 70 + (encoding.quality - 70 + 9) % 26)
+    elif defect == "resized_copy":
+        encoding = draw_encoding(rng)
+        sides = [s for s in range(SIDES[0], SIDES[1] + 1) if max(s, side) / min(s, side) >= 1.15]
+        side = sides[rng.integers(len(sides))]
+    return Row(
+        row=own.row,
+        path=original.path
+        if defect == "duplicate_url"
+        else f"{own.path.rsplit('.')[0]}.{EXTENSIONS[encoding.format]}",
+        caption=captions.caption(original.attributes, own.phrasing),
+        phrasing=own.phrasing,
+        defect=defect,
+        refers_to=original.row,
+        picture=original.row,
+        attributes=original.attributes,
+        side=side,
+        encoding=encoding,
+    )
+
+
+def _wrong_attribute(attributes: Attributes, rng: np.random.Generator) -> Attributes:
+    """One attribute changed; never into a combination that training must not hear of."""
+    while True:
+        name = world.ATTRIBUTES[rng.integers(len(world.ATTRIBUTES))]
+        others = [value for value in world.VALUES[name] if value != getattr(attributes, name)]
+        wrong = Attributes(**{**asdict(attributes), name: others[rng.integers(len(others))]})
+        if not world.held_out(wrong):
+            return wrong
+
+
+def differing(one: Attributes, other: Attributes) -> int:
+    """In how many attributes two pictures differ."""
+    return sum(getattr(one, name) != getattr(other, name) for name in world.ATTRIBUTES)
+
+
+def _changed(row: Row, **values: object) -> Row:
+    return Row(**{**{f.name: getattr(row, f.name) for f in fields(Row)}, **values})  # pyright: ignore[reportArgumentType]
+
+
+def plan(seed: int, block: int, rows: int, rates: Rates) -> list[Row]:
+    """The first `rows` rows of block number `block`, good and planted, in the order of the table."""
+    start = block * BLOCK
+    planned = [_good_row(seed, row) for row in range(start, start + rows)]
+    rng = np.random.default_rng([seed, block, 3])
+    counts = {name: round(getattr(rates, name) * rows) for name in DEFECTS}
+    counts["swapped_caption"] -= counts["swapped_caption"] % 2
+    order = [int(i) for i in rng.permutation(rows)]
+    chosen = {name: [order.pop() for _ in range(counts[name])] for name in DEFECTS}
+    good = sorted(order)
+
+    for name in COPIES:
+        for i in chosen[name]:
+            planned[i] = _copy(name, planned[i], planned[good[rng.integers(len(good))]], rng)
+    for name in ("not_found", "flaky", "truncated", "html", "tiny"):
+        for i in chosen[name]:
+            planned[i] = _changed(planned[i], defect=name)
+    for i in chosen["empty_caption"]:
+        planned[i] = _changed(planned[i], defect="empty_caption", caption=("", "   ")[rng.integers(2)])
+    for i in chosen["attribute_caption"]:
+        wrong = captions.caption(_wrong_attribute(planned[i].attributes, rng), planned[i].phrasing)
+        planned[i] = _changed(planned[i], defect="attribute_caption", caption=wrong)
+    waiting = chosen["swapped_caption"]
+    while waiting:
+        i = waiting.pop()
+        # A swap that changes one attribute would be the other defect; so near a pair is left unswapped.
+        j = next((k for k in waiting if differing(planned[i].attributes, planned[k].attributes) > 1), None)
+        if j is None:
+            continue
+        waiting.remove(j)
+        one, other = planned[i], planned[j]
+        for mine, theirs in ((one, other), (other, one)):
+            planned[mine.row - start] = _changed(
+                mine,
+                defect="swapped_caption",
+                caption=theirs.caption,
+                phrasing=theirs.phrasing,
+                refers_to=theirs.row,
+            )
+    return planned

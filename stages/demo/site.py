@@ -1,0 +1,225 @@
+"""Builds the demo's web site on disk: the table that the pipeline reads, the files behind it, the truth."""
+
+import csv
+import functools
+import hashlib
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.demo import captions, defects, encode, world
+from stages.demo.defects import BLOCK, Rates, Row
+
+HOST = "127.0.0.1"
+DEFAULT_PORT = 27182
+"""Part of the table's URLs, and so of the rows' names: the same port, the same rows."""
+
+PAGE = b"<!doctype html><html><title>Moved</title><body><p>This picture has moved.</p></body></html>\n"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server says to one path."""
+
+    status: int
+    """200, or 404 where there is nothing."""
+    content_type: str
+    offset: int
+    """Of the body in the pictures' file, bytes."""
+    length: int
+    flaky: bool
+    """Whether the first request is answered 500."""
+
+
+@dataclass(frozen=True)
+class DemoSite:
+    """A built site. The pipeline may see `table` alone."""
+
+    folder: Path
+    rows: int
+    seed: int
+    port: int
+
+    @property
+    def table(self) -> Path:
+        """Parquet: url, caption, row."""
+        return self.folder / "table" / "rows.parquet"
+
+    @property
+    def truth(self) -> Path:
+        """Parquet: row, url, defect, refers_to, picture, its attributes, phrasing, side, format, quality."""
+        return self.folder / "truth.parquet"
+
+    @property
+    def pictures(self) -> Path:
+        """All bodies, one after the other."""
+        return self.folder / "pictures.bin"
+
+    def answers(self) -> dict[str, Answer]:
+        """Path -> answer, for every path that the server knows."""
+        known = json.loads((self.folder / "answers.json").read_text())
+        return {path: Answer(*values) for path, values in known.items()}
+
+
+def _body(row: Row, originals: dict[int, Row], seed: int) -> tuple[bytes, str]:
+    """(bytes, content type) of what the server sends for this row."""
+    kind = f"image/{row.encoding.format}"
+    if row.defect == "html":
+        return PAGE, "text/html; charset=utf-8"
+    if row.defect == "tiny":
+        return encode.encode(np.full((1, 1, 3), 255, np.uint8), row.encoding), kind
+    original = originals.get(row.picture, row)
+    drawn = world.render(world.scene(seed, original.row, original.attributes), original.side)
+    data = encode.encode(drawn, original.encoding)
+    if row.defect in ("reencoded_copy", "resized_copy"):
+        pixels = encode.decode(data)
+        pixels = pixels if row.side == original.side else encode.resize(pixels, row.side)
+        data = encode.encode(pixels, row.encoding)
+    if row.defect == "truncated":
+        data = data[: len(data) * (30 + row.row % 40) // 100]
+    return data, kind
+
+
+def _block(
+    seed: int, rows: int, rates: Rates, block: int
+) -> tuple[list[Row], list[tuple[str, str, bytes, bool]]]:
+    """The rows of a block, and (path, content type, body, flaky) of each of its paths."""
+    planned = defects.plan(seed, block, min(BLOCK, rows - block * BLOCK), rates)
+    originals = {row.row: row for row in planned if not row.defect}
+    bodies: list[tuple[str, str, bytes, bool]] = []
+    for row in planned:
+        if row.defect not in ("duplicate_url", "not_found"):
+            data, kind = _body(row, originals, seed)
+            bodies.append((row.path, kind, data, row.defect == "flaky"))
+    return planned, bodies
+
+
+def _blocks(
+    seed: int, rows: int, rates: Rates
+) -> Iterator[tuple[list[Row], list[tuple[str, str, bytes, bool]]]]:
+    make = functools.partial(_block, seed, rows, rates)
+    numbers = range(-(-rows // BLOCK))
+    if len(numbers) < 3:  # starting processes would take longer than drawing
+        yield from map(make, numbers)
+        return
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(os.cpu_count() or 1, len(numbers)), mp_context=spawn) as pool:
+        yield from pool.map(make, numbers)
+
+
+def _request(rows: int, seed: int, rates: Rates, port: int) -> dict[str, Any]:
+    """What a finished site must have been built from to be used again."""
+    code = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        if source.stem in ("world", "shapes", "patterns", "captions", "encode", "defects", "site"):
+            code.update(source.read_bytes())
+    return {
+        "rows": rows,
+        "seed": seed,
+        "rates": asdict(rates),
+        "port": port,
+        "code": code.hexdigest(),
+        "pillow": PIL.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def build(
+    folder: str | Path, rows: int, seed: int, rates: Rates | None = None, port: int = DEFAULT_PORT
+) -> DemoSite:
+    """Builds the site of `rows` rows in `folder`, or finds it there built from the same request.
+
+    Writes table/rows.parquet, truth.parquet, pictures.bin, answers.json and, last, site.json. ValueError for
+    less than one row or a port out of range.
+    """
+    if rows < 1:
+        raise ValueError(f"rows={rows}: a site has at least one row")
+    if not 1 <= port <= 65535:
+        raise ValueError(
+            f"port={port}: ports are 1 to 65535; it is part of the URLs, so it cannot be left to chance"
+        )
+    site = DemoSite(folder=Path(folder), rows=rows, seed=seed, port=port)
+    request = _request(rows, seed, rates or Rates(), port)
+    done = site.folder / "site.json"
+    if done.exists() and json.loads(done.read_text()) == request:
+        return site
+    done.unlink(missing_ok=True)
+    site.table.parent.mkdir(parents=True, exist_ok=True)
+    planned: list[Row] = []
+    answers: dict[str, list[Any]] = {}
+    offset = 0
+    with site.pictures.open("wb") as pictures:
+        for block_rows, bodies in _blocks(seed, rows, rates or Rates()):
+            planned += block_rows
+            for path, kind, data, flaky in bodies:
+                answers[path] = [200, kind, offset, len(data), flaky]
+                offset += pictures.write(data)
+    origin = f"http://{HOST}:{port}"
+    table = {
+        "url": [origin + row.path for row in planned],
+        "caption": [row.caption for row in planned],
+        "row": [row.row for row in planned],
+    }
+    truth = {
+        "row": table["row"],
+        "url": table["url"],
+        "defect": [row.defect for row in planned],
+        "refers_to": [row.refers_to for row in planned],
+        "picture": [row.picture for row in planned],
+        **{name: [getattr(row.attributes, name) for row in planned] for name in world.ATTRIBUTES},
+        "phrasing": [row.phrasing for row in planned],
+        "side": [row.side for row in planned],
+        "format": [row.encoding.format for row in planned],
+        "quality": [row.encoding.quality for row in planned],
+    }
+    pq.write_table(pa.table(table), site.table, compression="zstd")
+    pq.write_table(pa.table(truth), site.truth, compression="zstd")
+    (site.folder / "answers.json").write_text(json.dumps(answers))
+    aside = site.folder / "site.json.part"
+    aside.write_text(json.dumps(request))
+    aside.rename(done)
+    return site
+
+
+def open_site(folder: str | Path) -> DemoSite:
+    """A site that `build` finished; ValueError where there is none."""
+    done = Path(folder) / "site.json"
+    if not done.exists():
+        raise ValueError(
+            f"folder={str(folder)!r} holds no finished demo site; stages.demo.site.build makes one"
+        )
+    built = json.loads(done.read_text())
+    return DemoSite(folder=Path(folder), rows=built["rows"], seed=built["seed"], port=built["port"])
+
+
+def clean_folder(folder: str | Path, rows: int, seed: int, sides: tuple[int, int] = encode.SIDES) -> Path:
+    """Writes `rows` faultless pictures of any combination and metadata.csv (file_name, text) into `folder`.
+
+    For training what measures others, such as the CLIP: pick a seed that no site uses. `sides` are the least
+    and the greatest side in pixels. Every phrasing occurs, novel ones too. Returns the folder.
+    """
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    phrasings = len(captions.TRAINING_PHRASINGS) + len(captions.NOVEL_PHRASINGS)
+    with (target / "metadata.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["file_name", "text"])
+        for row in range(rows):
+            rng = np.random.default_rng([seed, row, 4])
+            attributes = world.draw_attributes(seed, row, held=None)
+            side, encoding = int(rng.integers(sides[0], sides[1] + 1)), encode.draw_encoding(rng)
+            name = f"{row:06d}.{encode.EXTENSIONS[encoding.format]}"
+            drawn = world.render(world.scene(seed, row, attributes), side)
+            (target / name).write_bytes(encode.encode(drawn, encoding))
+            table.writerow([name, captions.caption(attributes, int(rng.integers(phrasings)))])
+    return target
