@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from stages.errors import DamagedError
-from stages.fingerprint import JSON, digest_of, sha256_of
+from stages.fingerprint import JSON, digest_of
 from stages.store import Store
 
 
@@ -85,11 +85,24 @@ class Manifest:
         return json.dumps(asdict(self), indent=1, sort_keys=True, default=dict).encode()
 
     @classmethod
-    def from_json(cls, data: bytes) -> "Manifest":
-        raw: dict[str, Any] = json.loads(data)
-        raw["funnel"] = Funnel(**raw["funnel"])
-        raw["files"] = {name: FileEntry(**entry) for name, entry in raw["files"].items()}
-        return cls(**raw)
+    def read(cls, store: Store, key: str) -> "Manifest":
+        """The manifest at a key.
+
+        Raises:
+            FileNotFoundError: there is none.
+            DamagedError: what lies there is no manifest.
+        """
+        data = store.read(key)
+        try:
+            raw: dict[str, Any] = json.loads(data)
+            raw["funnel"] = Funnel(**raw["funnel"])
+            raw["files"] = {name: FileEntry(**entry) for name, entry in raw["files"].items()}
+            return cls(**raw)
+        except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+            raise DamagedError(
+                f"{key} in {store.url} is no manifest that this version reads ({error}); restore it from a "
+                "copy, or read it with the version that wrote it"
+            ) from error
 
 
 def manifest_key(stage: str, fingerprint: str) -> str:
@@ -105,13 +118,23 @@ class Files:
         self.files = files
 
     def path(self, name: str) -> Path:
-        """A local file with the bytes of file `name`; remote files come through the verified cache."""
+        """A local file with the bytes of file `name`; remote files come through the verified cache.
+
+        Raises:
+            DamagedError: the file is missing, or not what was published.
+        """
         entry = self.entry(name)
         return self.store.fetch(entry.key, entry.sha256, entry.size)
 
     def read(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
         """Bytes of file `name`, or of a range of it, without fetching the whole file."""
-        return self.store.read(self.entry(name).key, offset, length)
+        entry = self.entry(name)
+        try:
+            return self.store.read(entry.key, offset, length)
+        except FileNotFoundError as error:
+            raise DamagedError(
+                f"{entry.key} is missing in {self.store.url}; restore it from a copy"
+            ) from error
 
     def table(self, name: str) -> pd.DataFrame:
         """The table of file `name` + ".parquet"."""
@@ -122,7 +145,7 @@ class Files:
         return json.loads(self.path(name).read_bytes())
 
     def lay(self, prefix: str, folder: Path) -> Path:
-        """Lay the files whose names begin with a prefix below a folder, without the prefix, as links; return the folder."""
+        """Lay the files whose names begin with a prefix below a folder, without the prefix, as links."""
         for name in self.names(prefix):
             target = folder / name.removeprefix(prefix)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -160,10 +183,9 @@ class Artifact(Files):
     def find(cls, store: Store, stage: str, fingerprint: str) -> "Artifact | None":
         """The artifact of a request, if it is finished."""
         try:
-            data = store.read(manifest_key(stage, fingerprint))
+            return cls(store, Manifest.read(store, manifest_key(stage, fingerprint)))
         except FileNotFoundError:
             return None
-        return cls(store, Manifest.from_json(data))
 
     @classmethod
     def open(cls, store: Store, stage: str, fingerprint: str) -> "Artifact":
@@ -228,16 +250,14 @@ class Artifact(Files):
         complaints: list[str] = []
         for name, entry in sorted(self.files.items()):
             try:
-                found = sha256_of(self.path(name))
+                found = self.store.sha256(entry.key)
             except FileNotFoundError:
                 complaints.append(f"{name}: missing ({entry.key})")
-            except DamagedError as error:
-                complaints.append(f"{name}: {error}")
-            else:
-                if found != entry.sha256:
-                    complaints.append(
-                        f"{name}: should hash to {entry.sha256} and hashes to {found} ({entry.key})"
-                    )
+                continue
+            if found != entry.sha256:
+                complaints.append(
+                    f"{name}: should hash to {entry.sha256} and hashes to {found} ({entry.key})"
+                )
         named = digest_of({name: entry.sha256 for name, entry in self.files.items()})
         if named != self.digest:
             complaints.append(f"manifest: digest should be {named} and is {self.digest}")
@@ -248,4 +268,4 @@ def artifacts(store: Store, stage: str | None = None) -> Iterator[Artifact]:
     """Every finished artifact of a store, or of one stage, in the order of fingerprints."""
     prefix = f"manifests/{stage}" if stage else "manifests"
     for listed in store.list(prefix):
-        yield Artifact(store, Manifest.from_json(store.read(listed.key)))
+        yield Artifact(store, Manifest.read(store, listed.key))

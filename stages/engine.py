@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -17,15 +17,18 @@ R = TypeVar("R")
 
 
 class Engine(Protocol):
-    """Maps a function over payloads; results come in the order of the payloads, as soon as they are there."""
+    """Maps a function over payloads; results come in the order of the payloads, as soon as they are there.
 
-    def map(self, function: Callable[[T], R], payloads: Iterable[T]) -> Iterator[R]: ...
+    Closing the generator ends the work that nobody will hear of.
+    """
+
+    def map(self, function: Callable[[T], R], payloads: Iterable[T]) -> Generator[R]: ...
 
 
 class Inline:
     """One after the other in this process: for parts that share a model, or a device."""
 
-    def map(self, function: Callable[[T], R], payloads: Iterable[T]) -> Iterator[R]:
+    def map(self, function: Callable[[T], R], payloads: Iterable[T]) -> Generator[R]:
         for payload in payloads:
             yield function(payload)
 
@@ -41,7 +44,7 @@ class Processes:
         """
         self.workers = workers or len(os.sched_getaffinity(0))
 
-    def map(self, function: Callable[[T], R], payloads: Iterable[T]) -> Iterator[R]:
+    def map(self, function: Callable[[T], R], payloads: Iterable[T]) -> Generator[R]:
         """As `Engine.map`; RetryableError if a worker dies (killed for its memory, say)."""
         pool: ProcessPoolExecutor | None = None
         ahead: deque[Future[R]] = deque()
@@ -66,11 +69,14 @@ class Processes:
 
 
 def _end(pool: ProcessPoolExecutor) -> None:
-    """Results that nobody will read (an error, a stop) are not waited for."""
+    """Results that nobody will read (an error, a stop) are not waited for; their workers' ends are."""
     workers: dict[int, Any] = dict(getattr(pool, "_processes", None) or {})
     pool.shutdown(wait=False, cancel_futures=True)
     for worker in workers.values():
         worker.terminate()
+    for worker in workers.values():
+        worker.join(10)
+        worker.kill()
 
 
 def _end_with_parent(parent: int) -> None:

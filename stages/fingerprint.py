@@ -27,11 +27,11 @@ def canonical_config(config: Any) -> dict[str, JSON]:
     """
     chosen: dict[str, JSON] = {}
     for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if field.metadata.get("neutral") or value == _default(field):
+        if field.metadata.get("neutral"):
             continue
-        canonical = _canonical(value)
-        if canonical != {}:  # a nested config that differs in neutral fields only
+        canonical = _canonical(getattr(config, field.name))
+        default = _default(field)
+        if default is dataclasses.MISSING or canonical != _canonical(default):
             chosen[field.name] = canonical
     return chosen
 
@@ -47,6 +47,10 @@ def _canonical(value: Any) -> JSON:
         return canonical_config(value)
     if isinstance(value, list | tuple):
         return [_canonical(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, Mapping):
+        return {str(key): _canonical(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # 2 and 2.0 are one request
     return value
 
 

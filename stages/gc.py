@@ -1,17 +1,33 @@
-"""Garbage collection: what no manifest names, and nobody may still be about to name, is deleted."""
+"""Garbage collection: what no manifest names, and nobody may still be about to name, is deleted.
+
+Runs that work at the same time are safe by an order that both sides keep. A run takes its lease before it
+looks for parts, and gives it back after its manifest is there. `collect_garbage` first lists what there is,
+so that nothing newer is touched; then looks who holds leases, and leaves their stages alone; then reads
+manifests, in which whoever has just given a lease back is named; then deletes part records, looks at the
+leases again, and only then deletes the files. A run that began before the second look is seen by it; one
+that begins later finds no record of a part that is going.
+
+What remains: a run that was stopped for longer than its lease stands, at just the moment when gc ran, may go
+on with parts that are gone. It checks for that before it publishes (`Stage`), and runs again.
+"""
 
 import json
 import shutil
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from stages.artifact import artifacts
+from stages.artifact import artifacts, manifest_key
 from stages.lease import held
-from stages.store import Store
+from stages.store import Listed, Store
 
 GRACE = timedelta(days=7)
 """Younger parts and files may belong to a run that will be continued."""
+
+MOMENTARY = timedelta(hours=1)
+"""What lives for a moment only (a record on its way, a probe) is kept at least so long: it has no lease."""
 
 
 @dataclass(frozen=True)
@@ -23,55 +39,93 @@ class Swept:
     parts: int
     leases: int
     folders: int
+    busy: tuple[str, ...] = ()
+    """Stages that were left alone, because somebody is working on them."""
 
 
 def collect_garbage(store: Store, *, grace: timedelta = GRACE, dry_run: bool = False) -> Swept:
     """Delete files that no manifest and no kept part names, old parts, ended leases, dead attempts' folders.
-
-    While somebody holds a lease nothing of parts or files is deleted: the run may be reusing them.
 
     Args:
         store: the store to sweep.
         grace: age up to which unfinished work is kept. With zero, everything unfinished goes.
         dry_run: count only.
     """
-    before = datetime.now(UTC) - grace
-    active = set(held(store))
-    leases = [
-        one.key
-        for one in store.list("leases")
-        if one.key.rsplit("/", 1)[0] not in active and one.modified <= before
-    ]
-    part_keys: list[str] = []
-    file_keys: list[tuple[str, int]] = []
-    if not active:
-        named = {entry.key for artifact in artifacts(store) for entry in artifact.files.values()}
-        for record in store.list("parts"):
-            keys = [entry["key"] for entry in json.loads(store.read(record.key))["files"].values()]
-            if record.modified > before:
-                named.update(keys)
-            elif not set(keys) <= named:
-                part_keys.append(record.key)
-        file_keys = [
-            (one.key, one.size)
-            for one in store.list("files")
-            if one.key not in named and one.modified <= before
-        ]
-    folders = [
-        folder
-        for folder in (store.scratch().iterdir() if store.scratch().is_dir() and not active else ())
-        if folder.stat().st_mtime <= time.time() - grace.total_seconds()
-    ]
+    now = datetime.now(UTC)
+    before = now - grace
+    files = _old(store, "files", before) + _old(store, "probe", now - max(grace, MOMENTARY))
+    records = list(store.list("parts"))
+    leases = list(store.list("leases"))
+    scratch = store.scratch()
+    folders = sorted(scratch.iterdir()) if scratch.is_dir() else []
+
+    active = held(store)
+    busy = {_stage(lease) for lease in active}
+    published: set[str] = set()
+    finished: set[str] = set()
+    for artifact in artifacts(store):
+        published.update(entry.key for entry in artifact.files.values())
+        finished.add(manifest_key(artifact.stage, artifact.fingerprint))
+    named = set(published)
+    old_records: list[str] = []
+    for record in records:
+        try:
+            keys = {entry["key"] for entry in json.loads(store.read(record.key))["files"].values()}
+        except FileNotFoundError:  # a run had no more need of it
+            continue
+        if _stage(record.key) in busy or record.modified > before:
+            named |= keys
+        elif not keys <= published:
+            old_records.append(record.key)
+    # Of an unfinished request the lease stays: were it deleted while somebody takes it, two could hold it.
+    old_leases = [one.key for one in leases if _finished(one.key, finished)]
+    old_folders = [folder for folder in folders if _abandoned(folder, active, grace)]
+
     if not dry_run:
-        store.delete(part_keys)  # before their files, so that no record names what is gone
-        store.delete(key for key, _ in file_keys)
-        store.delete(leases)
-        for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True) if folder.is_dir() else folder.unlink(missing_ok=True)
+        store.delete(old_records)
+        busy |= {_stage(lease) for lease in held(store)}
+    old_files = [one for one in files if one.key not in named and _stage(one.key) not in busy]
+    if not dry_run:
+        store.delete(one.key for one in old_files)
+        store.delete(old_leases)
+        _remove(old_folders)
     return Swept(
-        files=len(file_keys),
-        bytes=sum(size for _, size in file_keys),
-        parts=len(part_keys),
-        leases=len(leases),
-        folders=len(folders),
+        files=len(old_files),
+        bytes=sum(one.size for one in old_files),
+        parts=len(old_records),
+        leases=len(old_leases),
+        folders=len(old_folders),
+        busy=tuple(sorted(busy)),
     )
+
+
+def _old(store: Store, prefix: str, before: datetime) -> list[Listed]:
+    return [one for one in store.list(prefix) if one.modified <= before]
+
+
+def _stage(key: str) -> str:
+    """The stage in "leases/STAGE/...", "parts/STAGE/..." and "files/STAGE/..."."""
+    return key.split("/")[1]
+
+
+def _finished(lease: str, finished: set[str]) -> bool:
+    """Whether the request of a lease record, "leases/STAGE/FINGERPRINT/NUMBER.json", has its artifact."""
+    _, stage, fingerprint, _ = lease.split("/")
+    return manifest_key(stage, fingerprint) in finished
+
+
+def _abandoned(path: Path, active: list[str], grace: timedelta) -> bool:
+    """Whether nobody works in a folder of `scratch`; attempts' begin with 16 digits of the fingerprint."""
+    if any(lease.rsplit("/", 1)[1].startswith(path.name[:16]) for lease in active):
+        return False
+    try:
+        age = time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    # A file is a record on its way; attempts have folders.
+    return age >= (grace if path.is_dir() else max(grace, MOMENTARY)).total_seconds()
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

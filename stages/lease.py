@@ -13,14 +13,15 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import TracebackType
 
 import psutil
 
-from stages.errors import RetryableError
+from stages.errors import StageError
 from stages.store import Store
 
 SECONDS = 60.0
@@ -38,14 +39,18 @@ class Holder:
     until: float
 
 
+_MINE: set[str] = set()  # tokens of this process: one that is not here is held by nobody any more
+
+
 @cache
 def this_host() -> str:
-    """Names the machine, and the process namespace on it, within which process ids mean something."""
+    """The machine's name, its boot and the process namespace: within these, process ids mean something."""
     try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         namespace = str(Path("/proc/self/ns/pid").readlink())
     except OSError:  # not Linux
-        namespace = ""
-    return f"{socket.gethostname()}{namespace}"
+        return socket.gethostname()
+    return f"{socket.gethostname()} {boot} {namespace}"
 
 
 class Lease:
@@ -54,31 +59,40 @@ class Lease:
     def __init__(self, store: Store, folder: str, number: int, holder: Holder, seconds: float) -> None:
         self._store, self._folder, self._number, self._holder = store, folder, number, holder
         self._seconds = seconds
+        self._lost = False
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._renew, name=f"lease {folder}", daemon=True)
         self._thread.start()
 
+    def lapsed(self) -> bool:
+        """Whether somebody else may have thought that nobody holds it."""
+        return self._lost or time.time() > self._holder.until
+
     def _renew(self) -> None:
         while not self._done.wait(self._seconds / 3):
+            if self.lapsed():  # the process was stopped, or the store out of reach, for too long
+                return
             try:
-                if not self._write(time.time() + self._seconds):
-                    return  # taken over while this process could not renew: whoever has it publishes the same
-            except (RetryableError, OSError):
-                continue  # the store is out of reach: the next round may renew in time
+                self._write(time.time() + self._seconds)
+            except (StageError, OSError, ValueError):
+                continue  # the next round may renew in time
 
-    def _write(self, until: float) -> bool:
-        holder = Holder(self._holder.token, self._holder.host, self._holder.pid, self._holder.born, until)
-        if not self._store.create(_key(self._folder, self._number + 1), _dump(holder)):
-            return False
-        self._store.delete([_key(self._folder, self._number)])
+    def _write(self, until: float) -> None:
+        holder = replace(self._holder, until=until)
+        if not _append(self._store, self._folder, self._number + 1, holder):
+            self._lost = True
+            return
         self._number += 1
-        return True
+        self._holder = holder
 
     def release(self) -> None:
-        """Let the next one in."""
+        """Let the next one in. A store that is out of reach is no error: then the lease ends by itself."""
         self._done.set()
         self._thread.join()
-        self._write(0.0)
+        _MINE.discard(self._holder.token)
+        if not self.lapsed():
+            with suppress(StageError, OSError, ValueError):
+                self._write(0.0)
 
     def __enter__(self) -> "Lease":
         return self
@@ -86,11 +100,7 @@ class Lease:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self.release()
-        except (RetryableError, OSError):
-            if error is None:
-                raise
+        self.release()
 
 
 def acquire(
@@ -112,14 +122,25 @@ def acquire(
     """
     folder = f"leases/{stage}/{fingerprint}"
     me = Holder(uuid.uuid4().hex, this_host(), os.getpid(), psutil.Process().create_time(), 0.0)
+    _MINE.add(me.token)
+    lease = None
+    try:
+        lease = _acquire(store, folder, me, waiting, seconds)
+    finally:
+        if lease is None:
+            _MINE.discard(me.token)
+    return lease
+
+
+def _acquire(
+    store: Store, folder: str, me: Holder, waiting: Callable[[Holder], bool], seconds: float
+) -> Lease | None:
     pause = 0.05
     while True:
         number, holder = _latest(store, folder)
         if holder is None or not _alive(holder):
-            mine = Holder(me.token, me.host, me.pid, me.born, time.time() + seconds)
-            if store.create(_key(folder, number + 1), _dump(mine)):
-                if holder is not None:
-                    store.delete([_key(folder, number)])
+            mine = replace(me, until=time.time() + seconds)
+            if _append(store, folder, number + 1, mine):
                 return Lease(store, folder, number + 1, mine, seconds)
             continue  # another racer won: look at what it wrote
         if not waiting(holder):
@@ -139,8 +160,19 @@ def _key(folder: str, number: int) -> str:
     return f"{folder}/{number:08d}.json"
 
 
-def _dump(holder: Holder) -> bytes:
-    return json.dumps(asdict(holder), sort_keys=True).encode()
+def _append(store: Store, folder: str, number: int, holder: Holder) -> bool:
+    """Add a record and drop the one before it. False: somebody else added this number first."""
+    data = json.dumps(asdict(holder), sort_keys=True).encode()
+    if not store.create(_key(folder, number), data):
+        try:
+            # Where an answer was lost, the store's client asked again, and was told of our own record.
+            if store.read(_key(folder, number)) != data:
+                return False
+        except FileNotFoundError:
+            return False
+    with suppress(StageError, OSError, ValueError):  # a record too many does no harm: the highest counts
+        store.delete([_key(folder, number - 1)])
+    return True
 
 
 def _latest(store: Store, folder: str) -> tuple[int, Holder | None]:
@@ -160,7 +192,11 @@ def _alive(holder: Holder) -> bool:
         return False
     if holder.host != this_host():
         return True  # only the clock can tell
+    if holder.pid == os.getpid():
+        return holder.token in _MINE
     try:
-        return psutil.Process(holder.pid).create_time() == holder.born
+        process = psutil.Process(holder.pid)
+        # The time of birth tells a process from a later one of its id; the clock behind it gets adjusted.
+        return abs(process.create_time() - holder.born) < 5 and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

@@ -5,6 +5,8 @@ import shutil
 import socket
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,8 +33,8 @@ class Made:
 class PartSpec:
     """One part to make.
 
-    `inputs` names everything that its result depends on besides stage, version and config; `payload` is what
-    the maker gets, plain data; `key` names the part for people.
+    `inputs` names everything that its result depends on besides stage, version and config: equal inputs are
+    one part. `payload` is what the maker gets, plain data; `key` names the part for people.
     """
 
     key: str
@@ -101,6 +103,7 @@ class Output:
         self.files: dict[str, FileEntry] = {}
         self.parts_made = 0
         self.parts_found = 0
+        self.acts: list[Callable[[], None]] = []
         self._version = version
         self._config = config
         self._reporter = reporter
@@ -140,11 +143,9 @@ class Output:
         """
         wanted = list(specs)
         prints = [self._part_fingerprint(spec.inputs, config) for spec in wanted]
-        found: dict[int, Part] = {}
-        for position, (spec, fingerprint) in enumerate(zip(wanted, prints, strict=True)):
-            part = self._find(spec.key, fingerprint)
-            if part is not None:
-                found[position] = part
+        with ThreadPoolExecutor(16) as threads:  # a remote store takes its time for each look
+            looks = threads.map(self._find, [spec.key for spec in wanted], prints)
+            found = {position: part for position, part in enumerate(looks) if part is not None}
         missing = [position for position in range(len(wanted)) if position not in found]
         self.parts_found += len(found)
         self.progress(len(found), len(wanted), note)
@@ -154,10 +155,11 @@ class Output:
                 self.check()
                 yield str(self._part_folder()), wanted[position].payload
 
-        results = (engine or Inline()).map(partial(_make, make), payloads())
-        for position, (folder, made, hashes) in zip(missing, results, strict=True):
-            found[position] = self._record(wanted[position].key, prints[position], Path(folder), made, hashes)
-            self.progress(len(found), len(wanted), note)
+        with closing((engine or Inline()).map(partial(_make, make), payloads())) as results:
+            for position, (folder, made, hashes) in zip(missing, results, strict=True):
+                key = wanted[position].key
+                found[position] = self._record(key, prints[position], Path(folder), made, hashes)
+                self.progress(len(found), len(wanted), note)
         return [found[position] for position in range(len(wanted))]
 
     def part(
@@ -186,8 +188,8 @@ class Output:
     def add(self, files: Part | Mapping[str, FileEntry]) -> None:
         """Let files that are in the store become files of the artifact, by reference."""
         for name, entry in (files.files if isinstance(files, Part) else files).items():
-            assert self.files.get(name, entry) == entry, f"two files of the artifact are called {name!r}"
-            self.files[name] = entry
+            first = self.files.setdefault(name, entry)
+            assert first.sha256 == entry.sha256, f"two files of the artifact are called {name!r}"
 
     def write(self, name: str) -> Path:
         """The local path at which the stage writes result file `name` itself; published with the artifact."""
@@ -199,6 +201,10 @@ class Output:
         """Bring what `write` gave paths for into the store."""
         result = self.folder / "result"
         self.add(self._upload(result, _hashes(result)))
+
+    def afterwards(self, act: Callable[[], None]) -> None:
+        """Have something done once the artifact is published: dropping parts that nobody needs then."""
+        self.acts.append(act)
 
     # to and from whoever runs the stage
 
@@ -260,7 +266,7 @@ class Output:
             first = self._find(key, fingerprint)
             if first is not None:
                 return first
-            self.store.delete([record_key])  # a record whose files are gone
+            self.store.delete([record_key])  # its files are gone
             self.store.create(record_key, json.dumps(record, sort_keys=True, default=dict).encode())
         shutil.rmtree(folder, ignore_errors=True)
         self.parts_made += 1
@@ -291,4 +297,5 @@ def _make(
 def _hashes(folder: Path) -> dict[str, tuple[int, str]]:
     """File name below the folder -> size in bytes and SHA-256."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    assert not any(path.is_symlink() for path in paths), f"a link in {folder}: the store keeps files"
     return {path.relative_to(folder).as_posix(): (path.stat().st_size, sha256_of(path)) for path in paths}

@@ -81,7 +81,7 @@ def resolve(store: Store, text: str) -> Artifact:
         ValueError: nothing, or more than one thing, is meant; says what there is.
     """
     name, _, number = text.partition("@")
-    history = references(store, name)
+    history = references(store, name) if _good(name) else []
     if history:
         if number in ("", "latest"):
             return history[-1].open(store)
@@ -110,9 +110,12 @@ def _by_hash(store: Store, stage: str, start: str) -> list[Artifact]:
 
 def check_name(name: str) -> None:
     """ValueError if a name is no good for a reference."""
-    allowed = set("abcdefghijklmnopqrstuvwxyz0123456789-_.")
-    parts = name.split("/")
-    if not all(part and set(part) <= allowed and part.strip(".") for part in parts):
+    if not _good(name):
         raise ValueError(
             f"{name!r} is no name for a reference: use lower-case words, digits, '-', '_' and '.'"
         )
+
+
+def _good(name: str) -> bool:
+    allowed = set("abcdefghijklmnopqrstuvwxyz0123456789-_.")
+    return all(part.strip(".") and set(part) <= allowed for part in name.split("/"))

@@ -15,6 +15,7 @@ import inspect
 import platform
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, update_wrapper
@@ -23,8 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from stages.artifact import Artifact, Digested, Funnel, Manifest, manifest_key
+from stages.errors import RetryableError, StageError, Stopped, naming_full_disk
 from stages.fingerprint import JSON, canonical_config, digest_of, fingerprint_of
-from stages.lease import Holder, acquire
+from stages.lease import Holder, Lease, acquire
 from stages.output import Output, Reporter, Silent
 from stages.store import Store
 
@@ -86,27 +88,29 @@ class Stage:
             return found
 
         def waiting(holder: Holder) -> bool:
-            reporter.progress(
-                self.name, 0, 0, f"waiting for {holder.host} (process {holder.pid}), who works on the same"
-            )
+            who = f"{holder.host.split()[0]} (process {holder.pid})"
+            reporter.progress(self.name, 0, 0, f"waiting for {who}, who works on the same")
             return not reporter.stopping() and Artifact.find(store, self.name, fingerprint) is None
 
         lease = acquire(store, self.name, fingerprint, waiting)
         if lease is None:
             found = Artifact.find(store, self.name, fingerprint)
-            if found is not None:
-                return found
-            out = Output(store, self.name, self.version, {}, fingerprint, reporter)
-            out.close()
-            out.check()
-            raise AssertionError("the waiting ended though nobody asked")
-        with lease:
+            if found is None:
+                raise Stopped(f"{self.name} was asked to stop while it waited for who works on the same")
+            return found
+        with lease, naming_full_disk(f"the working folder of {self.name} in {store.scratch()}"):
             return Artifact.find(store, self.name, fingerprint) or self._make(
-                inputs, config, fingerprint, store, reporter
+                inputs, config, fingerprint, store, reporter, lease
             )
 
     def _make(
-        self, inputs: list[Digested | None], config: Any, fingerprint: str, store: Store, reporter: Reporter
+        self,
+        inputs: list[Digested | None],
+        config: Any,
+        fingerprint: str,
+        store: Store,
+        reporter: Reporter,
+        lease: Lease,
     ) -> Artifact:
         canonical = canonical_config(config)
         started = _now()
@@ -133,9 +137,18 @@ class Stage:
             ended=_now(),
             host=platform.node(),
         )
-        if store.create(manifest_key(self.name, fingerprint), manifest.to_json()):
-            return Artifact(store, manifest, cached=False)
-        return Artifact.open(store, self.name, fingerprint)  # the first publisher stands
+        if lease.lapsed():  # then gc may have taken this run for dead, and swept parts that it had found
+            gone = sorted(name for name, entry in out.files.items() if not store.exists(entry.key))
+            if gone:
+                raise RetryableError(f"{self.name} was stopped for so long that {', '.join(gone)} were swept")
+        first = store.create(manifest_key(self.name, fingerprint), manifest.to_json())
+        for act in out.acts:
+            with suppress(StageError, OSError):  # what is left behind is garbage, and gc's
+                act()
+        # The first publisher stands.
+        return (
+            Artifact(store, manifest, cached=False) if first else Artifact.open(store, self.name, fingerprint)
+        )
 
     def _named(
         self, inputs: "tuple[Digested | None, ...] | list[Digested | None]"

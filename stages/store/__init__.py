@@ -7,11 +7,13 @@ and link, the others through obstore's conditional put.
 
 import os
 import uuid
+from datetime import timedelta
 from pathlib import Path
 
+from obstore.exceptions import BaseError
 from obstore.store import MemoryStore, from_url
 
-from stages.errors import RetryableError
+from stages.errors import NoSpaceError, RetryableError
 from stages.store.cache import Cache
 from stages.store.folder import FolderStore
 from stages.store.interface import Listed, Store
@@ -19,6 +21,7 @@ from stages.store.remote import RemoteStore
 
 __all__ = ["Cache", "FolderStore", "Listed", "RemoteStore", "Store", "open_store"]
 
+_ALLOWED = "use a folder, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or memory://NAME"
 _MEMORY: dict[str, MemoryStore] = {}  # memory://NAME is one store for the whole process
 
 
@@ -38,16 +41,26 @@ def open_store(url: str, *, writable: bool = True, cache: Cache | None = None) -
     """
     scheme, separator, rest = url.partition("://")
     store: Store
+    if not url or (separator and not rest and scheme != "memory"):
+        raise ValueError(f"store {url!r} names no place; {_ALLOWED}")
     if not separator or scheme == "file":
         store = FolderStore(Path(rest if separator else url).expanduser().resolve(), make=writable)
     elif scheme == "memory":
         store = RemoteStore(url, _MEMORY.setdefault(rest, MemoryStore()), cache)
     elif scheme in ("s3", "gs", "az"):
-        plain_http = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
-        remote = from_url(url, client_options={"allow_http": True} if plain_http else None)
+        endpoint = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
+        try:
+            remote = from_url(
+                url,
+                client_options={"allow_http": endpoint.startswith("http://")},
+                retry_config={"max_retries": 8, "retry_timeout": timedelta(seconds=60)},
+            )
+        except BaseError as error:
+            words = str(error).split("\n", 1)[0]
+            raise ValueError(f"store {url!r} cannot be opened: {words}; {_ALLOWED}") from error
         store = RemoteStore(url, remote, cache)
     else:
-        raise ValueError(f"unknown store {url!r}; use a folder, s3://, gs://, az:// or memory://")
+        raise ValueError(f"unknown store {url!r}; {_ALLOWED}")
     if writable:
         _prove(store)
     return store
@@ -57,7 +70,7 @@ def _prove(store: Store) -> None:
     key = f"probe/{uuid.uuid4().hex}"
     try:
         first, second = store.create(key, b"1"), store.create(key, b"2")
-    except (OSError, RetryableError) as error:
+    except (OSError, RetryableError, NoSpaceError) as error:
         raise ValueError(
             f"store {store.url} cannot be written: {error}; check its permissions, space and credentials"
         ) from error

@@ -1,36 +1,51 @@
 """The local cache of remote files: keyed by content, verified on arrival, capped in size."""
 
+import fcntl
 import os
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
 
-from stages.errors import DamagedError
+from stages.errors import DamagedError, naming_full_disk
 from stages.fingerprint import sha256_of
+
+# Cache folder -> this process's note, and what is on it.
+_ASKED: dict[Path, tuple[TextIOWrapper, set[str]]] = {}
+
+ABANDONED = 86_400.0
+"""Seconds after which a download that did not end is nobody's."""
 
 
 class Cache:
-    """Files by SHA-256 below one folder, the least recently used leaving first.
+    """Files by SHA-256 below one folder, the least recently used leaving first; processes may share it.
 
-    A file that this process asked for stays while it runs, even above the limit: somebody may hold its path.
+    A file that was asked for stays for as long as the asking process runs, even above the limit: somebody may
+    hold its path. Each process notes what it asked for in `asked/`, in a file that it keeps locked; the lock
+    ends with the process, however that ends.
     """
 
     def __init__(self, folder: Path, limit: int) -> None:
         """A cache.
 
         Args:
-            folder: where the files lie; made when needed. Several processes may share it.
+            folder: where the files lie; made when needed.
             limit: bytes that it may hold.
         """
         self.folder = folder
         self.limit = limit
-        self._asked: set[str] = set()
 
     @classmethod
     def default(cls) -> "Cache":
         """The folder of SDFLOW_CACHE, else ~/.cache/sdflow; SDFLOW_CACHE_BYTES, else 50 GB."""
         folder = os.environ.get("SDFLOW_CACHE") or Path.home() / ".cache" / "sdflow"
-        return cls(Path(folder), int(os.environ.get("SDFLOW_CACHE_BYTES", 50_000_000_000)))
+        limit = os.environ.get("SDFLOW_CACHE_BYTES", "50_000_000_000")
+        try:
+            return cls(Path(folder), int(limit))
+        except ValueError as error:
+            raise ValueError(f"SDFLOW_CACHE_BYTES is {limit!r}; give a whole number of bytes") from error
 
     def get(self, sha256: str, size: int, download: Callable[[Path], None], origin: str) -> Path:
         """The file with this hash; downloaded and verified where it is not held.
@@ -43,35 +58,84 @@ class Cache:
 
         Raises:
             DamagedError: other bytes arrived; nothing is kept of them.
+            NoSpaceError: the cache's disk is full.
         """
-        path = self.folder / sha256[:2] / sha256
-        self._asked.add(sha256)
-        if path.is_file():
-            os.utime(path)  # use counts as recent
-            return path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._make_room(size)
-        aside = path.with_name(f"{sha256}.{uuid.uuid4().hex}")
-        try:
-            download(aside)
-            found = sha256_of(aside)
-            if found != sha256:
-                raise DamagedError(
-                    f"{origin} should hash to {sha256} and hashes to {found}; restore it from a copy"
-                )
-            aside.rename(path)
-        finally:
-            aside.unlink(missing_ok=True)
+        path = self.folder / "files" / sha256[:2] / sha256
+        aside = self.folder / "arriving" / uuid.uuid4().hex
+        with naming_full_disk(f"the cache {self.folder}"):
+            try:
+                for folder in (path.parent, aside.parent, self.folder / "asked"):
+                    folder.mkdir(parents=True, exist_ok=True)
+            except (PermissionError, FileExistsError, NotADirectoryError) as error:
+                raise ValueError(
+                    f"the cache {self.folder} cannot be written ({error}); set SDFLOW_CACHE to another"
+                ) from error
+            with self._locked():
+                self._ask(sha256)
+                if path.is_file() and path.stat().st_size == size:
+                    os.utime(path)  # use counts as recent
+                    return path
+                self._make_room(size)
+            try:
+                download(aside)
+                found = sha256_of(aside)
+                if found != sha256:
+                    raise DamagedError(
+                        f"{origin} should hash to {sha256} and hashes to {found}; restore it from a copy"
+                    )
+                with aside.open("rb") as file:
+                    os.fsync(file.fileno())  # else a power failure could leave the name without the bytes
+                aside.rename(path)
+            finally:
+                aside.unlink(missing_ok=True)
         return path
 
+    @contextmanager
+    def _locked(self) -> Generator[None]:
+        """One process at a time looks a file up, or lets files leave."""
+        with (self.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _ask(self, sha256: str) -> None:
+        if self.folder not in _ASKED:
+            note = (self.folder / "asked" / uuid.uuid4().hex).open("x")
+            fcntl.flock(note, fcntl.LOCK_EX)
+            _ASKED[self.folder] = note, set()
+        note, asked = _ASKED[self.folder]
+        if sha256 not in asked:
+            asked.add(sha256)
+            note.write(f"{sha256}\n")
+            note.flush()
+
     def _make_room(self, size: int) -> None:
+        for path in (self.folder / "arriving").iterdir():
+            with suppress(FileNotFoundError):  # it has arrived
+                if path.stat().st_mtime < time.time() - ABANDONED:
+                    path.unlink()
         held = [
-            (path.stat().st_mtime, path.stat().st_size, path) for path in self.folder.glob("??/" + "?" * 64)
+            (status.st_mtime, status.st_size, path)
+            for path in (self.folder / "files").glob("*/*")
+            if (status := path.stat())
         ]
-        excess = sum(size for _, size, _ in held) + size - self.limit
+        excess = sum(bytes_held for _, bytes_held, _ in held) + size - self.limit
+        if excess <= 0:
+            return
+        in_use = self._in_use()
         for _, bytes_held, path in sorted(held):
-            if excess <= 0:
-                break
-            if path.name not in self._asked:
-                path.unlink(missing_ok=True)
+            if excess > 0 and path.name not in in_use:
+                path.unlink()
                 excess -= bytes_held
+
+    def _in_use(self) -> set[str]:
+        """What living processes asked for; the notes of ended ones are dropped."""
+        used: set[str] = set()
+        for path in (self.folder / "asked").iterdir():
+            with path.open() as note:
+                try:
+                    fcntl.flock(note, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    used.update(note.read().split())
+                else:
+                    path.unlink()
+        return used

@@ -2,10 +2,13 @@
 
 import os
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from stages.errors import DamagedError, naming_full_disk
+from stages.fingerprint import sha256_of
 from stages.store.interface import Listed
 
 
@@ -20,9 +23,10 @@ class FolderStore:
         """
         self.root = root
         self.url = str(root)
+        self._durable = {root}  # folders that this process knows to survive a power failure
         try:
             if make:
-                (root / "tmp").mkdir(parents=True, exist_ok=True)
+                self.scratch().mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ValueError(
                 f"store {root} cannot be made: {error.strerror}; name a folder that can be written"
@@ -31,28 +35,27 @@ class FolderStore:
             raise ValueError(f"there is no store at {root}; name the folder that a run wrote to")
 
     def create(self, key: str, data: bytes) -> bool:
-        aside = self._aside()
-        try:
-            with aside.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            target = self._place(key)
+        with naming_full_disk(f"store {self.url}"):
+            self.scratch().mkdir(exist_ok=True)
+            aside = self.scratch() / uuid.uuid4().hex
             try:
-                os.link(aside, target)
+                with aside.open("xb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                self._place(aside, key, os.link)
             except FileExistsError:
                 return False
-            _sync_folder(target.parent)
-        finally:
-            aside.unlink(missing_ok=True)
+            finally:
+                aside.unlink(missing_ok=True)
         return True
 
     def put(self, key: str, path: Path) -> None:
-        target = self._place(key)
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-        path.rename(target)  # `scratch` is on this file system, so that nothing is copied
-        _sync_folder(target.parent)
+        with naming_full_disk(f"store {self.url}"):
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+            path.chmod(0o444)  # `fetch` hands out the object itself
+            self._place(path, key, os.rename)  # `scratch` is on this file system, so that nothing is copied
 
     def read(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
         with self._path(key).open("rb") as file:
@@ -62,16 +65,23 @@ class FolderStore:
     def exists(self, key: str) -> bool:
         return self._path(key).is_file()
 
+    def sha256(self, key: str) -> str:
+        return sha256_of(self._path(key))
+
     def list(self, prefix: str) -> Iterator[Listed]:
         below = self._path(prefix.rstrip("/")) if prefix else self.root
-        for path in sorted(below.rglob("*")):
+        keys: list[str] = []
+        for folder, folders, files in os.walk(below):  # passes over folders that vanish meanwhile
+            here = Path(folder)
+            if here == self.root and "tmp" in folders:
+                folders.remove("tmp")
+            keys += [(here / name).relative_to(self.root).as_posix() for name in files]
+        for key in sorted(keys):
             try:
-                status = path.stat()
+                status = self._path(key).stat()
             except FileNotFoundError:  # deleted since
                 continue
-            key = path.relative_to(self.root).as_posix()
-            if path.is_file() and not key.startswith("tmp/"):
-                yield Listed(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+            yield Listed(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:
@@ -84,11 +94,14 @@ class FolderStore:
                     parent.rmdir()
                 except OSError:
                     break
+                self._durable.discard(parent)
 
     def fetch(self, key: str, sha256: str, size: int) -> Path:
         path = self._path(key)
-        if not path.is_file():
-            raise FileNotFoundError(f"{path} is named by a manifest and is not there")
+        found = path.stat().st_size if path.is_file() else None
+        if found != size:
+            says = "is missing" if found is None else f"has {found} bytes"
+            raise DamagedError(f"{path} should have {size} bytes and {says}; restore it from a copy")
         return path
 
     def scratch(self) -> Path:
@@ -99,21 +112,31 @@ class FolderStore:
         assert ".." not in path.parts, key
         return path
 
-    def _place(self, key: str) -> Path:
+    def _place(self, source: Path, key: str, move: Callable[[Path, Path], None]) -> None:
+        """Move something to its key, for good: its name and those of the folders above it survive a crash."""
         target = self._path(key)
-        missing = [parent for parent in target.parents if not parent.exists()]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        for folder in missing:
-            _sync_folder(folder.parent)
-        return target
+        for _ in range(100):
+            # Whoever deletes the last file of a folder deletes the folder too, perhaps right now: try again.
+            with suppress(FileNotFoundError, FileExistsError):
+                target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                move(source, target)
+                break
+            except FileNotFoundError:
+                if not source.exists():
+                    raise
+        for folder in target.parents:
+            _sync(folder)
+            if folder in self._durable:
+                break
+            self._durable.add(folder)
 
-    def _aside(self) -> Path:
-        (self.root / "tmp").mkdir(exist_ok=True)
-        return self.root / "tmp" / uuid.uuid4().hex
 
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(folder: Path) -> None:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:  # what was placed in it is deleted already
+        return
     try:
         os.fsync(descriptor)
     finally:

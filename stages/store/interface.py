@@ -17,7 +17,11 @@ class Listed:
 
 
 class Store(Protocol):
-    """Objects by key. Keys are relative POSIX paths; an object never changes once it is there."""
+    """Objects by key. Keys are relative POSIX paths; an object never changes once it is there.
+
+    Every operation may raise RetryableError (out of reach), NoSpaceError, and ValueError (the credentials are
+    refused); none leaves half an object.
+    """
 
     url: str
 
@@ -26,14 +30,18 @@ class Store(Protocol):
         ...
 
     def put(self, key: str, path: Path) -> None:
-        """Take over a local file under a key of its own; durable on return. The file may be used up."""
+        """Take over a local file in `scratch` under a key of its own; durable on return. Uses up the file."""
         ...
 
     def read(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
-        """Bytes of an object, or of a range of it; FileNotFoundError if there is none."""
+        """Bytes of an object, or what there is of a range of it; FileNotFoundError if there is none."""
         ...
 
     def exists(self, key: str) -> bool: ...
+
+    def sha256(self, key: str) -> str:
+        """Hash an object's bytes as they lie in the store now, past any cache; FileNotFoundError if none."""
+        ...
 
     def list(self, prefix: str) -> Iterator[Listed]:
         """Objects below a folder-like prefix, sorted by key."""
@@ -44,7 +52,11 @@ class Store(Protocol):
         ...
 
     def fetch(self, key: str, sha256: str, size: int) -> Path:
-        """A local file with the object's bytes: the object itself, or a copy in the verified cache."""
+        """A local file with the object's bytes: the object itself, or a copy in the verified cache.
+
+        Raises:
+            DamagedError: the object is missing, or has other bytes (a local one: another size).
+        """
         ...
 
     def scratch(self) -> Path:

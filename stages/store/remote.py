@@ -1,5 +1,6 @@
-"""A store in object storage or in memory, on obstore: create-only by conditional put, read through cache."""
+"""An object store, or memory, on obstore: create-only by conditional put, read through a cache."""
 
+import hashlib
 import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -7,9 +8,9 @@ from pathlib import Path
 from tempfile import gettempdir
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 
-from stages.errors import RetryableError
+from stages.errors import DamagedError, RetryableError
 from stages.store.cache import Cache
 from stages.store.interface import Listed
 
@@ -31,16 +32,27 @@ class RemoteStore:
         return True
 
     def put(self, key: str, path: Path) -> None:
+        size = path.stat().st_size
         with _translated(self.url, key):
             obstore.put(self._store, key, path)
+            arrived = obstore.head(self._store, key)["size"]
+        if arrived != size:
+            raise RetryableError(f"store {self.url} kept {arrived} of {size} bytes of {key}")
+        path.unlink()
 
     def read(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
         with _translated(self.url, key):
             if offset == 0 and length is None:
                 return bytes(obstore.get(self._store, key).bytes())
-            if length is None:
-                length = obstore.head(self._store, key)["size"] - offset
-            return bytes(obstore.get_range(self._store, key, start=offset, length=length)) if length else b""
+            there = max(0, obstore.head(self._store, key)["size"] - offset) if length is None else length
+            if not there:
+                return b""
+            try:
+                return bytes(obstore.get_range(self._store, key, start=offset, length=there))
+            except BaseError:
+                if obstore.head(self._store, key)["size"] <= offset:
+                    return b""
+                raise
 
     def exists(self, key: str) -> bool:
         with _translated(self.url, key):
@@ -49,6 +61,12 @@ class RemoteStore:
             except FileNotFoundError:
                 return False
         return True
+
+    def sha256(self, key: str) -> str:
+        digest = hashlib.sha256()
+        for chunk in self._chunks(key):
+            digest.update(chunk)
+        return digest.hexdigest()
 
     def list(self, prefix: str) -> Iterator[Listed]:
         with _translated(self.url, prefix):
@@ -66,23 +84,36 @@ class RemoteStore:
 
     def fetch(self, key: str, sha256: str, size: int) -> Path:
         def download(path: Path) -> None:
-            with _translated(self.url, key), path.open("wb") as file:
-                for chunk in obstore.get(self._store, key).stream():
-                    file.write(chunk)
+            try:
+                with path.open("xb") as file:
+                    file.writelines(self._chunks(key))
+            except FileNotFoundError as error:
+                raise DamagedError(f"{self.url}/{key} is missing; restore it from a copy") from error
 
         return self._cache.get(sha256, size, download, origin=f"{self.url}/{key}")
 
     def scratch(self) -> Path:
-        return Path(gettempdir()) / f"sdflow-{os.getuid()}"
+        mine = hashlib.sha256(self.url.encode()).hexdigest()[:16]
+        return Path(gettempdir()) / f"sdflow-{os.getuid()}" / mine
+
+    def _chunks(self, key: str) -> Iterator[bytes]:
+        with _translated(self.url, key):
+            yield from map(bytes, obstore.get(self._store, key).stream())
 
 
 @contextmanager
 def _translated(url: str, key: str) -> Generator[None]:
-    """obstore tries again by itself; what it still raises may pass later."""
+    """obstore tries again by itself; what it still raises may pass later, unless it is about credentials."""
     try:
         yield
-    except (FileNotFoundError, AlreadyExistsError):
-        raise
-    except (BaseError, OSError) as error:
-        words = str(error).split("\n", 1)[0]
-        raise RetryableError(f"store {url} did not answer for {key}: {words}") from error
+    except (PermissionDeniedError, UnauthenticatedError) as error:
+        raise ValueError(
+            f"store {url} refuses {key}: {_words(error)}; check the credentials in the environment, and "
+            "that they may list, read, write and delete there"
+        ) from error
+    except BaseError as error:
+        raise RetryableError(f"store {url} did not answer for {key}: {_words(error)}") from error
+
+
+def _words(error: Exception) -> str:
+    return str(error).split("\n", 1)[0]
