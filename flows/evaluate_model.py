@@ -1,0 +1,37 @@
+"""Evaluate a model that is there."""
+
+from prefect import flow
+
+from flows.progress import Threads
+from flows.step import Home, Result
+from flows.tasks import evaluate, results
+from flows.train_model import resolved
+from stages.config import EvaluateConfig
+
+DEFAULT = EvaluateConfig()
+
+
+@flow(name="evaluate_model", task_runner=Threads())
+def evaluate_model(
+    model: str, name: str, dataset: str = "", store: str = "store", config: EvaluateConfig = DEFAULT
+) -> dict[str, Result]:
+    """Evaluate a model, filed as evaluations/NAME.
+
+    Args:
+        model: a reference (models/demo, models/demo@3) or a fingerprint.
+        name: what the evaluation is filed under.
+        dataset: a reference or fingerprint of the dataset to evaluate on; empty takes the one it was trained on.
+        store: where artifacts live: a folder, s3://bucket/prefix, gs:// or az://.
+        config: what is measured.
+    """
+    (judged,) = resolved(store, model)
+    data = resolved(store, dataset)[0] if dataset else trained_on(judged)
+    return results(evaluate.submit(judged, data, config=config, home=Home(store, name)))
+
+
+def trained_on(model: Result) -> Result:
+    """The dataset that a model was trained on; ValueError if the store knows none."""
+    dataset = model.open().input("dataset")
+    if dataset is None:
+        raise ValueError(f"{model} names no dataset that it was trained on; give dataset")
+    return Result.of(dataset, model.store)

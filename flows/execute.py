@@ -1,0 +1,66 @@
+"""Run a config through Prefect, from a command: server, quiet settings, progress on the terminal."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from flows.server import be_quiet
+from flows.step import Result
+from flows.terminal import Terminal
+from stages.config import Run
+
+
+class FailedRun(Exception):
+    """A run ended without its result; the message says which step failed, why, and how to go on."""
+
+
+def execute(run: Run, terminal: Terminal, *, ui: bool = False) -> dict[str, Result]:
+    """The results of a whole run, by stage; made through Prefect, on the user's server or one of our own.
+
+    Args:
+        run: what to run.
+        terminal: shows progress.
+        ui: let the server of our own show Prefect's web pages, too.
+
+    Raises:
+        FailedRun: a step failed.
+        KeyboardInterrupt, SystemExit: the run was interrupted or terminated; its stages and their processes have ended.
+    """
+    be_quiet()
+    with _terminated_as_exit():
+        terminal.say("starting Prefect")
+        # Prefect takes seconds to import: only commands that run flows pay.
+        from flows.server import prefect_server
+
+        with prefect_server(ui=ui) as url:
+            from flows.pipeline import pipeline
+            from flows.progress import shown_on
+
+            terminal.say(f"Prefect is at {url.removesuffix('/api')}" if ui else "running")
+            with terminal.live(), shown_on(terminal):
+                state = pipeline(run, return_state=True)
+            found = state.result(raise_on_failure=False)
+    if state.is_completed():
+        return found
+    # Interrupted flows raise; what comes here has failed.
+    words = str(found) or type(found).__name__
+    step = terminal.failed_step
+    raise FailedRun(
+        f"{step + ' failed: ' if step else ''}{words}\nWhat is finished is kept; the same command continues it."
+    ) from (found if isinstance(found, Exception) else None)
+
+
+@contextmanager
+def _terminated_as_exit() -> Iterator[None]:
+    """SIGTERM unwinds like an exit, so that servers and children are ended; Prefect's own handler hands on to this one."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,55 @@
+"""The line: every step, what it reads, and what it takes from outside the store."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flows.step import Step
+from stages.artifact import Artifact, Digested
+from stages.clip import clip_snapshot
+from stages.collect import collect, note_of, previous_of, snapshot
+from stages.config import CollectConfig, EvaluateConfig, ScoreConfig
+from stages.dedup import dedup
+from stages.evaluate import evaluate
+from stages.filter import filter_
+from stages.fingerprint import JSON
+from stages.score import score
+from stages.shard import shard
+from stages.store import Store
+from stages.train import train
+
+
+def _sources(store: Store, name: str, config: CollectConfig, read: Sequence[Artifact]) -> list[Digested | None]:
+    sources = snapshot(config)
+    return [previous_of(store, name, config, sources), sources]
+
+
+def _edition(config: CollectConfig, inputs: Sequence[Any]) -> Mapping[str, JSON]:
+    previous, sources = inputs
+    return note_of(config, sources, previous)
+
+
+def _images_and_clip(store: Store, name: str, config: ScoreConfig, read: Sequence[Artifact]) -> list[Digested | None]:
+    return [*read, clip_snapshot(config.model, config.pretrained)]
+
+
+def _dataset_and_start(store: Store, name: str, config: Any, read: Sequence[Artifact]) -> list[Digested | None]:
+    dataset, *start = read
+    return [dataset, start[0] if start else None]
+
+
+def _model_and_clip(store: Store, name: str, config: EvaluateConfig, read: Sequence[Artifact]) -> list[Digested | None]:
+    return [*read, clip_snapshot(config.clip)]
+
+
+COLLECT = Step(collect, (), _sources, "images", _edition)
+DEDUP = Step(dedup, ("collect",))
+SCORE = Step(score, ("collect",), _images_and_clip, pool="gpu")
+FILTER = Step(filter_, ("collect", "dedup", "score"))
+SHARD = Step(shard, ("collect", "filter"), reference="datasets")
+TRAIN = Step(train, ("shard",), _dataset_and_start, "models", pool="gpu")
+EVALUATE = Step(evaluate, ("train", "shard"), _model_and_clip, "evaluations", pool="gpu")
+
+STEPS: Mapping[str, Step] = {
+    step.name: step for step in (COLLECT, DEDUP, SCORE, FILTER, SHARD, TRAIN, EVALUATE)
+}
+"""In order, by name; the names are those of `Run`'s fields."""

@@ -1,0 +1,27 @@
+"""The whole line: URLs in, an evaluated model out."""
+
+from prefect import flow
+
+from flows.progress import Threads
+from flows.step import Home, Result
+from flows.tasks import collect, dedup, evaluate, filter_, results, score, shard, train
+
+from stages.config import Run
+
+
+@flow(name="pipeline", task_runner=Threads(), validate_parameters=True)
+def pipeline(run: Run) -> dict[str, Result]:
+    """URLs in, an evaluated model out. Running it again continues it; what is finished shows as Cached.
+
+    Args:
+        run: everything that can be chosen.
+    """
+    home = Home.of(run)
+    images = collect.submit(config=run.collect, home=home)
+    duplicates = dedup.submit(images, config=run.dedup, home=home)
+    scores = score.submit(images, config=run.score, home=home)
+    selection = filter_.submit(images, duplicates, scores, config=run.filter, home=home)
+    dataset = shard.submit(images, selection, config=run.shard, home=home)
+    model = train.submit(dataset, config=run.train, home=home)
+    evaluation = evaluate.submit(model, dataset, config=run.evaluate, home=home)
+    return results(images, duplicates, scores, selection, dataset, model, evaluation)

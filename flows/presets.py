@@ -1,0 +1,52 @@
+"""Named runs: functions that return a Run."""
+
+from pathlib import Path
+
+from sdmodel.config import TrainConfig
+from stages.config import CollectConfig, EvaluateConfig, FilterConfig, Run, ScoreConfig, ShardConfig, UrlSource
+
+CLIP = f"local-dir:{Path(__file__).parents[1] / 'stages' / 'demo' / 'clip'}"
+"""The small CLIP that ships with the demo, trained by `examples/demo_clip.yaml` on clean pairs of another seed."""
+
+SIMILARITY = 0.5
+"""Below it a caption of the demo world is somebody else's: see docs/LOG.md for how it was chosen."""
+
+
+def demo(table: str, store: str) -> Run:
+    """The demo: about 8,000 rows of a captioned picture world with planted defects, trained on for some minutes."""
+    return Run(
+        name="demo",
+        store=store,
+        collect=CollectConfig(urls=(_web(table),), retries=2),
+        score=ScoreConfig(model=CLIP),
+        filter=FilterConfig(min_words=2, min_similarity=SIMILARITY),
+        shard=ShardConfig(validation=0.02, test=0.02),
+        train=TrainConfig(),
+        evaluate=EvaluateConfig(oracle="demo", oracle_samples=512, samples=48, validation_rows=128, clip=CLIP),
+    )
+
+
+def smoke(table: str, store: str) -> Run:
+    """The whole line in about 90 seconds, Prefect's start included: it shows that everything works, not what it can."""
+    return Run(
+        name="smoke",
+        store=store,
+        collect=CollectConfig(urls=(_web(table),), part_rows=100, retries=2),
+        score=ScoreConfig(model=CLIP, part_rows=100),
+        filter=FilterConfig(min_words=2, min_similarity=SIMILARITY),
+        shard=ShardConfig(validation=0.05, test=0.05, shard_rows=100),
+        train=TrainConfig(images=2560, snapshot_every=640),
+        evaluate=EvaluateConfig(
+            oracle="demo", oracle_samples=32, samples=16, validation_rows=16, steps=6, part_rows=16, clip=CLIP
+        ),
+    )
+
+
+ROWS = {"demo": 8000, "smoke": 500}
+"""Rows of the demo site that each preset collects."""
+
+PRESETS = {"demo": demo, "smoke": smoke}
+
+
+def _web(table: str) -> UrlSource:
+    return UrlSource(name="web", tables=(table,), columns=("row",), allow_private=True)

@@ -1,0 +1,127 @@
+"""Who hears of a stage's progress: the terminal, and a progress artifact of Prefect."""
+
+import contextvars
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
+from typing import Any, Protocol
+from uuid import UUID
+
+import httpx
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.context import FlowRunContext
+from prefect.exceptions import PrefectException
+from prefect.futures import PrefectConcurrentFuture
+from prefect.logging import get_run_logger
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.step import Result
+
+EVERY = 2.0
+"""Seconds between two updates of a progress artifact."""
+
+
+class Screen(Protocol):
+    """A place where people watch a run."""
+
+    def progress(self, stage: str, done: int, total: int, note: str) -> None: ...
+
+    def finished(self, result: Result) -> None: ...
+
+    def failed(self, stage: str, error: BaseException) -> None: ...
+
+
+_screens: list[Screen] = []  # of this process; tasks run in its threads
+
+
+@contextmanager
+def shown_on(screen: Screen) -> Iterator[None]:
+    """While this lasts, every step of this process reports to a screen too."""
+    _screens.append(screen)
+    try:
+        yield
+    finally:
+        _screens.remove(screen)
+
+
+def tell_finished(result: Result) -> None:
+    """Let the screens know that a step has its result."""
+    for screen in _screens:
+        screen.finished(result)
+
+
+def tell_failed(stage: str, error: BaseException) -> None:
+    """Let the screens know that a step has failed; it may be tried again."""
+    for screen in _screens:
+        screen.failed(stage, error)
+
+
+class Threads(ThreadPoolTaskRunner[PrefectConcurrentFuture[Any]]):
+    """Runs a flow's tasks in threads, and lets them know when the flow is being ended.
+
+    Prefect calls `cancel_all` when a flow is cancelled, terminated or interrupted (and when it is over), then waits for
+    the threads. It tells the threads nothing that a stage could hear, so this does.
+    """
+
+    ending: Event | None = None  # made on entry, since a runner is pickled before that
+
+    def __enter__(self) -> "Threads":
+        super().__enter__()
+        self.ending = Event()
+        return self
+
+    def cancel_all(self) -> None:
+        """Ask the stages to stop, then do as Prefect does."""
+        if self.ending is not None:
+            self.ending.set()
+        super().cancel_all()
+
+
+class TaskReporter:
+    """What a stage reports to when Prefect runs it; to be made in the task's own thread."""
+
+    def __init__(self, key: str) -> None:
+        """A reporter.
+
+        Args:
+            key: of the progress artifact, [a-z0-9-].
+        """
+        self._key = key
+        self._context = contextvars.copy_context()  # stages may report from threads of their own
+        flow = FlowRunContext.get()
+        runner = flow.task_runner if flow else None
+        self._ending = runner.ending if isinstance(runner, Threads) else None
+        self._artifact: UUID | None = None
+        self._last = 0.0
+
+    def progress(self, stage: str, done: int, total: int, note: str) -> None:
+        """Show it on the screens at once, and in Prefect at most every `EVERY` seconds."""
+        for screen in _screens:
+            screen.progress(stage, done, total, note)
+        if time.monotonic() - self._last >= EVERY:
+            self._last = time.monotonic()
+            self._show(done, total, note)
+
+    def stopping(self) -> bool:
+        return self._ending is not None and self._ending.is_set()
+
+    def done(self) -> None:
+        """Leave the progress artifact at the end of its way."""
+        if self._artifact is not None:
+            self._show(1, 1, "finished")
+
+    def _show(self, done: int, total: int, note: str) -> None:
+        share = 100 * done / total if total else 0.0
+        words = f"{done:,} of {total:,}" + (f": {note}" if note else "") if total else note
+        try:
+            self._context.copy().run(self._send, min(100.0, share), words)
+        except (httpx.HTTPError, PrefectException) as error:
+            # The work goes on where the server does not answer for a while.
+            self._context.copy().run(lambda: get_run_logger().warning("progress was not shown: %s", error))
+
+    def _send(self, share: float, words: str) -> None:
+        if self._artifact is None:
+            self._artifact = create_progress_artifact(share, key=self._key, description=words or "working")
+        else:
+            update_progress_artifact(self._artifact, share, description=words or "working")

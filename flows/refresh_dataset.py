@@ -1,0 +1,64 @@
+"""Bring a dataset up to date: collect to shard, and say so when it changed."""
+
+from dataclasses import replace
+
+from prefect import flow
+from prefect.events import emit_event
+from prefect.runtime import flow_run
+
+from flows.progress import Threads
+from flows.step import Home, Result
+from flows.tasks import collect, dedup, filter_, results, score, shard
+from stages.config import Run
+from stages.reference import refer, references
+from stages.store import open_store
+
+REFRESHED = "dataset.refreshed"
+"""The event that a new dataset emits, about datasets/NAME."""
+
+
+@flow(name="refresh_dataset", task_runner=Threads())
+def refresh_dataset(run: Run, edition: str = "") -> dict[str, Result]:
+    """Collect what is new, and make the dataset again where that changes it.
+
+    Args:
+        run: everything that can be chosen; train and evaluate are not used.
+        edition: names the collection in time; sources are looked at again for each new one. Empty: when the run of a
+            deployment was expected to start, which its retries keep; else what run.collect.edition says.
+    """
+    config = replace(run.collect, edition=edition or expected_start() or run.collect.edition)
+    home = Home.of(run)
+    images = collect.submit(config=config, home=home)
+    duplicates = dedup.submit(images, config=run.dedup, home=home)
+    scores = score.submit(images, config=run.score, home=home)
+    selection = filter_.submit(images, duplicates, scores, config=run.filter, home=home)
+    dataset = shard.submit(images, selection, config=run.shard, home=home)
+    made = results(images, duplicates, scores, selection, dataset)
+    announce(home, made["shard"])
+    return made
+
+
+def expected_start() -> str:
+    """When a deployment's run was expected to start, "2026-11-21T03:00:00Z"; empty for a run of no deployment."""
+    if not flow_run.deployment_id:
+        return ""
+    return flow_run.scheduled_start_time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def announce(home: Home, dataset: Result) -> bool:
+    """Emit `dataset.refreshed` unless this very dataset was the last one announced under the name; whether it did.
+
+    What was announced is a reference of its own, written after the event: a run that dies between the two announces
+    again, so that no new dataset goes unheard. The event's payload names the dataset for whoever acts on it.
+    """
+    store, name = open_store(home.store), f"datasets/{home.name}"
+    announced = references(store, f"announced/{name}")
+    if announced and announced[-1].digest == dataset.digest:
+        return False
+    emit_event(
+        event=REFRESHED,
+        resource={"prefect.resource.id": name, "prefect.resource.name": home.name},
+        payload={"dataset": f"{dataset.stage}/{dataset.fingerprint}", "digest": dataset.digest, "store": home.store},
+    )
+    refer(store, f"announced/{name}", dataset.open())
+    return True

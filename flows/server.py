@@ -1,0 +1,152 @@
+"""A Prefect server for as long as a command runs: for people who have none. `python -m flows.server PORT` is the server.
+
+Prefect can start one itself, but that one shares the terminal's process group, so that Ctrl-C would end it before the run
+could say that it was ended; it lives on when its parent is killed; and it cannot start where site-packages holds the
+backport `dataclasses`, as Prefect puts that folder first on the path.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+STARTUP = 180.0
+"""Seconds after which a server that does not answer is given up; a new database takes about 40 on two busy cores."""
+
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_CLI_PROMPT": "false",
+    # To the server, not to the terminal: that shows progress, and the command says what failed in one line.
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+}
+"""Environment for commands of ours that use Prefect; what the user has set stands."""
+
+
+def be_quiet() -> None:
+    """Set `QUIET` where the user has said nothing. To be called before Prefect is imported."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+
+
+@contextmanager
+def prefect_server(*, ui: bool = False) -> Iterator[str]:
+    """A server on a free port of the loopback, with the user's own database; ended with the block.
+
+    Args:
+        ui: serve Prefect's web pages too.
+
+    Yields:
+        The address of its API, which is set as PREFECT_API_URL too. Where the user has set one (in the environment or
+        by Prefect's profile), that one is used and nothing is started.
+
+    Raises:
+        RuntimeError: it ended, or did not answer in `STARTUP` seconds; says where its log is.
+    """
+    from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+
+    own: str | None = PREFECT_API_URL.value()
+    if own:
+        yield own
+        return
+    home: Path = PREFECT_HOME.value()
+    home.mkdir(parents=True, exist_ok=True)
+    log = home / "sdflow-server.log"
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    environment = {
+        **os.environ,
+        "PREFECT__SERVER_EPHEMERAL": "1",
+        "PREFECT__SERVER_FINAL": "1",
+        "PREFECT_UI_ENABLED": "1" if ui else "0",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "0",
+    }
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows.server", str(port)],
+            stdin=subprocess.PIPE,  # never written: the server ends when it closes, however we end
+            stdout=output,
+            stderr=output,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            _wait(process, url, log)
+            with temporary_settings({PREFECT_API_URL: url}):
+                os.environ["PREFECT_API_URL"] = url  # for processes that the block starts
+                try:
+                    yield url
+                finally:
+                    _send_what_waits()
+        finally:
+            os.environ.pop("PREFECT_API_URL", None)
+            _end(process)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    until = time.monotonic() + STARTUP
+    with httpx.Client() as client:
+        while time.monotonic() < until:
+            if process.poll() is not None:
+                raise RuntimeError(f"Prefect's server ended with status {process.returncode}; its log is {log}")
+            try:
+                if client.get(f"{url}/health", timeout=5).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                pass
+            time.sleep(0.1)
+    raise RuntimeError(f"Prefect's server did not answer within {STARTUP:.0f} s; its log is {log}")
+
+
+def _send_what_waits() -> None:
+    """Logs and events go to the server by threads; at exit, without a server, they would wait for it in vain."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    APILogWorker.drain_all(timeout=10)
+    EventsWorker.drain_all(timeout=10)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdin:
+        process.stdin.close()
+
+
+def _serve(port: int) -> None:
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    def end_with_parent() -> None:
+        sys.stdin.buffer.read(1)  # returns when the other end closes
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    uvicorn.run(create_app(), host="127.0.0.1", port=port, log_level="error", lifespan="on")
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]))

@@ -1,0 +1,87 @@
+"""Each stage as a flow of its own, for deployments and tries: artifacts by reference or fingerprint in, a result out."""
+
+from prefect import flow
+
+from flows import tasks
+from flows.progress import Threads
+from flows.step import Home, Result
+from flows.tasks import results
+from flows.train_model import resolved
+from stages.config import CollectConfig, DedupConfig, FilterConfig, ScoreConfig, ShardConfig
+
+# train and evaluate alone are `train_model` and `evaluate_model`.
+
+DEDUP, SCORE, FILTER, SHARD = DedupConfig(), ScoreConfig(), FilterConfig(), ShardConfig()
+
+
+@flow(name="collect", task_runner=Threads())
+def collect(config: CollectConfig, name: str, store: str = "store") -> dict[str, Result]:
+    """Bring the images of some sources, filed as images/NAME.
+
+    Args:
+        config: the sources, and what is taken for an image.
+        name: what the images are filed under.
+        store: where artifacts live.
+    """
+    return results(tasks.collect.submit(config=config, home=Home(store, name)))
+
+
+@flow(name="dedup", task_runner=Threads())
+def dedup(images: str, name: str, config: DedupConfig = DEDUP, store: str = "store") -> dict[str, Result]:
+    """Find the copies among images.
+
+    Args:
+        images: reference (images/demo) or fingerprint of collected images.
+        name: of the run, in the report's names.
+        config: what counts as a copy.
+        store: where artifacts live.
+    """
+    return results(tasks.dedup.submit(*resolved(store, images), config=config, home=Home(store, name)))
+
+
+@flow(name="score", task_runner=Threads())
+def score(images: str, name: str, config: ScoreConfig = SCORE, store: str = "store") -> dict[str, Result]:
+    """Score how well captions fit their images.
+
+    Args:
+        images: reference (images/demo) or fingerprint of collected images.
+        name: of the run, in the report's names.
+        config: which CLIP judges.
+        store: where artifacts live.
+    """
+    return results(tasks.score.submit(*resolved(store, images), config=config, home=Home(store, name)))
+
+
+@flow(name="filter", task_runner=Threads())
+def filter_(
+    images: str, duplicates: str, scores: str, name: str, config: FilterConfig = FILTER, store: str = "store"
+) -> dict[str, Result]:
+    """Choose what is trained on.
+
+    Args:
+        images: reference (images/demo) or fingerprint of collected images.
+        duplicates: fingerprint of dedup's result for them.
+        scores: fingerprint of score's result for them.
+        name: of the run, in the report's names.
+        config: the thresholds.
+        store: where artifacts live.
+    """
+    read = resolved(store, images, duplicates, scores)
+    return results(tasks.filter_.submit(*read, config=config, home=Home(store, name)))
+
+
+@flow(name="shard", task_runner=Threads())
+def shard(
+    images: str, selection: str, name: str, config: ShardConfig = SHARD, store: str = "store"
+) -> dict[str, Result]:
+    """Pack chosen images into a dataset, filed as datasets/NAME.
+
+    Args:
+        images: reference (images/demo) or fingerprint of collected images.
+        selection: fingerprint of filter's result for them.
+        name: what the dataset is filed under.
+        config: how it is cut and packed.
+        store: where artifacts live.
+    """
+    read = resolved(store, images, selection)
+    return results(tasks.shard.submit(*read, config=config, home=Home(store, name)))

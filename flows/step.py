@@ -1,0 +1,138 @@
+"""A step of the line without Prefect: a stage, what it reads, and the name that its result goes by."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stages.artifact import Artifact, Digested
+from stages.config import Run
+from stages.fingerprint import JSON
+from stages.output import Reporter
+from stages.reference import check_name, refer
+from stages.stage import Stage
+from stages.store import Store, open_store
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where a run's results live, and the name that people know them by."""
+
+    store: str
+    name: str
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+
+    @classmethod
+    def of(cls, run: Run) -> "Home":
+        """The home that a run's config names."""
+        return cls(run.store, run.name)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished artifact as steps hand it on: small, and good for everybody who reaches the store."""
+
+    store: str
+    stage: str
+    fingerprint: str
+    digest: str
+    cached: bool = False
+    """It was found finished; nothing was done."""
+
+    @classmethod
+    def of(cls, artifact: Artifact, store: str) -> "Result":
+        """What to hand on of an artifact."""
+        return cls(store, artifact.stage, artifact.fingerprint, artifact.digest, artifact.cached)
+
+    def open(self) -> Artifact:
+        """The artifact itself."""
+        return Artifact.open(open_store(self.store, writable=False), self.stage, self.fingerprint)
+
+    def __str__(self) -> str:
+        return f"{self.stage}/{self.fingerprint[:12]}"
+
+
+Inputs = Callable[[Store, str, Any, Sequence[Artifact]], Sequence[Digested | None]]
+"""(store, name of the run, the step's config, artifacts read) -> the stage's inputs, in its order."""
+Note = Callable[[Any, Sequence[Any]], Mapping[str, JSON]]
+"""(the step's config, the stage's inputs) -> what the reference to its result carries."""
+
+
+def as_read(store: Store, name: str, config: Any, read: Sequence[Artifact]) -> Sequence[Digested | None]:
+    """The inputs of a stage that reads artifacts and nothing else."""
+    return read
+
+
+def no_note(config: Any, inputs: Sequence[Any]) -> Mapping[str, JSON]:
+    """A reference that says nothing more."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stop of the line."""
+
+    stage: Stage
+    """What is done."""
+    reads: tuple[str, ...] = ()
+    """Names of the steps whose results it reads, in order."""
+    inputs: Inputs = as_read
+    """Adds what comes from outside the store: snapshots of sources and of frozen models."""
+    reference: str = ""
+    """What a result is filed under, "images" for images/NAME; empty: it goes by its fingerprint alone."""
+    note: Note = no_note
+    """What that reference carries."""
+    pool: str = "data"
+    """The work pool that it belongs to, as a tag: "data" or "gpu"."""
+
+    @property
+    def name(self) -> str:
+        return self.stage.name
+
+    def find(self, store: Store, name: str, config: Any, read: Sequence[Artifact]) -> Artifact | None:
+        """Its result, if that is finished."""
+        return self.stage.find(*self.inputs(store, name, config, read), config=config, store=store)
+
+    def run(
+        self,
+        store: Store,
+        name: str,
+        config: Any,
+        read: Sequence[Artifact],
+        reporter: Reporter | None = None,
+    ) -> Artifact:
+        """Its result, found finished or made now, and filed under the run's name.
+
+        Args:
+            store: where results live.
+            name: of the run.
+            config: of the stage.
+            read: results of the steps that `reads` names.
+            reporter: hears of progress and says when to stop.
+        """
+        inputs = self.inputs(store, name, config, read)
+        artifact = self.stage(*inputs, config, store=store, reporter=reporter)
+        if self.reference:
+            refer(store, f"{self.reference}/{name}", artifact, self.note(config, inputs))
+        return artifact
+
+
+def finished(steps: Mapping[str, Step], name: str, run: Run, store: Store) -> Artifact:
+    """The finished result of a step for a run's config, found through the results of the steps before it.
+
+    Args:
+        steps: the line, by name.
+        name: of the step.
+        run: the config.
+        store: where results live.
+
+    Raises:
+        ValueError: it, or one before it, is not finished; names the first that is missing.
+    """
+    step = steps[name]
+    read = [finished(steps, before, run, store) for before in step.reads]
+    artifact = step.find(store, run.name, getattr(run, name), read)
+    if artifact is None:
+        raise ValueError(f"{name} is not finished for this config in {store.url}; run `sdflow stage {name}` first")
+    return artifact

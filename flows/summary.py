@@ -1,0 +1,176 @@
+"""What a person wants to see of a finished stage, as Markdown: its funnel, its lineage, some of its pictures."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from flows.pictures import Shown, markdown_image, markdown_table, sheet, shrunk
+from stages.artifact import Artifact
+
+FEW = 24
+"""Pictures of a sheet."""
+
+
+def summary(artifact: Artifact) -> str:
+    """Markdown of an artifact, with small pictures inline; a few hundred KB at most."""
+    manifest = artifact.manifest
+    lines = [
+        f"# {artifact.stage}: {artifact.funnel.rows_out:,} of {artifact.funnel.rows_in:,} rows",
+        "",
+        *markdown_table(["", "rows"], funnel_rows(artifact)),
+        "",
+        *_PICTURES.get(artifact.stage, _nothing)(artifact),
+        "## Facts",
+        "",
+        *markdown_table(["fact", "value"], [[name, _short(value)] for name, value in artifact.statistics.items()]),
+        "",
+        "## Lineage",
+        "",
+        *markdown_table(["", ""], [
+            ["fingerprint (what was asked)", f"`{artifact.fingerprint}`"],
+            ["digest (what came)", f"`{artifact.digest}`"],
+            *([f"input {name}", _said(one)] for name, one in manifest.inputs.items()),
+            ["config", f"`{_short(manifest.config)}`"],
+            ["code", f"`{manifest.code}`"],
+            ["started, ended, host", f"{manifest.started}, {manifest.ended}, {manifest.host}"],
+        ]),
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def funnel_rows(artifact: Artifact) -> list[list[object]]:
+    """Rows in, rows for each reason (most first), rows out."""
+    funnel = artifact.funnel
+    reasons = sorted(funnel.reasons.items(), key=lambda item: (-item[1], item[0]))
+    return [["rows in", funnel.rows_in], *([name, rows] for name, rows in reasons), ["rows out", funnel.rows_out]]
+
+
+def _nothing(artifact: Artifact) -> list[str]:
+    return []
+
+
+def _collect(images: Artifact) -> list[str]:
+    # Rows are sorted by uid, a hash: the first ones are a fair sample.
+    return _shown("Collected", images, _head(images, "images.parquet"), "format") + _rejects(images)
+
+
+def _dedup(duplicates: Artifact) -> list[str]:
+    images = duplicates.input("images")
+    copies = _head(duplicates, "duplicates.parquet", filters=[("level", "!=", "")], rows=FEW // 2)
+    if images is None or copies.empty:
+        return []
+    held = _rows_of(images, [*copies["uid"], *copies["cluster"]])
+    pairs = [
+        Shown(images, held.loc[uid, "file"], held.loc[uid, "offset"], held.loc[uid, "length"], label)
+        for copy in copies.itertuples()
+        for uid, label in ((copy.cluster, "kept"), (copy.uid, f"{copy.level} {copy.distance:.3f}"))
+    ]
+    return ["## Copies beside what was kept of them", "", markdown_image(sheet(pairs), "copies"), ""]
+
+
+def _score(scores: Artifact) -> list[str]:
+    images = scores.input("images")
+    if images is None or not scores.statistics.get("clip"):
+        return ["This run has no CLIP: nothing was scored.", ""]
+    table = pq.read_table(scores.path("scores.parquet"), columns=["uid", "similarity"]).to_pandas()
+    lines: list[str] = []
+    for words, ends in (("Least", table.nsmallest), ("Most", table.nlargest)):
+        rows = ends(FEW // 2, "similarity")
+        similarity = rows.set_index("uid")["similarity"].map("{:.3f}".format)
+        held = _rows_of(images, list(rows["uid"])).assign(similarity=similarity)
+        lines += _shown(f"{words} like their captions", images, held, "similarity")
+    return lines
+
+
+def _filter(selection: Artifact) -> list[str]:
+    images = selection.input("images")
+    if images is None:
+        return []
+    rejects = _head(selection, "rejects.parquet", rows=5000).groupby("reason", sort=True).head(6).head(FEW)
+    kept = _rows_of(images, list(_head(selection, "selection.parquet", rows=FEW // 2)["uid"])).assign(label="")
+    dropped = _rows_of(images, list(rejects["uid"]))
+    dropped = dropped.assign(reason=rejects.set_index("uid")["reason"]).sort_values("reason")
+    return (
+        _shown("Kept", images, kept, "label")
+        + _shown("Not kept", images, dropped, "reason")
+        + _rejects(selection)
+    )
+
+
+def _shard(dataset: Artifact) -> list[str]:
+    index = _head(dataset, "index.parquet", rows=5000).groupby("split", sort=True).head(FEW // 3)
+    return _shown("In the shards", dataset, index, "split")
+
+
+def _train(model: Artifact) -> list[str]:
+    return ["## Loss", "", markdown_image(shrunk(model.read("curve.png")), "the loss's curve"), ""]
+
+
+def _evaluate(evaluation: Artifact) -> list[str]:
+    lines = evaluation.read("report.md").decode().replace("\n#", "\n##").lstrip("# ").splitlines()
+    if "grid.png" in evaluation.files:
+        lines += ["", markdown_image(shrunk(evaluation.read("grid.png")), "samples"), ""]
+    return ["## Report", "", *lines]
+
+
+_PICTURES: Mapping[str, Callable[[Artifact], list[str]]] = {
+    "collect": _collect,
+    "dedup": _dedup,
+    "score": _score,
+    "filter": _filter,
+    "shard": _shard,
+    "train": _train,
+    "evaluate": _evaluate,
+}
+
+
+def _rejects(artifact: Artifact) -> list[str]:
+    """One rejected row for each reason, in words."""
+    if "rejects.parquet" not in artifact.files:
+        return []
+    first = _head(artifact, "rejects.parquet", rows=5000).drop_duplicates("reason")
+    if first.empty:
+        return []
+    rows = [[row.reason, row.rule, str(row.detail)[:80], str(row.location)[:80]] for row in first.itertuples()]
+    return ["## One row for each reason", "", *markdown_table(["reason", "rule", "detail", "location"], rows), ""]
+
+
+def _shown(title: str, files: Artifact, rows: pd.DataFrame, label: str) -> list[str]:
+    if rows.empty:
+        return []
+    shown = [
+        Shown(files, row["file"], int(row["offset"]), int(row["length"]), str(row[label]))
+        for row in rows.head(FEW).to_dict("records")
+    ]
+    return [f"## {title}", "", markdown_image(sheet(shown), title.lower()), ""]
+
+
+def _head(artifact: Artifact, name: str, filters: Any = None, rows: int = FEW) -> pd.DataFrame:
+    """The first rows of a table, without reading all of a large one."""
+    path = artifact.path(name)
+    if filters is not None:
+        return pq.read_table(path, filters=filters).slice(0, rows).to_pandas()
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=rows):
+        return batch.to_pandas()
+    return pq.read_table(path).to_pandas()
+
+
+def _rows_of(images: Artifact, uids: list[str]) -> pd.DataFrame:
+    """Where the pictures of some uids lie, indexed by uid, in the order of `uids`."""
+    columns = ["uid", "file", "offset", "length"]
+    found = pq.read_table(images.path("images.parquet"), columns=columns, filters=[("uid", "in", uids or [""])])
+    return found.to_pandas().set_index("uid").loc[list(dict.fromkeys(uids))]
+
+
+def _said(one: Mapping[str, str] | None) -> str:
+    if not one:
+        return "none"
+    return f"{one['stage']} `{one['fingerprint']}` `{one['digest']}`" if one["stage"] else f"outside `{one['digest']}`"
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=dict)
+    return text if len(text) <= 300 else text[:300] + " ..."

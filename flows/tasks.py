@@ -1,0 +1,83 @@
+"""A step of the line as a Prefect task: retries, tags, progress, reports. What is finished shows as Cached."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.futures import PrefectFuture, wait
+from prefect.states import Completed
+from prefect.tasks import exponential_backoff
+
+from flows import line
+from flows.progress import TaskReporter, tell_failed, tell_finished
+from flows.report import key_of, report
+from flows.step import Home, Result, Step
+from stages.errors import RetryableError
+from stages.store import open_store
+
+RETRIES = 3
+
+
+def another_try_may_help(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Whether a failed task is tried again: only where its error says so by its type."""
+    return isinstance(state.result(raise_on_failure=False), RetryableError)
+
+
+def step_task(step: Step) -> Task[..., Any]:
+    """A task that runs a step: `.submit(results read..., config=..., home=...)`.
+
+    Prefect's own result cache is off: whether a step is finished is the store's to say, so that a retry, the same
+    command again and another machine all see the same.
+    """
+
+    def run(*read: Result, config: Any, home: Home) -> "Result | State[Result]":
+        reporter = TaskReporter(key_of(home.name, step.name, "progress"))
+        try:
+            store = open_store(home.store)
+            artifact = step.run(store, home.name, config, [one.open() for one in read], reporter)
+        except Exception as error:
+            tell_failed(step.name, error)
+            raise
+        result = Result.of(artifact, home.store)
+        report(artifact, home.name)
+        reporter.done()
+        tell_finished(result)
+        if artifact.cached:
+            when = artifact.manifest.ended[:19]
+            return Completed(name="Cached", data=result, message=f"finished on {when} as {result}")
+        return result
+
+    run.__doc__ = step.stage.__doc__
+    return task(
+        name=step.name,
+        task_run_name=step.name,
+        tags=[step.pool],
+        version=str(step.stage.version),
+        retries=RETRIES,
+        retry_delay_seconds=exponential_backoff(5),
+        retry_jitter_factor=0.5,
+        retry_condition_fn=another_try_may_help,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )(run)
+
+
+def results(*futures: "PrefectFuture[Any]") -> dict[str, Result]:
+    """Wait for steps in the order of the line; their results by stage, or the first error.
+
+    A step beside a failed one is waited for, so that its work is kept.
+    """
+    wait(list(futures))
+    found: Sequence[Result] = [future.result() for future in futures]
+    return {result.stage: result for result in found}
+
+
+collect = step_task(line.COLLECT)
+dedup = step_task(line.DEDUP)
+score = step_task(line.SCORE)
+filter_ = step_task(line.FILTER)
+shard = step_task(line.SHARD)
+train = step_task(line.TRAIN)
+evaluate = step_task(line.EVALUATE)

@@ -1,0 +1,109 @@
+"""A run on the terminal: a line for each step that works or is done, and a table at the end."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from flows.step import Result
+from stages.artifact import Artifact
+
+EVERY = 10.0
+"""Seconds between two lines of a step where the output is no terminal (a log, a pipe)."""
+
+
+class Terminal:
+    """Shows progress while a run lasts; steps report from their own threads."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        """A terminal.
+
+        Args:
+            console: where to draw; standard error where None, so that output stays data.
+        """
+        self.console = console or Console(stderr=True, highlight=False)
+        self.failed_step = ""
+        self._live: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._said: dict[str, float] = {}
+
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        """Draw bars while the block lasts, where the console is a terminal."""
+        if not self.console.is_terminal:
+            yield
+            return
+        columns = (
+            TextColumn("{task.fields[name]:>8}"),
+            BarColumn(24),
+            TextColumn("{task.fields[count]}", justify="right"),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[note]}"),
+        )
+        with Progress(*columns, console=self.console, transient=True) as self._live:
+            try:
+                yield
+            finally:
+                self._live, self._tasks = None, {}
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self.console.print(text, markup=False)
+
+    def progress(self, stage: str, done: int, total: int, note: str) -> None:
+        """How far a step is; see `stages.output.Reporter`."""
+        count = f"{done:,}/{total:,}" if total else ""
+        if self._live is not None:
+            if stage not in self._tasks:
+                self._tasks[stage] = self._live.add_task(stage, total=None, name=stage, note="", count="")
+            self._live.update(
+                self._tasks[stage], completed=done, total=total or None, note=note, count=count
+            )
+        elif time.monotonic() - self._said.get(stage, -EVERY) >= EVERY:
+            self._said[stage] = time.monotonic()
+            self.say(f"{stage:>8}  {count}  {note}".rstrip())
+
+    def finished(self, result: Result) -> None:
+        """A step has its result."""
+        self._drop(result.stage)
+        funnel = result.open().funnel
+        cached = ", was finished" if result.cached else ""
+        self.say(f"{result.stage:>8}  {funnel.rows_out:,} of {funnel.rows_in:,} rows{cached}")
+
+    def failed(self, stage: str, error: BaseException) -> None:
+        """A step failed; the error itself is for whoever runs it."""
+        self._drop(stage)
+        self.failed_step = self.failed_step or stage
+        self.say(f"{stage:>8}  failed: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+
+    def _drop(self, stage: str) -> None:
+        if self._live is not None and stage in self._tasks:
+            self._live.remove_task(self._tasks.pop(stage))
+
+
+def funnel_table(artifacts: Iterable[Artifact], cached: Mapping[str, bool]) -> Table:
+    """Rows per stage and reason.
+
+    Args:
+        artifacts: in the order of the line.
+        cached: by stage, whether it was found finished.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head, justify in (("stage", "left"), ("rows in", "right"), ("rows out", "right"), ("left out, by reason", "left"),
+                          ("", "left"), ("artifact", "left")):  # fmt: skip
+        table.add_column(head, justify=justify)  # pyright: ignore[reportArgumentType]
+    for artifact in artifacts:
+        funnel = artifact.funnel
+        reasons = sorted(funnel.reasons.items(), key=lambda item: (-item[1], item[0]))
+        table.add_row(
+            artifact.stage,
+            f"{funnel.rows_in:,}",
+            f"{funnel.rows_out:,}",
+            "\n".join(f"{rows:>6,} {reason}" for reason, rows in reasons),
+            "was finished" if cached.get(artifact.stage) else "made",
+            f"{artifact.stage}/{artifact.fingerprint[:12]}",
+        )
+    return table

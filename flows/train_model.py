@@ -1,0 +1,35 @@
+"""Train a model on a dataset that is there."""
+
+from prefect import flow
+
+from flows.progress import Threads
+from flows.step import Home, Result
+from flows.tasks import results, train
+from sdmodel.config import TrainConfig
+from stages.reference import resolve
+from stages.store import open_store
+
+DEFAULT = TrainConfig()
+
+
+@flow(name="train_model", task_runner=Threads())
+def train_model(
+    dataset: str, name: str, store: str = "store", config: TrainConfig = DEFAULT, start: str = ""
+) -> dict[str, Result]:
+    """Train a model on a dataset, filed as models/NAME.
+
+    Args:
+        dataset: a reference (datasets/demo, datasets/demo@3) or a fingerprint.
+        name: what the model is filed under.
+        store: where artifacts live: a folder, s3://bucket/prefix, gs:// or az://.
+        config: the objective, the model and its training.
+        start: reference or fingerprint of a model to start from; empty starts from random weights.
+    """
+    read = resolved(store, dataset, *([start] if start else []))
+    return results(train.submit(*read, config=config, home=Home(store, name)))
+
+
+def resolved(store: str, *names: str) -> list[Result]:
+    """What references and fingerprints mean now. Flows ask once, at their start."""
+    opened = open_store(store, writable=False)
+    return [Result.of(resolve(opened, name), store) for name in names]

@@ -1,0 +1,95 @@
+"""A config file becomes a Run, or one line that names the key, the value and what is allowed."""
+
+from pathlib import Path
+
+import pytest
+
+from flows.config_file import read_run
+from stages.config import Run
+
+
+def read(tmp_path: Path, text: str, *changes: str, **fields: str) -> Run:
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    return read_run(path, changes, **fields)
+
+
+GOOD = """
+name: birds
+collect:
+  folders:
+    - {name: a, folder: /pictures}
+  urls:
+    - name: web
+      tables: [a.csv, b.parquet]
+train: {images: 100, denoiser: {channels: [8, 16]}}
+"""
+
+
+def test_nested_values_and_lists_are_read(tmp_path: Path):
+    run = read(tmp_path, GOOD)
+    assert run.collect.folders[0].folder == "/pictures"
+    assert run.collect.urls[0].tables == ("a.csv", "b.parquet")
+    assert run.train.denoiser.channels == (8, 16)
+    assert run.filter == Run(name="x").filter
+
+
+def test_set_changes_values_lists_and_missing_blocks(tmp_path: Path):
+    run = read(
+        tmp_path,
+        GOOD,
+        "filter.min_similarity=0.25",
+        "collect.folders.0.folder=/others",
+        "train.denoiser.channels=[4, 8]",
+        "collect.limit=null",
+        store="elsewhere",
+    )
+    assert run.filter.min_similarity == 0.25
+    assert run.collect.folders[0].folder == "/others"
+    assert run.train.denoiser.channels == (4, 8)
+    assert run.store == "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "words"),
+    [
+        ("name: a\ntrian: {}", [], ["unknown key trian", "train"]),
+        ("name: a\ntrain: {denoiser: {chanels: 3}}", [], ["train.denoiser.chanels", "channels"]),
+        ("name: a\nfilter: {zzz: 3}", [], ["filter.zzz", "known: ", "max_aspect"]),
+        ("name: a\ntrain: {objective: difusion}", [], ["train.objective", "'difusion'", "'diffusion'"]),
+        ("name: a\nfilter: {min_words: many}", [], ["filter.min_words", "'many'", "a whole number", "Fewest"]),
+        ("name: a\nfilter: {min_words: 1.5}", [], ["filter.min_words", "1.5", "a whole number"]),
+        ("name: a\nfilter: {min_similarity: x}", [], ["filter.min_similarity", "a number, or null"]),
+        ("name: a\ncollect: {folders: [{name: a}]}", [], ["collect.folders.0.folder is missing", "folder"]),
+        ("store: x", [], ["name is missing", "references"]),
+        ("name: a\ncollect: {urls: web}", [], ["collect.urls", "'web'", "a list"]),
+        ("name: a\ntrain: 3", [], ["train is 3", "a block of keys"]),
+        ("- a", [], ["must be a block of keys"]),
+        ("", [], ["must be a block of keys"]),
+        ("name: [", [], ["no valid YAML", "line 1"]),
+        ("name: a\nname: b", [], ["'name' comes twice", "line 2"]),
+        ("name: a", ["filter.min_words"], ["KEY=VALUE"]),
+        ("name: a", ["name.first=x"], ["name is 'a'", "no keys"]),
+        ("name: a\ncollect: {tars: []}", ["collect.tars.0.name=x"], ["list of 0"]),
+    ],
+)
+def test_a_mistake_names_key_value_and_what_is_allowed(
+    tmp_path: Path, text: str, changes: list[str], words: list[str]
+):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the words are checked below
+        read(tmp_path, text, *changes)
+    for word in words:
+        assert word in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_every_mistake_is_told_at_once(tmp_path: Path):
+    with pytest.raises(ValueError, match="2 mistakes") as caught:
+        read(tmp_path, "name: a\nfilter: {min_words: x}\ntrain: {batch: y}")
+    assert "filter.min_words" in str(caught.value)
+    assert "train.batch" in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"none\.yaml cannot be read: No such file"):
+        read_run(tmp_path / "none.yaml")
