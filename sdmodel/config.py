@@ -37,6 +37,12 @@ class DenoiserConfig:
     """Residual blocks a level."""
     patch: int = 2
     """Pixels to a side of the patches that the finest level sees; must divide size."""
+    heads: int = 4
+    """Attention heads at the coarsest level; must divide its channels."""
+    condition: int = 128
+    """Width of what every block is told of time and caption."""
+    fine: int = 8
+    """Features of each pixel that the head at full resolution gets from the finest level."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +50,9 @@ class NoiseConfig:
     """Training times: logit-normal on (0, 1), t = 0 is noise and t = 1 is data."""
 
     __pydantic_config__ = FORM
-    mean: float = -1.6
+    mean: float = -0.6
     """Mean of the logit; below 0 leans towards noise."""
-    deviation: float = 1.2
+    deviation: float = 1.6
     """Standard deviation of the logit."""
 
 

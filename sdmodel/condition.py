@@ -1,0 +1,30 @@
+"""What a denoiser is told about the image that it shall find."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Encoded captions, B of them."""
+
+    pooled: Tensor
+    """(B, P): the whole caption as one vector."""
+    states: Tensor
+    """(B, L, D): one vector a token."""
+    mask: Tensor
+    """(B, L) bool: true for tokens, false for padding."""
+
+    def joined(self, other: "Condition") -> "Condition":
+        """These captions, then the others'; both padded to the same length."""
+        return Condition(
+            torch.cat([self.pooled, other.pooled]),
+            torch.cat([self.states, other.states]),
+            torch.cat([self.mask, other.mask]),
+        )
+
+    def rows(self, start: int, end: int) -> "Condition":
+        """Captions `start` to `end`."""
+        return Condition(self.pooled[start:end], self.states[start:end], self.mask[start:end])

@@ -1,0 +1,1 @@
+"""Estimating the clean image behind a noisy one."""

@@ -1,0 +1,107 @@
+"""A small convolutional UNet on pixels that estimates the clean image, shaped for speed on a CPU.
+
+On a CPU a full 3 x 3 convolution costs nine times a 1 x 1, and a depthwise one nearly nothing (oneDNN,
+float32, channels last: 4.1, 0.7 and 0.4 ms forward and backward for 32 images of 32 x 16 x 16), so blocks mix
+space depthwise and channels by 1 x 1. Patches come first; a light head at full resolution, which sees the
+noisy pixels again, draws the outlines.
+"""
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sdmodel.condition import Condition
+from sdmodel.config import DenoiserConfig
+from sdmodel.denoise.attention import JointAttention
+from sdmodel.denoise.block import Block, ChannelNorm
+from sdmodel.denoise.time import FEATURES, time_features
+from sdmodel.noise.interpolation import unit_scale
+
+FINE = 16
+"""Channels of the head at full resolution."""
+
+
+class UNet(nn.Module):
+    """The clean image that is expected behind a noisy one, given its time and its caption.
+
+    The network says the clean image itself. Adding a scaled copy of its input (Karras et al. 2022, equation
+    7) was measured to be worse at every noise level: a net this small cannot carry all the noise to its end
+    in order to take it away.
+    """
+
+    def __init__(self, config: DenoiserConfig, size: int, pooled_width: int, token_width: int) -> None:
+        """`size` is the images' side; pooled_width and token_width are those of `Condition`.
+
+        ValueError: the patch and the levels do not divide the size.
+        """
+        super().__init__()
+        channels, patch, width = config.channels, config.patch, config.condition
+        levels = len(channels)
+        coarsest, rest = divmod(size, patch * 2 ** (levels - 1))
+        if rest or not coarsest:
+            raise ValueError(
+                f"size={size} is not divisible by denoiser.patch={patch} and then {levels - 1} times by 2; "
+                f"choose a multiple of {patch * 2 ** (levels - 1)}, another patch or fewer channels"
+            )
+        sides = [size // patch >> level for level in range(levels)]
+        self.patch = patch
+
+        # What every block is told: the time and the whole caption.
+        self.time = nn.Linear(FEATURES, width)
+        self.caption = nn.Linear(pooled_width, width)
+        self.condition = nn.Linear(width, width)
+
+        # Down, through the middle, up.
+        self.stem = nn.Conv2d(3 * patch**2, channels[0], 3, padding=1)
+        self.maps = nn.ParameterList(
+            torch.randn(1, c, side, side) * 0.1 for c, side in zip(channels, sides, strict=True)
+        )
+        self.down = nn.ModuleList(nn.Conv2d(c, d, 2, stride=2) for c, d in itertools.pairwise(channels))
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(d, c, 2, stride=2) for c, d in itertools.pairwise(channels)
+        )
+        self.skip = nn.ModuleList(nn.Conv2d(2 * c, c, 1) for c in channels[:-1])
+        self.encoder = nn.ModuleList(
+            nn.ModuleList(Block(c, width) for _ in range(config.blocks)) for c in channels
+        )
+        self.decoder = nn.ModuleList(
+            nn.ModuleList(Block(c, width) for _ in range(config.blocks)) for c in channels
+        )
+        self.middle = Block(channels[-1], width)
+        self.attention = JointAttention(channels[-1], token_width, config.heads)
+        self.layout = nn.Sequential(nn.Linear(width, 64), nn.Linear(64, channels[-1] * coarsest**2))
+
+        # Back to pixels.
+        self.norm = ChannelNorm(channels[0])
+        self.pixels = nn.Conv2d(channels[0], config.fine * patch**2, 1)
+        self.fine = nn.Conv2d(config.fine + 3, FINE, 3, padding=1)
+        self.out = nn.Conv2d(FINE, 3, 3, padding=1)  # zeros: untrained, it says grey
+        nn.init.zeros_(self.out.weight)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        """(B, 3, S, S) at times t (B,) to the estimate (B, 3, S, S), float32."""
+        x = unit_scale(t)[:, None, None, None] * x_t
+        told = F.silu(self.time(time_features(t)) + self.caption(condition.pooled))
+        told = F.silu(self.condition(told))  # (B, W)
+        h = self.stem(F.pixel_unshuffle(x, self.patch).contiguous(memory_format=torch.channels_last))
+        last, skips = len(self.maps) - 1, []
+        for level, position in enumerate(self.maps):
+            h = h + position
+            if level == last:
+                h = h + self.layout(told).view(len(h), *h.shape[2:], -1).permute(0, 3, 1, 2)
+            for block in self.encoder[level]:  # pyright: ignore[reportGeneralTypeIssues] - a ModuleList
+                h = block(h, told)
+            if level < last:
+                skips.append(h)
+                h = self.down[level](h)
+        h = self.middle(self.attention(h, condition), told)
+        for level in range(last, -1, -1):
+            if level < last:
+                h = self.skip[level](torch.cat([self.up[level](h), skips[level]], 1))
+            for block in self.decoder[level]:  # pyright: ignore[reportGeneralTypeIssues] - a ModuleList
+                h = block(h, told)
+        h = F.pixel_shuffle(self.pixels(F.silu(self.norm(h))), self.patch)
+        return self.out(F.silu(self.fine(torch.cat([h, x], 1)))).float()

@@ -1,0 +1,91 @@
+"""Samplers: functions of (denoiser, noise, times) that follow the path from noise (t = 0) to data (t = 1).
+
+A denoiser is any callable of the noisy images (B, 3, S, S) and their times (B,) that estimates the clean
+images. Times are those of `sdmodel.noise.interpolation.schedule`: (K + 1,), rising from 0 to 1; each solver
+calls the denoiser K times (heun 2 K - 1) and then `progress(done, total)`. All are deterministic: the noise
+alone decides.
+"""
+
+import itertools
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Denoiser = Callable[[Tensor, Tensor], Tensor]
+Progress = Callable[[int, int], None]
+
+
+def quiet(done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def euler(denoise: Denoiser, noise: Tensor, times: Tensor, progress: Progress = quiet) -> Tensor:
+    """First order: each step moves along the straight line through the estimate (DDIM, Song et al. 2020,
+    arXiv:2010.02502)."""
+    x = noise
+    for step, (t, s) in enumerate(pairs(times), start=1):
+        x = towards(x, call(denoise, x, t), t, s)
+        progress(step, len(times) - 1)
+    return x
+
+
+def heun(denoise: Denoiser, noise: Tensor, times: Tensor, progress: Progress = quiet) -> Tensor:
+    """Second order: the mean of the directions at both ends of a step (Karras et al. 2022, arXiv:2206.00364,
+    algorithm 1)."""
+    x = noise
+    for step, (t, s) in enumerate(pairs(times), start=1):
+        estimate = call(denoise, x, t)
+        if s < 1:
+            ahead = towards(x, estimate, t, s)
+            x = x + (s - t) / 2 * ((estimate - x) / (1 - t) + (call(denoise, ahead, s) - ahead) / (1 - s))
+        else:  # the direction at t = 1 is not defined: the last step is Euler's
+            x = towards(x, estimate, t, s)
+        progress(step, len(times) - 1)
+    return x
+
+
+def multistep(denoise: Denoiser, noise: Tensor, times: Tensor, progress: Progress = quiet) -> Tensor:
+    """Second order with one call a step: the last estimate serves again.
+
+    DPM-Solver++ 2M (Lu et al. 2022, arXiv:2211.01095, algorithm 2). Steps from t = 0 and to t = 1, where the
+    logarithm of the signal-to-noise ratio is infinite, are of first order.
+    """
+    x, last, past = noise, noise, 0.0
+    for step, (t, s) in enumerate(pairs(times), start=1):
+        estimate = call(denoise, x, t)
+        if past > 0 and s < 1:
+            r = (log_snr(t) - log_snr(past)) / (log_snr(s) - log_snr(t))
+            x = towards(x, estimate + (estimate - last) / (2 * r), t, s)
+        else:
+            x = towards(x, estimate, t, s)
+        last, past = estimate, t
+        progress(step, len(times) - 1)
+    return x
+
+
+def towards(x: Tensor, estimate: Tensor, t: float, s: float) -> Tensor:
+    """From time t to s > t, exactly where the estimate of the clean image does not change on the way."""
+    kept = (1 - s) / (1 - t)  # of the noise, and of the image at t
+    return kept * x + (s - kept * t) * estimate
+
+
+def log_snr(t: float) -> float:
+    """lambda = log(alpha / sigma) at time t in (0, 1)."""
+    return float(torch.logit(torch.tensor(t, dtype=torch.float64)))
+
+
+def pairs(times: Tensor) -> list[tuple[float, float]]:
+    """Start and end of each step. ValueError: the times do not rise from 0 to 1."""
+    ts: list[float] = times.tolist()
+    if ts[0] != 0 or ts[-1] != 1 or any(s <= t for t, s in itertools.pairwise(ts)):
+        raise ValueError(
+            f"times={ts}: a sampler's times rise from 0 (noise) to 1 (data); "
+            "sdmodel.noise.interpolation.schedule makes them"
+        )
+    return list(itertools.pairwise(ts))
+
+
+def call(denoise: Denoiser, x: Tensor, t: float) -> Tensor:
+    """The denoiser at one time for the whole batch."""
+    return denoise(x, torch.full((len(x),), t, device=x.device))
