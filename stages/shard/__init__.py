@@ -1,0 +1,150 @@
+"""shard: a selection becomes a dataset of WebDataset tars with an index beside them."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.artifact import Artifact, Funnel
+from stages.config import ShardConfig
+from stages.engine import Processes
+from stages.fingerprint import JSON, fingerprint_of
+from stages.output import Output, Part, PartSpec
+from stages.record import INDEX
+from stages.shard.pack import pack
+from stages.shard.split import SPLITS, order_key, split_of
+from stages.stage import Stats, stage
+
+
+@stage(version=1, kind="dataset")
+def shard(images: Artifact, selection: Artifact, config: ShardConfig, out: Output) -> Stats:
+    """Pack the selected pictures into tars of oriented, opaque, 8-bit sRGB images.
+
+    Bytes that are such an image already are kept as they came; others are decoded, laid over the background
+    and stored
+    as PNG. Same input, same bytes, with one worker or many.
+
+    Args:
+        images: of collect; its tars hold the bytes.
+        selection: of filter.
+        config: splits, sizes, background.
+        out: gets `shards/SPLIT-NNNNN.tar` (UID.jpg|png|webp, UID.txt, UID.json), `index.parquet`
+            (record.INDEX) and
+            `statistics.json` (mean and deviation of each channel over the train split, pixels in [-1, 1],
+            each image
+            counting once).
+
+    Returns:
+        The funnel (every selected row is packed) and rows and bytes per split.
+
+    Raises:
+        ValueError: the selection is empty, the shares leave nothing to train on.
+    """
+    rows = _rows(images, selection, config)
+    keep = {"max_side": config.max_side, "background": config.background}
+    parts = out.parts(_specs(rows, images, keep, config), pack, Processes(config.workers), config=keep)
+    index = _index(parts, rows)
+    pq.write_table(index, out.write("index.parquet"), compression="zstd")
+    for part in parts:
+        out.add({name: entry for name, entry in part.files.items() if name.startswith("shards/")})
+    packed = {part.key: part.json(f"moments/{part.key}.json") for part in parts}
+    channels = _channel_statistics([one for name, one in packed.items() if name.startswith("train-")])
+    out.write("statistics.json").write_text(json.dumps(channels, indent=1, sort_keys=True))
+    facts: dict[str, JSON] = {
+        "rows": {split: int((rows["split"] == split).sum()) for split in SPLITS},
+        "bytes": {
+            split: sum(o["bytes"] for name, o in packed.items() if name.startswith(split)) for split in SPLITS
+        },
+        "kept_as_they_came": sum(one["kept"] for one in packed.values()),
+        **channels,
+    }
+    return Stats(Funnel(len(rows), len(rows)), facts)
+
+
+def _rows(images: Artifact, selection: Artifact, config: ShardConfig) -> pd.DataFrame:
+    """The selected rows with their bytes' whereabouts and their split, in the order of the tars."""
+    if config.validation < 0 or config.test < 0 or config.validation + config.test >= 1:
+        raise ValueError(
+            f"shard.validation={config.validation} and shard.test={config.test} leave nothing to train on; "
+            "together they must be below 1"
+        )
+    chosen = selection.table("selection")
+    if chosen.empty:
+        funnel = selection.funnel
+        raise ValueError(
+            f"the selection is empty: of {funnel.rows_in} rows filter dropped {dict(funnel.reasons)}; "
+            f"loosen the filter"
+        )
+    held = images.table("images").drop(columns=["captions"])
+    rows = chosen.merge(held, on="uid", validate="one_to_one")
+    assert len(rows) == len(chosen), "the selection names pictures that collect does not hold"
+    rows["split"] = [split_of(cluster, config.validation, config.test) for cluster in rows["cluster"]]
+    rows["order"] = [order_key(uid) for uid in rows["uid"]]
+    rows["split"] = pd.Categorical(rows["split"], categories=list(SPLITS), ordered=True)
+    if not (rows["split"] == "train").any():
+        raise ValueError(
+            f"none of the {len(rows)} selected pictures falls to the train split; "
+            f"select more, or lower shard.validation={config.validation} and shard.test={config.test}"
+        )
+    return rows.sort_values(["split", "order"], ignore_index=True)
+
+
+def _specs(
+    rows: pd.DataFrame, images: Artifact, keep: Mapping[str, Any], config: ShardConfig
+) -> list[PartSpec]:
+    """A part for each tar; it depends on its name and on the rows in it."""
+    paths = {name: str(images.path(name)) for name in sorted(set(rows["file"]))}
+    specs: list[PartSpec] = []
+    for split in SPLITS:
+        mine = rows.loc[rows["split"] == split]
+        for start in range(0, len(mine), config.shard_rows):
+            name = f"{split}-{start // config.shard_rows:05d}"
+            records = [
+                _record(row) for row in mine.iloc[start : start + config.shard_rows].to_dict("records")
+            ]
+            content = fingerprint_of([{**record, "file": "", "offset": 0} for record in records])
+            payload = {"name": name, "rows": [{**r, "file": paths[r["file"]]} for r in records], **keep}
+            specs.append(PartSpec(name, [name, content], payload))
+    return specs
+
+
+def _record(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """One row as plain data."""
+    similarity = row["similarity"]
+    return {
+        "uid": row["uid"],
+        "sha256": row["sha256"],
+        "source": row["source"],
+        "location": row["location"],
+        "format": row["format"],
+        "captions": [{**one, "weight": float(one["weight"])} for one in row["captions"]],
+        "multiplicity": int(row["multiplicity"]),
+        "similarity": None if pd.isna(similarity) else round(float(similarity), 6),
+        "file": row["file"],
+        "offset": int(row["offset"]),
+        "length": int(row["length"]),
+    }
+
+
+def _index(parts: list[Part], rows: pd.DataFrame) -> Any:
+    """The index of all tars, in tar order."""
+    packed = pd.DataFrame([record for part in parts for record in part.json(f"packed/{part.key}.json")])
+    chosen = rows[["uid", "split", "captions", "multiplicity", "similarity"]]
+    table = packed.merge(chosen, on="uid", validate="one_to_one")
+    assert len(table) == len(rows), f"{len(rows)} rows were to be packed and {len(table)} were"
+    table["captions"] = [[one["text"] for one in captions] for captions in table["captions"]]
+    table["split"] = table["split"].astype(str)
+    return pa.Table.from_pandas(table[INDEX.names], INDEX, preserve_index=False)
+
+
+def _channel_statistics(train: list[Mapping[str, Any]]) -> dict[str, JSON]:
+    """Mean and deviation of each channel over the train split, from the sums of its tars."""
+    images = sum(one["images"] for one in train)
+    mean = np.sum([one["mean"] for one in train], axis=0) / images
+    square = np.sum([one["square"] for one in train], axis=0) / images
+    deviation = np.sqrt(np.maximum(square - mean**2, 0))
+    return {"channel_mean": mean.round(6).tolist(), "channel_deviation": deviation.round(6).tolist()}
