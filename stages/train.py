@@ -54,7 +54,7 @@ def train(dataset: Artifact, start: Artifact | None, config: TrainConfig, out: O
         shutil.move(folder / name, out.write(name))
     throughput = _keep_logs(folder / "logs", out)
     losses = [json.loads(line) for line in out.write("metrics.jsonl").read_text().splitlines()]
-    snapshots.clear()
+    out.afterwards(snapshots.clear)  # a crash before the manifest is there resumes from them
     statistics = {
         "objective": config.objective,
         "images": config.images,
