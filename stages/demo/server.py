@@ -64,7 +64,12 @@ class DemoServer:
                 "Stop the program that uses the port, or build the site with another port; "
                 "the URLs then change, and everything is fetched anew"
             ) from error
-        self._thread = threading.Thread(target=self._listener.serve_forever, name="demo-server", daemon=True)
+        self._thread = threading.Thread(
+            target=self._listener.serve_forever,
+            kwargs={"poll_interval": 0.05},
+            name="demo-server",
+            daemon=True,
+        )
         self._thread.start()
 
     @property

@@ -1,0 +1,107 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from stages.demo.captions import parse
+from stages.demo.defects import BLOCK, COPIES, DEFECTS, Rates, Row, differing, plan
+from stages.demo.world import held_out
+
+RATES = Rates()
+
+
+@pytest.fixture(scope="module")
+def block() -> list[Row]:
+    return plan(0, 0, BLOCK, RATES)
+
+
+def test_rows_add_up_to_the_rates(block: list[Row]):
+    counts = Counter(row.defect for row in block)
+    assert set(counts) == {"", *DEFECTS}
+    for name in DEFECTS:
+        assert abs(counts[name] - getattr(RATES, name) * BLOCK) < 2
+    assert sum(counts.values()) == BLOCK
+    assert [row.row for row in block] == list(range(BLOCK))
+
+
+def test_a_block_is_a_function_of_seed_and_number(block: list[Row]):
+    assert plan(0, 0, BLOCK, RATES) == block
+    assert not {row.path for row in plan(1, 0, BLOCK, RATES)} & {row.path for row in block}
+    assert not {row.path for row in plan(0, 1, BLOCK, RATES)} & {row.path for row in block}
+
+
+def test_no_picture_and_no_caption_shows_a_combination_kept_from_training(block: list[Row]):
+    for row in block:
+        said = parse(row.caption)
+        assert not held_out(row.attributes)
+        assert said is None or not held_out(said)
+
+
+def test_good_rows_say_what_they_show(block: list[Row]):
+    for row in block:
+        if row.defect not in ("swapped_caption", "attribute_caption", "empty_caption"):
+            assert parse(row.caption) == row.attributes
+
+
+def test_copies_refer_to_good_rows(block: list[Row]):
+    for row in block:
+        if row.defect in COPIES:
+            original = block[row.refers_to]
+            assert original.defect == ""
+            assert (row.picture, row.attributes) == (original.row, original.attributes)
+            assert (row.path == original.path) == (row.defect == "duplicate_url")
+        elif row.defect != "swapped_caption":
+            assert (row.refers_to, row.picture) == (-1, row.row)
+
+
+def test_copies_differ_from_their_originals_as_their_names_say(block: list[Row]):
+    for row in block:
+        original = block[row.refers_to]
+        if row.defect == "exact_copy":
+            assert (row.side, row.encoding) == (original.side, original.encoding)
+        if row.defect == "reencoded_copy":
+            assert row.side == original.side
+            assert row.encoding != original.encoding
+            assert row.encoding.format != "png"
+        if row.defect == "resized_copy":
+            assert max(row.side, original.side) / min(row.side, original.side) >= 1.15
+        assert 64 <= row.side <= 160
+
+
+def test_swapped_captions_are_exchanged_between_pictures_that_differ(block: list[Row]):
+    swapped = [row for row in block if row.defect == "swapped_caption"]
+    assert swapped
+    for row in swapped:
+        partner = block[row.refers_to]
+        assert partner.refers_to == row.row
+        assert parse(row.caption) == partner.attributes
+        assert differing(row.attributes, partner.attributes) > 1
+
+
+def test_a_caption_wrong_in_one_attribute_is_wrong_in_one(block: list[Row]):
+    wrong = [row for row in block if row.defect == "attribute_caption"]
+    assert wrong
+    for row in wrong:
+        said = parse(row.caption)
+        assert said is not None
+        assert differing(said, row.attributes) == 1
+
+
+def test_empty_captions_hold_no_word(block: list[Row]):
+    empty = [row.caption for row in block if row.defect == "empty_caption"]
+    assert empty
+    assert not any(caption.strip() for caption in empty)
+
+
+def test_attributes_and_formats_are_spread(block: list[Row]):
+    formats = Counter(row.encoding.format for row in block)
+    assert formats["jpeg"] > formats["webp"] > 50
+    assert formats["png"] > 50
+    assert np.ptp([row.side for row in block]) > 80
+
+
+def test_rates_that_leave_nothing_good_are_refused():
+    with pytest.raises(ValueError, match="at most"):
+        Rates(html=0.7)
+    with pytest.raises(ValueError, match="at least 0"):
+        Rates(html=-0.1)
