@@ -1,11 +1,8 @@
-"""filter: which pictures are trained on. Thresholds on columns; no picture is read, so they are cheap to
-change."""
+"""filter: which pictures are trained on. Thresholds on columns; no picture is read, cheap to change."""
 
 from typing import Any
 
-import numpy as np
-import pandas as pd
-import pyarrow as pa
+import duckdb
 import pyarrow.parquet as pq
 
 from stages.artifact import Artifact, Funnel
@@ -15,6 +12,90 @@ from stages.reasons import Reason
 from stages.record import REJECTS, SELECTION
 from stages.stage import Stats, stage
 
+# Captions are judged one by one: a row keeps those that pass; where none does, the first one gives the reason.
+_JUDGED = f"""
+CREATE TABLE judged AS
+WITH joined AS (
+    SELECT i.uid, i.location, i.width, i.height, d.cluster, d.level, d.distance, d.multiplicity, s.similarity,
+        list_filter(i.captions, lambda c: words(c.text) > 0) AS said,
+        list_filter(i.captions, lambda c: words(c.text) BETWEEN greatest(1, $min_words) AND $max_words)
+            AS captions
+    FROM images i JOIN duplicates d USING (uid) LEFT JOIN scores s USING (uid)
+)
+SELECT *,
+    CASE
+        WHEN len(said) = 0 THEN '{Reason.NO_CAPTION}'
+        WHEN len(captions) = 0 AND words(said[1].text) < $min_words THEN '{Reason.CAPTION_TOO_SHORT}'
+        WHEN len(captions) = 0 THEN '{Reason.CAPTION_TOO_LONG}'
+        WHEN least(width, height) < $min_side THEN '{Reason.IMAGE_TOO_SMALL}'
+        WHEN greatest(width, height) > $max_aspect * least(width, height) THEN '{Reason.ASPECT_TOO_WIDE}'
+        WHEN $min_similarity IS NOT NULL AND NOT coalesce(similarity >= $min_similarity, false)
+            THEN '{Reason.LOW_SIMILARITY}'
+    END AS failed
+FROM joined
+"""
+
+_RANKED = """
+CREATE TABLE ranked AS
+SELECT *,
+    failed IS NULL AND $top_fraction IS NOT NULL
+        AND row_number() OVER (PARTITION BY failed IS NULL ORDER BY similarity DESC NULLS LAST, uid)
+            > ceil($top_fraction * count(*) OVER (PARTITION BY failed IS NULL)) AS outranked
+FROM judged
+"""
+
+# Of each cluster the row that dedup kept stands for it where it is still here, else the largest.
+_DECIDED = f"""
+CREATE TABLE decided AS
+WITH passed AS (
+    SELECT uid, first_value(uid) OVER (
+        PARTITION BY cluster ORDER BY uid = cluster DESC, width::BIGINT * height DESC, uid
+    ) AS stands
+    FROM ranked WHERE failed IS NULL AND NOT outranked
+)
+SELECT r.*, coalesce(p.stands, '') AS stands,
+    CASE
+        WHEN failed IS NOT NULL THEN failed
+        WHEN outranked THEN '{Reason.LOW_SIMILARITY}'
+        WHEN NOT $drop_duplicates OR p.stands = r.uid THEN NULL
+        WHEN level = 'near' OR (SELECT k.level FROM ranked k WHERE k.uid = p.stands) = 'near'
+            THEN '{Reason.NEAR_DUPLICATE}'
+        ELSE '{Reason.EXACT_DUPLICATE}'
+    END AS reason
+FROM ranked r LEFT JOIN passed p USING (uid)
+"""
+
+_SELECTION = """
+SELECT uid, captions, multiplicity, cluster, similarity FROM decided WHERE reason IS NULL ORDER BY uid
+"""
+
+_REJECTS = f"""
+SELECT uid, reason,
+    CASE reason
+        WHEN '{Reason.NO_CAPTION}' THEN ''
+        WHEN '{Reason.CAPTION_TOO_SHORT}' THEN 'min_words=' || $min_words
+        WHEN '{Reason.CAPTION_TOO_LONG}' THEN 'max_words=' || $max_words
+        WHEN '{Reason.IMAGE_TOO_SMALL}' THEN 'min_side=' || $min_side
+        WHEN '{Reason.ASPECT_TOO_WIDE}' THEN 'max_aspect=' || $max_aspect
+        WHEN '{Reason.LOW_SIMILARITY}' THEN
+            CASE WHEN outranked THEN 'top_fraction=' || $top_fraction
+            ELSE 'min_similarity=' || $min_similarity END
+        ELSE 'drop_duplicates'
+    END AS rule,
+    CASE
+        WHEN reason IN ('{Reason.CAPTION_TOO_SHORT}', '{Reason.CAPTION_TOO_LONG}')
+            THEN words(said[1].text) || ' words'
+        WHEN reason IN ('{Reason.IMAGE_TOO_SMALL}', '{Reason.ASPECT_TOO_WIDE}') THEN width || ' x ' || height
+        WHEN reason = '{Reason.LOW_SIMILARITY}' THEN coalesce(round(similarity, 4)::VARCHAR, 'not scored')
+        WHEN reason = '{Reason.NO_CAPTION}' THEN ''
+        ELSE 'distance ' || round(distance, 4) || ' to ' || cluster
+    END AS detail,
+    CASE WHEN reason IN ('{Reason.EXACT_DUPLICATE}', '{Reason.NEAR_DUPLICATE}') THEN stands ELSE '' END
+        AS merged_into,
+    location, '' AS row
+FROM decided WHERE reason IS NOT NULL ORDER BY uid
+"""
+
 
 @stage(version=1, kind="selection")
 def filter_(
@@ -22,13 +103,9 @@ def filter_(
 ) -> Stats:
     """Select the pictures to train on.
 
-    Rules are asked in a fixed order: captions, sides, aspect, similarity, copies. A row's first failing rule
-    is its
-    reason. Captions are judged one by one; a row whose every caption fails goes with the first caption's
-    reason.
-    Copies come last, so that a cluster whose best picture fails another rule (a swapped caption, say) is
-    stood for by
-    its best remaining one instead of being lost.
+    Rules are asked in a fixed order: captions, side, aspect, similarity threshold, top fraction of what passed so
+    far, copies. A row's first failing rule is its reason. Copies come last, so that a cluster whose best picture
+    fails another rule (a swapped caption, say) is stood for by its best remaining one instead of being lost.
 
     Args:
         images: of collect.
@@ -41,72 +118,31 @@ def filter_(
         ValueError: similarity is asked for and the run has none, or a threshold is out of range.
     """
     _check(config, scores)
-    rows = _join(images, duplicates, scores)
-    rejects: list[dict[str, str]] = []
-
-    def drop(failing: "pd.Series[bool]", reason: Reason, rule: str, detail: "pd.Series[Any]") -> None:
-        nonlocal rows
-        for position in np.flatnonzero(failing.to_numpy()):
-            rejects.append(_reject(rows.iloc[position], reason, rule, str(detail.iloc[position])))
-        rows = rows.loc[~failing].reset_index(drop=True)
-
-    # Captions: each on its own.
-    judged = [_caption_rule([str(one["text"]) for one in captions], config) for captions in rows["captions"]]
-    rows["captions"] = [
-        [one for one, passed in zip(captions, verdict[0], strict=True) if passed]
-        for captions, verdict in zip(rows["captions"], judged, strict=True)
-    ]
-    reasons = pd.Series([verdict[1] for verdict in judged], dtype=object)
-    details = pd.Series([verdict[2] for verdict in judged], dtype=object)
-    for reason, rule in (
-        (Reason.NO_CAPTION, ""),
-        (Reason.CAPTION_TOO_SHORT, f"min_words={config.min_words}"),
-        (Reason.CAPTION_TOO_LONG, f"max_words={config.max_words}"),
-    ):
-        failing = reasons == reason
-        drop(failing, reason, rule, details)
-        reasons, details = reasons[~failing].reset_index(drop=True), details[~failing].reset_index(drop=True)
-
-    # Picture.
-    side = rows[["width", "height"]].min(axis=1)
-    drop(side < config.min_side, Reason.IMAGE_TOO_SMALL, f"min_side={config.min_side}", side)
-    aspect = rows[["width", "height"]].max(axis=1) / rows[["width", "height"]].min(axis=1)
-    drop(
-        aspect > config.max_aspect, Reason.ASPECT_TOO_WIDE, f"max_aspect={config.max_aspect}", aspect.round(3)
+    names = (
+        "min_words",
+        "max_words",
+        "min_side",
+        "max_aspect",
+        "min_similarity",
+        "top_fraction",
+        "drop_duplicates",
     )
-
-    # Similarity: the threshold first, then the top fraction of what passed everything so far.
-    if config.min_similarity is not None:
-        low = ~(rows["similarity"] >= config.min_similarity)
-        drop(
-            low, Reason.LOW_SIMILARITY, f"min_similarity={config.min_similarity}", rows["similarity"].round(4)
-        )
-    if config.top_fraction is not None:
-        kept = int(np.ceil(config.top_fraction * len(rows)))
-        ranks = rows.sort_values(["similarity", "uid"], ascending=[False, True]).index[:kept]
-        low = pd.Series(~rows.index.isin(ranks), index=rows.index)
-        drop(low, Reason.LOW_SIMILARITY, f"top_fraction={config.top_fraction}", rows["similarity"].round(4))
-
-    # Copies: one of each cluster, the one kept by dedup where it is still here, else the largest.
-    if config.drop_duplicates:
-        rows["is_leader"] = rows["uid"] == rows["cluster"]
-        rows["pixels"] = rows["width"].astype("int64") * rows["height"]
-        best = rows.sort_values(["is_leader", "pixels", "uid"], ascending=[False, False, True])
-        stands = best.groupby("cluster", sort=False)["uid"].first()
-        rows["stands"] = rows["cluster"].map(stands)
-        copies = rows["uid"] != rows["stands"]
-        for row in rows.loc[copies].to_dict("records"):
-            reason = Reason.EXACT_DUPLICATE if row["level"] == "exact" else Reason.NEAR_DUPLICATE
-            detail = f"distance {row['distance']:.4f} to {row['cluster']}"
-            rejects.append(_reject(row, reason, "drop_duplicates", detail, row["stands"]))
-        rows = rows.loc[~copies].reset_index(drop=True)
-
-    _write(rows.sort_values(["uid"]), SELECTION, out, "selection")
-    _write(pd.DataFrame(rejects, columns=REJECTS.names).sort_values(["uid"]), REJECTS, out, "rejects")
-    counts = pd.Series([reject["reason"] for reject in rejects], dtype=object).value_counts().sort_index()
-    funnel = Funnel(len(rows) + len(rejects), len(rows), {str(name): int(n) for name, n in counts.items()})
-    clip = bool(scores.statistics["clip"])
-    return Stats(funnel, {"clip": clip, "similarity_mean": _mean(rows["similarity"]) if clip else None})
+    values = {name: getattr(config, name) for name in names}
+    with duckdb.connect(config={"temp_directory": str(out.folder / "duckdb")}) as db:
+        db.sql("CREATE MACRO words(text) AS len(regexp_extract_all(coalesce(text, ''), '\\S+'))")
+        for name, artifact in (("images", images), ("duplicates", duplicates), ("scores", scores)):
+            db.sql(f"CREATE VIEW {name} AS FROM read_parquet('{_quoted(artifact, name)}')")
+        for statement in (_JUDGED, _RANKED, _DECIDED):
+            db.execute(statement, {name: value for name, value in values.items() if f"${name}" in statement})
+        selection: Any = db.sql(_SELECTION).to_arrow_table()
+        rejects: Any = db.sql(_REJECTS, params={name: values[name] for name in names[:-1]}).to_arrow_table()
+        counts = db.execute(
+            "SELECT reason, count(*) FROM decided WHERE reason IS NOT NULL GROUP BY reason ORDER BY reason"
+        ).fetchall()
+    pq.write_table(selection.cast(SELECTION), out.write("selection.parquet"), compression="zstd")
+    pq.write_table(rejects.cast(REJECTS), out.write("rejects.parquet"), compression="zstd")
+    funnel = Funnel(images.funnel.rows_out, selection.num_rows, dict(counts))
+    return Stats(funnel, {"clip": bool(scores.statistics["clip"])})
 
 
 def _check(config: FilterConfig, scores: Artifact) -> None:
@@ -115,55 +151,17 @@ def _check(config: FilterConfig, scores: Artifact) -> None:
         raise ValueError(f"filter.top_fraction={fraction} must be above 0 and at most 1")
     if config.min_words > config.max_words:
         raise ValueError(f"filter.min_words={config.min_words} is above filter.max_words={config.max_words}")
+    if config.max_aspect < 1:
+        raise ValueError(
+            f"filter.max_aspect={config.max_aspect} must be at least 1: longer side over shorter side"
+        )
     if not scores.statistics["clip"] and (config.min_similarity is not None or fraction is not None):
         raise ValueError(
-            f"filter.min_similarity={config.min_similarity} and filter.top_fraction={fraction} need "
-            f"scores, and this "
-            "run has no CLIP; set score.model, or set both to null"
+            f"filter.min_similarity={config.min_similarity} and filter.top_fraction={fraction} need scores, and "
+            "this run has no CLIP; set score.model, or set both to null"
         )
 
 
-def _join(images: Artifact, duplicates: Artifact, scores: Artifact) -> pd.DataFrame:
-    """A row for each picture, by uid; similarity is NaN where there is none."""
-    held = images.table("images")[["uid", "location", "captions", "width", "height"]]
-    copies = duplicates.table("duplicates")[["uid", "cluster", "level", "distance", "multiplicity"]]
-    rows = held.merge(copies, on="uid", validate="one_to_one")
-    assert len(rows) == len(held), "dedup has not seen every picture"
-    rows = rows.merge(
-        scores.table("scores")[["uid", "similarity"]], on="uid", how="left", validate="one_to_one"
-    )
-    return rows.sort_values(["uid"], ignore_index=True)
-
-
-def _caption_rule(captions: list[str], config: FilterConfig) -> tuple[list[bool], Reason | None, str]:
-    """Which captions pass; where none does, the reason and what was found."""
-    words = [len(text.split()) for text in captions]
-    passed = [config.min_words <= count <= config.max_words and count > 0 for count in words]
-    if any(passed):
-        return passed, None, ""
-    if not any(words):
-        return passed, Reason.NO_CAPTION, ""
-    first = next(count for count in words if count)
-    reason = Reason.CAPTION_TOO_SHORT if first < config.min_words else Reason.CAPTION_TOO_LONG
-    return passed, reason, f"{first} words"
-
-
-def _reject(row: Any, reason: Reason, rule: str, detail: str, into: str = "") -> dict[str, str]:
-    return {
-        "uid": row["uid"],
-        "reason": reason,
-        "rule": rule,
-        "detail": detail,
-        "merged_into": into,
-        "location": row["location"],
-        "row": "",
-    }
-
-
-def _write(rows: pd.DataFrame, schema: Any, out: Output, name: str) -> None:
-    table = pa.Table.from_pandas(rows[schema.names], schema, preserve_index=False)
-    pq.write_table(table, out.write(f"{name}.parquet"), compression="zstd")
-
-
-def _mean(values: "pd.Series[float]") -> float | None:
-    return round(float(values.mean()), 4) if len(values) else None
+def _quoted(artifact: Artifact, name: str) -> Any:
+    """The path of a table, for SQL: views take no parameters."""
+    return str(artifact.path(f"{name}.parquet")).replace("'", "''")
