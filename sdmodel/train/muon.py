@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from sdmodel.config import OptimizerConfig
@@ -16,6 +17,8 @@ from sdmodel.config import OptimizerConfig
 STEPS = 5
 MOMENTUM = 0.95
 QUINTIC = (3.4445, -4.7750, 2.0315)
+WORTH_SHARING = 128 * 128
+"""Entries from which on processes divide the matrices of a shape among themselves."""
 
 
 def orthogonal(g: Tensor, steps: int = STEPS) -> Tensor:
@@ -26,9 +29,19 @@ def orthogonal(g: Tensor, steps: int = STEPS) -> Tensor:
     tall = g.shape[-2] > g.shape[-1]
     x = g.mT if tall else g
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    for _ in range(steps):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+    if x.shape[-1] < 2 * x.shape[-2]:
+        for _ in range(steps):
+            gram = x @ x.mT
+            x = a * x + (b * gram + c * gram @ gram) @ x
+    else:
+        # A wide matrix is touched but twice: all factors are polynomials of its Gram matrix and commute.
+        gram, one = x @ x.mT, torch.eye(x.shape[-2], dtype=x.dtype, device=x.device)
+        product = one.expand_as(gram)
+        for _ in range(steps):
+            factor = a * one + b * gram + c * gram @ gram
+            product = factor @ product
+            gram = factor @ gram @ factor
+        x = product @ x
     return x.mT if tall else x
 
 
@@ -58,10 +71,10 @@ class Muon(torch.optim.Optimizer):
                 updates = torch.stack(
                     [self._momentum(p, group["momentum"]).reshape(rows, columns) for p in parameters]
                 )
-                if updates.is_cuda:
-                    updates = updates.bfloat16()
+                if updates.is_cuda and max(rows, columns) < 2 * min(rows, columns):
+                    updates = updates.bfloat16()  # the Gram matrix's small eigenvalues need float32
                 scale = max(1, rows / columns) ** 0.5
-                for p, update in zip(parameters, orthogonal(updates), strict=True):
+                for p, update in zip(parameters, shared(updates), strict=True):
                     p.mul_(1 - group["lr"] * group["weight_decay"])
                     p.add_(update.reshape(p.shape), alpha=-group["lr"] * scale)
 
@@ -72,9 +85,30 @@ class Muon(torch.optim.Optimizer):
         return p.grad.lerp(buffer, momentum)
 
 
+def shared(g: Tensor) -> Tensor:
+    """`orthogonal` of matrices (K, m, n) that all processes hold alike: each process does its part."""
+    world = dist.get_world_size() if dist.is_initialized() else 1
+    if world == 1 or g[0].numel() < WORTH_SHARING:
+        return orthogonal(g)
+    each = -(-len(g) // world)
+    rank = dist.get_rank()
+    mine = g.new_zeros(each, *g.shape[1:])
+    part = g[rank * each : (rank + 1) * each]
+    if len(part):
+        mine[: len(part)] = orthogonal(part)
+    whole = g.new_empty(world * each, *g.shape[1:])
+    dist.all_gather_into_tensor(whole, mine)
+    return whole[: len(g)]
+
+
 def is_matrix(module: nn.Module, name: str, parameter: nn.Parameter) -> bool:
-    """Whether Muon learns it: weights that multiply, not tables (embeddings, positions, queries)."""
-    return parameter.ndim >= 2 and name.endswith("weight") and not isinstance(module, nn.Embedding)
+    """Whether Muon learns it: weights that mix channels, not tables (embeddings, positions, queries).
+
+    Depthwise convolutions mix none; a last layer of three rows, one a colour, is better learned by AdamW."""
+    if parameter.ndim < 2 or not name.endswith("weight") or isinstance(module, nn.Embedding):
+        return False
+    depthwise = isinstance(module, nn.Conv2d) and module.groups > 1
+    return not depthwise and min(len(parameter), parameter[0].numel()) >= 4
 
 
 def optimizers(modules: nn.Module, config: OptimizerConfig) -> list[torch.optim.Optimizer]:
