@@ -12,7 +12,8 @@ from stages.reasons import Reason
 from stages.record import REJECTS, SELECTION
 from stages.stage import Stats, stage
 
-# Captions are judged one by one: a row keeps those that pass; where none does, the first one gives the reason.
+# Captions are judged one by one: a row keeps those that pass; where none does, the first
+# one gives the reason.
 _JUDGED = f"""
 CREATE TABLE judged AS
 WITH joined AS (
@@ -103,9 +104,9 @@ def filter_(
 ) -> Stats:
     """Select the pictures to train on.
 
-    Rules are asked in a fixed order: captions, side, aspect, similarity threshold, top fraction of what passed so
-    far, copies. A row's first failing rule is its reason. Copies come last, so that a cluster whose best picture
-    fails another rule (a swapped caption, say) is stood for by its best remaining one instead of being lost.
+    Rules are asked in a fixed order: captions, side, aspect, similarity threshold, top fraction of what passed
+    so far, copies. A row's first failing rule is its reason. Copies come last, so that a cluster whose best
+    picture fails another rule (a swapped caption, say) is stood for by its best remaining one, not lost.
 
     Args:
         images: of collect.
@@ -157,8 +158,8 @@ def _check(config: FilterConfig, scores: Artifact) -> None:
         )
     if not scores.statistics["clip"] and (config.min_similarity is not None or fraction is not None):
         raise ValueError(
-            f"filter.min_similarity={config.min_similarity} and filter.top_fraction={fraction} need scores, and "
-            "this run has no CLIP; set score.model, or set both to null"
+            f"filter.min_similarity={config.min_similarity} and filter.top_fraction={fraction} need scores, "
+            "and this run has no CLIP; set score.model, or set both to null"
         )
 
 
