@@ -31,13 +31,16 @@ KINDS = {
 """pydantic's word for what is wrong -> what is allowed."""
 
 
-def read_run(path: Path, changes: Sequence[str] = (), **fields: Any) -> Run:
+def read_run(
+    path: Path, changes: Sequence[str] = (), store: str | None = None, default_store: str | None = None
+) -> Run:
     """The run that a YAML file describes.
 
     Args:
         path: of the file.
         changes: "a.b=value" each, applied in order; the value is YAML. List items go by number: "collect.folders.0.name".
-        fields: fields of `Run` that stand above both, such as store; None leaves them.
+        store: stands above both, where given.
+        default_store: for a config that names none, where given.
 
     Raises:
         ValueError: the file, a key or a value is no good; names it and what is allowed.
@@ -53,7 +56,10 @@ def read_run(path: Path, changes: Sequence[str] = (), **fields: Any) -> Run:
         raise ValueError(f"config {path} must be a block of keys such as `name: demo`, not {_spelled(values)}")
     for change in changes:
         set_value(values, change)
-    values.update({name: value for name, value in fields.items() if value is not None})
+    if store is not None:
+        values["store"] = store
+    elif default_store is not None:
+        values.setdefault("store", default_store)
     return run_of(values, str(path))
 
 

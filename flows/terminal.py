@@ -69,6 +69,8 @@ class Terminal:
     def finished(self, result: Result) -> None:
         """A step has its result."""
         self._drop(result.stage)
+        if self.failed_step == result.stage:  # tried again, and well
+            self.failed_step = ""
         funnel = result.open().funnel
         cached = ", was finished" if result.cached else ""
         self.say(f"{result.stage:>8}  {funnel.rows_out:,} of {funnel.rows_in:,} rows{cached}")

@@ -8,10 +8,10 @@ from flows.config_file import read_run
 from stages.config import Run
 
 
-def read(tmp_path: Path, text: str, *changes: str, **fields: str) -> Run:
+def read(tmp_path: Path, text: str, *changes: str, store: str | None = None) -> Run:
     path = tmp_path / "run.yaml"
     path.write_text(text)
-    return read_run(path, changes, **fields)
+    return read_run(path, changes, store)
 
 
 GOOD = """

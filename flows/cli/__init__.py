@@ -1,0 +1,77 @@
+"""`sdflow`: the command line.
+
+Commands import what they need when they run: Prefect takes seconds to import and torch more, and `sdflow --help`, `ls` and
+`show` need neither. So deferred imports are the rule in this folder.
+"""
+
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from cyclopts import App, CycloptsError
+
+from flows.cli.demo import demo
+from flows.cli.generate import generate
+from flows.cli.listing import ls, show
+from flows.cli.run import run
+from flows.cli.setup import setup
+from flows.cli.stage import stage
+from flows.cli.trace import trace
+from flows.cli.upkeep import gc, verify
+
+HELP = """
+From lists of image URLs to an evaluated text-to-image model, with the origin of every image and model on record.
+
+A *store* holds results: a folder (default: ./store, or $SDFLOW_STORE), s3://bucket/prefix, gs:// or az://.
+*References* name them: images/NAME, datasets/NAME, models/NAME, evaluations/NAME, each with a history (@1, @2, @latest).
+
+Try it, then run your own:
+
+    sdflow demo                                         # a small world, made and learned in minutes
+    sdflow run birds.yaml                               # collect, dedup, score, filter, shard, train, evaluate
+    sdflow run birds.yaml --set filter.min_similarity=0.28   # only filter and what follows is done again
+    sdflow generate models/birds "a red bird" --out grid.png
+    sdflow trace https://example.org/bird.jpg           # what became of it, down to the models trained on it
+
+Every command can be repeated: what is finished is found, what was interrupted continues.
+`sdflow --debug COMMAND ...` shows the traceback of an error.
+"""
+
+app = App(name="sdflow", help=HELP, help_format="markdown", version=lambda: version("sdflow"))
+for order, command in enumerate((demo, run, stage, ls, show, trace, generate, verify, gc, setup)):
+    app.command(command, sort_key=order)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; a mistake is one line on standard error and a status other than 0."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [one for one in given if one != "--debug"]
+    try:
+        app(given, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        _say(" ".join(str(error).split()) + " (see sdflow --help)")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _say("interrupted; what is finished is kept, and the same command continues")
+        sys.exit(130)
+    except ValueError as error:
+        _explain(error, debug)
+        sys.exit(2)
+    except Exception as error:  # noqa: BLE001 - the one place where whatever is left becomes a line for people
+        _explain(error, debug)
+        sys.exit(1)
+
+
+def _explain(error: Exception, debug: bool) -> None:
+    if debug:
+        traceback.print_exception(error)
+    words = str(error)
+    # Types of ours, and the system's, speak for themselves; others are named, as nobody expected them.
+    expected = isinstance(error, ValueError | OSError) or type(error).__module__.startswith(("flows.", "stages."))
+    _say(words if words and expected else f"{type(error).__name__}: {words} (sdflow --debug shows where)")
+
+
+def _say(words: str) -> None:
+    print(f"sdflow: {words}", file=sys.stderr)  # noqa: T201 - the command line's own voice

@@ -1,0 +1,164 @@
+"""`sdflow ls` and `sdflow show`: what a store holds."""
+
+import json as json_module
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_read
+from stages.artifact import Artifact, artifacts
+from stages.reference import names, references, resolve
+from stages.store import Store
+
+OWN = "announced/"
+"""References below this are the flows' memory of what they announced, not names for people."""
+
+
+def ls(*, store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
+    """List what a store holds: references with the newest entry of each, and every finished artifact.
+
+    Examples:
+
+        sdflow ls
+        sdflow ls --store s3://bucket/results --json | jq '.artifacts[].fingerprint'
+    """
+    opened = open_to_read(store)
+    named = [history[-1] for name in names(opened) if not name.startswith(OWN) for history in [references(opened, name)]]
+    found = sorted(artifacts(opened), key=lambda one: one.manifest.ended)
+    if json:
+        print_json({
+            "references": [
+                {"name": one.name, "number": one.number, "stage": one.stage, "fingerprint": one.fingerprint,
+                 "digest": one.digest, "time": one.time} for one in named
+            ],
+            "artifacts": [_facts(one) for one in found],
+        })  # fmt: skip
+        return
+    if not found:
+        print_lines([f"store {opened.url} holds nothing finished yet; `sdflow run CONFIG.yaml` fills it"])
+        return
+    print_table(
+        ["reference", "artifact", "digest", "since"],
+        [[str(one), f"{one.stage}/{one.fingerprint[:12]}", one.digest[:12], one.time[:19]] for one in named],
+    )
+    print_lines([""])
+    print_table(
+        ["artifact", "digest", "rows in", "rows out", "files", "MB", "finished"],
+        [
+            [
+                f"{one.stage}/{one.fingerprint[:12]}",
+                one.digest[:12],
+                f"{one.funnel.rows_in:,}",
+                f"{one.funnel.rows_out:,}",
+                f"{len(one.files):,}",
+                f"{sum(entry.size for entry in one.files.values()) / 1e6:,.1f}",
+                one.manifest.ended[:19],
+            ]
+            for one in found
+        ],
+    )
+
+
+def show(
+    what: Annotated[str, Parameter(help="Reference (models/demo, datasets/demo@2) or the first digits of a fingerprint.")],
+    /,
+    *,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Show an artifact: its funnel, config, inputs, statistics and files; an evaluation's report, too.
+
+    Examples:
+
+        sdflow show datasets/demo
+        sdflow show filter/3fa92c --json | jq .funnel.reasons
+    """
+    opened = open_to_read(store)
+    artifact = resolve(opened, what)
+    print_manifest(artifact, as_json=json)
+    if json:
+        return
+    history = references(opened, what.partition("@")[0])
+    if len(history) > 1:
+        print_lines(["", "history"])
+        print_lines(f"  {one}  {one.stage}/{one.fingerprint[:12]}  {one.digest[:12]}  {one.time[:19]}" for one in history)
+    if "report.md" in artifact.files:
+        print_lines(["", artifact.read("report.md").decode()])
+
+
+def print_manifest(artifact: Artifact, *, as_json: bool) -> None:
+    """An artifact's manifest, as JSON or for people."""
+    manifest = artifact.manifest
+    if as_json:
+        print_json({**json_module.loads(manifest.to_json()), "cached": artifact.cached})
+        return
+    funnel = artifact.funnel
+    lines = [
+        f"{artifact.stage}/{artifact.fingerprint}",
+        f"digest    {artifact.digest}",
+        f"kind      {artifact.kind}, version {manifest.version} of the stage",
+        f"made      {manifest.started[:19]} to {manifest.ended[:19]} on {manifest.host}, code {manifest.code}",
+        f"rows      {funnel.rows_in:,} in, {funnel.rows_out:,} out",
+        *(f"          {rows:>9,} {reason}" for reason, rows in sorted(funnel.reasons.items(), key=lambda one: -one[1])),
+        *(f"input     {name}: {_input(one)}" for name, one in manifest.inputs.items()),
+        *(f"config    {name}: {_short(value)}" for name, value in manifest.config.items()),
+        *(f"fact      {name}: {_short(value)}" for name, value in manifest.statistics.items()),
+    ]
+    shown = 12
+    for name, entry in sorted(artifact.files.items())[:shown]:
+        lines.append(f"file      {name}  {entry.size:,} bytes  {_where(artifact.store, name, artifact)}".rstrip())
+    if len(artifact.files) > shown:
+        lines.append(f"          and {len(artifact.files) - shown:,} files more (--json lists them)")
+    print_lines(lines)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Lines on standard output."""
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+
+
+def print_json(value: Any) -> None:
+    """A value as JSON on standard output."""
+    json_module.dump(value, sys.stdout, indent=1, default=dict)
+    sys.stdout.write("\n")
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns with two spaces between them, for people and for `cut`."""
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    print_lines("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows))
+
+
+def _facts(artifact: Artifact) -> dict[str, Any]:
+    return {
+        "stage": artifact.stage,
+        "fingerprint": artifact.fingerprint,
+        "digest": artifact.digest,
+        "kind": artifact.kind,
+        "rows_in": artifact.funnel.rows_in,
+        "rows_out": artifact.funnel.rows_out,
+        "reasons": dict(artifact.funnel.reasons),
+        "files": len(artifact.files),
+        "bytes": sum(entry.size for entry in artifact.files.values()),
+        "ended": artifact.manifest.ended,
+    }
+
+
+def _input(one: Mapping[str, str] | None) -> str:
+    if not one:
+        return "none"
+    return f"{one['stage']}/{one['fingerprint'][:12]}" if one["stage"] else f"outside, digest {one['digest'][:12]}"
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json_module.dumps(value, default=dict)
+    return text if len(text) <= 200 else text[:200] + " ..."
+
+
+def _where(store: Store, name: str, artifact: Artifact) -> str:
+    """The path of a small result that people open, where the store is a folder."""
+    if "://" in store.url or not name.endswith((".png", ".md", ".json")):
+        return ""
+    return str(artifact.path(name))

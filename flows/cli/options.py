@@ -1,0 +1,46 @@
+"""Options that several commands share."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from stages.store import Store, open_store
+
+DEFAULT_STORE = "store"
+
+StoreOption = Annotated[
+    str,
+    Parameter(
+        name="--store",
+        env_var="SDFLOW_STORE",
+        help="Where results live: a folder, s3://bucket/prefix, gs:// or az://.",
+    ),
+]
+ConfigStoreOption = Annotated[
+    str | None,
+    Parameter(name="--store", help="Store to use instead of the config's; without both, $SDFLOW_STORE or ./store."),
+]
+SetOption = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name="--set",
+        negative="",
+        help="Change a key of the config, KEY=VALUE, as in filter.min_words=3; may be given again.",
+    ),
+]
+JsonOption = Annotated[bool, Parameter(name="--json", negative="", help="Print data as JSON instead of a table.")]
+
+
+def open_to_read(url: str) -> Store:
+    """A store that exists; ValueError if there is none."""
+    return open_store(url, writable=False)
+
+
+def environment_store() -> str:
+    """The store of those who name none."""
+    return os.environ.get("SDFLOW_STORE", DEFAULT_STORE)
+
+
+ConfigArgument = Annotated[Path, Parameter(help="YAML file; its keys are described in stages/config.py.")]

@@ -1,0 +1,48 @@
+"""`sdflow run`: a whole run through Prefect."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from flows.cli.options import ConfigArgument, ConfigStoreOption, SetOption, environment_store
+
+
+def run(
+    config: ConfigArgument,
+    /,
+    *,
+    set_: SetOption = (),
+    store: ConfigStoreOption = None,
+    ui: Annotated[bool, Parameter(negative="", help="Serve Prefect's web pages while it runs.")] = False,
+) -> None:
+    """Run everything that a config asks for, through Prefect: from its sources to an evaluated model.
+
+    The same command again continues: what is finished is found, and only what a change concerns is done again.
+
+    Examples:
+
+        sdflow run birds.yaml
+        sdflow run birds.yaml --set collect.limit=1000 --set train.images=20000     # a first try
+        sdflow run birds.yaml --store s3://bucket/results
+
+    A small config:
+
+        name: birds
+        collect:
+          urls:
+            - {name: web, tables: [birds.parquet], caption_column: text}
+        score: {model: ViT-B-32, pretrained: laion2b_s34b_b79k}
+        filter: {min_similarity: 0.28}
+    """
+    from flows.config_file import read_run
+    from flows.execute import execute
+    from flows.terminal import Terminal, funnel_table
+
+    chosen = read_run(config, set_, store, environment_store())
+    terminal = Terminal()
+    results = execute(chosen, terminal, ui=ui)
+    artifacts = [result.open() for result in results.values()]
+    terminal.console.print()
+    terminal.console.print(funnel_table(artifacts, {name: one.cached for name, one in results.items()}))
+    terminal.say(f"\nsdflow show evaluations/{chosen.name} --store {chosen.store}   # the report")
+    terminal.say(f'sdflow generate models/{chosen.name} "a caption" --store {chosen.store}   # new images')

@@ -1,0 +1,44 @@
+"""`sdflow stage`: one stage, without Prefect."""
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from flows.cli.options import ConfigArgument, ConfigStoreOption, JsonOption, SetOption, environment_store
+
+StageName = Literal["collect", "dedup", "score", "filter", "shard", "train", "evaluate"]
+
+
+def stage(
+    name: Annotated[StageName, Parameter(help="Which stage.")],
+    config: ConfigArgument,
+    /,
+    *,
+    set_: SetOption = (),
+    store: ConfigStoreOption = None,
+    upstream: Annotated[
+        bool, Parameter(negative="", help="Make what it reads, too, where that is not finished.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Run one stage of a config in this process, without Prefect. It reads what the stages before it have finished.
+
+    Examples:
+
+        sdflow stage collect birds.yaml
+        sdflow stage filter birds.yaml --set filter.min_words=3
+        sdflow stage shard birds.yaml --upstream        # all that a dataset needs, without a server
+    """
+    from flows.cli.listing import print_manifest
+    from flows.config_file import read_run
+    from flows.line import STEPS
+    from flows.local import result_of
+    from flows.step import Result
+    from flows.terminal import Terminal
+
+    run = read_run(config, set_, store, environment_store())
+    terminal = Terminal()
+    with terminal.live():
+        artifact = result_of(STEPS, name, run, terminal, upstream=upstream)
+    terminal.finished(Result.of(artifact, run.store))
+    print_manifest(artifact, as_json=json)

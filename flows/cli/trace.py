@@ -1,0 +1,31 @@
+"""`sdflow trace`: what became of one row."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from flows.cli.listing import print_json, print_lines
+from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_read
+
+
+def trace(
+    what: Annotated[str, Parameter(help="A URL or path as the source has it, or a uid (32 hex digits, or the first 8 or more).")],
+    /,
+    *,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Tell what happened to one picture at every stage, down to the datasets it is in and the models trained on it.
+
+    Examples:
+
+        sdflow trace https://example.org/bird.jpg
+        sdflow trace 5f0c21aa7be3 --json
+    """
+    from flows.trace import as_lines, trace_row
+
+    found = trace_row(open_to_read(store), what)
+    if json:
+        print_json(found)
+    else:
+        print_lines(as_lines(found))

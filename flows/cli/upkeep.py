@@ -1,0 +1,77 @@
+"""`sdflow verify` and `sdflow gc`: is everything there, and what is there for nothing."""
+
+import re
+import sys
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from flows.cli.listing import print_json, print_lines
+from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_read
+from stages.artifact import artifacts
+from stages.reference import resolve
+from stages.store import open_store
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def verify(
+    *what: Annotated[str, Parameter(help="References or fingerprints; everything in the store where none is given.")],
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Hash again every file that artifacts name, and compare. The status is 1 where something is wrong.
+
+    Examples:
+
+        sdflow verify                       # everything
+        sdflow verify models/demo datasets/demo@3
+    """
+    opened = open_to_read(store)
+    chosen = [resolve(opened, one) for one in what] if what else list(artifacts(opened))
+    found = {f"{one.stage}/{one.fingerprint}": one.verify() for one in chosen}
+    wrong = sum(map(bool, found.values()))
+    if json:
+        print_json(found)
+    else:
+        print_lines(f"{name}: {complaint}" for name, complaints in found.items() for complaint in complaints)
+        files = sum(len(one.files) for one in chosen)
+        print_lines([f"{len(found):,} artifacts with {files:,} files, {wrong:,} of them damaged"])
+    if wrong:
+        sys.exit(1)
+
+
+def gc(
+    *,
+    store: StoreOption = DEFAULT_STORE,
+    dry_run: Annotated[bool, Parameter(negative="", help="Count only; delete nothing.")] = False,
+    older_than: Annotated[str, Parameter(help="Unfinished work up to this age is kept: 30m, 12h, 7d; 0s keeps none.")] = "7d",
+    json: JsonOption = False,
+) -> None:
+    """Delete what no finished artifact names: parts and files of runs that were given up, ended leases.
+
+    Examples:
+
+        sdflow gc --dry-run
+        sdflow gc --older-than 1d
+    """
+    from stages.gc import collect_garbage
+
+    swept = collect_garbage(open_store(store), grace=_age(older_than), dry_run=dry_run)
+    if json:
+        print_json(asdict(swept))
+        return
+    verb = "would delete" if dry_run else "deleted"
+    print_lines([
+        f"{verb} {swept.files:,} files ({swept.bytes / 1e6:,.1f} MB), {swept.parts:,} unfinished parts, "
+        f"{swept.leases:,} ended leases, {swept.folders:,} working folders"
+    ])  # fmt: skip
+
+
+def _age(text: str) -> timedelta:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text)
+    if match is None:
+        raise ValueError(f"--older-than {text!r} must be a number and one of s, m, h, d, w, such as 12h or 7d")
+    return timedelta(**{UNITS[match[2]]: float(match[1])})

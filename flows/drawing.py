@@ -1,0 +1,67 @@
+"""A grid of new images with their captions, by a model folder. Imports torch."""
+
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from sdmodel.data.pixels import to_uint8
+from sdmodel.sample.generate import load
+
+CELL = 128
+"""Least pixels to a side of a drawn image; smaller ones are enlarged by whole factors, so that their pixels stay visible."""
+GAP = 8
+LINE = 16
+
+
+def draw(
+    folder: Path,
+    captions: list[str],
+    out: Path,
+    *,
+    count: int,
+    seed: int,
+    guidance: float,
+    steps: int,
+    device: str = "auto",
+) -> None:
+    """Write a PNG with a row of images for each caption, the caption above it.
+
+    Args:
+        folder: that the diffusion objective wrote.
+        captions: what to draw.
+        out: path of the PNG.
+        count: images for each caption; they differ in their seeds, `seed` to `seed + count - 1`.
+        seed: of the first image of each row.
+        guidance: classifier-free guidance; 1 is none.
+        steps: of the sampler.
+        device: "cpu", "cuda" or "auto".
+
+    Raises:
+        ValueError: the device is unknown or not there.
+    """
+    model = load(folder, _device(device))
+    asked = [caption for caption in captions for _ in range(count)]
+    seeds = [seed + number for _ in captions for number in range(count)]
+    images = to_uint8(model.sample(asked, seeds, guidance, steps)).permute(0, 2, 3, 1).numpy()  # (B, S, S, 3)
+    side = images.shape[1] * max(1, -(-CELL // images.shape[1]))
+    font = ImageFont.load_default(12)
+    width = count * (side + GAP) + GAP
+    wide = max(width, *(int(font.getlength(caption)) + 2 * GAP for caption in captions))
+    sheet = Image.new("RGB", (wide, len(captions) * (side + GAP + LINE) + GAP), "white")
+    pen = ImageDraw.Draw(sheet)
+    for row, caption in enumerate(captions):
+        top = GAP + row * (side + GAP + LINE)
+        pen.text((GAP, top - 2), caption, fill="#222222", font=font)
+        for column in range(count):
+            picture = Image.fromarray(images[row * count + column]).resize((side, side), Image.Resampling.NEAREST)
+            sheet.paste(picture, (GAP + column * (side + GAP), top + LINE))
+    sheet.save(out, "PNG")
+
+
+def _device(name: str) -> str:
+    if name not in ("auto", "cpu", "cuda"):
+        raise ValueError(f'--device {name!r}: "cpu", "cuda" and "auto" are known')
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: no CUDA device is found; use cpu or auto")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name

@@ -1,0 +1,98 @@
+"""Make a Prefect server ready: work pools with limits, the automation for lost runs, the deployments of prefect.yaml."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from prefect.automations import Automation
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_URL
+
+POOLS: dict[str, int | None] = {"data": None, "gpu": 1}
+"""Work pool -> flow runs at once; None sets no limit. One training at a time has the GPU."""
+
+LOST = "sdflow: end runs that lost their heartbeat"
+WITHIN = timedelta(seconds=90)
+"""Three missed heartbeats of 30 s, which is the shortest that Prefect allows and what the deployments ask for."""
+
+
+def prepare() -> Iterator[str]:
+    """Create or update pools and automation on the server of PREFECT_API_URL; yields what was done.
+
+    Raises:
+        ValueError: no server is named.
+    """
+    if not PREFECT_API_URL.value():
+        raise ValueError(
+            "PREFECT_API_URL is not set; start a server (`prefect server start`) and "
+            "export PREFECT_API_URL=http://127.0.0.1:4200/api"
+        )
+    with get_client(sync_client=True) as client:
+        for name, limit in POOLS.items():
+            try:
+                client.read_work_pool(name)
+            except ObjectNotFound:
+                client.create_work_pool(WorkPoolCreate(name=name, type="process", concurrency_limit=limit))
+                yield f"created work pool {name}" + (f", {limit} at a time" if limit else "")
+            else:
+                client.update_work_pool(name, WorkPoolUpdate(concurrency_limit=limit))
+                yield f"work pool {name} is there" + (f", {limit} at a time" if limit else "")
+    wanted = _lost_runs()
+    for old in _automations(LOST):
+        old.delete(_sync=True)  # pyright: ignore[reportCallIssue]
+    wanted.create(_sync=True)  # pyright: ignore[reportCallIssue]
+    yield f"automation: a run without a heartbeat for {WITHIN.seconds} s becomes Crashed, and can be retried"
+
+
+def deploy_all(file: Path) -> Iterator[str]:
+    """Make every deployment of a prefect.yaml; yields what Prefect said of each.
+
+    Raises:
+        ValueError: there is no such file. RuntimeError: Prefect refused; ends with its words.
+    """
+    if not file.is_file():
+        raise ValueError(f"{file} is not there; run this in the project's folder, or name it with --file")
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}
+    )
+    if done.returncode:
+        raise RuntimeError(f"prefect deploy failed:\n{(done.stdout + done.stderr)[-3000:].strip()}")
+    for line in done.stdout.splitlines():
+        if "successfully created" in line:
+            yield line.strip("│ \t")
+
+
+def _lost_runs() -> Automation:
+    """After a heartbeat, another one or the end must come in time; else the run is Crashed: its process is gone."""
+    over = {"Completed", "Failed", "Cancelled", "Crashed"}
+    return Automation(
+        name=LOST,
+        description="A flow whose process and worker died would stay Running for ever.",
+        trigger=EventTrigger(
+            posture=Posture.Proactive,
+            match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+            for_each={"prefect.resource.id"},
+            after={"prefect.flow-run.heartbeat"},
+            expect={"prefect.flow-run.heartbeat", *(f"prefect.flow-run.{state}" for state in over)},
+            threshold=1,
+            within=WITHIN,
+        ),
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message="its heartbeat was lost")],
+    )
+
+
+def _automations(name: str) -> list[Automation]:
+    with get_client(sync_client=True) as client:
+        response = client.request("POST", "/automations/filter", json={"automations": {"name": {"any_": [name]}}})
+        response.raise_for_status()
+    return [Automation.model_validate(one) for one in response.json()]

@@ -1,0 +1,159 @@
+"""What became of one row: read from the tables of a store's artifacts, from collect down to the models."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from stages.artifact import Artifact, artifacts
+from stages.collect.url import normalise
+from stages.reference import names, references
+from stages.store import Store
+
+TOLD = {
+    "duplicates": ("cluster", "level", "distance", "multiplicity"),
+    "scores": ("similarity", "caption"),
+    "selection": ("cluster", "multiplicity", "similarity"),
+    "index": ("split", "file", "width", "height"),
+}
+"""Table of an artifact -> the columns that say something of a row."""
+
+
+def trace_row(store: Store, what: str) -> dict[str, Any]:
+    """What happened to a row at every stage of every run.
+
+    Args:
+        store: where to look.
+        what: URL or path as in a source, or 8 to 32 hex digits of a uid.
+
+    Returns:
+        {"asked": what, "rows": [{"uid", "location", "events": [{"stage", "artifact", "references", "what", ...}]}]}:
+        for each uid that is meant, what each artifact says of it, in the order in which they were made.
+
+    Raises:
+        ValueError: no collection of the store holds such a row, as an image or as a reject.
+    """
+    everything = sorted(artifacts(store), key=lambda one: one.manifest.started)
+    called = _called(store)
+    collected = [one for one in everything if one.stage == "collect"]
+    if not collected:
+        raise ValueError(f"store {store.url} holds no collected images yet")
+    uids: dict[str, str] = {}
+    for images in collected:
+        uids.update(_meant(images, what))
+    if not uids:
+        raise ValueError(
+            f"{what!r} is no URL, path or uid of any collection in {store.url}; give it as the source spells it"
+        )
+    rows = [
+        {
+            "uid": uid,
+            "location": location,
+            "events": [
+                {"stage": one.stage, "artifact": f"{one.stage}/{one.fingerprint[:12]}", "references": called.get(one.fingerprint, []), **told}
+                for one, told in _events(everything, uid)
+            ],
+        }
+        for uid, location in sorted(uids.items())
+    ]  # fmt: skip
+    return {"asked": what, "rows": rows}
+
+
+def as_lines(found: dict[str, Any]) -> Iterator[str]:
+    """The answer of `trace_row` for people."""
+    for row in found["rows"]:
+        yield f"{row['uid']}  {row['location']}"
+        for event in row["events"]:
+            known = f"  ({', '.join(event['references'])})" if event["references"] else ""
+            yield f"  {event['stage']:<9} {event['artifact']}{known}"
+            facts = {key: value for key, value in event.items() if key not in ("stage", "artifact", "references", "what")}
+            said = ", ".join(f"{key} {_short(value)}" for key, value in facts.items() if value not in ("", None, []))
+            yield f"  {'':<9} {event['what']}" + (f": {said}" if said else "")
+        yield ""
+
+
+def _meant(images: Artifact, what: str) -> dict[str, str]:
+    """uid -> location of the rows of one collection, kept or rejected, that are meant."""
+    found: dict[str, str] = {}
+    for name in ("images", "rejects"):
+        path = images.path(f"{name}.parquet")
+        found.update({row["uid"]: row["location"] for row in _select(path, "location", _spellings(what)) if row["uid"]})
+        if 8 <= len(what) <= 32 and set(what) <= set("0123456789abcdef"):
+            # uids that begin with the digits lie between these two
+            between = [("uid", ">=", what), ("uid", "<=", what + "g")]
+            table = pq.read_table(path, columns=["uid", "location"], filters=between)
+            found.update({row["uid"]: row["location"] for row in table.to_pylist()})
+    return found
+
+
+def _spellings(what: str) -> list[str]:
+    """As given, and as collect writes URLs."""
+    try:
+        return [what, normalise(what)]
+    except ValueError:
+        return [what]
+
+
+def _events(everything: Sequence[Artifact], uid: str) -> Iterator[tuple[Artifact, dict[str, Any]]]:
+    """What each artifact says of a uid; models and evaluations follow the datasets that the row is in."""
+    trained: set[str] = set()  # fingerprints of datasets and models that the row is part of
+    for one in everything:
+        inputs = {said["fingerprint"] for said in one.manifest.inputs.values() if said}
+        if one.stage == "train" and inputs & trained:
+            trained.add(one.fingerprint)
+            yield one, {"what": "a model trained on it", "images": one.statistics.get("images")}
+        elif one.stage == "evaluate" and inputs & trained:
+            yield one, {"what": "an evaluation of a model trained on it"}
+        elif one.stage not in ("train", "evaluate"):
+            for told in _told(one, uid):
+                if one.stage == "shard" and told.get("split") == "train":
+                    trained.add(one.fingerprint)
+                yield one, told
+
+
+def _told(artifact: Artifact, uid: str) -> Iterator[dict[str, Any]]:
+    if "rejects.parquet" in artifact.files:
+        for row in _select(artifact.path("rejects.parquet"), "uid", [uid]):
+            facts = ("reason", "rule", "detail", "merged_into", "row")
+            yield {"what": "left out", **{fact: row[fact] for fact in facts if row.get(fact)}}
+    if "images.parquet" in artifact.files:
+        for row in _select(artifact.path("images.parquet"), "uid", [uid]):
+            yield {
+                "what": "held",
+                "source": row["source"],
+                "sha256": row["sha256"],
+                "format": row["format"],
+                "size": f"{row['width']} x {row['height']}",
+                "captions": [caption["text"] for caption in row["captions"]],
+                "bytes": f"{row['file']} from {row['offset']}, {row['length']} bytes",
+            }
+    for name, columns in TOLD.items():
+        if f"{name}.parquet" in artifact.files:
+            for row in _select(artifact.path(f"{name}.parquet"), "uid", [uid]):
+                yield {"what": _word(name, row), **{column: row[column] for column in columns}}
+
+
+def _word(table: str, row: dict[str, Any]) -> str:
+    if table == "duplicates":
+        return "compared: kept" if row["level"] == "" else f"compared: {row['level']} copy of {row['cluster']}"
+    return {"scores": "scored", "selection": "selected", "index": "packed"}[table]
+
+
+def _select(path: Path, column: str, values: list[str]) -> list[dict[str, Any]]:
+    return pq.read_table(path, filters=[(column, "in", values)]).to_pylist()
+
+
+def _called(store: Store) -> dict[str, list[str]]:
+    """Fingerprint -> references that name it."""
+    called: dict[str, list[str]] = {}
+    for name in names(store):
+        if not name.startswith("announced/"):
+            for entry in references(store, name):
+                called.setdefault(entry.fingerprint, []).append(str(entry))
+    return called
+
+
+def _short(value: object) -> str:
+    text = "; ".join(map(str, value)) if isinstance(value, list) else f"{value:.4g}" if isinstance(value, float) else str(value)  # pyright: ignore[reportUnknownArgumentType]
+    return text if len(text) <= 160 else text[:160] + " ..."
