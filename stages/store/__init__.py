@@ -74,9 +74,9 @@ def _prove(store: Store) -> None:
         raise ValueError(
             f"store {store.url} cannot be written: {error}; check its permissions, space and credentials"
         ) from error
-    store.delete([key])
     if not first or second:
         raise ValueError(
             f"store {store.url} ignores create-only puts (If-None-Match), so publishing there is not safe; "
             "use a server that honours them (AWS S3, MinIO, GCS and Azure do)"
         )
+    store.delete([key])

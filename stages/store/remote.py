@@ -3,7 +3,8 @@
 import hashlib
 import os
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -76,11 +77,14 @@ class RemoteStore:
 
     def delete(self, keys: Iterable[str]) -> None:
         with _translated(self.url, "several keys"):
-            for key in keys:
+            left = iter(keys)
+            while batch := list(islice(left, 1000)):
                 try:
-                    obstore.delete(self._store, key)
-                except FileNotFoundError:
-                    continue
+                    obstore.delete(self._store, batch)
+                except FileNotFoundError:  # some servers mind, and leave the rest
+                    for key in batch:
+                        with suppress(FileNotFoundError):
+                            obstore.delete(self._store, key)
 
     def fetch(self, key: str, sha256: str, size: int) -> Path:
         def download(path: Path) -> None:
@@ -106,14 +110,13 @@ def _translated(url: str, key: str) -> Generator[None]:
     """obstore tries again by itself; what it still raises may pass later, unless it is about credentials."""
     try:
         yield
-    except (PermissionDeniedError, UnauthenticatedError) as error:
-        raise ValueError(
-            f"store {url} refuses {key}: {_words(error)}; check the credentials in the environment, and "
-            "that they may list, read, write and delete there"
-        ) from error
     except BaseError as error:
-        raise RetryableError(f"store {url} did not answer for {key}: {_words(error)}") from error
-
-
-def _words(error: Exception) -> str:
-    return str(error).split("\n", 1)[0]
+        words = str(error).split("\n", 1)[0]
+        refused = isinstance(error, PermissionDeniedError | UnauthenticatedError)
+        # Of listings and deletions, obstore tells the status in words only.
+        if refused or any(f"status code: {code}" in words for code in (400, 401, 403, 404)):
+            raise ValueError(
+                f"store {url} refuses {key}: {words}; check the address, the credentials in the environment, "
+                "and that they may list, read, write and delete there"
+            ) from error
+        raise RetryableError(f"store {url} did not answer for {key}: {words}") from error
