@@ -3,17 +3,27 @@
 from pathlib import Path
 
 from sdmodel.config import TrainConfig
-from stages.config import CollectConfig, EvaluateConfig, FilterConfig, Run, ScoreConfig, ShardConfig, UrlSource
+from stages.config import (
+    CollectConfig,
+    EvaluateConfig,
+    FilterConfig,
+    Run,
+    ScoreConfig,
+    ShardConfig,
+    UrlSource,
+)
 
 CLIP = f"local-dir:{Path(__file__).parents[1] / 'stages' / 'demo' / 'clip'}"
-"""The small CLIP that ships with the demo, trained by `examples/demo_clip.yaml` on clean pairs of another seed."""
+"""The small CLIP that ships with the demo, trained by `examples/demo_clip.yaml` on clean pairs of another
+seed."""
 
 SIMILARITY = 0.5
 """Below it a caption of the demo world is somebody else's: see docs/LOG.md for how it was chosen."""
 
 
 def demo(table: str, store: str) -> Run:
-    """The demo: about 8,000 rows of a captioned picture world with planted defects, trained on for some minutes."""
+    """The demo: about 8,000 rows of a captioned picture world with planted defects, trained on for some
+    minutes."""
     return Run(
         name="demo",
         store=store,
@@ -22,12 +32,15 @@ def demo(table: str, store: str) -> Run:
         filter=FilterConfig(min_words=2, min_similarity=SIMILARITY),
         shard=ShardConfig(validation=0.02, test=0.02),
         train=TrainConfig(),
-        evaluate=EvaluateConfig(oracle="demo", oracle_samples=512, samples=48, validation_rows=128, clip=CLIP),
+        evaluate=EvaluateConfig(
+            oracle="demo", oracle_samples=512, samples=48, validation_rows=128, clip=CLIP
+        ),
     )
 
 
 def smoke(table: str, store: str) -> Run:
-    """The whole line in about 90 seconds, Prefect's start included: it shows that everything works, not what it can."""
+    """The whole line in about 90 seconds, Prefect's start included: it shows that everything works, not what
+    it can."""
     return Run(
         name="smoke",
         store=store,

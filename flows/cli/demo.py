@@ -12,18 +12,23 @@ def demo(
     *,
     store: StoreOption = DEFAULT_STORE,
     report: Annotated[Path | None, Parameter(help="JSON file for all figures that it prints.")] = None,
-    preset: Annotated[Literal["demo", "smoke"], Parameter(help="smoke is a quick try of all parts.")] = "demo",
+    preset: Annotated[
+        Literal["demo", "smoke"], Parameter(help="smoke is a quick try of all parts.")
+    ] = "demo",
+    port: Annotated[int, Parameter(help="Of the demo's web server, on loopback.")] = 27182,
 ) -> None:
     """Make a small world of captioned pictures with planted defects, serve it, and run the whole line on it.
 
     It ends with what was left out and why, defects caught and missed, and what the model has learned. No network is
     used; again, it finds everything finished.
 
-    Examples:
+    **Examples**
 
-        sdflow demo
-        sdflow demo --preset smoke --store /tmp/try --report figures.json
+    ```
+    sdflow demo
+    sdflow demo --preset smoke --store /tmp/try --report figures.json
+    ```
     """
     from flows.demo import demo as show_demo
 
-    show_demo(store, report, preset)
+    show_demo(store, report, preset, port)
