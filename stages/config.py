@@ -98,7 +98,7 @@ class DedupConfig:
     __pydantic_config__ = FORM
     max_bits: int = 3
     """Perceptual hashes that differ in at most this many of 64 bits are compared by pixels; 0 to 3."""
-    max_difference: float = 0.04
+    max_difference: float = 0.018
     """Largest difference of the decoded small pixels of a copy, [0, 1]; see stages/dedup for its
     definition."""
     part_rows: int = 2000

@@ -1,0 +1,90 @@
+"""dedup: which pictures of a collection are copies of each other.
+
+Two levels. *exact*: the same decoded pixels (so also the same bytes). *near*: perceptual hashes at most
+`max_bits` apart (`phash.py`, `pairs.py`), one aspect ratio, and a difference of the small decoded pictures
+(`difference.py`) of at most `max_difference`. Pictures too flat to be hashed are compared exactly only; the
+statistic `flat` counts them.
+
+Clusters do not chain (`clusters.py`): every member has a verified edge to the row that stands for its
+cluster, which is the best of them: most pixels, then most bytes, then the smallest uid. Nothing is dropped
+here: every row is annotated, and filter decides.
+"""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.artifact import Artifact, Funnel
+from stages.config import DedupConfig
+from stages.dedup.clusters import best_first, leaders
+from stages.dedup.copies import exact_groups, near_edges
+from stages.dedup.index import Index, make_part, part_specs
+from stages.engine import Inline, Processes
+from stages.output import Output
+from stages.record import DUPLICATES
+from stages.stage import Stats, stage
+
+__all__ = ["dedup"]
+
+
+@stage(version=1, kind="duplicates")
+def dedup(images: Artifact, config: DedupConfig, out: Output) -> Stats:
+    """Annotate every row of a collection with its cluster: `duplicates.parquet` (record.DUPLICATES).
+
+    The artifact also holds the index (`index/*`, see index.py), made by parts that read one tar each: a
+    refresh decodes only new tars, and another `max_difference` decodes nothing. Raises ValueError for a
+    `max_bits` that is not 0 to 3 or a `max_difference` outside [0, 1].
+    """
+    if not 0 <= config.max_difference <= 1:
+        raise ValueError(
+            f"dedup.max_difference is {config.max_difference}; give 0 to 1; copies lie below 0.02"
+        )
+    if not 0 <= config.max_bits <= 3:
+        raise ValueError(f"dedup.max_bits is {config.max_bits}; the search is exact for 0 to 3")
+    specs = part_specs(images, config.part_rows, out)
+    engine = Inline() if config.workers == 1 else Processes(config.workers)
+    parts = out.parts(specs, make_part, engine, config={}, note="reading pictures")
+    for part in parts:
+        out.add(part)
+    out.check()
+    index = Index(parts)
+    rows = index.rows
+    rank = best_first(
+        rows["width"].to_numpy(), rows["height"].to_numpy(), rows["length"].to_numpy(), rows["uid"].to_numpy()
+    )
+    same = exact_groups(index, rank)  # the best of the rows with the same pixels
+    single = np.unique(same)
+    edges = near_edges(index, single, config.max_bits, config.max_difference)
+    near, distance = leaders(rank, edges.first, edges.second, edges.distance)
+    kept = near[same]
+
+    own = np.arange(len(rows))
+    level = np.where(kept == own, "", np.where(same == kept, "exact", "near"))
+    sizes = np.bincount(kept, minlength=len(rows))
+    table = pd.DataFrame(
+        {
+            "uid": rows["uid"],
+            "phash": rows["phash"],
+            "cluster": rows["uid"].to_numpy()[kept],
+            "level": level,
+            "distance": distance[same],
+            "multiplicity": sizes[kept],
+        }
+    )
+    pq.write_table(
+        pa.Table.from_pandas(table, DUPLICATES, preserve_index=False),
+        out.write("duplicates.parquet"),
+        compression="zstd",
+    )
+    return Stats(
+        Funnel(len(rows), len(rows)),
+        {
+            "clusters_of_copies": int((sizes > 1).sum()),
+            "exact": int((level == "exact").sum()),
+            "near": int((level == "near").sum()),
+            "flat": edges.flat,
+            "largest_cluster": int(sizes.max()) if len(sizes) else 0,
+            "pairs": {"proposed": edges.proposed, "compared": edges.compared, "verified": len(edges.first)},
+        },
+    )

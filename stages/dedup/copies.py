@@ -1,0 +1,85 @@
+"""From the index to verified edges: which pairs of rows show the same picture."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from stages.dedup.difference import differences, sketches
+from stages.dedup.index import Index
+from stages.dedup.pairs import pairs_within
+from stages.dedup.phash import LEAST_CONTRAST
+
+Rows = npt.NDArray[np.int64]
+Distances = npt.NDArray[np.float32]
+
+BATCH = 4096
+"""Pairs (or rows) whose small pictures are in memory at once: 25 MB."""
+
+
+@dataclass
+class Edges:
+    """Verified edges and what it took: pairs that the hashes proposed, pairs whose pixels were compared."""
+
+    first: Rows
+    second: Rows
+    distance: Distances
+    proposed: int = 0
+    compared: int = 0
+    flat: int = field(default=0)
+
+
+def exact_groups(index: Index, rank: Rows) -> Rows:
+    """For each row the best-ranked row with the same pixels: (N,) int64. Same bytes have the same pixels."""
+    pixels = index.rows["pixels"].to_numpy()
+    _, group = np.unique(pixels.astype(str), return_inverse=True)
+    best = np.full(int(group.max()) + 1 if len(group) else 0, -1, dtype=np.int64)
+    for row in np.argsort(-rank, kind="stable"):  # worst first, so that the best one stays
+        best[group[row]] = row
+    return best[group]
+
+
+def near_edges(index: Index, rows: Rows, bits: int, limit: float) -> Edges:
+    """Pairs among `rows` that are copies: hashes within `bits`, one aspect, and small pictures within
+    `limit`.
+
+    Pictures too flat for their hash to mean anything take no part; `Edges.flat` counts them.
+    """
+    table = index.rows
+    enough = table["contrast"].to_numpy()[rows] >= LEAST_CONTRAST
+    flat = int((~enough).sum())
+    rows = rows[enough]
+    width = table["width"].to_numpy(dtype=np.int64)
+    height = table["height"].to_numpy(dtype=np.int64)
+    hashes = table["phash"].to_numpy(dtype=np.uint64)[rows]
+    sketch = np.concatenate(
+        [sketches(index.thumbnails(rows[n : n + BATCH])) for n in range(0, len(rows), BATCH)]
+        or [np.zeros((0, 6), np.float32)]
+    )
+    found: list[tuple[Rows, Rows, Distances]] = []
+    proposed = compared = 0
+    for i, j in pairs_within(hashes, bits):
+        proposed += len(i)
+        first, second = rows[i], rows[j]
+        # a hair's breadth for rounding: the sketch must not throw out what the comparison would keep
+        alike = np.abs(sketch[i] - sketch[j]).max(axis=1) <= limit + 1e-4
+        alike &= _same_aspect(width[first], height[first], width[second], height[second])
+        first, second = first[alike], second[alike]
+        compared += len(first)
+        for n in range(0, len(first), BATCH):
+            a, b = first[n : n + BATCH], second[n : n + BATCH]
+            side = np.minimum(np.minimum(width[a], height[a]), np.minimum(width[b], height[b]))
+            distance = differences(index.thumbnails(a), index.thumbnails(b), side)
+            kept = distance <= limit
+            found.append((a[kept], b[kept], distance[kept]))
+    nothing = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
+    first, second, distance = (np.concatenate(one) for one in zip(nothing, *found, strict=True))
+    return Edges(first, second, distance, proposed, compared, flat)
+
+
+def _same_aspect(width: Rows, height: Rows, other_width: Rows, other_height: Rows) -> npt.NDArray[np.bool_]:
+    """Whether one size may be a scaled version of the other, given that sides are whole pixels: two pixels
+    of the shortest side are forgiven."""
+    shortest = np.minimum(np.minimum(width, height), np.minimum(other_width, other_height))
+    ratio = (width * other_height) / (height * other_width)
+    return np.abs(np.log(ratio)) <= 2 / shortest
