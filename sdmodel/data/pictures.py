@@ -46,8 +46,9 @@ class Pictures:
 
 def decode_row(index: Index, row: int, size: int) -> np.ndarray:
     """(S, S, 3) uint8 of one row. ValueError: it cannot be decoded; the message names the row."""
+    data = index.bytes_of(row)
     try:
-        return decode(index.bytes_of(row), size)
+        return decode(data, size)
     except OSError as error:
         raise ValueError(
             f"{index.files[row]}: picture {index.uids[row]} cannot be decoded: {error}"

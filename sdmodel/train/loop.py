@@ -41,7 +41,7 @@ def train(
     snapshot ("snapshot") and of damaged ones ("warning"), in the main process alone.
     FloatingPointError: the loss is not finite."""
     # Model, average, optimizers.
-    device, main = accelerator.device, accelerator.is_main_process
+    device, rank, main = accelerator.device, accelerator.process_index, accelerator.is_main_process
     modules = objective.modules.train().to(device).to(memory_format=torch.channels_last)  # pyright: ignore
     ema = Ema(modules, config.optimizer.ema)
     opts = optimizers(modules, config.optimizer)
@@ -69,11 +69,7 @@ def train(
         # Report.
         if images > began and (images % per_report == 0 or done):
             means: list[float] = (accelerator.reduce(sums, "mean") / steps).tolist()  # pyright: ignore
-            row = {
-                "images": images,
-                "loss": sum(means[: len(names)]),
-                **dict(zip(names, means, strict=False)),
-            }
+            row = {"images": images, "loss": sum(means[:-1]), **dict(zip(names, means[:-1], strict=True))}
             if not math.isfinite(row["loss"]):
                 raise FloatingPointError(
                     f"the loss is {row['loss']} over the {steps * config.batch} images up to {images}; "
@@ -86,9 +82,8 @@ def train(
                 tell(metrics.report(row))
 
             # Save.
-            if metrics and (
-                images // config.snapshot_every > (images - per_report) // config.snapshot_every or done
-            ):
+            crossed = images // config.snapshot_every > (images - per_report) // config.snapshot_every
+            if metrics and (crossed or done):
                 path = snapshot.write(folder / "snapshots", images, metrics.text(), modules, ema, opts)
                 tell({"snapshot": str(path), "images": images})
 
@@ -97,9 +92,7 @@ def train(
             break
 
         # Gradients.
-        torch.manual_seed(
-            seed_at(config.seed, images, f"process {accelerator.process_index}")
-        )  # for dropout layers
+        torch.manual_seed(seed_at(config.seed, images, f"process {rank}"))  # for dropout layers
         generator.manual_seed(seed_at(config.seed, images, "global"))
         losses: dict[str, Tensor] = model(batch.to(device), generator)
         accelerator.backward(torch.stack(list(losses.values())).sum())

@@ -1,0 +1,197 @@
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sdmodel.config import ContrastiveConfig, DenoiserConfig, OptimizerConfig, TextConfig, TrainConfig
+from sdmodel.train import launch
+
+SMALL = TrainConfig(
+    images=640,
+    batch=16,
+    size=16,
+    snapshot_every=160,
+    processes=1,
+    device="cpu",
+    text=TextConfig(width=16, heads=2, queries=2, length=12, vocabulary=300),
+    denoiser=DenoiserConfig(channels=(8, 16)),
+    contrastive=ContrastiveConfig(embedding=8, width=16, image_layers=1, text_layers=1, heads=2),
+    optimizer=OptimizerConfig(warmup=64),
+)
+
+
+def plan(folder: Path, dataset, config: TrainConfig) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder.with_suffix(".json")
+    content = {
+        "folder": str(folder),
+        "index": str(dataset.index),
+        "tars": {name: str(tar) for name, tar in dataset.tars.items()},
+        "config": dataclasses.asdict(config),
+        "start": None,
+    }
+    path.write_text(json.dumps(content))
+    return path
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    files = [path for path in folder.rglob("*") if path.is_file() and "logs" not in path.parts]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def child_of(program: str, **options: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        **options,
+    )
+
+
+def running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if true():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_lines_come_whole_and_others_are_no_messages():
+    child = child_of("import os; os.write(1, b'{\"images\"'); os.write(1, b': 1}\\nhello\\n5\\n')")
+    assert [launch.parsed(line) for line in launch.lines(child, lambda: False)] == [{"images": 1}, {}, {}]
+    launch.end(child)
+
+
+def test_the_whole_group_ends_even_if_it_refuses(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(launch, "GRACE", 0.5)
+    program = (
+        "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
+        "print(child.pid, flush=True); time.sleep(600)"
+    )
+    child = child_of(program)
+    line = next(launch.lines(child, lambda: False))
+    assert running(int(line))
+    launch.end(child)
+    assert child.returncode == -signal.SIGKILL
+    assert wait_until(lambda: not running(int(line)))
+
+
+def test_lines_end_when_asked_to_stop():
+    child = child_of("import time; print(1, flush=True); time.sleep(600)")
+    seen: list[bytes] = []
+    for line in launch.lines(child, lambda: bool(seen)):
+        seen.append(line)  # noqa: PERF402 - what is seen ends the loop
+    assert seen == [b"1"]
+    launch.end(child)
+
+
+def test_processes_divide_the_batch():
+    assert launch.process_count(dataclasses.replace(SMALL, processes=4)) == 4
+    assert launch.process_count(dataclasses.replace(SMALL, processes=0, batch=7)) == 1
+    with pytest.raises(ValueError, match=r"processes=3 must divide train\.batch=16"):
+        launch.process_count(dataclasses.replace(SMALL, processes=3))
+
+
+def test_launching_imports_no_torch():
+    program = "import sys, sdmodel.train.launch; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("objective", "processes"), [("contrastive", 1), ("diffusion", 2)])
+def test_killed_and_resumed_is_undisturbed_to_the_bit(
+    dataset, tmp_path: Path, objective: str, processes: int
+):
+    config = dataclasses.replace(SMALL, objective=objective, processes=processes)
+    snapshots: list[int] = []
+    whole = plan(tmp_path / "whole", dataset, config)
+    launch.train(
+        whole,
+        config,
+        on_progress=lambda message: None,
+        stopping=lambda: False,
+        on_snapshot=lambda images, folder: snapshots.append(images) or (folder / "state.json").stat(),
+    )
+    assert snapshots == [160, 320, 480, 640]
+
+    # The same in a folder where all processes are killed while they train.
+    killed = plan(tmp_path / "killed", dataset, config)
+    command, environment = launch.command(killed, config, processes), launch.environment(processes)
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env=environment,
+    )
+    for line in launch.lines(child, lambda: False):
+        if launch.parsed(line).get("images", 0) >= 368:
+            break
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    assert not (tmp_path / "killed" / "model").exists()
+    progress: list[dict[str, Any]] = []
+    launch.train(killed, config, on_progress=progress.append, stopping=lambda: False)
+    assert progress[0]["images"] == 320 + 16
+    assert results(tmp_path / "whole") == results(tmp_path / "killed")
+
+    # A finished training is not touched again.
+    before = {
+        path: path.stat().st_mtime_ns for path in (tmp_path / "whole").rglob("*") if "logs" not in path.parts
+    }
+    launch.train(whole, config, on_progress=pytest.fail, stopping=lambda: False)
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in before.items())
+
+
+@pytest.mark.slow
+def test_a_failure_shows_the_last_errors(dataset, tmp_path: Path):
+    config = dataclasses.replace(SMALL, objective="contrastive", contrastive=ContrastiveConfig(patch=5))
+    with pytest.raises(
+        RuntimeError, match=r"status 1; its last errors:[\s\S]*contrastive.patch=5 must divide size=16"
+    ):
+        launch.train(
+            plan(tmp_path / "out", dataset, config), config, on_progress=pytest.fail, stopping=lambda: False
+        )
+
+
+@pytest.mark.slow
+def test_no_process_outlives_a_stop_or_its_parent(dataset, tmp_path: Path):
+    config = dataclasses.replace(SMALL, objective="contrastive", images=10**6)
+    path = plan(tmp_path / "out", dataset, config)
+    seen: list[dict[str, Any]] = []
+    launch.train(path, config, on_progress=seen.append, stopping=lambda: len(seen) > 2)
+    assert seen
+    assert not (tmp_path / "out" / "model").exists()
+
+    program = (
+        "import sys, pathlib; from sdmodel.train import launch; from sdmodel.config import TrainConfig;"
+        "launch.train(pathlib.Path(sys.argv[1]), TrainConfig(processes=1, device='cpu'),"
+        " stopping=lambda: False, on_progress=lambda message: print(message, flush=True))"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, path], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        parent.stdout.readline()  # it trains
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+        assert all(running(int(pid)) for pid in children)
+        assert children
+        parent.kill()
+    assert wait_until(lambda: not any(running(int(pid)) for pid in children))
