@@ -1,0 +1,58 @@
+"""On Gaussian data the best denoiser and the end of the path are known in closed form."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from sdmodel.noise.interpolation import schedule
+from sdmodel.sample.solvers import Denoiser, euler, heun, multistep
+
+MEAN, DEVIATION = 0.3, 0.4
+
+
+def ideal(x_t: Tensor, t: Tensor) -> Tensor:
+    """E[x_0 | x_t] for x_0 of normal distribution."""
+    t = t[:, None, None, None]
+    gain = t * DEVIATION**2 / ((t * DEVIATION) ** 2 + (1 - t) ** 2)
+    return MEAN + gain * (x_t - t * MEAN)
+
+
+def error(solver, steps: int) -> float:
+    noise = torch.randn(4, 3, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    end = MEAN + DEVIATION * noise  # the path keeps the quantile of every pixel
+    return float((solver(ideal, noise, schedule(steps, 2.0)) - end).abs().max())
+
+
+@pytest.mark.parametrize(("solver", "order"), [(euler, 1), (heun, 2), (multistep, 1.4)])
+def test_the_error_falls_with_the_solvers_order(solver, order: float):
+    # The first and the last step of multistep are of first order, which costs it a part of its second.
+    ratio = error(solver, 64) / error(solver, 128)
+    assert 2**order * 0.75 < ratio < 2**order * 1.7
+    assert error(solver, 128) < 0.02
+
+
+def test_second_order_is_worth_it():
+    assert error(multistep, 16) < error(euler, 16) / 2
+
+
+@pytest.mark.parametrize("solver", [euler, heun, multistep])
+def test_a_denoiser_that_knows_the_image_is_believed(solver):
+    image, noise = torch.rand(2, 3, 4, 4), torch.randn(2, 3, 4, 4)
+    knows: Denoiser = lambda x_t, t: image  # noqa: E731 - a denoiser is any callable
+    torch.testing.assert_close(solver(knows, noise, schedule(5, 4.0)), image)
+
+
+def test_progress_is_told_for_each_step():
+    told: list[tuple[int, int]] = []
+    multistep(
+        lambda x, t: x,
+        torch.randn(1, 3, 2, 2),
+        schedule(3, 1.0),
+        lambda done, total: told.append((done, total)),
+    )
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_times_that_do_not_rise_are_refused():
+    with pytest.raises(ValueError, match="rise from 0"):
+        euler(lambda x, t: x, torch.randn(1, 3, 2, 2), torch.tensor([1.0, 0.5, 0.0]))
