@@ -75,13 +75,15 @@ class Opener:
     exchanges: list[Exchange] = field(default_factory=list[Exchange])
     """Every exchange, in the order in which they ended."""
 
-    def open(self, request: urllib.request.Request, data: None = None, timeout: Any = None) -> io.BytesIO:
+    def open(
+        self, request: urllib.request.Request | str, data: None = None, timeout: Any = None
+    ) -> io.BytesIO:
         """The body of the answer to a request's URL; nothing else of the request counts, nor `timeout`.
 
         Raises:
             FetchError: whatever went wrong, in words that are the same whenever the same goes wrong.
         """
-        url = request.full_url
+        url = request if isinstance(request, str) else request.full_url
         started = time.monotonic()
         exchange = Exchange(url, url)
         try:
