@@ -6,7 +6,7 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -38,7 +38,8 @@ def read_run(
 
     Args:
         path: of the file.
-        changes: "a.b=value" each, applied in order; the value is YAML. List items go by number: "collect.folders.0.name".
+        changes: "a.b=value" each, applied in order; the value is YAML. List items go by number, as in
+            "collect.folders.0.name".
         store: stands above both, where given.
         default_store: for a config that names none, where given.
 
@@ -53,7 +54,9 @@ def read_run(
         raise ValueError(f"config {path} is no UTF-8 text ({error.reason} at byte {error.start})") from error
     values = _parsed(text, str(path))
     if not isinstance(values, dict):
-        raise ValueError(f"config {path} must be a block of keys such as `name: demo`, not {_spelled(values)}")
+        raise ValueError(
+            f"config {path} must be a block of keys such as `name: demo`, not {_spelled(values)}"
+        )
     for change in changes:
         set_value(values, change)
     if store is not None:
@@ -90,21 +93,23 @@ def set_value(values: dict[str, Any], change: str) -> None:
         raise ValueError(f"--set {change!r} must be KEY=VALUE, such as filter.min_similarity=0.28")
     place: Any = values
     for depth, key in enumerate(keys):
-        last = depth == len(keys) - 1
+        here = ".".join(keys[:depth])
+        position: Any = key
         if isinstance(place, list):
-            if not key.isdigit() or int(key) >= len(place):  # pyright: ignore[reportUnknownArgumentType]
-                here = ".".join(keys[:depth])
-                raise ValueError(f"--set {change!r}: {here} is a list of {len(place)}; {key!r} is no number of it")  # pyright: ignore[reportUnknownArgumentType]
-            key = int(key)
+            items = cast("list[Any]", place)
+            if not key.isdigit() or int(key) >= len(items):
+                raise ValueError(
+                    f"--set {change!r}: {here} is a list of {len(items)}; {key!r} is no number of it"
+                )
+            position = int(key)
         elif not isinstance(place, dict):
-            here = ".".join(keys[:depth])
             raise ValueError(f"--set {change!r}: {here} is {_spelled(place)}, which holds no keys")
-        elif not last and place.get(key) is None:  # pyright: ignore[reportUnknownMemberType]
+        elif depth < len(keys) - 1 and cast("dict[str, Any]", place).get(key) is None:
             place[key] = {}
-        if last:
-            place[key] = _parsed(text, f"--set {change!r}")
+        if depth == len(keys) - 1:
+            place[position] = _parsed(text, f"--set {change!r}")
         else:
-            place = place[key]  # pyright: ignore[reportUnknownVariableType]
+            place = place[position]
 
 
 class _Loader(yaml.SafeLoader):
@@ -124,7 +129,7 @@ class _Loader(yaml.SafeLoader):
 
 def _parsed(text: str, origin: str) -> Any:
     try:
-        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+        return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -134,7 +139,7 @@ def _parsed(text: str, origin: str) -> Any:
 
 
 def _with_tuples(value: Any) -> Any:
-    """Nothing but the shape that pydantic wants: YAML knows lists, the config tuples; YAML's empty block is no value."""
+    """Nothing but the shape that pydantic wants: YAML knows lists, the config tuples."""
     if isinstance(value, Mapping):
         return {key: _with_tuples(one) for key, one in value.items()}  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, list):
@@ -198,11 +203,9 @@ def _fields_at(location: Sequence[str]) -> list[str]:
 
 def _said_of(location: Sequence[str]) -> str:
     """The docstring of the field at a path, as the form shows it."""
-    owner = _bare(_type_at(location[:-1]))
+    owner: Any = _bare(_type_at(location[:-1]))
     if not location or not dataclasses.is_dataclass(owner):
         return ""
-    schema = TypeAdapter(owner).json_schema()  # pydantic reads the docstrings
-    properties = schema.get("properties") or next(
-        (one["properties"] for one in schema.get("$defs", {}).values() if location[-1] in one.get("properties", {})), {}
-    )
-    return str(properties.get(location[-1], {}).get("description", ""))
+    schema = TypeAdapter[Any](owner).json_schema()  # pydantic reads the docstrings
+    described: Any = schema.get("properties") or schema["$defs"][getattr(owner, "__name__", "")]["properties"]
+    return str(described.get(location[-1], {}).get("description", ""))

@@ -9,7 +9,7 @@ from sdmodel.data.pixels import to_uint8
 from sdmodel.sample.generate import load
 
 CELL = 128
-"""Least pixels to a side of a drawn image; smaller ones are enlarged by whole factors, so that their pixels stay visible."""
+"""Least pixels to a side of a drawn image; smaller ones are enlarged by whole factors."""
 GAP = 8
 LINE = 16
 
@@ -54,7 +54,9 @@ def draw(
         top = GAP + row * (side + GAP + LINE)
         pen.text((GAP, top - 2), caption, fill="#222222", font=font)
         for column in range(count):
-            picture = Image.fromarray(images[row * count + column]).resize((side, side), Image.Resampling.NEAREST)
+            picture = Image.fromarray(images[row * count + column]).resize(
+                (side, side), Image.Resampling.NEAREST
+            )
             sheet.paste(picture, (GAP + column * (side + GAP), top + LINE))
     sheet.save(out, "PNG")
 

@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from flows.progress import Threads
+from flows.progress import threads
 from flows.step import Home, Result
 from flows.tasks import evaluate, results
 from flows.train_model import resolved
@@ -11,7 +11,7 @@ from stages.config import EvaluateConfig
 DEFAULT = EvaluateConfig()
 
 
-@flow(name="evaluate_model", task_runner=Threads())
+@flow(name="evaluate_model", task_runner=threads())
 def evaluate_model(
     model: str, name: str, dataset: str = "", store: str = "store", config: EvaluateConfig = DEFAULT
 ) -> dict[str, Result]:
@@ -20,7 +20,7 @@ def evaluate_model(
     Args:
         model: a reference (models/demo, models/demo@3) or a fingerprint.
         name: what the evaluation is filed under.
-        dataset: a reference or fingerprint of the dataset to evaluate on; empty takes the one it was trained on.
+        dataset: reference or fingerprint of the dataset to evaluate on; empty takes the one of its training.
         store: where artifacts live: a folder, s3://bucket/prefix, gs:// or az://.
         config: what is measured.
     """

@@ -2,9 +2,10 @@
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
+from typing import cast
 
 from flows.server import be_quiet
 from flows.step import Result
@@ -12,7 +13,7 @@ from flows.terminal import Terminal
 from stages.config import Run
 
 
-class FailedRun(Exception):
+class RunFailedError(Exception):
     """A run ended without its result; the message says which step failed, why, and how to go on."""
 
 
@@ -25,8 +26,8 @@ def execute(run: Run, terminal: Terminal, *, ui: bool = False) -> dict[str, Resu
         ui: let the server of our own show Prefect's web pages, too.
 
     Raises:
-        FailedRun: a step failed.
-        KeyboardInterrupt, SystemExit: the run was interrupted or terminated; its stages and their processes have ended.
+        RunFailedError: a step failed.
+        KeyboardInterrupt, SystemExit: the run was interrupted or terminated; stages and processes have ended.
     """
     be_quiet()
     with _terminated_as_exit():
@@ -43,18 +44,22 @@ def execute(run: Run, terminal: Terminal, *, ui: bool = False) -> dict[str, Resu
                 state = pipeline(run, return_state=True)
             found = state.result(raise_on_failure=False)
     if state.is_completed():
-        return found
+        return cast("dict[str, Result]", found)
     # Interrupted flows raise; what comes here has failed.
     words = str(found) or type(found).__name__
     step = terminal.failed_step
-    raise FailedRun(
-        f"{step + ' failed: ' if step else ''}{words}\nWhat is finished is kept; the same command continues it."
+    raise RunFailedError(
+        f"{step + ' failed: ' if step else ''}{words}\n"
+        "What is finished is kept; the same command continues it."
     ) from (found if isinstance(found, Exception) else None)
 
 
 @contextmanager
-def _terminated_as_exit() -> Iterator[None]:
-    """SIGTERM unwinds like an exit, so that servers and children are ended; Prefect's own handler hands on to this one."""
+def _terminated_as_exit() -> Generator[None]:
+    """SIGTERM unwinds like an exit, so that servers and children are ended.
+
+    Prefect's own handler, which stops the stages, hands on to this one.
+    """
 
     def leave(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)

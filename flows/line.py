@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stages.score import score
+
 from flows.step import Step
 from stages.artifact import Artifact, Digested
 from stages.clip import clip_snapshot
@@ -12,13 +14,14 @@ from stages.dedup import dedup
 from stages.evaluate import evaluate
 from stages.filter import filter_
 from stages.fingerprint import JSON
-from stages.score import score
 from stages.shard import shard
 from stages.store import Store
 from stages.train import train
 
 
-def _sources(store: Store, name: str, config: CollectConfig, read: Sequence[Artifact]) -> list[Digested | None]:
+def _sources(
+    store: Store, name: str, config: CollectConfig, read: Sequence[Artifact]
+) -> list[Digested | None]:
     sources = snapshot(config)
     return [previous_of(store, name, config, sources), sources]
 
@@ -28,16 +31,22 @@ def _edition(config: CollectConfig, inputs: Sequence[Any]) -> Mapping[str, JSON]
     return note_of(config, sources, previous)
 
 
-def _images_and_clip(store: Store, name: str, config: ScoreConfig, read: Sequence[Artifact]) -> list[Digested | None]:
+def _images_and_clip(
+    store: Store, name: str, config: ScoreConfig, read: Sequence[Artifact]
+) -> list[Digested | None]:
     return [*read, clip_snapshot(config.model, config.pretrained)]
 
 
-def _dataset_and_start(store: Store, name: str, config: Any, read: Sequence[Artifact]) -> list[Digested | None]:
+def _dataset_and_start(
+    store: Store, name: str, config: Any, read: Sequence[Artifact]
+) -> list[Digested | None]:
     dataset, *start = read
     return [dataset, start[0] if start else None]
 
 
-def _model_and_clip(store: Store, name: str, config: EvaluateConfig, read: Sequence[Artifact]) -> list[Digested | None]:
+def _model_and_clip(
+    store: Store, name: str, config: EvaluateConfig, read: Sequence[Artifact]
+) -> list[Digested | None]:
     return [*read, clip_snapshot(config.clip)]
 
 

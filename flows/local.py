@@ -1,7 +1,7 @@
 """Steps run in this process, without Prefect: for `sdflow stage`, and for notebooks."""
 
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from threading import Event
 from types import FrameType
@@ -14,7 +14,7 @@ from stages.store import open_store
 
 
 class TerminalReporter:
-    """What a stage reports to when a terminal runs it: shows progress, stops at an interrupt or termination."""
+    """What a stage reports to without Prefect: shows progress, stops at an interrupt or termination."""
 
     def __init__(self, terminal: Terminal, ending: Event) -> None:
         self._terminal, self._ending = terminal, ending
@@ -57,7 +57,7 @@ def result_of(
 
 
 @contextmanager
-def _asked_to_end() -> Iterator[Event]:
+def _asked_to_end() -> Generator[Event]:
     """An event that SIGINT and SIGTERM set; a second one ends the process as usual."""
     ending = Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

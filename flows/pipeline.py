@@ -2,14 +2,13 @@
 
 from prefect import flow
 
-from flows.progress import Threads
+from flows.progress import threads
 from flows.step import Home, Result
 from flows.tasks import collect, dedup, evaluate, filter_, results, score, shard, train
-
 from stages.config import Run
 
 
-@flow(name="pipeline", task_runner=Threads(), validate_parameters=True)
+@flow(name="pipeline", task_runner=threads(), validate_parameters=True)
 def pipeline(run: Run) -> dict[str, Result]:
     """URLs in, an evaluated model out. Running it again continues it; what is finished shows as Cached.
 

@@ -2,19 +2,19 @@
 
 import contextvars
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from threading import Event
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from uuid import UUID
 
 import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectException
-from prefect.futures import PrefectConcurrentFuture
+from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.step import Result
 
@@ -36,7 +36,7 @@ _screens: list[Screen] = []  # of this process; tasks run in its threads
 
 
 @contextmanager
-def shown_on(screen: Screen) -> Iterator[None]:
+def shown_on(screen: Screen) -> Generator[None]:
     """While this lasts, every step of this process reports to a screen too."""
     _screens.append(screen)
     try:
@@ -57,11 +57,11 @@ def tell_failed(stage: str, error: BaseException) -> None:
         screen.failed(stage, error)
 
 
-class Threads(ThreadPoolTaskRunner[PrefectConcurrentFuture[Any]]):
+class Threads(ThreadPoolTaskRunner[Any]):
     """Runs a flow's tasks in threads, and lets them know when the flow is being ended.
 
-    Prefect calls `cancel_all` when a flow is cancelled, terminated or interrupted (and when it is over), then waits for
-    the threads. It tells the threads nothing that a stage could hear, so this does.
+    Prefect calls `cancel_all` when a flow is cancelled, terminated or interrupted (and when it is over), then
+    waits for the threads. It tells them nothing that a stage could hear, so this does.
     """
 
     ending: Event | None = None  # made on entry, since a runner is pickled before that
@@ -76,6 +76,11 @@ class Threads(ThreadPoolTaskRunner[PrefectConcurrentFuture[Any]]):
         if self.ending is not None:
             self.ending.set()
         super().cancel_all()
+
+
+def threads() -> TaskRunner[PrefectFuture[Any]]:
+    """The task runner of our flows."""
+    return cast("TaskRunner[PrefectFuture[Any]]", Threads())
 
 
 class TaskReporter:
@@ -118,10 +123,15 @@ class TaskReporter:
             self._context.copy().run(self._send, min(100.0, share), words)
         except (httpx.HTTPError, PrefectException) as error:
             # The work goes on where the server does not answer for a while.
-            self._context.copy().run(lambda: get_run_logger().warning("progress was not shown: %s", error))
+            self._context.copy().run(_warn, error)
 
     def _send(self, share: float, words: str) -> None:
         if self._artifact is None:
-            self._artifact = create_progress_artifact(share, key=self._key, description=words or "working")
+            made = create_progress_artifact(share, key=self._key, description=words or "working")
+            self._artifact = cast(UUID, made)  # a coroutine only where a loop runs
         else:
             update_progress_artifact(self._artifact, share, description=words or "working")
+
+
+def _warn(error: Exception) -> None:
+    get_run_logger().warning("progress was not shown: %s", error)

@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.events import emit_event
 from prefect.runtime import flow_run
 
-from flows.progress import Threads
+from flows.progress import threads
 from flows.step import Home, Result
 from flows.tasks import collect, dedup, filter_, results, score, shard
 from stages.config import Run
@@ -17,14 +17,14 @@ REFRESHED = "dataset.refreshed"
 """The event that a new dataset emits, about datasets/NAME."""
 
 
-@flow(name="refresh_dataset", task_runner=Threads())
+@flow(name="refresh_dataset", task_runner=threads())
 def refresh_dataset(run: Run, edition: str = "") -> dict[str, Result]:
     """Collect what is new, and make the dataset again where that changes it.
 
     Args:
         run: everything that can be chosen; train and evaluate are not used.
-        edition: names the collection in time; sources are looked at again for each new one. Empty: when the run of a
-            deployment was expected to start, which its retries keep; else what run.collect.edition says.
+        edition: names the collection in time; failed URLs are asked again for each new one. Empty: when the
+            run of a deployment was expected to start, which its retries keep; else run.collect.edition.
     """
     config = replace(run.collect, edition=edition or expected_start() or run.collect.edition)
     home = Home.of(run)
@@ -39,17 +39,17 @@ def refresh_dataset(run: Run, edition: str = "") -> dict[str, Result]:
 
 
 def expected_start() -> str:
-    """When a deployment's run was expected to start, "2026-11-21T03:00:00Z"; empty for a run of no deployment."""
+    """When a deployment's run was expected to start, "2026-11-21T03:00:00Z"; empty without deployment."""
     if not flow_run.deployment_id:
         return ""
     return flow_run.scheduled_start_time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def announce(home: Home, dataset: Result) -> bool:
-    """Emit `dataset.refreshed` unless this very dataset was the last one announced under the name; whether it did.
+    """Emit `dataset.refreshed` unless this dataset was the last one announced under the name; whether it did.
 
-    What was announced is a reference of its own, written after the event: a run that dies between the two announces
-    again, so that no new dataset goes unheard. The event's payload names the dataset for whoever acts on it.
+    What was announced is a reference of its own, written after the event: a run that dies between the two
+    announces again, so that no new dataset goes unheard. The payload names the dataset for who acts on it.
     """
     store, name = open_store(home.store), f"datasets/{home.name}"
     announced = references(store, f"announced/{name}")
@@ -58,7 +58,11 @@ def announce(home: Home, dataset: Result) -> bool:
     emit_event(
         event=REFRESHED,
         resource={"prefect.resource.id": name, "prefect.resource.name": home.name},
-        payload={"dataset": f"{dataset.stage}/{dataset.fingerprint}", "digest": dataset.digest, "store": home.store},
+        payload={
+            "dataset": f"{dataset.stage}/{dataset.fingerprint}",
+            "digest": dataset.digest,
+            "store": home.store,
+        },
     )
     refer(store, f"announced/{name}", dataset.open())
     return True

@@ -1,8 +1,8 @@
-"""A Prefect server for as long as a command runs: for people who have none. `python -m flows.server PORT` is the server.
+"""A Prefect server for as long as a command runs; `python -m flows.server PORT` serves.
 
-Prefect can start one itself, but that one shares the terminal's process group, so that Ctrl-C would end it before the run
-could say that it was ended; it lives on when its parent is killed; and it cannot start where site-packages holds the
-backport `dataclasses`, as Prefect puts that folder first on the path.
+Prefect can start one itself, but that one shares the terminal's process group, so that Ctrl-C would end it
+before the run could say that it was ended; it lives on when its parent is killed; and it cannot start where
+site-packages holds the backport `dataclasses`, as Prefect puts that folder first on the path.
 """
 
 import os
@@ -12,14 +12,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
 STARTUP = 180.0
-"""Seconds after which a server that does not answer is given up; a new database takes about 40 on two busy cores."""
+"""Seconds after which a server that does not answer is given up; a new database can take 40 on busy cores."""
 
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -40,15 +40,15 @@ def be_quiet() -> None:
 
 
 @contextmanager
-def prefect_server(*, ui: bool = False) -> Iterator[str]:
+def prefect_server(*, ui: bool = False) -> Generator[str]:
     """A server on a free port of the loopback, with the user's own database; ended with the block.
 
     Args:
         ui: serve Prefect's web pages too.
 
     Yields:
-        The address of its API, which is set as PREFECT_API_URL too. Where the user has set one (in the environment or
-        by Prefect's profile), that one is used and nothing is started.
+        The address of its API, which is set as PREFECT_API_URL too. Where the user has set one (in the
+        environment or by Prefect's profile), that one is used and nothing is started.
 
     Raises:
         RuntimeError: it ended, or did not answer in `STARTUP` seconds; says where its log is.
@@ -104,7 +104,9 @@ def _wait(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
     with httpx.Client() as client:
         while time.monotonic() < until:
             if process.poll() is not None:
-                raise RuntimeError(f"Prefect's server ended with status {process.returncode}; its log is {log}")
+                raise RuntimeError(
+                    f"Prefect's server ended with status {process.returncode}; its log is {log}"
+                )
             try:
                 if client.get(f"{url}/health", timeout=5).status_code == 200:
                     return
@@ -115,7 +117,7 @@ def _wait(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
 
 
 def _send_what_waits() -> None:
-    """Logs and events go to the server by threads; at exit, without a server, they would wait for it in vain."""
+    """Logs and events are sent by threads; at exit, without a server, they would wait for it in vain."""
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 

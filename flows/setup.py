@@ -1,4 +1,4 @@
-"""Make a Prefect server ready: work pools with limits, the automation for lost runs, the deployments of prefect.yaml."""
+"""Make a Prefect server ready: work pools with limits, the automation for lost runs, the deployments."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ POOLS: dict[str, int | None] = {"data": None, "gpu": 1}
 
 LOST = "sdflow: end runs that lost their heartbeat"
 WITHIN = timedelta(seconds=90)
-"""Three missed heartbeats of 30 s, which is the shortest that Prefect allows and what the deployments ask for."""
+"""Three heartbeats of 30 s, which is the shortest that Prefect allows and what the deployments ask for."""
 
 
 def prepare() -> Iterator[str]:
@@ -63,7 +63,11 @@ def deploy_all(file: Path) -> Iterator[str]:
         raise ValueError(f"{file} is not there; run this in the project's folder, or name it with --file")
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "200"},
     )
     if done.returncode:
         raise RuntimeError(f"prefect deploy failed:\n{(done.stdout + done.stderr)[-3000:].strip()}")
@@ -73,8 +77,11 @@ def deploy_all(file: Path) -> Iterator[str]:
 
 
 def _lost_runs() -> Automation:
-    """After a heartbeat, another one or the end must come in time; else the run is Crashed: its process is gone."""
+    """After a heartbeat another one, or the end, must come in time; else the run is Crashed."""
     over = {"Completed", "Failed", "Cancelled", "Crashed"}
+    crash = ChangeFlowRunState(
+        state=StateType.CRASHED, name="Crashed", message="its heartbeat was lost", force=False
+    )
     return Automation(
         name=LOST,
         description="A flow whose process and worker died would stay Running for ever.",
@@ -87,12 +94,14 @@ def _lost_runs() -> Automation:
             threshold=1,
             within=WITHIN,
         ),
-        actions=[ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message="its heartbeat was lost")],
+        actions=[crash],
     )
 
 
 def _automations(name: str) -> list[Automation]:
     with get_client(sync_client=True) as client:
-        response = client.request("POST", "/automations/filter", json={"automations": {"name": {"any_": [name]}}})
+        response = client.request(
+            "POST", "/automations/filter", json={"automations": {"name": {"any_": [name]}}}
+        )
         response.raise_for_status()
     return [Automation.model_validate(one) for one in response.json()]

@@ -1,9 +1,9 @@
-"""Each stage as a flow of its own, for deployments and tries: artifacts by reference or fingerprint in, a result out."""
+"""Each stage as a flow of its own, for deployments and tries: references or fingerprints in, a result out."""
 
 from prefect import flow
 
 from flows import tasks
-from flows.progress import Threads
+from flows.progress import threads
 from flows.step import Home, Result
 from flows.tasks import results
 from flows.train_model import resolved
@@ -14,7 +14,7 @@ from stages.config import CollectConfig, DedupConfig, FilterConfig, ScoreConfig,
 DEDUP, SCORE, FILTER, SHARD = DedupConfig(), ScoreConfig(), FilterConfig(), ShardConfig()
 
 
-@flow(name="collect", task_runner=Threads())
+@flow(name="collect", task_runner=threads())
 def collect(config: CollectConfig, name: str, store: str = "store") -> dict[str, Result]:
     """Bring the images of some sources, filed as images/NAME.
 
@@ -26,7 +26,7 @@ def collect(config: CollectConfig, name: str, store: str = "store") -> dict[str,
     return results(tasks.collect.submit(config=config, home=Home(store, name)))
 
 
-@flow(name="dedup", task_runner=Threads())
+@flow(name="dedup", task_runner=threads())
 def dedup(images: str, name: str, config: DedupConfig = DEDUP, store: str = "store") -> dict[str, Result]:
     """Find the copies among images.
 
@@ -39,7 +39,7 @@ def dedup(images: str, name: str, config: DedupConfig = DEDUP, store: str = "sto
     return results(tasks.dedup.submit(*resolved(store, images), config=config, home=Home(store, name)))
 
 
-@flow(name="score", task_runner=Threads())
+@flow(name="score", task_runner=threads())
 def score(images: str, name: str, config: ScoreConfig = SCORE, store: str = "store") -> dict[str, Result]:
     """Score how well captions fit their images.
 
@@ -52,7 +52,7 @@ def score(images: str, name: str, config: ScoreConfig = SCORE, store: str = "sto
     return results(tasks.score.submit(*resolved(store, images), config=config, home=Home(store, name)))
 
 
-@flow(name="filter", task_runner=Threads())
+@flow(name="filter", task_runner=threads())
 def filter_(
     images: str, duplicates: str, scores: str, name: str, config: FilterConfig = FILTER, store: str = "store"
 ) -> dict[str, Result]:
@@ -70,7 +70,7 @@ def filter_(
     return results(tasks.filter_.submit(*read, config=config, home=Home(store, name)))
 
 
-@flow(name="shard", task_runner=Threads())
+@flow(name="shard", task_runner=threads())
 def shard(
     images: str, selection: str, name: str, config: ShardConfig = SHARD, store: str = "store"
 ) -> dict[str, Result]:

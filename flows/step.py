@@ -134,5 +134,7 @@ def finished(steps: Mapping[str, Step], name: str, run: Run, store: Store) -> Ar
     read = [finished(steps, before, run, store) for before in step.reads]
     artifact = step.find(store, run.name, getattr(run, name), read)
     if artifact is None:
-        raise ValueError(f"{name} is not finished for this config in {store.url}; run `sdflow stage {name}` first")
+        raise ValueError(
+            f"{name} is not finished for this config in {store.url}; run `sdflow stage {name}` first"
+        )
     return artifact

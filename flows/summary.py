@@ -1,8 +1,8 @@
-"""What a person wants to see of a finished stage, as Markdown: its funnel, its lineage, some of its pictures."""
+"""What a person wants to see of a finished stage, as Markdown: funnel, lineage, some of its pictures."""
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -25,7 +25,7 @@ def summary(artifact: Artifact) -> str:
         *_PICTURES.get(artifact.stage, _nothing)(artifact),
         "## Facts",
         "",
-        *markdown_table(["fact", "value"], [[name, _short(value)] for name, value in artifact.statistics.items()]),
+        *markdown_table(["fact", "value"], [[name, _short(x)] for name, x in artifact.statistics.items()]),
         "",
         "## Lineage",
         "",
@@ -45,7 +45,11 @@ def funnel_rows(artifact: Artifact) -> list[list[object]]:
     """Rows in, rows for each reason (most first), rows out."""
     funnel = artifact.funnel
     reasons = sorted(funnel.reasons.items(), key=lambda item: (-item[1], item[0]))
-    return [["rows in", funnel.rows_in], *([name, rows] for name, rows in reasons), ["rows out", funnel.rows_out]]
+    return [
+        ["rows in", funnel.rows_in],
+        *([name, rows] for name, rows in reasons),
+        ["rows out", funnel.rows_out],
+    ]
 
 
 def _nothing(artifact: Artifact) -> list[str]:
@@ -65,8 +69,11 @@ def _dedup(duplicates: Artifact) -> list[str]:
     held = _rows_of(images, [*copies["uid"], *copies["cluster"]])
     pairs = [
         Shown(images, held.loc[uid, "file"], held.loc[uid, "offset"], held.loc[uid, "length"], label)
-        for copy in copies.itertuples()
-        for uid, label in ((copy.cluster, "kept"), (copy.uid, f"{copy.level} {copy.distance:.3f}"))
+        for copy in _records(copies)
+        for uid, label in (
+            (copy["cluster"], "kept"),
+            (copy["uid"], f"{copy['level']} {copy['distance']:.3f}"),
+        )
     ]
     return ["## Copies beside what was kept of them", "", markdown_image(sheet(pairs), "copies"), ""]
 
@@ -90,7 +97,9 @@ def _filter(selection: Artifact) -> list[str]:
     if images is None:
         return []
     rejects = _head(selection, "rejects.parquet", rows=5000).groupby("reason", sort=True).head(6).head(FEW)
-    kept = _rows_of(images, list(_head(selection, "selection.parquet", rows=FEW // 2)["uid"])).assign(label="")
+    kept = _rows_of(images, list(_head(selection, "selection.parquet", rows=FEW // 2)["uid"])).assign(
+        label=""
+    )
     dropped = _rows_of(images, list(rejects["uid"]))
     dropped = dropped.assign(reason=rejects.set_index("uid")["reason"]).sort_values("reason")
     return (
@@ -134,8 +143,16 @@ def _rejects(artifact: Artifact) -> list[str]:
     first = _head(artifact, "rejects.parquet", rows=5000).drop_duplicates("reason")
     if first.empty:
         return []
-    rows = [[row.reason, row.rule, str(row.detail)[:80], str(row.location)[:80]] for row in first.itertuples()]
-    return ["## One row for each reason", "", *markdown_table(["reason", "rule", "detail", "location"], rows), ""]
+    rows = [
+        [row["reason"], row["rule"], str(row["detail"])[:80], str(row["location"])[:80]]
+        for row in _records(first)
+    ]
+    return [
+        "## One row for each reason",
+        "",
+        *markdown_table(["reason", "rule", "detail", "location"], rows),
+        "",
+    ]
 
 
 def _shown(title: str, files: Artifact, rows: pd.DataFrame, label: str) -> list[str]:
@@ -143,7 +160,7 @@ def _shown(title: str, files: Artifact, rows: pd.DataFrame, label: str) -> list[
         return []
     shown = [
         Shown(files, row["file"], int(row["offset"]), int(row["length"]), str(row[label]))
-        for row in rows.head(FEW).to_dict("records")
+        for row in _records(rows.head(FEW))
     ]
     return [f"## {title}", "", markdown_image(sheet(shown), title.lower()), ""]
 
@@ -158,17 +175,27 @@ def _head(artifact: Artifact, name: str, filters: Any = None, rows: int = FEW) -
     return pq.read_table(path).to_pandas()
 
 
+def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    return cast("list[dict[str, Any]]", rows.to_dict("records"))
+
+
 def _rows_of(images: Artifact, uids: list[str]) -> pd.DataFrame:
     """Where the pictures of some uids lie, indexed by uid, in the order of `uids`."""
     columns = ["uid", "file", "offset", "length"]
-    found = pq.read_table(images.path("images.parquet"), columns=columns, filters=[("uid", "in", uids or [""])])
+    found = pq.read_table(
+        images.path("images.parquet"), columns=columns, filters=[("uid", "in", uids or [""])]
+    )
     return found.to_pandas().set_index("uid").loc[list(dict.fromkeys(uids))]
 
 
 def _said(one: Mapping[str, str] | None) -> str:
     if not one:
         return "none"
-    return f"{one['stage']} `{one['fingerprint']}` `{one['digest']}`" if one["stage"] else f"outside `{one['digest']}`"
+    return (
+        f"{one['stage']} `{one['fingerprint']}` `{one['digest']}`"
+        if one["stage"]
+        else f"outside `{one['digest']}`"
+    )
 
 
 def _short(value: object) -> str:

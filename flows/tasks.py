@@ -1,4 +1,4 @@
-"""A step of the line as a Prefect task: retries, tags, progress, reports. What is finished shows as Cached."""
+"""A step of the line as a Prefect task: retries, progress, reports. What is finished shows as Cached."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,8 +28,8 @@ def another_try_may_help(task: Task[..., Any], run: TaskRun, state: State[Any]) 
 def step_task(step: Step) -> Task[..., Any]:
     """A task that runs a step: `.submit(results read..., config=..., home=...)`.
 
-    Prefect's own result cache is off: whether a step is finished is the store's to say, so that a retry, the same
-    command again and another machine all see the same.
+    Prefect's own result cache is off: whether a step is finished is the store's to say, so that a retry, the
+    same command again and another machine all see the same.
     """
 
     def run(*read: Result, config: Any, home: Home) -> "Result | State[Result]":

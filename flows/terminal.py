@@ -1,7 +1,7 @@
 """A run on the terminal: a line for each step that works or is done, and a table at the end."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -31,7 +31,7 @@ class Terminal:
         self._said: dict[str, float] = {}
 
     @contextmanager
-    def live(self) -> Iterator[None]:
+    def live(self) -> Generator[None]:
         """Draw bars while the block lasts, where the console is a terminal."""
         if not self.console.is_terminal:
             yield
@@ -59,9 +59,7 @@ class Terminal:
         if self._live is not None:
             if stage not in self._tasks:
                 self._tasks[stage] = self._live.add_task(stage, total=None, name=stage, note="", count="")
-            self._live.update(
-                self._tasks[stage], completed=done, total=total or None, note=note, count=count
-            )
+            self._live.update(self._tasks[stage], completed=done, total=total or None, note=note, count=count)
         elif time.monotonic() - self._said.get(stage, -EVERY) >= EVERY:
             self._said[stage] = time.monotonic()
             self.say(f"{stage:>8}  {count}  {note}".rstrip())
@@ -94,9 +92,8 @@ def funnel_table(artifacts: Iterable[Artifact], cached: Mapping[str, bool]) -> T
         cached: by stage, whether it was found finished.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for head, justify in (("stage", "left"), ("rows in", "right"), ("rows out", "right"), ("left out, by reason", "left"),
-                          ("", "left"), ("artifact", "left")):  # fmt: skip
-        table.add_column(head, justify=justify)  # pyright: ignore[reportArgumentType]
+    for head in ("stage", "rows in", "rows out", "left out, by reason", "", "artifact"):
+        table.add_column(head, justify="right" if head.startswith("rows") else "left")
     for artifact in artifacts:
         funnel = artifact.funnel
         reasons = sorted(funnel.reasons.items(), key=lambda item: (-item[1], item[0]))

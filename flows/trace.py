@@ -28,8 +28,8 @@ def trace_row(store: Store, what: str) -> dict[str, Any]:
         what: URL or path as in a source, or 8 to 32 hex digits of a uid.
 
     Returns:
-        {"asked": what, "rows": [{"uid", "location", "events": [{"stage", "artifact", "references", "what", ...}]}]}:
-        for each uid that is meant, what each artifact says of it, in the order in which they were made.
+        {"asked": what, "rows": [{"uid", "location", "events": [...]}]}, and an event is {"stage", "artifact",
+        "references", "what", ...}: what each artifact says of each uid that is meant, oldest first.
 
     Raises:
         ValueError: no collection of the store holds such a row, as an image or as a reject.
@@ -44,19 +44,21 @@ def trace_row(store: Store, what: str) -> dict[str, Any]:
         uids.update(_meant(images, what))
     if not uids:
         raise ValueError(
-            f"{what!r} is no URL, path or uid of any collection in {store.url}; give it as the source spells it"
+            f"{what!r} is no URL, path or uid of any collection in {store.url}; "
+            "give it as the source spells it"
         )
-    rows = [
-        {
-            "uid": uid,
-            "location": location,
-            "events": [
-                {"stage": one.stage, "artifact": f"{one.stage}/{one.fingerprint[:12]}", "references": called.get(one.fingerprint, []), **told}
-                for one, told in _events(everything, uid)
-            ],
-        }
-        for uid, location in sorted(uids.items())
-    ]  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    for uid, location in sorted(uids.items()):
+        events = [
+            {
+                "stage": one.stage,
+                "artifact": f"{one.stage}/{one.fingerprint[:12]}",
+                "references": called.get(one.fingerprint, []),
+                **told,
+            }
+            for one, told in _events(everything, uid)
+        ]
+        rows.append({"uid": uid, "location": location, "events": events})
     return {"asked": what, "rows": rows}
 
 
@@ -67,8 +69,14 @@ def as_lines(found: dict[str, Any]) -> Iterator[str]:
         for event in row["events"]:
             known = f"  ({', '.join(event['references'])})" if event["references"] else ""
             yield f"  {event['stage']:<9} {event['artifact']}{known}"
-            facts = {key: value for key, value in event.items() if key not in ("stage", "artifact", "references", "what")}
-            said = ", ".join(f"{key} {_short(value)}" for key, value in facts.items() if value not in ("", None, []))
+            facts = {
+                key: value
+                for key, value in event.items()
+                if key not in ("stage", "artifact", "references", "what")
+            }
+            said = ", ".join(
+                f"{key} {_short(value)}" for key, value in facts.items() if value not in ("", None, [])
+            )
             yield f"  {'':<9} {event['what']}" + (f": {said}" if said else "")
         yield ""
 
@@ -78,7 +86,9 @@ def _meant(images: Artifact, what: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in ("images", "rejects"):
         path = images.path(f"{name}.parquet")
-        found.update({row["uid"]: row["location"] for row in _select(path, "location", _spellings(what)) if row["uid"]})
+        found.update(
+            {row["uid"]: row["location"] for row in _select(path, "location", _spellings(what)) if row["uid"]}
+        )
         if 8 <= len(what) <= 32 and set(what) <= set("0123456789abcdef"):
             # uids that begin with the digits lie between these two
             between = [("uid", ">=", what), ("uid", "<=", what + "g")]
@@ -136,7 +146,9 @@ def _told(artifact: Artifact, uid: str) -> Iterator[dict[str, Any]]:
 
 def _word(table: str, row: dict[str, Any]) -> str:
     if table == "duplicates":
-        return "compared: kept" if row["level"] == "" else f"compared: {row['level']} copy of {row['cluster']}"
+        return (
+            "compared: kept" if row["level"] == "" else f"compared: {row['level']} copy of {row['cluster']}"
+        )
     return {"scores": "scored", "selection": "selected", "index": "packed"}[table]
 
 
@@ -155,5 +167,7 @@ def _called(store: Store) -> dict[str, list[str]]:
 
 
 def _short(value: object) -> str:
-    text = "; ".join(map(str, value)) if isinstance(value, list) else f"{value:.4g}" if isinstance(value, float) else str(value)  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    text = "; ".join(map(str, value)) if isinstance(value, list) else str(value)  # pyright: ignore[reportUnknownArgumentType]
     return text if len(text) <= 160 else text[:160] + " ..."

@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from flows.progress import Threads
+from flows.progress import threads
 from flows.step import Home, Result
 from flows.tasks import results, train
 from sdmodel.config import TrainConfig
@@ -12,7 +12,7 @@ from stages.store import open_store
 DEFAULT = TrainConfig()
 
 
-@flow(name="train_model", task_runner=Threads())
+@flow(name="train_model", task_runner=threads())
 def train_model(
     dataset: str, name: str, store: str = "store", config: TrainConfig = DEFAULT, start: str = ""
 ) -> dict[str, Result]:

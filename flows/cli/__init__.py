@@ -1,7 +1,7 @@
 """`sdflow`: the command line.
 
-Commands import what they need when they run: Prefect takes seconds to import and torch more, and `sdflow --help`, `ls` and
-`show` need neither. So deferred imports are the rule in this folder.
+Commands import what they need when they run: Prefect takes seconds to import and torch more, and
+`sdflow --help`, `ls` and `show` need neither. So deferred imports are the rule in this folder.
 """
 
 import sys
@@ -21,18 +21,22 @@ from flows.cli.trace import trace
 from flows.cli.upkeep import gc, verify
 
 HELP = """
-From lists of image URLs to an evaluated text-to-image model, with the origin of every image and model on record.
+From lists of image URLs to an evaluated text-to-image model, with the origin of every image and model on
+record.
 
 A *store* holds results: a folder (default: ./store, or $SDFLOW_STORE), s3://bucket/prefix, gs:// or az://.
-*References* name them: images/NAME, datasets/NAME, models/NAME, evaluations/NAME, each with a history (@1, @2, @latest).
+*References* name them: images/NAME, datasets/NAME, models/NAME, evaluations/NAME, each with a history (@1,
+@2, @latest).
 
 Try it, then run your own:
 
-    sdflow demo                                         # a small world, made and learned in minutes
-    sdflow run birds.yaml                               # collect, dedup, score, filter, shard, train, evaluate
-    sdflow run birds.yaml --set filter.min_similarity=0.28   # only filter and what follows is done again
-    sdflow generate models/birds "a red bird" --out grid.png
-    sdflow trace https://example.org/bird.jpg           # what became of it, down to the models trained on it
+```
+sdflow demo                       # a small world, learned in minutes
+sdflow run birds.yaml             # from the sources to a model
+sdflow run birds.yaml --set filter.min_similarity=0.3    # only what changes
+sdflow generate models/birds "a red bird" --out grid.png
+sdflow trace https://example.org/bird.jpg    # what became of it
+```
 
 Every command can be repeated: what is finished is found, what was interrupted continues.
 `sdflow --debug COMMAND ...` shows the traceback of an error.
@@ -69,7 +73,9 @@ def _explain(error: Exception, debug: bool) -> None:
         traceback.print_exception(error)
     words = str(error)
     # Types of ours, and the system's, speak for themselves; others are named, as nobody expected them.
-    expected = isinstance(error, ValueError | OSError) or type(error).__module__.startswith(("flows.", "stages."))
+    expected = isinstance(error, ValueError | OSError) or type(error).__module__.startswith(
+        ("flows.", "stages.")
+    )
     _say(words if words and expected else f"{type(error).__name__}: {words} (sdflow --debug shows where)")
 
 

@@ -19,8 +19,8 @@ def demo(
 ) -> None:
     """Make a small world of captioned pictures with planted defects, serve it, and run the whole line on it.
 
-    It ends with what was left out and why, defects caught and missed, and what the model has learned. No network is
-    used; again, it finds everything finished.
+    It ends with what was left out and why, defects caught and missed, and what the model has learned. No
+    network is used; again, it finds everything finished.
 
     **Examples**
 

@@ -24,15 +24,19 @@ def generate(
 ) -> None:
     """Draw captions with a trained model, as one PNG grid.
 
-    Examples:
+    **Examples**
 
-        sdflow generate models/demo "a small red circle in the top left" --out circle.png
-        sdflow generate models/birds@2 "a bird" "two birds" --count 6 --seed 7 --guidance 3
+    ```
+    sdflow generate models/demo "a small red circle in the top left" --out circle.png
+    sdflow generate models/birds@2 "a bird" "two birds" --count 6 --seed 7 --guidance 3
+    ```
     """
     from stages.reference import resolve
 
     if not captions:
-        raise ValueError('generate needs at least one caption, such as: sdflow generate models/demo "a red circle"')
+        raise ValueError(
+            'generate needs at least one caption, such as: sdflow generate models/demo "a red circle"'
+        )
     if count < 1 or steps < 1:
         raise ValueError(f"--count {count} and --steps {steps} must be at least 1")
     if not out.parent.is_dir():

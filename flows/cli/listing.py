@@ -19,13 +19,20 @@ OWN = "announced/"
 def ls(*, store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
     """List what a store holds: references with the newest entry of each, and every finished artifact.
 
-    Examples:
+    **Examples**
 
-        sdflow ls
-        sdflow ls --store s3://bucket/results --json | jq '.artifacts[].fingerprint'
+    ```
+    sdflow ls
+    sdflow ls --store s3://bucket/results --json | jq '.artifacts[].fingerprint'
+    ```
     """
     opened = open_to_read(store)
-    named = [history[-1] for name in names(opened) if not name.startswith(OWN) for history in [references(opened, name)]]
+    named = [
+        history[-1]
+        for name in names(opened)
+        if not name.startswith(OWN)
+        for history in [references(opened, name)]
+    ]
     found = sorted(artifacts(opened), key=lambda one: one.manifest.ended)
     if json:
         print_json({
@@ -62,7 +69,9 @@ def ls(*, store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
 
 
 def show(
-    what: Annotated[str, Parameter(help="Reference (models/demo, datasets/demo@2) or the first digits of a fingerprint.")],
+    what: Annotated[
+        str, Parameter(help="Reference (models/demo, datasets/demo@2) or the first digits of a fingerprint.")
+    ],
     /,
     *,
     store: StoreOption = DEFAULT_STORE,
@@ -70,10 +79,12 @@ def show(
 ) -> None:
     """Show an artifact: its funnel, config, inputs, statistics and files; an evaluation's report, too.
 
-    Examples:
+    **Examples**
 
-        sdflow show datasets/demo
-        sdflow show filter/3fa92c --json | jq .funnel.reasons
+    ```
+    sdflow show datasets/demo
+    sdflow show filter/3fa92c --json | jq .funnel.reasons
+    ```
     """
     opened = open_to_read(store)
     artifact = resolve(opened, what)
@@ -83,7 +94,10 @@ def show(
     history = references(opened, what.partition("@")[0])
     if len(history) > 1:
         print_lines(["", "history"])
-        print_lines(f"  {one}  {one.stage}/{one.fingerprint[:12]}  {one.digest[:12]}  {one.time[:19]}" for one in history)
+        print_lines(
+            f"  {one}  {one.stage}/{one.fingerprint[:12]}  {one.digest[:12]}  {one.time[:19]}"
+            for one in history
+        )
     if "report.md" in artifact.files:
         print_lines(["", artifact.read("report.md").decode()])
 
@@ -99,16 +113,22 @@ def print_manifest(artifact: Artifact, *, as_json: bool) -> None:
         f"{artifact.stage}/{artifact.fingerprint}",
         f"digest    {artifact.digest}",
         f"kind      {artifact.kind}, version {manifest.version} of the stage",
-        f"made      {manifest.started[:19]} to {manifest.ended[:19]} on {manifest.host}, code {manifest.code}",
+        f"made      {manifest.started[:19]} to {manifest.ended[:19]} on {manifest.host}",
+        f"code      {manifest.code}",
         f"rows      {funnel.rows_in:,} in, {funnel.rows_out:,} out",
-        *(f"          {rows:>9,} {reason}" for reason, rows in sorted(funnel.reasons.items(), key=lambda one: -one[1])),
+        *(
+            f"          {rows:>9,} {reason}"
+            for reason, rows in sorted(funnel.reasons.items(), key=lambda one: -one[1])
+        ),
         *(f"input     {name}: {_input(one)}" for name, one in manifest.inputs.items()),
         *(f"config    {name}: {_short(value)}" for name, value in manifest.config.items()),
         *(f"fact      {name}: {_short(value)}" for name, value in manifest.statistics.items()),
     ]
     shown = 12
     for name, entry in sorted(artifact.files.items())[:shown]:
-        lines.append(f"file      {name}  {entry.size:,} bytes  {_where(artifact.store, name, artifact)}".rstrip())
+        lines.append(
+            f"file      {name}  {entry.size:,} bytes  {_where(artifact.store, name, artifact)}".rstrip()
+        )
     if len(artifact.files) > shown:
         lines.append(f"          and {len(artifact.files) - shown:,} files more (--json lists them)")
     print_lines(lines)
@@ -128,7 +148,10 @@ def print_json(value: Any) -> None:
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns with two spaces between them, for people and for `cut`."""
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    print_lines("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows))
+    print_lines(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (head, *rows)
+    )
 
 
 def _facts(artifact: Artifact) -> dict[str, Any]:
@@ -149,7 +172,11 @@ def _facts(artifact: Artifact) -> dict[str, Any]:
 def _input(one: Mapping[str, str] | None) -> str:
     if not one:
         return "none"
-    return f"{one['stage']}/{one['fingerprint'][:12]}" if one["stage"] else f"outside, digest {one['digest'][:12]}"
+    return (
+        f"{one['stage']}/{one['fingerprint'][:12]}"
+        if one["stage"]
+        else f"outside, digest {one['digest'][:12]}"
+    )
 
 
 def _short(value: object) -> str:

@@ -20,17 +20,22 @@ StoreOption = Annotated[
 ]
 ConfigStoreOption = Annotated[
     str | None,
-    Parameter(name="--store", help="Store to use instead of the config's; without both, $SDFLOW_STORE or ./store."),
+    Parameter(
+        name="--store", help="Store to use instead of the config's; without both, $SDFLOW_STORE or ./store."
+    ),
 ]
 SetOption = Annotated[
     tuple[str, ...],
     Parameter(
         name="--set",
         negative="",
+        show_default=False,
         help="Change a key of the config, KEY=VALUE, as in filter.min_words=3; may be given again.",
     ),
 ]
-JsonOption = Annotated[bool, Parameter(name="--json", negative="", help="Print data as JSON instead of a table.")]
+JsonOption = Annotated[
+    bool, Parameter(name="--json", negative="", show_default=False, help="Print data as JSON.")
+]
 
 
 def open_to_read(url: str) -> Store:

@@ -13,26 +13,33 @@ def run(
     *,
     set_: SetOption = (),
     store: ConfigStoreOption = None,
-    ui: Annotated[bool, Parameter(negative="", help="Serve Prefect's web pages while it runs.")] = False,
+    ui: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Serve Prefect's web pages while it runs.")
+    ] = False,
 ) -> None:
     """Run everything that a config asks for, through Prefect: from its sources to an evaluated model.
 
-    The same command again continues: what is finished is found, and only what a change concerns is done again.
+    The same command again continues: what is finished is found, and only what a change concerns is done
+    again.
 
-    Examples:
+    **Examples**
 
-        sdflow run birds.yaml
-        sdflow run birds.yaml --set collect.limit=1000 --set train.images=20000     # a first try
-        sdflow run birds.yaml --store s3://bucket/results
+    ```
+    sdflow run birds.yaml
+    sdflow run birds.yaml --set collect.limit=1000    # a first try
+    sdflow run birds.yaml --store s3://bucket/results
+    ```
 
-    A small config:
+    **A small config**
 
-        name: birds
-        collect:
-          urls:
-            - {name: web, tables: [birds.parquet], caption_column: text}
-        score: {model: ViT-B-32, pretrained: laion2b_s34b_b79k}
-        filter: {min_similarity: 0.28}
+    ```
+    name: birds
+    collect:
+      urls:
+        - {name: web, tables: [birds.parquet], caption_column: text}
+    score: {model: ViT-B-32, pretrained: laion2b_s34b_b79k}
+    filter: {min_similarity: 0.28}
+    ```
     """
     from flows.config_file import read_run
     from flows.execute import execute

@@ -13,15 +13,17 @@ def setup(
     file: Annotated[Path, Parameter(help="Deployments to make.")] = Path("prefect.yaml"),
     deploy: Annotated[bool, Parameter(help="Make the deployments as well.")] = True,
 ) -> None:
-    """Make a Prefect server ready: work pools, the automation that ends runs without a heartbeat, and the deployments.
+    """Make a Prefect server ready: work pools, an automation that ends lost runs, and the deployments.
 
     It may be repeated. Start a server first and say where it is; then a worker for each pool:
 
-        prefect server start &
-        export PREFECT_API_URL=http://127.0.0.1:4200/api
-        sdflow setup
-        prefect worker start --pool data &
-        prefect worker start --pool gpu
+    ```
+    prefect server start &
+    export PREFECT_API_URL=http://127.0.0.1:4200/api
+    sdflow setup
+    prefect worker start --pool data &
+    prefect worker start --pool gpu
+    ```
     """
     from flows.server import be_quiet
 

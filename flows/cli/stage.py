@@ -17,17 +17,24 @@ def stage(
     set_: SetOption = (),
     store: ConfigStoreOption = None,
     upstream: Annotated[
-        bool, Parameter(negative="", help="Make what it reads, too, where that is not finished.")
+        bool,
+        Parameter(
+            negative="", show_default=False, help="Make what it reads, too, where that is not finished."
+        ),
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Run one stage of a config in this process, without Prefect. It reads what the stages before it have finished.
+    """Run one stage of a config in this process, without Prefect.
 
-    Examples:
+    It reads what the stages before it have finished.
 
-        sdflow stage collect birds.yaml
-        sdflow stage filter birds.yaml --set filter.min_words=3
-        sdflow stage shard birds.yaml --upstream        # all that a dataset needs, without a server
+    **Examples**
+
+    ```
+    sdflow stage collect birds.yaml
+    sdflow stage filter birds.yaml --set filter.min_words=3
+    sdflow stage shard birds.yaml --upstream    # all that it needs
+    ```
     """
     from flows.cli.listing import print_manifest
     from flows.config_file import read_run

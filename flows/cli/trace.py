@@ -9,18 +9,25 @@ from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_re
 
 
 def trace(
-    what: Annotated[str, Parameter(help="A URL or path as the source has it, or a uid (32 hex digits, or the first 8 or more).")],
+    what: Annotated[
+        str,
+        Parameter(
+            help="A URL or path as the source has it, or a uid (32 hex digits, or the first 8 or more)."
+        ),
+    ],
     /,
     *,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Tell what happened to one picture at every stage, down to the datasets it is in and the models trained on it.
+    """Tell what happened to one picture at every stage, down to the models trained on it.
 
-    Examples:
+    **Examples**
 
-        sdflow trace https://example.org/bird.jpg
-        sdflow trace 5f0c21aa7be3 --json
+    ```
+    sdflow trace https://example.org/bird.jpg
+    sdflow trace 5f0c21aa7be3 --json
+    ```
     """
     from flows.trace import as_lines, trace_row
 

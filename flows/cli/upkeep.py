@@ -18,16 +18,20 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"
 
 
 def verify(
-    *what: Annotated[str, Parameter(help="References or fingerprints; everything in the store where none is given.")],
+    *what: Annotated[
+        str, Parameter(help="References or fingerprints; everything in the store where none is given.")
+    ],
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
     """Hash again every file that artifacts name, and compare. The status is 1 where something is wrong.
 
-    Examples:
+    **Examples**
 
-        sdflow verify                       # everything
-        sdflow verify models/demo datasets/demo@3
+    ```
+    sdflow verify                       # everything
+    sdflow verify models/demo datasets/demo@3
+    ```
     """
     opened = open_to_read(store)
     chosen = [resolve(opened, one) for one in what] if what else list(artifacts(opened))
@@ -46,16 +50,22 @@ def verify(
 def gc(
     *,
     store: StoreOption = DEFAULT_STORE,
-    dry_run: Annotated[bool, Parameter(negative="", help="Count only; delete nothing.")] = False,
-    older_than: Annotated[str, Parameter(help="Unfinished work up to this age is kept: 30m, 12h, 7d; 0s keeps none.")] = "7d",
+    dry_run: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Count only; delete nothing.")
+    ] = False,
+    older_than: Annotated[
+        str, Parameter(help="Unfinished work up to this age is kept: 30m, 12h, 7d; 0s keeps none.")
+    ] = "7d",
     json: JsonOption = False,
 ) -> None:
     """Delete what no finished artifact names: parts and files of runs that were given up, ended leases.
 
-    Examples:
+    **Examples**
 
-        sdflow gc --dry-run
-        sdflow gc --older-than 1d
+    ```
+    sdflow gc --dry-run
+    sdflow gc --older-than 1d
+    ```
     """
     from stages.gc import collect_garbage
 
@@ -73,5 +83,7 @@ def gc(
 def _age(text: str) -> timedelta:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text)
     if match is None:
-        raise ValueError(f"--older-than {text!r} must be a number and one of s, m, h, d, w, such as 12h or 7d")
+        raise ValueError(
+            f"--older-than {text!r} must be a number and one of s, m, h, d, w, such as 12h or 7d"
+        )
     return timedelta(**{UNITS[match[2]]: float(match[1])})

@@ -57,7 +57,11 @@ def test_set_changes_values_lists_and_missing_blocks(tmp_path: Path):
         ("name: a\ntrain: {denoiser: {chanels: 3}}", [], ["train.denoiser.chanels", "channels"]),
         ("name: a\nfilter: {zzz: 3}", [], ["filter.zzz", "known: ", "max_aspect"]),
         ("name: a\ntrain: {objective: difusion}", [], ["train.objective", "'difusion'", "'diffusion'"]),
-        ("name: a\nfilter: {min_words: many}", [], ["filter.min_words", "'many'", "a whole number", "Fewest"]),
+        (
+            "name: a\nfilter: {min_words: many}",
+            [],
+            ["filter.min_words", "'many'", "a whole number", "Fewest"],
+        ),
         ("name: a\nfilter: {min_words: 1.5}", [], ["filter.min_words", "1.5", "a whole number"]),
         ("name: a\nfilter: {min_similarity: x}", [], ["filter.min_similarity", "a number, or null"]),
         ("name: a\ncollect: {folders: [{name: a}]}", [], ["collect.folders.0.folder is missing", "folder"]),
