@@ -55,7 +55,10 @@ def evaluate(
         rows = _text_to_image(model, dataset, clip, config, out, report)
     out.write("report.json").write_text(json.dumps(report, indent=1, sort_keys=True))
     out.write("report.md").write_text(markdown(report))
-    return Stats(Funnel(rows, rows), {name: found for name, found in report.items() if name != "validation"})
+    return Stats(
+        Funnel(rows, rows),
+        {name: report[name] for name in report if name not in ("model", "dataset", "validation", "nearest")},
+    )
 
 
 def _text_to_image(
