@@ -1,0 +1,145 @@
+"""score: how well captions fit their picture, by CLIP, and an embedding of each picture."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from stages.artifact import Artifact, Funnel, Snapshot
+from stages.clip import Clip
+from stages.config import ScoreConfig
+from stages.fingerprint import fingerprint_of
+from stages.image import decode
+from stages.output import Made, Output, PartSpec
+from stages.record import SCORES
+from stages.stage import Stats, stage
+
+
+@stage(version=1, kind="scores")
+def score(images: Artifact, clip: Snapshot | None, config: ScoreConfig, out: Output) -> Stats:
+    """Embed every picture and its captions, once; thresholds are filter's business.
+
+    A row's similarity is the best cosine over its captions, null where it has none. Pictures are
+    seen on white.
+
+    Args:
+        images: of collect.
+        clip: `clip_snapshot(config.model, config.pretrained)`: which weights the model's name means, so that
+            changed weights are another request; None where the run has no CLIP. Then the table is empty and
+            the statistic `clip` is false.
+        config: the model, and how much at once.
+        out: gets `scores.parquet` (record.SCORES) and `embeddings/NAME.npy`, (N, D) float16 of length 1.
+
+    Returns:
+        The funnel (every row is scored) and the model's name, dimension and mean similarity.
+
+    Raises:
+        ValueError: open_clip knows no such model or weights; the message names near ones.
+    """
+    rows = images.funnel.rows_out
+    if clip is None:
+        pq.write_table(SCORES.empty_table(), out.write("scores.parquet"), compression="zstd")
+        return Stats(Funnel(rows, rows), {"clip": False})
+    if config.batch < 1 or config.part_rows < 1:
+        raise ValueError(
+            f"score.batch={config.batch} and score.part_rows={config.part_rows} must be at least 1"
+        )
+
+    @cache
+    def model() -> Clip:  # loaded when the first unfinished part needs it
+        return Clip(config.model, config.pretrained, config.device)
+
+    def make(folder: Path, payload: dict[str, Any]) -> Made:
+        return _score_part(folder, payload, model(), config.batch)
+
+    # What the model is, is the snapshot's to say: its digest is among the inputs of every part.
+    parts = out.parts(_specs(images, clip, config, out), make, config={}, note="scoring")
+    tables: list[pa.Table] = [pq.read_table(part.path(f"scores/{part.key}.parquet")) for part in parts]
+    table = pa.concat_tables(tables or [SCORES.empty_table()]).sort_by("uid")
+    pq.write_table(table, out.write("scores.parquet"), compression="zstd")
+    for part in parts:
+        out.add({name: part.entry(name) for name in part.names("embeddings/")})
+    similarity = table.column("similarity").drop_null().to_numpy()
+    facts = {"clip": True, "model": config.model, "pretrained": config.pretrained, "scored": len(similarity)}
+    mean = round(float(similarity.mean(dtype=np.float64)), 4) if len(similarity) else None
+    return Stats(Funnel(rows, rows), {**facts, "weights": clip.digest, "mean_similarity": mean})
+
+
+def _specs(images: Artifact, clip: Snapshot, config: ScoreConfig, out: Output) -> list[PartSpec]:
+    """A part for every `part_rows` rows of each tar: it reads one tar, and depends on nothing else."""
+    columns = ["uid", "file", "offset", "length", "captions"]
+    table = pq.read_table(images.path("images.parquet"), columns=columns).to_pandas()
+    table = table.sort_values(["file", "offset"], kind="stable")
+    specs: list[PartSpec] = []
+    for file, members in table.groupby("file", sort=True):
+        for number, start in enumerate(range(0, len(members), config.part_rows)):
+            chosen = members.iloc[start : start + config.part_rows]
+            rows = [
+                (uid, int(offset), int(length), [caption["text"] or "" for caption in captions])
+                for uid, offset, length, captions in zip(
+                    *(chosen[name] for name in ("uid", "offset", "length", "captions")), strict=True
+                )
+            ]
+            name = f"{Path(str(file)).stem}-{number:03d}"
+            inputs = [clip.digest, images.entry(str(file)).sha256, name, fingerprint_of(rows)]
+            # A tar of a remote store is fetched only if it must be read.
+            known = out.find(name, inputs, config={}) is not None
+            tar = "" if known else str(images.path(str(file)))
+            specs.append(PartSpec(name, inputs, {"name": name, "tar": tar, "rows": rows}))
+    return specs
+
+
+def _score_part(folder: Path, payload: dict[str, Any], clip: Clip, batch: int) -> Made:
+    """Embed the pictures and captions of a part and compare them."""
+    name, rows = payload["name"], payload["rows"]
+    embeddings = np.concatenate(
+        [clip.images(pictures, batch) for pictures in _decoded(Path(payload["tar"]), rows, batch)]
+    )
+    said = sorted({text for *_, captions in rows for text in captions if text.strip()})
+    place = {text: number for number, text in enumerate(said)}
+    texts = clip.texts(said)
+    records: list[dict[str, Any]] = []
+    for number, (uid, _, _, captions) in enumerate(rows):
+        judged = [n for n, text in enumerate(captions) if text.strip()]
+        cosines = texts[[place[captions[n]] for n in judged]] @ embeddings[number] if judged else np.zeros(0)
+        best = int(cosines.argmax()) if judged else None
+        records.append(
+            {
+                "uid": uid,
+                "similarity": None if best is None else float(np.clip(cosines[best], -1, 1)),
+                "caption": None if best is None else judged[best],
+                "file": f"embeddings/{name}.npy",
+                "index": number,
+            }
+        )
+    for below in ("embeddings", "scores"):
+        (folder / below).mkdir()
+    np.save(folder / f"embeddings/{name}.npy", embeddings.astype(np.float16))
+    table = pa.Table.from_pylist(records, SCORES)
+    pq.write_table(table, folder / f"scores/{name}.parquet", compression="zstd")
+    return Made(Funnel(len(rows), len(rows)))
+
+
+def _decoded(tar: Path, rows: Sequence[Sequence[Any]], batch: int) -> Iterator[list[NDArray[np.uint8]]]:
+    """The pictures of a tar in batches; while one is with the model, threads decode the next."""
+    with tar.open("rb") as file, ThreadPoolExecutor(2) as pool:
+
+        def submit(start: int) -> list[Any]:
+            chosen = rows[start : start + batch]
+            return [pool.submit(decode, _read(file, offset, length)) for _, offset, length, _ in chosen]
+
+        ahead = submit(0)
+        for start in range(batch, len(rows) + batch, batch):
+            current, ahead = ahead, submit(start)
+            yield [future.result() for future in current]
+
+
+def _read(file: Any, offset: int, length: int) -> bytes:
+    file.seek(offset)
+    return file.read(length)
