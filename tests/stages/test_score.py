@@ -1,0 +1,136 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sdmodel.config import TextConfig, TrainConfig
+from sdmodel.contrastive.objective import ContrastiveObjective
+from stages.clip import Clip, clip_snapshot
+from stages.config import ScoreConfig
+from stages.demo.captions import caption
+from stages.demo.world import render, scene
+from stages.image import decode
+from stages.record import SCORES
+from stages.score import score
+from stages.store import Store, open_store
+from tests.stages.handmade import Picture, collection, save
+
+SAID = [caption(scene(0, index).attributes, index % 3) for index in range(20)]
+
+
+def folder_of_clip(folder: Path, seed: int) -> Path:
+    torch.manual_seed(seed)
+    config = TrainConfig(objective="contrastive", text=TextConfig(width=32, layers=1, heads=2, length=16))
+    objective = ContrastiveObjective(config, SAID)
+    folder.mkdir(parents=True)
+    objective.save(folder, {name: value.detach() for name, value in objective.modules.named_parameters()})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    return folder_of_clip(tmp_path_factory.mktemp("clip") / "clip", 0)
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    return open_store(str(tmp_path / "store"))
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[Picture]:
+    rows = [
+        Picture(
+            f"{n}", save(render(scene(0, n), 40 + n), ("png", "jpeg")[n % 2]), (SAID[n], SAID[(n + 1) % 20])
+        )
+        for n in range(18)
+    ]
+    rows.append(Picture("silent", rows[0].data, ("", "  ")))
+    rows.append(Picture("late", rows[1].data, ("", SAID[1])))
+    return rows
+
+
+def run(store, pictures, config, tars=2):
+    images = collection(store, [pictures[n::tars] for n in range(tars)])
+    return score(images, clip_snapshot(config.model, config.pretrained), config, store=store)
+
+
+def test_similarity_is_the_best_cosine_over_the_captions(store, clip, pictures):
+    config = ScoreConfig(model=f"local-dir:{clip}", device="cpu", batch=4)
+    result = run(store, pictures, config)
+    table = result.table("scores").set_index("uid")
+    assert len(table) == len(pictures)
+    stock = Clip(f"local-dir:{clip}", device="cpu")
+    for picture in pictures:
+        row = table.loc[picture.uid]
+        image = stock.images([decode(picture.data)])[0]
+        stored = np.load(result.path(row.file))[int(row["index"])]
+        assert stored.dtype == np.float16
+        assert np.abs(stored - image).max() < 2e-3
+        if picture.name == "silent":
+            assert np.isnan(row.similarity)
+            assert np.isnan(row.caption)
+            continue
+        judged = [n for n, text in enumerate(picture.captions) if text.strip()]
+        cosines = stock.texts([picture.captions[n] for n in judged]) @ image
+        assert row.similarity == pytest.approx(cosines.max(), abs=1e-5)
+        assert row.caption == judged[int(cosines.argmax())]
+    assert result.statistics["clip"] is True
+    assert result.statistics["scored"] == len(pictures) - 1
+    assert result.funnel.rows_in == result.funnel.rows_out == len(pictures)
+
+
+def test_the_cut_into_parts_changes_no_score_and_a_new_tar_alone_is_scored(tmp_path, store, clip, pictures):
+    config = ScoreConfig(model=f"local-dir:{clip}", device="cpu")
+    first = run(store, pictures[:16], config)
+    assert first.statistics["parts"] == {"made": 2, "found": 0}
+    images = collection(store, [pictures[:16][0::2], pictures[:16][1::2], pictures[16:]])
+    grown = score(images, clip_snapshot(config.model), config, store=store)
+    assert grown.statistics["parts"] == {"made": 1, "found": 2}
+
+    other = open_store(str(tmp_path / "other"))
+    cut = run(other, pictures, ScoreConfig(model=f"local-dir:{clip}", device="cpu", part_rows=3, batch=2), 1)
+    one, two = (result.table("scores").set_index("uid") for result in (grown, cut))
+    assert np.allclose(one["similarity"], two["similarity"], atol=1e-5, equal_nan=True)
+
+
+def test_changed_weights_are_another_request_and_another_folder_is_not(tmp_path, store, clip, pictures):
+    first = run(store, pictures, ScoreConfig(model=f"local-dir:{clip}", device="cpu"))
+    elsewhere = tmp_path / "copy"
+    elsewhere.mkdir()
+    for file in clip.iterdir():
+        (elsewhere / file.name).write_bytes(file.read_bytes())
+    again = run(store, pictures, ScoreConfig(model=f"local-dir:{elsewhere}", device="cpu", batch=3))
+    assert again.cached
+    assert again.fingerprint == first.fingerprint
+    changed = folder_of_clip(tmp_path / "changed", 1)
+    other = run(store, pictures, ScoreConfig(model=f"local-dir:{changed}", device="cpu"))
+    assert other.fingerprint != first.fingerprint
+    assert other.statistics["weights"] != first.statistics["weights"]
+
+
+def test_without_a_clip_the_table_is_empty_and_says_so(store, pictures):
+    result = run(store, pictures, ScoreConfig())
+    assert len(result.table("scores")) == 0
+    assert list(result.table("scores").columns) == SCORES.names
+    assert result.statistics["clip"] is False
+    assert result.names("embeddings/") == []
+    assert result.funnel.rows_out == len(pictures)
+
+
+def test_unknown_models_are_named_with_near_ones(store, pictures):
+    with pytest.raises(ValueError, match=r"ViT-B-23.*near:.*ViT-B-32"):
+        run(store, pictures, ScoreConfig(model="ViT-B-23", pretrained="openai", device="cpu"))
+    with pytest.raises(ValueError, match=r"no weights 'nowhere'.*laion2b"):
+        run(store, pictures, ScoreConfig(model="ViT-B-32", pretrained="nowhere", device="cpu"))
+    with pytest.raises(ValueError, match=r"open_clip_config\.json is missing"):
+        run(store, pictures, ScoreConfig(model="local-dir:/nowhere"))
+
+
+def test_the_statistics_tell_the_mean_similarity(store, clip, pictures):
+    result = run(store, pictures, ScoreConfig(model=f"local-dir:{clip}", device="cpu"))
+    assert json.loads(json.dumps(dict(result.statistics)))["mean_similarity"] == pytest.approx(
+        float(result.table("scores")["similarity"].mean()), abs=1e-3
+    )
