@@ -1,6 +1,5 @@
 """Builds the demo's web site on disk: the table that the pipeline reads, the files behind it, the truth."""
 
-import csv
 import functools
 import hashlib
 import json
@@ -17,7 +16,7 @@ import PIL
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.demo import captions, defects, encode, world
+from stages.demo import defects, encode, world
 from stages.demo.defects import BLOCK, Rates, Row
 
 HOST = "127.0.0.1"
@@ -200,26 +199,3 @@ def open_site(folder: str | Path) -> DemoSite:
         )
     built = json.loads(done.read_text())
     return DemoSite(folder=Path(folder), rows=built["rows"], seed=built["seed"], port=built["port"])
-
-
-def clean_folder(folder: str | Path, rows: int, seed: int, sides: tuple[int, int] = encode.SIDES) -> Path:
-    """Writes `rows` faultless pictures of any combination and metadata.csv (file_name, text) into `folder`.
-
-    For training what measures others, such as the CLIP: pick a seed that no site uses. `sides` are the least
-    and the greatest side in pixels. Every phrasing occurs, novel ones too. Returns the folder.
-    """
-    target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
-    phrasings = len(captions.TRAINING_PHRASINGS) + len(captions.NOVEL_PHRASINGS)
-    with (target / "metadata.csv").open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["file_name", "text"])
-        for row in range(rows):
-            rng = np.random.default_rng([seed, row, 4])
-            attributes = world.draw_attributes(seed, row, held=None)
-            side, encoding = int(rng.integers(sides[0], sides[1] + 1)), encode.draw_encoding(rng)
-            name = f"{row:06d}.{encode.EXTENSIONS[encoding.format]}"
-            drawn = world.render(world.scene(seed, row, attributes), side)
-            (target / name).write_bytes(encode.encode(drawn, encoding))
-            table.writerow([name, captions.caption(attributes, int(rng.integers(phrasings)))])
-    return target

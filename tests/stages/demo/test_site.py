@@ -14,8 +14,9 @@ from PIL import Image
 from stages.demo.captions import parse
 from stages.demo.defects import DEFECTS, Rates
 from stages.demo.oracle import read
+from stages.demo.pairs import clean_folder
 from stages.demo.server import DemoServer
-from stages.demo.site import DemoSite, build, clean_folder, open_site
+from stages.demo.site import DemoSite, build, open_site
 
 ROWS = 240
 RATES = Rates(**dict.fromkeys(DEFECTS, 0.03))
