@@ -1,0 +1,104 @@
+import operator
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from stages.engine import Engine, Inline, Processes
+from stages.errors import RetryableError
+
+
+def workers_of(process: psutil.Process) -> list[psutil.Process]:
+    """Its workers; besides them, multiprocessing keeps a process that tracks resources."""
+    return [child for child in process.children() if "spawn_main" in " ".join(child.cmdline())]
+
+
+@pytest.mark.parametrize("engine", [Inline(), Processes(2)])
+def test_results_come_in_the_order_of_the_payloads(engine: Engine) -> None:
+    assert list(engine.map(operator.neg, range(20))) == [-number for number in range(20)]
+
+
+@pytest.mark.parametrize("engine", [Inline(), Processes(2)])
+def test_an_error_in_a_part_is_the_callers(engine: Engine) -> None:
+    results = engine.map(int, ["1", "two"])
+    assert next(results) == 1
+    with pytest.raises(ValueError, match="two"):
+        next(results)
+
+
+def test_inline_makes_one_at_a_time() -> None:
+    drawn: list[int] = []
+
+    def payloads() -> Iterator[int]:
+        for number in range(10):
+            drawn.append(number)
+            yield number
+
+    results = Inline().map(operator.neg, payloads())
+    next(results)
+    assert drawn == [0]
+
+
+def test_processes_run_only_a_few_payloads_ahead() -> None:
+    drawn: list[int] = []
+
+    def payloads() -> Iterator[int]:
+        for number in range(100):
+            drawn.append(number)
+            yield number
+
+    results = Processes(1).map(operator.neg, payloads())
+    next(results)
+    results.close()
+    assert len(drawn) <= 4
+
+
+def test_without_work_no_process_starts() -> None:
+    assert list(Processes(2).map(operator.neg, [])) == []
+    assert not workers_of(psutil.Process())
+
+
+def test_closing_ends_the_workers() -> None:
+    results = Processes(2).map(time.sleep, [0.0, 600.0, 600.0])
+    next(results)
+    workers = workers_of(psutil.Process())
+    assert workers
+    results.close()
+    assert not any(worker.is_running() for worker in workers)
+
+
+def test_a_worker_that_dies_is_worth_another_try() -> None:
+    with pytest.raises(RetryableError, match="a worker process died"):
+        list(Processes(1).map(os._exit, [1]))
+
+
+PARENT = """
+import time
+from stages.engine import Processes
+if __name__ == "__main__":
+    results = Processes(1).map(time.sleep, [0.0, 600.0])
+    next(results)
+    print("working", flush=True)
+    next(results)
+"""
+
+
+def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    (tmp_path / "parent.py").write_text(PARENT)
+    parent = subprocess.Popen(
+        [sys.executable, str(tmp_path / "parent.py")], stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == "working\n"
+    workers = workers_of(psutil.Process(parent.pid))
+    assert workers
+    parent.send_signal(signal.SIGKILL)
+    parent.communicate()
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive
