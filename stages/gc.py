@@ -3,9 +3,10 @@
 Runs that work at the same time are safe by an order that both sides keep. A run takes its lease before it
 looks for parts, and gives it back after its manifest is there. `collect_garbage` first lists what there is,
 so that nothing newer is touched; then looks who holds leases, and leaves their stages alone; then reads
-manifests, in which whoever has just given a lease back is named; then deletes part records, looks at the
-leases again, and only then deletes the files. A run that began before the second look is seen by it; one
-that begins later finds no record of a part that is going.
+manifests; then deletes the records of parts that none of them names; then looks at the leases and for new
+manifests again; and only then deletes files. Of the runs that may have found one of those parts, one that
+is still at work is seen by its lease, and one that has ended by its manifest; a run that begins later finds
+no record.
 
 What remains: a run that was stopped for longer than its lease stands, at just the moment when gc ran, may go
 on with parts that are gone. It checks for that before it publishes (`Stage`), and runs again.
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from stages.artifact import artifacts, manifest_key
+from stages.artifact import Manifest, manifest_key
 from stages.lease import held
 from stages.store import Listed, Store
 
@@ -61,11 +62,8 @@ def collect_garbage(store: Store, *, grace: timedelta = GRACE, dry_run: bool = F
 
     active = held(store)
     busy = {_stage(lease) for lease in active}
-    published: set[str] = set()
     finished: set[str] = set()
-    for artifact in artifacts(store):
-        published.update(entry.key for entry in artifact.files.values())
-        finished.add(manifest_key(artifact.stage, artifact.fingerprint))
+    published = _files_of_new_manifests(store, finished)
     named = set(published)
     old_records: list[str] = []
     for record in records:
@@ -84,6 +82,7 @@ def collect_garbage(store: Store, *, grace: timedelta = GRACE, dry_run: bool = F
     if not dry_run:
         store.delete(old_records)
         busy |= {_stage(lease) for lease in held(store)}
+        named |= _files_of_new_manifests(store, finished)
     old_files = [one for one in files if one.key not in named and _stage(one.key) not in busy]
     if not dry_run:
         store.delete(one.key for one in old_files)
@@ -101,6 +100,13 @@ def collect_garbage(store: Store, *, grace: timedelta = GRACE, dry_run: bool = F
 
 def _old(store: Store, prefix: str, before: datetime) -> list[Listed]:
     return [one for one in store.list(prefix) if one.modified <= before]
+
+
+def _files_of_new_manifests(store: Store, seen: set[str]) -> set[str]:
+    """Keys of the files that manifests name, but for those in `seen`, to which their own keys are added."""
+    new = [listed.key for listed in store.list("manifests") if listed.key not in seen]
+    seen.update(new)
+    return {entry.key for key in new for entry in Manifest.read(store, key).files.values()}
 
 
 def _stage(key: str) -> str:
