@@ -1,0 +1,47 @@
+"""The house rules that a program can check."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+from stages.reasons import Reason
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted(
+    path for package in ("flows", "stages", "sdmodel") for path in (ROOT / package).rglob("*.py")
+)
+
+
+def test_import_contracts_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    code = lint_imports(str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True)
+    assert code == 0, capsys.readouterr().out
+
+
+@pytest.mark.slow  # Prefect takes seconds to import
+def test_the_pipeline_is_imported_without_torch() -> None:
+    """A deploy machine may lack it."""
+    program = "import sys, flows.pipeline; print(*(n for n in ('torch', 'open_clip', 'img2dataset') if n in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
+def test_a_file_holds_one_idea() -> None:
+    lengths = {path.relative_to(ROOT).as_posix(): len(path.read_text().splitlines()) for path in SOURCES}
+    assert lengths
+    assert {name: lines for name, lines in lengths.items() if lines > 320} == {}
+
+
+@pytest.mark.parametrize("word", ["utils", "helpers", "common", "misc"])
+def test_nothing_is_called_something(word: str) -> None:
+    assert [path for path in SOURCES if word in path.relative_to(ROOT).parts or path.stem == word] == []
+
+
+def test_every_reason_is_given_by_some_stage() -> None:
+    texts = [path.read_text() for path in SOURCES if path.name != "reasons.py"]
+    given = {name for text in texts for name in re.findall(r"\bReason\.([A-Z_]+)\b", text)}
+    assert {reason.name for reason in Reason} - given == set()
