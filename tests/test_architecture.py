@@ -24,7 +24,7 @@ def test_import_contracts_hold(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.slow  # Prefect takes seconds to import
 def test_the_pipeline_is_imported_without_torch() -> None:
     """A deploy machine may lack it."""
-    program = "import sys, flows.pipeline; print(*(n for n in ('torch', 'open_clip', 'img2dataset') if n in sys.modules))"
+    program = "import sys, flows.pipeline; print(*{'torch', 'open_clip', 'img2dataset'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []
