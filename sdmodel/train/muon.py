@@ -36,11 +36,12 @@ def orthogonal(g: Tensor, steps: int = STEPS) -> Tensor:
     else:
         # A wide matrix is touched but twice: all factors are polynomials of its Gram matrix and commute.
         gram, one = x @ x.mT, torch.eye(x.shape[-2], dtype=x.dtype, device=x.device)
-        product = one.expand_as(gram)
-        for _ in range(steps):
+        product = a * one + b * gram + c * gram @ gram
+        factor = product
+        for _ in range(steps - 1):
+            gram = factor @ gram @ factor
             factor = a * one + b * gram + c * gram @ gram
             product = factor @ product
-            gram = factor @ gram @ factor
         x = product @ x
     return x.mT if tall else x
 
