@@ -3,9 +3,8 @@
 import os
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any, Protocol, TypeVar
@@ -17,7 +16,7 @@ R = TypeVar("R")
 
 
 class Engine(Protocol):
-    """Maps a function over payloads; results come in the order of the payloads, as soon as they are there.
+    """Maps a function over payloads; results come as soon as they are there, in any order.
 
     Closing the generator ends the work that nobody will hear of.
     """
@@ -47,18 +46,17 @@ class Processes:
     def map(self, function: Callable[[T], R], payloads: Iterable[T]) -> Generator[R]:
         """As `Engine.map`; RetryableError if a worker dies (killed for its memory, say)."""
         pool: ProcessPoolExecutor | None = None
-        ahead: deque[Future[R]] = deque()
+        ahead: set[Future[R]] = set()
         try:
             for payload in payloads:
                 if pool is None:  # where there is nothing to do, no process starts
                     pool = ProcessPoolExecutor(
                         self.workers, get_context("spawn"), _end_with_parent, (os.getpid(),)
                     )
-                ahead.append(pool.submit(function, payload))
-                if len(ahead) > 2 * self.workers:
-                    yield ahead.popleft().result()
+                ahead.add(pool.submit(function, payload))
+                yield from _ready(ahead, wanted=len(ahead) > 2 * self.workers)
             while ahead:
-                yield ahead.popleft().result()
+                yield from _ready(ahead, wanted=True)
         except BrokenProcessPool as error:
             raise RetryableError(
                 "a worker process died, perhaps for want of memory; try fewer workers"
@@ -66,6 +64,14 @@ class Processes:
         finally:
             if pool is not None:
                 _end(pool)
+
+
+def _ready(ahead: set[Future[R]], wanted: bool) -> Iterator[R]:
+    """Take out what is done, errors last, so that they lose nothing that is finished. Waits if `wanted`."""
+    done, _ = wait(ahead, None if wanted else 0, FIRST_COMPLETED)
+    ahead -= done
+    for future in sorted(done, key=lambda future: future.exception() is not None):
+        yield future.result()
 
 
 def _end(pool: ProcessPoolExecutor) -> None:

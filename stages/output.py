@@ -4,7 +4,7 @@ import json
 import shutil
 import socket
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -150,13 +150,11 @@ class Output:
         self.parts_found += len(found)
         self.progress(len(found), len(wanted), note)
 
-        def payloads() -> Iterator[tuple[str, Any]]:
-            for position in missing:
+        payloads = ((position, str(self._part_folder()), wanted[position].payload) for position in missing)
+        with closing((engine or Inline()).map(partial(_make, make), payloads)) as results:
+            while len(found) < len(wanted):
                 self.check()
-                yield str(self._part_folder()), wanted[position].payload
-
-        with closing((engine or Inline()).map(partial(_make, make), payloads())) as results:
-            for position, (folder, made, hashes) in zip(missing, results, strict=True):
+                position, folder, made, hashes = next(results)
                 key = wanted[position].key
                 found[position] = self._record(key, prints[position], Path(folder), made, hashes)
                 self.progress(len(found), len(wanted), note)
@@ -286,12 +284,12 @@ def _part_key(stage: str, fingerprint: str) -> str:
 
 
 def _make(
-    make: Callable[[Path, Any], Made], payload: tuple[str, Any]
-) -> tuple[str, Made, dict[str, tuple[int, str]]]:
+    make: Callable[[Path, Any], Made], payload: tuple[int, str, Any]
+) -> tuple[int, str, Made, dict[str, tuple[int, str]]]:
     """In the worker: make the part, and hash its files while they are warm."""
-    folder, own = payload
+    position, folder, own = payload
     made = make(Path(folder), own)
-    return folder, made, _hashes(Path(folder))
+    return position, folder, made, _hashes(Path(folder))
 
 
 def _hashes(folder: Path) -> dict[str, tuple[int, str]]:

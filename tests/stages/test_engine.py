@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -20,16 +21,20 @@ def workers_of(process: psutil.Process) -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize("engine", [Inline(), Processes(2)])
-def test_results_come_in_the_order_of_the_payloads(engine: Engine) -> None:
-    assert list(engine.map(operator.neg, range(20))) == [-number for number in range(20)]
+def test_every_payload_has_its_result(engine: Engine) -> None:
+    assert sorted(engine.map(operator.neg, range(20))) == sorted(-number for number in range(20))
 
 
 @pytest.mark.parametrize("engine", [Inline(), Processes(2)])
 def test_an_error_in_a_part_is_the_callers(engine: Engine) -> None:
-    results = engine.map(int, ["1", "two"])
-    assert next(results) == 1
+    results = engine.map(int, ["1", "two", "3"])
     with pytest.raises(ValueError, match="two"):
-        next(results)
+        list(results)
+
+
+def test_what_is_done_does_not_wait_for_what_is_slow() -> None:
+    with closing(Processes(2).map(time.sleep, [600.0, 0.0, 0.0])) as results:
+        assert [next(results), next(results)] == [None, None]
 
 
 def test_inline_makes_one_at_a_time() -> None:
