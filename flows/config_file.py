@@ -206,6 +206,7 @@ def _said_of(location: Sequence[str]) -> str:
     owner: Any = _bare(_type_at(location[:-1]))
     if not location or not dataclasses.is_dataclass(owner):
         return ""
-    schema = TypeAdapter[Any](owner).json_schema()  # pydantic reads the docstrings
+    adapter: Any = TypeAdapter  # whose stub wants a literal type
+    schema = adapter(owner).json_schema()  # pydantic reads the docstrings
     described: Any = schema.get("properties") or schema["$defs"][getattr(owner, "__name__", "")]["properties"]
     return str(described.get(location[-1], {}).get("description", ""))

@@ -1,11 +1,13 @@
 """How a stage's parts are mapped: over processes, or in this one. The stage does not know which."""
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Any, Protocol, TypeVar
 
@@ -53,7 +55,8 @@ class Processes:
                     pool = ProcessPoolExecutor(
                         self.workers, get_context("spawn"), _end_with_parent, (os.getpid(),)
                     )
-                ahead.add(pool.submit(function, payload))
+                with _deaf_to_interrupts():
+                    ahead.add(pool.submit(function, payload))
                 yield from _ready(ahead, wanted=len(ahead) > 2 * self.workers)
             while ahead:
                 yield from _ready(ahead, wanted=True)
@@ -64,6 +67,16 @@ class Processes:
         finally:
             if pool is not None:
                 _end(pool)
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Generator[None]:
+    """Processes that start in the block don't hear Ctrl-C, which terminals send them too: their parent ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _ready(ahead: set[Future[R]], wanted: bool) -> Iterator[R]:

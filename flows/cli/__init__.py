@@ -42,7 +42,13 @@ Every command can be repeated: what is finished is found, what was interrupted c
 `sdflow --debug COMMAND ...` shows the traceback of an error.
 """
 
-app = App(name="sdflow", help=HELP, help_format="markdown", version=lambda: version("sdflow"))
+app = App(
+    name="sdflow",
+    help=HELP,
+    help_format="markdown",
+    version=lambda: version("sdflow"),
+    suppress_keyboard_interrupt=False,
+)
 for order, command in enumerate((demo, run, stage, ls, show, trace, generate, verify, gc, setup)):
     app.command(command, sort_key=order)
 

@@ -3,14 +3,15 @@
 import json as json_module
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_read
-from stages.artifact import Artifact, artifacts
-from stages.reference import names, references, resolve
-from stages.store import Store
+
+if TYPE_CHECKING:
+    from stages.artifact import Artifact
+    from stages.store import Store
 
 OWN = "announced/"
 """References below this are the flows' memory of what they announced, not names for people."""
@@ -26,6 +27,9 @@ def ls(*, store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
     sdflow ls --store s3://bucket/results --json | jq '.artifacts[].fingerprint'
     ```
     """
+    from stages.artifact import artifacts
+    from stages.reference import names, references
+
     opened = open_to_read(store)
     named = [
         history[-1]
@@ -86,6 +90,8 @@ def show(
     sdflow show filter/3fa92c --json | jq .funnel.reasons
     ```
     """
+    from stages.reference import references, resolve
+
     opened = open_to_read(store)
     artifact = resolve(opened, what)
     print_manifest(artifact, as_json=json)
@@ -102,7 +108,7 @@ def show(
         print_lines(["", artifact.read("report.md").decode()])
 
 
-def print_manifest(artifact: Artifact, *, as_json: bool) -> None:
+def print_manifest(artifact: "Artifact", *, as_json: bool) -> None:
     """An artifact's manifest, as JSON or for people."""
     manifest = artifact.manifest
     if as_json:
@@ -154,7 +160,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     )
 
 
-def _facts(artifact: Artifact) -> dict[str, Any]:
+def _facts(artifact: "Artifact") -> dict[str, Any]:
     return {
         "stage": artifact.stage,
         "fingerprint": artifact.fingerprint,
@@ -184,7 +190,7 @@ def _short(value: object) -> str:
     return text if len(text) <= 200 else text[:200] + " ..."
 
 
-def _where(store: Store, name: str, artifact: Artifact) -> str:
+def _where(store: "Store", name: str, artifact: "Artifact") -> str:
     """The path of a small result that people open, where the store is a folder."""
     if "://" in store.url or not name.endswith((".png", ".md", ".json")):
         return ""

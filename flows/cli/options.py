@@ -2,11 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from stages.store import Store, open_store
+if TYPE_CHECKING:
+    from stages.store import Store
 
 DEFAULT_STORE = "store"
 
@@ -38,8 +39,10 @@ JsonOption = Annotated[
 ]
 
 
-def open_to_read(url: str) -> Store:
+def open_to_read(url: str) -> "Store":
     """A store that exists; ValueError if there is none."""
+    from stages.store import open_store
+
     return open_store(url, writable=False)
 
 

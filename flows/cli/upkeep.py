@@ -10,9 +10,6 @@ from cyclopts import Parameter
 
 from flows.cli.listing import print_json, print_lines
 from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_read
-from stages.artifact import artifacts
-from stages.reference import resolve
-from stages.store import open_store
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -33,6 +30,9 @@ def verify(
     sdflow verify models/demo datasets/demo@3
     ```
     """
+    from stages.artifact import artifacts
+    from stages.reference import resolve
+
     opened = open_to_read(store)
     chosen = [resolve(opened, one) for one in what] if what else list(artifacts(opened))
     found = {f"{one.stage}/{one.fingerprint}": one.verify() for one in chosen}
@@ -68,6 +68,7 @@ def gc(
     ```
     """
     from stages.gc import collect_garbage
+    from stages.store import open_store
 
     swept = collect_garbage(open_store(store), grace=_age(older_than), dry_run=dry_run)
     if json:
