@@ -4,6 +4,7 @@ Commands import what they need when they run: Prefect takes seconds to import an
 `sdflow --help`, `ls` and `show` need neither. So deferred imports are the rule in this folder.
 """
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -63,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except CycloptsError as error:
         _say(" ".join(str(error).split()) + " (see sdflow --help)")
         sys.exit(2)
+    except BrokenPipeError:  # `sdflow ls | head`: whoever read has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         _say("interrupted; what is finished is kept, and the same command continues")
         sys.exit(130)
