@@ -17,7 +17,8 @@ from stages.stage import Stats, stage
 _JUDGED = f"""
 CREATE TABLE judged AS
 WITH joined AS (
-    SELECT i.uid, i.location, i.width, i.height, d.cluster, d.level, d.distance, d.multiplicity, s.similarity,
+    SELECT i.uid, i.location, i.width, i.height, i.length,
+        d.cluster, d.level, d.distance, d.multiplicity, s.similarity,
         list_filter(i.captions, lambda c: words(c.text) > 0) AS said,
         list_filter(i.captions, lambda c: words(c.text) BETWEEN greatest(1, $min_words) AND $max_words)
             AS captions
@@ -45,12 +46,12 @@ SELECT *,
 FROM judged
 """
 
-# Of each cluster the row that dedup kept stands for it where it is still here, else the largest.
+# Of each cluster the best row that is still here stands for it, in dedup's order: pixels, bytes, uid.
 _DECIDED = f"""
 CREATE TABLE decided AS
 WITH passed AS (
     SELECT uid, first_value(uid) OVER (
-        PARTITION BY cluster ORDER BY uid = cluster DESC, width::BIGINT * height DESC, uid
+        PARTITION BY cluster ORDER BY width::BIGINT * height DESC, length DESC, uid
     ) AS stands
     FROM ranked WHERE failed IS NULL AND NOT outranked
 )
@@ -69,6 +70,9 @@ FROM ranked r LEFT JOIN passed p USING (uid)
 _SELECTION = """
 SELECT uid, captions, multiplicity, cluster, similarity FROM decided WHERE reason IS NULL ORDER BY uid
 """
+
+# Captions that fell out of rows that stay.
+_DROPPED = "SELECT coalesce(sum(len(said) - len(captions)), 0) FROM decided WHERE reason IS NULL"
 
 _REJECTS = f"""
 SELECT uid, reason,
@@ -104,9 +108,10 @@ def filter_(
 ) -> Stats:
     """Select the pictures to train on.
 
-    Rules are asked in a fixed order: captions, side, aspect, similarity threshold, top fraction of what passed
-    so far, copies. A row's first failing rule is its reason. Copies come last, so that a cluster whose best
-    picture fails another rule (a swapped caption, say) is stood for by its best remaining one, not lost.
+    Rules are asked in a fixed order: captions, side, aspect, similarity threshold, top fraction of what
+    passed so far, copies. A row's first failing rule is its reason. Copies come last, so that a cluster
+    whose best picture fails another rule (a swapped caption, say) is stood for by its best remaining one,
+    not lost.
 
     Args:
         images: of collect.
@@ -137,13 +142,14 @@ def filter_(
             db.execute(statement, {name: value for name, value in values.items() if f"${name}" in statement})
         selection: Any = db.sql(_SELECTION).to_arrow_table()
         rejects: Any = db.sql(_REJECTS, params={name: values[name] for name in names[:-1]}).to_arrow_table()
+        (dropped,) = db.execute(_DROPPED).fetchall()[0]
         counts = db.execute(
             "SELECT reason, count(*) FROM decided WHERE reason IS NOT NULL GROUP BY reason ORDER BY reason"
         ).fetchall()
     pq.write_table(selection.cast(SELECTION), out.write("selection.parquet"), compression="zstd")
     pq.write_table(rejects.cast(REJECTS), out.write("rejects.parquet"), compression="zstd")
     funnel = Funnel(images.funnel.rows_out, selection.num_rows, dict(counts))
-    return Stats(funnel, {"clip": bool(scores.statistics["clip"])})
+    return Stats(funnel, {"clip": bool(scores.statistics["clip"]), "captions_dropped": int(dropped)})
 
 
 def _check(config: FilterConfig, scores: Artifact) -> None:

@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 
 from stages.artifact import Artifact, Funnel
 from stages.config import ShardConfig
-from stages.engine import Processes
+from stages.engine import Inline, Processes
 from stages.fingerprint import JSON, fingerprint_of
 from stages.output import Output, Part, PartSpec
 from stages.record import INDEX
 from stages.shard.pack import pack
-from stages.shard.split import SPLITS, order_key, split_of
+from stages.shard.split import SPLITS, order_key, splits_of
 from stages.stage import Stats, stage
 
 
@@ -25,28 +25,26 @@ def shard(images: Artifact, selection: Artifact, config: ShardConfig, out: Outpu
     """Pack the selected pictures into tars of oriented, opaque, 8-bit sRGB images.
 
     Bytes that are such an image already are kept as they came; others are decoded, laid over the background
-    and stored
-    as PNG. Same input, same bytes, with one worker or many.
+    and stored as PNG. Same input, same bytes, with one worker or many.
 
     Args:
         images: of collect; its tars hold the bytes.
         selection: of filter.
         config: splits, sizes, background.
         out: gets `shards/SPLIT-NNNNN.tar` (UID.jpg|png|webp, UID.txt, UID.json), `index.parquet`
-            (record.INDEX) and
-            `statistics.json` (mean and deviation of each channel over the train split, pixels in [-1, 1],
-            each image
-            counting once).
+            (record.INDEX) and `statistics.json` (mean and deviation of each channel over the train split,
+            pixels in [-1, 1], each image counting once).
 
     Returns:
         The funnel (every selected row is packed) and rows and bytes per split.
 
     Raises:
-        ValueError: the selection is empty, the shares leave nothing to train on.
+        ValueError: the selection is empty, the shares leave nothing to train on, or a size is below 1.
     """
     rows = _rows(images, selection, config)
     keep = {"max_side": config.max_side, "background": config.background}
-    parts = out.parts(_specs(rows, images, keep, config), pack, Processes(config.workers), config=keep)
+    engine = Inline() if config.workers == 1 else Processes(config.workers)
+    parts = out.parts(_specs(rows, images, keep, config, out), pack, engine, config=keep, note="packing")
     index = _index(parts, rows)
     pq.write_table(index, out.write("index.parquet"), compression="zstd")
     for part in parts:
@@ -72,6 +70,10 @@ def _rows(images: Artifact, selection: Artifact, config: ShardConfig) -> pd.Data
             f"shard.validation={config.validation} and shard.test={config.test} leave nothing to train on; "
             "together they must be below 1"
         )
+    if config.shard_rows < 1 or (config.max_side is not None and config.max_side < 1):
+        raise ValueError(
+            f"shard.shard_rows={config.shard_rows} and shard.max_side={config.max_side} must be at least 1"
+        )
     chosen = selection.table("selection")
     if chosen.empty:
         funnel = selection.funnel
@@ -82,22 +84,17 @@ def _rows(images: Artifact, selection: Artifact, config: ShardConfig) -> pd.Data
     held = images.table("images").drop(columns=["captions"])
     rows = chosen.merge(held, on="uid", validate="one_to_one")
     assert len(rows) == len(chosen), "the selection names pictures that collect does not hold"
-    rows["split"] = [split_of(cluster, config.validation, config.test) for cluster in rows["cluster"]]
+    splits = splits_of(rows["cluster"], config.validation, config.test)
+    named = [splits[cluster] for cluster in rows["cluster"]]
+    rows["split"] = pd.Categorical(named, categories=list(SPLITS), ordered=True)
     rows["order"] = [order_key(uid) for uid in rows["uid"]]
-    rows["split"] = pd.Categorical(rows["split"], categories=list(SPLITS), ordered=True)
-    if not (rows["split"] == "train").any():
-        raise ValueError(
-            f"none of the {len(rows)} selected pictures falls to the train split; "
-            f"select more, or lower shard.validation={config.validation} and shard.test={config.test}"
-        )
     return rows.sort_values(["split", "order"], ignore_index=True)
 
 
 def _specs(
-    rows: pd.DataFrame, images: Artifact, keep: Mapping[str, Any], config: ShardConfig
+    rows: pd.DataFrame, images: Artifact, keep: Mapping[str, Any], config: ShardConfig, out: Output
 ) -> list[PartSpec]:
     """A part for each tar; it depends on its name and on the rows in it."""
-    paths = {name: str(images.path(name)) for name in sorted(set(rows["file"]))}
     specs: list[PartSpec] = []
     for split in SPLITS:
         mine = rows.loc[rows["split"] == split]
@@ -107,7 +104,10 @@ def _specs(
                 _record(row) for row in mine.iloc[start : start + config.shard_rows].to_dict("records")
             ]
             content = fingerprint_of([{**record, "file": "", "offset": 0} for record in records])
-            payload = {"name": name, "rows": [{**r, "file": paths[r["file"]]} for r in records], **keep}
+            payload = None
+            if out.find(name, [name, content], config=keep) is None:  # else no tar need be fetched
+                paths = {file: str(images.path(file)) for file in {record["file"] for record in records}}
+                payload = {"name": name, "rows": [{**r, "file": paths[r["file"]]} for r in records], **keep}
             specs.append(PartSpec(name, [name, content], payload))
     return specs
 

@@ -22,8 +22,7 @@ def pack(folder: Path, payload: dict[str, Any]) -> Made:
 
     Args:
         folder: gets `shards/NAME.tar`, `packed/NAME.json` (where each image lies) and `moments/NAME.json`
-            (sums over
-            images of each channel's mean and mean square, pixels in [-1, 1]).
+            (sums over images of each channel's mean and mean square, pixels in [-1, 1]).
         payload: name, rows with the local file of their bytes, max_side, background.
     """
     name, rows = payload["name"], payload["rows"]

@@ -1,23 +1,40 @@
-"""Which side of the fence a picture is on: decided by its cluster of copies alone, so that it never changes
-sides."""
+"""Which side of the fence a picture is on: decided by its cluster of copies, so that no copy of a training
+picture is among those that judge the training."""
 
 import hashlib
+from collections.abc import Iterable, Mapping
 
 SPLITS = ("train", "validation", "test")
 
 
-def split_of(cluster: str, validation: float, test: float) -> str:
-    """The split of a cluster of copies.
+def splits_of(clusters: Iterable[str], validation: float, test: float) -> Mapping[str, str]:
+    """The split of each cluster of copies.
+
+    A hash of its name places a cluster in [0, 1): below `test` it is for test, in the next `validation` of
+    the range for validation, else for training. So a cluster never changes sides as a dataset grows. Small
+    datasets are the exception: a split with a share above 0 that nothing falls to takes the cluster nearest
+    to it, where there is one for train (first), validation and test.
 
     Args:
-        cluster: its name; all its pictures fall on one side.
+        clusters: their names, with or without repeats.
         validation: share of clusters for validation, [0, 1].
-        test: share of clusters for test, [0, 1].
+        test: share of clusters for test, [0, 1]; together below 1.
     """
-    place = int.from_bytes(hashlib.sha256(f"split\n{cluster}".encode()).digest()[:8], "big") / 2**64
-    if place < test:
-        return "test"
-    return "validation" if place < test + validation else "train"
+    ordered = sorted(set(clusters), key=lambda cluster: (place_of(cluster), cluster))
+    most = max(0, len(ordered) - 1)  # one is for training
+    for_test = sum(place_of(cluster) < test for cluster in ordered)
+    for_validation = sum(test <= place_of(cluster) < test + validation for cluster in ordered)
+    left_for_test = 1 if test > 0 and most > 1 else 0
+    for_validation = min(max(for_validation, 1 if validation > 0 else 0), most - left_for_test)
+    for_test = min(max(for_test, 1 if test > 0 else 0), most - for_validation)
+    names = ["test"] * for_test + ["validation"] * for_validation
+    names += ["train"] * (len(ordered) - len(names))
+    return dict(zip(ordered, names, strict=True))
+
+
+def place_of(cluster: str) -> float:
+    """Where a cluster stands in [0, 1), for ever."""
+    return int.from_bytes(hashlib.sha256(f"split\n{cluster}".encode()).digest()[:6], "big") / 2**48
 
 
 def order_key(uid: str) -> str:

@@ -84,6 +84,7 @@ def test_a_larger_copy_is_kept(store):
     assert set(table["cluster"]) == {rows[1].uid}
 
 
+@pytest.mark.slow
 def test_the_result_depends_neither_on_workers_nor_on_the_cut_into_parts(tmp_path, pictures):
     tables = []
     for workers, part_rows, tars in ((1, 2000, 1), (2, 7, 1), (1, 5, 3)):

@@ -1,0 +1,217 @@
+import hashlib
+import json
+import tarfile
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import webdataset
+
+from stages.artifact import Artifact, Funnel, Snapshot
+from stages.config import FilterConfig, ShardConfig
+from stages.demo.world import render, scene
+from stages.fingerprint import fingerprint_of
+from stages.image import decode, is_plain
+from stages.output import Output
+from stages.record import INDEX, SELECTION
+from stages.shard import shard
+from stages.stage import Stats, stage
+from stages.store import Store, open_store
+from tests.stages.handmade import Picture, collection, save
+
+ONE = ShardConfig(validation=0.2, test=0.2, shard_rows=7, workers=1)
+
+
+def transparent(pixels: np.ndarray) -> np.ndarray:
+    height, width, _ = pixels.shape
+    alpha = np.where(np.mgrid[:height, :width][1] < width // 2, 0, 255)[..., None]
+    return np.concatenate([pixels, alpha.astype(np.uint8)], axis=2)
+
+
+def mixture(rows: int) -> list[Picture]:
+    pictures = []
+    for n in range(rows):
+        pixels = render(scene(1, n), 32 + n)
+        kind = n % 4
+        data = save(transparent(pixels)) if kind == 3 else save(pixels, ("jpeg", "png", "webp")[kind])
+        pictures.append(Picture(f"{n}", data, (f"picture {n}", f"le numéro {n}")))
+    return pictures
+
+
+def select(store: Store, images: Artifact, pictures: list[Picture], clusters: dict[str, str] | None = None):
+    @stage(version=1, kind="selection", name="filter")
+    def selected(images: Artifact, chosen: Snapshot, config: FilterConfig, out: Output) -> Stats:
+        rows = [
+            {
+                "uid": p.uid,
+                "captions": [{"text": text, "source": "test", "weight": 1.0} for text in p.captions],
+                "multiplicity": 2 if p.name == "1" else 1,
+                "cluster": (clusters or {}).get(p.uid, p.uid),
+                "similarity": None if p.name == "0" else 0.25,
+            }
+            for p in sorted(pictures, key=lambda p: p.uid)
+        ]
+        pq.write_table(pa.Table.from_pylist(rows, SELECTION), out.write("selection.parquet"))
+        total, count = images.funnel.rows_out, len(rows)
+        return Stats(Funnel(total, count, {"no_caption": total - count} if total > count else {}))
+
+    chosen = Snapshot(fingerprint_of([[p.name for p in pictures], clusters or {}]))
+    return selected(images, chosen, FilterConfig(), store=store)
+
+
+def make(store: Store, pictures: list[Picture], config: ShardConfig = ONE, **more: object) -> Artifact:
+    images = collection(store, [pictures[::2], pictures[1::2]])
+    return shard(images, select(store, images, pictures, **more), config, store=store)
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    return open_store(str(tmp_path / "store"))
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[Picture]:
+    return mixture(30)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory, pictures) -> Artifact:
+    return make(open_store(str(tmp_path_factory.mktemp("shared") / "store")), pictures)
+
+
+def test_offsets_of_the_index_read_back_the_images(dataset, pictures):
+    index = dataset.table("index")
+    assert list(index.columns) == INDEX.names
+    by_uid = {p.uid: p for p in pictures}
+    assert sorted(index["uid"]) == sorted(by_uid)
+    for row in index.itertuples():
+        data = dataset.read(row.file, row.offset, row.length)
+        original = by_uid[row.uid]
+        assert is_plain(data)
+        pixels = decode(data)
+        assert pixels.shape == (row.height, row.width, 3)
+        np.testing.assert_array_equal(pixels, decode(original.data))
+        assert (data == original.data) == is_plain(original.data)  # kept as they came, or stored without loss
+        assert row.captions.tolist() == list(original.captions)
+        assert row.multiplicity == (2 if original.name == "1" else 1)
+        assert row.file.startswith(f"shards/{row.split}-")
+    assert dataset.statistics["kept_as_they_came"] == sum(is_plain(p.data) for p in pictures)
+
+
+def test_tarfile_and_webdataset_read_the_tars(dataset, pictures):
+    by_uid = {p.uid: p for p in pictures}
+    seen = []
+    for name in dataset.names("shards/"):
+        with tarfile.open(dataset.path(name)) as tar:
+            members = tar.getmembers()
+        assert {member.mtime for member in members} == {0}
+        assert {(member.uid, member.gid, member.uname) for member in members} == {(0, 0, "")}
+        samples = webdataset.WebDataset(str(dataset.path(name)), shardshuffle=False, empty_check=False)
+        for sample in samples.decode("rgb8"):
+            original = by_uid[sample["__key__"]]
+            (extension,) = {"jpg", "png", "webp"} & set(sample)
+            assert sample["txt"] == original.captions[0]
+            assert sample["json"]["location"] == original.name
+            assert sample["json"]["sha256"] == hashlib.sha256(original.data).hexdigest()
+            assert sample["json"]["similarity"] == (None if original.name == "0" else 0.25)
+            assert [c["text"] for c in sample["json"]["captions"]] == list(original.captions)
+            if extension != "webp":  # the stock decoder has none for it and passes the bytes
+                np.testing.assert_array_equal(sample[extension], decode(original.data))
+            seen.append(sample["__key__"])
+    assert sorted(seen) == sorted(by_uid)
+    index = dataset.table("index")
+    in_tar_order = index.sort_values("file", kind="stable")["uid"].tolist()
+    assert in_tar_order == seen
+
+
+@pytest.mark.slow
+def test_the_same_bytes_with_any_number_of_workers_and_from_any_tars(tmp_path, dataset, pictures):
+    for name, workers, stride in (("two", 2, 2), ("cut", 1, 5)):
+        store = open_store(str(tmp_path / name))
+        images = collection(store, [pictures[n::stride] for n in range(stride)])
+        config = ShardConfig(validation=0.2, test=0.2, shard_rows=7, workers=workers)
+        again = shard(images, select(store, images, pictures), config, store=store)
+        assert again.digest == dataset.digest
+
+
+def test_copies_lie_on_one_side(store, pictures):
+    clusters = {p.uid: pictures[int(p.name) // 3 * 3].uid for p in pictures}  # three of a kind
+    index = make(store, pictures, clusters=clusters).table("index")
+    sides = index.groupby(index["uid"].map(clusters))["split"].nunique()
+    assert len(sides) == 10
+    assert set(sides) == {1}
+    assert set(index["split"]) == {"train", "validation", "test"}
+
+
+def test_growth_packs_only_tars_that_changed(store, pictures):
+    images = collection(store, [pictures])
+    first = shard(images, select(store, images, pictures[:-1]), ONE, store=store)
+    grown = shard(images, select(store, images, pictures), ONE, store=store)
+    assert grown.statistics["parts"]["found"] >= 2  # the other splits at least
+    known = first.table("index").set_index("uid")["split"]
+    assert (grown.table("index").set_index("uid")["split"].loc[known.index] == known).all()
+
+
+def test_larger_images_are_scaled_down(store, pictures):
+    config = ShardConfig(max_side=40, workers=1)
+    index = make(store, pictures, config).table("index")
+    assert index[["width", "height"]].max(axis=None) == 40
+    by_uid = {p.uid: p for p in pictures}
+    sides = {row.uid: row.width for row in index.itertuples()}
+    assert all(side == min(40, 32 + int(by_uid[uid].name)) for uid, side in sides.items())
+
+
+def test_transparency_is_laid_over_the_background(store):
+    pixels = np.full((40, 40, 3), 50, np.uint8)
+    dataset = make(
+        store, [Picture("a", save(transparent(pixels)))], ShardConfig(background="#102030", workers=1)
+    )
+    row = dataset.table("index").iloc[0]
+    found = decode(dataset.read(row.file, row.offset, row.length))
+    assert found[0, 0].tolist() == [0x10, 0x20, 0x30]
+    assert found[0, -1].tolist() == [50, 50, 50]
+
+
+def test_channel_statistics_are_those_of_the_train_split(dataset):
+    index = dataset.table("index").query("split == 'train'")
+    images = [
+        decode(dataset.read(*row)).astype(np.float64) / 127.5 - 1
+        for row in index[["file", "offset", "length"]].itertuples(index=False, name=None)
+    ]
+    mean = np.mean([image.mean((0, 1)) for image in images], axis=0)
+    square = np.mean([(image**2).mean((0, 1)) for image in images], axis=0)
+    found = dataset.json("statistics.json")
+    assert np.allclose(found["channel_mean"], mean, atol=1e-5)
+    assert np.allclose(found["channel_deviation"], np.sqrt(square - mean**2), atol=1e-5)
+
+
+def test_a_dataset_of_few_images_can_be_trained_on(store, pictures):
+    for rows, expected in (
+        (1, {"train"}),
+        (2, {"train", "validation"}),
+        (3, {"train", "validation", "test"}),
+    ):
+        dataset = make(store, pictures[:rows], ShardConfig(workers=1))
+        assert set(dataset.table("index")["split"]) == expected
+
+
+def test_an_empty_selection_is_refused_with_its_funnel(store, pictures):
+    images = collection(store, [pictures[:3]])
+    with pytest.raises(ValueError, match=r"selection is empty: of 3 rows.*'no_caption': 3"):
+        shard(images, select(store, images, []), ONE, store=store)
+
+
+@pytest.mark.parametrize(
+    "config", [ShardConfig(validation=0.5, test=0.5), ShardConfig(shard_rows=0), ShardConfig(max_side=0)]
+)
+def test_config_out_of_range_is_refused(store, pictures, config):
+    with pytest.raises(ValueError, match=r"shard\."):
+        make(store, pictures[:2], config)
+
+
+def test_the_json_member_is_canonical(dataset):
+    with tarfile.open(dataset.path(dataset.names("shards/")[0])) as tar:
+        member = next(m for m in tar.getmembers() if m.name.endswith(".json"))
+        text = tar.extractfile(member).read().decode()
+    assert text == json.dumps(json.loads(text), sort_keys=True)

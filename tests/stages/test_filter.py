@@ -1,0 +1,233 @@
+import json
+import tempfile
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stages.artifact import Artifact, Funnel, Snapshot
+from stages.config import FilterConfig
+from stages.filter import filter_
+from stages.fingerprint import fingerprint_of
+from stages.output import Output
+from stages.reasons import Reason
+from stages.record import DUPLICATES, IMAGES, SCORES
+from stages.stage import Stats, stage
+from stages.store import Store, open_store
+
+
+def row(uid: str, *captions: str, **values: object) -> dict:
+    """A row of all three tables."""
+    row = {"uid": uid, "captions": captions, "width": 100, "height": 80, "length": 1000, "similarity": 0.5}
+    return row | {"cluster": uid, "level": "", "distance": 0.0, "multiplicity": 1} | values
+
+
+def artifact(store: Store, kind: str, table: pa.Table, statistics: dict | None = None) -> Artifact:
+    @stage(version=1, kind=kind, name=kind)
+    def made(source: Snapshot, config: FilterConfig, out: Output) -> Stats:
+        pq.write_table(table, out.write(f"{kind}.parquet"))
+        return Stats(Funnel(len(table), len(table)), statistics or {})
+
+    source = Snapshot(fingerprint_of(json.loads(json.dumps(table.to_pylist()))))
+    return made(source, FilterConfig(), store=store)
+
+
+def run(store: Store, rows: list[dict], config: FilterConfig, clip: bool = True) -> Artifact:
+    rows = sorted(rows, key=lambda row: row["uid"])
+    images = [
+        {
+            **dict.fromkeys(IMAGES.names),
+            **{name: row[name] for name in ("uid", "width", "height", "length")},
+            "location": f"https://example.org/{row['uid']}",
+            "captions": [{"text": text, "source": "alt", "weight": 1.0} for text in row["captions"]],
+        }
+        for row in rows
+    ]
+    duplicates = [{"phash": 0, **{n: row[n] for n in DUPLICATES.names if n != "phash"}} for row in rows]
+    scores = [{"uid": row["uid"], "similarity": row["similarity"]} for row in rows] if clip else []
+    return filter_(
+        artifact(store, "images", pa.Table.from_pylist(images, IMAGES)),
+        artifact(store, "duplicates", pa.Table.from_pylist(duplicates, DUPLICATES)),
+        artifact(store, "scores", pa.Table.from_pylist(scores, SCORES), {"clip": clip}),
+        config,
+        store=store,
+    )
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    return open_store(str(tmp_path / "store"))
+
+
+def reasons(result: Artifact) -> dict[str, str]:
+    rejects = result.table("rejects")
+    return dict(zip(rejects["uid"], rejects["reason"], strict=True))
+
+
+def test_every_rule_gives_its_reason_and_the_first_one_counts(store):
+    config = FilterConfig(min_words=2, max_words=4, min_side=50, max_aspect=2.0, min_similarity=0.2)
+    rows = [
+        row("good", "two words"),
+        row("none"),
+        row("blank", "", "  \n"),
+        row("short", "one"),
+        row("long", "now this is far too long"),
+        row("small", "two words", height=49),
+        row("wide", "two words", width=161),
+        row("just", "two words", width=160),
+        row("unlike", "two words", similarity=0.19),
+        row("unscored", "two words", similarity=None),
+        row("all", "one", height=10, width=90, similarity=0.0),
+        row("copy", "two words", cluster="good", level="exact", multiplicity=2, length=999),
+    ]
+    result = run(store, rows, config)
+    assert reasons(result) == {
+        "none": Reason.NO_CAPTION,
+        "blank": Reason.NO_CAPTION,
+        "short": Reason.CAPTION_TOO_SHORT,
+        "long": Reason.CAPTION_TOO_LONG,
+        "small": Reason.IMAGE_TOO_SMALL,
+        "wide": Reason.ASPECT_TOO_WIDE,
+        "unlike": Reason.LOW_SIMILARITY,
+        "unscored": Reason.LOW_SIMILARITY,
+        "all": Reason.CAPTION_TOO_SHORT,
+        "copy": Reason.EXACT_DUPLICATE,
+    }
+    rejects = result.table("rejects").set_index("uid")
+    assert rejects.loc["small", ["rule", "detail"]].tolist() == ["min_side=50", "100 x 49"]
+    assert rejects.loc["unlike", ["rule", "detail"]].tolist() == ["min_similarity=0.2", "0.19"]
+    assert rejects.loc["long", ["rule", "detail"]].tolist() == ["max_words=4", "6 words"]
+    assert rejects.loc["unscored", "detail"] == "not scored"
+    assert rejects.loc["copy", "merged_into"] == "good"
+    assert set(rejects.drop("copy")["merged_into"]) == {""}
+    assert rejects.loc["copy", "location"] == "https://example.org/copy"
+    assert result.table("selection")["uid"].tolist() == ["good", "just"]
+
+
+def test_captions_are_dropped_one_by_one(store):
+    result = run(store, [row("a", "x", "two words", "three words here", " ")], FilterConfig(min_words=2))
+    chosen = result.table("selection")["captions"][0]
+    assert [caption["text"] for caption in chosen] == ["two words", "three words here"]
+    assert result.statistics["captions_dropped"] == 1  # blank ones are no captions
+
+
+def test_a_cluster_whose_best_picture_fails_is_stood_for_by_the_best_that_is_left(store):
+    rows = [
+        row("best", "", multiplicity=4),
+        row("near1", "said", cluster="best", level="near", multiplicity=4, width=50, length=3),
+        row("near2", "said", cluster="best", level="near", multiplicity=4, width=50, length=9),
+        row("small", "said", cluster="best", level="exact", multiplicity=4, width=40),
+    ]
+    result = run(store, rows, FilterConfig())
+    assert result.table("selection")["uid"].tolist() == ["near2"]
+    assert result.table("selection")["multiplicity"].tolist() == [4]
+    assert result.table("selection")["cluster"].tolist() == ["best"]  # splits stay where they are
+    assert reasons(result) == {"best": "no_caption", "near1": "near_duplicate", "small": "near_duplicate"}
+    assert result.table("rejects").set_index("uid").loc["near1", "merged_into"] == "near2"
+
+    kept = run(store, rows, FilterConfig(drop_duplicates=False))
+    assert len(kept.table("selection")) == 3
+
+
+def test_the_top_fraction_is_of_the_rows_that_passed_so_far(store):
+    rows = [row(f"{n:02d}", "said", similarity=n / 10) for n in range(10)] + [row("x", similarity=0.99)]
+    result = run(store, rows, FilterConfig(top_fraction=0.25))
+    assert result.table("selection")["uid"].tolist() == ["07", "08", "09"]  # 2.5 rounds up
+    assert result.funnel.reasons == {"low_similarity": 7, "no_caption": 1}
+    assert set(result.table("rejects").query("reason == 'low_similarity'")["rule"]) == {"top_fraction=0.25"}
+
+
+def test_without_clip_similarity_is_null_and_asking_for_it_is_refused(store):
+    result = run(store, [row("a", "said")], FilterConfig(), clip=False)
+    assert result.table("selection")["similarity"].isna().all()
+    assert result.statistics["clip"] is False
+    for config in (FilterConfig(min_similarity=0.1), FilterConfig(top_fraction=0.5)):
+        with pytest.raises(ValueError, match=r"has no CLIP; set score\.model"):
+            run(store, [row("a", "said")], config, clip=False)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        FilterConfig(top_fraction=0.0),
+        FilterConfig(top_fraction=1.1),
+        FilterConfig(min_words=9, max_words=3),
+        FilterConfig(max_aspect=0.5),
+    ],
+)
+def test_thresholds_out_of_range_are_refused(store, config):
+    with pytest.raises(ValueError, match=r"filter\."):
+        run(store, [row("a", "said")], config)
+
+
+def test_nothing_to_select_from(store):
+    result = run(store, [], FilterConfig())
+    assert (result.funnel.rows_in, result.funnel.rows_out) == (0, 0)
+    assert len(result.table("selection")) == len(result.table("rejects")) == 0
+
+
+sizes = st.sampled_from([10, 60, 100, 250])
+scored = st.one_of(st.none(), st.floats(-1, 1, width=16))
+
+
+@st.composite
+def rows_of_clusters(draw) -> list[dict]:
+    rows = []
+    for cluster in range(draw(st.integers(0, 5))):
+        members = draw(st.integers(1, 3))
+        rows += [
+            row(
+                f"{cluster}{member}",
+                *draw(st.lists(st.sampled_from(["", "a", "a b", "a b c d"]), max_size=2)),
+                cluster=f"{cluster}0",
+                level=draw(st.sampled_from(["exact", "near"])) if member else "",
+                multiplicity=members,
+                width=draw(sizes),
+                height=draw(sizes),
+                similarity=draw(scored),
+            )
+            for member in range(members)
+        ]
+    return rows
+
+
+configs = st.builds(
+    FilterConfig,
+    min_words=st.integers(0, 2),
+    max_words=st.integers(2, 4),
+    min_side=st.sampled_from([0, 50]),
+    max_aspect=st.sampled_from([1.0, 3.0]),
+    min_similarity=st.one_of(st.none(), st.floats(-1, 1, width=16)),
+    top_fraction=st.one_of(st.none(), st.floats(0.125, 1, width=16)),
+    drop_duplicates=st.booleans(),
+)
+
+
+@pytest.mark.slow
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(rows_of_clusters(), configs)
+def test_every_row_is_selected_or_rejected_once_and_no_picture_is_lost_to_a_copy_that_failed(rows, config):
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_store(folder)
+        result = run(store, rows, config)
+        chosen, rejects = set(result.table("selection")["uid"]), result.table("rejects")
+        assert len(chosen) == len(result.table("selection")) == result.funnel.rows_out
+        assert sorted([*chosen, *rejects["uid"]]) == sorted(row["uid"] for row in rows)
+        assert rejects["reason"].value_counts().to_dict() == dict(result.funnel.reasons)
+
+        cluster = {row["uid"]: row["cluster"] for row in rows}
+        for uid, reason, into in zip(rejects["uid"], rejects["reason"], rejects["merged_into"], strict=True):
+            merged = reason in (Reason.EXACT_DUPLICATE, Reason.NEAR_DUPLICATE)
+            assert bool(into) == merged
+            if merged:
+                assert config.drop_duplicates
+                assert into in chosen
+                assert cluster[into] == cluster[uid]
+        if config.drop_duplicates:
+            assert len({cluster[uid] for uid in chosen}) == len(chosen)
+            # the same pictures as without the rule, one of each cluster
+            everything = run(store, rows, replace(config, drop_duplicates=False)).table("selection")["uid"]
+            assert {cluster[uid] for uid in everything} == {cluster[uid] for uid in chosen}
