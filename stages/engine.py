@@ -71,7 +71,7 @@ class Processes:
 
 @contextmanager
 def _deaf_to_interrupts() -> Generator[None]:
-    """Processes that start in the block don't hear Ctrl-C, which terminals send them too; their parent does."""
+    """Processes that start in the block don't hear Ctrl-C, which terminals send them; their parent does."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
