@@ -63,16 +63,18 @@ class ContrastiveConfig:
     __pydantic_config__ = FORM
     embedding: int = 128
     """Channels of the space that images and captions share."""
-    width: int = 128
-    """Channels of a token, in the image tower and in the text tower."""
-    image_layers: int = 4
-    """Transformer blocks of the image tower."""
+    image_width: int = 16
+    """Channels of the image tower's first stage, a ResNet of four stages; the last has 32 times as many."""
+    image_blocks: int = 1
+    """Blocks of each stage of the image tower."""
+    text_width: int = 128
+    """Channels of a token in the text tower, a transformer."""
     text_layers: int = 2
     """Transformer blocks of the text tower."""
-    heads: int = 4
-    """Attention heads; must divide width."""
-    patch: int = 4
-    """Pixels to a side of a patch; must divide size."""
+    text_heads: int = 4
+    """Attention heads of the text tower; must divide text_width."""
+    foils: int = 1
+    """Captions with one word replaced that each image must tell from its own; 0 trains on the batch's pairs alone."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from sdmodel.config import TrainConfig
 from sdmodel.contrastive import clip
+from sdmodel.contrastive.foils import Foils
 from sdmodel.contrastive.gather import gather
 from sdmodel.contrastive.loss import contrastive_loss
 from sdmodel.data.batch import Batch
@@ -24,19 +25,35 @@ MAX_SCALE = 100.0
 class Contrastive(nn.Module):
     """CLIP with its loss."""
 
-    def __init__(self, model: CLIP, tokenizer: Tokenizer, length: int):
+    def __init__(self, model: CLIP, tokenizer: Tokenizer, foils: Foils, config: TrainConfig):
         super().__init__()
         self.clip = model
         self.tokenizer = tokenizer
-        self.length = length
+        self.foils = foils
+        self.config = config
 
     def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """{"contrastive": scalar}, over the global batch; the generator is not used."""
-        ids = self.tokenizer.encode(batch.captions, self.length).to(batch.images.device)
+        """{"contrastive": scalar}, over the global batch."""
+        count, rows, seed = self.config.contrastive.foils, len(batch), generator.initial_seed()
+        captions = [*batch.captions]
+        for row, caption in enumerate(batch.captions):
+            captions += self.foils.of(caption, count, (seed, batch.start + row))
+        all_ids = self.tokenizer.encode(captions, self.config.text.length).to(batch.images.device)
         image = F.normalize(self.clip.encode_image(batch.images).float(), dim=-1)  # (B, D)
-        text = F.normalize(self.clip.encode_text(ids).float(), dim=-1)
+        all_text = F.normalize(self.clip.encode_text(all_ids).float(), dim=-1)  # (B + B * K, D)
+
+        # An image's foils are its own negatives; where none was found the foil is the caption, which is no
+        # negative.
+        ids, text = all_ids[:rows], all_text[:rows]
+        foils = torch.einsum("bd,bkd->bk", image, all_text[rows:].view(rows, count, image.shape[1]))
+        none = (all_ids[rows:].view(rows, count, ids.shape[1]) == ids[:, None]).all(-1)  # (B, K)
+
+        ids = gather(ids)
+        same = (ids[:, None] == ids[None]).all(-1)
         scale = self.clip.logit_scale.clamp(max=math.log(MAX_SCALE)).exp()
-        return {"contrastive": contrastive_loss(gather(image), gather(text), scale, gather(ids))}
+        absent = gather(none.long()).bool()
+        loss = contrastive_loss(gather(image), gather(text), scale, same, gather(foils), absent)
+        return {"contrastive": loss}
 
 
 class ContrastiveObjective:
@@ -44,12 +61,13 @@ class ContrastiveObjective:
 
     def __init__(self, config: TrainConfig, captions: list[str]):
         self.config = config
+        self.foils = Foils(captions)
         self._build(Tokenizer.learn(captions, config.text.vocabulary))
 
     def _build(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
         self.modules = Contrastive(
-            clip.build(self.config, len(tokenizer)), tokenizer, self.config.text.length
+            clip.build(self.config, len(tokenizer)), tokenizer, self.foils, self.config
         )
 
     def start(self, folder: Path) -> None:

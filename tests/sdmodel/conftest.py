@@ -8,7 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
+
+torch.set_num_threads(1)  # threads that wait for each other on shared cores cost more than they bring
 
 COLOURS = {"red": (220, 30, 30), "green": (20, 160, 60), "blue": (30, 80, 230), "white": (240, 240, 240)}
 PLACES = {"left": slice(0, 20), "right": slice(20, 40)}

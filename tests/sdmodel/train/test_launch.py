@@ -17,13 +17,13 @@ from sdmodel.train import launch
 SMALL = TrainConfig(
     images=640,
     batch=16,
-    size=16,
+    size=32,
     snapshot_every=160,
     processes=1,
     device="cpu",
     text=TextConfig(width=16, heads=2, queries=2, length=12, vocabulary=300),
     denoiser=DenoiserConfig(channels=(8, 16)),
-    contrastive=ContrastiveConfig(embedding=8, width=16, image_layers=1, text_layers=1, heads=2),
+    contrastive=ContrastiveConfig(embedding=8, image_width=4, text_width=16, text_layers=1, text_heads=2),
     optimizer=OptimizerConfig(warmup=64),
 )
 
@@ -164,10 +164,8 @@ def test_killed_and_resumed_is_undisturbed_to_the_bit(
 
 @pytest.mark.slow
 def test_a_failure_shows_the_last_errors(dataset, tmp_path: Path):
-    config = dataclasses.replace(SMALL, objective="contrastive", contrastive=ContrastiveConfig(patch=5))
-    with pytest.raises(
-        RuntimeError, match=r"status 1; its last errors:[\s\S]*contrastive.patch=5 must divide size=16"
-    ):
+    config = dataclasses.replace(SMALL, objective="contrastive", size=40)
+    with pytest.raises(RuntimeError, match=r"status 1; its last errors:[\s\S]*size=40: the image tower"):
         launch.train(
             plan(tmp_path / "out", dataset, config), config, on_progress=pytest.fail, stopping=lambda: False
         )
