@@ -66,7 +66,7 @@ def test_stock_open_clip_loads_the_folder_and_agrees(tmp_path: Path):
     captions = [
         "A big  blue hat",
         "",
-        "something 🎉 else that is much longer than the text tower can read at once, so it is cut",
+        "something 🎉 else that is much longer than the text tower can read, so it is cut",
     ]
     assert torch.equal(tokenize(captions), ours.tokenizer.encode([" ".join(c.split()) for c in captions], 16))
     pixels = torch.randint(0, 256, (32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
