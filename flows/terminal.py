@@ -1,5 +1,6 @@
 """A run on the terminal: a line for each step that works or is done, and a table at the end."""
 
+import sys
 import time
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
@@ -24,7 +25,9 @@ class Terminal:
         Args:
             console: where to draw; standard error where None, so that output stays data.
         """
-        self.console = console or Console(stderr=True, highlight=False)
+        # A log or a pipe has no width; rich would take 80, too narrow for the table at the end.
+        width = None if sys.stderr.isatty() else 120
+        self.console = console or Console(stderr=True, highlight=False, width=width)
         self.failed_step = ""
         self._live: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
