@@ -244,6 +244,30 @@ def test_a_store_out_of_reach_may_be_tried_again(answering: ThreadingHTTPServer)
         store.read("a")
 
 
+# power failures
+
+
+@pytest.mark.parametrize("way", ["create", "put"])
+def test_a_name_appears_when_the_bytes_are_safe_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    store = open_store(str(tmp_path))
+    events: list[str] = []
+    target = tmp_path / "a" / "b"
+
+    def fsync(descriptor: int) -> None:
+        opened = Path(f"/proc/self/fd/{descriptor}").readlink()
+        what = opened.relative_to(tmp_path).as_posix() if opened.is_dir() else "bytes"
+        events.append(f"{what} safe, {'named' if target.exists() else 'not named'}")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    if way == "create":
+        store.create("a/b", b"1")
+    else:
+        put(store, "a/b", b"1")
+    assert events == ["bytes safe, not named", "a safe, named", ". safe, named"]
+
+
 # full disks
 
 
