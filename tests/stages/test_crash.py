@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import uuid
@@ -413,3 +414,63 @@ def test_a_run_killed_at_any_line_is_resumed(tmp_path: Path) -> None:
         assert list(store.scratch().rglob("*.txt")) == []
     assert found == {0, 1, 2, 3}
     assert killed(lambda: spell(config, store=FolderStore(tmp_path / "late")), total + 10**6) is False
+
+
+PROGRAM = """
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from stages.artifact import Funnel
+from stages.engine import Processes
+from stages.output import Made, PartSpec, Silent
+from stages.stage import Stats, stage
+from stages.store import open_store
+
+@dataclass(frozen=True)
+class Config:
+    parts: int = 8
+
+@stage(version=1, kind="numbers")
+def count(config, out):
+    parts = out.parts([PartSpec(str(n), [str(n)], n) for n in range(config.parts)], write, Processes(2))
+    for part in parts:
+        out.add(part)
+    return Stats(Funnel(0, 0))
+
+def write(folder: Path, number: int) -> Made:
+    (folder / f"{number}.txt").write_text(str(number) * 1000)
+    return Made()
+
+class Telling(Silent):
+    def progress(self, stage, done, total, note):
+        print(done, flush=True)
+        if str(done) == sys.argv[2]:
+            time.sleep(600)
+
+if __name__ == "__main__":
+    artifact = count(Config(), store=open_store(sys.argv[1]), reporter=Telling())
+    print(artifact.digest, artifact.statistics["parts"]["made"], artifact.verify())
+"""
+
+
+@pytest.mark.slow  # starts processes that start processes
+def test_a_run_over_processes_killed_from_outside_is_resumed(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+
+    def start(store: str, hang_at: int) -> "subprocess.Popen[str]":
+        command = [sys.executable, str(tmp_path / "program.py"), str(tmp_path / store), str(hang_at)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    digest = start("undisturbed", -1).communicate()[0].splitlines()[-1].split()[0]
+    for moment in (1, 5):
+        process = start("killed", moment)
+        assert process.stdout is not None
+        while int(process.stdout.readline()) < moment:
+            pass
+        process.kill()
+        process.communicate()
+        assert len(list(FolderStore(tmp_path / "killed").list("parts"))) == moment
+    first, *_, last = start("killed", -1).communicate()[0].splitlines()
+    assert first == "5"
+    assert last.split() == [digest, "3", "[]"]
