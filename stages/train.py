@@ -9,6 +9,7 @@ from typing import Any
 
 from sdmodel.config import TrainConfig
 from stages.artifact import Artifact, Funnel
+from stages.errors import DamagedError
 from stages.output import Made, Output, Part
 from stages.stage import Stats, stage
 
@@ -117,18 +118,25 @@ class _Snapshots:
         self._kept: list[Part] = []
 
     def restore(self, root: Path) -> int:
-        """Lay the newest kept snapshots below `root`; the images seen of the newest, 0 where there is
-        none."""
+        """Lay the newest kept snapshots below `root`; the images seen of the newest, 0 where there is none.
+
+        One whose files are not whole is dropped, and the one before it counts.
+        """
         newest = 0
         for ordinal in range(self._ordinal(self._config.images), 0, -1):
             part = self._out.find(f"snapshot-{ordinal}", [*self._inputs, str(ordinal)])
             if part is None:
                 continue
             images = int(str(part.statistics["images"]))
-            for name in part.names():
+            try:
+                paths = {name: part.path(name) for name in part.names()}
+            except DamagedError:
+                self._drop(part)
+                continue
+            for name, path in paths.items():
                 target = root / f"{images:09d}" / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(part.path(name), target)
+                shutil.copyfile(path, target)
             self._kept.insert(0, part)
             newest = max(newest, images)
             if len(self._kept) == KEEP:
@@ -138,10 +146,13 @@ class _Snapshots:
     def keep(self, images: int, folder: Path) -> None:
         """Bring a complete snapshot to the store and forget the oldest."""
         ordinal = self._ordinal(images)
-        aside = self._out.folder / f"snapshot-{ordinal}"
+        key, aside = f"snapshot-{ordinal}", self._out.folder / f"snapshot-{ordinal}"
+        for again in [part for part in self._kept if part.key == key]:
+            self._drop(again)  # sdmodel found it damaged and passed it over
+            self._kept.remove(again)
         shutil.copytree(folder, aside)
         made = Made(statistics={"images": images})
-        self._kept.append(self._out.record(f"snapshot-{ordinal}", [*self._inputs, str(ordinal)], aside, made))
+        self._kept.append(self._out.record(key, [*self._inputs, str(ordinal)], aside, made))
         for old in self._kept[:-KEEP]:
             self._drop(old)
         del self._kept[:-KEEP]

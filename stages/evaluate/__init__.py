@@ -1,6 +1,7 @@
 """evaluate: what a model is worth, as figures, pictures and words."""
 
 import json
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.artifact import Artifact, Funnel, Snapshot
-from stages.clip import Clip, clip_snapshot
+from stages.clip import Clip
 from stages.config import EvaluateConfig
 from stages.evaluate.grid import draw_grid
 from stages.evaluate.oracle import clean_pairs, unseen_captions, verdicts
@@ -24,6 +25,8 @@ SHOWN = 24
 """Samples on the grid."""
 GROUP = 64
 """Pictures among which a caption's own one is looked for."""
+CHUNK = 2048
+"""Training images that are compared at once."""
 
 
 @stage(version=1, kind="evaluation")
@@ -44,15 +47,16 @@ def evaluate(
         The funnel (every image to sample was sampled) and the report's main figures.
 
     Raises:
-        ValueError: the oracle is unknown; the dataset has no validation or test split.
+        ValueError: the oracle is unknown; no caption is there to sample; nothing is there to compare with.
     """
+    unseen = unseen_captions(config.oracle, config.oracle_samples, config.seed)
     settings = model.json("model/config.json") if "model/config.json" in model.files else None
     report: dict[str, Any] = {"model": model.digest, "dataset": dataset.digest}
     if settings is None:  # an open_clip folder, which the contrastive objective writes
         report["retrieval"] = _retrieval(model, dataset, config, out)
         rows = int(report["retrieval"]["rows"])
     else:
-        rows = _text_to_image(model, dataset, clip, config, out, report)
+        rows = _text_to_image(model, dataset, clip, unseen, config, out, report)
     out.write("report.json").write_text(json.dumps(report, indent=1, sort_keys=True))
     out.write("report.md").write_text(markdown(report))
     return Stats(
@@ -65,6 +69,7 @@ def _text_to_image(
     model: Artifact,
     dataset: Artifact,
     clip: Snapshot | None,
+    unseen: list[str],
     config: EvaluateConfig,
     out: Output,
     report: dict[str, Any],
@@ -85,7 +90,6 @@ def _text_to_image(
     report["validation"] = _validation(model, dataset, load, config, out)
 
     # What it draws: for captions of the test split, for new ones, for the oracle.
-    unseen = unseen_captions(config.oracle, config.oracle_samples, config.seed)
     prompts = prompts_of(dataset.table("index"), config.captions, unseen, config.samples, config.seed)
     if not prompts:
         raise ValueError(
@@ -108,7 +112,7 @@ def _text_to_image(
     shown = _shown(groups)
     captions = [prompts[i].caption for i in shown]
     draw_grid(out.write("grid.png"), images[shown], captions)
-    near = _nearest(images[shown], dataset)
+    near = _nearest(images[shown], dataset, out)
     report["nearest"] = {
         "median": round(float(np.median(near[1])), 4),
         "least": round(float(near[1].min()), 4),
@@ -127,7 +131,11 @@ def _shown(groups: dict[str, list[int]]) -> list[int]:
 
 def _validation(
     model: Artifact, dataset: Artifact, load: Any, config: EvaluateConfig, out: Output
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
+    """Denoising errors, see sdmodel; None where the validation split is too small to tell."""
+    if (dataset.table("index")["split"] == "validation").sum() < 2:
+        return None
+
     def make(folder: Path) -> Made:
         from sdmodel.data.pixels import to_float
         from sdmodel.evaluate.denoising import denoising_errors
@@ -155,13 +163,12 @@ def _index(dataset: Artifact, split: str) -> Any:
 
 def _split(dataset: Artifact, split: str, rows: int, size: int) -> tuple[NDArray[np.uint8], list[str]]:
     """The first rows of a split (all where 0) as (N, S, S, 3) uint8 with their first captions."""
-    from sdmodel.data.pictures import decode_row
+    from sdmodel.data.pictures import Pictures
 
     index = _index(dataset, split)
-    chosen = range(min(rows, len(index))) if rows else range(len(index))
-    return np.stack([decode_row(index, row, size) for row in chosen]), [
-        index.captions[row][0] for row in chosen
-    ]
+    chosen = np.arange(min(rows, len(index)) if rows else len(index))
+    pictures = Pictures(index, size).read(chosen).transpose(0, 2, 3, 1)  # (N, S, S, 3)
+    return pictures, [index.captions[row][0] for row in chosen]
 
 
 def _clip_figures(
@@ -189,9 +196,7 @@ def _clip_figures(
 def _retrieval(model: Artifact, dataset: Artifact, config: EvaluateConfig, out: Output) -> dict[str, Any]:
     """A contrastive model is judged by finding pictures by their captions."""
     folder = model.lay("model/", out.folder / "model")
-    source = f"local-dir:{folder}"
-    assert clip_snapshot(source)
-    judge = Clip(source, device=config.device)
+    judge = Clip(f"local-dir:{folder}", device=config.device)
     size = int(model.json("model/open_clip_config.json")["model_cfg"]["vision_cfg"]["image_size"])
     images, captions = _split(dataset, "test", 0, size)
     of = min(GROUP, len(images))
@@ -201,17 +206,25 @@ def _retrieval(model: Artifact, dataset: Artifact, config: EvaluateConfig, out: 
 
 
 def _nearest(
-    shown: NDArray[np.uint8], dataset: Artifact
+    shown: NDArray[np.uint8], dataset: Artifact, out: Output
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32], list[str]]:
     """The nearest training image of each shown one: pictures, root mean square distances in [0, 1], uids."""
     import torch
 
+    from sdmodel.data.pictures import Pictures
     from sdmodel.evaluate.nearest import nearest
 
     index = _index(dataset, "train")
-    train, _ = _split(dataset, "train", 0, shown.shape[1])
-    chunks = (
-        torch.from_numpy(train[start : start + 2048]).float() / 255 for start in range(0, len(train), 2048)
-    )
-    place, distance = nearest(torch.from_numpy(shown).float() / 255, chunks)
-    return train[place.numpy()], distance.numpy(), [index.uids[row] for row in place.tolist()]
+    train = Pictures(index, shown.shape[1])  # decoded chunk by chunk: all of them may not fit
+
+    def chunks() -> Iterator[Any]:
+        for start in range(0, len(index), CHUNK):
+            out.check()
+            out.progress(start, len(index), "looking for the nearest training images")
+            pictures = train.read(np.arange(start, min(start + CHUNK, len(index))))  # (M, 3, S, S)
+            yield torch.from_numpy(pictures).float() / 255
+
+    samples = torch.from_numpy(shown.transpose(0, 3, 1, 2)).float() / 255  # (N, 3, S, S)
+    place, distance = nearest(samples, chunks())
+    found = train.read(place.numpy()).transpose(0, 2, 3, 1)  # (N, S, S, 3)
+    return found, distance.numpy(), [index.uids[row] for row in place.tolist()]

@@ -13,9 +13,11 @@ def markdown(report: Mapping[str, Any]) -> str:
 
 
 def _validation(report: Mapping[str, Any]) -> list[str]:
-    found = report.get("validation")
-    if not found:
+    if "validation" not in report:
         return []
+    found = report["validation"]
+    if not found:
+        return ["## Validation loss", "", "Not measured: the validation split has fewer than 2 images.", ""]
     rows = [
         [f"{level['from']:.3f}-{level['to']:.3f}"]
         + [f"{level[name]:.5f}" for name in ("mse", "mae", "r2", "mse_shuffled")]

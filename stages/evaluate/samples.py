@@ -29,14 +29,13 @@ def sample(
         (N, S, S, 3) uint8 in the order of the prompts.
     """
     specs: list[PartSpec] = []
-    for group in dict.fromkeys(
-        prompt.group for prompt in prompts
-    ):  # so that one group's growth moves no other's parts
+    for group in dict.fromkeys(prompt.group for prompt in prompts):
         mine = [prompt for prompt in prompts if prompt.group == group]
-        for start in range(0, len(mine), config.part_rows):
-            rows = [(prompt.caption, prompt.seed) for prompt in mine[start : start + config.part_rows]]
+        size = 1 if group == "new" else config.part_rows  # people add captions one by one, anywhere
+        for start in range(0, len(mine), size):
+            rows = [(prompt.caption, prompt.seed) for prompt in mine[start : start + size]]
             inputs = [model, fingerprint_of([[caption, str(seed)] for caption, seed in rows])]
-            specs.append(PartSpec(f"{group}-{start // config.part_rows:05d}", inputs, rows))
+            specs.append(PartSpec(f"{group}-{start // size:05d}", inputs, rows))
 
     def make(folder: Path, rows: list[tuple[str, int]]) -> Made:
         from sdmodel.data.pixels import to_uint8
