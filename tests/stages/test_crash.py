@@ -319,7 +319,7 @@ class Turns:
 
 
 @settings(
-    max_examples=150 * EFFORT,
+    max_examples=100 * EFFORT,
     deadline=None,
     derandomize=EFFORT == 1,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -395,7 +395,7 @@ def test_a_run_killed_at_any_line_is_resumed(tmp_path: Path) -> None:
     # The first run also fills caches of facts about this machine.
     lines_of(lambda: spell(config, store=FolderStore(tmp_path / "first")), 0)
     total = lines_of(lambda: spell(config, store=FolderStore(tmp_path / "second")), 0)
-    moments = range(1, total - 10, max(1, total // (36 * EFFORT)))
+    moments = range(1, total - 10, max(1, total // (24 * EFFORT)))
     found: set[int] = set()
     for moment in moments:
         store = FolderStore(tmp_path / f"{moment}")
