@@ -58,7 +58,7 @@ SCORES = pa.schema(
         ("index", pa.int64()),  # ... and the row of this image in it
     ]
 )
-"""`scores.parquet` of score: a row for each picture of collect that was scored; no rows where the run has no CLIP."""
+"""`scores.parquet` of score: a row for each picture of collect that was scored; none if there is no CLIP."""
 
 SELECTION = pa.schema(
     [
