@@ -82,7 +82,7 @@ class OptimizerConfig:
     """Muon on matrices and convolutions, AdamW on the rest."""
 
     __pydantic_config__ = FORM
-    muon_rate: float = 6e-3
+    muon_rate: float = 1.2e-2
     """Learning rate of Muon."""
     adam_rate: float = 3e-3
     """Learning rate of AdamW."""
@@ -103,7 +103,7 @@ class TrainConfig:
     __pydantic_config__ = FORM
     objective: Literal["diffusion", "contrastive"] = "diffusion"
     """"diffusion" trains a text-to-image model, "contrastive" a CLIP that open_clip can load."""
-    images: int = 75_000
+    images: int = 150_000
     """Images to see in all: the unit of training time."""
     batch: int = 64
     """Images in a batch, over all processes."""

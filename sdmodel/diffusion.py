@@ -19,6 +19,8 @@ from sdmodel.text.tokenizer import PAD_ID, Tokenizer
 from sdmodel.text.transformer import TextTransformer
 
 KIND = "diffusion"
+SHAPE = ("size", "text", "denoiser")
+"""What of a TrainConfig decides the model's weights and what they mean."""
 
 
 class Diffusion(nn.Module):
@@ -71,7 +73,7 @@ class DiffusionObjective:
         """Takes tokenizer and weights from a model folder. ValueError: it holds another kind or shape of
         model."""
         config = read_config(folder)
-        shape, wanted = [(c.size, c.text, c.denoiser) for c in (config, self.config)]
+        shape, wanted = [{name: getattr(c, name) for name in SHAPE} for c in (config, self.config)]
         if shape != wanted:
             raise ValueError(
                 f"{folder}: holds a model of {shape}; the config asks for {wanted}; "
@@ -81,19 +83,30 @@ class DiffusionObjective:
         self.modules.load_state_dict(load_file(folder / "model.safetensors"))
 
     def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
-        """Writes model.safetensors, config.json and tokenizer.json into `folder`."""
+        """Writes model.safetensors, config.json and tokenizer.json into `folder`.
+
+        What cannot change a model (device, processes) is not told: equal models are equal files."""
         save_file(weights, folder / "model.safetensors")
-        config = {"kind": KIND, "config": dataclasses.asdict(self.config)}
-        (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+        whole = dataclasses.asdict(self.config)
+        for field in dataclasses.fields(self.config):
+            if field.metadata.get("neutral"):
+                del whole[field.name]
+        held = {"kind": KIND, "model": {name: whole[name] for name in SHAPE}, "training": whole}
+        (folder / "config.json").write_text(json.dumps(held, indent=2, sort_keys=True) + "\n")
         self.modules.tokenizer.save(folder)
 
 
 def read_config(folder: Path) -> TrainConfig:
-    """The config of a model folder. ValueError: it is none, or holds another kind of model."""
+    """The config of a model folder, as far as it says what the model is; how it was trained is left at
+    defaults.
+
+    So a model stays readable when the choices of training change. ValueError: no such folder, or another kind
+    of model.
+    """
     file = folder / "config.json"
     if not file.exists():
         raise ValueError(f"{folder}: no config.json in it; a model folder of the {KIND} objective holds one")
     held = json.loads(file.read_text())
     if held.get("kind") != KIND:
         raise ValueError(f"{folder}: holds a model of kind {held.get('kind')!r}; {KIND!r} is needed")
-    return TypeAdapter(TrainConfig).validate_python(held["config"])
+    return TypeAdapter(TrainConfig).validate_python(held["model"])
