@@ -18,7 +18,9 @@ from stages.store import Store
 
 def request_of(config: CollectConfig, sources: Snapshot) -> str:
     """64 hex digits that name what is asked of a collection, whatever was collected before."""
-    return fingerprint_of({"config": canonical_config(config), "sources": sources.digest})
+    return fingerprint_of(
+        {"version": collect.version, "config": canonical_config(config), "sources": sources.digest}
+    )
 
 
 def note_of(config: CollectConfig, sources: Snapshot, previous: Artifact | None) -> dict[str, JSON]:
@@ -47,10 +49,9 @@ def previous_of(store: Store, name: str, config: CollectConfig, sources: Snapsho
             built_on = str(entry.note.get("previous", ""))
             if not built_on:
                 return None
+            # Where that was swept away, the entry itself, of which nothing must be fetched.
             found = Artifact.find(store, collect.name, built_on)
-            return found or entry.open(
-                store
-            )  # swept away: then the entry itself, of which nothing must be fetched
+            return found or Artifact.find(store, entry.stage, entry.fingerprint)
     for entry in reversed(history):
         found = Artifact.find(store, entry.stage, entry.fingerprint)
         if found is not None and found.manifest.version == collect.version:
