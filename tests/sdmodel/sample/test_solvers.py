@@ -1,5 +1,7 @@
 """On Gaussian data the best denoiser and the end of the path are known in closed form."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -7,6 +9,7 @@ from torch import Tensor
 from sdmodel.noise.interpolation import schedule
 from sdmodel.sample.solvers import Denoiser, euler, heun, multistep
 
+Solver = Callable[[Denoiser, Tensor, Tensor], Tensor]
 MEAN, DEVIATION = 0.3, 0.4
 
 
