@@ -20,14 +20,14 @@ def ideal(x_t: Tensor, t: Tensor) -> Tensor:
     return MEAN + gain * (x_t - t * MEAN)
 
 
-def error(solver, steps: int) -> float:
+def error(solver: Solver, steps: int) -> float:
     noise = torch.randn(4, 3, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     end = MEAN + DEVIATION * noise  # the path keeps the quantile of every pixel
     return float((solver(ideal, noise, schedule(steps, 2.0)) - end).abs().max())
 
 
 @pytest.mark.parametrize(("solver", "order"), [(euler, 1), (heun, 2), (multistep, 1.4)])
-def test_the_error_falls_with_the_solvers_order(solver, order: float):
+def test_the_error_falls_with_the_solvers_order(solver: Solver, order: float):
     # The first and the last step of multistep are of first order, which costs it a part of its second.
     ratio = error(solver, 64) / error(solver, 128)
     assert 2**order * 0.75 < ratio < 2**order * 1.7
@@ -39,7 +39,7 @@ def test_second_order_is_worth_it():
 
 
 @pytest.mark.parametrize("solver", [euler, heun, multistep])
-def test_a_denoiser_that_knows_the_image_is_believed(solver):
+def test_a_denoiser_that_knows_the_image_is_believed(solver: Solver):
     image, noise = torch.rand(2, 3, 4, 4), torch.randn(2, 3, 4, 4)
     knows: Denoiser = lambda x_t, t: image  # noqa: E731 - a denoiser is any callable
     torch.testing.assert_close(solver(knows, noise, schedule(5, 4.0)), image)
