@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from stages.artifact import Files
 from stages.image import ImageError, decode
 
-CELL = 72
+CELL = 80
 """Pixels to a side of a shown picture."""
 GAP = 4
 LABEL = 12
@@ -52,7 +52,7 @@ def sheet(shown: Sequence[Shown], columns: int = COLUMNS) -> bytes:
         else:
             picture.thumbnail((CELL, CELL))
             canvas.paste(picture, (left, top))
-        draw.text((left, top + CELL), one.label[:14], fill="#333333", font=font)
+        draw.text((left, top + CELL), one.label[:16], fill="#333333", font=font)
     return _png(canvas)
 
 

@@ -40,11 +40,12 @@ def be_quiet() -> None:
 
 
 @contextmanager
-def prefect_server(*, ui: bool = False) -> Generator[str]:
+def prefect_server(*, ui: bool = False, services: bool = False) -> Generator[str]:
     """A server on a free port of the loopback, with the user's own database; ended with the block.
 
     Args:
         ui: serve Prefect's web pages too.
+        services: run schedules, triggers and automations too, which a single run does without.
 
     Yields:
         The address of its API, which is set as PREFECT_API_URL too. Where the user has set one (in the
@@ -66,7 +67,7 @@ def prefect_server(*, ui: bool = False) -> Generator[str]:
     url = f"http://127.0.0.1:{port}/api"
     environment = {
         **os.environ,
-        "PREFECT__SERVER_EPHEMERAL": "1",
+        "PREFECT__SERVER_EPHEMERAL": "" if services else "1",
         "PREFECT__SERVER_FINAL": "1",
         "PREFECT_UI_ENABLED": "1" if ui else "0",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "0",

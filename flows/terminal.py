@@ -73,7 +73,7 @@ class Terminal:
         if self.failed_step == result.stage:  # tried again, and well
             self.failed_step = ""
         funnel = result.open().funnel
-        cached = ", was finished" if result.cached else ""
+        cached = ", cached" if result.cached else ""
         self.say(f"{result.stage:>8}  {funnel.rows_out:,} of {funnel.rows_in:,} rows{cached}")
 
     def failed(self, stage: str, error: BaseException) -> None:
@@ -95,8 +95,8 @@ def funnel_table(artifacts: Iterable[Artifact], cached: Mapping[str, bool]) -> T
         cached: by stage, whether it was found finished.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for head in ("stage", "rows in", "rows out", "left out, by reason", "", "artifact"):
-        table.add_column(head, justify="right" if head.startswith("rows") else "left")
+    for head in ("stage", "rows in", "rows out", "reasons", "", "artifact"):
+        table.add_column(head, justify="right" if head.startswith("rows") else "left", no_wrap=True)
     for artifact in artifacts:
         funnel = artifact.funnel
         reasons = sorted(funnel.reasons.items(), key=lambda item: (-item[1], item[0]))
@@ -105,7 +105,7 @@ def funnel_table(artifacts: Iterable[Artifact], cached: Mapping[str, bool]) -> T
             f"{funnel.rows_in:,}",
             f"{funnel.rows_out:,}",
             "\n".join(f"{rows:>6,} {reason}" for reason, rows in reasons),
-            "was finished" if cached.get(artifact.stage) else "made",
+            "cached" if cached.get(artifact.stage) else "made",
             f"{artifact.stage}/{artifact.fingerprint[:12]}",
         )
     return table
