@@ -177,7 +177,7 @@ class EvaluateConfig:
     """"demo" samples unseen captions of the demo world and has its oracle read them; empty: no oracle."""
     oracle_samples: int = 512
     """Images for the oracle."""
-    guidance: float = 2.0
+    guidance: float = 2.5
     """Classifier-free guidance; 1 is none."""
     steps: int = 14
     """Sampling steps."""
