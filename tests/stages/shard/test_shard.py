@@ -155,7 +155,10 @@ def test_growth_packs_only_tars_that_changed(store, pictures):
 
 def test_larger_images_are_scaled_down(store, pictures):
     config = ShardConfig(max_side=40, workers=1)
-    index = make(store, pictures, config).table("index")
+    dataset = make(store, pictures, config)
+    index = dataset.table("index")
+    for row in index.itertuples():
+        assert decode(dataset.read(row.file, row.offset, row.length)).shape == (row.height, row.width, 3)
     assert index[["width", "height"]].max(axis=None) == 40
     by_uid = {p.uid: p for p in pictures}
     sides = {row.uid: row.width for row in index.itertuples()}
