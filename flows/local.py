@@ -1,7 +1,7 @@
 """Steps run in this process, without Prefect: for `sdflow stage`, and for notebooks."""
 
 import signal
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Event
 from types import FrameType
@@ -10,7 +10,7 @@ from flows.step import Result, Step, finished
 from flows.terminal import Terminal
 from stages.artifact import Artifact
 from stages.config import Run
-from stages.store import open_store
+from stages.store import Store, open_store
 
 
 class TerminalReporter:
@@ -44,16 +44,26 @@ def result_of(
         Stopped: after an interrupt or a termination; finished parts are kept.
     """
     step, store = steps[name], open_store(run.store)
-    read: list[Artifact] = []
-    for before in step.reads:
-        if upstream:
-            artifact = result_of(steps, before, run, terminal, upstream=True)
-            terminal.finished(Result.of(artifact, run.store))
-            read.append(artifact)
-        else:
-            read.append(finished(steps, before, run, store))
+    before: dict[str, Artifact] = {}
+    for needed in _needed(steps, name) if upstream else ():
+        read = [before[one] for one in steps[needed].reads]
+        before[needed] = _run(steps[needed], run, store, read, terminal)
+        terminal.finished(Result.of(before[needed], run.store))
+    read = [before[one] if upstream else finished(steps, one, run, store) for one in step.reads]
+    return _run(step, run, store, read, terminal)
+
+
+def _needed(steps: Mapping[str, Step], name: str) -> list[str]:
+    """The steps before one, each once, and after those that it reads."""
+    order: dict[str, None] = {}
+    for before in steps[name].reads:
+        order |= dict.fromkeys([*_needed(steps, before), before])
+    return list(order)
+
+
+def _run(step: Step, run: Run, store: Store, read: Sequence[Artifact], terminal: Terminal) -> Artifact:
     with _asked_to_end() as ending:
-        return step.run(store, run.name, getattr(run, name), read, TerminalReporter(terminal, ending))
+        return step.run(store, run.name, getattr(run, step.name), read, TerminalReporter(terminal, ending))
 
 
 @contextmanager

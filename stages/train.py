@@ -120,12 +120,16 @@ class _Snapshots:
     def restore(self, root: Path) -> int:
         """Lay the newest kept snapshots below `root`; the images seen of the newest, 0 where there is none.
 
-        One whose files are not whole is dropped, and the one before it counts.
+        One whose files are not whole is dropped, and the one before it counts; so are those that a crash
+        kept from being dropped in time.
         """
         newest = 0
         for ordinal in range(self._ordinal(self._config.images), 0, -1):
             part = self._out.find(f"snapshot-{ordinal}", [*self._inputs, str(ordinal)])
             if part is None:
+                continue
+            if len(self._kept) == KEEP:
+                self._drop(part)
                 continue
             images = int(str(part.statistics["images"]))
             try:
@@ -139,8 +143,6 @@ class _Snapshots:
                 shutil.copyfile(path, target)
             self._kept.insert(0, part)
             newest = max(newest, images)
-            if len(self._kept) == KEEP:
-                break
         return newest
 
     def keep(self, images: int, folder: Path) -> None:

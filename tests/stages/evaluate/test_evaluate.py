@@ -1,0 +1,214 @@
+"""The stage: what its report says of a model, and that nothing is sampled twice."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sdmodel.data.pixels import to_uint8
+from sdmodel.sample.generate import load
+from stages.artifact import Artifact
+from stages.clip import clip_snapshot
+from stages.config import EvaluateConfig
+from stages.errors import Stopped
+from stages.evaluate import evaluate
+from stages.evaluate.grid import CELL, GAP, LINE, LINES
+from stages.evaluate.prompts import prompts_of
+from stages.store import Store
+from tests.stages import worlds
+
+CONFIG = EvaluateConfig(
+    samples=6,
+    captions=("a large red circle", "nothing of this world"),
+    steps=2,
+    part_rows=4,
+    validation_rows=5,
+    device="cpu",
+)
+
+
+def changed(**values: Any) -> EvaluateConfig:
+    return dataclasses.replace(CONFIG, **values)
+
+
+@pytest.fixture(scope="module")
+def plain(store: Store, model: Artifact, dataset: Artifact) -> Artifact:
+    return evaluate(model, dataset, None, CONFIG, store=store)
+
+
+def test_the_report_tells_what_was_measured_and_what_was_not(
+    plain: Artifact, model: Artifact, dataset: Artifact
+):
+    report = plain.json("report.json")
+    assert set(report) == {"model", "dataset", "validation", "similarity", "nearest"}
+    assert (report["model"], report["dataset"]) == (model.digest, dataset.digest)
+    assert report["similarity"] is None
+    words = plain.read("report.md").decode()
+    assert "this run has no CLIP" in words
+    assert "Oracle" not in words
+
+    validation = report["validation"]
+    assert validation["rows"] == CONFIG.validation_rows
+    names = {f"{name}{kind}" for name in ("mse", "mae", "r2") for kind in ("", "_shuffled")}
+    assert all(names < set(level) for level in [*validation["levels"], validation])
+    assert [level["from"] for level in validation["levels"]] == [n / 8 for n in range(8)]
+    assert f"MSE {validation['mse']:.5f}" in words
+    assert plain.funnel.rows_in == plain.funnel.rows_out == 8
+
+
+def test_samples_are_parts_and_another_evaluation_samples_only_what_is_new(
+    plain: Artifact, store: Store, model: Artifact, dataset: Artifact
+):
+    assert plain.statistics["parts"] == {
+        "made": 1 + 2 + 2,
+        "found": 0,
+    }  # validation, 6 of the test split, new ones
+    assert [name for name in plain.names() if name.endswith(".npy")] == []
+
+    captions = ("a small blue star", *CONFIG.captions)  # anywhere in the list
+    more = evaluate(model, dataset, None, changed(captions=captions), store=store)
+    assert more.statistics["parts"] == {"made": 1, "found": 5}
+    fewer = evaluate(model, dataset, None, changed(samples=4, captions=()), store=store)
+    assert fewer.statistics["parts"] == {"made": 0, "found": 2}
+    stressed = evaluate(model, dataset, None, changed(guidance=3.0), store=store)
+    assert stressed.statistics["parts"] == {"made": 4, "found": 1}  # the validation loss knows no guidance
+    assert evaluate(model, dataset, None, changed(batch=2), store=store).cached
+
+
+def test_each_sample_is_what_the_model_draws_for_its_caption_and_its_own_seed(
+    plain: Artifact, store: Store, model: Artifact, dataset: Artifact, tmp_path: Path
+):
+    one = changed(samples=0, captions=("a large red circle",))
+    alone = evaluate(model, dataset, None, one, store=store)
+    assert alone.statistics["parts"] == {"made": 0, "found": 2}
+    (picture,) = cells(alone)
+    assert np.array_equal(picture, cells(plain)[0])
+    again = evaluate(model, dataset, None, dataclasses.replace(one, seed=1), store=store)
+    assert not np.array_equal(cells(again)[0], picture)
+    twice = evaluate(model, dataset, None, changed(samples=0, captions=one.captions * 2), store=store)
+    first, second = cells(twice)
+    assert np.array_equal(first, picture)
+    assert not np.array_equal(second, picture)
+    (prompt,) = prompts_of(dataset.table("index"), one.captions, (), 0, one.seed)
+    drawn = load(model.lay("model/", tmp_path / "model")).sample(
+        [prompt.caption], [prompt.seed], CONFIG.guidance, 2
+    )
+    assert np.array_equal(to_uint8(drawn)[0].permute(1, 2, 0), picture)
+
+
+def cells(evaluation: Artifact, columns: int = 6) -> list[np.ndarray]:
+    """The pictures of grid.png, at the size that the model draws."""
+    with Image.open(evaluation.path("grid.png")) as grid:
+        sheet = np.asarray(grid)
+    side, row = worlds.TINY.size, CELL + LINES * LINE + GAP
+    count = evaluation.funnel.rows_out
+    tops = [(GAP + n // columns * row, GAP + n % columns * (CELL + GAP)) for n in range(count)]
+    step = CELL // side
+    return [sheet[top : top + CELL : step, left : left + CELL : step] for top, left in tops]
+
+
+def test_the_grids_have_a_cell_for_each_sample(plain: Artifact):
+    across, down = CELL + GAP, CELL + LINES * LINE + GAP
+    with Image.open(plain.path("grid.png")) as grid, Image.open(plain.path("nearest.png")) as nearest:
+        assert grid.size == (6 * across + GAP, 2 * down + GAP)
+        assert nearest.size == (4 * (across + CELL) + GAP, 2 * down + GAP)
+        assert grid.format == nearest.format == "PNG"
+
+
+def test_the_nearest_training_images_are_of_the_train_split(plain: Artifact, dataset: Artifact):
+    near, index = plain.json("report.json")["nearest"], dataset.table("index")
+    assert len(near["uids"]) == 8
+    assert set(near["uids"]) <= set(index.loc[index["split"] == "train", "uid"])
+    assert 0 < near["least"] <= near["median"] < 1
+
+
+def test_clip_and_oracle_judge_where_they_are_asked_for(
+    store: Store, model: Artifact, dataset: Artifact, clip: Path
+):
+    config = changed(oracle="demo", oracle_samples=5, captions=(), clip=f"local-dir:{clip}")
+    judge = clip_snapshot(config.clip)
+    assert judge is not None
+    result = evaluate(model, dataset, judge, config, store=store)
+    report = result.json("report.json")
+    assert set(report["oracle"]) == {
+        *("shape", "colour", "size", "position", "background", "all", "clean", "samples")
+    }
+    assert report["oracle"]["samples"] == 5
+    assert report["oracle"]["clean"] == 0  # it was never trained
+    assert report["similarity"]["samples"] == 11
+    assert report["similarity"]["clip"] == judge.digest[:12]
+    assert -1 <= report["similarity"]["mean"] <= 1
+    assert 0 <= report["clip"]["r_at_1_of_64"] < 0.2  # nor was this
+    assert {name: result.statistics[name] for name in ("oracle", "similarity", "clip")} == {
+        name: report[name] for name in ("oracle", "similarity", "clip")
+    }
+    words = result.read("report.md").decode()
+    assert "5 samples for captions whose combination and phrasing were never trained on" in words
+    assert judge.digest[:12] in words
+    assert not evaluate(model, dataset, None, config, store=store).cached  # without it, it is another request
+
+
+def test_a_contrastive_model_is_judged_by_retrieval(store: Store, contrastive: Artifact, dataset: Artifact):
+    result = evaluate(contrastive, dataset, None, EvaluateConfig(device="cpu"), store=store)
+    rows = int((dataset.table("index")["split"] == "test").sum())
+    report = result.json("report.json")
+    assert set(report) == {"model", "dataset", "retrieval"}
+    found = report["retrieval"]
+    assert (found["of"], found["rows"], found["split"]) == (rows, rows, "test")
+    assert found["r_at_1"] * rows == pytest.approx(round(found["r_at_1"] * rows), abs=1e-3)
+    assert f"Of {rows} pictures" in result.read("report.md").decode()
+    assert result.names() == ["report.json", "report.md"]
+
+
+def test_another_dataset_can_be_evaluated_on(
+    store: Store, model: Artifact, dataset: Artifact, plain: Artifact, tmp_path
+):
+    other = worlds.dataset(store, tmp_path / "pictures", rows=24, seed=6)
+    result = evaluate(model, other, None, changed(samples=2), store=store)
+    assert result.json("report.json")["dataset"] == other.digest
+    assert result.statistics["parts"] == {"made": 2, "found": 2}  # the new captions are the same
+
+
+def test_mistakes_are_named_before_anything_is_measured(
+    store: Store, model: Artifact, contrastive: Artifact, dataset: Artifact
+):
+    for judged in (model, contrastive):
+        with pytest.raises(ValueError, match=r"evaluate\.oracle='demon' is unknown; known: \"demo\""):
+            evaluate(judged, dataset, None, changed(oracle="demon"), store=store)
+
+
+def test_a_dataset_without_splits_to_judge_by(store: Store, model: Artifact, tmp_path: Path):
+    bare = worlds.dataset(store, tmp_path / "bare", rows=8, seed=7, validation=0.0, test=0.0)
+    with pytest.raises(
+        ValueError, match=r"test split is empty and no captions are given; set evaluate\.captions"
+    ):
+        evaluate(model, bare, None, changed(captions=()), store=store)
+    result = evaluate(model, bare, None, CONFIG, store=store)
+    assert result.json("report.json")["validation"] is None
+    assert "Not measured: the validation split has fewer than 2 images" in result.read("report.md").decode()
+    assert result.funnel.rows_out == 2
+
+
+class Stops:
+    """A reporter that wants the end when samples are being drawn."""
+
+    drawing = False
+
+    def progress(self, stage: str, done: int, total: int, note: str) -> None:
+        self.drawing = self.drawing or ("sampling" in note and done > 2)
+
+    def stopping(self) -> bool:
+        return self.drawing
+
+
+def test_a_stopped_evaluation_keeps_its_samples(store: Store, model: Artifact, dataset: Artifact):
+    config = changed(seed=11)
+    with pytest.raises(Stopped):
+        evaluate(model, dataset, None, config, store=store, reporter=Stops())
+    assert evaluate.find(model, dataset, None, config=config, store=store) is None
+    assert list(store.scratch().iterdir()) == []
+    result = evaluate(model, dataset, None, config, store=store)
+    assert result.statistics["parts"] == {"made": 1, "found": 4}

@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from stages.demo.captions import TRAINING_PHRASINGS, held_out, parse
+from stages.demo.world import ATTRIBUTES, render, scene
+from stages.evaluate.oracle import clean_pairs, unseen_captions, verdicts
+
+
+@pytest.mark.parametrize("side", [32, 64])
+def test_perfect_pictures_are_read_right(side: int):
+    captions = unseen_captions("demo", 40, 3)
+    shown = [scene(1, index, parse(caption)) for index, caption in enumerate(captions)]
+    found = verdicts(captions, np.stack([render(one, side) for one in shown]))
+    assert found == {**dict.fromkeys((*ATTRIBUTES, "all", "clean"), 1.0), "samples": 40}
+
+
+def test_pictures_of_something_else_are_not():
+    captions = unseen_captions("demo", 40, 3)
+    pictures = np.stack(
+        [render(scene(1, index, parse(caption)), 32) for index, caption in enumerate(captions)]
+    )
+    found = verdicts(captions, np.roll(pictures, 1, axis=0))
+    assert found["clean"] == 1.0
+    assert found["all"] < 0.1
+    noise = np.random.default_rng(0).integers(0, 256, pictures.shape, dtype=np.uint8)
+    assert verdicts(captions, noise)["clean"] == 0.0
+
+
+def test_captions_for_the_oracle_are_of_held_out_combinations_and_go_by_the_seed():
+    said = unseen_captions("demo", 20, 3)
+    attributes = [parse(caption) for caption in said]
+    assert all(one is not None and held_out(one) for one in attributes)
+    assert said[:5] == unseen_captions("demo", 5, 3)
+    assert said != unseen_captions("demo", 20, 4)
+    assert unseen_captions("", 20, 3) == []
+
+
+def test_an_unknown_oracle_is_named():
+    with pytest.raises(ValueError, match=r"evaluate\.oracle='emoji' is unknown"):
+        unseen_captions("emoji", 20, 3)
+
+
+def test_clean_pairs_tell_pictures_apart():
+    pictures, captions = clean_pairs(len(TRAINING_PHRASINGS) + 1, seed=0)
+    assert {picture.shape for picture in pictures} == {(64, 64, 3)}
+    found = verdicts(captions, np.stack(pictures))
+    assert found["all"] == 1.0

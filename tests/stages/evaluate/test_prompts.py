@@ -1,0 +1,33 @@
+import pandas as pd
+
+from stages.evaluate.prompts import Prompt, prompts_of
+
+INDEX = pd.DataFrame(
+    {
+        "uid": ["d", "a", "c", "b"],
+        "split": ["test", "test", "train", "test"],
+        "captions": [["fourth", "other"], ["first"], ["of training"], []],
+    }
+)
+
+
+def test_captions_come_from_the_test_split_in_the_order_of_uids():
+    prompts = prompts_of(INDEX, ["mine"], ["the oracle's"], 10, 0)
+    assert [(prompt.group, prompt.caption) for prompt in prompts] == [
+        ("test", "first"),
+        ("test", "fourth"),
+        ("new", "mine"),
+        ("oracle", "the oracle's"),
+    ]
+    assert [prompt.caption for prompt in prompts_of(INDEX, (), (), 1, 0)] == ["first"]
+
+
+def test_noise_belongs_to_a_caption_wherever_it_stands_and_to_how_often_it_came():
+    seeds = {prompt.caption: prompt.seed for prompt in prompts_of(INDEX, ["x", "y"], (), 0, 0)}
+    turned = {prompt.caption: prompt.seed for prompt in prompts_of(INDEX, ["y", "x"], (), 10, 0)}
+    assert {caption: turned[caption] for caption in seeds} == seeds
+    first, second = prompts_of(INDEX, ["x", "x"], (), 0, 0)
+    assert (first.seed, second.seed) == (seeds["x"], second.seed)
+    assert second.seed != first.seed
+    assert prompts_of(INDEX, ["x"], (), 0, 1) != [Prompt("x", seeds["x"], "new")]
+    assert all(0 <= seed < 2**63 for seed in seeds.values())

@@ -1,0 +1,189 @@
+"""The stage train: a model from a dataset, the same whatever happened on the way, and nothing left behind."""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from stages.artifact import Artifact, Funnel
+from stages.config import ShardConfig
+from stages.errors import Stopped
+from stages.lease import held
+from stages.output import Output
+from stages.record import INDEX
+from stages.stage import Stats, stage
+from stages.store import Store, open_store
+from stages.train import KEEP, train
+from tests.stages import worlds
+
+CONFIG = worlds.TINY
+EVERY = CONFIG.snapshot_every
+
+IN_ANOTHER_PROCESS = """
+import pathlib, sys
+from stages.artifact import Artifact
+from stages.store import open_store
+from stages.train import train
+from tests.stages.test_train import CONFIG
+
+store = open_store(sys.argv[1])
+train(Artifact.open(store, "shard", sys.argv[2]), None, CONFIG, store=store)
+"""
+
+
+class StopsAfter:
+    """A reporter that wants the end once more than so many images are seen."""
+
+    def __init__(self, images: int) -> None:
+        self.images, self.seen, self.notes = images, 0, list[str]()
+
+    def progress(self, stage: str, done: int, total: int, note: str) -> None:
+        assert total == CONFIG.images
+        self.seen = max(self.seen, done)
+        self.notes.append(note)
+
+    def stopping(self) -> bool:
+        return self.seen > self.images
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return open_store(str(tmp_path_factory.mktemp("train") / "store"))
+
+
+@pytest.fixture(scope="module")
+def dataset(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    return worlds.dataset(store, tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(store: Store, dataset: Artifact) -> Artifact:
+    return train(dataset, None, CONFIG, store=store)
+
+
+def another(store: Store, dataset: Artifact, folder: Path) -> tuple[Store, Artifact]:
+    """A store of its own that holds the dataset and nothing that was trained."""
+    shutil.copytree(
+        Path(store.url), folder, ignore=lambda path, names: {"train"} & set(names), copy_function=shutil.copy2
+    )
+    copy = open_store(str(folder))
+    return copy, Artifact.open(copy, "shard", dataset.fingerprint)
+
+
+def leftovers(store: Store, model: Artifact) -> list[str]:
+    """What a training has put somewhere and the model does not name."""
+    named = {entry.key for entry in model.files.values()}
+    files = [listed.key for listed in store.list("files/train") if listed.key not in named]
+    return [
+        *(listed.key for listed in store.list("parts/train")),
+        *files,
+        *map(str, store.scratch().iterdir()),
+    ]
+
+
+def snapshots(store: Store) -> dict[int, dict[str, dict[str, str]]]:
+    """Images seen -> the files of each snapshot that the store keeps."""
+    records = [json.loads(store.read(listed.key)) for listed in store.list("parts/train")]
+    return {record["statistics"]["images"]: record["files"] for record in records}
+
+
+def children() -> list[psutil.Process]:
+    return [
+        child for child in psutil.Process().children(recursive=True) if "sdmodel" in " ".join(child.cmdline())
+    ]
+
+
+@pytest.mark.slow
+def test_a_model_and_how_it_was_learned(store: Store, dataset: Artifact, undisturbed: Artifact):
+    rows = int((dataset.table("index")["split"] == "train").sum())
+    assert (undisturbed.kind, undisturbed.funnel.rows_in, undisturbed.funnel.rows_out) == (
+        "model",
+        rows,
+        rows,
+    )
+    assert {"config.json", "model.safetensors", "tokenizer.json"} == {
+        name.removeprefix("model/") for name in undisturbed.names("model/")
+    }
+    metrics = [json.loads(line) for line in undisturbed.read("metrics.jsonl").splitlines()]
+    assert [row["images"] for row in metrics] == list(range(CONFIG.batch, CONFIG.images + 1, CONFIG.batch))
+    assert metrics[-1]["loss"] < metrics[0]["loss"]
+    with Image.open(undisturbed.path("curve.png")) as curve:
+        assert min(curve.size) > 100
+    assert {"logs/throughput.jsonl"} < set(undisturbed.names("logs/"))
+    said = undisturbed.statistics
+    assert said["images"] == CONFIG.images
+    assert said["loss"] == metrics[-1]["loss"]
+    assert said["images_per_second"] > 0
+    assert (said["objective"], said["resumed_at"]) == ("diffusion", 0)
+    assert undisturbed.verify() == []
+
+    # Snapshots were its parts, one for each `snapshot_every`; they went once the model was there.
+    assert said["parts"]["made"] == CONFIG.images // EVERY
+    assert leftovers(store, undisturbed) == []
+    assert train(dataset, None, CONFIG, store=store).cached
+
+
+@pytest.mark.slow
+def test_killed_and_stopped_on_the_way_it_is_the_same_model(
+    store: Store, dataset: Artifact, undisturbed: Artifact, tmp_path: Path
+):
+    own, same = another(store, dataset, tmp_path / "store")
+    program = [sys.executable, "-c", IN_ANOTHER_PROCESS, own.url, same.fingerprint]
+    with subprocess.Popen(program, cwd=Path(__file__).parents[2]) as running:
+        while not list(own.list("parts/train")):
+            assert running.poll() is None
+            time.sleep(0.01)
+        below = psutil.Process(running.pid).children(recursive=True)
+        running.kill()
+    assert below
+    assert psutil.wait_procs(below, timeout=30)[1] == []
+    assert train.find(same, None, config=CONFIG, store=own) is None
+    assert held(own) == []
+
+    # Stopped: what it began ends, what it finished is kept.
+    reporter = StopsAfter(2 * EVERY)
+    with pytest.raises(Stopped):
+        train(same, None, CONFIG, store=own, reporter=reporter)
+    assert children() == []
+    assert any("loss" in note and "left" in note for note in reporter.notes)
+    assert train.find(same, None, config=CONFIG, store=own) is None
+    assert sum(path.is_dir() for path in own.scratch().iterdir()) == 1  # the killed one's, gc's to remove
+    kept = sorted(snapshots(own).items())
+    assert len(kept) == KEEP
+    assert kept[-1][0] >= 2 * EVERY
+
+    # The newest snapshot is cut short: the one before it counts. And neutral choices make no other model.
+    victim = Path(own.url) / kept[-1][1]["model.safetensors"]["key"]
+    victim.chmod(0o644)
+    victim.write_bytes(victim.read_bytes()[:-1])
+    finished = train(same, None, dataclasses.replace(CONFIG, precision="fp32"), store=own)
+    assert finished.statistics["resumed_at"] == kept[0][0]
+    assert finished.fingerprint == undisturbed.fingerprint
+    assert finished.digest == undisturbed.digest
+    assert snapshots(own) == {}
+
+
+def test_without_a_row_to_train_on_it_says_what_to_do(tmp_path: Path):
+    @stage(version=1, kind="dataset", name="shard")
+    def without_training(config: ShardConfig, out: Output) -> Stats:
+        rows = [{"uid": "0" * 32, "split": "test", "captions": ["a picture"]}]
+        pq.write_table(pa.Table.from_pylist(rows, INDEX), out.write("index.parquet"))
+        return Stats(Funnel(1, 1))
+
+    store = open_store(str(tmp_path / "store"))
+    dataset = without_training(ShardConfig(), store=store)
+    with pytest.raises(
+        ValueError, match=r"train split is empty; loosen the filter or lower shard\.validation"
+    ):
+        train(dataset, None, CONFIG, store=store)
+    assert held(store) == []
+    assert list(store.scratch().iterdir()) == []

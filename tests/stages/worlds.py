@@ -1,0 +1,74 @@
+"""Demo-world datasets through the real stages, and untrained models, for tests of train and evaluate."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from sdmodel.config import (
+    ContrastiveConfig,
+    DenoiserConfig,
+    OptimizerConfig,
+    TextConfig,
+    TrainConfig,
+)
+from stages.artifact import Artifact, Funnel
+from stages.collect import collect, snapshot
+from stages.config import CollectConfig, DedupConfig, FilterConfig, FolderSource, ScoreConfig, ShardConfig
+from stages.dedup import dedup
+from stages.demo.pairs import clean_folder
+from stages.filter import filter_
+from stages.output import Output
+from stages.score import score
+from stages.shard import shard
+from stages.stage import Stats, stage
+from stages.store import Store
+
+TINY = TrainConfig(
+    images=1280,
+    batch=32,
+    size=16,
+    snapshot_every=256,
+    text=TextConfig(width=16, heads=2, queries=2, vocabulary=300),
+    denoiser=DenoiserConfig(channels=(8, 16)),
+    contrastive=ContrastiveConfig(embedding=8, image_width=4, text_width=16, text_layers=1, text_heads=2),
+    optimizer=OptimizerConfig(warmup=64),
+    processes=1,
+    device="cpu",
+)
+
+
+def dataset(store: Store, folder: Path, *, rows: int = 60, seed: int = 5, **splits: float) -> Artifact:
+    """Clean pictures of 32 to 48 pixels in a folder, collected, filtered without CLIP, and packed."""
+    clean_folder(folder, rows, seed, sides=(32, 48))
+    config = CollectConfig(folders=(FolderSource(name="world", folder=str(folder)),), workers=1)
+    images = collect(None, snapshot(config), config, store=store)
+    duplicates = dedup(images, DedupConfig(workers=1), store=store)
+    scores = score(images, None, ScoreConfig(), store=store)
+    selection = filter_(images, duplicates, scores, FilterConfig(), store=store)
+    shares = {"validation": 0.15, "test": 0.15, **splits}
+    return shard(images, selection, ShardConfig(shard_rows=25, workers=1, **shares), store=store)
+
+
+def model(store: Store, dataset: Artifact, config: TrainConfig = TINY) -> Artifact:
+    """What train would write after no image."""
+    import torch
+
+    from sdmodel.train.ema import Ema
+    from sdmodel.train.run import objective_of
+
+    @stage(version=1, kind="model", name="train")
+    def untrained(dataset: Artifact, config: TrainConfig, out: Output) -> Stats:
+        torch.manual_seed(config.seed)
+        objective = objective_of(config, [one for row in dataset.table("index")["captions"] for one in row])
+        with torch.no_grad():  # what begins at zero would draw one picture for all captions and noise
+            for parameter in objective.modules.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        objective.save(out.write("model/any").parent, Ema(objective.modules, 0.0).weights())
+        return Stats(Funnel(0, 0))
+
+    return untrained(dataset, config, store=store)
+
+
+def changed(**values: Any) -> TrainConfig:
+    """The tiny training with other choices."""
+    return dataclasses.replace(TINY, **values)
