@@ -25,7 +25,7 @@ def folder_of_clip(folder: Path, seed: int) -> Path:
     config = TrainConfig(objective="contrastive", text=TextConfig(width=32, layers=1, heads=2, length=16))
     objective = ContrastiveObjective(config, SAID)
     folder.mkdir(parents=True)
-    objective.save(folder, {name: value.detach() for name, value in objective.modules.named_parameters()})
+    objective.save(folder, objective.modules.state_dict())
     return folder
 
 
