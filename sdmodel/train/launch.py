@@ -52,7 +52,7 @@ def train(
             stdout=subprocess.PIPE,
             stderr=errors,
             env=environment(processes),
-            start_new_session=True,  # so that the whole group can be ended, the launcher's children too
+            start_new_session=True,  # so that its group can be ended
         )
         try:
             for line in lines(child, stopping):
@@ -76,16 +76,15 @@ def train(
 def lines(child: subprocess.Popen[bytes], stopping: Callable[[], bool]) -> Iterator[bytes]:
     """Yields the lines that the child writes until it ends or `stopping` is true."""
     assert child.stdout
-    os.set_blocking(child.stdout.fileno(), False)
-    rest = b""
+    pipe, rest = child.stdout.fileno(), b""
     with selectors.DefaultSelector() as selector:
-        selector.register(child.stdout, selectors.EVENT_READ)
+        selector.register(pipe, selectors.EVENT_READ)
         while not stopping():
             if not selector.select(LOOK):
                 if child.poll() is not None:  # what it left behind may hold the pipe open
                     return
                 continue
-            data = child.stdout.read()
+            data = os.read(pipe, 1 << 16)
             if not data:
                 return
             *whole, rest = (rest + data).split(b"\n")
@@ -102,20 +101,26 @@ def parsed(line: bytes) -> dict[str, Any]:
 
 
 def end(child: subprocess.Popen[bytes]) -> None:
-    """Ends the child's whole process group: asks, waits, kills. Nothing of it runs afterwards."""
+    """Ends the child and all that it started: asks, waits, kills. Returns when nothing of it runs any more.
+
+    """Ends the child and all that it started: asks, waits, kills. Nothing of it runs when this returns.
+    standard input instead, and end when it closes."""
+    if child.stdin:
+        child.stdin.close()
     for sign in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(child.pid, sign)
+            child.wait(GRACE)
         except ProcessLookupError:
             break
-        try:
-            child.wait(GRACE)
         except subprocess.TimeoutExpired:
             continue
     child.wait()
-    for pipe in (child.stdin, child.stdout):
-        if pipe:
-            pipe.close()
+    if child.stdout:
+        with child.stdout, selectors.DefaultSelector() as selector:
+            selector.register(child.stdout, selectors.EVENT_READ)
+            while selector.select(GRACE) and os.read(child.stdout.fileno(), 1 << 16):
+                pass  # the pipe ends when the last process that holds it has ended
 
 
 def cores() -> int:

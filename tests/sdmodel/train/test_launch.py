@@ -15,10 +15,10 @@ from sdmodel.config import ContrastiveConfig, DenoiserConfig, OptimizerConfig, T
 from sdmodel.train import launch
 
 SMALL = TrainConfig(
-    images=640,
+    images=1600,
     batch=16,
     size=32,
-    snapshot_every=160,
+    snapshot_every=320,
     processes=1,
     device="cpu",
     text=TextConfig(width=16, heads=2, queries=2, length=12, vocabulary=300),
@@ -62,6 +62,15 @@ def running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def descendants(pid: int) -> list[int]:
+    children = [
+        int(c)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for c in (task / "children").read_text().split()
+    ]
+    return [*children, *(below for child in children for below in descendants(child))]
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 60) -> bool:
@@ -130,7 +139,7 @@ def test_killed_and_resumed_is_undisturbed_to_the_bit(
         stopping=lambda: False,
         on_snapshot=lambda images, folder: snapshots.append(images) or (folder / "state.json").stat(),
     )
-    assert snapshots == [160, 320, 480, 640]
+    assert snapshots == list(range(320, 1601, 320))
 
     # The same in a folder where all processes are killed while they train.
     killed = plan(tmp_path / "killed", dataset, config)
@@ -146,12 +155,13 @@ def test_killed_and_resumed_is_undisturbed_to_the_bit(
     for line in launch.lines(child, lambda: False):
         if launch.parsed(line).get("images", 0) >= 368:
             break
-    os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
+    for pid in [child.pid, *descendants(child.pid)]:
+        os.kill(pid, signal.SIGKILL)
+    launch.end(child)
     assert not (tmp_path / "killed" / "model").exists()
     progress: list[dict[str, Any]] = []
     launch.train(killed, config, on_progress=progress.append, stopping=lambda: False)
-    assert progress[0]["images"] == 320 + 16
+    assert progress[0]["images"] == 320 + 16, progress[:1]
     assert results(tmp_path / "whole") == results(tmp_path / "killed")
 
     # A finished training is not touched again.
@@ -173,23 +183,30 @@ def test_a_failure_shows_the_last_errors(dataset, tmp_path: Path):
 
 @pytest.mark.slow
 def test_no_process_outlives_a_stop_or_its_parent(dataset, tmp_path: Path):
-    config = dataclasses.replace(SMALL, objective="contrastive", images=10**6)
+    config = dataclasses.replace(SMALL, objective="contrastive", images=10**6, processes=2)
     path = plan(tmp_path / "out", dataset, config)
     seen: list[dict[str, Any]] = []
-    launch.train(path, config, on_progress=seen.append, stopping=lambda: len(seen) > 2)
+    below: set[int] = set()
+
+    def stopping() -> bool:
+        below.update(descendants(os.getpid()))
+        return len(seen) > 2
+
+    launch.train(path, config, on_progress=seen.append, stopping=stopping)
     assert seen
+    assert len(below) >= 3
+    assert not any(running(pid) for pid in below)
     assert not (tmp_path / "out" / "model").exists()
 
     program = (
         "import sys, pathlib; from sdmodel.train import launch; from sdmodel.config import TrainConfig;"
-        "launch.train(pathlib.Path(sys.argv[1]), TrainConfig(processes=1, device='cpu'),"
+        "launch.train(pathlib.Path(sys.argv[1]), TrainConfig(processes=2, device='cpu'),"
         " stopping=lambda: False, on_progress=lambda message: print(message, flush=True))"
     )
     with subprocess.Popen([sys.executable, "-c", program, path], stdout=subprocess.PIPE) as parent:
         assert parent.stdout
         parent.stdout.readline()  # it trains
-        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
-        assert all(running(int(pid)) for pid in children)
-        assert children
+        below = descendants(parent.pid)
+        assert len(below) >= 3  # the launcher and two processes
         parent.kill()
-    assert wait_until(lambda: not any(running(int(pid)) for pid in children))
+    assert wait_until(lambda: not any(running(pid) for pid in below))
