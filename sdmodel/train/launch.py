@@ -101,10 +101,10 @@ def parsed(line: bytes) -> dict[str, Any]:
 
 
 def end(child: subprocess.Popen[bytes]) -> None:
-    """Ends the child and all that it started: asks, waits, kills. Returns when nothing of it runs any more.
-
     """Ends the child and all that it started: asks, waits, kills. Nothing of it runs when this returns.
-    standard input instead, and end when it closes."""
+
+    Its process group is not enough: torch's launcher gives each process a session of its own. They watch
+    their standard input instead, and end when it closes."""
     if child.stdin:
         child.stdin.close()
     for sign in (signal.SIGTERM, signal.SIGKILL):
