@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from prefect import flow
 from prefect.events import emit_event
-from prefect.runtime import flow_run
+from prefect.runtime import deployment, flow_run
 
 from flows.progress import threads
 from flows.step import Home, Result
@@ -40,7 +40,7 @@ def refresh_dataset(run: Run, edition: str = "") -> dict[str, Result]:
 
 def expected_start() -> str:
     """When a deployment's run was expected to start, "2026-11-21T03:00:00Z"; empty without deployment."""
-    if not flow_run.deployment_id:
+    if not deployment.id:
         return ""
     return flow_run.scheduled_start_time.strftime("%Y-%m-%dT%H:%M:%SZ")
 

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,8 +24,8 @@ WITHIN = timedelta(seconds=90)
 """Three heartbeats of 30 s, which is the shortest that Prefect allows and what the deployments ask for."""
 
 
-def prepare() -> Iterator[str]:
-    """Create or update pools and automation on the server of PREFECT_API_URL; yields what was done.
+def prepare() -> list[str]:
+    """Create or update pools and automation on the server of PREFECT_API_URL; what was done.
 
     Raises:
         ValueError: no server is named.
@@ -36,25 +35,30 @@ def prepare() -> Iterator[str]:
             "PREFECT_API_URL is not set; start a server (`prefect server start`) and "
             "export PREFECT_API_URL=http://127.0.0.1:4200/api"
         )
+    told: list[str] = []
     with get_client(sync_client=True) as client:
         for name, limit in POOLS.items():
+            limited = f", {limit} at a time" if limit else ""
             try:
                 client.read_work_pool(name)
             except ObjectNotFound:
                 client.create_work_pool(WorkPoolCreate(name=name, type="process", concurrency_limit=limit))
-                yield f"created work pool {name}" + (f", {limit} at a time" if limit else "")
+                told.append(f"created work pool {name}{limited}")
             else:
                 client.update_work_pool(name, WorkPoolUpdate(concurrency_limit=limit))
-                yield f"work pool {name} is there" + (f", {limit} at a time" if limit else "")
+                told.append(f"work pool {name} is there{limited}")
     wanted = _lost_runs()
     for old in _automations(LOST):
         old.delete(_sync=True)  # pyright: ignore[reportCallIssue]
     wanted.create(_sync=True)  # pyright: ignore[reportCallIssue]
-    yield f"automation: a run without a heartbeat for {WITHIN.seconds} s becomes Crashed, and can be retried"
+    told.append(
+        f"automation: a run without a heartbeat for {WITHIN.seconds} s becomes Crashed, and can be retried"
+    )
+    return told
 
 
-def deploy_all(file: Path) -> Iterator[str]:
-    """Make every deployment of a prefect.yaml; yields what Prefect said of each.
+def deploy_all(file: Path) -> list[str]:
+    """Make every deployment of a prefect.yaml; what Prefect said of each.
 
     Raises:
         ValueError: there is no such file. RuntimeError: Prefect refused; ends with its words.
@@ -71,9 +75,7 @@ def deploy_all(file: Path) -> Iterator[str]:
     )
     if done.returncode:
         raise RuntimeError(f"prefect deploy failed:\n{(done.stdout + done.stderr)[-3000:].strip()}")
-    for line in done.stdout.splitlines():
-        if "successfully created" in line:
-            yield line.strip("│ \t")
+    return [line.strip("│ \t") for line in done.stdout.splitlines() if "successfully created" in line]
 
 
 def _lost_runs() -> Automation:

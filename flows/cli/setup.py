@@ -30,8 +30,6 @@ def setup(
     be_quiet()
     from flows.setup import deploy_all, prepare
 
-    for line in prepare():
-        print_lines([line])
+    print_lines(prepare())
     if deploy:
-        for line in deploy_all(file):
-            print_lines([line])
+        print_lines(deploy_all(file))

@@ -156,7 +156,7 @@ def test_every_stage_fails_once_and_a_retry_does_only_what_is_unfinished(
     last = {one["name"]: one["state"]["name"] for one in states if one["name"] in LINE}
     assert last == {**dict.fromkeys(LINE, "Cached"), "evaluate": "Completed"}
 
-    # What people see: a table and a summary of each stage, pictures inline; the files are filed under the name.
+    # What people see: a table and a summary of each stage, pictures inline; results filed by name.
     artifacts = of_server(server, "artifacts/latest", {})
     keys = {one["key"]: one for one in artifacts}
     for stage in LINE:

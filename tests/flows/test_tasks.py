@@ -1,4 +1,4 @@
-"""A step as a task: tried again only where its error says so, told to stop when its flow ends, slow server or not."""
+"""A step as a task: tried again only where its error says so, and told to stop when its flow ends."""
 
 import threading
 from dataclasses import dataclass
