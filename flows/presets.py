@@ -17,8 +17,8 @@ CLIP = f"local-dir:{Path(__file__).parents[1] / 'stages' / 'demo' / 'clip'}"
 """The small CLIP that ships with the demo, trained by `examples/demo_clip.yaml` on clean pairs of another
 seed."""
 
-SIMILARITY = 0.5
-"""Below it a caption of the demo world is somebody else's: see docs/LOG.md for how it was chosen."""
+SIMILARITY = 0.75
+"""Below it a caption of the demo world is somebody else's; chosen on a site of another seed, see docs/LOG.md."""
 
 
 def demo(table: str, store: str) -> Run:
