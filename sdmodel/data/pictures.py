@@ -67,11 +67,10 @@ def decode_shared(
     rank: int = 0,
     world: int = 1,
     wait: Callable[[], None] = lambda: None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Pictures:
     """Decodes once into `folder`, each of `world` processes its share; a later call maps what is there.
 
-    wait: a barrier of all processes. on_progress: (pictures decoded by this process, its share)."""
+    wait: a barrier of all processes."""
     if len(index) * size * size * 3 > LIMIT:
         return Pictures(index, size)
     name = hashlib.sha256(repr((size, index.uids, index.lengths.tolist())).encode()).hexdigest()[:16]
@@ -85,10 +84,8 @@ def decode_shared(
             np.lib.format.open_memmap(half, mode="w+", dtype=np.uint8, shape=shape).flush()
         wait()
         pixels = np.lib.format.open_memmap(half, mode="r+")
-        share = range(rank, len(index), world)
-        for count, row in enumerate(share):
+        for row in range(rank, len(index), world):
             pixels[row] = decode_row(index, row, size)
-            on_progress(count + 1, len(share))
         pixels.flush()
         wait()
         if rank == 0:
