@@ -1,6 +1,7 @@
 """score: how well captions fit their picture, by CLIP, and an embedding of each picture."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -97,13 +98,22 @@ def _specs(images: Artifact, clip: Snapshot, config: ScoreConfig, out: Output) -
 
 def _score_part(folder: Path, payload: dict[str, Any], clip: Clip, batch: int) -> Made:
     """Embed the pictures and captions of a part and compare them."""
+    import torch
+
     name, rows = payload["name"], payload["rows"]
-    embeddings = np.concatenate(
-        [clip.images(pictures, batch) for pictures in _decoded(Path(payload["tar"]), rows, batch)]
-    )
     said = sorted({text for *_, captions in rows for text in captions if text.strip()})
+    # A batch to each core, read, decoded and embedded there. torch's own threads would wait for each other
+    # after every layer (2.5 times the CPU time, measured on a shared machine), and the model for the decoder.
+    threads, cores = torch.get_num_threads(), len(os.sched_getaffinity(0))
+    try:
+        with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            later = pool.submit(clip.texts, said)  # one task: tokenizers are not for several threads
+            batches = [rows[start : start + batch] for start in range(0, len(rows), batch)]
+            embedded = pool.map(lambda some: clip.images(_pictures(payload["tar"], some), batch), batches)
+            embeddings, texts = np.concatenate(list(embedded)), later.result()
+    finally:
+        torch.set_num_threads(threads)
     place = {text: number for number, text in enumerate(said)}
-    texts = clip.texts(said)
     records: list[dict[str, Any]] = []
     for number, (uid, _, _, captions) in enumerate(rows):
         judged = [n for n, text in enumerate(captions) if text.strip()]
@@ -126,20 +136,11 @@ def _score_part(folder: Path, payload: dict[str, Any], clip: Clip, batch: int) -
     return Made(Funnel(len(rows), len(rows)))
 
 
-def _decoded(tar: Path, rows: Sequence[Sequence[Any]], batch: int) -> Iterator[list[NDArray[np.uint8]]]:
-    """The pictures of a tar in batches; while one is with the model, threads decode the next."""
-    with tar.open("rb") as file, ThreadPoolExecutor(2) as pool:
-
-        def submit(start: int) -> list[Any]:
-            chosen = rows[start : start + batch]
-            return [pool.submit(decode, _read(file, offset, length)) for _, offset, length, _ in chosen]
-
-        ahead = submit(0)
-        for start in range(batch, len(rows) + batch, batch):
-            current, ahead = ahead, submit(start)
-            yield [future.result() for future in current]
-
-
-def _read(file: Any, offset: int, length: int) -> bytes:
-    file.seek(offset)
-    return file.read(length)
+def _pictures(tar: str, rows: Sequence[Sequence[Any]]) -> list[NDArray[np.uint8]]:
+    """The pictures of some rows of a tar, on white."""
+    pictures: list[NDArray[np.uint8]] = []
+    with Path(tar).open("rb") as file:
+        for _, offset, length, _ in rows:
+            file.seek(offset)
+            pictures.append(decode(file.read(length)))
+    return pictures
