@@ -1,7 +1,7 @@
 """Steps run in this process, without Prefect: for `sdflow stage`, and for notebooks."""
 
 import signal
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Event
 from types import FrameType
@@ -10,7 +10,10 @@ from flows.step import Result, Step, finished
 from flows.terminal import Terminal
 from stages.artifact import Artifact
 from stages.config import Run
+from stages.reference import resolve
 from stages.store import Store, open_store
+
+NOTHING: Mapping[str, str] = {}
 
 
 class TerminalReporter:
@@ -28,7 +31,13 @@ class TerminalReporter:
 
 
 def result_of(
-    steps: Mapping[str, Step], name: str, run: Run, terminal: Terminal, *, upstream: bool = False
+    steps: Mapping[str, Step],
+    name: str,
+    run: Run,
+    terminal: Terminal,
+    *,
+    upstream: bool = False,
+    given: Mapping[str, str] = NOTHING,
 ) -> Artifact:
     """The result of one step for a config, found finished or made now.
 
@@ -38,32 +47,47 @@ def result_of(
         run: the config.
         terminal: shows progress.
         upstream: also make the results that it reads, where they are not finished.
+        given: references or fingerprints to read instead of the config's own results, by the step that made them.
 
     Raises:
-        ValueError: what it reads is not finished, and `upstream` is False; says what to run first.
+        ValueError: what it reads is not finished, and `upstream` is False; says what to run first. It does
+            not read what is given, or something else goes by that name.
         Stopped: after an interrupt or a termination; finished parts are kept.
     """
     step, store = steps[name], open_store(run.store)
+    for unread in given.keys() - set(step.reads):
+        raise ValueError(
+            f"{name} reads no result of {unread}; it reads {', '.join(step.reads) or 'sources alone'}"
+        )
+    named = {one: _resolved(store, text, one) for one, text in given.items()}
+    own = [one for one in step.reads if one not in named]
     before: dict[str, Artifact] = {}
-    for needed in _needed(steps, name) if upstream else ():
+    for needed in _needed(steps, own) if upstream else ():
         read = [before[one] for one in steps[needed].reads]
         before[needed] = _run(steps[needed], run, store, read, terminal)
         terminal.finished(Result.of(before[needed], run.store))
-    read = [before[one] if upstream else finished(steps, one, run, store) for one in step.reads]
-    return _run(step, run, store, read, terminal)
+    found = named | {one: before[one] if upstream else finished(steps, one, run, store) for one in own}
+    return _run(step, run, store, [found[one] for one in step.reads], terminal)
 
 
-def _needed(steps: Mapping[str, Step], name: str) -> list[str]:
-    """The steps before one, each once, and after those that it reads."""
+def _needed(steps: Mapping[str, Step], names: Iterable[str]) -> list[str]:
+    """Steps and those before them, each once, and after those that it reads."""
     order: dict[str, None] = {}
-    for before in steps[name].reads:
-        order |= dict.fromkeys([*_needed(steps, before), before])
+    for name in names:
+        order |= dict.fromkeys([*_needed(steps, steps[name].reads), name])
     return list(order)
 
 
 def _run(step: Step, run: Run, store: Store, read: Sequence[Artifact], terminal: Terminal) -> Artifact:
     with _asked_to_end() as ending:
         return step.run(store, run.name, getattr(run, step.name), read, TerminalReporter(terminal, ending))
+
+
+def _resolved(store: Store, text: str, step: str) -> Artifact:
+    artifact = resolve(store, text)
+    if artifact.stage != step:
+        raise ValueError(f"{text} is a result of {artifact.stage}; one of {step} is needed")
+    return artifact
 
 
 @contextmanager

@@ -22,11 +22,15 @@ def stage(
             negative="", show_default=False, help="Make what it reads, too, where that is not finished."
         ),
     ] = False,
+    dataset: Annotated[
+        str, Parameter(help="Dataset to read instead of the config's own (train, evaluate).")
+    ] = "",
+    model: Annotated[str, Parameter(help="Model to read instead of the config's own (evaluate).")] = "",
     json: JsonOption = False,
 ) -> None:
     """Run one stage of a config in this process, without Prefect.
 
-    It reads what the stages before it have finished.
+    It reads what the stages before it have finished, or the dataset and the model that are named.
 
     **Examples**
 
@@ -34,6 +38,7 @@ def stage(
     sdflow stage collect birds.yaml
     sdflow stage filter birds.yaml --set filter.min_words=3
     sdflow stage shard birds.yaml --upstream    # all that it needs
+    sdflow stage evaluate birds.yaml --dataset datasets/other@3     # the same model, other pictures
     ```
     """
     from flows.cli.listing import print_manifest
@@ -44,8 +49,9 @@ def stage(
     from flows.terminal import Terminal
 
     run = read_run(config, set_, store, environment_store())
+    given = {step: text for step, text in (("shard", dataset), ("train", model)) if text}
     terminal = Terminal()
     with terminal.live():
-        artifact = result_of(STEPS, name, run, terminal, upstream=upstream)
+        artifact = result_of(STEPS, name, run, terminal, upstream=upstream, given=given)
     terminal.finished(Result.of(artifact, run.store))
     print_manifest(artifact, as_json=json)
