@@ -47,7 +47,7 @@ def result_of(
         run: the config.
         terminal: shows progress.
         upstream: also make the results that it reads, where they are not finished.
-        given: references or fingerprints to read instead of the config's own results, by the step that made them.
+        given: references or fingerprints to read instead of the config's own results, by the step of each.
 
     Raises:
         ValueError: what it reads is not finished, and `upstream` is False; says what to run first. It does
