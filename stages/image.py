@@ -71,10 +71,10 @@ def decode(data: bytes, background: str = "#ffffff", max_pixels: int = MAX_PIXEL
 
 
 def shrink(pixels: Pixels, side: int) -> Pixels:
-    """Area average of `pixels` (H, W, 3) uint8 on a square, whatever their aspect: (side, side, 3) uint8.
+    """`pixels` (H, W, 3) uint8 averaged over areas on a square, whatever their aspect: (side, side, 3) uint8.
 
-    Each output pixel is the mean over the rectangle that it covers, with fractional weights at the edges, so
-    that a picture and its resized copy agree closely.
+    Each output pixel is the mean over the source pixels whose centres it covers; at uneven ratios that moves
+    edges by up to half a source pixel (dedup, which compares copies of different sizes, has its own thumbnails).
     """
     return np.asarray(
         Image.fromarray(pixels).resize((side, side), Image.Resampling.BOX), dtype=np.uint8
