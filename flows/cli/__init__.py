@@ -49,6 +49,7 @@ app = App(
     help_format="markdown",
     version=lambda: version("sdflow"),
     suppress_keyboard_interrupt=False,
+    result_action="return_value",
 )
 for order, command in enumerate((demo, run, stage, ls, show, trace, generate, verify, gc, setup)):
     app.command(command, sort_key=order)

@@ -68,6 +68,12 @@ def more_pictures() -> Callable[[Path], None]:
     return lambda folder: write_pictures(folder, 8, ROWS)
 
 
+@pytest.fixture(scope="session")
+def tiny_run(pictures: Path) -> Callable[[Path], Run]:
+    """Makes the run of the fixture `run` for a store."""
+    return lambda store: tiny(store, pictures)
+
+
 @pytest.fixture
 def run(tmp_path: Path, pictures: Path) -> Run:
     """A run of the whole line on `pictures`, in a store of its own, in the least time."""

@@ -1,4 +1,4 @@
-"""prefect.yaml on a real server: setup, workers, the refresh's deployment, and the trigger that trains on what it made."""
+"""prefect.yaml on a real server: setup, workers, a deployed refresh, and the training that it triggers."""
 
 import os
 import signal

@@ -42,7 +42,7 @@ def test_a_refresh_announces_a_dataset_once_and_again_when_it_changed(
     assert announced(server, 2) == [payload(run, first), payload(run, third)]
     assert [one.number for one in references(open_store(run.store), "images/fresh")] == [1, 2, 3]
 
-    # An earlier edition again finds what it built on then, and its dataset is another one than the last announced.
+    # An edition again finds what it built on then.
     again = refresh_dataset(run, edition="wednesday")
     assert all(one.cached for one in again.values())
 
@@ -61,7 +61,7 @@ def payload(run: Run, results: dict[str, Any]) -> dict[str, str]:
 
 
 def announced(server: str, wanted: int = 1) -> list[dict[str, str]]:
-    """What the server has heard of datasets/fresh, oldest first; events arrive a little later than runs end."""
+    """What the server has heard of datasets/fresh, oldest first; events may arrive after their run's end."""
     events: list[dict[str, Any]] = []
     until = time.monotonic() + 60
     while time.monotonic() < until:

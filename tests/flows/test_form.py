@@ -1,0 +1,53 @@
+"""Prefect's form: each parameter is nested fields with words, and a Run survives the way there and back."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from flows import evaluate_model, pipeline, refresh_dataset, stage_flows, train_model
+from stages.config import CollectConfig, Run, UrlSource
+
+FLOWS = [
+    pipeline.pipeline,
+    refresh_dataset.refresh_dataset,
+    train_model.train_model,
+    evaluate_model.evaluate_model,
+    stage_flows.collect,
+    stage_flows.dedup,
+    stage_flows.score,
+    stage_flows.filter_,
+    stage_flows.shard,
+]
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name)
+def test_every_field_of_every_flow_says_what_it_means(flow: Any):
+    schema = flow.parameters.model_dump()
+    for name, field in schema["properties"].items():
+        assert field.get("description"), f"{flow.name}.{name}"
+    for title, block in schema["definitions"].items():
+        assert block["description"], title
+        for name, field in block["properties"].items():
+            assert field.get("description"), f"{title}.{name}"
+            # Unions of blocks don't survive the form; X or null does.
+            assert not any("$ref" in one for one in field.get("anyOf", ())), f"{title}.{name}"
+
+
+def test_the_form_lists_the_choices_of_a_field():
+    schema = pipeline.pipeline.parameters.model_dump()
+    assert schema["definitions"]["TrainConfig"]["properties"]["objective"]["enum"] == [
+        "diffusion",
+        "contrastive",
+    ]
+    assert schema["definitions"]["Run"]["properties"]["collect"]["$ref"].endswith("/CollectConfig")
+
+
+def test_a_run_comes_back_from_the_server_as_it_went():
+    urls = (UrlSource(name="web", tables=("a.csv",)),)
+    run = Run(name="a", collect=CollectConfig(urls=urls, limit=3))
+    stored = json.loads(json.dumps(pipeline.pipeline.serialize_parameters({"run": run})))
+    assert stored["run"]["collect"]["urls"][0]["tables"] == ["a.csv"]
+    assert pipeline.pipeline.validate_parameters(stored)["run"] == run
+    assert pipeline.pipeline.validate_parameters({"run": asdict(run)})["run"] == run
