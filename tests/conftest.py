@@ -1,0 +1,95 @@
+"""The whole line, once, on a small demo site: what tests of the line and of its kills start from."""
+
+import dataclasses
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from flows.presets import CLIP, SIMILARITY
+from stages.artifact import Artifact, artifacts
+from stages.demo.defects import DEFECTS, Rates
+from stages.demo.server import DemoServer
+from stages.demo.site import DemoSite, build
+from stages.store import open_store
+
+ROWS = 120
+"""Rows of the table; the site has some more, for a table that grows."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A site that is served, a config of the whole line on it, and a store where that has been run."""
+
+    site: DemoSite
+    server: DemoServer
+    config: Path
+    store: Path
+
+    def command(self, store: Path) -> list[str]:
+        """The command that makes everything in another store."""
+        main = "import sys; from flows.cli import main; sys.exit(main())"
+        stage = ["stage", "evaluate", str(self.config), "--upstream", "--store", str(store), "--json"]
+        return [sys.executable, "-c", main, *stage]
+
+    def artifacts(self, store: Path | None = None) -> dict[str, Artifact]:
+        """The first finished artifact of each stage in a store."""
+        found = sorted(artifacts(open_store(str(store or self.store))), key=lambda one: one.manifest.ended)
+        return {one.stage: one for one in reversed(found)}
+
+
+@pytest.fixture(scope="session")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    """See `Line`. Shared: add to the store, change nothing in it."""
+    folder = tmp_path_factory.mktemp("line")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    rates = Rates(**dict.fromkeys(DEFECTS, 0.03))
+    site = build(folder / "site", ROWS + 20, seed=4, rates=rates, port=port)
+    pq.write_table(pq.read_table(site.table).slice(0, ROWS), folder / "rows.parquet")
+    config = folder / "line.yaml"
+    config.write_text(yaml.safe_dump(_config(folder / "rows.parquet")))
+    with DemoServer(site) as server:
+        made = Line(site, server, config, folder / "store")
+        done = subprocess.run(made.command(made.store), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["stage"] == "evaluate"
+        yield made
+
+
+def _config(table: Path) -> dict[str, object]:
+    source = {"name": "web", "tables": [str(table)], "columns": ["row"], "allow_private": True}
+    return {
+        "name": "line",
+        "collect": {"urls": [source], "part_rows": 40, "retries": 1, "workers": 1},
+        "dedup": {"part_rows": 40, "workers": 1},
+        "score": {"model": CLIP, "part_rows": 40, "device": "cpu"},
+        "filter": {"min_words": 2, "min_similarity": SIMILARITY},
+        "shard": {"validation": 0.1, "test": 0.1, "shard_rows": 30, "workers": 1},
+        "train": {
+            "images": 1280,
+            "batch": 32,
+            "size": 16,
+            "snapshot_every": 256,
+            "text": {"width": 16, "heads": 2, "queries": 2, "vocabulary": 300},
+            "denoiser": {"channels": [8, 16]},
+            "processes": 1,
+            "device": "cpu",
+        },
+        "evaluate": {
+            "samples": 4,
+            "oracle": "demo",
+            "oracle_samples": 8,
+            "steps": 2,
+            "part_rows": 4,
+            "validation_rows": 8,
+            "device": "cpu",
+        },
+    }
