@@ -20,6 +20,7 @@ from flows.cli.setup import setup
 from flows.cli.stage import stage
 from flows.cli.trace import trace
 from flows.cli.upkeep import gc, verify
+from stages.errors import Stopped
 
 HELP = """
 From lists of image URLs to an evaluated text-to-image model, with the origin of every image and model on
@@ -73,6 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ValueError as error:
         _explain(error, debug)
         sys.exit(2)
+    except Stopped as error:
+        _explain(error, debug)
+        sys.exit(130)
     except Exception as error:  # noqa: BLE001 - the one place where whatever is left becomes a line for people
         _explain(error, debug)
         sys.exit(1)

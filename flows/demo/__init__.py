@@ -28,7 +28,7 @@ def demo(store: str, report: Path | None, preset: str, port: int) -> None:
 
     Raises:
         ValueError: the port is taken.
-        FailedRun: a step failed.
+        RunFailedError: a step failed.
     """
     began = time.monotonic()
     terminal = Terminal()
