@@ -44,7 +44,7 @@ def prefect_server(*, ui: bool = False, services: bool = False) -> Generator[str
     """A server on a free port of the loopback, with the user's own database; ended with the block.
 
     Args:
-        ui: serve Prefect's web pages too.
+        ui: serve Prefect's web pages too; brings the services.
         services: run schedules, triggers and automations too, which a single run does without.
 
     Yields:
@@ -67,9 +67,10 @@ def prefect_server(*, ui: bool = False, services: bool = False) -> Generator[str
     url = f"http://127.0.0.1:{port}/api"
     environment = {
         **os.environ,
-        "PREFECT__SERVER_EPHEMERAL": "" if services else "1",
+        "PREFECT__SERVER_EPHEMERAL": "" if services or ui else "1",
         "PREFECT__SERVER_FINAL": "1",
         "PREFECT_UI_ENABLED": "1" if ui else "0",
+        "PREFECT_UI_API_URL": url,
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "0",
     }
     with log.open("w") as output:
