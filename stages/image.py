@@ -74,7 +74,8 @@ def shrink(pixels: Pixels, side: int) -> Pixels:
     """`pixels` (H, W, 3) uint8 averaged over areas on a square, whatever their aspect: (side, side, 3) uint8.
 
     Each output pixel is the mean over the source pixels whose centres it covers; at uneven ratios that moves
-    edges by up to half a source pixel (dedup, which compares copies of different sizes, has its own thumbnails).
+    edges by up to half a source pixel, so that
+    dedup, which compares copies of different sizes, has its own thumbnails.
     """
     return np.asarray(
         Image.fromarray(pixels).resize((side, side), Image.Resampling.BOX), dtype=np.uint8
