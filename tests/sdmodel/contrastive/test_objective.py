@@ -102,6 +102,15 @@ def test_the_folder_holds_plain_files(tmp_path: Path):
     )
 
 
+@pytest.mark.parametrize("foils", [0, 1, 3])
+def test_any_number_of_foils_has_a_finite_loss(foils: int):
+    torch.manual_seed(0)
+    config = replace(CONFIG, contrastive=replace(CONFIG.contrastive, foils=foils))
+    loss = ContrastiveObjective(config, CAPTIONS * 3).modules(batch(0, 8), torch.Generator())["contrastive"]
+    loss.backward()
+    assert loss.isfinite()
+
+
 def test_pairs_are_learned():
     ours, _ = trained(0)
     before = ours.modules(batch(0, 8), torch.Generator())["contrastive"].item()
@@ -129,7 +138,7 @@ def gradients(rank: int, world: int, port: int, folder: str) -> None:
     if world > 1:
         dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=world)
     ours = objective()
-    ours.modules.eval()  # batch norm takes each process's rows for themselves; all else is as with one process
+    ours.modules.eval()  # batch norm takes each process's rows for themselves; all else is as with one
     model = torch.nn.parallel.DistributedDataParallel(ours.modules) if world > 1 else ours.modules
     loss = model(batch(rank * 8 // world, 8 // world), torch.Generator().manual_seed(3))["contrastive"]
     loss.backward()
