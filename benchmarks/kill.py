@@ -71,17 +71,18 @@ def durations(store: Path) -> dict[str, float]:
     return seconds
 
 
-def working(store: Path, stage: str) -> bool:
-    """Whether somebody has begun this stage and not finished it."""
-    return any(store.glob(f"leases/{stage}/*/*.json")) and not any(store.glob(f"manifests/{stage}/*.json"))
+def leases(store: Path, stage: str) -> set[Path]:
+    """The records of who works, or worked, on a stage."""
+    return set(store.glob(f"leases/{stage}/*/*.json"))
 
 
 def disturb(store: Path, port: int, stage: str, delay: float) -> bool:
     """Run until `delay` seconds into a stage, then kill. False: the stage was over before that."""
+    before = leases(store, stage)  # of runs that were killed: this one will add its own
     process = start(store, port, store.with_suffix(".json"))
     try:
         while process.poll() is None:
-            if working(store, stage):
+            if leases(store, stage) - before:
                 time.sleep(delay)
                 if process.poll() is None:
                     killed = kill(process)
