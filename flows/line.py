@@ -47,7 +47,7 @@ def _dataset_and_start(
 def _model_and_clip(
     store: Store, name: str, config: EvaluateConfig, read: Sequence[Artifact]
 ) -> list[Digested | None]:
-    return [*read, clip_snapshot(config.clip)]
+    return [*read, clip_snapshot(config.clip, config.clip_pretrained)]
 
 
 COLLECT = Step(collect, (), _sources, "images", _edition)

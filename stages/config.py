@@ -186,7 +186,10 @@ class EvaluateConfig:
     validation_rows: int = 512
     """Rows of the validation split for the validation loss."""
     clip: str = field(default="", metadata=NEUTRAL)  # its weights' digest is an input of the stage
-    """open_clip folder or model that measures the samples' similarity; empty: none is measured."""
+    """open_clip's model name, or "local-dir:FOLDER", that measures the samples' similarity; empty: none is
+    measured."""
+    clip_pretrained: str = field(default="", metadata=NEUTRAL)  # likewise
+    """open_clip's tag of pretrained weights, or a path; unused with local-dir."""
     part_rows: int = 64
     """Samples to a part."""
     batch: int = field(default=64, metadata=NEUTRAL)

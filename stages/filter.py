@@ -42,7 +42,7 @@ CREATE TABLE ranked AS
 SELECT *,
     failed IS NULL AND $top_fraction IS NOT NULL
         AND row_number() OVER (PARTITION BY failed IS NULL ORDER BY similarity DESC NULLS LAST, uid)
-            > ceil($top_fraction * count(*) OVER (PARTITION BY failed IS NULL)) AS outranked
+            > ceil(round($top_fraction * count(*) OVER (PARTITION BY failed IS NULL), 6)) AS outranked
 FROM judged
 """
 

@@ -38,8 +38,8 @@ def evaluate(
     Args:
         model: of train.
         dataset: of shard; validation loss is taken on its validation split, captions from its test split.
-        clip: `clip_snapshot(config.clip)`; None where the run has no CLIP, and then no similarity is
-            reported.
+        clip: `clip_snapshot(config.clip, config.clip_pretrained)`; None where the run has no CLIP, and then
+            no similarity is reported.
         config: what to measure.
         out: gets `report.json`, `report.md`, `grid.png` and `nearest.png`.
 
@@ -76,6 +76,8 @@ def _text_to_image(
 ) -> int:
     """Fill the report of a text-to-image model; return how many images were sampled."""
     folder = model.lay("model/", out.folder / "model")
+    # First, since its name may be wrong.
+    judge = Clip(config.clip, config.clip_pretrained, config.device) if clip is not None else None
 
     @cache
     def load() -> Any:
@@ -104,9 +106,9 @@ def _text_to_image(
         chosen = groups["oracle"]
         report["oracle"] = verdicts([prompts[i].caption for i in chosen], images[chosen])
     report["similarity"] = None
-    if clip is not None:
-        report["similarity"], pairs = _clip_figures(clip, prompts, images, config, out)
-        report |= pairs
+    if clip is not None and judge is not None:
+        found, pairs = _clip_figures(judge, prompts, images, config, out)
+        report |= {"similarity": {**found, "clip": clip.digest[:12]}, **pairs}
 
     # What people look at.
     shown = _shown(groups)
@@ -172,10 +174,9 @@ def _split(dataset: Artifact, split: str, rows: int, size: int) -> tuple[NDArray
 
 
 def _clip_figures(
-    clip: Snapshot, prompts: list[Prompt], images: NDArray[np.uint8], config: EvaluateConfig, out: Output
+    judge: Clip, prompts: list[Prompt], images: NDArray[np.uint8], config: EvaluateConfig, out: Output
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Similarity of samples and captions; on the demo world also how good the judge is, on clean pairs."""
-    judge = Clip(config.clip, device=config.device)
     out.progress(0, 1, "similarity of samples and captions")
     seen = judge.images(list(images), config.batch)
     texts = judge.texts([prompt.caption for prompt in prompts])
@@ -184,7 +185,6 @@ def _clip_figures(
         "mean": round(float(own.mean()), 4),
         "shuffled": round(float((seen * np.roll(texts, 1, axis=0)).sum(axis=1).mean()), 4),
         "samples": len(prompts),
-        "clip": clip.digest[:12],
     }
     if not config.oracle:
         return similarity, {}

@@ -138,6 +138,9 @@ def test_the_top_fraction_is_of_the_rows_that_passed_so_far(store):
     assert result.table("selection")["uid"].tolist() == ["07", "08", "09"]  # 2.5 rounds up
     assert result.funnel.reasons == {"low_similarity": 7, "no_caption": 1}
     assert set(result.table("rejects").query("reason == 'low_similarity'")["rule"]) == {"top_fraction=0.25"}
+    many = [row(f"{n:03d}", "said", similarity=n / 100) for n in range(100)]
+    assert 0.07 * 100 > 7  # as computers see it
+    assert run(store, many, FilterConfig(top_fraction=0.07)).funnel.rows_out == 7
 
 
 def test_without_clip_similarity_is_null_and_asking_for_it_is_refused(store):

@@ -180,6 +180,16 @@ def test_mistakes_are_named_before_anything_is_measured(
             evaluate(judged, dataset, None, changed(oracle="demon"), store=store)
 
 
+def test_an_unknown_clip_is_named_before_anything_is_sampled(
+    store: Store, model: Artifact, dataset: Artifact
+):
+    config = changed(clip="ViT-B-32", clip_pretrained="nowhere", seed=5)
+    before = len(list(store.list("parts/evaluate")))
+    with pytest.raises(ValueError, match=r"no weights 'nowhere' for ViT-B-32; known: .*openai"):
+        evaluate(model, dataset, clip_snapshot("ViT-B-32", "nowhere"), config, store=store)
+    assert len(list(store.list("parts/evaluate"))) == before
+
+
 def test_a_dataset_without_splits_to_judge_by(store: Store, model: Artifact, tmp_path: Path):
     bare = worlds.dataset(store, tmp_path / "bare", rows=8, seed=7, validation=0.0, test=0.0)
     with pytest.raises(
