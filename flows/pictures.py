@@ -14,7 +14,7 @@ CELL = 80
 """Pixels to a side of a shown picture."""
 GAP = 4
 LABEL = 12
-COLUMNS = 12
+COLUMNS = 8
 COLOURS = 128
 """Of the sheet's palette: a third of the bytes, and nobody judges colours at this size."""
 

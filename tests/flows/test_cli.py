@@ -186,6 +186,7 @@ def test_help_teaches_with_examples(sdflow: Told, command: str):
     assert f" sdflow {command}" in out.split("Examples", 1)[1]
 
 
+@pytest.mark.slow
 def test_light_commands_import_neither_prefect_nor_torch(filled: Run):
     for arguments in (
         ["--help"],
@@ -202,6 +203,7 @@ def test_light_commands_import_neither_prefect_nor_torch(filled: Run):
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_stage_needs_no_prefect(filled: Run, tmp_path: Path, pictures: Path):
     config = tmp_path / "run.yaml"
     config.write_text(
