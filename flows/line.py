@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stages.score import score
-
 from flows.step import Step
 from stages.artifact import Artifact, Digested
 from stages.clip import clip_snapshot
@@ -14,6 +12,7 @@ from stages.dedup import dedup
 from stages.evaluate import evaluate
 from stages.filter import filter_
 from stages.fingerprint import JSON
+from stages.score import score
 from stages.shard import shard
 from stages.store import Store
 from stages.train import train

@@ -18,7 +18,8 @@ CLIP = f"local-dir:{Path(__file__).parents[1] / 'stages' / 'demo' / 'clip'}"
 seed."""
 
 SIMILARITY = 0.75
-"""Below it a caption of the demo world is somebody else's; chosen on a site of another seed, see docs/LOG.md."""
+"""Below it a caption of the demo world is somebody else's; chosen on a site of another seed, see
+docs/LOG.md."""
 
 
 def demo(table: str, store: str) -> Run:

@@ -1,1 +1,2 @@
-"""The model: text encoders, denoisers, noise, the training loop, sampling, metrics. Knows tensors and tar shards."""
+"""The model: text encoders, denoisers, noise, the training loop, sampling, metrics. Knows tensors and tar
+shards."""

@@ -1,4 +1,5 @@
-"""Everything that can be chosen about a model and its training. Imports no torch, so that a deploy machine can read it."""
+"""Everything that can be chosen about a model and its training. Imports no torch, so that a deploy machine
+can read it."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -58,7 +59,8 @@ class NoiseConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ContrastiveConfig:
-    """The CLIP of the contrastive objective: a stock open_clip model. Vocabulary and length are the text encoder's."""
+    """The CLIP of the contrastive objective: a stock open_clip model. Vocabulary and length are the text
+    encoder's."""
 
     __pydantic_config__ = FORM
     embedding: int = 128
@@ -74,7 +76,8 @@ class ContrastiveConfig:
     text_heads: int = 4
     """Attention heads of the text tower; must divide text_width."""
     foils: int = 1
-    """Captions with one word replaced that each image must tell from its own; 0 trains on the batch's pairs alone."""
+    """Captions with one word replaced that each image must tell from its own; 0 trains on the batch's pairs
+    alone."""
 
 
 @dataclass(frozen=True, kw_only=True)

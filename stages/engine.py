@@ -17,20 +17,34 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+PULSE = 0.5
+"""Seconds between two checks while a result is waited for."""
+
+
+def nothing() -> None:
+    """A check that never objects."""
+
+
 class Engine(Protocol):
     """Maps a function over payloads; results come as soon as they are there, in any order.
 
-    Closing the generator ends the work that nobody will hear of.
+    `check` is called now and then while results are waited for; what it raises ends the mapping. Closing the
+    generator ends the work that nobody will hear of.
     """
 
-    def map(self, function: Callable[[T], R], payloads: Iterable[T]) -> Generator[R]: ...
+    def map(
+        self, function: Callable[[T], R], payloads: Iterable[T], check: Callable[[], None] = nothing
+    ) -> Generator[R]: ...
 
 
 class Inline:
     """One after the other in this process: for parts that share a model, or a device."""
 
-    def map(self, function: Callable[[T], R], payloads: Iterable[T]) -> Generator[R]:
+    def map(
+        self, function: Callable[[T], R], payloads: Iterable[T], check: Callable[[], None] = nothing
+    ) -> Generator[R]:
         for payload in payloads:
+            check()
             yield function(payload)
 
 
@@ -45,7 +59,9 @@ class Processes:
         """
         self.workers = workers or len(os.sched_getaffinity(0))
 
-    def map(self, function: Callable[[T], R], payloads: Iterable[T]) -> Generator[R]:
+    def map(
+        self, function: Callable[[T], R], payloads: Iterable[T], check: Callable[[], None] = nothing
+    ) -> Generator[R]:
         """As `Engine.map`; RetryableError if a worker dies (killed for its memory, say)."""
         pool: ProcessPoolExecutor | None = None
         ahead: set[Future[R]] = set()
@@ -57,9 +73,9 @@ class Processes:
                     )
                 with _deaf_to_interrupts():
                     ahead.add(pool.submit(function, payload))
-                yield from _ready(ahead, wanted=len(ahead) > 2 * self.workers)
+                yield from _ready(ahead, check, wanted=len(ahead) > 2 * self.workers)
             while ahead:
-                yield from _ready(ahead, wanted=True)
+                yield from _ready(ahead, check, wanted=True)
         except BrokenProcessPool as error:
             raise RetryableError(
                 "a worker process died, perhaps for want of memory; try fewer workers"
@@ -79,9 +95,12 @@ def _deaf_to_interrupts() -> Generator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _ready(ahead: set[Future[R]], wanted: bool) -> Iterator[R]:
+def _ready(ahead: set[Future[R]], check: Callable[[], None], wanted: bool) -> Iterator[R]:
     """Take out what is done, errors last, so that they lose nothing that is finished. Waits if `wanted`."""
-    done, _ = wait(ahead, None if wanted else 0, FIRST_COMPLETED)
+    done, _ = wait(ahead, PULSE if wanted else 0, FIRST_COMPLETED)
+    while wanted and not done:
+        check()
+        done, _ = wait(ahead, PULSE, FIRST_COMPLETED)
     ahead -= done
     for future in sorted(done, key=lambda future: future.exception() is not None):
         yield future.result()

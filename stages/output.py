@@ -151,7 +151,7 @@ class Output:
         self.progress(len(found), len(wanted), note)
 
         payloads = ((position, str(self._part_folder()), wanted[position].payload) for position in missing)
-        with closing((engine or Inline()).map(partial(_make, make), payloads)) as results:
+        with closing((engine or Inline()).map(partial(_make, make), payloads, self.check)) as results:
             while len(found) < len(wanted):
                 self.check()
                 position, folder, made, hashes = next(results)

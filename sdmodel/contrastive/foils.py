@@ -1,6 +1,7 @@
 """Foils: captions with one word replaced by another that is used in the same place.
 
-Pairs of a batch differ in many ways at once, a foil in one. What that adds to training was not measured for the
+Pairs of a batch differ in many ways at once, a foil in one. What that adds to training was not measured for
+the
 default tower (docs/LOG.md). Which words replace each other is learned from the captions alone: those that
 stand between the same two words ("a red circle", "a blue circle"). Some are synonyms; what they teach cancels
 out over many images.

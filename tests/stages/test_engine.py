@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from stages.engine import Engine, Inline, Processes
-from stages.errors import RetryableError
+from stages.errors import RetryableError, Stopped
 
 
 def workers_of(process: psutil.Process) -> list[psutil.Process]:
@@ -107,3 +107,21 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     parent.communicate()
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive
+
+
+def _sleeps(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def test_a_check_ends_the_waiting_for_a_long_part() -> None:
+    calls = 0
+
+    def check() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise Stopped("asked to stop")
+
+    with pytest.raises(Stopped, match="asked to stop"):
+        list(Processes(1).map(_sleeps, [600.0], check))
