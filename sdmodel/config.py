@@ -132,7 +132,7 @@ class TrainConfig:
     """How weights are learned."""
     processes: int = field(default=0, metadata=NEUTRAL)
     """Processes that share each batch; 0 takes one a GPU, or on a CPU one a core up to 2."""
-    device: str = field(default="auto", metadata=NEUTRAL)
+    device: Literal["auto", "cpu", "cuda"] = field(default="auto", metadata=NEUTRAL)
     """"cpu", "cuda" or "auto"."""
     precision: Literal["auto", "fp32", "bf16"] = field(default="auto", metadata=NEUTRAL)
     """auto is bf16 autocast on GPUs and fp32 on CPUs; weights, averages and losses are fp32 always."""

@@ -6,7 +6,7 @@ Fields marked
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from sdmodel.config import TrainConfig
 
@@ -120,7 +120,7 @@ class ScoreConfig:
     """Rows to a part."""
     batch: int = field(default=128, metadata=NEUTRAL)
     """Images in a batch."""
-    device: str = field(default="auto", metadata=NEUTRAL)
+    device: Literal["auto", "cpu", "cuda"] = field(default="auto", metadata=NEUTRAL)
     """"cpu", "cuda" or "auto"."""
 
 
@@ -194,7 +194,7 @@ class EvaluateConfig:
     """Samples to a part."""
     batch: int = field(default=64, metadata=NEUTRAL)
     """Images in a batch."""
-    device: str = field(default="auto", metadata=NEUTRAL)
+    device: Literal["auto", "cpu", "cuda"] = field(default="auto", metadata=NEUTRAL)
     """"cpu", "cuda" or "auto"."""
 
 
