@@ -6,89 +6,36 @@ Fields marked
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from sdmodel.config import TrainConfig
+from stages.config_collect import (
+    FORM,
+    NEUTRAL,
+    CollectConfig,
+    FolderSource,
+    HostLimit,
+    ParquetSource,
+    TarSource,
+    UrlSource,
+)
 
-FORM: Any = {"use_attribute_docstrings": True, "extra": "forbid"}
-NEUTRAL = {"neutral": True}
-
-
-@dataclass(frozen=True, kw_only=True)
-class UrlSource:
-    """Tables of image URLs with captions."""
-
-    __pydantic_config__ = FORM
-    name: str
-    """Names the source in every row; part of the rows' uids."""
-    tables: tuple[str, ...]
-    """Parquet, CSV or JSONL files, by path or fsspec URL; globs are expanded and sorted."""
-    url_column: str = "url"
-    """Column that holds the URL."""
-    caption_column: str = "caption"
-    """Column that holds the caption."""
-    columns: tuple[str, ...] = ()
-    """Columns passed through to the images table."""
-    allow_private: bool = False
-    """Allow connections to loopback and private addresses. For mirrors of your own."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FolderSource:
-    """A folder of images: captions from metadata.csv or metadata.jsonl (as in HF datasets' imagefolder), else
-    from class folders' names."""
-
-    __pydantic_config__ = FORM
-    name: str
-    """Names the source in every row; part of the rows' uids."""
-    folder: str
-    """Path of the folder."""
-    caption_column: str = "text"
-    """Column of the metadata file that holds the caption."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TarSource:
-    """WebDataset tars: image members with .txt or .json (key "caption") beside them."""
-
-    __pydantic_config__ = FORM
-    name: str
-    """Names the source in every row; part of the rows' uids."""
-    tars: tuple[str, ...]
-    """Tar files, by path; globs are expanded and sorted."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CollectConfig:
-    """Where the images come from, and what bytes are taken for an image."""
-
-    __pydantic_config__ = FORM
-    urls: tuple[UrlSource, ...] = ()
-    """Tables of URLs."""
-    folders: tuple[FolderSource, ...] = ()
-    """Folders of images."""
-    tars: tuple[TarSource, ...] = ()
-    """WebDataset tars."""
-    edition: str = "1"
-    """Names the collection in time; a scheduled refresh passes its expected start time."""
-    limit: int | None = None
-    """Take a sample of this many rows of each source, spread by hash, for a first try. None takes all."""
-    min_side: int = 16
-    """Shortest side in pixels below which an image is too small."""
-    max_pixels: int = 50_000_000
-    """Width times height above which an image is too large."""
-    max_bytes: int = 20_000_000
-    """Bytes after which a download is given up."""
-    deadline: float = 30.0
-    """Seconds after which a download is given up, whatever it has brought."""
-    retries: int = 2
-    """Further rounds over rows whose failure may pass (time-outs, resets, 5xx, 429)."""
-    part_rows: int = 1000
-    """Rows to a part: what a crash can lose."""
-    threads: int = field(default=32, metadata=NEUTRAL)
-    """Downloads at once in each worker."""
-    workers: int = field(default=0, metadata=NEUTRAL)
-    """Worker processes; 0 takes one for each core, 1 works in the main process."""
+__all__ = [
+    "FORM",
+    "NEUTRAL",
+    "CollectConfig",
+    "DedupConfig",
+    "EvaluateConfig",
+    "FilterConfig",
+    "FolderSource",
+    "HostLimit",
+    "ParquetSource",
+    "Run",
+    "ScoreConfig",
+    "ShardConfig",
+    "TarSource",
+    "UrlSource",
+]
 
 
 @dataclass(frozen=True, kw_only=True)

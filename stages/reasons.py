@@ -9,24 +9,42 @@ class Reason(StrEnum):
     # collect: the row itself
     EMPTY_URL = "empty_url"
     BAD_URL = "bad_url"
+    URL_SCHEME = "url_scheme"
+    URL_CREDENTIALS = "url_credentials"
+    URL_TOO_LONG = "url_too_long"
     DUPLICATE_URL = "duplicate_url"
     MISSING_FILE = "missing_file"
     FORBIDDEN_PATH = "forbidden_path"
+    TAKEN_DOWN = "taken_down"
+    # collect: the site says no, or not now
+    OPTED_OUT = "opted_out"
+    ROBOTS_UNREACHABLE = "robots_unreachable"
+    HOST_SET_ASIDE = "host_set_aside"
     # collect: the answer
+    HTTP_NOT_FOUND = "http_not_found"
     HTTP_CLIENT_ERROR = "http_client_error"
     HTTP_SERVER_ERROR = "http_server_error"
     HTTP_TOO_MANY_REQUESTS = "http_too_many_requests"
+    TOO_MANY_REDIRECTS = "too_many_redirects"
     TIMEOUT = "timeout"
     CONNECTION_FAILED = "connection_failed"
+    TLS_FAILED = "tls_failed"
     NAME_NOT_RESOLVED = "name_not_resolved"
+    NO_SUCH_NAME = "no_such_name"
     FORBIDDEN_ADDRESS = "forbidden_address"
+    BAD_ANSWER = "bad_answer"
     TOO_MANY_BYTES = "too_many_bytes"
     # collect: the bytes
     NOT_AN_IMAGE = "not_an_image"
+    UNSUPPORTED_FORMAT = "unsupported_format"
     UNDECODABLE = "undecodable"
+    DECODER_FAILED = "decoder_failed"
     TRUNCATED = "truncated"
     TOO_SMALL = "too_small"
     TOO_LARGE = "too_large"
+    TOO_ELONGATED = "too_elongated"
+    BLANK = "blank"
+    PLACEHOLDER = "placeholder"
     # filter
     NO_CAPTION = "no_caption"
     CAPTION_TOO_SHORT = "caption_too_short"
@@ -44,7 +62,11 @@ RETRYABLE = frozenset(
         Reason.HTTP_TOO_MANY_REQUESTS,
         Reason.TIMEOUT,
         Reason.CONNECTION_FAILED,
+        Reason.TLS_FAILED,
         Reason.NAME_NOT_RESOLVED,
+        Reason.HOST_SET_ASIDE,
+        Reason.ROBOTS_UNREACHABLE,
     }
 )
-"""Reasons that a later edition tries again; all others stand until the row or its config changes."""
+"""Reasons that may pass: asked again in later rounds and later editions. All others stand until the row or
+its config changes."""

@@ -13,10 +13,13 @@ IMAGES = pa.schema(
         ("source", pa.string()),  # name of the source in the config
         ("location", pa.string()),  # normalised URL, path below the folder, or "file.tar/member"
         ("captions", CAPTIONS),
+        ("licence", pa.string()),  # as the source says it; "" where it says none
         ("columns", pa.string()),  # JSON object: the source's columns passed through, with their values
         ("format", pa.string()),  # "jpeg", "png", "webp", ...: by the bytes, not by the name
         ("width", pa.int32()),  # pixels, as displayed (after EXIF orientation)
         ("height", pa.int32()),
+        ("frames", pa.int32()),  # of an animation, of which the first is the picture; else 1
+        ("repairs", pa.list_(pa.string())),  # what decoding it has to set right, see `stages.image.REPAIRS`
         ("file", pa.string()),  # artifact path of the tar that holds the bytes
         ("offset", pa.int64()),  # of the member's data in that tar, bytes
         ("length", pa.int64()),

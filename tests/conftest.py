@@ -65,7 +65,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
 
 
 def _config(table: Path) -> dict[str, object]:
-    source = {"name": "web", "tables": [str(table)], "columns": ["row"], "allow_private": True}
+    source = {"name": "web", "tables": [str(table)], "columns": ["row"], "allow_networks": ["127.0.0.0/8"]}
     return {
         "name": "line",
         "collect": {"urls": [source], "part_rows": 40, "retries": 1, "workers": 1},

@@ -36,7 +36,7 @@ def run(
     name: birds
     collect:
       urls:
-        - {name: web, tables: [birds.parquet], caption_column: text}
+        - {name: web, tables: [birds.parquet], caption_columns: [text]}
     score: {model: ViT-B-32, pretrained: laion2b_s34b_b79k}
     filter: {min_similarity: 0.28}
     ```

@@ -1,0 +1,161 @@
+"""What can be chosen of a collection: its sources, each with its policy, and what is taken for an image."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+FORM: Any = {"use_attribute_docstrings": True, "extra": "forbid"}
+NEUTRAL = {"neutral": True}
+
+OptOut = Literal["robots", "x-robots-tag", "aipref", "tdmrep"]
+OPT_OUTS: tuple[OptOut, ...] = ("robots", "x-robots-tag", "aipref", "tdmrep")
+"""Every kind of signal by which a site can say no; docs/collection.md tells each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UrlSource:
+    """Tables of image URLs with captions."""
+
+    __pydantic_config__ = FORM
+    name: str
+    """Names the source in every row; part of the rows' uids."""
+    tables: tuple[str, ...]
+    """Parquet, CSV, TSV or JSONL files (texts also as .gz or .zst), by path or fsspec URL; globs are expanded
+    and sorted."""
+    url_column: str = "url"
+    """Column that holds the URL."""
+    caption_columns: tuple[str, ...] = ("caption",)
+    """Columns that hold captions, each a text or a list of texts."""
+    licence_column: str = ""
+    """Column that holds the licence of each picture; empty: `licence` holds for all."""
+    licence: str = ""
+    """Licence of all pictures of this source, where no column says it."""
+    columns: tuple[str, ...] = ()
+    """Columns passed through to the images table. Those called width, height, sha256, md5 or format are
+    compared with the file, and what disagrees is kept as evidence."""
+    obey: tuple[OptOut, ...] = OPT_OUTS
+    """Which opt-out signals bind: robots (robots.txt), x-robots-tag, aipref (Content-Usage) and tdmrep. All
+    by default; for mirrors of your own, none need."""
+    allow_networks: tuple[str, ...] = ()
+    """Networks that may be connected to although they are not public, as 10.1.0.0/16. For mirrors of your
+    own."""
+    revalidate_days: float | None = None
+    """Ask again for pictures that were last seen longer ago than this; unchanged ones cost no body. None:
+    never."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderSource:
+    """A folder of images: captions from metadata.csv or metadata.jsonl (as in HF datasets' imagefolder), else
+    from .txt files beside the pictures, else from class folders' names."""
+
+    __pydantic_config__ = FORM
+    name: str
+    """Names the source in every row; part of the rows' uids."""
+    folder: str
+    """Path of the folder."""
+    caption_column: str = "text"
+    """Column of the metadata file that holds the caption."""
+    licence: str = ""
+    """Licence of all pictures of this source."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TarSource:
+    """WebDataset tars: image members with .txt or .json (key "caption") beside them."""
+
+    __pydantic_config__ = FORM
+    name: str
+    """Names the source in every row; part of the rows' uids."""
+    tars: tuple[str, ...]
+    """Tar files, by path; globs are expanded and sorted."""
+    licence: str = ""
+    """Licence of all pictures of this source."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParquetSource:
+    """Parquet files that hold the pictures themselves, as HF datasets writes them."""
+
+    __pydantic_config__ = FORM
+    name: str
+    """Names the source in every row; part of the rows' uids."""
+    tables: tuple[str, ...]
+    """Parquet files, by path or fsspec URL; globs are expanded and sorted."""
+    image_column: str = "image"
+    """Column that holds a struct of `bytes` and `path`, or the bytes alone."""
+    caption_columns: tuple[str, ...] = ("caption",)
+    """Columns that hold captions, each a text or a list of texts."""
+    licence_column: str = ""
+    """Column that holds the licence of each picture; empty: `licence` holds for all."""
+    licence: str = ""
+    """Licence of all pictures of this source, where no column says it."""
+    columns: tuple[str, ...] = ()
+    """Columns passed through to the images table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostLimit:
+    """What a host is spared."""
+
+    __pydantic_config__ = FORM
+    host: str
+    """Name of the host; its subdomains are hosts of their own, "*.example.org" means them all."""
+    connections: int | None = None
+    """Requests at once; None: as for every host."""
+    per_second: float | None = None
+    """Requests a second; None: as for every host."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectConfig:
+    """Where the images come from, and what bytes are taken for an image."""
+
+    __pydantic_config__ = FORM
+    urls: tuple[UrlSource, ...] = ()
+    """Tables of URLs."""
+    folders: tuple[FolderSource, ...] = ()
+    """Folders of images."""
+    tars: tuple[TarSource, ...] = ()
+    """WebDataset tars."""
+    parquets: tuple[ParquetSource, ...] = ()
+    """Parquet files with the pictures in them."""
+    edition: str = "1"
+    """Names the collection in time; a scheduled refresh passes its expected start time."""
+    limit: int | None = None
+    """Take a sample of this many rows of each source, spread by hash, for a first try. None takes all."""
+    agent: str = "sdflow"
+    """Name of the crawler, by which robots.txt and X-Robots-Tag can address it: letters, "-" and "_"."""
+    contact: str = field(default="", metadata=NEUTRAL)
+    """Web page or mail address in the User-Agent, by which a site's owner can reach you. Give one."""
+    min_side: int = 16
+    """Shortest side in pixels below which an image is too small."""
+    max_pixels: int = 50_000_000
+    """Width times height above which an image is too large."""
+    max_aspect: float = 50.0
+    """Longer side over shorter side above which an image is no picture."""
+    max_bytes: int = 20_000_000
+    """Bytes after which a download is given up."""
+    drop_blank: bool = True
+    """Leave out pictures of a single colour."""
+    placeholder_urls: int = 10
+    """The same bytes under this many URLs of one host are a placeholder ("image not available"), and left
+    out."""
+    deadline: float = 30.0
+    """Seconds after which a download is given up, whatever it has brought."""
+    retries: int = 2
+    """Further rounds over rows whose failure may pass (time-outs, resets, 408, 425, 429, 5xx)."""
+    patience: float = 600.0
+    """Seconds that all rounds together wait for hosts that ask for time; what is not due by then is left to
+    the next edition."""
+    part_rows: int = 1000
+    """Rows to a part: what a crash can lose."""
+    connections: int = field(default=4, metadata=NEUTRAL)
+    """Requests at once to one host; 0 sets no limit."""
+    per_second: float = field(default=20.0, metadata=NEUTRAL)
+    """Requests a second to one host; 0 sets no limit. A robots.txt's Crawl-delay holds where it is longer."""
+    hosts: tuple[HostLimit, ...] = field(default=(), metadata=NEUTRAL)
+    """Limits of hosts of which you know more."""
+    threads: int = field(default=96, metadata=NEUTRAL)
+    """Downloads at once, all hosts together."""
+    workers: int = field(default=0, metadata=NEUTRAL)
+    """Processes that decode, to judge what came; 0 takes one for each core."""
