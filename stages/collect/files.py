@@ -1,8 +1,10 @@
 """Which files a source means, what to call them, and what they are: the snapshot."""
 
 import os
+import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from glob import has_magic
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,10 @@ from fsspec.core import url_to_fs
 from stages.artifact import Snapshot
 from stages.config import CollectConfig
 from stages.fingerprint import fingerprint_of, sha256_of
+
+TARS = "tars"
+PARQUETS = "Parquet files with pictures"
+"""What must lie on this machine, in errors' words."""
 
 
 @dataclass(frozen=True)
@@ -35,22 +41,24 @@ def expand(source: str, patterns: Sequence[str]) -> list[Found]:
         ValueError: one of them means no file, or its file system is unknown, names the source and the
             pattern.
     """
-    found: dict[str, AbstractFileSystem] = {}
+    found: dict[tuple[str, str], AbstractFileSystem] = {}  # (path, protocol)
     for pattern in patterns:
         try:
             system, path = url_to_fs(pattern)
-            paths = [path] if system.isfile(path) else system.glob(path) if "*" in path or "[" in path else []
+            system.invalidate_cache()  # of listings from an earlier look, in a process that lives on
+            paths = [path] if system.isfile(path) else system.glob(path) if has_magic(path) else []
         except (OSError, ImportError, ValueError) as error:
             raise ValueError(f"source {source!r}: {pattern!r} cannot be opened: {error}") from error
         if not paths:
             raise ValueError(
                 f"source {source!r}: there is no file {pattern!r}; check the path or the pattern"
             )
-        found.update((str(path), system) for path in paths)
-    return [
-        Found(label, found[path], path)
-        for path, label in zip(sorted(found), _labels(sorted(found)), strict=True)
-    ]
+        found.update(((str(path), _protocols(system)[0]), system) for path in paths)
+    keys = sorted(found)
+    labels = _labels([path for path, _ in keys])
+    if len(set(labels)) < len(labels):  # one path on two file systems
+        labels = [f"{protocol}:{label}" for label, (_, protocol) in zip(labels, keys, strict=True)]
+    return [Found(label, found[key], key[0]) for key, label in zip(keys, labels, strict=True)]
 
 
 def files_below(source: str, folder: str) -> dict[str, Path]:
@@ -86,10 +94,13 @@ def snapshot(config: CollectConfig) -> Snapshot:
     contents: dict[str, dict[str, dict[str, Any]]] = {}
     for source in config.urls:
         contents[source.name] = _stamps(expand(source.name, source.tables))
-    for source in config.tars:
-        found = expand(source.name, source.tars)
-        check_tars(source.name, found)
-        contents[source.name] = _stamps(found)
+    for name, patterns, what in (
+        *((source.name, source.tars, TARS) for source in config.tars),
+        *((source.name, source.tables, PARQUETS) for source in config.parquets),
+    ):
+        found = expand(name, patterns)
+        check_local(name, found, what)
+        contents[name] = _stamps(found)
     for source in config.folders:
         files = files_below(source.name, source.folder)
         contents[source.name] = {label: _stamp(path) for label, path in files.items()}
@@ -106,22 +117,29 @@ def stamps_of(contents: Any, source: str) -> Mapping[str, str]:
 
 def check_names(config: CollectConfig) -> None:
     """ValueError unless there are sources, each with a name of its own."""
-    names = [source.name for source in (*config.urls, *config.folders, *config.tars)]
+    sources = (*config.urls, *config.folders, *config.tars, *config.parquets)
+    names = [source.name for source in sources]
     if not names:
-        raise ValueError("collect has no source: give it at least one of urls, folders and tars")
+        raise ValueError("collect has no source: give it at least one of urls, folders, tars and parquets")
     for name in names:
         if not name or names.count(name) > 1:
             raise ValueError(f"{names.count(name)} sources are called {name!r}: each needs a name of its own")
 
 
-def check_tars(source: str, found: Iterable[Found]) -> None:
-    """ValueError if two tars have one name: pictures are called by tar and member."""
+def check_local(source: str, found: Iterable[Found], what: str) -> None:
+    """ValueError if a file is on another machine, or two have one name: pictures are called by it.
+
+    Args:
+        source: named in the error.
+        found: its files.
+        what: they are: `TARS` or `PARQUETS`.
+    """
     seen: dict[str, str] = {}
     for one in found:
         name = Path(one.path).name
         if not one.is_local:
             raise ValueError(
-                f"source {source!r}: {one.path!r} is not on this machine; copy tars to a local folder"
+                f"source {source!r}: {one.path!r} is not on this machine; copy {what} to a local folder"
             )
         if name in seen:
             raise ValueError(
@@ -153,8 +171,9 @@ def _labels(paths: Sequence[str]) -> list[str]:
     names = [path.rsplit("/", 1)[-1] for path in paths]
     if len(set(names)) == len(names):
         return names
-    common = os.path.commonpath(paths)
-    return [path[len(common) :].lstrip("/") for path in paths]
+    rooted = ["/" + path.lstrip("/") for path in paths]  # those of buckets begin with their names
+    common = os.path.commonpath([posixpath.dirname(path) for path in rooted])
+    return [path[len(common) :].lstrip("/") for path in rooted]
 
 
 def _protocols(system: AbstractFileSystem) -> tuple[str, ...]:

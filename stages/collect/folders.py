@@ -1,4 +1,4 @@
-"""Folders of images, with their captions in metadata files or in the names of class folders."""
+"""Folders of images, with their captions in metadata files, texts beside them, or class folders' names."""
 
 import posixpath
 from collections.abc import Iterator, Mapping
@@ -8,13 +8,13 @@ from typing import Any
 from fsspec.implementations.local import LocalFileSystem
 
 from stages.collect.files import Found, files_below, is_inside
-from stages.collect.rows import Row, captions_of, columns_of
+from stages.collect.rows import Row, captions_of, columns_of, text_of
 from stages.collect.tables import read
 from stages.config import FolderSource
 from stages.reasons import Reason
 from stages.record import uid_of
 
-METADATA = ("metadata.csv", "metadata.jsonl")
+METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 IMAGE_SUFFIXES = frozenset(
     [
         ".jpg",
@@ -44,9 +44,11 @@ def folder_rows(
     """Every picture that a folder means.
 
     Metadata files as in HF datasets' imagefolder: column `file_name` is a path below the metadata file's
-    own folder, `caption_column` the caption, all other columns are passed through; files that no metadata
-    file names are no rows. Without a metadata file every image file is a row, and the name of the folder it
-    lies in, "_" read as a space, is its caption; files at the top have none.
+    own folder, `caption_column` the captions, all other columns are passed through; files that no metadata
+    file names are no rows. Without a metadata file every image file is a row. If any has a text beside it,
+    NAME.txt beside NAME.jpg, the captions are these texts: the whole of each, without white space around it,
+    is one caption, and files without one have none. Else the name of the folder that a file lies in, "_" read
+    as a space, is its caption; files at the top have none.
 
     Args:
         source: which folder.
@@ -58,9 +60,9 @@ def folder_rows(
     """
     files = files_below(source.name, source.folder)
     tables = [name for name in files if posixpath.basename(name) in METADATA]
-    rows = _from_metadata(source, tables) if tables else _from_names(source, files)
+    rows = _from_metadata(source, tables) if tables else _from_files(source, files)
     empty = True
-    for location, row, captions, caption_source, columns in rows:
+    for location, row, captions, caption_sources, columns in rows:
         empty = False
         path = Path(source.folder, location)
         reason, detail = "", ""
@@ -73,7 +75,8 @@ def folder_rows(
             location=location,
             row=row,
             captions=captions,
-            caption_source=caption_source,
+            caption_sources=caption_sources,
+            licence=source.licence,
             columns=columns,
             reason=reason,
             detail=detail,
@@ -86,7 +89,7 @@ def folder_rows(
         raise ValueError(f"folder {source.folder!r} of source {source.name!r} is empty: {named}")
 
 
-_Told = tuple[str, str, list[str], str, str]  # location, row, captions, their source, columns
+_Told = tuple[str, str, list[str], list[str], str]  # location, row, captions, their sources, columns
 
 
 def _from_metadata(source: FolderSource, tables: list[str]) -> Iterator[_Told]:
@@ -96,16 +99,30 @@ def _from_metadata(source: FolderSource, tables: list[str]) -> Iterator[_Told]:
         for batch in read(table, ("file_name", source.caption_column), others=True):
             for cells in zip(*batch.values(), strict=True):
                 values: dict[str, Any] = dict(zip(batch, cells, strict=True))
-                file_name = str(values.pop("file_name") or "")
-                captions = captions_of(values.pop(source.caption_column))
+                file_name = text_of(values.pop("file_name"))
+                told = captions_of([source.caption_column], [values.pop(source.caption_column)])
                 location = posixpath.normpath(posixpath.join(posixpath.dirname(name), file_name))
-                row = f"{source.name}:{name}:{number}"
-                yield location, row, captions, source.caption_column, columns_of(values)
+                yield location, f"{source.name}:{name}:{number}", *told, columns_of(values)
                 number += 1
 
 
-def _from_names(source: FolderSource, files: Mapping[str, Path]) -> Iterator[_Told]:
-    for number, location in enumerate(name for name in files if Path(name).suffix.lower() in IMAGE_SUFFIXES):
-        folder = posixpath.basename(posixpath.dirname(location))
-        caption = folder.replace("_", " ").strip()
-        yield location, f"{source.name}::{number}", [caption] if caption else [], "folder", "{}"
+def _from_files(source: FolderSource, files: Mapping[str, Path]) -> Iterator[_Told]:
+    images = [name for name in files if Path(name).suffix.lower() in IMAGE_SUFFIXES]
+    texts = {name: beside for name in images if (beside := f"{posixpath.splitext(name)[0]}.txt") in files}
+    for number, location in enumerate(images):
+        if texts:
+            caption, said_by = _text(files[texts[location]]) if location in texts else "", "txt"
+        else:
+            folder = posixpath.basename(posixpath.dirname(location))
+            caption, said_by = folder.replace("_", " ").strip(), "folder"
+        row = f"{source.name}::{number}"
+        yield location, row, [caption] if caption else [], [said_by] if caption else [], "{}"
+
+
+def _text(path: Path) -> str:
+    """What a text file says; a megabyte of it, and what is no UTF-8 replaced."""
+    try:
+        with path.open("rb") as file:
+            return file.read(1_000_000).decode("utf-8-sig", "replace").strip()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}; check its permissions") from error

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,25 +13,23 @@ ROWS = pa.schema(
     [
         ("uid", pa.string()),
         ("source", pa.string()),
-        ("location", pa.string()),
+        ("location", pa.string()),  # where the row is refused: what may be kept of it, see `url.redacted`
         ("row", pa.string()),  # where it stood, "source:table:number", numbers from 0
         ("captions", pa.list_(pa.string())),
-        ("caption_source", pa.string()),
+        ("caption_sources", pa.list_(pa.string())),  # the column or file that each caption came from
+        ("licence", pa.string()),  # "" where none is stated
         ("columns", pa.string()),  # JSON object
         ("reason", pa.string()),  # a `Reason` where the row is refused as it stands, else ""
         ("detail", pa.string()),
-        (
-            "path",
-            pa.string(),
-        ),  # local file that holds the bytes; "" where they must be fetched from the location
+        ("path", pa.string()),  # local file that holds the bytes; "": they must be fetched from the location
         ("offset", pa.int64()),  # of the bytes in that file
-        ("length", pa.int64()),  # -1: to the file's end
+        ("length", pa.int64()),  # -1: to the file's end; -2: the offset is a row, see `parquets.IN_TABLE`
         ("stamp", pa.string()),  # hash of that file; "" where they must be fetched
         ("changed", pa.bool_()),  # what the previous edition says of the row cannot be trusted
         ("number", pa.int64()),  # order of the rows as they came
     ]
 )
-_BATCH = 50_000
+_BATCH = 20_000
 
 
 class Row(NamedTuple):
@@ -42,7 +40,8 @@ class Row(NamedTuple):
     location: str
     row: str
     captions: list[str]
-    caption_source: str
+    caption_sources: list[str]
+    licence: str
     columns: str
     reason: str = ""
     detail: str = ""
@@ -70,18 +69,28 @@ def write_rows(rows: Iterable[Row], path: Path) -> None:
 def _table(batch: list[Row], first: int) -> Any:
     columns = list(zip(*batch, strict=True)) or [()] * (len(ROWS) - 1)
     numbers = range(first, first + len(batch))
-    arrays = [
-        pa.array(list(column), field.type) for column, field in zip([*columns, numbers], ROWS, strict=True)
-    ]
+    arrays = [pa.array(column, field.type) for column, field in zip([*columns, numbers], ROWS, strict=True)]
     return pa.Table.from_arrays(arrays, schema=ROWS)
 
 
-def captions_of(value: Any) -> list[str]:
-    """The captions in a table's cell: a text, or a list of texts; blank ones and missing values are none."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return []
-    texts = value if isinstance(value, list | tuple) else [value]
-    return [str(text) for text in texts if text is not None and str(text).strip()]
+def captions_of(names: Sequence[str], cells: Sequence[Any]) -> tuple[list[str], list[str]]:
+    """The captions in some cells of a row, and the column of each.
+
+    A cell holds a text, or a list of texts; blank ones and missing values are none.
+
+    Args:
+        names: the columns, in the order in which their captions shall come.
+        cells: the row's values of them.
+    """
+    captions: list[str] = []
+    sources: list[str] = []
+    for name, cell in zip(names, cells, strict=True):
+        for value in cell if isinstance(cell, list | tuple) else (cell,):
+            text = text_of(value)
+            if text and not text.isspace():
+                captions.append(text)
+                sources.append(name)
+    return captions, sources
 
 
 def columns_of(values: Mapping[str, Any]) -> str:
@@ -90,4 +99,13 @@ def columns_of(values: Mapping[str, Any]) -> str:
         key: None if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in values.items()
     }
-    return json.dumps(plain, sort_keys=True, ensure_ascii=False, default=str)
+    return json.dumps(plain, sort_keys=True, ensure_ascii=False, default=text_of)
+
+
+def text_of(value: Any) -> str:
+    """A cell as text: "" for a missing value (None, NaN); bytes are read as UTF-8."""
+    if isinstance(value, str):
+        return value
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -1,14 +1,14 @@
 """WebDataset tars: image members with a .txt or .json beside them."""
 
-import json
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from stages.collect.files import Found, check_tars, expand
+from stages.collect.files import TARS, Found, check_local, expand
 from stages.collect.folders import IMAGE_SUFFIXES
 from stages.collect.rows import Row, captions_of, columns_of
+from stages.collect.tables import json_of
 from stages.config import TarSource
 from stages.record import uid_of
 
@@ -16,8 +16,9 @@ from stages.record import uid_of
 def tar_rows(source: TarSource, stamps: Mapping[str, str], before: Mapping[str, str] | None) -> Iterator[Row]:
     """Every image member of a source's tars; what else a sample holds is not read.
 
-    Members of one sample share their name up to the first dot. The caption is its .txt, else "caption" of
-    its .json; the rest of the .json is passed through.
+    Members of one sample share their name up to the first dot. Its captions are its .txt, the whole of it,
+    and the "caption" of its .json, a text or a list of texts, where that says another; the rest of the .json
+    is passed through, as the URL that img2dataset writes there.
 
     Args:
         source: which tars, plain ones.
@@ -28,7 +29,7 @@ def tar_rows(source: TarSource, stamps: Mapping[str, str], before: Mapping[str, 
         ValueError: a tar cannot be read, is compressed, or holds no images; names it.
     """
     found = expand(source.name, source.tars)
-    check_tars(source.name, found)
+    check_local(source.name, found, TARS)
     for tar in found:
         try:
             members, texts = _contents(tar)
@@ -41,7 +42,7 @@ def tar_rows(source: TarSource, stamps: Mapping[str, str], before: Mapping[str, 
             raise ValueError(f"tar {tar.path!r} of source {source.name!r} holds no images")
         stamp = stamps.get(tar.label, "")
         for number, (name, offset, length) in enumerate(members):
-            captions, caption_source, columns = _told(texts.get(_sample(name), {}), tar.path, name)
+            captions, caption_sources, columns = _told(texts.get(_sample(name), {}), tar.path, name)
             location = f"{Path(tar.path).name}/{name}"
             yield Row(
                 uid=uid_of(source.name, location),
@@ -49,7 +50,8 @@ def tar_rows(source: TarSource, stamps: Mapping[str, str], before: Mapping[str, 
                 location=location,
                 row=f"{source.name}:{tar.label}:{number}",
                 captions=captions,
-                caption_source=caption_source,
+                caption_sources=caption_sources,
+                licence=source.licence,
                 columns=columns,
                 path=tar.path,
                 offset=offset,
@@ -82,15 +84,18 @@ def _sample(name: str) -> str:
     return f"{folder}/{base.split('.', 1)[0]}"
 
 
-def _told(texts: Mapping[str, bytes], path: str, name: str) -> tuple[list[str], str, str]:
+def _told(texts: Mapping[str, bytes], path: str, name: str) -> tuple[list[str], list[str], str]:
+    """Captions of a sample, the file that each came from, and the columns passed through."""
     told: dict[str, Any] = {}
     if "json" in texts:
         try:
-            value = json.loads(texts["json"])
+            value = json_of(texts["json"])
         except ValueError as error:
             raise ValueError(f"tar {path!r}: the .json beside {name!r} is no JSON: {error}") from None
         told = value if isinstance(value, dict) else {}
-    caption = told.pop("caption", None)
-    if "txt" in texts:
-        return captions_of(texts["txt"].decode("utf-8", "replace").strip()), "txt", columns_of(told)
-    return captions_of(caption), "caption", columns_of(told)
+    text = texts.get("txt", b"").decode("utf-8-sig", "replace").strip()
+    captions, sources = captions_of(["txt", "caption"], [text, told.pop("caption", None)])
+    if text:
+        others = [place for place, caption in enumerate(captions) if not place or caption.strip() != text]
+        captions, sources = [captions[place] for place in others], [sources[place] for place in others]
+    return captions, sources, columns_of(told)

@@ -1,58 +1,187 @@
-"""One spelling for URLs that mean the same: what RFC 3986, section 6, allows and no server can mind."""
+"""One spelling for URLs that mean the same: the normalisations of RFC 3986, 6.2.2 and 6.2.3."""
 
+import hashlib
 import re
-from ipaddress import AddressValueError, IPv6Address
-from urllib.parse import quote, urlsplit
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from urllib.parse import quote, unquote
+
+import idna
+
+from stages.reasons import Reason
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+MAX_URL = 4096
+"""Characters of a normalised URL above which it is refused; servers take 8,000 at most, and few that."""
+KEPT_CHARACTERS = 2000
+"""Of a refused URL that tables keep."""
 
-_HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?")
-_KEPT = "!#$%&'()*+,/:;=?@[]~"  # reserved characters, and % so that escapes stay as they were written
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_PARTS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?://([^/?#]*))?([^?#]*)(\?[^#]*)?")  # RFC 3986, appendix B
+_AUTHORITY = re.compile(r"(\[[^\]]*\]|[^:]*)(?::(.*))?", re.DOTALL)
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_PATH_ODD = re.compile(r"%[0-9A-Fa-f]{2}|[^A-Za-z0-9._~!$&'()*+,;=:@/-]")
+_QUERY_ODD = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9._~!$&'()*+,;=:@/?%\[\]-]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_USER = re.compile(r"(?<=//)[^/?#]*@|^[^/?#]*@|(?<=//)[^/?#:[\]]*:(?![0-9]*(?:[/?#]|$)).*@", re.DOTALL)
+# What `normalise` would give back as it is, told at one look; dot segments are looked for apart.
+_NORMAL = re.compile(
+    rf"https?://(?=[^/]{{1,253}}/)(?:{_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?/"
+    r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]++|%(?:[0189A-F][0-9A-F]|2[0-9A-CF]|3[A-F]|[46]0|5[B-E]|7[B-DF]))*+"
+    r"(?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?\[\]-]++|%[0-9A-Fa-f]{2})*+)?"
+)
+
+
+class UrlError(ValueError):
+    """A URL that cannot be fetched."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        """An error.
+
+        Args:
+            reason: EMPTY_URL, BAD_URL, URL_SCHEME, URL_CREDENTIALS or URL_TOO_LONG.
+            detail: what is wrong with it, after "the URL"; holds nothing secret.
+        """
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
 
 
 def normalise(url: str) -> str:
     """The normalised form of an http or https URL; what is fetched, and what the picture's uid is made of.
 
-    Scheme and host in lower case, the host in ASCII (IDNA), the default port and the fragment off, an empty
-    path as "/", characters that no URL may hold percent-encoded as UTF-8. Escapes, dot segments and the
-    query's order are left alone: servers differ there, and signatures break.
+    What RFC 3986 calls equivalent becomes equal: scheme and host in lower case, the host in ASCII (IDNA 2008
+    with the mapping of UTS 46) without a final dot, the default port and the fragment off, an empty path as
+    "/", dot segments removed, escapes in upper case and none where none is needed. Characters that no URL may
+    hold become escapes of their UTF-8, a "%" that begins no escape among them. The query is otherwise left
+    alone: its escapes and order can be part of a signature.
 
     Raises:
-        ValueError: no http or https URL with a valid host; the message says what is wrong with it.
+        UrlError: no http or https URL with a valid host, or one with credentials, or too long a one. Hosts
+            that are numbers in another form than 192.0.2.1 are none: they mean addresses to some and not to
+            others.
     """
+    if "/." not in url and len(url) <= MAX_URL and _NORMAL.fullmatch(url):
+        return url
     url = url.strip()
-    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in url):
-        raise ValueError("holds control characters")
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise ValueError(f"is malformed: {error}") from None
-    scheme = parts.scheme.lower()
+    if not url:
+        raise UrlError(Reason.EMPTY_URL, "is empty")
+    found = _PARTS.match(url)
+    if found is None:
+        raise UrlError(Reason.BAD_URL, "has no scheme")
+    scheme, authority, path, query = found[1].lower(), found[2] or "", found[3], found[4] or ""
     if scheme not in DEFAULT_PORTS:
-        raise ValueError(f"has scheme {scheme!r}, not http or https" if scheme else "has no scheme")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("carries a user name or password")
-    host = _host(parts.hostname or "")
-    if port is not None and port != DEFAULT_PORTS[scheme]:
-        host = f"{host}:{port}"
-    path = quote(parts.path, safe=_KEPT) or "/"
-    query = f"?{quote(parts.query, safe=_KEPT)}" if parts.query else ""
-    return f"{scheme}://{host}{path}{query}"
+        named = "another scheme" if "@" in url and found[2] is None else f"scheme {scheme[:30]!r}"
+        raise UrlError(
+            Reason.URL_SCHEME, f"has {named}, not http or https"
+        )  # "user:secret@host" is a scheme's
+    if "@" in authority:
+        raise UrlError(Reason.URL_CREDENTIALS, "carries a user name or password")
+    if _CONTROL.search(url):
+        raise UrlError(Reason.BAD_URL, "holds control characters")
+    try:
+        host = _authority(authority, DEFAULT_PORTS[scheme])
+        path = _without_dots(_PATH_ODD.sub(_escaped, path))
+        query = _QUERY_ODD.sub(_escaped, query)
+    except UnicodeEncodeError:
+        raise UrlError(Reason.BAD_URL, "holds half a surrogate pair") from None
+    normal = f"{scheme}://{host}{path}{query}"
+    if len(normal) > MAX_URL:
+        raise UrlError(Reason.URL_TOO_LONG, f"has {len(normal)} characters, more than {MAX_URL}")
+    return normal
 
 
-def _host(name: str) -> str:
-    if ":" in name:
+def host_of(url: str) -> str:
+    """Host of a normalised URL, without its port; of an IPv6 address without its brackets."""
+    host, _ = _host_and_port(url)
+    return host.strip("[]")
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of a normalised URL, the port always said: "https://example.com:443"."""
+    host, port = _host_and_port(url)
+    scheme = url.partition(":")[0]
+    return f"{scheme}://{host}:{port or DEFAULT_PORTS[scheme]}"
+
+
+def redacted(text: str) -> str:
+    """What tables may keep of a refused URL: no user name or password, and at most KEPT_CHARACTERS.
+
+    A longer one ends in the beginning of its SHA-256, so that different ones stay different.
+    """
+    text = _USER.sub("…@", text.encode("utf-8", "replace").decode())
+    if len(text) <= KEPT_CHARACTERS:
+        return text
+    return f"{text[: KEPT_CHARACTERS - 18]}… {hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def _host_and_port(url: str) -> tuple[str, str]:
+    found = _AUTHORITY.fullmatch(url.split("/", 3)[2])
+    assert found is not None, url
+    return found[1], found[2] or ""
+
+
+def _authority(text: str, default_port: int) -> str:
+    found = _AUTHORITY.fullmatch(text)
+    if found is None:
+        raise UrlError(Reason.BAD_URL, "has a malformed host")
+    host, port = _host(found[1]), found[2] or ""
+    if not port:
+        return host
+    if not (port.isascii() and port.isdigit()) or len(port.lstrip("0")) > 5 or not 0 < int(port) < 65536:
+        raise UrlError(Reason.BAD_URL, "has a malformed port")
+    return host if int(port) == default_port else f"{host}:{int(port)}"
+
+
+def _host(text: str) -> str:
+    if text.startswith("["):
         try:
-            return f"[{IPv6Address(name).compressed}]"
+            if "%" in text:
+                raise UrlError(Reason.BAD_URL, "has an IPv6 address with a zone")
+            return f"[{IPv6Address(text[1:-1]).compressed}]"
         except AddressValueError:
-            raise ValueError(f"has host {name!r}, no IPv6 address") from None
-    if not name.isascii():
-        try:
-            name = name.encode("idna").decode("ascii")
-        except UnicodeError:
-            raise ValueError(f"has host {name!r}, no domain name") from None
-    name = name.lower()
+            raise UrlError(Reason.BAD_URL, f"has host {text[:100]!r}, no IPv6 address") from None
+    name = (text.lower() if text.isascii() and "%" not in text else _ascii(text)).removesuffix(".")
+    if not name:
+        raise UrlError(Reason.BAD_URL, "has no host")
     if len(name) > 253 or not _HOST.fullmatch(name):
-        raise ValueError(f"has host {name!r}, no domain name" if name else "has no host")
+        raise UrlError(Reason.BAD_URL, f"has host {text[:100]!r}, no domain name")
+    if _NUMBER.fullmatch(name.rpartition(".")[2]):
+        try:
+            return str(IPv4Address(name))
+        except AddressValueError:
+            raise UrlError(Reason.BAD_URL, f"has host {text[:100]!r}, no plain IPv4 address") from None
     return name
+
+
+def _ascii(name: str) -> str:
+    """A host with other characters in ASCII: mapped as browsers do, then encoded label by label."""
+    try:
+        labels = idna.uts46_remap(unquote(name, errors="strict"), std3_rules=False).split(".")
+        return ".".join(label if label.isascii() else idna.alabel(label).decode("ascii") for label in labels)
+    except (idna.IDNAError, UnicodeError):
+        raise UrlError(Reason.BAD_URL, f"has host {redacted(name[:100])!r}, no domain name") from None
+
+
+def _escaped(found: re.Match[str]) -> str:
+    text = found[0]
+    if len(text) == 1:
+        return quote(text, safe="")
+    character = chr(int(text[1:], 16))
+    return character if character in _UNRESERVED else text.upper()
+
+
+def _without_dots(path: str) -> str:
+    """The path with "." and ".." carried out (RFC 3986, 5.2.4); begins with "/"."""
+    if "/." not in path:
+        return path or "/"
+    kept: list[str] = []
+    segments = path.split("/")[1:]
+    for segment in segments:
+        if segment == "..":
+            del kept[-1:]
+        elif segment != ".":
+            kept.append(segment)
+    ending = "/" if segments[-1] in (".", "..") and kept else ""
+    return f"/{'/'.join(kept)}{ending}"
