@@ -152,26 +152,25 @@ def _parquet(file: Any, columns: Sequence[str], others: bool, path: str) -> Iter
 def _csv(file: Any, columns: Sequence[str], others: bool, path: str, separator: str = ",") -> Iterator[Batch]:
     # Not pandas, which makes an index of the first column where rows are longer than the header, nor Arrow,
     # which takes the rest of the file for one cell where a quote stays open.
-    lines = csv.reader(
-        io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), delimiter=separator, strict=True
-    )
-    present = next(lines, [])
-    check_columns(columns, present, path)
-    kept = [place for place, name in enumerate(present) if others or name in columns]
-    rows: list[list[str]] = []
-    for row in lines:
-        if len(row) > len(present):
-            raise ValueError(
-                f"table {path!r}, line {lines.line_num}, has {len(row)} cells, its header {len(present)}; "
-                f"put cells with {separator!r} in them in quotes"
-            )
-        if row:  # empty lines are none; missing cells are empty
-            rows.append(row if len(row) == len(present) else row + [""] * (len(present) - len(row)))
-        if len(rows) == _BATCH:
+    with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+        lines = csv.reader(text, delimiter=separator, strict=True)
+        present = next(lines, [])
+        check_columns(columns, present, path)
+        kept = [place for place, name in enumerate(present) if others or name in columns]
+        rows: list[list[str]] = []
+        for row in lines:
+            if len(row) > len(present):
+                raise ValueError(
+                    f"table {path!r}, line {lines.line_num}, has {len(row)} cells, the header "
+                    f"{len(present)}; put cells with {separator!r} in them in quotes"
+                )
+            if row:  # empty lines are none; missing cells are empty
+                rows.append(row if len(row) == len(present) else row + [""] * (len(present) - len(row)))
+            if len(rows) == _BATCH:
+                yield _cells(rows, present, kept)
+                rows = []
+        if rows:
             yield _cells(rows, present, kept)
-            rows = []
-    if rows:
-        yield _cells(rows, present, kept)
 
 
 def _cells(rows: list[list[str]], names: Sequence[str], kept: Sequence[int]) -> Batch:
@@ -186,12 +185,13 @@ def _tsv(file: Any, columns: Sequence[str], others: bool, path: str) -> Iterator
 def _jsonl(file: Any, columns: Sequence[str], others: bool, path: str) -> Iterator[Batch]:
     rows: list[dict[str, Any]] = []
     first = True
-    for number, line in enumerate(io.BufferedReader(file), start=1):
-        if line.strip():
-            rows.append(_json_object(line, path, number))
-        if len(rows) == _BATCH:
-            yield _batch(rows, columns, others, path, first)
-            rows, first = [], False
+    with io.BufferedReader(file) as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                rows.append(_json_object(line, path, number))
+            if len(rows) == _BATCH:
+                yield _batch(rows, columns, others, path, first)
+                rows, first = [], False
     if rows:
         yield _batch(rows, columns, others, path, first)
 

@@ -72,10 +72,9 @@ def normalise(url: str) -> str:
         raise UrlError(Reason.BAD_URL, "has no scheme")
     scheme, authority, path, query = found[1].lower(), found[2] or "", found[3], found[4] or ""
     if scheme not in DEFAULT_PORTS:
+        # What stands before the colon of "name:word@host" is no scheme to be told.
         named = "another scheme" if "@" in url and found[2] is None else f"scheme {scheme[:30]!r}"
-        raise UrlError(
-            Reason.URL_SCHEME, f"has {named}, not http or https"
-        )  # "user:secret@host" is a scheme's
+        raise UrlError(Reason.URL_SCHEME, f"has {named}, not http or https")
     if "@" in authority:
         raise UrlError(Reason.URL_CREDENTIALS, "carries a user name or password")
     if _CONTROL.search(url):
