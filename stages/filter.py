@@ -5,12 +5,26 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 
-from stages.artifact import Artifact, Funnel
+from stages.artifact import Artifact, Funnel, Snapshot
 from stages.config import FilterConfig
 from stages.output import Output
 from stages.reasons import Reason
 from stages.record import REJECTS, SELECTION
 from stages.stage import Stats, stage
+from stages.takedown import HOST, tables
+
+# By any of its names; a collection that was under way when the record was made may hold it still.
+_FORGOTTEN = f"""
+CREATE TABLE forgotten AS
+WITH held AS (SELECT uid, sha256, location, {HOST} AS host FROM images)
+SELECT uid, min(number) AS takedown FROM (
+    SELECT uid, number FROM held JOIN takedowns ON kind = 'uid' AND value = uid
+    UNION ALL SELECT uid, number FROM held JOIN takedowns ON kind = 'sha256' AND value = sha256
+    UNION ALL SELECT uid, number FROM held JOIN takedowns ON kind = 'url' AND value = location
+    UNION ALL SELECT uid, number FROM held JOIN takedowns
+    ON kind = 'host' AND (value = host OR ends_with(host, '.' || value))
+) GROUP BY uid
+"""
 
 # Captions are judged one by one: a row keeps those that pass; where none does, the first
 # one gives the reason.
@@ -18,14 +32,16 @@ _JUDGED = f"""
 CREATE TABLE judged AS
 WITH joined AS (
     SELECT i.uid, i.location, i.width, i.height, i.length,
-        d.cluster, d.level, d.distance, d.multiplicity, s.similarity,
+        d.cluster, d.level, d.distance, d.multiplicity, s.similarity, f.takedown,
         list_filter(i.captions, lambda c: words(c.text) > 0) AS said,
         list_filter(i.captions, lambda c: words(c.text) BETWEEN greatest(1, $min_words) AND $max_words)
             AS captions
     FROM images i JOIN duplicates d USING (uid) LEFT JOIN scores s USING (uid)
+    LEFT JOIN forgotten f USING (uid)
 )
 SELECT *,
     CASE
+        WHEN takedown IS NOT NULL THEN '{Reason.TAKEN_DOWN}'
         WHEN len(said) = 0 THEN '{Reason.NO_CAPTION}'
         WHEN len(captions) = 0 AND words(said[1].text) < $min_words THEN '{Reason.CAPTION_TOO_SHORT}'
         WHEN len(captions) = 0 THEN '{Reason.CAPTION_TOO_LONG}'
@@ -77,6 +93,7 @@ _DROPPED = "SELECT coalesce(sum(len(said) - len(captions)), 0) FROM decided WHER
 _REJECTS = f"""
 SELECT uid, reason,
     CASE reason
+        WHEN '{Reason.TAKEN_DOWN}' THEN 'take-down ' || takedown
         WHEN '{Reason.NO_CAPTION}' THEN ''
         WHEN '{Reason.CAPTION_TOO_SHORT}' THEN 'min_words=' || $min_words
         WHEN '{Reason.CAPTION_TOO_LONG}' THEN 'max_words=' || $max_words
@@ -92,7 +109,7 @@ SELECT uid, reason,
             THEN words(said[1].text) || ' words'
         WHEN reason IN ('{Reason.IMAGE_TOO_SMALL}', '{Reason.ASPECT_TOO_WIDE}') THEN width || ' x ' || height
         WHEN reason = '{Reason.LOW_SIMILARITY}' THEN coalesce(round(similarity, 4)::VARCHAR, 'not scored')
-        WHEN reason = '{Reason.NO_CAPTION}' THEN ''
+        WHEN reason IN ('{Reason.TAKEN_DOWN}', '{Reason.NO_CAPTION}') THEN ''
         ELSE 'distance ' || round(distance, 4) || ' to ' || cluster
     END AS detail,
     CASE WHEN reason IN ('{Reason.EXACT_DUPLICATE}', '{Reason.NEAR_DUPLICATE}') THEN stands ELSE '' END
@@ -102,21 +119,27 @@ FROM decided WHERE reason IS NOT NULL ORDER BY uid
 """
 
 
-@stage(version=1, kind="selection")
+@stage(version=2, kind="selection")
 def filter_(
-    images: Artifact, duplicates: Artifact, scores: Artifact, config: FilterConfig, out: Output
+    images: Artifact,
+    duplicates: Artifact,
+    scores: Artifact,
+    takedowns: Snapshot | None,
+    config: FilterConfig,
+    out: Output,
 ) -> Stats:
     """Select the pictures to train on.
 
-    Rules are asked in a fixed order: captions, side, aspect, similarity threshold, top fraction of what
-    passed so far, copies. A row's first failing rule is its reason. Copies come last, so that a cluster
-    whose best picture fails another rule (a swapped caption, say) is stood for by its best remaining one,
-    not lost.
+    Rules are asked in a fixed order: take-downs, captions, side, aspect, similarity threshold, top fraction
+    of what passed so far, copies. A row's first failing rule is its reason. Copies come last, so that a
+    cluster whose best picture fails another rule (a swapped caption, say) is stood for by its best remaining
+    one, not lost.
 
     Args:
         images: of collect.
         duplicates: of dedup.
         scores: of score; without rows where the run has no CLIP.
+        takedowns: what must not be used, from `takedown.takedowns`; None where there is nothing.
         config: thresholds.
         out: gets `selection.parquet` (record.SELECTION) and `rejects.parquet` (record.REJECTS).
 
@@ -138,7 +161,8 @@ def filter_(
         db.sql("CREATE MACRO words(text) AS len(regexp_extract_all(coalesce(text, ''), '\\S+'))")
         for name, artifact in (("images", images), ("duplicates", duplicates), ("scores", scores)):
             db.sql(f"CREATE VIEW {name} AS FROM read_parquet('{_quoted(artifact, name)}')")
-        for statement in (_JUDGED, _RANKED, _DECIDED):
+        db.register("takedowns", tables(takedowns))
+        for statement in (_FORGOTTEN, _JUDGED, _RANKED, _DECIDED):
             db.execute(statement, {name: value for name, value in values.items() if f"${name}" in statement})
         selection: Any = db.sql(_SELECTION).to_arrow_table()
         rejects: Any = db.sql(_REJECTS, params={name: values[name] for name in names[:-1]}).to_arrow_table()

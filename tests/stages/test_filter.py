@@ -35,13 +35,20 @@ def artifact(store: Store, kind: str, table: pa.Table, statistics: dict | None =
     return made(source, FilterConfig(), store=store)
 
 
-def run(store: Store, rows: list[dict], config: FilterConfig, clip: bool = True) -> Artifact:
+def run(
+    store: Store,
+    rows: list[dict],
+    config: FilterConfig,
+    clip: bool = True,
+    takedowns: Snapshot | None = None,
+) -> Artifact:
     rows = sorted(rows, key=lambda row: row["uid"])
     images = [
         {
             **dict.fromkeys(IMAGES.names),
             **{name: row[name] for name in ("uid", "width", "height", "length")},
-            "location": f"https://example.org/{row['uid']}",
+            "sha256": f"{row['uid']}'s",
+            "location": row.get("location", f"https://example.org/{row['uid']}"),
             "captions": [{"text": text, "source": "alt", "weight": 1.0} for text in row["captions"]],
         }
         for row in rows
@@ -52,6 +59,7 @@ def run(store: Store, rows: list[dict], config: FilterConfig, clip: bool = True)
         artifact(store, "images", pa.Table.from_pylist(images, IMAGES)),
         artifact(store, "duplicates", pa.Table.from_pylist(duplicates, DUPLICATES)),
         artifact(store, "scores", pa.Table.from_pylist(scores, SCORES), {"clip": clip}),
+        takedowns,
         config,
         store=store,
     )
@@ -105,6 +113,40 @@ def test_every_rule_gives_its_reason_and_the_first_one_counts(store):
     assert set(rejects.drop("copy")["merged_into"]) == {""}
     assert rejects.loc["copy", "location"] == "https://example.org/copy"
     assert result.table("selection")["uid"].tolist() == ["good", "just"]
+
+
+def test_what_was_taken_down_leaves_first_under_any_of_its_names(store):
+    contents = {
+        "urls": {"https://example.org/link": 4},
+        "uids": {"named": 2, "both": 7},
+        "sha256s": {"hashed's": 3, "both's": 5},
+        "hosts": {"gone.org": 6},
+    }
+    rows = [
+        row("good", "said", location="https://notgone.org/1"),
+        row("named"),
+        row("hashed", "said"),
+        row("both", "said"),
+        row("link", "said", multiplicity=2),
+        row("copy", "said", cluster="link", level="exact", multiplicity=2),
+        row("host", "said", location="https://gone.org:8080/1"),
+        row("below", "said", location="http://img.gone.org/1"),
+        row("local", "said", location="gone.org/1.png"),
+    ]
+    result = run(store, rows, FilterConfig(), takedowns=Snapshot(fingerprint_of(contents), contents))
+    assert result.table("selection")["uid"].tolist() == ["copy", "good", "local"]
+    rejects = result.table("rejects").set_index("uid")
+    assert set(rejects["reason"]) == {Reason.TAKEN_DOWN}
+    assert rejects["rule"].to_dict() == {
+        "named": "take-down 2",
+        "hashed": "take-down 3",
+        "both": "take-down 5",
+        "link": "take-down 4",
+        "host": "take-down 6",
+        "below": "take-down 6",
+    }
+    assert set(rejects["detail"]) == set(rejects["merged_into"]) == {""}
+    assert run(store, rows, FilterConfig()).fingerprint != result.fingerprint
 
 
 def test_captions_are_dropped_one_by_one(store):
