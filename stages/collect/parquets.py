@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from stages.collect.files import PARQUETS, Found, check_local, expand
 from stages.collect.rows import Row, captions_of, columns_of, text_of
-from stages.collect.tables import check_columns
+from stages.collect.tables import check_columns, opened
 from stages.config import ParquetSource
 from stages.record import uid_of
 
@@ -78,7 +77,7 @@ def read_images(path: Path, column: str, rows: Sequence[int]) -> Iterator[tuple[
     Raises:
         OSError: the file cannot be read; IndexError: it has not so many rows.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         leaf = _leaf(file.schema_arrow, column, str(path))
         first, place = 0, 0
         for group in range(file.num_row_groups):
@@ -104,7 +103,7 @@ def _told(source: ParquetSource, table: Found) -> Iterator[_Told]:
     """What each row says of its picture."""
     names = (*source.caption_columns, *source.columns, *filter(None, [source.licence_column]))
     try:
-        with _opened(Path(table.path)) as file:
+        with opened(table.path) as file:
             _leaf(file.schema_arrow, source.image_column, table.path)
             check_columns(names, file.schema_arrow.names, table.path)
             for batch in file.iter_batches(_BATCH, columns=list(dict.fromkeys(names))):
@@ -121,10 +120,6 @@ def _told(source: ParquetSource, table: Found) -> Iterator[_Told]:
         raise ValueError(
             f"{table.path!r} of source {source.name!r} cannot be read as Parquet: {error}; check the file"
         ) from error
-
-
-def _opened(path: Path) -> Any:
-    return pq.ParquetFile(path, pre_buffer=False)  # which would fetch ahead without a limit
 
 
 def _leaf(schema: Any, column: str, path: str) -> str:

@@ -114,6 +114,12 @@ def json_of(text: bytes) -> Any:
     return value
 
 
+def opened(file: Any) -> Any:
+    """A Parquet file, by path or opened, to be read in memory that doesn't grow with its row groups."""
+    # pre_buffer would fetch ahead without a limit; without a buffer, a column's whole chunk is read at once.
+    return pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
+
+
 def check_columns(wanted: Sequence[str], present: Sequence[str], path: str) -> None:
     """ValueError unless a table has each of some columns, and only once."""
     for name in wanted:
@@ -143,10 +149,10 @@ def _passed(names: Sequence[str], batch: Batch, count: int) -> Iterator[str]:
 
 
 def _parquet(file: Any, columns: Sequence[str], others: bool, path: str) -> Iterator[Batch]:
-    table = pq.ParquetFile(file, pre_buffer=False)  # which would fetch ahead without a limit
-    check_columns(columns, table.schema_arrow.names, path)
-    for batch in table.iter_batches(_BATCH, columns=None if others else list(dict.fromkeys(columns))):
-        yield {name: batch.column(place).to_pylist() for place, name in enumerate(batch.schema.names)}
+    with opened(file) as table:
+        check_columns(columns, table.schema_arrow.names, path)
+        for batch in table.iter_batches(_BATCH, columns=None if others else list(dict.fromkeys(columns))):
+            yield {name: batch.column(place).to_pylist() for place, name in enumerate(batch.schema.names)}
 
 
 def _csv(file: Any, columns: Sequence[str], others: bool, path: str, separator: str = ",") -> Iterator[Batch]:

@@ -1,6 +1,5 @@
-"""What comes in: tables, folders and tars, and every way in which they can be wrong."""
+"""What comes in from this machine: folders and tars; which files a source means; the table of all rows."""
 
-import gzip
 import io
 import json
 import os
@@ -9,151 +8,31 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages.collect.files import snapshot
+from stages.collect.files import snapshot, stamps_of
 from stages.collect.folders import folder_rows
 from stages.collect.rows import ROWS, Row, write_rows
-from stages.collect.tables import url_rows
 from stages.collect.tars import tar_rows
-from stages.config import CollectConfig, FolderSource, TarSource, UrlSource
+from stages.config import CollectConfig, FolderSource, ParquetSource, TarSource
 from stages.record import uid_of
 from tests.stages.collect.conftest import picture
 
-TOLD = [
-    {"url": "http://Example.com/a", "caption": "a cat, sitting", "licence": "cc", "score": 0.5},
-    {"url": "http://example.com/b", "caption": "", "licence": "cc0", "score": None},
-    {"url": None, "caption": "no url", "licence": None, "score": 1.0},
-    {"url": "file:///etc/passwd", "caption": "ünïcode", "licence": "", "score": 2.0},
-]
-
-
-def write(path: Path, rows: list[dict[str, Any]]) -> Path:
-    if ".parquet" in path.name:
-        pq.write_table(pa.Table.from_pylist(rows), path)
-    elif ".csv" in path.name or ".tsv" in path.name:
-        pd.DataFrame(rows).to_csv(path, index=False, sep="\t" if ".tsv" in path.name else ",")
-    else:
-        text = "\n".join(json.dumps(row) for row in rows) + "\n\n"
-        path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
-    return path
-
-
-def rows_of(*tables: Path | str, **changes: Any) -> list[Row]:
-    source = UrlSource(name="web", tables=tuple(map(str, tables)), **changes)
-    return list(url_rows(source, changed=False))
-
-
-@pytest.mark.parametrize(
-    "name", ["t.parquet", "t.csv", "t.tsv", "t.jsonl", "t.ndjson", "t.jsonl.gz", "t.csv.gz"]
-)
-def test_every_kind_of_table_gives_the_same_rows(tmp_path: Path, name: str) -> None:
-    rows = rows_of(write(tmp_path / name, TOLD), columns=("licence",))
-    assert [row.location for row in rows[:3]] == ["http://example.com/a", "http://example.com/b", ""]
-    assert [row.reason for row in rows] == ["", "", "empty_url", "bad_url"]
-    assert rows[3].detail == "has scheme 'file', not http or https"
-    assert [row.captions for row in rows] == [["a cat, sitting"], [], ["no url"], ["ünïcode"]]
-    assert rows[0].uid == uid_of("web", "http://example.com/a")
-    assert [row.row for row in rows] == [f"web:{name}:{number}" for number in range(4)]
-    assert json.loads(rows[0].columns) == {"licence": "cc"}
-    assert rows[0].caption_source == "caption"
-
-
-def test_parquet_columns_keep_their_types_and_captions_may_be_lists(tmp_path: Path) -> None:
-    table = write(
-        tmp_path / "t.parquet",
-        [
-            {
-                "u": "http://a.example/",
-                "texts": ["one", " ", "two"],
-                "n": 3,
-                "x": float("nan"),
-                "t": pd.Timestamp("2024-01-02"),
-            }
-        ],
-    )
-    (row,) = rows_of(table, url_column="u", caption_column="texts", columns=("x", "n", "t"))
-    assert row.captions == ["one", "two"]
-    assert row.columns == '{"n": 3, "t": "2024-01-02 00:00:00", "x": null}'
-
-
-def test_globs_are_expanded_and_sorted(tmp_path: Path) -> None:
-    for name in ("b", "a", "c"):
-        write(tmp_path / f"{name}.csv", [{"url": f"http://x.example/{name}", "caption": name}])
-    rows = rows_of(str(tmp_path / "*.csv"), str(tmp_path / "a.csv"))
-    assert [row.row for row in rows] == ["web:a.csv:0", "web:b.csv:0", "web:c.csv:0"]
-
-
-def test_tables_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
-    for name in ("x", "y"):
-        (tmp_path / name).mkdir()
-        write(tmp_path / name / "t.csv", [{"url": "http://x.example/", "caption": name}])
-    assert [row.row for row in rows_of(str(tmp_path / "*" / "t.csv"))] == ["web:x/t.csv:0", "web:y/t.csv:0"]
-
-
-@pytest.mark.parametrize("name", ["t.parquet", "t.csv", "t.jsonl"])
-def test_a_missing_column_is_named_with_the_table_and_what_it_has(tmp_path: Path, name: str) -> None:
-    table = write(tmp_path / name, TOLD)
-    for changes in ({"url_column": "link"}, {"caption_column": "link"}, {"columns": ("link",)}):
-        with pytest.raises(
-            ValueError, match="no column 'link'; it has: 'url', 'caption', 'licence', 'score'"
-        ) as caught:
-            rows_of(table, **changes)
-        assert str(table) in str(caught.value)
-
-
-@pytest.mark.parametrize("name", ["t.parquet", "t.csv", "t.jsonl"])
-@pytest.mark.parametrize("content", [b"", b"\x00\xff\xfe nonsense"])
-def test_an_unreadable_table_is_named(tmp_path: Path, name: str, content: bytes) -> None:
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=name):
-        rows_of(tmp_path / name)
-
-
-@pytest.mark.parametrize("name", ["t.parquet", "t.csv"])
-def test_a_table_without_rows_is_refused(tmp_path: Path, name: str) -> None:
-    frame = pd.DataFrame({"url": pd.Series(dtype=str), "caption": pd.Series(dtype=str)})
-    frame.to_parquet(tmp_path / name) if name == "t.parquet" else frame.to_csv(tmp_path / name, index=False)
-    with pytest.raises(ValueError, match=r"t\.\w+' of source 'web' has no rows"):
-        rows_of(tmp_path / name)
-
-
-def test_tables_that_are_not_there_or_no_tables(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"source 'web': there is no file '.*none\.csv'"):
-        rows_of(tmp_path / "none.csv")
-    with pytest.raises(ValueError, match=r"there is no file '.*\*\.csv'"):
-        rows_of(tmp_path / "*.csv")
-    with pytest.raises(ValueError, match="cannot be opened"):
-        rows_of("nosuchscheme://x/t.csv")
-    (tmp_path / "t.xlsx").write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"is none of \.parquet, \.csv"):
-        rows_of(tmp_path / "t.xlsx")
-    (tmp_path / "t.jsonl").write_text('{"url": "x", "caption": "y"}\n{oh')
-    with pytest.raises(ValueError, match=r"line 2, is no JSON"):
-        rows_of(tmp_path / "t.jsonl")
-
-
-def test_a_table_on_another_file_system(tmp_path: Path) -> None:
-    import fsspec
-
-    with fsspec.open("memory://tables/t.csv", "w") as file:
-        file.write("url,caption\nhttp://a.example/,x\n")
-    assert rows_of("memory://tables/t.csv")[0].location == "http://a.example/"
-    config = CollectConfig(urls=(UrlSource(name="web", tables=("memory://tables/t.csv",)),))
-    before = snapshot(config)
-    assert before.digest == snapshot(config).digest
-    with fsspec.open("memory://tables/t.csv", "w") as file:
-        file.write("url,caption\nhttp://a.example/,changed\n")
-    assert before.digest != snapshot(config).digest
+# rows
 
 
 def test_rows_are_written_as_a_table(tmp_path: Path) -> None:
-    write_rows(iter(rows_of(write(tmp_path / "t.csv", TOLD))), tmp_path / "rows.parquet")
+    rows = [
+        Row(f"{n:032x}", "web", f"http://a/{n}", f"web:t.csv:{n}", ["x", "y"], ["alt", "text"], "cc", "{}")
+        for n in range(20_001)
+    ]
+    write_rows(iter(rows), tmp_path / "rows.parquet")
     table = pq.read_table(tmp_path / "rows.parquet")
     assert table.schema == ROWS
-    assert table["number"].to_pylist() == [0, 1, 2, 3]
+    assert table["number"].to_pylist() == list(range(20_001))
+    last = table.slice(20_000).to_pylist()[0]
+    assert Row(**{name: last[name] for name in Row._fields}) == rows[-1]
     write_rows(iter(()), tmp_path / "none.parquet")
     assert len(pq.read_table(tmp_path / "none.parquet")) == 0
 
@@ -172,25 +51,35 @@ def pictures_in(path: Path, **changes: Any) -> list[Row]:
     return list(folder_rows(FolderSource(name="dir", folder=str(path), **changes), {}, None))
 
 
+def parquet(captions: dict[str, str | None]) -> bytes:
+    buffer = io.BytesIO()
+    told = {"file_name": list(captions), "text": list(captions.values()), "extra": ["1", "2"]}
+    pd.DataFrame(told).to_parquet(buffer)
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("metadata.csv", "file_name,text,extra\nimages/a.png,an a,1\nb.png,,2\n"),
+        ("metadata.csv", b"file_name,text,extra\nimages/a.png,an a,1\nb.png,,2\n"),
         (
             "metadata.jsonl",
-            '{"file_name": "images/a.png", "text": "an a", "extra": "1"}\n'
-            '{"file_name": "b.png", "text": null, "extra": "2"}\n',
+            b'{"file_name": "images/a.png", "text": "an a", "extra": "1"}\n'
+            b'{"file_name": "b.png", "text": null, "extra": "2"}\n',
         ),
+        ("metadata.parquet", parquet({"images/a.png": "an a", "b.png": None})),
     ],
 )
-def test_captions_come_from_metadata(tmp_path: Path, name: str, text: str) -> None:
+def test_captions_come_from_metadata(tmp_path: Path, name: str, text: bytes) -> None:
     folder(
         tmp_path,
-        {"images/a.png": picture(1), "b.png": picture(2), "unnamed.png": picture(3), name: text.encode()},
+        {"images/a.png": picture(1), "b.png": picture(2), "unnamed.png": picture(3), name: text}
+        | {"b.txt": b"not looked at"},
     )
     first, second = pictures_in(tmp_path)
     assert (first.location, first.captions, first.columns) == ("images/a.png", ["an a"], '{"extra": "1"}')
     assert (second.location, second.captions, second.columns) == ("b.png", [], '{"extra": "2"}')
+    assert (first.caption_sources, second.caption_sources) == (["text"], [])
     assert first.row == f"dir:{name}:0"
     assert first.path == str(tmp_path / "images/a.png")
     assert first.uid == uid_of("dir", "images/a.png")
@@ -221,6 +110,34 @@ def test_class_folders_become_captions(tmp_path: Path) -> None:
         ("red_fox/2.png", ["red fox"]),
         ("top.png", []),
     ]
+
+
+def test_texts_beside_the_pictures_become_captions(tmp_path: Path) -> None:
+    folder(
+        tmp_path,
+        {
+            "owl/1.jpg": b"",
+            "owl/1.txt": b"\xef\xbb\xbf an owl,\nasleep \xff\r\n",
+            "owl/1.png": b"",  # of one name with another: the text is of both
+            "owl/2.jpg": b"",  # without one, where others have one: no caption
+            "owl/3.v2.jpg": b"",
+            "owl/3.v2.txt": b"third",
+            "owl/4.jpg": b"",
+            "owl/4.txt": b" \n",
+            "top.png": b"",
+            "top.txt": b"at the top",
+        },
+    )
+    found = {row.location: (row.captions, row.caption_sources) for row in pictures_in(tmp_path, licence="cc")}
+    assert found == {
+        "owl/1.jpg": (["an owl,\nasleep \ufffd"], ["txt"]),
+        "owl/1.png": (["an owl,\nasleep \ufffd"], ["txt"]),
+        "owl/2.jpg": ([], []),
+        "owl/3.v2.jpg": (["third"], ["txt"]),
+        "owl/4.jpg": ([], []),
+        "top.png": (["at the top"], ["txt"]),
+    }
+    assert {row.licence for row in pictures_in(tmp_path, licence="cc")} == {"cc"}
 
 
 def test_no_path_leads_out_of_the_folder(tmp_path: Path) -> None:
@@ -268,8 +185,8 @@ def tar(path: Path, members: dict[str, bytes], mode: str = "w") -> Path:
     return path
 
 
-def members_of(*tars: Path) -> list[Row]:
-    return list(tar_rows(TarSource(name="wds", tars=tuple(map(str, tars))), {}, None))
+def members_of(*tars: Path, **changes: Any) -> list[Row]:
+    return list(tar_rows(TarSource(name="wds", tars=tuple(map(str, tars)), **changes), {}, None))
 
 
 def test_tar_members_with_their_texts(tmp_path: Path) -> None:
@@ -286,18 +203,42 @@ def test_tar_members_with_their_texts(tmp_path: Path) -> None:
         },
     )
     first, second, third = members_of(shard)
-    assert (first.location, first.captions, first.caption_source) == (
-        "00000.tar/000.jpg",
-        ["a caption"],
-        "txt",
-    )
+    assert first.location == "00000.tar/000.jpg"
+    assert (first.captions, first.caption_sources) == (["a caption", "another"], ["txt", "caption"])
     assert json.loads(first.columns) == {"n": 1, "url": "http://a.example/"}
-    assert (second.captions, second.caption_source) == (["from json"], "caption")
+    assert (second.captions, second.caption_sources) == (["from json"], ["caption"])
     assert third.captions == []
     assert third.location == "00000.tar/dir/000.webp"
     with shard.open("rb") as file:
         file.seek(second.offset)
         assert file.read(second.length) == picture(2)
+
+
+def test_a_tar_of_img2dataset(tmp_path: Path) -> None:
+    told = {
+        "caption": "an owl",
+        "url": "http://a.example/",
+        "key": "000000001",
+        "status": "success",
+        "width": 24,
+    }
+    samples = {
+        "000000001.jpg": picture(1, format="jpeg"),
+        "000000001.txt": b"an owl",
+        "000000001.json": json.dumps(told | {"error_message": None}).encode(),
+        "000000002.jpg": picture(2, format="jpeg"),
+        "000000002.json": b'{"caption": ["one", "", "two"], "status": "success"}',
+        "000000003.jpg": picture(3, format="jpeg"),
+        "000000003.txt": b"two",
+        "000000003.json": b'{"caption": ["one", "two "], "url": null, "half": "\\ud800"}',
+    }
+    first, second, third = members_of(tar(tmp_path / "00000.tar", samples), licence="cc")
+    assert (first.captions, first.caption_sources) == (["an owl"], ["txt"])
+    assert json.loads(first.columns)["url"] == "http://a.example/"
+    assert (second.captions, second.caption_sources) == (["one", "two"], ["caption", "caption"])
+    assert (third.captions, third.caption_sources) == (["two", "one"], ["txt", "caption"])
+    assert third.columns == '{"half": "?", "url": null}'
+    assert third.licence == "cc"
 
 
 def test_tars_that_cannot_be_read_are_named(tmp_path: Path) -> None:
@@ -320,10 +261,33 @@ def test_tars_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         members_of(tar(tmp_path / "one.tar", {"a.png": b""}), twin)
 
 
+# which files
+
+
 def test_sources_are_named_apart(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no source"):
+    with pytest.raises(ValueError, match=r"no source: .* folders, tars and parquets"):
         snapshot(CollectConfig())
     one = FolderSource(name="x", folder=str(tmp_path))
     with pytest.raises(ValueError, match="2 sources are called 'x'"):
         snapshot(CollectConfig(folders=(one, one)))
+    other = ParquetSource(name="x", tables=("none.parquet",))
+    with pytest.raises(ValueError, match="2 sources are called 'x'"):
+        snapshot(CollectConfig(folders=(one,), parquets=(other,)))
     assert snapshot(CollectConfig(folders=(one,))).contents == {"x": {}}
+
+
+def test_the_snapshot_knows_every_file_by_its_hash(tmp_path: Path) -> None:
+    shard = tar(tmp_path / "a.tar", {"a.png": picture(1)})
+    (tmp_path / "t.parquet").write_bytes(b"one")
+    config = CollectConfig(
+        tars=(TarSource(name="wds", tars=(str(shard),)),),
+        parquets=(ParquetSource(name="hf", tables=(str(tmp_path / "*.parquet"),)),),
+    )
+    before = snapshot(config)
+    assert set(stamps_of(before.contents, "hf")) == {"t.parquet"}
+    (tmp_path / "t.parquet").write_bytes(b"two")
+    after = snapshot(config)
+    assert before.digest != after.digest
+    assert stamps_of(before.contents, "hf") != stamps_of(after.contents, "hf")
+    assert stamps_of(before.contents, "wds") == stamps_of(after.contents, "wds")
+    assert stamps_of(None, "hf") == stamps_of(before.contents, "none") == {}
