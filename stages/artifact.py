@@ -1,7 +1,10 @@
-"""Artifact: a finished, immutable result of a stage; its manifest says what it is and where it came from."""
+"""Artifact: a finished, immutable result of a stage; its manifest says what it is and where it came from.
+
+What was purged from its files since then is told by amendments beside the manifest, see `stages.amendment`.
+"""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,6 +12,7 @@ from typing import Any, Protocol
 import pandas as pd
 import pyarrow.parquet as pq
 
+from stages.amendment import Amendment, all_amendments, amendments
 from stages.errors import DamagedError
 from stages.fingerprint import JSON, digest_of
 from stages.store import Store
@@ -167,25 +171,34 @@ class Files:
 class Artifact(Files):
     """A finished result: its manifest, and its files where they lie."""
 
-    def __init__(self, store: Store, manifest: Manifest, *, cached: bool = True) -> None:
+    def __init__(
+        self, store: Store, manifest: Manifest, *, cached: bool = True, amended: Sequence[Amendment] = ()
+    ) -> None:
         """An artifact that is in the store.
 
         Args:
             store: where it is.
             manifest: what it is.
             cached: it was found finished; False on the call that made it.
+            amended: its amendments, in order: `files` is what the manifest says with these applied.
         """
-        super().__init__(store, manifest.files)
+        files = dict(manifest.files)
+        for amendment in amended:
+            for change in amendment.changes:
+                files[change.path] = FileEntry(change.key, change.size, change.sha256)
+        super().__init__(store, files)
         self.manifest = manifest
         self.cached = cached
+        self.amendments = tuple(amended)
 
     @classmethod
     def find(cls, store: Store, stage: str, fingerprint: str) -> "Artifact | None":
         """The artifact of a request, if it is finished."""
         try:
-            return cls(store, Manifest.read(store, manifest_key(stage, fingerprint)))
+            manifest = Manifest.read(store, manifest_key(stage, fingerprint))
         except FileNotFoundError:
             return None
+        return cls(store, manifest, amended=amendments(store, stage, fingerprint))
 
     @classmethod
     def open(cls, store: Store, stage: str, fingerprint: str) -> "Artifact":
@@ -246,7 +259,10 @@ class Artifact(Files):
                     yield parent
 
     def verify(self) -> list[str]:
-        """Hash again everything that the manifest names; the complaints, none where all is well."""
+        """Hash again every file; the complaints, none where all is well.
+
+        A file that was amended is compared with its amendment, the digest with the manifest's own files.
+        """
         complaints: list[str] = []
         for name, entry in sorted(self.files.items()):
             try:
@@ -258,7 +274,7 @@ class Artifact(Files):
                 complaints.append(
                     f"{name}: should hash to {entry.sha256} and hashes to {found} ({entry.key})"
                 )
-        named = digest_of({name: entry.sha256 for name, entry in self.files.items()})
+        named = digest_of({name: entry.sha256 for name, entry in self.manifest.files.items()})
         if named != self.digest:
             complaints.append(f"manifest: digest should be {named} and is {self.digest}")
         return complaints
@@ -267,5 +283,8 @@ class Artifact(Files):
 def artifacts(store: Store, stage: str | None = None) -> Iterator[Artifact]:
     """Every finished artifact of a store, or of one stage, in the order of fingerprints."""
     prefix = f"manifests/{stage}" if stage else "manifests"
-    for listed in store.list(prefix):
-        yield Artifact(store, Manifest.read(store, listed.key))
+    listing = list(store.list(prefix))
+    amended = all_amendments(store)  # after the listing: whatever was purged by then is known
+    for listed in listing:
+        manifest = Manifest.read(store, listed.key)
+        yield Artifact(store, manifest, amended=amended.get((manifest.stage, manifest.fingerprint), ()))

@@ -1,12 +1,14 @@
 """Garbage collection: what no manifest names, and nobody may still be about to name, is deleted.
 
+Manifests count as amended: a file that was replaced is named by none, what replaced it is.
+
 Runs that work at the same time are safe by an order that both sides keep. A run takes its lease before it
 looks for parts, and gives it back after its manifest is there. `collect_garbage` first lists what there is,
 so that nothing newer is touched; then looks who holds leases, and leaves their stages alone; then reads
 manifests; then deletes the records of parts that none of them names; then looks at the leases and for new
-manifests again; and only then deletes files. Of the runs that may have found one of those parts, one that
-is still at work is seen by its lease, and one that has ended by its manifest; a run that begins later finds
-no record.
+manifests and amendments again; and only then deletes files. Of the runs that may have found one of those
+parts, one that is still at work is seen by its lease, and one that has ended by its manifest; a run that
+begins later finds no record.
 
 What remains: a run that was stopped for longer than its lease stands, at just the moment when gc ran, may go
 on with parts that are gone. It checks for that before it publishes (`Stage`), and runs again.
@@ -20,6 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from stages.amendment import all_amendments
 from stages.artifact import Manifest, manifest_key
 from stages.lease import held
 from stages.store import Listed, Store
@@ -44,12 +47,15 @@ class Swept:
     """Stages that were left alone, because somebody is working on them."""
 
 
-def collect_garbage(store: Store, *, grace: timedelta = GRACE, dry_run: bool = False) -> Swept:
+def collect_garbage(
+    store: Store, *, grace: timedelta = GRACE, keep_parts: bool = False, dry_run: bool = False
+) -> Swept:
     """Delete files that no manifest and no kept part names, old parts, ended leases, dead attempts' folders.
 
     Args:
         store: the store to sweep.
         grace: age up to which unfinished work is kept. With zero, everything unfinished goes.
+        keep_parts: keep finished parts of whatever age: what was given up can be continued still.
         dry_run: count only.
     """
     now = datetime.now(UTC)
@@ -63,7 +69,7 @@ def collect_garbage(store: Store, *, grace: timedelta = GRACE, dry_run: bool = F
     active = held(store)
     busy = {_stage(lease) for lease in active}
     finished: set[str] = set()
-    published = _files_of_new_manifests(store, finished)
+    published = _named_files(store, finished)
     named = set(published)
     old_records: list[str] = []
     for record in records:
@@ -71,7 +77,7 @@ def collect_garbage(store: Store, *, grace: timedelta = GRACE, dry_run: bool = F
             keys = {entry["key"] for entry in json.loads(store.read(record.key))["files"].values()}
         except FileNotFoundError:  # a run had no more need of it
             continue
-        if _stage(record.key) in busy or record.modified > before:
+        if keep_parts or _stage(record.key) in busy or record.modified > before:
             named |= keys
         elif not keys <= published:
             old_records.append(record.key)
@@ -82,7 +88,7 @@ def collect_garbage(store: Store, *, grace: timedelta = GRACE, dry_run: bool = F
     if not dry_run:
         store.delete(old_records)
         busy |= {_stage(lease) for lease in held(store)}
-        named |= _files_of_new_manifests(store, finished)
+        named |= _named_files(store, finished)
     old_files = [one for one in files if one.key not in named and _stage(one.key) not in busy]
     if not dry_run:
         store.delete(one.key for one in old_files)
@@ -102,11 +108,23 @@ def _old(store: Store, prefix: str, before: datetime) -> list[Listed]:
     return [one for one in store.list(prefix) if one.modified <= before]
 
 
-def _files_of_new_manifests(store: Store, seen: set[str]) -> set[str]:
-    """Keys of the files that manifests name, but for those in `seen`, to which their own keys are added."""
+def _named_files(store: Store, seen: set[str]) -> set[str]:
+    """Keys of the files that amendments put into place, and that manifests name and no amendment replaced.
+
+    Manifests in `seen` are passed over; the others' keys are added to it.
+    """
     new = [listed.key for listed in store.list("manifests") if listed.key not in seen]
     seen.update(new)
-    return {entry.key for key in new for entry in Manifest.read(store, key).files.values()}
+    amended = {
+        manifest_key(stage, fingerprint): {change.path: change.key for one in found for change in one.changes}
+        for (stage, fingerprint), found in all_amendments(store).items()
+    }
+    named = {key for changes in amended.values() for key in changes.values()}
+    for key in new:
+        changes = amended.get(key, {})
+        files = Manifest.read(store, key).files
+        named |= {entry.key for path, entry in files.items() if path not in changes}
+    return named
 
 
 def _stage(key: str) -> str:

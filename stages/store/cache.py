@@ -90,6 +90,10 @@ class Cache:
                 aside.unlink(missing_ok=True)
         return path
 
+    def drop(self, sha256: str) -> None:
+        """Delete the file with this hash, if it is held; whoever has it open reads it to the end."""
+        (self.folder / "files" / sha256[:2] / sha256).unlink(missing_ok=True)
+
     @contextmanager
     def _locked(self) -> Generator[None]:
         """One process at a time looks a file up, or lets files leave."""

@@ -104,6 +104,9 @@ class FolderStore:
             raise DamagedError(f"{path} should have {size} bytes and {says}; restore it from a copy")
         return path
 
+    def uncache(self, sha256: str) -> None:
+        """Nothing is copied: `fetch` gives the object itself."""
+
     def scratch(self) -> Path:
         return self.root / "tmp"
 

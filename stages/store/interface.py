@@ -59,6 +59,10 @@ class Store(Protocol):
         """
         ...
 
+    def uncache(self, sha256: str) -> None:
+        """Delete this machine's copy of a remote object with these bytes, where there is one."""
+        ...
+
     def scratch(self) -> Path:
         """A folder in which attempts make their working folders."""
         ...

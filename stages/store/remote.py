@@ -96,6 +96,9 @@ class RemoteStore:
 
         return self._cache.get(sha256, size, download, origin=f"{self.url}/{key}")
 
+    def uncache(self, sha256: str) -> None:
+        self._cache.drop(sha256)
+
     def scratch(self) -> Path:
         mine = hashlib.sha256(self.url.encode()).hexdigest()[:16]
         return Path(gettempdir()) / f"sdflow-{os.getuid()}" / mine

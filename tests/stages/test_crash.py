@@ -111,6 +111,9 @@ class Watched:
     def fetch(self, key: str, sha256: str, size: int) -> Path:
         return self.around(key, lambda: self.store.fetch(key, sha256, size))
 
+    def uncache(self, sha256: str) -> None:
+        self.around(sha256, lambda: self.store.uncache(sha256))
+
     def scratch(self) -> Path:
         return self.store.scratch()
 

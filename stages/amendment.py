@@ -1,0 +1,87 @@
+"""Amendments: what changed in the files of a finished artifact, written beside its manifest.
+
+A manifest stands for ever; but a picture that must go has to leave the stored files. Then another file takes
+the place of the old one, and a create-only numbered record, `amendments/STAGE/FINGERPRINT/00000001.json`,
+says so: which path, where its bytes lie now, what they hash to, why. Whoever opens the artifact gets the
+files as amended. Fingerprint and digest stay: they name what was asked and what came, then.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from stages.store import Store
+
+
+@dataclass(frozen=True)
+class Change:
+    """One file that took the place of another."""
+
+    path: str
+    """Name of the file in the artifact."""
+    key: str
+    """Where its bytes lie now."""
+    size: int
+    sha256: str
+    replaces: str
+    """The key before."""
+    replaces_sha256: str
+
+
+@dataclass(frozen=True)
+class Amendment:
+    """One record: its changes were made for one reason."""
+
+    time: str
+    reason: str
+    takedown: int
+    """Number of the take-down that asked for it."""
+    changes: tuple[Change, ...]
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Amendment":
+        """A record as it was written."""
+        raw: dict[str, Any] = json.loads(data)
+        raw["changes"] = tuple(Change(**change) for change in raw["changes"])
+        return cls(**raw)
+
+
+def amendments(store: Store, stage: str, fingerprint: str) -> list[Amendment]:
+    """The amendments of an artifact, in the order in which they apply."""
+    folder = f"amendments/{stage}/{fingerprint}"
+    return [Amendment.parse(store.read(listed.key)) for listed in store.list(folder)]
+
+
+def all_amendments(store: Store) -> Mapping[tuple[str, str], list[Amendment]]:
+    """(stage, fingerprint) -> its amendments in order; of artifacts without, an empty list."""
+    found: dict[tuple[str, str], list[Amendment]] = defaultdict(list)
+    for listed in store.list("amendments"):
+        _, stage, fingerprint, _ = listed.key.split("/")
+        found[stage, fingerprint].append(Amendment.parse(store.read(listed.key)))
+    return found
+
+
+def amend(
+    store: Store, stage: str, fingerprint: str, changes: Sequence[Change], reason: str, takedown: int
+) -> None:
+    """Let an artifact have other files from now on.
+
+    Args:
+        store: where the artifact is, and the files already are.
+        stage: of the artifact.
+        fingerprint: of the artifact.
+        changes: what replaces what.
+        reason: for people.
+        takedown: number of the take-down.
+    """
+    time = datetime.now(UTC).isoformat(timespec="seconds")
+    data = json.dumps(asdict(Amendment(time, reason, takedown, tuple(changes))), indent=1, sort_keys=True)
+    while True:
+        folder = f"amendments/{stage}/{fingerprint}"
+        keys = [listed.key for listed in store.list(folder)]
+        number = int(keys[-1].rsplit("/", 1)[1][:8]) + 1 if keys else 1
+        if store.create(f"{folder}/{number:08d}.json", data.encode()):
+            return
