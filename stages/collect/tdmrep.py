@@ -1,0 +1,71 @@
+"""The file by which a site reserves the rights of text and data mining: /.well-known/tdmrep.json.
+
+TDM Reservation Protocol, W3C community group, final report of 10 May 2024
+(www.w3.org/community/reports/tdmrep/CG-FINAL-tdmrep-20240510): an array of objects, each with a pattern of
+paths (`location`) and a value (`tdm-reservation`, 1 where rights are reserved); the first match counts.
+"""
+
+import json
+import string
+from typing import Any, NamedTuple, cast
+from urllib.parse import quote
+
+from stages.collect.optout import quoted
+from stages.collect.robots import PathPattern
+
+MAX_PARSED = 500 * 1024
+"""Bytes above which a file is taken for none."""
+MAX_RULES = 2000
+"""Rules of a file that are read."""
+
+_KEYS = ("location", "tdm-reservation", "tdm-policy")
+_KEPT = string.punctuation.replace("#", "")  # "#" would begin a comment of robots.txt
+
+
+class _Rule(NamedTuple):
+    words: str
+    pattern: PathPattern
+    reserves: bool
+
+
+class Reservations:
+    """The rules of one tdmrep.json. What is malformed reserves nothing: a broken rule, or the whole file."""
+
+    def __init__(self, body: bytes) -> None:
+        """Read a file."""
+        self._rules = [rule for item in _items(body) if (rule := _rule(item)) is not None]
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, about."""
+        return 3000 * len(self._rules)
+
+    def reserves(self, url: str) -> str | None:
+        """The rule, as JSON, that reserves what a URL holds; None where none does."""
+        for rule in self._rules:
+            if rule.pattern.matches(url):
+                return rule.words if rule.reserves else None
+        return None
+
+
+def _items(body: bytes) -> list[Any]:
+    if len(body) > MAX_PARSED:
+        return []
+    try:
+        found = json.loads(body.decode("utf-8-sig", "replace"))
+    except (ValueError, RecursionError):
+        return []
+    return cast("list[Any]", found)[:MAX_RULES] if isinstance(found, list) else [found]
+
+
+def _rule(item: Any) -> _Rule | None:
+    if not isinstance(item, dict):
+        return None
+    rule = cast("dict[str, Any]", item)
+    location = rule.get("location")
+    if not isinstance(location, str) or not location.strip():
+        return None
+    path = quote(location.strip(), safe=_KEPT, errors="replace")
+    pattern = PathPattern(path if path[0] in "/*" else f"/{path}")
+    said = {key: value for key in _KEYS if isinstance(value := rule.get(key), str | int)}
+    return _Rule(quoted(json.dumps(said)), pattern, rule.get("tdm-reservation") in (1, "1"))
