@@ -1,0 +1,85 @@
+"""`sdflow collect`: the pictures of a config, or a look at what that would ask for."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from flows.cli.listing import print_json
+from flows.cli.options import ConfigArgument, ConfigStoreOption, JsonOption, SetOption, environment_store
+
+if TYPE_CHECKING:
+    from stages.collect.preview import Preview
+    from stages.config import Run
+
+
+def collect(
+    config: ConfigArgument,
+    /,
+    *,
+    dry_run: Annotated[
+        bool,
+        Parameter(
+            negative="", show_default=False, help="Say what would be done; make no request, keep nothing."
+        ),
+    ] = False,
+    set_: SetOption = (),
+    store: ConfigStoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Collect the pictures that a config names, in this process, without Prefect.
+
+    With --dry-run it tells what that would come to: rows, hosts, copies, the time at the limits in force, the
+    space, and what looks wrong.
+
+    **Examples**
+
+    ```
+    sdflow collect birds.yaml --dry-run
+    sdflow collect birds.yaml --set collect.limit=1000    # a first try
+    sdflow collect birds.yaml
+    ```
+    """
+    if not dry_run:
+        from flows.cli.stage import stage
+
+        stage("collect", config, set_=set_, store=store, json=json)
+        return
+    from flows.config_file import read_run
+
+    found = _preview(read_run(config, set_, store, environment_store()))
+    if json:
+        print_json(found.to_plain())
+    else:
+        from flows.previewed import print_preview
+
+        print_preview(found)
+
+
+def _preview(run: "Run") -> "Preview":
+    from dataclasses import replace
+    from pathlib import Path
+    from tempfile import TemporaryDirectory
+
+    from stages.collect import collect, previous_of, snapshot
+    from stages.collect.preview import preview
+    from stages.store import open_store
+    from stages.takedown import takedowns
+
+    config, local = run.collect, "://" not in run.store or run.store.startswith("file://")
+    folder = Path(run.store.removeprefix("file://")).expanduser() if local else None
+    sources = snapshot(config)
+    previous, gone, finished = None, None, None
+    if folder is None or folder.exists():  # else nothing was ever collected there; a look makes no store
+        store = open_store(run.store, writable=False)
+        gone = takedowns(store)
+        previous = previous_of(store, run.name, config, sources, gone)
+        finished = collect.find(previous, sources, gone, config=config, store=store)
+    with TemporaryDirectory(prefix="sdflow-") as scratch:
+        found = preview(previous, sources, gone, config, scratch=Path(scratch), store=folder)
+    if finished is None:
+        return found
+    words = (
+        f"this very collection is finished (collect/{finished.fingerprint[:12]}): it is found again, and "
+        "nothing is asked; another collect.edition asks anew"
+    )
+    return replace(found, problems=[words, *found.problems])

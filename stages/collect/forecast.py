@@ -1,0 +1,126 @@
+"""How long a collection takes at the limits in force, and how much space, from counts of URLs by host."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import inf
+
+import duckdb
+
+from stages.artifact import Artifact
+from stages.collect.known import ANSWERS_FILE
+from stages.config import CollectConfig
+
+TYPICAL_SECONDS = 0.3
+"""Of an answer, where nothing was measured."""
+TYPICAL_BYTES = 100_000
+"""Of a picture, where nothing was measured: those of web tables are mostly of 50 to 300 kB."""
+ENOUGH = 100
+"""Answers or pictures of an edition from which on its means are believed."""
+SHOWN = 20
+"""Greatest hosts that are told one by one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Habits:
+    """What an answer costs, on average."""
+
+    seconds: float = TYPICAL_SECONDS
+    seconds_measured: bool = False
+    """In the edition before; else a guess."""
+    bytes: float = TYPICAL_BYTES
+    """Of a picture."""
+    bytes_measured: bool = False
+
+
+@dataclass(frozen=True)
+class HostForecast:
+    """One host."""
+
+    host: str
+    urls: int
+    seconds: float
+    """That its URLs take at least, at its limits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """Time and space, at least and about. What is not known beforehand is not in it: a robots.txt's
+    Crawl-delay, hosts that ask for patience, further rounds over failures, a slow line of one's own."""
+
+    seconds: float
+    """The longest of: the host that takes longest, and all URLs over all threads."""
+    slowest: str
+    """The host that decides on the time; "" where no single one does."""
+    urls: int
+    hosts: int
+    greatest: Sequence[HostForecast]
+    """Those with most URLs, most first."""
+    bytes: int
+    """Of the pictures, were every URL to bring one, and of files that are copied."""
+    habits: Habits
+
+
+def habits(previous: Artifact | None) -> Habits:
+    """What answers and pictures cost in an edition before, if it had enough of them; else what is usual."""
+    usual = Habits()
+    if previous is None:
+        return usual
+    count, mean = _mean(previous, "images.parquet", '"length"')
+    if count >= ENOUGH:
+        usual = replace(usual, bytes=mean, bytes_measured=True)
+    if ANSWERS_FILE in previous.files:
+        count, mean = _mean(previous, ANSWERS_FILE, "CASE WHEN status > 0 THEN seconds END")
+        if count >= ENOUGH:
+            usual = replace(usual, seconds=mean, seconds_measured=True)
+    return usual
+
+
+def forecast(
+    hosts: Iterable[tuple[str, int]], bytes_to_copy: int, config: CollectConfig, habits: Habits
+) -> Forecast:
+    """What asking some hosts takes.
+
+    Args:
+        hosts: (host, URLs to ask of it), the greatest first.
+        bytes_to_copy: of files on this machine.
+        config: its limits on hosts hold, and its threads.
+        habits: what an answer costs.
+    """
+    greatest: list[HostForecast] = []
+    count, urls, slowest, longest = 0, 0, "", 0.0
+    for host, asked in hosts:
+        seconds = asked / _pace(host, config, habits.seconds)
+        if count < SHOWN:
+            greatest.append(HostForecast(host, asked, seconds))
+        if seconds > longest:
+            slowest, longest = host, seconds
+        count, urls = count + 1, urls + asked
+    together = urls * habits.seconds / config.threads
+    return Forecast(
+        seconds=max(together, longest),
+        slowest=slowest if longest > together else "",
+        urls=urls,
+        hosts=count,
+        greatest=greatest,
+        bytes=round(urls * habits.bytes) + bytes_to_copy,
+        habits=habits,
+    )
+
+
+def _pace(host: str, config: CollectConfig, seconds: float) -> float:
+    """Requests a second that a host gets at most."""
+    connections: int | None = None
+    per_second: float | None = None
+    for limit in sorted(config.hosts, key=lambda one: len(one.host)):  # the one that says most comes last
+        if limit.host == host or (limit.host.startswith("*.") and host.endswith(limit.host[1:])):
+            connections = connections if limit.connections is None else limit.connections
+            per_second = per_second if limit.per_second is None else limit.per_second
+    connections = config.connections if connections is None else connections
+    per_second = config.per_second if per_second is None else per_second
+    return min(connections / seconds if connections and seconds else inf, per_second or inf)
+
+
+def _mean(artifact: Artifact, file: str, value: str) -> tuple[int, float]:
+    query = f"SELECT count({value}), coalesce(avg({value}), 0) FROM read_parquet(?)"
+    count, mean = duckdb.connect().execute(query, [str(artifact.path(file))]).fetchall()[0]
+    return int(count), float(mean)

@@ -1,0 +1,156 @@
+"""What a collection would do, told without a request: rows, hosts, time, space, and what looks wrong."""
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from stages.artifact import Artifact, Snapshot
+from stages.collect.collect import source_rows
+from stages.collect.concerns import concerns
+from stages.collect.files import check_names
+from stages.collect.forecast import Forecast, forecast, habits
+from stages.collect.judge import Rules
+from stages.collect.known import reuse
+from stages.collect.outcome import iso
+from stages.collect.plan import Plan
+from stages.collect.rows import write_rows
+from stages.collect.source_preview import SourcePreview, source_previews
+from stages.config import CollectConfig
+from stages.takedown import tables
+
+_HOSTS_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What a collection would do. rows = refused + duplicates + held + waiting + to_fetch + to_copy."""
+
+    rows: int
+    sources: Mapping[str, SourcePreview]
+    refused: Mapping[str, int]
+    """Reason -> rows that are refused as they stand, or taken down; most first."""
+    duplicates: int
+    """Rows that name the picture of an earlier row of their source."""
+    held: int
+    """Rows whose pictures the edition before holds."""
+    waiting: int
+    """Rows that the edition before refused, and that are refused still, or not due yet."""
+    to_fetch: int
+    """Rows whose pictures must be asked for; several sources may name one URL, which is asked for once."""
+    urls: int
+    """Distinct URLs to ask, those of held pictures that are asked for again among them."""
+    to_copy: int
+    """Rows whose pictures lie in files here and must be read."""
+    forecast: Forecast
+    free: int | None
+    """Bytes free where the store lies; None where it is not on this machine."""
+    problems: Sequence[str]
+    """What a person should look at, a sentence each."""
+
+    def to_plain(self) -> dict[str, Any]:
+        """As plain values, for JSON."""
+        return asdict(self)
+
+
+def preview(
+    previous: Artifact | None,
+    sources: Snapshot,
+    takedowns: Snapshot | None,
+    config: CollectConfig,
+    *,
+    scratch: Path,
+    store: Path | None = None,
+) -> Preview:
+    """What `collect` would do with the same inputs, by its own code as far as that goes without a request.
+
+    Args:
+        previous: the edition before; None where there is none.
+        sources: from `snapshot`.
+        takedowns: from `takedown.takedowns`.
+        config: of the collection.
+        scratch: an empty folder, for tables that memory need not hold.
+        store: folder in which results shall lie, there or not; None where that is not on this machine.
+
+    Raises:
+        ValueError: what `collect` would refuse, in the same words.
+    """
+    check_names(config)
+    rules = Rules.of(config)
+    write_rows(source_rows(config, sources, previous), scratch / "rows.parquet")
+    plan = Plan(scratch / "rows.parquet", config, tables(takedowns), scratch)
+    try:
+        if previous is not None:
+            reuse(plan, previous, rules, config, iso(time.time()))
+        seen = source_previews(plan, config)
+        told = forecast(_hosts(plan), _bytes_to_copy(plan, sources, config), config, habits(previous))
+        free = None if store is None else _free(store)
+        problems = list(concerns(config, seen, told, free))
+        return Preview(
+            **_counts(plan), sources=seen, forecast=told, urls=told.urls, free=free, problems=problems
+        )
+    finally:
+        plan.close()
+
+
+_STATE = """
+    CASE WHEN h.reason <> '' THEN 'refused' WHEN f.reason = '' THEN 'held' WHEN f.reason <> '' THEN 'waiting'
+    WHEN path = '' THEN 'to_fetch' ELSE 'to_copy' END
+"""
+
+
+def _counts(plan: Plan) -> dict[str, Any]:
+    query = f"SELECT {_STATE}, count(*) FROM heads h LEFT JOIN fates f USING (key) GROUP BY 1"
+    found: dict[str, int] = dict(plan.rows(query))
+    rows = int(plan.rows("SELECT count(*) FROM taken")[0][0])
+    refused = "SELECT reason, count(*) FROM heads WHERE reason <> '' GROUP BY 1 ORDER BY 2 DESC, 1"
+    return {
+        "rows": rows,
+        "refused": dict(plan.rows(refused)),
+        "duplicates": rows - sum(found.values()),
+        **{state: found.get(state, 0) for state in ("held", "waiting", "to_fetch", "to_copy")},
+    }
+
+
+def _hosts(plan: Plan) -> Iterator[tuple[str, int]]:
+    """Hosts and the URLs to ask of each, the greatest first."""
+    found = plan.sql.execute(
+        """
+        SELECT host, count(DISTINCT key) FROM heads
+        WHERE reason = '' AND path = ''
+        AND (key NOT IN (SELECT key FROM fates) OR key IN (SELECT key FROM stale))
+        GROUP BY host ORDER BY 2 DESC, 1
+        """
+    )
+    while hosts := found.fetchmany(_HOSTS_AT_ONCE):
+        yield from hosts
+
+
+def _bytes_to_copy(plan: Plan, sources: Snapshot, config: CollectConfig) -> int:
+    """Of the files of each source on this machine the share of its rows that must be read."""
+    query = f"""
+        SELECT source, count_if({_STATE} = 'to_copy') / count(*)
+        FROM heads h LEFT JOIN fates f USING (key) WHERE path <> '' GROUP BY source
+    """
+    shares: dict[str, float] = dict(plan.rows(query))
+    taken: dict[str, float] = dict(
+        plan.rows(
+            """
+            SELECT source, t.rows / g.rows FROM (SELECT source, count(*) AS rows FROM taken GROUP BY source) t
+            JOIN (SELECT source, count(*) AS rows FROM given GROUP BY source) g USING (source)
+            """
+        )
+    )
+    contents: Any = sources.contents
+    return sum(
+        round(share * taken[name] * sum(file["size"] for file in contents[name].values()))
+        for name, share in shares.items()
+    )
+
+
+def _free(folder: Path) -> int:
+    """Bytes free on the file system where a folder lies, or will."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(there).free

@@ -1,0 +1,44 @@
+"""Time and space, against what the limits say in words."""
+
+import pytest
+
+from stages.collect.forecast import SHOWN, TYPICAL_BYTES, Habits, forecast
+from stages.config import CollectConfig, HostLimit
+
+QUICK = Habits(seconds=0.1)
+
+
+def seconds(*hosts: tuple[str, int], **limits: object) -> float:
+    config = CollectConfig(**{"threads": 10, "connections": 4, "per_second": 20.0, **limits})  # pyright: ignore
+    return forecast(hosts, 0, config, QUICK).seconds
+
+
+def test_the_longest_host_or_all_threads_decide() -> None:
+    assert seconds(("a", 200)) == pytest.approx(200 / 20)  # 20 a second
+    assert seconds(("a", 200), connections=1) == pytest.approx(200 / 10)  # one at a time, 0.1 s each
+    assert seconds(("a", 200), per_second=0) == pytest.approx(200 / 40)  # four at a time
+    assert seconds(("a", 200), per_second=0, connections=0) == pytest.approx(200 / 100)  # ten threads
+    assert seconds(*((f"h{number}", 200) for number in range(100))) == pytest.approx(20_000 / 100)
+    assert seconds() == 0
+
+
+def test_limits_of_a_host_stand_above_those_of_all() -> None:
+    hosts = (
+        HostLimit(host="*.a.example", per_second=1.0),
+        HostLimit(host="b.a.example", connections=1),
+        HostLimit(host="c.a.example", per_second=0),
+    )
+    told = forecast(
+        [("b.a.example", 30), ("c.a.example", 20), ("a.example", 10)],
+        0,
+        CollectConfig(hosts=hosts, threads=1000),
+        QUICK,
+    )
+    assert [one.seconds for one in told.greatest] == pytest.approx([30, 0.5, 0.5])
+    assert (told.slowest, told.seconds) == ("b.a.example", pytest.approx(30))
+
+
+def test_space_is_that_of_the_urls_and_of_the_files() -> None:
+    told = forecast([(f"h{number}", 2) for number in range(30)], 5, CollectConfig(), Habits())
+    assert told.bytes == 60 * TYPICAL_BYTES + 5
+    assert (told.urls, told.hosts, len(told.greatest)) == (60, 30, SHOWN)
