@@ -64,7 +64,8 @@ def expand(source: str, patterns: Sequence[str]) -> list[Found]:
 def files_below(source: str, folder: str) -> dict[str, Path]:
     """Path below the folder (POSIX) -> local path of every regular file in it, sorted, hidden ones left out.
 
-    Symbolic links are followed to files inside the folder only. ValueError if the folder is none.
+    Symbolic links are followed to files inside the folder only. ValueError if the folder is none, or a name
+    is no text.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -74,8 +75,18 @@ def files_below(source: str, folder: str) -> dict[str, Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = Path(parent, name)
-            if not name.startswith(".") and is_inside(path, root) and path.is_file():
-                inside[path.relative_to(root).as_posix()] = path
+            if name.startswith(".") or not path.is_file():
+                continue
+            if path.is_symlink() and not is_inside(path, root):
+                continue
+            location = path.relative_to(root).as_posix()
+            try:
+                location.encode()
+            except UnicodeEncodeError:
+                raise ValueError(
+                    f"source {source!r}: the name of {location!a} is no UTF-8; rename it"
+                ) from None
+            inside[location] = path
     return dict(sorted(inside.items()))
 
 

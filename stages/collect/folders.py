@@ -66,7 +66,8 @@ def folder_rows(
         empty = False
         path = Path(source.folder, location)
         reason, detail = "", ""
-        if location.startswith(("/", "../")) or not is_inside(path, Path(source.folder)):
+        is_below = not location.startswith(("/", "../"))
+        if location not in files and not (is_below and is_inside(path, Path(source.folder))):
             reason, detail = Reason.FORBIDDEN_PATH, "leads out of the folder"
         stamp = stamps.get(location, "")
         yield Row(

@@ -65,7 +65,7 @@ def _contents(tar: Found) -> tuple[list[tuple[str, int, int]], dict[str, dict[st
     """Image members (name, offset, length) in order; sample -> {"txt" or "json": its bytes}."""
     members: list[tuple[str, int, int]] = []
     texts: dict[str, dict[str, bytes]] = {}
-    with tarfile.open(tar.path, "r:") as archive:
+    with tarfile.open(tar.path, "r:", encoding="utf-8", errors="backslashreplace") as archive:
         for member in archive:
             if not member.isreg() or member.issparse():
                 continue

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -147,14 +148,15 @@ def test_no_path_leads_out_of_the_folder(tmp_path: Path) -> None:
         {
             "a.png": picture(2),
             "metadata.csv": f"file_name,text\n../secret.png,x\n{tmp_path}/secret.png,x\nlink.png,x\n"
-            "linked/secret.png,x\na/../a.png,fine\nsame.png,fine\nsub/../../secret.png,x\n".encode(),
+            "linked/secret.png,x\na/../a.png,fine\nsame.png,fine\nsub/../../secret.png,x\n"
+            f"{tmp_path}/in/a.png,x\n".encode(),
         },
     )
     (inside / "link.png").symlink_to(tmp_path / "secret.png")
     (inside / "linked").symlink_to(tmp_path)
     (inside / "same.png").symlink_to(inside / "a.png")
     rows = pictures_in(inside)
-    assert [row.reason for row in rows] == ["forbidden_path"] * 4 + ["", ""] + ["forbidden_path"]
+    assert [row.reason for row in rows] == ["forbidden_path"] * 4 + ["", ""] + ["forbidden_path"] * 2
     assert rows[4].location == "a.png"
     config = CollectConfig(folders=(FolderSource(name="dir", folder=str(inside)),))
     assert set(snapshot(config).contents["dir"]) == {"a.png", "metadata.csv", "same.png"}  # type: ignore[index,call-overload]
@@ -171,6 +173,15 @@ def test_folders_that_hold_nothing_are_refused(tmp_path: Path) -> None:
     (tmp_path / "metadata.csv").write_text("file_name,text\n")
     with pytest.raises(ValueError, match=r"metadata\.csv has no rows"):
         pictures_in(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are texts")
+def test_names_that_are_no_texts(tmp_path: Path) -> None:
+    Path(os.fsdecode(bytes(tmp_path) + b"/\xff.png")).write_bytes(picture(1))
+    with pytest.raises(ValueError, match=r"the name of '\\udcff\.png' is no UTF-8; rename it"):
+        pictures_in(tmp_path)
+    (row,) = members_of(tar(tmp_path / "odd.tar", {"\udcff.png": picture(1)}))
+    assert row.location == "odd.tar/\\xff.png"
 
 
 # tars

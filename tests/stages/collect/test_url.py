@@ -63,6 +63,15 @@ def test_what_means_the_same_is_spelt_alike(given_: str, normal: str) -> None:
     assert normalise(normal) == normal
 
 
+@pytest.mark.parametrize("number", range(256))
+def test_escapes_stay_where_they_are_needed_alone(number: int) -> None:
+    unreserved = chr(number).isascii() and (chr(number).isalnum() or chr(number) in "-._~")  # RFC 3986, 2.3
+    expected = f"http://example.com/x{chr(number) if unreserved else f'%{number:02X}'}"
+    assert normalise(f"http://example.com/x%{number:02X}") == expected
+    assert normalise(f"http://example.com/x%{number:02x}") == expected
+    assert normalise(f"http://example.com/?x%{number:02x}") == f"http://example.com/?x%{number:02x}"
+
+
 @pytest.mark.parametrize(
     ("url", "reason", "words"),
     [
@@ -191,7 +200,9 @@ def test_equivalent_spellings_become_equal(text: str, data: st.DataObject) -> No
         )
         spelt += "".join(f"%{ord(one):02x}" if data.draw(st.booleans()) else one for one in rest)
     host = data.draw(st.sampled_from(["example.com", "EXAMPLE.COM:80", "example.com.:", "e%78ample.com"]))
-    assert normalise(f"HTTP://{host}/{spelt}#part") == plain
+    scheme = data.draw(st.sampled_from(["http", "HTTP"]))
+    assert normalise(f"{scheme}://{host}/{spelt}#part") == plain
+    assert normalise(f"{scheme}://{host}/{spelt}") == plain
 
 
 @given(st.text())
