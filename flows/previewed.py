@@ -44,7 +44,7 @@ def _sources(preview: Preview) -> Table:
     for name, source in preview.sources.items():
         captions = ", ".join(f"{column} {share:.0%}" for column, share in source.captions.items())
         cells = (name, f"{source.rows:,}", captions, f"{source.licensed:.0%}", ", ".join(source.columns))
-        table.add_row(*map(Text, cells))
+        table.add_row(*map(_text, cells))
     return table
 
 
@@ -87,6 +87,11 @@ def _cost(preview: Preview) -> Iterator[str]:
     each = f" ({told.habits.bytes / 1e3:,.0f} kB a picture, {known})" if preview.urls else ""
     free = f"; {size(preview.free)} are free" if preview.free is not None else ""
     yield f"space  {size(told.bytes)} at most{each}{free}"
+
+
+def _text(words: str) -> Text:
+    """What a stranger's table calls its columns, without what a terminal would obey."""
+    return Text("".join(letter if letter.isprintable() else "\ufffd" for letter in words))
 
 
 def duration(seconds: float) -> str:

@@ -1,7 +1,7 @@
 """Which column of a table is what, told by names and first values; every guess says why."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
@@ -145,7 +145,7 @@ def _also(words: str, names: Sequence[str]) -> str:
     return f" {words} {shown}{' too' if words.endswith(' in') else ''}." if names else ""
 
 
-def _share(values: Sequence[Any], test: Any) -> float:
+def _share(values: Sequence[Any], test: Callable[[Any], bool]) -> float:
     """Share of the values, missing ones aside, that pass."""
     told = [value for value in values if not _empty(value)]
     return sum(map(test, told)) / len(told) if told else 0.0

@@ -66,6 +66,8 @@ def preview(
 ) -> Preview:
     """What `collect` would do with the same inputs, by its own code as far as that goes without a request.
 
+    What an interrupted attempt has brought already is not known here and counts as still to do.
+
     Args:
         previous: the edition before; None where there is none.
         sources: from `snapshot`.

@@ -139,6 +139,18 @@ def test_files_from_init_to_pictures(
     assert sorted(captions[0]["text"] for captions in images["captions"]) == TEXTS
 
 
+def test_a_stranger_s_columns_are_only_text(sdflow: Callable[..., Told], tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('url,"\x1b[31mred [bold]","two\nlines: {x"\nhttps://a.example/1.jpg,1,2\n')
+    assert sdflow("init", path)[0] == 0
+    (source,) = read_run(Path("run.yaml")).collect.urls
+    assert source.columns == ("\x1b[31mred [bold]", "two\nlines: {x")
+    status, out, error = sdflow("collect", "run.yaml", "--dry-run")
+    assert status == 0, error
+    assert "\x1b" not in out
+    assert "[31mred [bold], two" in out
+
+
 def test_init_overwrites_nothing_unasked(sdflow: Callable[..., Told], urls: Path) -> None:
     Path("run.yaml").write_text("mine")
     status, out, error = sdflow("init", urls)
