@@ -1,56 +1,16 @@
-"""What the sites ask of us before anything of theirs is fetched: their robots.txt and tdmrep.json, kept.
+"""What the sites ask of us before anything of theirs is fetched, by robots.txt and tdmrep.json."""
 
-Each file is fetched once however many threads want it, and again when it is too old: after what its
-Cache-Control says, but no less than an hour and no more than a day (RFC 9309, 2.4).
-"""
-
-import re
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from time import time
-from typing import Any, Generic, Protocol, TypeVar
-from urllib.parse import urljoin
+from typing import Any
 
-from stages.collect.answer import Ask, FetchError, LastingError, Response, Signal, failed
-from stages.collect.optout import quoted
+from stages.collect.answer import Ask, Signal
 from stages.collect.robots import Robots
+from stages.collect.sitefiles import Get, SiteFiles
 from stages.collect.tdmrep import Reservations
-from stages.collect.url import normalise
-from stages.config_collect import OptOut
-from stages.reasons import Reason
-
-Get = Callable[[str, Ask, int], Response]
-"""(url, for whose sake, most bytes of the body) -> one answer, redirects not followed; raises FetchError."""
-
-MAX_FETCHED = 2_000_000
-"""Bytes above which such a file counts as one that cannot be read."""
-MAX_REDIRECTS = 5
-"""That RFC 9309 (2.3.1.2) wants followed; they may lead to other hosts."""
-LONGEST_KEPT = 24 * 3600.0
-SHORTEST_KEPT = 3600.0
-FAILURE_KEPT = (2.0, 60.0)
-"""Seconds for which a file that could not be read is not asked for again: the first time, and at most."""
-MEMORY = 512_000_000
-"""Bytes that kept files may take, OVERHEAD each besides their own: some 200,000 sites. Those that were not
-wanted for longest go first, to be asked again if they are."""
-OVERHEAD = 1500
 
 _REFUSING = frozenset({429})
 _FAILING = frozenset({*_REFUSING, *range(500, 600)})
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_OF_THE_HOST = frozenset({Reason.FORBIDDEN_ADDRESS, Reason.NO_SUCH_NAME, Reason.HOST_SET_ASIDE})
-_MAX_AGE = re.compile(r"(?:^|[\s,])max-age\s*=\s*\"?([0-9]{1,9})", re.IGNORECASE)
-
-
-class _Content(Protocol):
-    @property
-    def size(self) -> int: ...
-
-
-T = TypeVar("T", bound=_Content)
 
 
 class Sites:
@@ -64,9 +24,9 @@ class Sites:
             agent: our product token.
             clock: Unix time, seconds.
         """
-        self._robots = _Files(get, clock, "/robots.txt", lambda body: Robots(body, agent), _FAILING)
+        self._robots = SiteFiles(get, clock, "/robots.txt", lambda body: Robots(body, agent), _FAILING)
         # TDMRep calls every site without the file one that does not take part: no reason to wait for it.
-        self._tdmrep = _Files(get, clock, "/.well-known/tdmrep.json", Reservations, _REFUSING)
+        self._tdmrep = SiteFiles(get, clock, "/.well-known/tdmrep.json", Reservations, _REFUSING)
 
     def refusal(self, ask: Ask) -> Signal | None:
         """The signal by which the site of an ask's URL forbids it; None where nothing does.
@@ -83,15 +43,15 @@ class Sites:
             file = self._robots.of(ask, "robots" if "robots" in ask.obey else "aipref")
             if file.content is not None:
                 if "robots" in ask.obey and (words := file.content.forbids(ask.url)):
-                    return file.signal("robots", words)
+                    return Signal("robots", words, file.url, file.fetched)
                 if "aipref" in ask.obey and (words := file.content.reserves(ask.url)):
-                    return file.signal("aipref", words)
+                    return Signal("aipref", words, file.url, file.fetched)
                 if "robots" in ask.obey and file.content.forbids(self._tdmrep.url_for(ask.url)):
                     return None
         if "tdmrep" in ask.obey:
             file = self._tdmrep.of(ask, "tdmrep")
             if file.content is not None and (words := file.content.reserves(ask.url)):
-                return file.signal("tdmrep", words)
+                return Signal("tdmrep", words, file.url, file.fetched)
         return None
 
     def crawl_delay(self, url: str) -> float | None:
@@ -117,158 +77,3 @@ class Sites:
             for file in [*self._robots.all(), *self._tdmrep.all()]
         ]
         return sorted(rows, key=lambda row: (row["url"], row["fetched"]))
-
-
-@dataclass(frozen=True)
-class _File(Generic[T]):
-    url: str
-    fetched: str
-    until: float
-    """Unix time at which it is too old."""
-    status: int = 0
-    bytes: int = 0
-    content: T | None = None
-    """None where the site has none, and where it could not be read."""
-    failure: FetchError | None = None
-    patience: float = 0.0
-    """Seconds for which a failure is kept; the next one is kept for twice as long."""
-
-    def signal(self, kind: OptOut, words: str) -> Signal:
-        return Signal(kind, words, self.url, self.fetched)
-
-
-@dataclass
-class _Place(Generic[T]):
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    """Held by who fetches."""
-    files: dict[tuple[str, ...], _File[T]] = field(default_factory=dict[tuple[str, ...], _File[T]])
-    """By the networks that may be connected to: they can decide what can be read."""
-    size: int = 0
-
-
-class _Files(Generic[T]):
-    """One small file of each site, at a path."""
-
-    def __init__(
-        self,
-        get: Get,
-        clock: Callable[[], float],
-        path: str,
-        read: Callable[[bytes], T],
-        failing: frozenset[int],
-    ) -> None:
-        self._get = get
-        self._failing = failing
-        self._clock = clock
-        self._path = path
-        self._read = read
-        self._lock = threading.Lock()
-        self._places: OrderedDict[str, _Place[T]] = OrderedDict()
-        self._size = 0
-
-    def url_for(self, url: str) -> str:
-        """Where the site of a normalised URL has the file."""
-        return "/".join(url.split("/", 3)[:3]) + self._path
-
-    def of(self, ask: Ask, kind: OptOut) -> _File[T]:
-        """The file of an ask's site; raises why it could not be read, naming the kind that was wanted."""
-        url = self.url_for(ask.url)
-        with self._lock:
-            place = self._places.setdefault(url, _Place())
-            self._places.move_to_end(url)
-        file = self._fresh(place, ask)
-        if file is None:
-            with place.lock:
-                file = self._fresh(place, ask)
-                if file is None:
-                    file = self._fetched(url, ask, place.files.get(ask.networks))
-                    place.files[ask.networks] = file
-                    self._weigh(url, place)
-        if file.failure is not None:
-            why = file.failure
-            rule = f"obey={kind}" if why.reason == Reason.ROBOTS_UNREACHABLE else why.rule
-            raise failed(why.reason, why.detail, rule, why.retry_at)  # anew: several threads may raise it
-        return file
-
-    def kept(self, url: str) -> _File[T] | None:
-        """What is kept of the file of a URL's site, if anything."""
-        with self._lock:
-            place = self._places.get(self.url_for(url))
-        files = list(place.files.values()) if place else []
-        return next((file for file in files if file.content is not None), None)
-
-    def all(self) -> list[_File[T]]:
-        with self._lock:
-            return [file for place in self._places.values() for file in list(place.files.values())]
-
-    def _fresh(self, place: _Place[T], ask: Ask) -> _File[T] | None:
-        file = place.files.get(ask.networks)
-        return file if file is not None and self._clock() < file.until else None
-
-    def _weigh(self, url: str, place: _Place[T]) -> None:
-        with self._lock:
-            if self._places.get(url) is not place:
-                return
-            size = OVERHEAD + sum(file.content.size for file in place.files.values() if file.content)
-            self._size += size - place.size
-            place.size = size
-            while self._size > MEMORY and len(self._places) > 1:
-                self._size -= self._places.popitem(last=False)[1].size
-
-    def _fetched(self, url: str, ask: Ask, before: _File[T] | None) -> _File[T]:
-        """The file as it is now, or why it cannot be read."""
-        first, longest = FAILURE_KEPT
-        patience = min(max(first, 2 * before.patience), longest) if before else first
-        try:
-            answer = self._followed(url, ask)
-        except FetchError as error:
-            now, when = self._moment()
-            if error.reason == Reason.HOST_SET_ASIDE:  # told without a request: no need to keep it
-                return _File(url, when, now, failure=error)
-            failure = _unreachable(url, error, now + patience)
-            return _File(url, when, now + patience, failure=failure, patience=patience)
-        now, when = self._moment()
-        if answer.status in self._failing:
-            words = quoted(f"{url} was answered {answer.status} {answer.reason}")
-            failure = failed(Reason.ROBOTS_UNREACHABLE, words, retry_at=now + patience)
-            return _File(url, when, now + patience, answer.status, failure=failure, patience=patience)
-        until = now + _seconds_kept(answer)
-        if not 200 <= answer.status < 300:
-            return _File(url, when, until, answer.status)
-        return _File(url, when, until, answer.status, len(answer.body), self._read(answer.body))
-
-    def _moment(self) -> tuple[float, str]:
-        now = self._clock()
-        return now, datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-    def _followed(self, url: str, ask: Ask) -> Response:
-        """The answer behind the redirects; where they lead nowhere, the last of them."""
-        answer = self._get(url, ask, MAX_FETCHED)
-        for _ in range(MAX_REDIRECTS):
-            location = answer.headers.get("Location")
-            if answer.status not in _REDIRECTS or location is None:
-                break
-            try:
-                target = normalise(urljoin(answer.url, str(location)))
-            except ValueError:
-                break
-            try:
-                answer = self._get(target, ask, MAX_FETCHED)
-            except LastingError as error:
-                # The site itself is not out of question, only where it leads.
-                raise failed(Reason.BAD_ANSWER, f"{target}: {error.reason}: {error.detail}") from error
-        return answer
-
-
-def _unreachable(url: str, error: FetchError, until: float) -> FetchError:
-    """The failure to fetch a file, as it stands against the pictures of its site."""
-    if error.reason in _OF_THE_HOST:
-        return error
-    words = quoted(f"{url} could not be read: {error.reason}: {error.detail}")
-    return failed(Reason.ROBOTS_UNREACHABLE, words, retry_at=max(error.retry_at or until, until))
-
-
-def _seconds_kept(answer: Response) -> float:
-    found = _MAX_AGE.search(str(answer.headers.get("Cache-Control", "")))
-    seconds = float(found[1]) if found else LONGEST_KEPT
-    return min(max(seconds, SHORTEST_KEPT), LONGEST_KEPT)
