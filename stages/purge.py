@@ -1,0 +1,278 @@
+"""Purge: the bytes of pictures that were taken down leave the store, and everything else stays as it is.
+
+Files are shared and tables point into them, so nothing moves: a copy of each file is written in which the
+pictures' bytes are zero, every artifact that names the file is amended to name the copy, then records of
+parts that name the old file go, then the old file. A drawing that shows a picture becomes plain grey. What
+tables say (uids, addresses, captions) stays, so that a later question finds its answer.
+
+Stopped anywhere, the same call continues: what is amended is found by the amendments, what is not is done.
+A purge holds a lease, under which garbage collection leaves its copies alone, and begins only where nobody is
+at work: a run that read an old file's name before could publish it after. One that begins meanwhile may do
+so still; `Purged.busy` names it, and the same call again amends what it published.
+"""
+
+import json
+import shutil
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from PIL import Image
+
+from stages.amendment import Change, all_amendments, amend
+from stages.artifact import Artifact, FileEntry
+from stages.errors import DamagedError, RetryableError
+from stages.fingerprint import sha256_of
+from stages.gc import collect_garbage
+from stages.holders import Lineage
+from stages.lease import acquire, held
+from stages.store import Store
+from stages.takedown import Takedown
+from stages.whereabouts import Span, drawings, spans, stems
+
+LEASE = ("purge", "all")
+BATCH = 16
+"""Files that are rewritten at a time: their copies need room, and an artifact gets one amendment for them."""
+GREY = (127, 127, 127)
+
+
+@dataclass(frozen=True)
+class Purged:
+    """What was changed, or would be."""
+
+    files: int
+    """Files of artifacts that were rewritten."""
+    bytes: int
+    """Bytes in them that became zero, or grey."""
+    artifacts: int
+    """Artifacts that were amended."""
+    parts: int
+    """Records of parts that were dropped; a run that needs one makes it again."""
+    busy: tuple[str, ...] = ()
+    """Stages that somebody began to work on meanwhile: purge again when they have ended."""
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A stored file that holds pictures."""
+
+    entry: FileEntry
+    spans: frozenset[Span]
+    """Empty: it is a drawing, and all of it must go."""
+
+    @property
+    def bytes(self) -> int:
+        return sum(span.length for span in self.spans) if self.spans else self.entry.size
+
+
+Records = dict[str, Mapping[str, FileEntry]]
+"""Key of a part's record -> its files."""
+
+
+def purge(store: Store, takedown: Takedown, *, dry_run: bool = False) -> Purged:
+    """Take the bytes of a take-down's pictures out of every file of the store.
+
+    Args:
+        store: where; copies in other machines' caches are out of reach.
+        takedown: recorded.
+        dry_run: count only.
+
+    Raises:
+        RetryableError: somebody is at work in the store; a run that was killed may count for a minute.
+    """
+    if dry_run:
+        lineage = Lineage(store, set(takedown.sha256s))
+        cuts = _cuts(lineage, set(takedown.sha256s))
+        naming = [one for one in lineage.artifacts.values() if any(e.key in cuts for e in one.files.values())]
+        return Purged(len(cuts), sum(cut.bytes for cut in cuts.values()), len(naming), 0)
+    lease = acquire(store, *LEASE, waiting=lambda holder: False)
+    if lease is None:
+        raise RetryableError(f"somebody purges {store.url} already; try again when they have ended")
+    with lease:
+        if busy := _busy(store):
+            raise RetryableError(
+                f"{', '.join(busy)} at work in {store.url}; stop what runs, or purge when it has ended"
+            )
+        purged = _purge(store, takedown)
+        # Files that nobody names, and what crashed attempts left, may hold the pictures too.
+        collect_garbage(store, grace=timedelta(0), keep_parts=True)
+        return Purged(**purged, busy=tuple(_busy(store)))
+
+
+def _purge(store: Store, takedown: Takedown) -> dict[str, int]:
+    wanted = set(takedown.sha256s)
+    reason = f"take-down {takedown.number}: {takedown.why}"
+    records = _records(store)
+    parts = _finish(store, records)
+    lineage = Lineage(store, wanted)
+    everything = list(lineage.artifacts.values())
+    cuts = list(_cuts(lineage, wanted).values())
+    amended: set[str] = set()
+    for start in range(0, len(cuts), BATCH):
+        changes = [_rewritten(store, cut, takedown) for cut in cuts[start : start + BATCH]]
+        amended |= _replace(store, everything, changes, reason, takedown.number)
+        parts += _drop(store, [change.replaces for change in changes], records)
+    uids = set(takedown.uids).union(*map(lineage.uids, everything))
+    named = {entry.key for one in everything for entry in one.files.values()}
+    holding = [key for key, files in records.items() if _holds(store, files, named, wanted | uids)]
+    for entry in (entry for key in holding for entry in records[key].values()):
+        store.uncache(entry.sha256)
+    store.delete(holding)
+    for change, _, _ in _replacements(store).values():
+        store.uncache(change.replaces_sha256)
+    cut_out = sum(cut.bytes for cut in cuts)
+    return {"files": len(cuts), "bytes": cut_out, "artifacts": len(amended), "parts": parts + len(holding)}
+
+
+def _busy(store: Store) -> list[str]:
+    return sorted({lease.split("/")[1] for lease in held(store)} - {LEASE[0]})
+
+
+def _records(store: Store) -> Records:
+    found: Records = {}
+    for listed in store.list("parts"):
+        with suppress(FileNotFoundError):  # a run that began meanwhile had no more need of it
+            files: dict[str, dict[str, Any]] = json.loads(store.read(listed.key))["files"]
+            found[listed.key] = {name: FileEntry(**entry) for name, entry in files.items()}
+    return found
+
+
+def _cuts(lineage: Lineage, wanted: AbstractSet[str]) -> dict[str, _Cut]:
+    """Key -> what must go of that file; without what is gone already."""
+    found: dict[str, set[Span]] = defaultdict(set)
+    entries: dict[str, tuple[Artifact, FileEntry]] = {}
+    for artifact in lineage.artifacts.values():
+        uids = lineage.uids(artifact)
+        for span in spans(artifact, wanted, uids):
+            if span.length:
+                entry = artifact.entry(span.path)
+                entries[entry.key] = artifact, entry
+                found[entry.key].add(span)
+        for name in drawings(artifact, uids):
+            entry = artifact.entry(name)
+            if not entry.key.startswith("files/purge/"):
+                entries[entry.key] = artifact, entry
+                found[entry.key] = set()
+    cuts: dict[str, _Cut] = {}
+    for key, (artifact, entry) in sorted(entries.items()):
+        left = frozenset(span for span in found[key] if not _is_zero(artifact, span))
+        if left or not found[key]:
+            cuts[key] = _Cut(entry, left)
+    return cuts
+
+
+def _is_zero(artifact: Artifact, span: Span) -> bool:
+    data = artifact.read(span.path, span.offset, span.length)
+    return data.count(0) == len(data)
+
+
+def _rewritten(store: Store, cut: _Cut, takedown: Takedown) -> Change:
+    """Put a copy without the pictures beside the old file."""
+    name = cut.entry.key.rsplit("/", 1)[1]
+    own = uuid.uuid4().hex
+    folder = store.scratch() / f"purge-{own}"
+    folder.mkdir(parents=True)
+    try:
+        copy = folder / name
+        old = store.fetch(cut.entry.key, cut.entry.sha256, cut.entry.size)
+        if cut.spans:
+            shutil.copyfile(old, copy)
+            with copy.open("r+b") as file:
+                for span in cut.spans:
+                    file.seek(span.offset)
+                    file.write(bytes(span.length))
+        else:
+            with Image.open(old) as drawing:
+                Image.new("RGB", drawing.size, GREY).save(copy)
+        size, sha256 = copy.stat().st_size, sha256_of(copy)
+        key = f"files/{LEASE[0]}/{takedown.number:08d}/{own[:12]}/{name}"
+        store.put(key, copy)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Change("", key, size, sha256, cut.entry.key, cut.entry.sha256)
+
+
+def _replace(
+    store: Store, everything: Iterable[Artifact], changes: Iterable[Change], reason: str, takedown: int
+) -> set[str]:
+    """Amend every artifact that names an old file; the fingerprints of those."""
+    by_key = {change.replaces: change for change in changes}
+    amended: set[str] = set()
+    for one in everything:
+        own = [
+            replace(by_key[entry.key], path=path) for path, entry in one.files.items() if entry.key in by_key
+        ]
+        if own:
+            amend(store, one.stage, one.fingerprint, own, reason, takedown)
+            amended.add(one.fingerprint)
+    return amended
+
+
+def _drop(store: Store, keys: Sequence[str], records: Records) -> int:
+    """Delete old files that no artifact names any more, before them the records of parts that do."""
+    old = set(keys)
+    naming = [key for key, files in records.items() if any(entry.key in old for entry in files.values())]
+    store.delete(naming)
+    for key in naming:
+        del records[key]
+    store.delete(keys)
+    return len(naming)
+
+
+def _finish(store: Store, records: Records) -> int:
+    """End what a purge began and runs undid since: no artifact names a replaced file, and none stays."""
+    replacements = _replacements(store)
+    if not replacements:
+        return 0
+    everything = list(Lineage(store, set()).artifacts.values())
+    for reason, takedown in {(reason, takedown) for _, reason, takedown in replacements.values()}:
+        own = [change for change, *why in replacements.values() if why == [reason, takedown]]
+        _replace(store, everything, own, reason, takedown)
+    there = {listed.key for listed in store.list("files")}
+    return _drop(store, sorted(there & replacements.keys()), records)
+
+
+def _replacements(store: Store) -> dict[str, tuple[Change, str, int]]:
+    """Key of a replaced file -> what stands for it now, and the reason and take-down of the amendment."""
+    direct = {
+        change.replaces: (change, amendment.reason, amendment.takedown)
+        for found in all_amendments(store).values()
+        for amendment in found
+        for change in amendment.changes
+    }
+    final: dict[str, tuple[Change, str, int]] = {}
+    for old, (first, _, _) in direct.items():
+        last = direct[old]
+        while last[0].key in direct:  # a copy that was replaced in turn
+            last = direct[last[0].key]
+        change = replace(last[0], replaces=old, replaces_sha256=first.replaces_sha256)
+        final[old] = (change, *last[1:])
+    return final
+
+
+def _holds(
+    store: Store, files: Mapping[str, FileEntry], named: AbstractSet[str], called: AbstractSet[str]
+) -> bool:
+    """Whether a part that belongs to no artifact holds a picture that is called by its SHA-256 or a uid."""
+    unnamed = {Path(name): entry for name, entry in files.items() if entry.key not in named}
+    looks: dict[str, Callable[[Path], Iterable[str]]] = {".tar": stems}
+    if any(name.suffix == ".npy" for name in unnamed):
+        looks[".parquet"] = _uids
+    with suppress(DamagedError):  # swept away; then nobody takes the part for finished
+        for name, entry in unnamed.items():
+            look = looks.get(name.suffix)
+            if look and not called.isdisjoint(look(store.fetch(entry.key, entry.sha256, entry.size))):
+                return True
+    return False
+
+
+def _uids(table: Path) -> Iterable[str]:
+    if "uid" in pq.read_schema(table).names:
+        yield from pq.read_table(table, columns=["uid"]).column("uid").to_pylist()

@@ -1,0 +1,342 @@
+"""A store with every kind of file that holds pictures, and what is left of one after its purge."""
+
+import io
+import json
+import shutil
+import tarfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from stages.amendment import all_amendments
+from stages.artifact import Artifact, Funnel, artifacts
+from stages.config import CollectConfig, DedupConfig, FilterConfig, ShardConfig
+from stages.dedup import dedup
+from stages.dedup.phash import thumbnail
+from stages.errors import DamagedError, RetryableError
+from stages.filter import filter_
+from stages.gc import collect_garbage
+from stages.image import ImageError, decode
+from stages.lease import acquire
+from stages.output import Made, Output
+from stages.purge import Purged, purge
+from stages.record import IMAGES, SCORES
+from stages.shard import shard
+from stages.stage import Stats, stage
+from stages.store import FolderStore, Store
+from stages.takedown import Name, Takedown, forget, takedowns
+from tests.stages.handmade import Picture, collection, save
+from tests.stages.test_crash import Crash, Watched
+
+NOISE = np.random.default_rng(3)
+PICTURES = [
+    Picture(f"https://h{n}.org/p.png", save(NOISE.integers(0, 256, (20, 20, 3), np.uint8)), (f"said of {n}",))
+    for n in range(6)
+]
+EMBEDDINGS = {picture.uid: NOISE.normal(size=8).astype(np.float16) for picture in PICTURES}
+DRAWING = save(NOISE.integers(0, 256, (12, 30, 3), np.uint8))
+SHARDS = ShardConfig(shard_rows=3, validation=0.2, test=0.2, workers=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nothing:
+    seed: int = 0
+
+
+@stage(version=1, kind="images", name="collect")
+def refreshed(previous: Artifact, config: Nothing, out: Output) -> Stats:
+    """A later edition: the pictures of the first one's tar, by reference."""
+    table = previous.table("images")
+    tar = table.set_index("uid").loc[PICTURES[0].uid, "file"]
+    table = table[table["file"] == tar]
+    pq.write_table(pa.Table.from_pandas(table, IMAGES, preserve_index=False), out.write("images.parquet"))
+    out.add({tar: previous.entry(tar)})
+    return Stats(Funnel(len(table), len(table)))
+
+
+@stage(version=1, kind="scores", name="score")
+def embedded(images: Artifact, config: Nothing, out: Output) -> Stats:
+    uids = images.table("images")["uid"].tolist()
+    np.save(out.write("embeddings/0.npy"), np.stack([EMBEDDINGS[uid] for uid in uids]))
+    rows = [
+        {"uid": uid, "similarity": 0.5, "caption": 0, "file": "embeddings/0.npy", "index": index}
+        for index, uid in enumerate(uids)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, SCORES), out.write("scores.parquet"))
+    return Stats(Funnel(len(uids), len(uids)), {"clip": True})
+
+
+@stage(version=1, kind="evaluation", name="evaluate")
+def evaluated(dataset: Artifact, config: Nothing, out: Output) -> Stats:
+    near = {"uids": [PICTURES[0].uid, PICTURES[1].uid]}
+    out.write("report.json").write_text(json.dumps({"nearest": near}))
+    out.write("nearest.png").write_bytes(DRAWING)
+    return Stats(Funnel(0, 0))
+
+
+@stage(version=1, kind="images", name="collect")
+def unfinished(config: CollectConfig, out: Output) -> Stats:
+    """Dies when two parts are recorded, and one file is on its way."""
+
+    def make(*pictures: Picture) -> Callable[[Path], Made]:
+        def write(folder: Path) -> Made:
+            with tarfile.open(folder / "some.tar", "w") as tar:
+                for picture in pictures:
+                    member = tarfile.TarInfo(f"{picture.uid}.png")
+                    member.size = len(picture.data)
+                    tar.addfile(member, io.BytesIO(picture.data))
+            return Made()
+
+        return write
+
+    out.part("with", ["with"], make(PICTURES[0], PICTURES[3]))
+    out.part("without", ["without"], make(PICTURES[4]))
+    out.store.put("files/collect/lost/unnamed.bin", _file(out.folder / "x", PICTURES[0].data))
+    raise Crash
+
+
+def _file(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def fill(store: Store) -> dict[str, Artifact]:
+    """Everything that may hold a picture."""
+    images = collection(store, [PICTURES[:3], PICTURES[3:]])
+    later = refreshed(images, Nothing(), store=store)
+    duplicates, scores = (
+        dedup(images, DedupConfig(workers=1), store=store),
+        embedded(images, Nothing(), store=store),
+    )
+    selection = filter_(images, duplicates, scores, None, FilterConfig(), store=store)
+    dataset = shard(images, selection, SHARDS, store=store)
+    evaluation = evaluated(dataset, Nothing(), store=store)
+    with pytest.raises(Crash):
+        unfinished(CollectConfig(), store=store)
+    (store.scratch() / "1234-dead-attempt").mkdir()
+    _file(store.scratch() / "1234-dead-attempt" / "left", PICTURES[0].data)
+    named = {"images": images, "later": later, "duplicates": duplicates, "scores": scores}
+    return named | {"dataset": dataset, "evaluation": evaluation}
+
+
+def traces(number: int) -> dict[str, bytes]:
+    """Bytes by which a picture would be found, wherever it lies."""
+    picture = PICTURES[number]
+    small = thumbnail(decode(picture.data)).tobytes()
+    return {"file": picture.data[60:100], "small": small[:60], "embedding": EMBEDDINGS[picture.uid].tobytes()}
+
+
+def all_bytes(store: Store, cache: Path) -> bytes:
+    """Every byte of the store, of its working folder, and of this machine's copies."""
+    keys = [listed.key for folder in ("files", "parts", "manifests") for listed in store.list(folder)]
+    local = [path for root in (store.scratch(), cache) for path in root.rglob("*") if path.is_file()]
+    return b"".join([*(store.read(key) for key in keys), *(path.read_bytes() for path in local)])
+
+
+def found(store: Store, cache: Path, number: int) -> set[str]:
+    held = all_bytes(store, cache)
+    return {name for name, trace in traces(number).items() if trace in held}
+
+
+def gone(store: Store, number: int) -> Takedown:
+    return forget(store, [Name("url", PICTURES[number].name)], "asked")
+
+
+def whole(store: Store) -> None:
+    for artifact in artifacts(store):
+        assert artifact.verify() == []
+        assert Artifact.open(store, artifact.stage, artifact.fingerprint).files == artifact.files
+
+
+def test_nothing_of_the_picture_is_left_and_everything_else_is(store: Store, own_cache: Path):
+    filled = fill(store)
+    manifests = {listed.key: store.read(listed.key) for listed in store.list("manifests")}
+    assert found(store, own_cache, 0) == {"file", "small", "embedding"}
+    takedown = gone(store, 0)
+
+    expected = purge(store, takedown, dry_run=True)
+    assert found(store, own_cache, 0) == {"file", "small", "embedding"}
+    assert not all_amendments(store)
+    purged = purge(store, takedown)
+    # a tar of collect, one of shard, small pictures, embeddings, a drawing; and of them all a later edition
+    assert (purged.files, purged.artifacts) == (expected.files, expected.artifacts) == (5, 6)
+    assert purged.bytes == expected.bytes > 2 * len(PICTURES[0].data)
+    assert purged.parts >= 2  # of dedup, and of the collection that never ended
+    assert purged.busy == ()
+
+    assert found(store, own_cache, 0) == set()
+    assert DRAWING[60:100] not in all_bytes(store, own_cache)
+    for number in range(1, 6):
+        assert found(store, own_cache, number) == {"file", "small", "embedding"}
+    assert {listed.key: store.read(listed.key) for listed in store.list("manifests")} == manifests
+    whole(store)
+    for old in filled.values():
+        new = Artifact.open(store, old.stage, old.fingerprint)
+        assert (new.digest, new.manifest) == (old.digest, old.manifest)
+        (amendment,) = new.amendments
+        assert (amendment.takedown, amendment.reason) == (1, "take-down 1: asked")
+    assert [json.loads(store.read(part.key))["key"] for part in store.list("parts/collect")] == ["without"]
+
+    assert purge(store, takedown) == Purged(0, 0, 0, 0)
+    collect_garbage(store, grace=timedelta(0))
+    whole(store)
+    assert found(store, own_cache, 1) == {"file", "small", "embedding"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A filled store to be copied."""
+    root = tmp_path_factory.mktemp("purge") / "store"
+    fill(FolderStore(root))
+    return root
+
+
+@pytest.fixture
+def filled(folder: Path, tmp_path: Path) -> FolderStore:
+    return FolderStore(Path(shutil.copytree(folder, tmp_path / "filled")))
+
+
+def of_kind(store: Store, kind: str) -> list[Artifact]:
+    return sorted((one for one in artifacts(store) if one.kind == kind), key=lambda one: one.manifest.ended)
+
+
+def test_reading_what_was_purged_fails_and_says_so(filled: FolderStore):
+    purge(filled, gone(filled, 0))
+    for images in of_kind(filled, "images"):
+        for row in images.table("images").to_dict("records"):
+            data = images.read(row["file"], row["offset"], row["length"])
+            if row["uid"] == PICTURES[0].uid:
+                with pytest.raises(ImageError):
+                    decode(data)
+            else:
+                assert data in {picture.data for picture in PICTURES}
+    (dataset,) = of_kind(filled, "dataset")
+    members: dict[str, bytes] = {}
+    for name in dataset.names("shards/"):
+        with tarfile.open(dataset.path(name)) as tar:
+            members |= {member.name: tar.extractfile(member).read() for member in tar}
+    assert len(members) == 3 * len(PICTURES)
+    for name, data in members.items():
+        assert (data.count(0) == len(data)) == (Path(name).stem == PICTURES[0].uid)
+    (images, _) = of_kind(filled, "images")
+    (selection,) = of_kind(filled, "selection")
+    with pytest.raises(ImageError):
+        shard(images, selection, ShardConfig(shard_rows=2, workers=1), store=filled)
+
+
+def test_later_versions_leave_it_out(filled: FolderStore):
+    takedown = gone(filled, 0)
+    purge(filled, takedown)
+    images, _ = of_kind(filled, "images")
+    read = [images, *of_kind(filled, "duplicates"), *of_kind(filled, "scores")]
+    selection = filter_(*read, takedowns(filled), FilterConfig(), store=filled)
+    assert selection.funnel.reasons == {"taken_down": 1}
+    again = shard(images, selection, SHARDS, store=filled)
+    assert sorted(again.table("index")["uid"]) == sorted(picture.uid for picture in PICTURES[1:])
+    whole(filled)
+
+
+def test_several_takedowns_of_one_file(filled: FolderStore, own_cache: Path):
+    first, second = gone(filled, 0), gone(filled, 2)
+    purge(filled, first)
+    assert found(filled, own_cache, 2)
+    assert purge(filled, second).files == 4  # the drawing is grey already
+    assert found(filled, own_cache, 0) == found(filled, own_cache, 2) == set()
+    assert found(filled, own_cache, 1)
+    whole(filled)
+    assert {a.takedown for images in of_kind(filled, "images") for a in images.amendments} == {1, 2}
+
+
+def test_what_a_run_published_in_the_meantime_is_amended_by_the_next_call(filled: FolderStore):
+    images, later = of_kind(filled, "images")  # opened before
+    takedown = gone(filled, 0)
+    purge(filled, takedown)
+    late = refreshed(images, Nothing(seed=1), store=filled)
+    assert late.verify() != []
+    with pytest.raises(DamagedError):
+        late.path(late.names("tars/")[0])
+    assert purge(filled, takedown).files == 0
+    whole(filled)
+    now = Artifact.open(filled, "collect", late.fingerprint)
+    assert now.files.items() >= {name: now.entry(name) for name in now.names("tars/")}.items()
+    assert now.entry(now.names("tars/")[0]) == Artifact.open(filled, "collect", later.fingerprint).entry(
+        later.names("tars/")[0]
+    )
+
+
+def test_nobody_may_be_at_work(filled: FolderStore):
+    takedown = gone(filled, 0)
+    lease = acquire(filled, "train", "ab" * 32, lambda holder: False)
+    assert lease is not None
+    with lease, pytest.raises(RetryableError, match="train at work"):
+        purge(filled, takedown)
+    assert purge(filled, takedown).files == 5
+
+
+def test_a_takedown_that_nothing_holds_changes_nothing(filled: FolderStore):
+    purged = purge(filled, forget(filled, [Name("host", "else.org")], "asked"))
+    assert (purged.files, purged.artifacts, purged.parts) == (0, 0, 0)
+    assert not all_amendments(filled)
+
+
+def dying(store: Store, at: int) -> Watched:
+    """A store whose user dies just before changing something for the `at`-th time."""
+    count = 0
+    lock = threading.Lock()
+
+    def around(operation: Callable[[], Any], changes: bool) -> Any:
+        nonlocal count
+        with lock:
+            count += changes
+            if count >= at:
+                raise Crash
+        return operation()
+
+    class Dying(Watched):
+        def create(self, key: str, data: bytes) -> bool:
+            return around(lambda: self.store.create(key, data), True)
+
+        def put(self, key: str, path: Path) -> None:
+            around(lambda: self.store.put(key, path), True)
+
+        def delete(self, keys: Any) -> None:
+            for key in keys:
+                around(lambda key=key: self.store.delete([key]), True)
+
+    return Dying(store, lambda _, operation: around(operation, False))
+
+
+@pytest.mark.slow
+def test_stopped_anywhere_it_is_ended_by_the_next_call(
+    folder: Path, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("stages.purge.BATCH", 2)
+    for at in range(1, 60):
+        store = FolderStore(Path(shutil.copytree(folder, tmp_path / str(at))))
+        takedown = gone(store, 0)
+        try:
+            purge(dying(store, at), takedown)
+        except Crash:
+            ended = False
+        else:
+            ended = True
+        whole(store)
+        purge(store, takedown)
+        assert found(store, own_cache, 0) == set()
+        for number in (1, 3):
+            assert found(store, own_cache, number) == {"file", "small", "embedding"}
+        whole(store)
+        if ended:
+            break
+        shutil.rmtree(tmp_path / str(at))
+    else:
+        pytest.fail("it never ended")
+    assert at > 15
