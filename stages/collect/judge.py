@@ -1,99 +1,125 @@
-"""What bytes are taken for an image: every file is decoded once, here, before it counts as collected."""
+"""The rules of a collection: checked once, told to those who judge, named beside every reason."""
 
-import hashlib
+import re
 from dataclasses import dataclass
+from ipaddress import ip_network
 
 from stages.config import CollectConfig
-from stages.image import MAX_PIXELS, ImageError, decode, inspect
+from stages.config_collect import OPT_OUTS
+from stages.image import MAX_PIXELS
+from stages.image.verdict import Limits, Verdict, judge, judge_size
 from stages.reasons import Reason
+
+__all__ = ["Rules", "Verdict", "judge", "judge_size"]
+
+_LEAST = {
+    "min_side": 1,
+    "max_aspect": 1,
+    "max_bytes": 1,
+    "placeholder_urls": 2,
+    "retries": 0,
+    "patience": 0,
+    "part_rows": 1,
+    "connections": 0,
+    "per_second": 0,
+    "threads": 1,
+    "workers": 0,
+}
+"""The least that a number of the config may be."""
+
+_RULES = {
+    Reason.TOO_SMALL: "min_side",
+    Reason.TOO_LARGE: "max_pixels",
+    Reason.TOO_ELONGATED: "max_aspect",
+    Reason.TOO_MANY_BYTES: "max_bytes",
+    Reason.BLANK: "drop_blank",
+    Reason.PLACEHOLDER: "placeholder_urls",
+    Reason.TIMEOUT: "deadline",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
-    """The limits of a collection, as in `CollectConfig`; plain data, so that workers can be told."""
+class Rules(Limits):
+    """What a collection keeps to, as in `CollectConfig`: limits of a picture, and of asking for it."""
 
-    min_side: int
-    max_pixels: int
-    max_bytes: int
+    placeholder_urls: int
     deadline: float
+    """Seconds."""
     retries: int
+    """Rounds."""
+    patience: float
+    """Seconds."""
 
     @classmethod
     def of(cls, config: CollectConfig) -> "Rules":
-        """Those of a config; ValueError where one makes no sense."""
-        if not 1 <= config.max_pixels <= MAX_PIXELS:
-            raise ValueError(f"max_pixels must lie in [1, {MAX_PIXELS}], not {config.max_pixels}")
-        for name, least in (
-            ("min_side", 1),
-            ("max_bytes", 1),
-            ("retries", 0),
-            ("part_rows", 1),
-            ("threads", 1),
-        ):
-            if getattr(config, name) < least:
-                raise ValueError(f"{name} must be at least {least}, not {getattr(config, name)}")
-        if config.deadline <= 0:
-            raise ValueError(f"deadline must be above 0 seconds, not {config.deadline}")
-        if config.limit is not None and config.limit < 1:
-            raise ValueError(f"limit must be at least 1 or null, not {config.limit}")
+        """Those of a config. ValueError names a field that makes no sense, its value and its limits."""
+        _check(config)
         return cls(
             min_side=config.min_side,
             max_pixels=config.max_pixels,
+            max_aspect=config.max_aspect,
             max_bytes=config.max_bytes,
+            drop_blank=config.drop_blank,
+            placeholder_urls=config.placeholder_urls,
             deadline=config.deadline,
             retries=config.retries,
+            patience=config.patience,
         )
 
     def rule(self, reason: str) -> str:
-        """The rule that a reason stands on, e.g. "min_side=16"; "" where it stands on none."""
-        if reason == Reason.FORBIDDEN_ADDRESS:
-            return "allow_private=false"
-        name = {
-            Reason.TOO_SMALL: "min_side",
-            Reason.TOO_LARGE: "max_pixels",
-            Reason.TOO_MANY_BYTES: "max_bytes",
-            Reason.TIMEOUT: "deadline",
-        }.get(Reason(reason))
-        return f"{name}={getattr(self, name)}" if name else ""
+        """The rule that a reason stands on, as "min_side=16"; "" where it stands on none of these."""
+        name = _RULES.get(Reason(reason))
+        if name is None:
+            return ""
+        value = getattr(self, name)
+        return f"{name}={str(value).lower() if isinstance(value, bool) else _brief(value)}"
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What became of a row: a picture where `reason` is "", else why not and what was found."""
-
-    reason: str = ""
-    detail: str = ""
-    sha256: str = ""
-    format: str = ""
-    width: int = 0  # pixels, as displayed
-    height: int = 0
+def _brief(number: float) -> str:
+    return str(int(number)) if number == int(number) else str(number)
 
 
-def judge(data: bytes, rules: Rules) -> Verdict:
-    """Whether these bytes are a whole picture of a size that is wanted."""
-    if len(data) > rules.max_bytes:
-        return Verdict(Reason.TOO_MANY_BYTES, f"{len(data)} bytes")
-    try:
-        header = inspect(data)
-        refused = judge_size(header.width, header.height, rules)
-        if refused is not None:  # its pixels are never asked for
-            return refused
-        height, width, _ = decode(data, max_pixels=rules.max_pixels).shape
-    except ImageError as error:
-        return Verdict(error.reason, error.detail)
-    sha256 = hashlib.sha256(data).hexdigest()
-    return judge_size(width, height, rules) or Verdict("", "", sha256, header.format, width, height)
+def _check(config: CollectConfig) -> None:
+    for name, least in _LEAST.items():
+        value = getattr(config, name)
+        if not value >= least:  # no number is not
+            raise ValueError(f"{name} must be at least {least}, not {value}")
+    if not 1 <= config.max_pixels <= MAX_PIXELS:
+        raise ValueError(f"max_pixels must lie in [1, {MAX_PIXELS}], not {config.max_pixels}")
+    if not config.deadline > 0:
+        raise ValueError(f"deadline must be above 0 seconds, not {config.deadline}")
+    if config.limit is not None and config.limit < 1:
+        raise ValueError(f"limit must be at least 1 or null, not {config.limit}")
+    if not re.fullmatch(r"[A-Za-z_-]+", config.agent):
+        raise ValueError(
+            f'agent must be letters, "-" and "_" alone, by which robots.txt can name it, not {config.agent!r}'
+        )
+    if not config.contact.isprintable():
+        raise ValueError(f"contact must be one line of printable characters, not {config.contact!r}")
+    for host in config.hosts:
+        for name in ("connections", "per_second"):
+            value = getattr(host, name)
+            if value is not None and not value >= 0:
+                raise ValueError(f"{name} of host {host.host!r} must be at least 0 or null, not {value}")
+    for source in config.urls:
+        _check_networks(source.name, source.allow_networks)
+        for signal in source.obey:
+            if signal not in OPT_OUTS:
+                raise ValueError(
+                    f"source {source.name!r} can obey {', '.join(OPT_OUTS)}; there is no {signal!r}"
+                )
+        if source.revalidate_days is not None and not source.revalidate_days >= 0:
+            raise ValueError(
+                f"revalidate_days of source {source.name!r} must be at least 0 or null, "
+                f"not {source.revalidate_days}"
+            )
 
 
-def judge_size(width: int, height: int, rules: Rules) -> Verdict | None:
-    """The refusal of a size in pixels; None if it is wanted."""
-    if min(width, height) < rules.min_side:
-        return Verdict(Reason.TOO_SMALL, _sides(width, height))
-    if width * height > rules.max_pixels:
-        return Verdict(Reason.TOO_LARGE, _sides(width, height))
-    return None
-
-
-def _sides(width: int, height: int) -> str:
-    # The shorter first: a header knows the stored order only, and one picture must always get the same words.
-    return f"sides of {min(width, height)} and {max(width, height)} pixels"
+def _check_networks(source: str, networks: tuple[str, ...]) -> None:
+    for network in networks:
+        try:
+            ip_network(network)
+        except ValueError as error:
+            raise ValueError(
+                f"allow_networks of source {source!r}: {error}; write networks like 10.1.0.0/16 or fd00::/8"
+            ) from None

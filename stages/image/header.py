@@ -1,32 +1,18 @@
 """What a file says of itself in its first bytes, read without a decoder: no pixel is allocated for a claim.
 
-Formats are told by their bytes, never by a name or a content type, and only those listed here exist for this
-project: EPS, PDF, SVG and the like, whose readers run programs or load further files, are not images to us.
+Formats are told by their bytes, never by a name or a content type, and only those listed here are read.
 """
 
 import struct
 from dataclasses import dataclass
 
-from stages.errors import FinalError
+from stages.image import avif, tiff
+from stages.image.error import ImageError
+from stages.image.foreign import refusal
 from stages.reasons import Reason
 
-FORMATS = ("jpeg", "png", "webp", "gif", "bmp")
+FORMATS = ("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif")
 """The formats that are read; of moving ones the first frame."""
-
-
-class ImageError(FinalError):
-    """Bytes that give no image.
-
-    `reason` is NOT_AN_IMAGE, UNDECODABLE, TRUNCATED or TOO_LARGE; `detail` says what was found.
-    """
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail
-
-    def __str__(self) -> str:
-        return f"{self.reason}: {self.detail}"
 
 
 @dataclass(frozen=True)
@@ -41,8 +27,8 @@ class Header:
 def inspect(data: bytes) -> Header:
     """The header of encoded `data`; costs microseconds.
 
-    Raises `ImageError`: NOT_AN_IMAGE where no format of ours begins like this, TRUNCATED where the data end
-    before the size, UNDECODABLE where the header makes no sense.
+    Raises `ImageError`: NOT_AN_IMAGE or UNSUPPORTED_FORMAT where no format of ours begins like this,
+    TRUNCATED where the data end before the size, UNDECODABLE where the header makes no sense.
     """
     kind = _format_of(data)
     try:
@@ -66,6 +52,10 @@ def is_cut(data: bytes, kind: str) -> bool:
         return len(data) < 12 or len(data) < 8 + struct.unpack_from("<I", data, 4)[0]
     if kind == "gif":
         return data[-64:].rstrip(b"\0")[-1:] != b"\x3b"
+    if kind == "tiff":
+        return tiff.is_cut(data)
+    if kind == "avif":
+        return avif.is_cut(data)
     return len(data) < 6 or len(data) < struct.unpack_from("<I", data, 2)[0]
 
 
@@ -80,18 +70,11 @@ def _format_of(data: bytes) -> str:
         return "gif"
     if data.startswith(b"BM") and len(data) >= 18 and struct.unpack_from("<I", data, 14)[0] in _BMP_HEADERS:
         return "bmp"
-    raise ImageError(Reason.NOT_AN_IMAGE, _describe(data))
-
-
-def _describe(data: bytes) -> str:
-    if not data:
-        return "no bytes"
-    start = data[:512].lstrip().lower()
-    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")) or b"<html" in start:
-        return "html"
-    if start.startswith(b"<?xml") or b"<svg" in start:
-        return "svg" if b"<svg" in start else "xml"
-    return f"begins with {data[:12].hex(' ')}"
+    if tiff.is_tiff(data):
+        return "tiff"
+    if avif.is_avif(data):
+        return "avif"
+    raise refusal(data)
 
 
 _BMP_HEADERS = {12, 40, 52, 56, 64, 108, 124}
@@ -150,4 +133,12 @@ def _bmp_size(data: bytes) -> tuple[int, int]:
     return width, abs(height)  # a negative height means rows from the top
 
 
-_SIZES = {"jpeg": _jpeg_size, "png": _png_size, "webp": _webp_size, "gif": _gif_size, "bmp": _bmp_size}
+_SIZES = {
+    "jpeg": _jpeg_size,
+    "png": _png_size,
+    "webp": _webp_size,
+    "gif": _gif_size,
+    "bmp": _bmp_size,
+    "tiff": tiff.size_of,
+    "avif": avif.size_of,
+}

@@ -1,0 +1,187 @@
+"""Decoding in processes of its own, where a crash or a hang of a decoder takes one image and nothing else."""
+
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from types import TracebackType
+
+from stages.collect.judge import Rules, Verdict
+from stages.errors import RetryableError, Stopped
+from stages.image.cell import ANSWER, BODY, NO_MEMORY, READY
+from stages.image.verdict import Limits
+from stages.reasons import Reason
+
+PROGRAM = ("-m", "stages.image.cell")
+START = 60.0
+"""Seconds that a process may take to start."""
+BYTES_PER_PIXEL = 20
+"""What decoding takes at most: a WebP's two canvases, the frame, the picture, what it is laid over."""
+
+
+class Sandbox:
+    """Judges bytes in decoder processes; blocking, and called by any number of threads at once.
+
+    A context manager: leaving it ends the processes, and has calls that are under way raise Stopped.
+    Processes start when they are first needed, hear no Ctrl-C, and end with this one however it ends.
+    """
+
+    def __init__(self, workers: int, rules: Rules, seconds: float = 20.0, memory: int = 1 << 30) -> None:
+        """A sandbox.
+
+        Args:
+            workers: processes; 0 takes one for each core that this process may use.
+            rules: what is taken for a picture.
+            seconds: processor time that decoding one image may take. So a busy machine changes no verdict; a
+                decoder that waits without working is given up after five times as long.
+            memory: bytes that a process may take to decode; more where `rules.max_pixels` needs more.
+        """
+        self._patience = 5 * seconds
+        self._told = {
+            "parent": os.getpid(),
+            "limits": {field.name: getattr(rules, field.name) for field in fields(Limits)},
+            "seconds": seconds,
+            "memory": max(memory, BYTES_PER_PIXEL * rules.max_pixels),
+        }
+        self._closed = False
+        self._cells = [
+            _Cell(self._told, self._patience) for _ in range(workers or len(os.sched_getaffinity(0)))
+        ]
+        self._free: queue.SimpleQueue[_Cell] = queue.SimpleQueue()
+        for cell in self._cells:
+            self._free.put(cell)
+
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closed = True
+        for cell in self._cells:
+            cell.end()
+
+    def judge(self, batch: Sequence[bytes]) -> list[Verdict]:
+        """A verdict for each image of a batch, in its order.
+
+        An image whose decoder crashes, or takes more time or memory than it may, gets DECODER_FAILED. Since
+        a decoder can suffer from what it decoded before, that is found out with the image alone in a new
+        process.
+
+        Raises RetryableError if no process starts; Stopped if the sandbox is left meanwhile.
+        """
+        cell = self._free.get()
+        try:
+            verdicts: list[Verdict] = []
+            while len(verdicts) < len(batch):
+                told, failure = self._ask(cell, batch[len(verdicts) :])
+                verdicts += told
+                if failure:
+                    alone, failure = self._ask(cell, batch[len(verdicts) : len(verdicts) + 1])
+                    verdicts += alone or [Verdict(Reason.DECODER_FAILED, failure)]
+            return verdicts
+        finally:
+            if self._closed:
+                cell.end()
+            self._free.put(cell)
+
+    def _ask(self, cell: "_Cell", batch: Sequence[bytes]) -> tuple[list[Verdict], str]:
+        if self._closed:
+            raise Stopped("the decoders were ended")
+        told, failure = cell.ask(batch)
+        if failure and self._closed:
+            raise Stopped("the decoders were ended")
+        return told, failure
+
+
+class _Cell:
+    """A decoder process, started when it is needed and again when it has ended; one thread at a time."""
+
+    def __init__(self, told: Mapping[str, object], patience: float) -> None:
+        self._told = told
+        self._patience = patience
+        self._process: subprocess.Popen[bytes] | None = None
+        self._line: socket.socket | None = None
+
+    def ask(self, batch: Sequence[bytes]) -> tuple[list[Verdict], str]:
+        """Verdicts up to the first image that the process did not survive, and what ended it, or ""."""
+        line = self._line or self._start()
+        verdicts: list[Verdict] = []
+        try:
+            for data in batch:
+                line.sendall(BODY.pack(len(data)))
+                line.sendall(data)
+        except OSError:  # it has ended, or makes no progress: what it told before is still to be read
+            pass
+        try:
+            while len(verdicts) < len(batch):
+                (size,) = ANSWER.unpack(_exactly(line, ANSWER.size))
+                told = json.loads(_exactly(line, size))
+                verdicts.append(Verdict(**told | {"repairs": tuple(told["repairs"])}))
+        except TimeoutError:
+            self.end()
+            return verdicts, f"decoder made no progress for {self._patience:g} s"
+        except OSError:
+            return verdicts, self._cause(self.end())
+        return verdicts, ""
+
+    def end(self) -> int:
+        """End the process, if there is one; its exit status, negative where a signal ended it."""
+        process, line, self._process, self._line = self._process, self._line, None, None
+        if line is not None:
+            line.close()
+        if process is None:
+            return 0
+        try:
+            return process.wait(0.2)  # it may be on its way out: its own status says why
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+    def _cause(self, status: int) -> str:
+        if status == -signal.SIGPROF:
+            return f"decoder took more than {self._told['seconds']:g} s"
+        if status == NO_MEMORY:
+            return f"decoder takes more than {int(str(self._told['memory'])) >> 20} MiB"
+        return "decoder crashed"
+
+    def _start(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            told = json.dumps({**self._told, "fd": theirs.fileno()})
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", *PROGRAM, told],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                process_group=0,  # a terminal's Ctrl-C is for this process, which ends them
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | _ONE_THREAD,
+            )
+        self._line = ours
+        ours.settimeout(START)
+        try:
+            started = _exactly(ours, len(READY)) == READY
+        except OSError:
+            started = False
+        if not started:
+            raise RetryableError(f"a decoder process did not start (status {self.end()})")
+        ours.settimeout(self._patience)
+        return ours
+
+
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def _exactly(line: socket.socket, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        got = line.recv(size - len(data))
+        if not got:
+            raise ConnectionResetError("the process has ended")
+        data += got
+    return bytes(data)

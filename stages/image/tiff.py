@@ -1,0 +1,93 @@
+"""The directories of a TIFF file (TIFF 6.0, section 2; BigTIFF), read without a decoder."""
+
+import struct
+
+from stages.image.error import ImageError
+from stages.reasons import Reason
+
+MAX_PAGES = 10_000
+"""Directories that are followed; files that chain more are taken for having so many."""
+
+_SUBFILE, _WIDTH, _HEIGHT, _DNG = 254, 256, 257, 50706
+_REDUCED, _MASK = 1, 4  # bits of NewSubfileType
+_PLACES = ((273, 279), (324, 325))  # offsets and byte counts of strips, of tiles
+_FORMATS = {1: "B", 3: "H", 4: "I", 16: "Q"}  # BYTE, SHORT, LONG, LONG8
+
+Directory = dict[int, tuple[int, ...]]
+
+
+def is_tiff(data: bytes) -> bool:
+    """Whether `data` begin like a TIFF or BigTIFF of either byte order, and not like Canon's raw files."""
+    return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+") and data[8:10] != b"CR"
+
+
+def size_of(data: bytes) -> tuple[int, int]:
+    """Width and height of the first page, in pixels as stored.
+
+    Raises ImageError where the page is but a thumbnail of a camera's raw data (then UNSUPPORTED_FORMAT), or
+    has no size; struct.error where the data end before that.
+    """
+    directory, _ = _directory(data, _first(data), (_SUBFILE, _WIDTH, _HEIGHT, _DNG))
+    if _DNG in directory or directory.get(_SUBFILE, (0,))[0] & _REDUCED:
+        raise ImageError(Reason.UNSUPPORTED_FORMAT, "tiff that begins with a thumbnail, as raw files do")
+    if not directory.get(_WIDTH) or not directory.get(_HEIGHT):
+        raise ImageError(Reason.UNDECODABLE, "tiff without a size")
+    return directory[_WIDTH][0], directory[_HEIGHT][0]
+
+
+def pages_of(data: bytes) -> int:
+    """Pages of a TIFF but thumbnails and masks, 1 to `MAX_PAGES`. Broken chains end where they break."""
+    pages, seen = 0, set[int]()
+    try:
+        place = _first(data)
+        while place and place not in seen and len(seen) < MAX_PAGES:
+            seen.add(place)
+            directory, place = _directory(data, place, (_SUBFILE,))
+            pages += not directory.get(_SUBFILE, (0,))[0] & (_REDUCED | _MASK)
+    except struct.error:
+        pass
+    return max(pages, 1)
+
+
+def is_cut(data: bytes) -> bool:
+    """Whether the first page has strips or tiles that lie, or end, behind the end of the data."""
+    try:
+        directory, _ = _directory(data, _first(data), sum(_PLACES, ()))
+    except struct.error:
+        return True
+    ends = [
+        start + length
+        for starts, lengths in _PLACES
+        for start, length in zip(directory.get(starts, ()), directory.get(lengths, ()), strict=False)
+    ]
+    return max(ends, default=0) > len(data)
+
+
+def _first(data: bytes) -> int:
+    kind = "Q" if data[2:4] in (b"+\0", b"\0+") else "I"
+    return struct.unpack_from(_order(data) + kind, data, 8 if kind == "Q" else 4)[0]
+
+
+def _order(data: bytes) -> str:
+    return "<" if data[:1] == b"I" else ">"
+
+
+def _directory(data: bytes, place: int, tags: tuple[int, ...]) -> tuple[Directory, int]:
+    """The whole numbers under `tags` in the directory at byte `place`, and the place of the next; 0 ends."""
+    order, big = _order(data), data[2:4] in (b"+\0", b"\0+")
+    number, entry, offset = ("Q", "HHQ", "Q") if big else ("H", "HHI", "I")
+    (entries,) = struct.unpack_from(order + number, data, place)
+    place += struct.calcsize(order + number)
+    inline = struct.calcsize(order + offset)
+    found: Directory = {}
+    for _ in range(entries):
+        tag, kind, count = struct.unpack_from(order + entry, data, place)
+        place += struct.calcsize(order + entry)
+        if tag in tags and kind in _FORMATS and 0 < count <= len(data):
+            values = f"{order}{count}{_FORMATS[kind]}"
+            where = place
+            if struct.calcsize(values) > inline:
+                (where,) = struct.unpack_from(order + offset, data, place)
+            found[tag] = struct.unpack_from(values, data, where)
+        place += inline
+    return found, struct.unpack_from(order + offset, data, place)[0]

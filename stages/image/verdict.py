@@ -1,0 +1,104 @@
+"""What bytes are taken for a picture: every file is decoded once before it counts as collected."""
+
+import hashlib
+from dataclasses import dataclass
+
+from PIL import Image
+
+from stages.image.error import ImageError
+from stages.image.header import inspect
+from stages.image.picture import Picture, picture_of
+from stages.reasons import Reason
+
+BLANK_RANGE = 4
+"""Levels of 255 by which each channel of a blank picture varies at most: what a lossy encoder may add to a
+single colour, and nobody can see."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a picture must keep to; plain data, so that other processes can be told."""
+
+    min_side: int
+    """Pixels of the shorter side."""
+    max_pixels: int
+    """Width times height."""
+    max_aspect: float
+    """Longer side over shorter side."""
+    max_bytes: int
+    drop_blank: bool
+    """Whether pictures of a single colour are refused, see `BLANK_RANGE`."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of bytes: a picture where `reason` is "", else why not and what was found."""
+
+    reason: str = ""
+    detail: str = ""
+    sha256: str = ""
+    format: str = ""
+    width: int = 0  # pixels, as displayed
+    height: int = 0
+    frames: int = 0  # of which the first is the picture
+    repairs: tuple[str, ...] = ()  # words of `stages.image.REPAIRS`
+
+
+def judge(data: bytes, limits: Limits) -> Verdict:
+    """Whether these bytes are a whole picture of a size that is wanted, with something on it.
+
+    The same bytes and limits give the same verdict. Raises MemoryError where there is too little.
+    """
+    if len(data) > limits.max_bytes:
+        return Verdict(Reason.TOO_MANY_BYTES, f"{len(data)} bytes")
+    try:
+        header = inspect(data)
+        refused = judge_size(header.width, header.height, limits)
+        if refused is not None:  # its pixels are never asked for
+            return refused
+        picture = picture_of(data, max_pixels=limits.max_pixels)
+        blank = limits.drop_blank and _is_blank(data, picture, limits)
+    except ImageError as error:
+        return Verdict(error.reason, error.detail)
+    width, height = picture.image.size
+    refused = judge_size(width, height, limits)
+    if refused is not None:
+        return refused
+    if blank:
+        colour = "".join(f"{(low + high) // 2:02x}" for low, high in _extremes(picture.image))
+        return Verdict(Reason.BLANK, f"nothing but #{colour}")
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Verdict("", "", sha256, picture.format, width, height, picture.frames, picture.repairs)
+
+
+def judge_size(width: int, height: int, limits: Limits) -> Verdict | None:
+    """The refusal of a size in pixels; None if it is wanted."""
+    if min(width, height) < limits.min_side:
+        return Verdict(Reason.TOO_SMALL, _sides(width, height))
+    if width * height > limits.max_pixels:
+        return Verdict(Reason.TOO_LARGE, _sides(width, height))
+    if max(width, height) > limits.max_aspect * min(width, height):
+        return Verdict(Reason.TOO_ELONGATED, _sides(width, height))
+    return None
+
+
+def _sides(width: int, height: int) -> str:
+    # The shorter first: a header knows the stored order only, and one picture must always get the same words.
+    return f"sides of {min(width, height)} and {max(width, height)} pixels"
+
+
+def _is_blank(data: bytes, picture: Picture, limits: Limits) -> bool:
+    if not _is_solid(picture.image):
+        return False
+    if "alpha" not in picture.repairs:
+        return True
+    # White on transparent is blank on white alone.
+    return _is_solid(picture_of(data, "#000000", limits.max_pixels).image)
+
+
+def _is_solid(image: Image.Image) -> bool:
+    return all(high - low <= BLANK_RANGE for low, high in _extremes(image))
+
+
+def _extremes(image: Image.Image) -> list[tuple[int, int]]:
+    return [image.getchannel(channel).getextrema() for channel in image.getbands()]  # pyright: ignore[reportReturnType]
