@@ -1,0 +1,28 @@
+"""Questions to Parquet tables that are greater than memory."""
+
+import tempfile
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+
+import duckdb
+
+MEMORY = "500MB"
+"""What joins may hold in memory; the rest goes to disk."""
+
+
+@contextmanager
+def views(queries: Mapping[str, str]) -> Generator[duckdb.DuckDBPyConnection]:
+    """A database whose views are the given queries, by name; gone with the block, scratch space too."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        duckdb.connect(config={"temp_directory": folder, "memory_limit": MEMORY}) as db,
+    ):
+        db.execute("SET enable_progress_bar = false")
+        for name, query in queries.items():
+            db.execute(f"CREATE VIEW {name} AS {query}")
+        yield db
+
+
+def parquet(path: object) -> str:
+    """SQL that reads a Parquet file, for queries that take no parameters."""
+    return "read_parquet('" + str(path).replace("'", "''") + "')"
