@@ -1,17 +1,29 @@
 """Sites and what they ask, on a real server; the clock and the web's rarer answers are chosen."""
 
+import re
 import urllib.error
 import urllib.request
 from collections import Counter
-from dataclasses import replace
+from dataclasses import fields, replace
 from http.client import HTTPMessage
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stages.collect.answer import Ask, FetchError, Response, failed
+from stages.collect.optout import BINDING
 from stages.collect.sites import Sites
-from stages.config_collect import OPT_OUTS, OptOut
+from stages.config_collect import (
+    OPT_OUTS,
+    CollectConfig,
+    FolderSource,
+    HostLimit,
+    OptOut,
+    ParquetSource,
+    TarSource,
+    UrlSource,
+)
 from stages.reasons import Reason
 from tests.stages.collect.conftest import Web, body
 
@@ -180,3 +192,11 @@ def test_tdmrep_json_that_fails_is_none_but_one_that_is_not_answered_is_waited_f
         with pytest.raises(FetchError) as caught:
             Sites(web, "sdflow", Clock()).refusal(ask(PICTURE))
         assert (caught.value.reason, caught.value.rule) == (Reason.ROBOTS_UNREACHABLE, "obey=tdmrep")
+
+
+def test_the_page_for_sites_and_operators_names_every_key_and_every_directive() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "collection.md").read_text(encoding="utf-8")
+    kinds = (CollectConfig, UrlSource, FolderSource, TarSource, ParquetSource, HostLimit)
+    keys = {field.name for kind in kinds for field in fields(kind)}
+    assert not {key for key in {*keys, *OPT_OUTS} if f"`{key}`" not in page}
+    assert not {directive for directive in BINDING if not re.search(rf"[` ]{directive}`", page)}
