@@ -99,14 +99,14 @@ def _buckets(db: duckdb.DuckDBPyConnection, value: str, edges: Sequence[float]) 
 
 
 def _texts(db: duckdb.DuckDBPyConnection) -> dict[str, Any]:
-    # As many pictures as captions are looked for are enough, but for those that have none.
     query = f"""
-        SELECT unnest(captions).text FROM (
-            SELECT uid, captions FROM images WHERE len(captions) > 0 ORDER BY uid LIMIT {SAMPLE}
-        ) ORDER BY uid LIMIT {SAMPLE}
+        SELECT text FROM (
+            SELECT uid, unnest(captions).text AS text, generate_subscripts(captions, 1) AS place
+            FROM (SELECT uid, captions FROM images WHERE len(captions) > 0 ORDER BY uid LIMIT {SAMPLE})
+        ) ORDER BY uid, place LIMIT {SAMPLE}
     """
     texts = [text for (text,) in db.execute(query).fetchall()]
-    words = np.quantile([len(text.split()) for text in texts] or [0], QUANTILES, method="nearest")
+    words = np.quantile([len(text.split()) for text in texts] or [0], QUANTILES, method="inverted_cdf")
     return {
         "sample": len(texts),
         "languages": _most(map(language_of, texts)),

@@ -1,0 +1,78 @@
+"""What changed from one version to the next, for people."""
+
+import sys
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from flows.pictures import markdown_table
+from stages.artifact import Artifact
+from stages.collect.diff import Change, Diff
+
+SAID = {
+    "added": "added",
+    "removed": "removed",
+    "changed": "other bytes",
+    "captions": "other captions",
+}
+"""Kind of change, as people read it."""
+
+
+def markdown_diff(artifact: Artifact) -> list[str]:
+    """Lines of Markdown on what a collection changed; none where it is the first of its kind."""
+    if "evidence/diff.json" not in artifact.files:
+        return []
+    diff = Diff.from_json(artifact.read("evidence/diff.json"))
+    lines = ["## Since the edition before", "", *markdown_table(["", "pictures"], diff_rows(diff)), ""]
+    if diff.examples:
+        examples = [[SAID[one.change], one.reason, _short(one.location)] for one in diff.examples]
+        lines += ["For example:", "", *markdown_table(["", "reason", "location"], examples), ""]
+    return lines
+
+
+def print_diff(diff: Diff, console: Console | None = None) -> None:
+    """Show a diff.
+
+    Args:
+        diff: what to show.
+        console: where to draw; standard output where None.
+    """
+    # A pipe has no width; rich would take 80.
+    console = console or Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(justify="right")
+    for name, count in diff_rows(diff):
+        table.add_row(f"{count:,}", Text(name))
+    console.print(table)
+    if diff.examples:
+        console.print()
+    for one in diff.examples:
+        console.print(Text(_line(one)), soft_wrap=True)
+
+
+def diff_rows(diff: Diff) -> list[tuple[str, int]]:
+    """What a diff counts, in words, with parts of a sum below it; nothing is left out but what is zero."""
+    return [(name, count) for name, count in _rows(diff) if count or name in ("kept", "added", "removed")]
+
+
+def _rows(diff: Diff) -> Iterator[tuple[str, int]]:
+    yield "kept", diff.kept
+    yield "  with other captions", diff.captions_changed
+    yield "other bytes", diff.changed
+    yield "added", diff.added
+    for reason, count in diff.added_after.items():
+        yield f"  before: {reason}", count
+    yield "removed", sum(diff.removed.values())
+    for reason, count in diff.removed.items():
+        yield f"  now: {reason}", count
+
+
+def _line(one: Change) -> str:
+    reason = f" ({one.reason})" if one.reason else ""
+    return f"{SAID[one.change]}{reason}  {one.uid}  {one.location}"
+
+
+def _short(location: str) -> str:
+    return location if len(location) <= 100 else location[:99] + "…"
