@@ -8,7 +8,7 @@ import duckdb
 
 from stages.artifact import Artifact
 from stages.collect.known import ANSWERS_FILE
-from stages.config import CollectConfig
+from stages.config import CollectConfig, HostLimit
 
 TYPICAL_SECONDS = 0.3
 """Of an answer, where nothing was measured."""
@@ -108,16 +108,16 @@ def forecast(
 
 
 def _pace(host: str, config: CollectConfig, seconds: float) -> float:
-    """Requests a second that a host gets at most."""
-    connections: int | None = None
-    per_second: float | None = None
-    for limit in sorted(config.hosts, key=lambda one: len(one.host)):  # the one that says most comes last
-        if limit.host == host or (limit.host.startswith("*.") and host.endswith(limit.host[1:])):
-            connections = connections if limit.connections is None else limit.connections
-            per_second = per_second if limit.per_second is None else limit.per_second
-    connections = config.connections if connections is None else connections
-    per_second = config.per_second if per_second is None else per_second
+    """Requests a second that a host gets at most, by the rules of `hosts.Hosts`."""
+    limit = next((limit for limit in config.hosts if _fits(limit.host, host)), HostLimit(host=host))
+    connections = config.connections if limit.connections is None else limit.connections
+    per_second = config.per_second if limit.per_second is None else limit.per_second
     return min(connections / seconds if connections and seconds else inf, per_second or inf)
+
+
+def _fits(pattern: str, host: str) -> bool:
+    pattern = pattern.lower()
+    return host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern
 
 
 def _mean(artifact: Artifact, file: str, value: str) -> tuple[int, float]:

@@ -24,9 +24,9 @@ def test_the_longest_host_or_all_threads_decide() -> None:
 
 def test_limits_of_a_host_stand_above_those_of_all() -> None:
     hosts = (
-        HostLimit(host="*.a.example", per_second=1.0),
-        HostLimit(host="b.a.example", connections=1),
-        HostLimit(host="c.a.example", per_second=0),
+        HostLimit(host="b.a.example", connections=1, per_second=1.0),
+        HostLimit(host="*.a.example", per_second=0),
+        HostLimit(host="c.a.example", per_second=1.0),  # the first that fits counts
     )
     told = forecast(
         [("b.a.example", 30), ("c.a.example", 20), ("a.example", 10)],
