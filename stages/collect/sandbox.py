@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from types import TracebackType
 
@@ -18,6 +19,8 @@ from stages.image.verdict import Limits
 from stages.reasons import Reason
 
 PROGRAM = ("-m", "stages.image.cell")
+PULSE = 0.1
+"""Seconds between two looks at whether all processes are gone."""
 START = 60.0
 """Seconds that a process may take to start."""
 BYTES_PER_PIXEL = 20
@@ -63,8 +66,15 @@ class Sandbox:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closed = True
-        for cell in self._cells:
-            cell.end()
+        for _ in self._cells:
+            while True:  # the thread that has a cell hands it in when its process is gone
+                for cell in self._cells:
+                    cell.kill()
+                with suppress(queue.Empty):
+                    self._free.get(timeout=PULSE).end()
+                    break
+        for cell in self._cells:  # calls to come find them, and hear that all is over
+            self._free.put(cell)
 
     def judge(self, batch: Sequence[bytes]) -> list[Verdict]:
         """A verdict for each image of a batch, in its order.
@@ -85,15 +95,19 @@ class Sandbox:
                     alone, failure = self._ask(cell, batch[len(verdicts) : len(verdicts) + 1])
                     verdicts += alone or [Verdict(Reason.DECODER_FAILED, failure)]
             return verdicts
+        except BaseException:  # an interrupt may leave half an answer on the line
+            cell.end()
+            raise
         finally:
-            if self._closed:
-                cell.end()
             self._free.put(cell)
 
     def _ask(self, cell: "_Cell", batch: Sequence[bytes]) -> tuple[list[Verdict], str]:
-        if self._closed:
-            raise Stopped("the decoders were ended")
-        told, failure = cell.ask(batch)
+        try:
+            told, failure = ([], "closed") if self._closed else cell.ask(batch)
+        except RetryableError:
+            if not self._closed:
+                raise
+            told, failure = [], "closed"
         if failure and self._closed:
             raise Stopped("the decoders were ended")
         return told, failure
@@ -126,9 +140,15 @@ class _Cell:
         except TimeoutError:
             self.end()
             return verdicts, f"decoder made no progress for {self._patience:g} s"
-        except OSError:
+        except (OSError, ValueError):
             return verdicts, self._cause(self.end())
         return verdicts, ""
+
+    def kill(self) -> None:
+        """Kill the process, if there is one; the only thing that any thread may do at any time."""
+        process = self._process
+        if process is not None:
+            process.kill()
 
     def end(self) -> int:
         """End the process, if there is one; its exit status, negative where a signal ended it."""

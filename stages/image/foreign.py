@@ -12,6 +12,7 @@ _PICTURES = (
     (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "jpeg 2000"),
     (b"\xff\x4f\xff\x51", "jpeg 2000"),
     (b"II\xbc\x01", "jpeg xr"),
+    (b"MM\0+", "big-endian bigtiff"),
     (b"\x00\x00\x01\x00", "ico"),
     (b"\x00\x00\x02\x00", "cur"),
     (b"icns", "icns"),

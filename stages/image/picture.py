@@ -15,6 +15,7 @@ from PIL import (
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
+    UnidentifiedImageError,
     WebPImagePlugin,
 )
 
@@ -37,7 +38,8 @@ REPAIRS = ("oriented", "profile", "deep", "cmyk", "grey", "palette", "alpha", "a
 - profile: taken to sRGB by an embedded ICC profile that is not sRGB;
 - deep: more than 8 bits a channel. Greys are scaled from the full range of their integers, or from [0, 1]
   where they are floats; colours keep their upper byte, which differs from that by one level at most;
-- cmyk: four inks. Without a profile R = (1 - C)(1 - K), G = (1 - M)(1 - K), B = (1 - Y)(1 - K);
+- cmyk: four inks, in JPEGs stored as 255 - ink, as Adobe and browsers have it. Without a profile
+  R = (1 - C)(1 - K), G = (1 - M)(1 - K), B = (1 - Y)(1 - K);
 - grey: one channel, of 1 to 32 bits, repeated in three;
 - palette: colours by number;
 - alpha: an alpha channel, transparent colour or uncovered canvas, laid over the background;
@@ -122,11 +124,7 @@ def picture_of(data: bytes, background: str = "#ffffff", max_pixels: int = MAX_P
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # a decoder fed by strangers raises anything
-        if "out of memory" in str(error).lower():
-            raise MemoryError(f"{header.format}: {error}") from error
-        cut = "truncated" in str(error).lower() or is_cut(data, header.format)
-        reason = Reason.TRUNCATED if cut else Reason.UNDECODABLE
-        raise ImageError(reason, f"{header.format}: {error or type(error).__name__}") from error
+        raise _failure(error, data, header) from error
     if orientation in _UPRIGHT and header.format != "tiff":  # those Pillow turns itself
         rgb = rgb.transpose(_UPRIGHT[orientation])
     return Picture(rgb, header.format, frames, tuple(word for word in REPAIRS if word in repairs))
@@ -154,6 +152,20 @@ def is_plain(data: bytes) -> bool:
 def _opened(data: bytes, header: Header) -> ImageFile.ImageFile:
     assert header.format in _READERS
     return Image.open(io.BytesIO(data), formats=[header.format])
+
+
+def _failure(error: Exception, data: bytes, header: Header) -> ImageError | MemoryError:
+    """What a decoder's error says of the bytes."""
+    words = str(error).lower()
+    if "out of memory" in words:
+        return MemoryError(f"{header.format}: {error}")
+    if isinstance(error, Image.DecompressionBombError):
+        return ImageError(Reason.TOO_LARGE, f"{header.format}: {error}")
+    cut = "truncated" in words or is_cut(data, header.format)
+    told = str(error) or type(error).__name__
+    if isinstance(error, UnidentifiedImageError):  # whose own words name an address in memory
+        told = "its header makes no sense"
+    return ImageError(Reason.TRUNCATED if cut else Reason.UNDECODABLE, f"{header.format}: {told}")
 
 
 def _check_size(kind: str, width: int, height: int, max_pixels: int) -> None:
@@ -186,12 +198,19 @@ def _repairs(image: Image.Image, data: bytes, header: Header, orientation: int, 
         "profile": alters(image),
         "deep": _is_deep(image, data, header),
         "cmyk": image.mode == "CMYK",
-        "grey": image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I"),
+        "grey": image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I") or _is_grey_png(data),
         "palette": image.mode in ("P", "PA"),
         "alpha": image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info,
         "animated": frames > 1,
     }
     return {word for word, holds in words.items() if holds}
+
+
+def _is_grey_png(data: bytes) -> bool:
+    return data[1:4] == b"PNG" and data[25] in (
+        0,
+        4,
+    )  # colour type; Pillow reads 16-bit grey with alpha as RGBA
 
 
 def _is_deep(image: Image.Image, data: bytes, header: Header) -> bool:

@@ -13,12 +13,14 @@ _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _PLACES = ((273, 279), (324, 325))  # offsets and byte counts of strips, of tiles
 _FORMATS = {1: "B", 3: "H", 4: "I", 16: "Q"}  # BYTE, SHORT, LONG, LONG8
 
+_BIG = b"II+\0"  # Pillow has no big-endian BigTIFF
+
 Directory = dict[int, tuple[int, ...]]
 
 
 def is_tiff(data: bytes) -> bool:
-    """Whether `data` begin like a TIFF or BigTIFF of either byte order, and not like Canon's raw files."""
-    return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+") and data[8:10] != b"CR"
+    """Whether `data` begin like a TIFF, or a little-endian BigTIFF, but like no raw file of Canon's."""
+    return data[:4] in (b"II*\0", b"MM\0*", _BIG) and data[8:10] != b"CR"
 
 
 def size_of(data: bytes) -> tuple[int, int]:
@@ -64,8 +66,9 @@ def is_cut(data: bytes) -> bool:
 
 
 def _first(data: bytes) -> int:
-    kind = "Q" if data[2:4] in (b"+\0", b"\0+") else "I"
-    return struct.unpack_from(_order(data) + kind, data, 8 if kind == "Q" else 4)[0]
+    if data[:4] == _BIG:
+        return struct.unpack_from("<Q", data, 8)[0]
+    return struct.unpack_from(_order(data) + "I", data, 4)[0]
 
 
 def _order(data: bytes) -> str:
@@ -74,8 +77,8 @@ def _order(data: bytes) -> str:
 
 def _directory(data: bytes, place: int, tags: tuple[int, ...]) -> tuple[Directory, int]:
     """The whole numbers under `tags` in the directory at byte `place`, and the place of the next; 0 ends."""
-    order, big = _order(data), data[2:4] in (b"+\0", b"\0+")
-    number, entry, offset = ("Q", "HHQ", "Q") if big else ("H", "HHI", "I")
+    order = _order(data)
+    number, entry, offset = ("Q", "HHQ", "Q") if data[:4] == _BIG else ("H", "HHI", "I")
     (entries,) = struct.unpack_from(order + number, data, place)
     place += struct.calcsize(order + number)
     inline = struct.calcsize(order + offset)

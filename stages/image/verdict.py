@@ -10,9 +10,9 @@ from stages.image.header import inspect
 from stages.image.picture import Picture, picture_of
 from stages.reasons import Reason
 
-BLANK_RANGE = 4
+BLANK_RANGE = 8
 """Levels of 255 by which each channel of a blank picture varies at most: what a lossy encoder may add to a
-single colour, and nobody can see."""
+single colour (WebP up to 6), and nobody can see."""
 
 
 @dataclass(frozen=True, kw_only=True)
