@@ -23,7 +23,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from PIL import Image
 
 from stages.amendment import Change, all_amendments, amend
@@ -35,7 +34,7 @@ from stages.holders import Lineage
 from stages.lease import acquire, held
 from stages.store import Store
 from stages.takedown import Takedown
-from stages.whereabouts import Span, drawings, spans, stems
+from stages.whereabouts import Span, drawings, names_in, spans, stems
 
 LEASE = ("purge", "all")
 BATCH = 16
@@ -119,9 +118,9 @@ def _purge(store: Store, takedown: Takedown) -> dict[str, int]:
         changes = [_rewritten(store, cut, takedown) for cut in cuts[start : start + BATCH]]
         amended |= _replace(store, everything, changes, reason, takedown.number)
         parts += _drop(store, [change.replaces for change in changes], records)
-    uids = set(takedown.uids).union(*map(lineage.uids, everything))
+    called = {name.value for name in takedown.names()}.union(*map(lineage.uids, everything))
     named = {entry.key for one in everything for entry in one.files.values()}
-    holding = [key for key, files in records.items() if _holds(store, files, named, wanted | uids)]
+    holding = [key for key, files in records.items() if _holds(store, files, named, called)]
     for entry in (entry for key in holding for entry in records[key].values()):
         store.uncache(entry.sha256)
     store.delete(holding)
@@ -260,19 +259,14 @@ def _replacements(store: Store) -> dict[str, tuple[Change, str, int]]:
 def _holds(
     store: Store, files: Mapping[str, FileEntry], named: AbstractSet[str], called: AbstractSet[str]
 ) -> bool:
-    """Whether a part that belongs to no artifact holds a picture that is called by its SHA-256 or a uid."""
+    """Whether a part that belongs to no artifact has, or may have, pictures that go by one of the names."""
     unnamed = {Path(name): entry for name, entry in files.items() if entry.key not in named}
-    looks: dict[str, Callable[[Path], Iterable[str]]] = {".tar": stems}
-    if any(name.suffix == ".npy" for name in unnamed):
-        looks[".parquet"] = _uids
+    looks: dict[str, Callable[[Path], Iterable[str]]] = {".tar": stems, ".parquet": names_in}
+    if {".tar", ".npy"}.isdisjoint(name.suffix for name in unnamed):
+        return False
     with suppress(DamagedError):  # swept away; then nobody takes the part for finished
         for name, entry in unnamed.items():
             look = looks.get(name.suffix)
             if look and not called.isdisjoint(look(store.fetch(entry.key, entry.sha256, entry.size))):
                 return True
     return False
-
-
-def _uids(table: Path) -> Iterable[str]:
-    if "uid" in pq.read_schema(table).names:
-        yield from pq.read_table(table, columns=["uid"]).column("uid").to_pylist()

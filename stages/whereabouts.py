@@ -76,6 +76,18 @@ def stems(tar: Path) -> Iterator[str]:
             yield Path(member.name).stem
 
 
+def names_in(table: Path) -> Iterator[str]:
+    """What a part's table calls its pictures: uids, SHA-256, URLs with their hosts and domains above."""
+    columns = [name for name in pq.read_schema(table).names if name in ("uid", "key", "sha256", "url")]
+    for column in pq.read_table(table, columns=columns).columns:
+        for value in filter(None, column.to_pylist()):
+            yield value
+            if "://" in value:
+                host = value.split("/")[2]
+                labels = host.split(":")[0].split(".") if host[0] != "[" else [host.rpartition("]")[0] + "]"]
+                yield from (".".join(labels[n:]) for n in range(len(labels)))
+
+
 def _files(artifact: Artifact, table: str, uids: AbstractSet[str]) -> set[str]:
     path, filters = artifact.path(f"{table}.parquet"), [("uid", "in", sorted(uids))]
     return set(pq.read_table(path, columns=["file"], filters=filters).column("file").to_pylist())

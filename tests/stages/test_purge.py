@@ -1,5 +1,6 @@
 """What is left of a picture, and of everything else, after its purge."""
 
+import io
 import json
 import shutil
 import tarfile
@@ -9,6 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from stages.amendment import all_amendments
@@ -19,8 +22,10 @@ from stages.filter import filter_
 from stages.gc import collect_garbage
 from stages.image import ImageError, decode
 from stages.lease import acquire
+from stages.output import Made, Output
 from stages.purge import Purged, purge
 from stages.shard import shard
+from stages.stage import Stats, stage
 from stages.store import FolderStore, Store
 from stages.takedown import Name, Takedown, forget, takedowns
 from tests.stages.holding import (
@@ -179,6 +184,46 @@ def test_a_takedown_that_nothing_holds_changes_nothing(filled: FolderStore):
     purged = purge(filled, forget(filled, [Name("host", "else.org")], "asked"))
     assert (purged.files, purged.artifacts, purged.parts) == (0, 0, 0)
     assert not all_amendments(filled)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        Name("url", "https://img.never.org:81/p.png"),
+        Name("host", "never.org"),
+        Name("host", "img.never.org"),
+        Name("host", "[::1]"),
+    ],
+)
+def test_of_a_collection_that_never_ended_parts_with_its_answers_go(filled: FolderStore, name: Name):
+    held = b"bytes of a picture that is in no collection"
+
+    @stage(version=1, kind="images", name="collect")
+    def unfinished(config: Nothing, out: Output) -> Stats:
+        def make(folder: Path, urls: list[str]) -> Made:
+            (folder / "0.tar").write_bytes(_tar(held if urls[0].startswith("https") else b"else"))
+            pq.write_table(pa.table({"key": ["1", "2"], "url": urls}), folder / "answers.parquet")
+            return Made()
+
+        wanted = ["https://img.never.org:81/p.png", "http://[::1]:80/x"]
+        out.part("with", ["1"], lambda folder: make(folder, wanted))
+        out.part("without", ["2"], lambda folder: make(folder, ["http://evernever.org/", "http://[::2]/"]))
+        raise Crash
+
+    with pytest.raises(Crash):
+        unfinished(Nothing(seed=5), store=filled)
+    before = len(list(filled.list("parts/collect")))
+    assert purge(filled, forget(filled, [name], "asked")).parts == 1
+    assert len(list(filled.list("parts/collect"))) == before - 1
+    assert held not in b"".join(filled.read(listed.key) for listed in filled.list("files"))
+
+
+def _tar(data: bytes) -> bytes:
+    buffer, member = io.BytesIO(), tarfile.TarInfo("0.png")
+    member.size = len(data)
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        tar.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
 
 
 def dying(store: Store, at: int) -> Watched:
