@@ -87,8 +87,8 @@ def coverage_chart(told: Mapping[str, Any]) -> bytes:
 
 def _panels(told: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """Title -> counts, in the order in which they are told."""
-    hosts = told["hosts"]["greatest"]
-    rest = sum(told["sources"].values()) - sum(hosts.values())
+    hosts: dict[str, int] = dict(islice(told["hosts"]["greatest"].items(), SHOWN - 1))
+    rest = told["images"] - sum(hosts.values())
     return {
         "source": told["sources"],
         "host": {**hosts, **({"other hosts, or none": rest} if hosts and rest else {})},

@@ -132,6 +132,12 @@ def test_names_that_are_no_plain_words_are_drawn(tmp_path: Path):
     assert "$x_1^{$" in coverage_markdown(told)
 
 
+def test_hosts_beyond_the_shown_ones_are_one_sum(tmp_path: Path):
+    rows = [image(str(number), location=f"http://h{number:02d}.example/a") for number in range(90)]
+    text = coverage_markdown(counting.coverage(write(tmp_path / "images.parquet", rows)))
+    assert "| h08.example | 1 | 1.1% |\n| other hosts, or none | 81 | 90.0% |\n\n" in text
+
+
 def test_an_empty_set_is_told_too(tmp_path: Path):
     told = counting.coverage(write(tmp_path / "images.parquet", []))
     assert "What the 0 pictures represent" in coverage_markdown(told)
