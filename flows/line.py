@@ -7,7 +7,7 @@ from flows.step import Step
 from stages.artifact import Artifact, Digested
 from stages.clip import clip_snapshot
 from stages.collect import collect, note_of, previous_of, snapshot
-from stages.config import CollectConfig, EvaluateConfig, ScoreConfig
+from stages.config import CollectConfig, EvaluateConfig, FilterConfig, ScoreConfig
 from stages.dedup import dedup
 from stages.evaluate import evaluate
 from stages.filter import filter_
@@ -15,25 +15,32 @@ from stages.fingerprint import JSON
 from stages.score import score
 from stages.shard import shard
 from stages.store import Store
+from stages.takedown import takedowns
 from stages.train import train
 
 
 def _sources(
     store: Store, name: str, config: CollectConfig, read: Sequence[Artifact]
 ) -> list[Digested | None]:
-    sources = snapshot(config)
-    return [previous_of(store, name, config, sources), sources]
+    sources, gone = snapshot(config), takedowns(store)
+    return [previous_of(store, name, config, sources, gone), sources, gone]
 
 
 def _edition(config: CollectConfig, inputs: Sequence[Any]) -> Mapping[str, JSON]:
-    previous, sources = inputs
-    return note_of(config, sources, previous)
+    previous, sources, gone = inputs
+    return note_of(config, sources, gone, previous)
 
 
 def _images_and_clip(
     store: Store, name: str, config: ScoreConfig, read: Sequence[Artifact]
 ) -> list[Digested | None]:
     return [*read, clip_snapshot(config.model, config.pretrained)]
+
+
+def _scores_and_takedowns(
+    store: Store, name: str, config: FilterConfig, read: Sequence[Artifact]
+) -> list[Digested | None]:
+    return [*read, takedowns(store)]
 
 
 def _dataset_and_start(
@@ -52,7 +59,7 @@ def _model_and_clip(
 COLLECT = Step(collect, (), _sources, "images", _edition)
 DEDUP = Step(dedup, ("collect",))
 SCORE = Step(score, ("collect",), _images_and_clip, pool="gpu")
-FILTER = Step(filter_, ("collect", "dedup", "score"))
+FILTER = Step(filter_, ("collect", "dedup", "score"), _scores_and_takedowns)
 SHARD = Step(shard, ("collect", "filter"), reference="datasets")
 TRAIN = Step(train, ("shard",), _dataset_and_start, "models", pool="gpu")
 EVALUATE = Step(evaluate, ("train", "shard"), _model_and_clip, "evaluations", pool="gpu")

@@ -29,6 +29,10 @@ class TerminalReporter:
     def stopping(self) -> bool:
         return self._ending.is_set()
 
+    def warn(self, stage: str, words: str) -> None:
+        """On a line of its own, that stays."""
+        self._terminal.warn(stage, words)
+
 
 def result_of(
     steps: Mapping[str, Step],

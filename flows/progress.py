@@ -27,6 +27,8 @@ class Screen(Protocol):
 
     def progress(self, stage: str, done: int, total: int, note: str) -> None: ...
 
+    def warn(self, stage: str, words: str) -> None: ...
+
     def finished(self, result: Result) -> None: ...
 
     def failed(self, stage: str, error: BaseException) -> None: ...
@@ -110,6 +112,12 @@ class TaskReporter:
 
     def stopping(self) -> bool:
         return self._ending is not None and self._ending.is_set()
+
+    def warn(self, stage: str, words: str) -> None:
+        """Show it on the screens, and in the run's log."""
+        for screen in _screens:
+            screen.warn(stage, words)
+        self._context.copy().run(lambda: get_run_logger().warning("%s: %s", stage, words))
 
     def done(self) -> None:
         """Leave the progress artifact at the end of its way."""

@@ -7,6 +7,8 @@ from typing import Any, cast
 import pandas as pd
 import pyarrow.parquet as pq
 
+from flows.changes import markdown_diff
+from flows.coverage_report import coverage_markdown
 from flows.pictures import Shown, markdown_image, markdown_table, sheet, shrunk
 from stages.artifact import Artifact
 
@@ -58,7 +60,11 @@ def _nothing(artifact: Artifact) -> list[str]:
 
 def _collect(images: Artifact) -> list[str]:
     # Rows are sorted by uid, a hash: the first ones are a fair sample.
-    return _shown("Collected", images, _head(images, "images.parquet"), "format") + _rejects(images)
+    lines = _shown("Collected", images, _head(images, "images.parquet"), "format") + _rejects(images)
+    lines += markdown_diff(images)
+    if "evidence/coverage.json" in images.files:
+        lines += [coverage_markdown(images.json("evidence/coverage.json")), ""]
+    return lines
 
 
 def _dedup(duplicates: Artifact) -> list[str]:

@@ -67,6 +67,10 @@ class Terminal:
             self._said[stage] = time.monotonic()
             self.say(f"{stage:>8}  {count}  {note}".rstrip())
 
+    def warn(self, stage: str, words: str) -> None:
+        """Something that a person should hear of."""
+        self.say(f"{stage:>8}  warning: {words}")
+
     def finished(self, result: Result) -> None:
         """A step has its result."""
         self._drop(result.stage)

@@ -126,7 +126,8 @@ def _told(artifact: Artifact, uid: str) -> Iterator[dict[str, Any]]:
     if "rejects.parquet" in artifact.files:
         for row in _select(artifact.path("rejects.parquet"), "uid", [uid]):
             facts = ("reason", "rule", "detail", "merged_into", "row")
-            yield {"what": "left out", **{fact: row[fact] for fact in facts if row.get(fact)}}
+            said = {fact: row[fact] for fact in facts if row.get(fact)}
+            yield {"what": "left out", **said, **_heard(artifact, row["location"])}
     if "images.parquet" in artifact.files:
         for row in _select(artifact.path("images.parquet"), "uid", [uid]):
             yield {
@@ -136,12 +137,25 @@ def _told(artifact: Artifact, uid: str) -> Iterator[dict[str, Any]]:
                 "format": row["format"],
                 "size": f"{row['width']} x {row['height']}",
                 "captions": [caption["text"] for caption in row["captions"]],
+                "licence": row["licence"],
+                "repairs": row["repairs"],
                 "bytes": f"{row['file']} from {row['offset']}, {row['length']} bytes",
+                **_heard(artifact, row["location"]),
             }
     for name, columns in TOLD.items():
         if f"{name}.parquet" in artifact.files:
             for row in _select(artifact.path(f"{name}.parquet"), "uid", [uid]):
                 yield {"what": _word(name, row), **{column: row[column] for column in columns}}
+
+
+def _heard(artifact: Artifact, location: str) -> dict[str, Any]:
+    """What the web said of a URL when it was last asked, opt-outs with where and when they were read."""
+    if "evidence/answers.parquet" not in artifact.files:
+        return {}
+    facts = ("asked", "status", "final_url", "signal", "signal_value", "signal_where", "signal_when")
+    for row in _select(artifact.path("evidence/answers.parquet"), "url", [location]):
+        return {fact: row[fact] for fact in facts if row[fact] and row[fact] != location}
+    return {}
 
 
 def _word(table: str, row: dict[str, Any]) -> str:

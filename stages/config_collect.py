@@ -30,8 +30,8 @@ class UrlSource:
     licence: str = ""
     """Licence of all pictures of this source, where no column says it."""
     columns: tuple[str, ...] = ()
-    """Columns passed through to the images table. Those called width, height, sha256, md5 or format are
-    compared with the file, and what disagrees is kept as evidence."""
+    """Columns passed through to the images table. Those called width, height, original_width,
+    original_height, sha256 or format are compared with the file, and what disagrees is kept as evidence."""
     obey: tuple[OptOut, ...] = OPT_OUTS
     """Which opt-out signals bind: robots (robots.txt), x-robots-tag, aipref (Content-Usage) and tdmrep. All
     by default; for mirrors of your own, none need."""
@@ -45,7 +45,7 @@ class UrlSource:
 
 @dataclass(frozen=True, kw_only=True)
 class FolderSource:
-    """A folder of images: captions from metadata.csv or metadata.jsonl (as in HF datasets' imagefolder), else
+    """A folder of images: captions from metadata.csv, .jsonl or .parquet (as HF datasets has them), else
     from .txt files beside the pictures, else from class folders' names."""
 
     __pydantic_config__ = FORM
@@ -61,7 +61,7 @@ class FolderSource:
 
 @dataclass(frozen=True, kw_only=True)
 class TarSource:
-    """WebDataset tars: image members with .txt or .json (key "caption") beside them."""
+    """WebDataset tars: image members with .txt or .json (key "caption", a text or a list) beside them."""
 
     __pydantic_config__ = FORM
     name: str
@@ -80,7 +80,7 @@ class ParquetSource:
     name: str
     """Names the source in every row; part of the rows' uids."""
     tables: tuple[str, ...]
-    """Parquet files, by path or fsspec URL; globs are expanded and sorted."""
+    """Parquet files on this machine, by path; globs are expanded and sorted."""
     image_column: str = "image"
     """Column that holds a struct of `bytes` and `path`, or the bytes alone."""
     caption_columns: tuple[str, ...] = ("caption",)

@@ -1,11 +1,11 @@
-"""How a stage's parts are mapped: over processes, or in this one. The stage does not know which."""
+"""How a stage's parts are mapped: over processes, over threads, or one by one."""
 
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -83,6 +83,37 @@ class Processes:
         finally:
             if pool is not None:
                 _end(pool)
+
+
+class Threads:
+    """Over threads of this process, so many parts at once: for parts that wait for others' answers."""
+
+    def __init__(self, width: int, leave: Callable[[], None] = nothing) -> None:
+        """An engine.
+
+        Args:
+            width: parts at once.
+            leave: called where the mapping ends early; has the parts that are at work end soon.
+        """
+        self.width = width
+        self._leave = leave
+
+    def map(
+        self, function: Callable[[T], R], payloads: Iterable[T], check: Callable[[], None] = nothing
+    ) -> Generator[R]:
+        """As `Engine.map`. Closing it waits for the parts that are at work: a thread cannot be ended."""
+        ahead: set[Future[R]] = set()
+        pool = ThreadPoolExecutor(self.width, "part")
+        try:
+            for payload in payloads:
+                ahead.add(pool.submit(function, payload))
+                yield from _ready(ahead, check, wanted=len(ahead) >= self.width)
+            while ahead:
+                yield from _ready(ahead, check, wanted=True)
+        finally:
+            if ahead:
+                self._leave()
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager

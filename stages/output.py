@@ -74,6 +74,10 @@ class Reporter(Protocol):
         """Whether the stage shall end soon; what is finished is kept."""
         ...
 
+    def warn(self, stage: str, words: str) -> None:
+        """Something that a person should hear of, in a sentence; the work goes on."""
+        ...
+
 
 class Silent:
     """Hears nothing and never stops."""
@@ -83,6 +87,9 @@ class Silent:
 
     def stopping(self) -> bool:
         return False
+
+    def warn(self, stage: str, words: str) -> None:
+        """Nobody hears."""
 
 
 class Output:
@@ -104,6 +111,7 @@ class Output:
         self.parts_made = 0
         self.parts_found = 0
         self.acts: list[Callable[[], None]] = []
+        self.warnings: list[str] = []
         self._version = version
         self._config = config
         self._reporter = reporter
@@ -121,7 +129,7 @@ class Output:
         engine: Engine | None = None,
         *,
         config: Any = None,
-        note: str = "",
+        note: str | Callable[[], str] = "",
     ) -> list[Part]:
         """The parts of a stage: found where finished, else made by an engine and recorded one by one.
 
@@ -133,7 +141,7 @@ class Output:
             engine: maps the parts; in this process where None.
             config: the dataclass or JSON of the config that the parts depend on, so that other changes leave
                 them be; the stage's whole config where None.
-            note: shown beside the progress.
+            note: shown beside the progress; where it changes, a function that says it, asked now and then.
 
         Returns:
             The parts in the order of `specs`. None of them is a file of the artifact until `add`.
@@ -148,16 +156,22 @@ class Output:
             found = {position: part for position, part in enumerate(looks) if part is not None}
         missing = [position for position in range(len(wanted)) if position not in found]
         self.parts_found += len(found)
-        self.progress(len(found), len(wanted), note)
+        says = note if callable(note) else lambda: note
+        self.progress(len(found), len(wanted), says())
+
+        def pulse() -> None:
+            self.check()
+            if callable(note):
+                self.progress(len(found), len(wanted), note())
 
         payloads = ((position, str(self._part_folder()), wanted[position].payload) for position in missing)
-        with closing((engine or Inline()).map(partial(_make, make), payloads, self.check)) as results:
+        with closing((engine or Inline()).map(partial(_make, make), payloads, pulse)) as results:
             while len(found) < len(wanted):
                 self.check()
                 position, folder, made, hashes = next(results)
                 key = wanted[position].key
                 found[position] = self._record(key, prints[position], Path(folder), made, hashes)
-                self.progress(len(found), len(wanted), note)
+                self.progress(len(found), len(wanted), says())
         return [found[position] for position in range(len(wanted))]
 
     def part(
@@ -209,6 +223,11 @@ class Output:
     def progress(self, done: int, total: int, note: str = "") -> None:
         """Say how far the stage is, in units of its own choosing."""
         self._reporter.progress(self.stage, done, total, note)
+
+    def warn(self, words: str) -> None:
+        """Tell a person of something odd, in a sentence; it also stands in the manifest."""
+        self.warnings.append(words)
+        self._reporter.warn(self.stage, words)
 
     def stopping(self) -> bool:
         """Whether the stage shall end soon."""

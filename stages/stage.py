@@ -129,7 +129,11 @@ class Stage:
             config=canonical,
             inputs={name: _said(one) for name, one in self._named(inputs).items()},
             funnel=stats.funnel,
-            statistics={**stats.statistics, "parts": {"made": out.parts_made, "found": out.parts_found}},
+            statistics={
+                **stats.statistics,
+                "parts": {"made": out.parts_made, "found": out.parts_found},
+                **({"warnings": out.warnings} if out.warnings else {}),
+            },
             files=dict(sorted(out.files.items())),
             code=_code_revision(),
             libraries=_libraries(),

@@ -12,8 +12,13 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
+from flows.cli.collect import collect
+from flows.cli.coverage import coverage
 from flows.cli.demo import demo
+from flows.cli.diff import diff
+from flows.cli.forget import forget
 from flows.cli.generate import generate
+from flows.cli.init import init
 from flows.cli.listing import ls, show
 from flows.cli.run import run
 from flows.cli.setup import setup
@@ -34,6 +39,8 @@ Try it, then run your own:
 
 ```
 sdflow demo                       # a small world, learned in minutes
+sdflow init birds.parquet --out birds.yaml
+sdflow collect birds.yaml --dry-run          # what it would ask for
 sdflow run birds.yaml             # from the sources to a model
 sdflow run birds.yaml --set filter.min_similarity=0.3    # only what changes
 sdflow generate models/birds "a red bird" --out grid.png
@@ -52,7 +59,12 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for order, command in enumerate((demo, run, stage, ls, show, trace, generate, verify, gc, setup)):
+COMMANDS = (
+    *(demo, init, run, collect, stage),
+    *(ls, show, diff, coverage, trace, generate),
+    *(forget, verify, gc, setup),
+)
+for order, command in enumerate(COMMANDS):
     app.command(command, sort_key=order)
 
 

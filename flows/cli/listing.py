@@ -3,6 +3,7 @@
 import json as json_module
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -112,7 +113,8 @@ def print_manifest(artifact: "Artifact", *, as_json: bool) -> None:
     """An artifact's manifest, as JSON or for people."""
     manifest = artifact.manifest
     if as_json:
-        print_json({**json_module.loads(manifest.to_json()), "cached": artifact.cached})
+        told = {**json_module.loads(manifest.to_json()), "cached": artifact.cached}
+        print_json({**told, "amendments": [asdict(one) for one in artifact.amendments]})
         return
     funnel = artifact.funnel
     lines = [
@@ -127,6 +129,10 @@ def print_manifest(artifact: "Artifact", *, as_json: bool) -> None:
             for reason, rows in sorted(funnel.reasons.items(), key=lambda one: -one[1])
         ),
         *(f"input     {name}: {_input(one)}" for name, one in manifest.inputs.items()),
+        *(
+            f"amended   {one.time[:19]} {one.reason}: {', '.join(change.path for change in one.changes[:5])}"
+            for one in artifact.amendments
+        ),
         *(f"config    {name}: {_short(value)}" for name, value in manifest.config.items()),
         *(f"fact      {name}: {_short(value)}" for name, value in manifest.statistics.items()),
     ]

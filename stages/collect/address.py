@@ -6,7 +6,8 @@ and its updates), written out: Python's `is_global` is true for NAT64, 6to4 and 
 `is_private` misses 100.64.0.0/10.
 """
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 _PRIVATE_4 = (
     ("loopback", IPv4Network("127.0.0.0/8")),
@@ -40,13 +41,18 @@ _NEVER_6 = (
     ("documentation", IPv6Network("3fff::/20")),
     ("6to4", IPv6Network("2002::/16")),  # tunnels to an embedded IPv4 address; deprecated by RFC 7526
 )
-_GLOBAL_6 = IPv6Network(
-    "2000::/3"
-)  # all that is handed out for the internet; the rest of IPv6 is something else
+_GLOBAL_6 = IPv6Network("2000::/3")  # all that is handed out for the internet; the rest is something else
 _NAT64 = IPv6Network("64:ff9b::/96")
 
+Network = IPv4Network | IPv6Network
 
-def forbidden(address: str, allow_private: bool = False) -> str | None:
+
+def networks_of(texts: Iterable[str]) -> tuple[Network, ...]:
+    """Networks as "10.1.0.0/16"; ValueError where one is none."""
+    return tuple(ip_network(text) for text in texts)
+
+
+def forbidden(address: str, networks: Sequence[Network] = ()) -> str | None:
     """Why `address` must not be connected to, in one or two words; None if it may.
 
     IPv4 addresses inside IPv6 ones (mapped, NAT64) are judged as what they lead to: on an IPv6-only network
@@ -55,7 +61,8 @@ def forbidden(address: str, allow_private: bool = False) -> str | None:
     Args:
         address: an IPv4 or IPv6 address as `socket.getpeername` gives it, perhaps with a zone
             ("fe80::1%eth0").
-        allow_private: loopback, private, link-local and carrier-grade NAT addresses are fine.
+        networks: may be connected to although they are not public; what no host has for its own (multicast,
+            reserved, unspecified) never may.
     """
     parsed = ip_address(address)
     if isinstance(parsed, IPv6Address):
@@ -63,16 +70,16 @@ def forbidden(address: str, allow_private: bool = False) -> str | None:
             parsed = parsed.ipv4_mapped
         elif IPv6Address(int(parsed)) in _NAT64:
             parsed = IPv4Address(int(parsed) & 0xFFFFFFFF)
+        else:
+            parsed = IPv6Address(int(parsed))  # a zone says by which interface, not where to
     if isinstance(parsed, IPv4Address):
-        for why, network in _NEVER_4 if allow_private else (*_NEVER_4, *_PRIVATE_4):
-            if parsed in network:
-                return why
-        return None
-    bare = IPv6Address(int(parsed))  # a zone says by which interface, not where to
-    for why, network in _PRIVATE_6:
-        if bare in network:
-            return None if allow_private else why
-    for why, network in _NEVER_6:
-        if bare in network:
+        never, private, fine = _NEVER_4, _PRIVATE_4, True
+    else:
+        never, private, fine = _NEVER_6, _PRIVATE_6, parsed in _GLOBAL_6
+    for why, network in private:
+        if parsed in network:
+            return None if any(parsed in one for one in networks) else why
+    for why, network in never:
+        if parsed in network:
             return why
-    return None if bare in _GLOBAL_6 else "multicast" if bare.is_multicast else "reserved"
+    return None if fine else "multicast" if parsed.is_multicast else "reserved"

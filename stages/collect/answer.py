@@ -1,8 +1,8 @@
 """What is asked of the web and what comes back: plain data that the parts of fetching hand to each other.
 
-    FetchError
-    ├── PassingError   (a RetryableError) the same question may be answered later: `RETRYABLE` reasons
-    └── LastingError   (a FinalError) it will be answered alike
+FetchError
+├── PassingError   (a RetryableError) the same question may be answered later: `RETRYABLE` reasons
+└── LastingError   (a FinalError) it will be answered alike
 """
 
 from dataclasses import dataclass, field
@@ -102,7 +102,7 @@ class Answer:
     status: int = 0
     """0 where no answer came."""
     asked: str = ""
-    """When the URL itself was asked for: ISO 8601, UTC, seconds; "" where it never was (robots.txt forbids it,
+    """When the URL itself was asked for: ISO 8601, UTC, seconds; "" where it never was (its site forbids it,
     its host is set aside)."""
     seconds: float = 0.0
     address: str = ""

@@ -3,142 +3,196 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
 
 from stages.artifact import Artifact, Snapshot
-from stages.collect.fetch import FetchPart, fetch
+from stages.collect.conflicts import find_conflicts
+from stages.collect.coverage import coverage
+from stages.collect.crew import WIDTH, Crew
+from stages.collect.diff import diff_tables
+from stages.collect.exchange import Exchanger
 from stages.collect.files import check_names, stamps_of
 from stages.collect.folders import folder_rows
+from stages.collect.hosts import Hosts
 from stages.collect.judge import Rules
+from stages.collect.known import ANSWERS_FILE, reuse, tightened
 from stages.collect.local import CopyPart, copy
+from stages.collect.opener import Opener
 from stages.collect.outcome import TABLE
-from stages.collect.plan import Plan
+from stages.collect.parquets import parquet_rows
+from stages.collect.plan import Plan, Questions
+from stages.collect.results import per_source, settle, write_evidence, write_tables
+from stages.collect.rounds import began, fetch_all
 from stages.collect.rows import Row, write_rows
+from stages.collect.sandbox import Sandbox
 from stages.collect.tables import url_rows
+from stages.collect.tally import Tally
 from stages.collect.tars import tar_rows
 from stages.config import CollectConfig
-from stages.engine import Inline, Processes
-from stages.fingerprint import fingerprint_of
-from stages.output import Output, Part, PartSpec
+from stages.engine import Threads
+from stages.output import Made, Output, Part, PartSpec
 from stages.stage import Stats, stage
+from stages.takedown import tables
 
 SOURCES = "evidence/sources.json"
 """The snapshot, as a file of the artifact: the next edition compares with it."""
 
 
-@stage(version=1, kind="images")
-def collect(previous: Artifact | None, sources: Snapshot, config: CollectConfig, out: Output) -> Stats:
-    """Bring every image that the sources name.
+@stage(version=2, kind="images")
+def collect(
+    previous: Artifact | None,
+    sources: Snapshot,
+    takedowns: Snapshot | None,
+    config: CollectConfig,
+    out: Output,
+) -> Stats:
+    """Bring every image that the sources name, as far as sites and rules allow.
 
-    Writes `images.parquet` (IMAGES), `rejects.parquet` (REJECTS), tars of original bytes, and evidence. The
-    bytes are decoded to be judged and stored as they came. What the previous edition holds is taken over by
-    reference, so that unchanged sources give the same digest.
+    Writes `images.parquet` (IMAGES), `rejects.parquet` (REJECTS), tars of original bytes, and evidence: what
+    the web answered (`answers`), what that comes to by host, contradictions (`conflicts`), what the set
+    represents (`coverage`), how it differs from the edition before (`diff`). Bytes are decoded to be judged
+    and stored as they came. What the previous edition holds is taken over by reference, so that unchanged
+    sources give the same digest.
 
     Args:
         previous: the edition before, from `previous_of`; None fetches everything.
         sources: what the sources are now, from `snapshot`.
+        takedowns: what must not come back, from `takedown.takedowns`; None where there is nothing.
         config: where the images come from, and what is taken for an image.
         out: where to.
 
     Raises:
-        ValueError: a source that cannot be read, or lacks a column; RetryableError: a worker died.
+        ValueError: a source that cannot be read, or lacks a column; RetryableError: rows got lost on the way.
     """
     check_names(config)
     rules = Rules.of(config)
     out.progress(0, 0, "reading the sources")
-    write_rows(_rows(previous, sources, config), out.folder / "rows.parquet")
-    plan = Plan(out.folder / "rows.parquet", config.limit, out.folder)
+    write_rows(source_rows(config, sources, previous), out.folder / "rows.parquet")
+    forgotten = tables(takedowns)
+    plan = Plan(out.folder / "rows.parquet", config, forgotten, out.folder)
+    asked = [sources.digest, previous.digest if previous else "", takedowns.digest if takedowns else ""]
     try:
-        known = {"reused": 0, "carried": 0}
+        known = {"reused": 0, "carried": 0, "revalidated": 0}
         if previous is not None:
-            known = plan.reuse(previous, rules, _private(config))
-        engine = Inline() if config.workers == 1 else Processes(config.workers)
-        fetched: list[Part] = []
-        copied: list[Part] = []
-        if config.urls:
-            asked = {"rules": asdict(rules), "edition": config.edition}
-            fetched = out.parts(_to_fetch(plan, rules, config), fetch, engine, config=asked, note="fetching")
-        if config.folders or config.tars:
-            asked = {"rules": asdict(rules)}
-            copied = out.parts(_to_copy(plan, rules, config), copy, engine, config=asked, note="copying")
-        plan.learn([part.path(TABLE) for part in (*fetched, *copied)])
-        funnel, files = plan.write(out.write("images.parquet"), out.write("rejects.parquet"))
+            known = reuse(plan, previous, rules, config, began(out, asked))
+        crew = _crew(config, rules, forgotten, out)
+        with crew.sandbox, crew.web():
+            copied = _copy_all(plan, config, crew, out)
+            fetched = fetch_all(plan, config, crew, out, asked) if config.urls else []
+        if crew.opener is not None:
+            out.write("evidence/sites.json").write_text(json.dumps(crew.opener.evidence(), indent=1))
         statistics = {
             **known,
-            "fetched": _rows_of(fetched),
+            "fetched": _rows_of(fetched, "fetch-0-"),
+            "asked_again": _rows_of(fetched) - _rows_of(fetched, "fetch-0-"),
             "copied": _rows_of(copied),
-            "sources": plan.per_source(),
+            "sources": per_source(plan),
         }
+        settle(plan, config.placeholder_urls)
+        funnel, files = write_tables(plan, out.write("images.parquet"), out.write("rejects.parquet"))
+        write_evidence(plan, out.write(ANSWERS_FILE), out.write("evidence/hosts.parquet"))
     finally:
         plan.close()
     out.write(SOURCES).write_text(json.dumps(sources.contents, indent=1, sort_keys=True))
+    _write_views(previous, out)
     _add_files(files, previous, [*fetched, *copied], out)
     return Stats(funnel, statistics)
 
 
-def _rows(previous: Artifact | None, sources: Snapshot, config: CollectConfig) -> Iterator[Row]:
+def source_rows(config: CollectConfig, sources: Snapshot, previous: Artifact | None) -> Iterator[Row]:
+    """Every row that the sources name, in order."""
     before = previous.json(SOURCES) if previous is not None else None
-    was_private = _was_private(previous)
-    for source in config.urls:
-        # What was fetched from private addresses must not stay once they are closed.
-        yield from url_rows(source, changed=source.name in was_private and not source.allow_private)
-    for source in config.folders:
-        was = stamps_of(before, source.name) if previous is not None else None
-        yield from folder_rows(source, stamps_of(sources.contents, source.name), was)
-    for source in config.tars:
-        was = stamps_of(before, source.name) if previous is not None else None
-        yield from tar_rows(source, stamps_of(sources.contents, source.name), was)
+    stricter = tightened(previous, config)
+
+    def was(name: str) -> dict[str, str] | None:
+        return dict(stamps_of(before, name)) if previous is not None else None
+
+    for url in config.urls:
+        # What was fetched under a laxer policy must not stay.
+        yield from url_rows(url, changed=url.name in stricter)
+    for folder in config.folders:
+        yield from folder_rows(folder, stamps_of(sources.contents, folder.name), was(folder.name))
+    for tar in config.tars:
+        yield from tar_rows(tar, stamps_of(sources.contents, tar.name), was(tar.name))
+    for parquet in config.parquets:
+        yield from parquet_rows(parquet, stamps_of(sources.contents, parquet.name), was(parquet.name))
 
 
-def _private(config: CollectConfig) -> dict[str, bool]:
-    """Name of each source -> whether it may connect to private addresses."""
-    local = [source.name for source in (*config.folders, *config.tars)]
-    return {source.name: source.allow_private for source in config.urls} | dict.fromkeys(local, False)
+def _crew(config: CollectConfig, rules: Rules, forgotten: Any, out: Output) -> Crew:
+    crew = Crew(
+        rules=rules,
+        sandbox=Sandbox(config.workers, rules),
+        tally=Tally(out.warn),
+        threads=max(1, config.threads // WIDTH),
+        forgotten={row["value"]: row["number"] for row in forgotten.to_pylist() if row["kind"] == "sha256"},
+    )
+    if config.urls:
+        crew.opener = Opener(
+            exchanger=Exchanger(agent=config.agent, contact=config.contact),
+            hosts=Hosts(config.connections, config.per_second, config.hosts),
+            agent=config.agent,
+            max_bytes=config.max_bytes,
+            deadline=config.deadline,
+            patience=lambda: crew.patience,
+        )
+    return crew
 
 
-def _was_private(previous: Artifact | None) -> set[str]:
-    urls = previous.config.get("urls", []) if previous is not None else []
-    return {source["name"] for source in urls if source.get("allow_private")}
+def _copy_all(plan: Plan, config: CollectConfig, crew: Crew, out: Output) -> list[Part]:
+    columns = {source.name: source.image_column for source in config.parquets}
+    specs: list[PartSpec] = []
+    for source in (*config.folders, *config.tars, *config.parquets):
+        column = columns.get(source.name, "")
+        for one in plan.to_copy(source.name, f"copied-{len(specs)}.parquet", config.part_rows):
+            inputs = [one.digest, *([column] if column else [])]
+            specs.append(PartSpec(f"{source.name}-{one.group:05d}", inputs, (source.name, column, one)))
+    if not specs:
+        return []
+    make = partial(_copy, crew=crew)
+    asked = {"rules": asdict(crew.rules)}
+    parts = out.parts(specs, make, Threads(WIDTH, crew.leave), config=asked, note=crew.tally.note)
+    plan.learn([part.path(TABLE) for part in parts])
+    return parts
 
 
-def _to_fetch(plan: Plan, rules: Rules, config: CollectConfig) -> Iterator[PartSpec]:
-    for source in config.urls:
-        for number, table in enumerate(plan.wanted(source.name, config.part_rows)):
-            key = f"{source.name}-{number:05d}"
-            uids, urls = table["uid"].to_pylist(), table["location"].to_pylist()
-            part = FetchPart(
-                uids=uids,
-                urls=urls,
-                rules=rules,
-                allow_private=source.allow_private,
-                threads=config.threads,
-                evidence=f"evidence/fetch/{key}.parquet",
-            )
-            yield PartSpec(key, [fingerprint_of([uids, source.allow_private])], part)
+def _copy(folder: Path, payload: tuple[str, str, Questions], crew: Crew) -> Made:
+    source, column, questions = payload
+    rows = questions.read()
+    part = CopyPart(
+        source=source,
+        keys=[row["key"] for row in rows],
+        paths=[row["path"] for row in rows],
+        offsets=[row["offset"] for row in rows],
+        lengths=[row["length"] for row in rows],
+        column=column,
+    )
+    return copy(folder, part, crew)
 
 
-def _to_copy(plan: Plan, rules: Rules, config: CollectConfig) -> Iterator[PartSpec]:
-    for source in (*config.folders, *config.tars):
-        for number, table in enumerate(plan.wanted(source.name, config.part_rows)):
-            uids = table["uid"].to_pylist()
-            part = CopyPart(
-                uids=uids,
-                paths=table["path"].to_pylist(),
-                offsets=table["offset"].to_pylist(),
-                lengths=table["length"].to_pylist(),
-                rules=rules,
-            )
-            inputs = [fingerprint_of([uids, table["stamp"].to_pylist()])]
-            yield PartSpec(f"{source.name}-{number:05d}", inputs, part)
+def _rows_of(parts: list[Part], prefix: str = "") -> int:
+    return sum(
+        part.funnel.rows_in for part in parts if part.funnel is not None and part.key.startswith(prefix)
+    )
 
 
-def _rows_of(parts: list[Part]) -> int:
-    return sum(part.funnel.rows_in for part in parts if part.funnel is not None)
+def _write_views(previous: Artifact | None, out: Output) -> None:
+    """What people want to know of the result, beside it."""
+    images, rejects = out.write("images.parquet"), out.write("rejects.parquet")
+    pq.write_table(find_conflicts(images), out.write("evidence/conflicts.parquet"), compression="zstd")
+    out.write("evidence/coverage.json").write_text(json.dumps(coverage(images), indent=1))
+    if previous is not None:
+        old_images, old_rejects = previous.path("images.parquet"), previous.path("rejects.parquet")
+        diff = diff_tables(old_images, old_rejects, images, rejects)
+        out.write("evidence/diff.json").write_text(diff.to_json())
 
 
 def _add_files(files: list[str], previous: Artifact | None, parts: list[Part], out: Output) -> None:
-    """The tars that hold pictures of this edition, wherever they lie, and the evidence of this fetching."""
+    """The tars that hold pictures of this edition, wherever they lie."""
     at_hand = dict(previous.files) if previous is not None else {}
     for part in parts:
         at_hand |= part.files
-        out.add({name: entry for name, entry in part.files.items() if name.startswith("evidence/")})
     out.add({file: at_hand[file] for file in files})

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from stages.collect.answer import failed
+from stages.collect.resolver import Resolve
 from stages.reasons import Reason
 
 CONNECT_SECONDS = 10.0
@@ -16,31 +18,27 @@ Guard = Callable[[str], "str | None"]
 """Says why an address must not be connected to; None if it may."""
 
 
-class FetchError(Exception):
-    """An exchange that brought no body. Its words, "reason: detail", survive as the row's error message."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-
-
 class Connection(http.client.HTTPConnection):
-    """HTTP to a host, to be done with by `until` (on the clock of `time.monotonic`).
+    """HTTP to a host, each exchange to be done with by a moment on the clock of `time.monotonic`."""
 
-    Only the resolver's own time-out bounds the look-up of the name: it cannot be interrupted.
-    """
-
-    def __init__(self, host: str, port: int | None, guard: Guard, until: float) -> None:
+    def __init__(self, host: str, port: int | None, guard: Guard, resolve: Resolve, until: float) -> None:
         super().__init__(host, port)
+        self.address = ""
         self._guard = guard
+        self._resolve = resolve
         self._until = until
+
+    def keep_until(self, until: float) -> None:
+        """Give the next exchange over the same connection its own moment."""
+        self._until = until
+        if isinstance(self.sock, TimedSocket | TimedTls):
+            self.sock.until = until
 
     def connect(self) -> None:
         """Connect to the first address of the host that may be connected to and accepts."""
-        resolved = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         refused: set[str] = set()
         last: OSError | None = None
+        resolved = self._resolve(self.host, self.port, seconds_left(self._until))
         for family, kind, protocol, _, address in resolved:
             why = self._guard(str(address[0]))
             if why is not None:
@@ -56,7 +54,7 @@ class Connection(http.client.HTTPConnection):
                 connection.close()
                 last = error
                 continue
-            except FetchError:
+            except BaseException:
                 connection.close()
                 raise
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -64,13 +62,14 @@ class Connection(http.client.HTTPConnection):
             return
         if last is not None:
             raise last
-        raise FetchError(Reason.FORBIDDEN_ADDRESS, f"{self.host} is {', '.join(sorted(refused))}")
+        raise failed(Reason.FORBIDDEN_ADDRESS, f"{self.host} is {', '.join(sorted(refused))}")
 
     def _check_peer(self, connection: socket.socket) -> None:
         reached = str(connection.getpeername()[0])
         why = self._guard(reached)
         if why is not None:
-            raise FetchError(Reason.FORBIDDEN_ADDRESS, f"{self.host} led to {reached} ({why})")
+            raise failed(Reason.FORBIDDEN_ADDRESS, f"{self.host} led to {reached} ({why})")
+        self.address = reached
 
 
 class SecureConnection(Connection):
@@ -79,9 +78,15 @@ class SecureConnection(Connection):
     default_port = http.client.HTTPS_PORT
 
     def __init__(
-        self, host: str, port: int | None, guard: Guard, until: float, context: ssl.SSLContext
+        self,
+        host: str,
+        port: int | None,
+        guard: Guard,
+        resolve: Resolve,
+        until: float,
+        context: ssl.SSLContext,
     ) -> None:
-        super().__init__(host, port, guard, until)
+        super().__init__(host, port, guard, resolve, until)
         self._context = context
 
     def connect(self) -> None:

@@ -3,9 +3,10 @@
 The flow uses it around the stage:
 
     sources = snapshot(config)
-    previous = previous_of(store, name, config, sources)
-    images = collect(previous, sources, config, store=store)
-    refer(store, f"images/{name}", images, note_of(config, sources, previous))
+    gone = takedowns(store)
+    previous = previous_of(store, name, config, sources, gone)
+    images = collect(previous, sources, gone, config, store=store)
+    refer(store, f"images/{name}", images, note_of(config, sources, gone, previous))
 """
 
 from stages.artifact import Artifact, Snapshot
@@ -16,19 +17,29 @@ from stages.reference import references
 from stages.store import Store
 
 
-def request_of(config: CollectConfig, sources: Snapshot) -> str:
+def request_of(config: CollectConfig, sources: Snapshot, takedowns: Snapshot | None) -> str:
     """64 hex digits that name what is asked of a collection, whatever was collected before."""
     return fingerprint_of(
-        {"version": collect.version, "config": canonical_config(config), "sources": sources.digest}
+        {
+            "version": collect.version,
+            "config": canonical_config(config),
+            "sources": sources.digest,
+            "takedowns": takedowns.digest if takedowns else None,
+        }
     )
 
 
-def note_of(config: CollectConfig, sources: Snapshot, previous: Artifact | None) -> dict[str, JSON]:
+def note_of(
+    config: CollectConfig, sources: Snapshot, takedowns: Snapshot | None, previous: Artifact | None
+) -> dict[str, JSON]:
     """What the reference of a finished collection must carry, for `previous_of` to answer alike later."""
-    return {"request": request_of(config, sources), "previous": previous.fingerprint if previous else ""}
+    request = request_of(config, sources, takedowns)
+    return {"request": request, "previous": previous.fingerprint if previous else ""}
 
 
-def previous_of(store: Store, name: str, config: CollectConfig, sources: Snapshot) -> Artifact | None:
+def previous_of(
+    store: Store, name: str, config: CollectConfig, sources: Snapshot, takedowns: Snapshot | None = None
+) -> Artifact | None:
     """The artifact that a collection shall build on; None where there is none. The module says how to use it.
 
     The history `images/NAME` says: a request that is in it builds on what it was built on then, so that it
@@ -41,8 +52,9 @@ def previous_of(store: Store, name: str, config: CollectConfig, sources: Snapsho
         name: of the run, as in "images/NAME".
         config: of the collection that is asked for.
         sources: its snapshot.
+        takedowns: of the store.
     """
-    request = request_of(config, sources)
+    request = request_of(config, sources, takedowns)
     history = references(store, f"images/{name}")
     for entry in reversed(history):
         if entry.note.get("request") == request:

@@ -1,47 +1,77 @@
-"""A part of rows whose bytes lie on this machine, in files or in tars: copied as they are, and judged."""
+"""A part of rows whose bytes lie on this machine, in files, in tars or in tables: copied, and judged."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.collect.judge import Rules, Verdict, judge
+from stages.collect.crew import Crew
+from stages.collect.intake import Intake
+from stages.collect.judge import Verdict
 from stages.collect.outcome import close_part
 from stages.collect.pack import Pack
+from stages.collect.parquets import IN_TABLE, read_images
+from stages.errors import RetryableError
 from stages.output import Made
 from stages.reasons import Reason
 
 
 @dataclass(frozen=True, kw_only=True)
 class CopyPart:
-    """What a worker is told: a picture is `lengths` bytes from `offsets` of its path; -1 means all."""
+    """What a part copies: a picture is `lengths` bytes from `offsets` of its path; -1 means all of them.
 
-    uids: Sequence[str]
+    Where the length is `parquets.IN_TABLE`, the path is a Parquet file and the offset a row of it, whose
+    `column` holds the picture.
+    """
+
+    source: str
+    keys: Sequence[str]
     paths: Sequence[str]
     offsets: Sequence[int]
     lengths: Sequence[int]
-    rules: Rules
+    column: str = ""
 
 
-def copy(folder: Path, part: CopyPart) -> Made:
+def copy(folder: Path, part: CopyPart, crew: Crew) -> Made:
     """Make a part: `outcomes.parquet` and `tars/...` below `folder`."""
-    verdicts: dict[str, Verdict] = {}
+
+    def heard(key: str, verdict: Verdict, size: int) -> None:
+        crew.tally.heard(part.source, verdict.reason, size)
+
     with Pack(folder.with_name(folder.name + ".spool")) as pack:
-        for uid, path, offset, length in zip(part.uids, part.paths, part.offsets, part.lengths, strict=True):
-            try:
-                data = _read(Path(path), offset, length, part.rules)
-            except OSError as error:
-                verdicts[uid] = Verdict(Reason.MISSING_FILE, error.strerror or str(error))
-                continue
-            verdicts[uid] = data if isinstance(data, Verdict) else judge(data, part.rules)
-            if not isinstance(data, Verdict) and not verdicts[uid].reason:
-                pack.add(uid, verdicts[uid].format, data)
-        return close_part(folder, verdicts, pack, part.rules)
+        intake = Intake(pack, crew.sandbox, crew.forgotten, heard)
+        try:
+            for key, data in _bodies(part, crew.rules.max_bytes):
+                if crew.ending.is_set():
+                    raise RetryableError("the collection ended before this part did")
+                if isinstance(data, Verdict):
+                    intake.refuse(key, data)
+                else:
+                    intake.take(key, data)
+        finally:
+            verdicts = intake.finish()
+        return close_part(folder, verdicts, pack, crew.rules)
 
 
-def _read(path: Path, offset: int, length: int, rules: Rules) -> bytes | Verdict:
-    size = path.stat().st_size if length < 0 else length
-    if size > rules.max_bytes:
-        return Verdict(Reason.TOO_MANY_BYTES, f"{size} bytes")
-    with path.open("rb") as file:
-        file.seek(offset)
-        return file.read(size)
+def _bodies(part: CopyPart, max_bytes: int) -> Iterator[tuple[str, bytes | Verdict]]:
+    in_tables: dict[str, dict[int, str]] = defaultdict(dict)  # path -> row -> key
+    for key, path, offset, length in zip(part.keys, part.paths, part.offsets, part.lengths, strict=True):
+        if length == IN_TABLE:
+            in_tables[path][offset] = key
+        else:
+            yield key, _read(Path(path), offset, length, max_bytes)
+    for path, keys in in_tables.items():
+        for row, data in read_images(Path(path), part.column, sorted(keys)):
+            yield keys[row], Verdict(Reason.MISSING_FILE, "the cell is empty") if data is None else data
+
+
+def _read(path: Path, offset: int, length: int, max_bytes: int) -> bytes | Verdict:
+    try:
+        size = path.stat().st_size if length < 0 else length
+        if size > max_bytes:
+            return Verdict(Reason.TOO_MANY_BYTES, f"{size} bytes")
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(size)
+    except OSError as error:
+        return Verdict(Reason.MISSING_FILE, error.strerror or str(error))

@@ -1,159 +1,198 @@
-"""One GET as we want it made: http and https alone, to public addresses, within a deadline and a size.
+"""A picture's URL as we ask for it: with leave of the site, at its host's turn, through every redirect.
 
-The downloader calls `urllib.request.urlopen` for every row, and an `Opener` installed with `installed`
-answers it. It does the whole exchange inside `open`, redirects and body included (urllib's own handler
-reads the body of a redirect without a limit). What goes wrong becomes a `FetchError` whose words begin with
-a `Reason`; the downloader hands them on as its error message.
-
-No proxy is used, whatever the environment says: behind one nobody could tell which address is connected to.
+img2dataset's downloader calls `urllib.request.urlopen` for every row, and an `Opener` installed with
+`installed` answers it. What goes wrong becomes a `FetchError`; everything is remembered as an `Answer`.
 """
 
-import http.client
 import io
-import socket
-import ssl
 import string
 import time
 import urllib.request
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urljoin
 
-from stages.collect.connection import (
-    Connection,
-    FetchError,
-    Guard,
-    SecureConnection,
-    seconds_left,
-    tls_context,
-)
-from stages.collect.url import normalise
-from stages.reasons import Reason
+from stages.collect.answer import Answer, Ask, FetchError, Response, failed
+from stages.collect.exchange import Exchanger
+from stages.collect.hosts import Hosts
+from stages.collect.optout import refusal_in_headers
+from stages.collect.sites import Sites
+from stages.collect.url import UrlError, host_of, normalise, redacted
+from stages.reasons import RETRYABLE, Reason
 
-REQUEST_HEADERS = {
-    "User-Agent": "sdflow/0.1 (collects images for a dataset)",
-    "Accept": "image/*,*/*;q=0.5",
-    "Connection": "close",
-}
-KEPT_HEADERS = (
-    "content-type",
-    "content-length",
-    "last-modified",
-    "etag",
-    "retry-after",
-    "x-robots-tag",
-    "tdm-reservation",
-)
 MAX_REDIRECTS = 5
+LONGEST_RETRY_AFTER = 86_400.0
+"""Seconds; who asks for more is asked again a day later."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_UNWELL = frozenset(
+    {Reason.HTTP_SERVER_ERROR, Reason.HTTP_TOO_MANY_REQUESTS, Reason.TIMEOUT, Reason.CONNECTION_FAILED}
+)
+"""What a host that is overloaded or down does."""
 
 
-@dataclass
-class Exchange:
-    """What is remembered of a GET, for evidence; `status` is 0 where no answer came, `seconds` its time."""
-
-    url: str
-    final_url: str
-    status: int = 0
-    seconds: float = 0.0
-    headers: dict[str, str] = field(default_factory=dict[str, str])
-
-
-@dataclass
 class Opener:
-    """Answers `urllib.request.urlopen`; safe to use from many threads.
+    """Answers `urllib.request.urlopen`; safe to use from many threads."""
 
-    `guard` decides on addresses; `max_bytes` bounds a body; `deadline`, in seconds, bounds a whole exchange.
-    """
+    def __init__(
+        self,
+        *,
+        exchanger: Exchanger,
+        hosts: Hosts,
+        agent: str,
+        max_bytes: int,
+        deadline: float,
+        patience: Callable[[], float],
+    ) -> None:
+        """An opener.
 
-    guard: Guard
-    max_bytes: int
-    deadline: float
-    tls: ssl.SSLContext = field(default_factory=tls_context)
-    exchanges: list[Exchange] = field(default_factory=list[Exchange])
-    """Every exchange, in the order in which they ended."""
+        Args:
+            exchanger: makes single GETs.
+            hosts: gives each of them its turn.
+            agent: our product token, by which sites can address us.
+            max_bytes: of a body.
+            deadline: seconds that the exchanges for one picture may take together; waiting for a host's turn
+                does not count.
+            patience: -> seconds that a question may wait for a turn, at this moment.
+        """
+        self._exchanger = exchanger
+        self._hosts = hosts
+        self._agent = agent
+        self._max_bytes = max_bytes
+        self._deadline = deadline
+        self._patience = patience
+        self._sites = Sites(self.hop, agent)
+        self._asks: dict[str, Ask] = {}
+        self._answers: dict[str, Answer] = {}
+
+    def expect(self, asks: Iterable[Ask]) -> None:
+        """Make questions known before they are asked as "URL#KEY"."""
+        self._asks.update((ask.key, ask) for ask in asks)
+
+    def answers(self, keys: Iterable[str]) -> list[Answer]:
+        """What came of questions, once."""
+        return [self._answers.pop(key) for key in keys if key in self._answers]
+
+    def evidence(self) -> list[dict[str, Any]]:
+        """What sites said of themselves, see `Sites.evidence`."""
+        return self._sites.evidence()
+
+    def close(self) -> None:
+        """Have everything fail at once from now on."""
+        self._hosts.close()
+        self._exchanger.close()
 
     def open(
         self, request: urllib.request.Request | str, data: None = None, timeout: Any = None
     ) -> io.BytesIO:
-        """The body of the answer to a request's URL; nothing else of the request counts, nor `timeout`.
+        """The body of the answer to a question; empty where nothing has changed.
+
+        Nothing of the request counts but its URL, and `timeout` not at all.
 
         Raises:
-            FetchError: whatever went wrong, in words that are the same whenever the same goes wrong.
+            FetchError: whatever went wrong, in words that are alike when it goes wrong alike.
         """
         url = request if isinstance(request, str) else request.full_url
-        started = time.monotonic()
-        exchange = Exchange(url, url)
+        ask = self._asks.pop(url.rpartition("#")[2])
+        answer = Answer(key=ask.key, url=ask.url, final_url=ask.url)
         try:
-            return self._follow(exchange, started + self.deadline)
-        except (OSError, http.client.HTTPException, UnicodeError) as error:
-            raise self._typed(error) from error
+            return io.BytesIO(self._follow(ask, answer))
+        except FetchError as error:
+            answer.reason, answer.rule, answer.detail = error.reason, error.rule, error.detail
+            answer.retry_at = error.retry_at
+            raise
         finally:
-            exchange.seconds = time.monotonic() - started
-            self.exchanges.append(exchange)
+            self._answers[ask.key] = answer
 
-    def _follow(self, exchange: Exchange, until: float) -> io.BytesIO:
+    def hop(self, url: str, ask: Ask, max_bytes: int) -> Response:
+        """One GET at its host's turn, for a site's own files, which tell of the host's health, too."""
+        with self._hosts.turn(host_of(url), self._patience()):
+            started = time.monotonic()
+            return self._exchange(url, ask, max_bytes, {}, started + self._deadline)
+
+    def _follow(self, ask: Ask, answer: Answer) -> bytes:
+        headers: dict[str, str] = {}
+        if ask.etag:
+            headers["If-None-Match"] = ask.etag
+        elif ask.last_modified:
+            headers["If-Modified-Since"] = ask.last_modified
+        url = ask.url
         for _ in range(MAX_REDIRECTS + 1):
-            connection = self._connection(exchange.final_url, until)
-            try:
-                target = urlsplit(exchange.final_url)
-                path = target.path + (f"?{target.query}" if target.query else "")
-                connection.request("GET", path, headers=REQUEST_HEADERS)
-                with connection.getresponse() as answer:
-                    exchange.status = answer.status
-                    exchange.headers = {
-                        name: str(answer.headers[name]) for name in KEPT_HEADERS if name in answer.headers
-                    }
-                    if answer.status in _REDIRECTS and "location" in answer.headers:
-                        exchange.final_url = _redirected(exchange.final_url, str(answer.headers["location"]))
-                        continue
-                    if not 200 <= answer.status < 300:
-                        words = f"{answer.status} {answer.reason}".strip()
-                        raise FetchError(_reason_of_status(answer.status), words)
-                    return self._body(answer, until)
-            finally:
-                connection.close()
-        raise FetchError(Reason.HTTP_CLIENT_ERROR, f"more than {MAX_REDIRECTS} redirects")
+            self._check_site(replace(ask, url=url), answer)
+            with self._hosts.turn(host_of(url), self._patience()):
+                answer.asked = answer.asked or _now()
+                started = time.monotonic()
+                try:
+                    until = started + self._deadline - answer.seconds
+                    response = self._exchange(url, ask, self._max_bytes, headers, until)
+                finally:
+                    answer.seconds += time.monotonic() - started
+            _remember(response, answer)
+            if response.status < 400:
+                self._check_headers(response, ask, answer)
+            if response.status in _REDIRECTS and "Location" in response.headers:
+                answer.hops.append(url)
+                url = answer.final_url = _target(url, str(response.headers["Location"]))
+                if url in answer.hops:
+                    break
+                continue
+            return self._body(response, ask, answer)
+        raise failed(Reason.TOO_MANY_REDIRECTS, f"in a circle, or more than {MAX_REDIRECTS}")
 
-    def _connection(self, url: str, until: float) -> Connection:
+    def _check_site(self, ask: Ask, answer: Answer) -> None:
+        """Raise where the site of a URL forbids it by a file of its own; heed the pace that it asks for."""
+        if not ask.obey:
+            return
+        signal = self._sites.refusal(ask)
+        if signal is not None:
+            answer.signal = signal
+            raise failed(Reason.OPTED_OUT, f"{signal.kind}: {signal.value}", f"obey={signal.kind}")
+        delay = self._sites.crawl_delay(ask.url) if "robots" in ask.obey else None
+        if delay:
+            self._hosts.slow_down(host_of(ask.url), delay)
+
+    def _check_headers(self, response: Response, ask: Ask, answer: Answer) -> None:
+        """Raise where what came with the picture, or with a redirect on the way, forbids its use."""
+        signal = refusal_in_headers(response.headers, response.url, self._agent, ask.obey, _now())
+        if signal is not None:
+            answer.signal = signal
+            raise failed(Reason.OPTED_OUT, f"{signal.kind}: {signal.value}", f"obey={signal.kind}")
+
+    def _exchange(
+        self, url: str, ask: Ask, max_bytes: int, headers: dict[str, str], until: float
+    ) -> Response:
+        """One exchange, and what it says of its host's health."""
+        host = host_of(url)
         try:
-            parts = urlsplit(normalise(url))
-        except ValueError as error:
-            raise FetchError(Reason.BAD_URL, str(error)) from None
-        assert parts.hostname is not None
-        if parts.scheme == "https":
-            return SecureConnection(parts.hostname, parts.port, self.guard, until, self.tls)
-        return Connection(parts.hostname, parts.port, self.guard, until)
+            response = self._exchanger.get(
+                url, networks=ask.networks, max_bytes=max_bytes, until=until, headers=headers
+            )
+        except FetchError as error:
+            self._hosts.report(host, ok=error.reason not in _UNWELL)
+            if error.reason == Reason.FORBIDDEN_ADDRESS:
+                rule = f"allow_networks={','.join(ask.networks) or 'none'}"
+                raise failed(error.reason, error.detail, rule) from error
+            if error.reason == Reason.TIMEOUT:
+                raise failed(error.reason, f"no whole answer within {self._deadline:g} s") from error
+            raise
+        self._hosts.report(host, ok=reason_of_status(response.status) not in _UNWELL)
+        wait = retry_after(response)
+        if wait is not None:
+            self._hosts.set_aside(host, wait)
+        return response
 
-    def _body(self, answer: http.client.HTTPResponse, until: float) -> io.BytesIO:
-        announced = answer.length
-        if announced is not None and announced > self.max_bytes:
-            raise FetchError(Reason.TOO_MANY_BYTES, f"{announced} bytes announced")
-        body = io.BytesIO()
-        while chunk := answer.read1(
-            65536
-        ):  # at most one receive each, so that limits are looked at in between
-            body.write(chunk)
-            if body.tell() > self.max_bytes:
-                raise FetchError(Reason.TOO_MANY_BYTES, f"more than {self.max_bytes} bytes")
-            seconds_left(until)
-        if announced is not None and body.tell() < announced:
-            raise FetchError(Reason.CONNECTION_FAILED, "the connection ended before the body did")
-        body.seek(0)
-        return body
-
-    def _typed(self, error: Exception) -> FetchError:
-        if isinstance(error, socket.gaierror):
-            return FetchError(Reason.NAME_NOT_RESOLVED, error.strerror or "the name has no address")
-        if isinstance(error, TimeoutError):
-            return FetchError(Reason.TIMEOUT, f"no whole answer within {self.deadline:g} s")
-        if isinstance(error, http.client.InvalidURL | UnicodeError):
-            return FetchError(Reason.BAD_URL, str(error))
-        if isinstance(error, OSError) and error.strerror:
-            return FetchError(Reason.CONNECTION_FAILED, error.strerror)
-        return FetchError(Reason.CONNECTION_FAILED, type(error).__name__)  # its words would count bytes
+    def _body(self, response: Response, ask: Ask, answer: Answer) -> bytes:
+        if response.status == 304 and (ask.etag or ask.last_modified):
+            answer.unchanged = True
+        elif not 200 <= response.status < 300:
+            words = f"{response.status} {response.reason}".strip()
+            reason = reason_of_status(response.status) or Reason.BAD_ANSWER
+            wait = retry_after(response) if reason in RETRYABLE else None
+            raise failed(reason, words, retry_at=None if wait is None else time.time() + wait)
+        return response.body
 
 
 @contextmanager
@@ -167,18 +206,58 @@ def installed(opener: Opener) -> Generator[None]:
         urllib.request.install_opener(before)
 
 
-def _redirected(url: str, location: str) -> str:
-    # http.client reads headers as ISO-8859-1: quoting from it gives the bytes that the server sent.
-    target = urljoin(url, quote(location, encoding="iso-8859-1", safe=string.punctuation))
-    try:
-        return normalise(target)
-    except ValueError as error:
-        raise FetchError(Reason.BAD_URL, f"redirected to {target[:200]!r}, which {error}") from None
-
-
-def _reason_of_status(status: int) -> Reason:
-    if status == 429:
+def reason_of_status(status: int) -> Reason | None:
+    """Why a status brings no picture; None for 2xx and 304, and for redirects that lead nowhere."""
+    if status in (404, 410):
+        return Reason.HTTP_NOT_FOUND
+    if status in (425, 429):
         return Reason.HTTP_TOO_MANY_REQUESTS
     if status == 408:
         return Reason.TIMEOUT
-    return Reason.HTTP_SERVER_ERROR if status >= 500 else Reason.HTTP_CLIENT_ERROR
+    if status >= 500:
+        return Reason.HTTP_SERVER_ERROR
+    return Reason.HTTP_CLIENT_ERROR if status >= 400 else None
+
+
+def retry_after(response: Response) -> float | None:
+    """Seconds that a failure that may pass asks for (RFC 9110, 10.2.3); None where it asks for none."""
+    said = response.headers.get("Retry-After")
+    if said is None or reason_of_status(response.status) not in RETRYABLE:
+        return None
+    said = said.strip()
+    try:
+        if said.isascii() and said.isdigit():
+            seconds = float(said)
+        else:
+            moment = parsedate_to_datetime(said)
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            seconds = moment.timestamp() - time.time()
+    except (ValueError, OverflowError):  # nonsense says nothing
+        return None
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
+
+
+def _remember(response: Response, answer: Answer) -> None:
+    answer.status, answer.address, answer.bytes = response.status, response.address, len(response.body)
+    for name, header in (
+        ("content_type", "Content-Type"),
+        ("etag", "ETag"),
+        ("last_modified", "Last-Modified"),
+    ):
+        setattr(answer, name, str(response.headers.get(header, ""))[:300])
+
+
+def _target(url: str, location: str) -> str:
+    # http.client reads headers as ISO-8859-1: quoting from it gives the bytes that the server sent.
+    try:
+        return normalise(
+            urljoin(url, quote(location.strip(), encoding="iso-8859-1", safe=string.punctuation))
+        )
+    except UrlError as error:
+        raise failed(error.reason, f"redirected to {redacted(location)[:200]!r}: {error.detail}") from None
+    except ValueError:
+        raise failed(Reason.BAD_URL, f"redirected to {redacted(location)[:200]!r}") from None
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -18,7 +18,10 @@ class Place:
 
 
 class Pack:
-    """Spools pictures to disk as they come, so that memory holds one at a time; writes them sorted by uid."""
+    """Spools pictures to disk as they come, so that memory holds one at a time; writes them sorted by hash.
+
+    The same bytes under many names are kept once.
+    """
 
     def __init__(self, spool: Path) -> None:
         """A pack.
@@ -28,7 +31,9 @@ class Pack:
         """
         self._path = spool
         self._spool = spool.open("xb+")
-        self._held: dict[str, tuple[str, int, int]] = {}  # uid -> extension, offset and length in the spool
+        self._held: dict[
+            str, tuple[str, int, int]
+        ] = {}  # sha256 -> extension, offset and length in the spool
 
     def __enter__(self) -> Self:
         return self
@@ -37,16 +42,16 @@ class Pack:
         self._spool.close()
         self._path.unlink(missing_ok=True)
 
-    def add(self, uid: str, extension: str, data: bytes) -> None:
-        """Take a picture in; a uid comes once."""
-        assert uid not in self._held, uid
-        self._held[uid] = (extension, self._spool.tell(), len(data))
-        self._spool.write(data)
+    def add(self, sha256: str, extension: str, data: bytes) -> None:
+        """Take a picture in, unless its bytes are here already."""
+        if sha256 not in self._held:
+            self._held[sha256] = (extension, self._spool.tell(), len(data))
+            self._spool.write(data)
 
     def write(self, folder: Path) -> dict[str, Place]:
-        """Write `folder`/tars/<first 16 hex digits of its SHA-256>.tar; where each picture lies in it.
+        """Write `folder`/tars/<first 16 hex digits of its SHA-256>.tar; SHA-256 of each picture -> its place.
 
-        Nothing is written where there is no picture.
+        Members are called by their pictures' SHA-256. Nothing is written where there is no picture.
         """
         if not self._held:
             return {}
@@ -54,14 +59,14 @@ class Pack:
         aside = folder / "tars" / "unnamed"
         spans: dict[str, tuple[int, int]] = {}
         with tarfile.open(aside, "w", format=tarfile.USTAR_FORMAT) as tar:
-            for uid, (extension, start, length) in sorted(self._held.items()):
+            for sha256, (extension, start, length) in sorted(self._held.items()):
                 self._spool.seek(start)
-                member = tarfile.TarInfo(f"{uid}.{extension}")
+                member = tarfile.TarInfo(f"{sha256}.{extension}")
                 member.size = length
                 member.mtime = 0  # the same pictures, the same bytes
-                spans[uid] = (tar.offset + tarfile.BLOCKSIZE, length)
+                spans[sha256] = (tar.offset + tarfile.BLOCKSIZE, length)
                 tar.addfile(member, io.BytesIO(self._spool.read(length)))
         with aside.open("rb") as file:
             name = f"tars/{hashlib.file_digest(file, 'sha256').hexdigest()[:16]}.tar"
         aside.rename(folder / name)
-        return {uid: Place(name, *span) for uid, span in spans.items()}
+        return {sha256: Place(name, *span) for sha256, span in spans.items()}

@@ -1,6 +1,9 @@
-"""Which rows are held already, which must be fetched, what became of all: joins on tables, out of core."""
+"""Which rows are held already, what must be asked, what became of all: joins on tables, out of core."""
 
+import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,184 +11,260 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.artifact import Artifact, Funnel
-from stages.collect.judge import Rules, judge_size
-from stages.collect.outcome import OUTCOMES
+from stages.collect.outcome import ANSWERS, OUTCOMES
+from stages.config import CollectConfig
+from stages.fingerprint import fingerprint_of
 from stages.reasons import RETRYABLE, Reason
-from stages.record import IMAGES, REJECTS
 
-_FATES = ", ".join(f'"{name}"' for name in OUTCOMES.names)
+FATES = pa.schema([field for field in OUTCOMES if field.name != "unchanged"])
+MEMORY = "500MB"
+"""What the joins may hold in memory; the rest goes to disk."""
+PASSING = ", ".join(f"'{reason}'" for reason in sorted(RETRYABLE))
+HOST = r"regexp_extract(location, '^https?://(\[[^]]*\]|[^/:?#]+)', 1)"
+QUESTIONS = ("key", "url", "policy", "etag", "last_modified")
+COPIES = ("key", "path", "offset", "length", "stamp")
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What a part asks, in a file: the rows of one of its row groups."""
+
+    file: str
+    group: int
+    rows: int
+    digest: str
+    """Of what the answers depend on, for the part's fingerprint."""
+
+    def read(self) -> list[dict[str, Any]]:
+        """The rows."""
+        return pq.ParquetFile(self.file).read_row_group(self.group).to_pylist()
 
 
 class Plan:
-    """The rows of a collection (`taken`), the first of each uid (`heads`), what is known (`fates`)."""
+    """The rows of a collection (`taken`), the first of each uid (`heads`), what is known (`fates`).
 
-    def __init__(self, rows: Path, limit: int | None, scratch: Path) -> None:
+    A question has a *key*: one for all rows that name the same URL under the same policy, and the uid of a
+    row whose bytes lie on this machine.
+    """
+
+    def __init__(self, rows: Path, config: CollectConfig, takedowns: Any, scratch: Path) -> None:
         """Read the rows that came in.
 
         Args:
             rows: table of `rows.ROWS`.
-            limit: rows of each source that are taken: those with the smallest uids, which are hashes, so
-                that the sample is spread over the source and stays the same as the source grows. None takes
-                all.
+            config: its `limit` takes of each source the rows with the smallest uids, which are hashes, so
+                that the sample is spread over the source and stays the same as the source grows.
+            takedowns: of `takedown.tables`: what must not be asked for.
             scratch: where what does not fit into memory goes.
         """
-        self._sql = duckdb.connect(config={"temp_directory": str(scratch / "duckdb")})
-        self._sql.read_parquet(str(rows)).create_view("given")
+        self._scratch = scratch
+        self.sql = duckdb.connect(
+            str(scratch / "plan.duckdb"),
+            config={"temp_directory": str(scratch / "duckdb"), "memory_limit": MEMORY},
+        )
+        self.sql.execute("SET preserve_insertion_order = false")
+        self.sql.execute("SET enable_progress_bar = false")
+        self.sql.register("policies", _policies(config))
+        self.sql.register("takedowns", takedowns)
+        self.sql.read_parquet(str(rows)).create_view("given")
         kept = (
-            f"QUALIFY row_number() OVER (PARTITION BY source ORDER BY uid, number) <= {limit}"
-            if limit
+            "QUALIFY row_number() OVER (PARTITION BY source ORDER BY uid, number) <= ?"
+            if config.limit
             else ""
         )
-        self._sql.execute(f"CREATE TABLE taken AS SELECT * FROM given {kept}")
-        self._sql.execute(
-            "CREATE TABLE heads AS SELECT * FROM taken"
-            " QUALIFY row_number() OVER (PARTITION BY uid ORDER BY number) = 1"
+        self.sql.execute(
+            f"""
+            CREATE TABLE taken AS
+            SELECT g.*,
+                CASE WHEN path = '' THEN left(sha256(policy || chr(10) || location), 32) ELSE uid END AS key
+            FROM given g JOIN policies USING (source) {kept}
+            """,
+            [config.limit] if config.limit else [],
         )
-        self._sql.register("no_fates", OUTCOMES.empty_table())
-        self._sql.execute("CREATE TABLE fates AS SELECT * FROM no_fates")
+        self.sql.execute(
+            f"""
+            CREATE TABLE heads AS
+            WITH firsts AS (
+                SELECT *, {HOST} AS host FROM taken
+                QUALIFY row_number() OVER (PARTITION BY uid ORDER BY number) = 1
+            ), forgotten AS (
+                SELECT uid, min(t.number) AS takedown FROM firsts f JOIN takedowns t
+                ON (t.kind = 'uid' AND t.value = f.uid) GROUP BY uid
+                UNION ALL
+                SELECT uid, min(t.number) FROM firsts f JOIN takedowns t
+                ON (t.kind = 'url' AND t.value = f.location) GROUP BY uid
+                UNION ALL
+                SELECT uid, min(t.number) FROM firsts f JOIN takedowns t
+                ON (t.kind = 'host' AND (f.host = t.value OR ends_with(f.host, '.' || t.value))) GROUP BY uid
+            )
+            SELECT f.* REPLACE (CASE WHEN out THEN '{Reason.TAKEN_DOWN}' ELSE reason END AS reason),
+                CASE WHEN out THEN 'take-down ' || takedown ELSE '' END AS rule
+            FROM (
+                SELECT firsts.*, takedown, reason = '' AND takedown IS NOT NULL AS out FROM firsts
+                LEFT JOIN (SELECT uid, min(takedown) AS takedown FROM forgotten GROUP BY uid) USING (uid)
+            ) f
+            """
+        )
+        for name, schema in (("fates", FATES), ("pending", FATES), ("answers", ANSWERS)):
+            self.sql.register("none", schema.empty_table())
+            self.sql.execute(f"CREATE TABLE {name} AS SELECT * FROM none")
+        self.sql.execute("CREATE TABLE stale (key VARCHAR, etag VARCHAR, last_modified VARCHAR)")
+        self.sql.execute("CREATE TABLE now_asked (key VARCHAR)")
 
-    def reuse(self, previous: Artifact, rules: Rules, private: Mapping[str, bool]) -> dict[str, int]:
-        """Take over what an earlier edition knows of these rows; how many rows of each kind.
+    def to_ask(self, file: str, rows: int) -> Iterator[Questions]:
+        """URLs of which nothing is known yet, and pictures to be asked for again; parts of so many."""
+        self.sql.execute(
+            """
+            CREATE OR REPLACE TEMP TABLE asked AS
+            SELECT key, any_value(location) AS url, any_value(policy) AS policy,
+                '' AS etag, '' AS last_modified
+            FROM heads JOIN policies USING (source)
+            WHERE reason = '' AND path = '' AND key NOT IN (SELECT key FROM fates) GROUP BY key
+            UNION ALL
+            SELECT key, any_value(location), any_value(policy), any_value(etag), any_value(last_modified)
+            FROM heads JOIN policies USING (source) JOIN stale USING (key) WHERE reason = '' GROUP BY key
+            """
+        )
+        return self._questions("SELECT * FROM asked ORDER BY key", file, rows, QUESTIONS)
 
-        Pictures held there are held here, by reference, unless a rule of today refuses them. Rows rejected
-        there stay rejected where the reason is final and stands on a rule that is still the same. All
-        others are fetched again.
+    def to_ask_again(self, keys: Path, file: str, rows: int) -> Iterator[Questions]:
+        """The questions of a table of keys once more."""
+        query = f"SELECT a.* FROM asked a JOIN read_parquet('{keys}') USING (key) ORDER BY key"
+        return self._questions(query, file, rows, QUESTIONS)
+
+    def to_copy(self, source: str, file: str, rows: int) -> Iterator[Questions]:
+        """Rows of a source on this machine of which nothing is known yet."""
+        query = """
+            SELECT key, path, "offset", length, stamp FROM heads
+            WHERE source = $source AND reason = '' AND path <> '' AND key NOT IN (SELECT key FROM fates)
+            ORDER BY path, "offset", key
+        """
+        return self._questions(query, file, rows, COPIES, source=source)
+
+    def hosts_of(self, file: str) -> Counter[str]:
+        """The ten greatest hosts of a file of questions."""
+        query = f"SELECT {HOST.replace('location', 'url')} AS h, count(*) FROM read_parquet(?) GROUP BY h"
+        return Counter(dict(self.rows(query + " ORDER BY 2 DESC, 1 LIMIT 10", [file])))
+
+    def learn(self, outcomes: Sequence[Path], answers: Sequence[Path] = (), tries: int = 0) -> None:
+        """Take in what parts found out.
+
+        What may pass stays pending, until `give_up`. A picture that is held and was asked for again stays as
+        it is unless a final answer came.
 
         Args:
-            previous: the earlier edition.
-            rules: those of today.
-            private: name of a source -> whether it may connect to private addresses.
+            outcomes: tables of parts.
+            answers: their tables of what the web said.
+            tries: questions that were asked more often than this are settled, whatever came.
         """
-        self._sql.read_parquet(str(previous.path("images.parquet"))).create_view("held")
-        self._sql.read_parquet(str(previous.path("rejects.parquet"))).create_view("refused")
-        self._sql.execute(
-            """
-            CREATE TABLE reused AS
-            SELECT h.uid, p.sha256, p.format, p.width, p.height, p.file, p."offset", p.length
-            FROM held p JOIN heads h USING (uid) WHERE h.reason = '' AND NOT h.changed
-            """
-        )
-        found = self._sql.execute(
-            "SELECT uid, width, height, length FROM reused"
-            " WHERE least(width, height) < ? OR width::BIGINT * height > ? OR length > ?",
-            [rules.min_side, rules.max_pixels, rules.max_bytes],
-        ).fetchall()
-        refused: list[dict[str, Any]] = []
-        for uid, width, height, length in found:
-            verdict = judge_size(width, height, rules)
-            reason = verdict.reason if verdict and length <= rules.max_bytes else Reason.TOO_MANY_BYTES
-            detail = verdict.detail if verdict and length <= rules.max_bytes else f"{length} bytes"
-            refused.append({"uid": uid, "reason": reason, "rule": rules.rule(reason), "detail": detail})
-        self._sql.register("refused_now", pa.Table.from_pylist(refused, OUTCOMES))
-        self._sql.execute(f"INSERT INTO fates SELECT {_FATES} FROM refused_now")
-        self._sql.execute("DELETE FROM reused WHERE uid IN (SELECT uid FROM refused_now)")
-        self._sql.execute("INSERT INTO fates SELECT *, '', '', '' FROM reused")
-
-        words = {rules.rule(reason) for reason in Reason} - {"allow_private=false"}
-        standing = [(source, word) for source in private for word in words]
-        standing += [(source, "allow_private=false") for source, allowed in private.items() if not allowed]
-        self._sql.register(
-            "standing",
-            pa.table({"source": [source for source, _ in standing], "rule": [word for _, word in standing]}),
-        )
-        again = ", ".join(f"'{reason}'" for reason in sorted({*RETRYABLE, Reason.DUPLICATE_URL}))
-        carried = self._sql.execute(
+        if not outcomes:
+            return
+        self.sql.read_parquet([str(path) for path in outcomes]).create_view("learnt", replace=True)
+        if answers:
+            self._remember([str(path) for path in answers])
+        self.sql.execute("DELETE FROM pending WHERE key IN (SELECT key FROM learnt)")
+        self.sql.execute("CREATE OR REPLACE TEMP TABLE new AS SELECT * FROM learnt WHERE NOT unchanged")
+        columns = ", ".join(f'"{name}"' for name in FATES.names)
+        passing = f"""reason IN ({PASSING})"""
+        self.sql.execute(
             f"""
-            INSERT INTO fates
-            SELECT h.uid, '', '', 0, 0, '', 0, 0, p.reason, p.rule, p.detail
-            FROM refused p JOIN heads h USING (uid) JOIN standing s ON s.source = h.source AND s.rule = p.rule
-            WHERE h.reason = '' AND NOT h.changed AND p.reason NOT IN ({again})
+            INSERT INTO pending SELECT {columns} FROM new
+            WHERE {passing} AND key NOT IN (SELECT key FROM fates)
+            AND key NOT IN (SELECT key FROM answers WHERE tries > {tries})
             """
-        ).fetchall()[0][0]
-        return {"reused": self._count("reused"), "carried": int(carried) + len(refused)}
+        )
+        settled = (
+            f"(NOT {passing} OR key NOT IN (SELECT key FROM fates)) AND key NOT IN (SELECT key FROM pending)"
+        )
+        self.sql.execute(f"CREATE OR REPLACE TEMP TABLE settled AS SELECT {columns} FROM new WHERE {settled}")
+        self.sql.execute("DELETE FROM fates WHERE key IN (SELECT key FROM settled)")
+        self.sql.execute("INSERT INTO fates SELECT * FROM settled")
 
-    def wanted(self, source: str, rows: int) -> Iterator[Any]:
-        """Rows of a source of which nothing is known yet, sorted by uid, in Arrow tables of so many."""
-        self._sql.execute(
+    def _remember(self, answers: list[str]) -> None:
+        self.sql.read_parquet(answers).create_view("heard", replace=True)
+        self.sql.execute(
             """
-            CREATE OR REPLACE TEMP TABLE wanted AS
-            SELECT uid, location, path, "offset", length, stamp FROM heads
-            WHERE source = ? AND reason = '' AND uid NOT IN (SELECT uid FROM fates)
-            """,
-            [source],
+            CREATE OR REPLACE TEMP TABLE newest AS
+            SELECT h.* REPLACE (
+                h.tries + CASE WHEN h.key IN (SELECT key FROM now_asked) THEN a.tries ELSE 0 END AS tries,
+                CASE WHEN h.asked = '' THEN coalesce(a.asked, '') ELSE h.asked END AS asked,
+                CASE WHEN h.status = 304 AND h.etag = '' THEN coalesce(a.etag, '') ELSE h.etag END AS etag,
+                CASE WHEN h.status = 304 AND h.last_modified = '' THEN coalesce(a.last_modified, '')
+                    ELSE h.last_modified END AS last_modified,
+                coalesce(a.failures, 0) AS failures
+            ) FROM heard h LEFT JOIN answers a USING (key)
+            """
         )
-        found = self._arrow("SELECT * FROM wanted ORDER BY uid")
-        for start in range(0, len(found), rows):
-            yield found.slice(start, rows)
+        self.sql.execute("DELETE FROM answers WHERE key IN (SELECT key FROM newest)")
+        self.sql.execute("INSERT INTO answers SELECT * FROM newest")
+        self.sql.execute(
+            "INSERT INTO now_asked SELECT key FROM newest WHERE key NOT IN (SELECT key FROM now_asked)"
+        )
 
-    def learn(self, outcomes: Sequence[Path]) -> None:
-        """Take in what parts found out about their rows."""
-        if outcomes:
-            self._sql.read_parquet([str(path) for path in outcomes]).create_view("learnt")
-            self._sql.execute(f"INSERT INTO fates SELECT {_FATES} FROM learnt")
+    def pending(self) -> tuple[int, str]:
+        """How many questions may be asked again, and the earliest time at which one of them wants to be."""
+        query = "SELECT count(*), coalesce(min(retry_at), '') FROM pending JOIN answers USING (key)"
+        count, due = self.rows(query)[0]
+        return int(count), str(due)
 
-    def write(self, images: Path, rejects: Path) -> tuple[Funnel, list[str]]:
-        """Write the two result tables; the funnel over all rows, and the files that hold pictures, sorted."""
-        self._sql.execute(
-            """
-            CREATE TABLE texts AS
-            SELECT uid, list(
-                {'text': text, 'source': caption_source, 'weight': 1::FLOAT} ORDER BY number, position
-            ) AS captions
-            FROM (
-                SELECT * FROM (
-                    SELECT uid, caption_source, number, unnest(captions) AS text,
-                        generate_subscripts(captions, 1) AS position
-                    FROM taken
-                ) QUALIFY row_number() OVER (PARTITION BY uid, text ORDER BY number, position) = 1
-            ) GROUP BY uid
-            """
-        )
-        held = self._arrow(
-            """
-            SELECT h.uid, f.sha256, h.source, h.location, coalesce(t.captions, []) AS captions, h.columns,
-                f.format, f.width, f.height, f.file, f."offset", f.length
-            FROM heads h JOIN fates f USING (uid) LEFT JOIN texts t USING (uid)
-            WHERE f.reason = '' ORDER BY h.uid
-            """
-        )
-        left = self._arrow(
-            """
-            SELECT h.uid, f.reason, f.rule, f.detail, '' AS merged_into, h.location, h.row
-            FROM heads h JOIN fates f USING (uid) WHERE f.reason <> ''
-            UNION ALL
-            SELECT uid, reason, '', detail, '', location, row FROM heads WHERE reason <> ''
-            UNION ALL
-            SELECT t.uid, 'duplicate_url', '', '', t.uid, t.location, t.row
-            FROM taken t JOIN heads h USING (uid) WHERE t.number <> h.number
-            ORDER BY uid, row
-            """
-        )
-        pq.write_table(held.combine_chunks().cast(IMAGES), images, compression="zstd")
-        pq.write_table(left.combine_chunks().cast(REJECTS), rejects, compression="zstd")
-        self._sql.register("left_out", left)
-        reasons = dict(self._rows("SELECT reason, count(*) FROM left_out GROUP BY reason ORDER BY reason"))
-        files = [
-            file for (file,) in self._rows("SELECT DISTINCT file FROM fates WHERE file <> '' ORDER BY file")
-        ]
-        return Funnel(self._count("taken"), len(held), reasons), files
+    def due(self, now: str, path: Path) -> int:
+        """Write the keys of the pending questions that may be asked at a time; how many."""
+        query = "SELECT key FROM pending JOIN answers USING (key) WHERE retry_at <= ? ORDER BY key"
+        found = self.sql.sql(query, params=[now]).to_arrow_table()
+        pq.write_table(found, path)
+        return len(found)
 
-    def per_source(self) -> dict[str, dict[str, int]]:
-        """Rows and pictures of each source."""
-        found = self._rows(
-            """
-            SELECT source, count(*), count(*) FILTER (f.reason = '' AND t.number = h.number)
-            FROM taken t JOIN heads h USING (uid, source) LEFT JOIN fates f USING (uid) GROUP BY source
-            ORDER BY source
-            """
-        )
-        return {source: {"rows": rows, "pictures": pictures} for source, rows, pictures in found}
+    def give_up(self) -> None:
+        """What is still pending stays a failure of this edition."""
+        self.sql.execute("INSERT INTO fates SELECT * FROM pending")
+        self.sql.execute("DELETE FROM pending")
+
+    def rows(self, query: str, parameters: Any = None) -> list[Any]:
+        """The rows of a small answer."""
+        return self.sql.execute(query, parameters).fetchall()
 
     def close(self) -> None:
         """Give memory and scratch space back."""
-        self._sql.close()
+        self.sql.close()
 
-    def _arrow(self, query: str) -> Any:
-        return self._sql.sql(query).to_arrow_table()
+    def _questions(
+        self, query: str, name: str, rows: int, columns: Sequence[str], **parameters: str
+    ) -> Iterator[Questions]:
+        path = self._scratch / name
+        reader = self.sql.sql(query, params=parameters or None).to_arrow_reader(rows)
+        held: list[Any] = []
+        with pq.ParquetWriter(path, reader.schema) as writer:
+            groups: list[Questions] = []
 
-    def _rows(self, query: str) -> list[Any]:
-        return self._sql.execute(query).fetchall()
+            def flush(batches: list[Any]) -> None:
+                table = pa.Table.from_batches(batches, reader.schema).combine_chunks()
+                writer.write_table(table, row_group_size=rows)
+                told = fingerprint_of([table[column].to_pylist() for column in columns])
+                groups.append(Questions(str(path), len(groups), len(table), told))
 
-    def _count(self, table: str) -> int:
-        return int(self._rows(f"SELECT count(*) FROM {table}")[0][0])
+            for batch in reader:
+                held.append(batch)
+                while (have := sum(len(one) for one in held)) >= rows:
+                    table = pa.Table.from_batches(held, reader.schema)
+                    flush(table.slice(0, rows).to_batches())
+                    held = table.slice(rows).to_batches() if have > rows else []
+            if held:
+                flush(held)
+        return iter(groups)
+
+
+def _policies(config: CollectConfig) -> Any:
+    """source, policy: what decides on the answer to a URL besides the URL; as many questions as policies."""
+    told: dict[str, Mapping[str, Any]] = {
+        source.name: {"obey": sorted(source.obey), "networks": sorted(source.allow_networks)}
+        for source in config.urls
+    }
+    told |= {source.name: {} for source in (*config.folders, *config.tars, *config.parquets)}
+    days = {source.name: source.revalidate_days for source in config.urls}
+    return pa.table(
+        {
+            "source": pa.array(list(told), pa.string()),
+            "policy": pa.array([json.dumps(said, sort_keys=True) for said in told.values()], pa.string()),
+            "days": pa.array([days.get(name) for name in told], pa.float64()),
+        }
+    )

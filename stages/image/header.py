@@ -83,8 +83,10 @@ _BMP_HEADERS = {12, 40, 52, 56, 64, 108, 124}
 def _jpeg_size(data: bytes) -> tuple[int, int]:
     position = 2
     while True:
-        if data[position] != 0xFF:
-            raise ImageError(Reason.UNDECODABLE, f"jpeg without a marker at byte {position}")
+        if data[position] != 0xFF:  # decoders pass over what stands between segments
+            position = data.find(b"\xff", position)
+            if position < 0:
+                raise IndexError
         marker = data[position + 1]
         if marker == 0xFF:  # fill byte
             position += 1

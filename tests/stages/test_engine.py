@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stages.engine import Engine, Inline, Processes
+from stages.engine import Engine, Inline, Processes, Threads
 from stages.errors import RetryableError, Stopped
 
 
@@ -20,12 +21,12 @@ def workers_of(process: psutil.Process) -> list[psutil.Process]:
     return [child for child in process.children() if "spawn_main" in " ".join(child.cmdline())]
 
 
-@pytest.mark.parametrize("engine", [Inline(), Processes(2)])
+@pytest.mark.parametrize("engine", [Inline(), Processes(2), Threads(2)])
 def test_every_payload_has_its_result(engine: Engine) -> None:
     assert sorted(engine.map(operator.neg, range(20))) == sorted(-number for number in range(20))
 
 
-@pytest.mark.parametrize("engine", [Inline(), Processes(2)])
+@pytest.mark.parametrize("engine", [Inline(), Processes(2), Threads(2)])
 def test_an_error_in_a_part_is_the_callers(engine: Engine) -> None:
     results = engine.map(int, ["1", "two", "3"])
     with pytest.raises(ValueError, match="two"):
@@ -125,3 +126,28 @@ def test_a_check_ends_the_waiting_for_a_long_part() -> None:
 
     with pytest.raises(Stopped, match="asked to stop"):
         list(Processes(1).map(_sleeps, [600.0], check))
+
+
+def test_threads_work_on_so_many_parts_at_once() -> None:
+    together = threading.Barrier(3, timeout=30)
+
+    def meet(number: int) -> int:
+        together.wait()
+        return number
+
+    assert sorted(Threads(3).map(meet, range(6))) == list(range(6))
+
+
+def test_threads_that_are_left_are_told_and_waited_for() -> None:
+    left, ended = threading.Event(), threading.Event()
+
+    def work(number: int) -> int:
+        if number:
+            assert left.wait(30)
+            ended.set()
+        return number
+
+    with closing(Threads(2, left.set).map(work, [1, 0])) as results:
+        assert next(results) == 0
+        assert not ended.is_set()
+    assert ended.is_set()

@@ -41,10 +41,10 @@ def dataset(store: Store, folder: Path, *, rows: int = 60, seed: int = 5, **spli
     """Clean pictures of 32 to 48 pixels in a folder, collected, filtered without CLIP, and packed."""
     clean_folder(folder, rows, seed, sides=(32, 48))
     config = CollectConfig(folders=(FolderSource(name="world", folder=str(folder)),), workers=1)
-    images = collect(None, snapshot(config), config, store=store)
+    images = collect(None, snapshot(config), None, config, store=store)
     duplicates = dedup(images, DedupConfig(workers=1), store=store)
     scores = score(images, None, ScoreConfig(), store=store)
-    selection = filter_(images, duplicates, scores, FilterConfig(), store=store)
+    selection = filter_(images, duplicates, scores, None, FilterConfig(), store=store)
     shares = {"validation": 0.15, "test": 0.15, **splits}
     return shard(images, selection, ShardConfig(shard_rows=25, workers=1, **shares), store=store)
 

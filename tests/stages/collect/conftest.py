@@ -48,6 +48,11 @@ class Web:
         self.answers[path] = body(data)
         return self.url(path)
 
+    def pictures(self) -> Counter[str]:
+        """Path -> how often it was asked for, without what belongs to the site as a whole."""
+        sites = ("/robots.txt", "/.well-known/tdmrep.json")
+        return Counter({path: times for path, times in self.asked.items() if path not in sites})
+
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()

@@ -34,7 +34,8 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stages.collect.fetch.PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("stages.collect.rounds.PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("stages.collect.hosts.FIRST_REST_SECONDS", 0.01)
 
 
 def table(path: Path, told: Told) -> Path:
@@ -43,14 +44,17 @@ def table(path: Path, told: Told) -> Path:
 
 
 def config_of(*tables: Path, **changes: Any) -> CollectConfig:
-    source = UrlSource(name="web", tables=tuple(map(str, tables)), columns=("n",), allow_private=True)
-    return CollectConfig(urls=(source,), workers=1, **{"retries": 1, "threads": 4, **changes})
+    source = UrlSource(
+        name="web", tables=tuple(map(str, tables)), columns=("n",), allow_networks=("127.0.0.0/8",)
+    )
+    usual = {"retries": 1, "threads": 12, "connections": 0, "per_second": 0, "placeholder_urls": 1000}
+    return CollectConfig(urls=(source,), workers=1, **{**usual, **changes})
 
 
 def run(
     store: Store, config: CollectConfig, previous: Artifact | None = None, reporter: Any = None
 ) -> Artifact:
-    artifact = collect(previous, snapshot(config), config, store=store, reporter=reporter)
+    artifact = collect(previous, snapshot(config), None, config, store=store, reporter=reporter)
     check(artifact)
     return artifact
 
@@ -73,7 +77,7 @@ def check(artifact: Artifact) -> None:
     for row in images.to_pylist():
         assert artifact.read(row["file"], row["offset"], row["length"])
         with tarfile.open(artifact.path(row["file"])) as archive:
-            assert archive.getmember(f"{row['uid']}.{row['format']}").offset_data == row["offset"]
+            assert archive.getmember(f"{row['sha256']}.{row['format']}").offset_data == row["offset"]
     for row in rejects.to_pylist():
         assert row["row"]
         merged = row["reason"] == "duplicate_url"
@@ -107,10 +111,10 @@ def test_rows_become_images_or_rejects(web: Web, store: Store, tmp_path: Path) -
     assert artifact.kind == "images"
     assert artifact.funnel.rows_out == 2
     assert artifact.funnel.reasons == {
-        "bad_url": 1,
+        "url_scheme": 1,
         "duplicate_url": 3,
         "empty_url": 2,
-        "http_client_error": 1,
+        "http_not_found": 1,
     }
     row = pictures_of(artifact)["a"]
     assert row["uid"] == uid_of("web", web.url("/a"))
@@ -119,7 +123,7 @@ def test_rows_become_images_or_rejects(web: Web, store: Store, tmp_path: Path) -
     assert row["columns"] == '{"n": "0"}'
     assert artifact.read(row["file"], row["offset"], row["length"]) == picture(1)
     assert pictures_of(artifact)["b"]["captions"] == []
-    assert web.asked == {"/a": 1, "/b": 1, "/gone": 1}
+    assert web.pictures() == {"/a": 1, "/b": 1, "/gone": 1}
     assert artifact.statistics["sources"] == {"web": {"rows": 9, "pictures": 2}}
     rejects = pq.read_table(artifact.path("rejects.parquet")).to_pylist()
     assert {row["row"] for row in rejects if row["reason"] == "duplicate_url"} == {
@@ -217,7 +221,7 @@ def test_an_unchanged_edition_fetches_nothing_and_has_the_same_digest(
     assert not second.cached
     assert second.fingerprint != first.fingerprint
     assert second.digest == first.digest
-    assert not web.asked
+    assert not web.pictures()
     assert second.files["images.parquet"].sha256 == first.files["images.parquet"].sha256
     tars = second.names("tars/")
     assert [second.files[name].key for name in tars] == [first.files[name].key for name in tars]
@@ -229,11 +233,11 @@ def test_a_grown_table_fetches_only_what_is_new(web: Web, store: Store, tmp_path
     web.answers["/flaky"] = some_failures(2, 500, picture(9))
     told += [(web.url("/flaky"), "x"), (web.url("/gone"), "x")]
     first = run(store, config_of(table(tmp_path / "t.csv", told[:4] + told[6:])))
-    assert reasons_of(first) == {"flaky": "http_server_error", "gone": "http_client_error"}
+    assert reasons_of(first) == {"flaky": "http_server_error", "gone": "http_not_found"}
     web.asked.clear()
     config = config_of(table(tmp_path / "t.csv", [(url, "another caption") for url, _ in told[2:]]))
     second = run(store, config, first)
-    assert web.asked == {"/4": 1, "/5": 1, "/flaky": 1}
+    assert web.pictures() == {"/4": 1, "/5": 1, "/flaky": 1}
     found = pictures_of(second)
     assert set(found) == {"2", "3", "4", "5", "flaky"}
     assert found["2"]["captions"][0]["text"] == "another caption"
@@ -258,14 +262,14 @@ def test_changed_rules_judge_what_is_held_and_ask_again_for_what_they_refused(
     web.asked.clear()
     stricter = run(store, dataclasses.replace(config, min_side=35), first)
     assert reasons_of(stricter) == {"20": "too_small", "30": "too_small"}
-    assert web.asked == {"/20": 1}  # what was refused by a rule that changed is asked for again
+    assert web.pictures() == {"/20": 1}  # what was refused by a rule that changed is asked for again
     fresh = run(store, dataclasses.replace(config, min_side=35))
     rows = [pq.read_table(one.path("rejects.parquet")).to_pylist() for one in (stricter, fresh)]
     assert rows[0] == rows[1]
     web.asked.clear()
     looser = run(store, dataclasses.replace(config, min_side=16), stricter)
     assert set(pictures_of(looser)) == {"20", "30", "40"}
-    assert web.asked == {"/20": 1, "/30": 1}
+    assert web.pictures() == {"/20": 1, "/30": 1}
     small = run(store, dataclasses.replace(config, max_bytes=len(picture(30, side=30))), first)
     assert reasons_of(small)["40"] == "too_many_bytes"
 
@@ -275,7 +279,7 @@ def test_what_came_from_private_addresses_goes_when_they_are_closed(
 ) -> None:
     config = config_of(table(tmp_path / "t.csv", [(web.serve("/a", picture(1)), "x")]))
     first = run(store, config)
-    closed = dataclasses.replace(config, urls=(dataclasses.replace(config.urls[0], allow_private=False),))
+    closed = dataclasses.replace(config, urls=(dataclasses.replace(config.urls[0], allow_networks=()),))
     second = run(store, closed, first)
     assert reasons_of(second) == {"a": "forbidden_address"}
     third = run(store, config, second)
@@ -314,14 +318,19 @@ def test_a_stopped_collection_goes_on_where_it_was(web: Web, store: Store, tmp_p
         def stopping(self) -> bool:
             return self.done >= 2
 
-    told = [(web.serve(f"/{number}", picture(number)), "x") for number in range(8)]
+        def warn(self, stage: str, words: str) -> None:
+            raise AssertionError(words)
+
+    told = [(web.serve(f"/{number}", picture(number)), "x") for number in range(16)]
     config = config_of(table(tmp_path / "t.csv", told), part_rows=2)
     with pytest.raises(Stopped):
         run(store, config, reporter=Impatient())
-    assert sum(web.asked.values()) == 4
+    asked = sum(web.pictures().values())
+    assert 4 <= asked < 16
     artifact = run(store, config)
-    assert set(web.asked.values()) == {1}
-    assert artifact.statistics["parts"] == {"made": 2, "found": 2}
+    found = artifact.statistics["parts"]["found"]
+    assert found >= 2
+    assert sum(web.pictures().values()) == asked + len(told) - 2 * found
     undisturbed = run(open_store(str(tmp_path / "other")), config)
     assert artifact.digest == undisturbed.digest
 
@@ -332,9 +341,9 @@ def test_the_previous_edition_is_chosen_alike_for_the_same_request(
     def edition(config: CollectConfig) -> Artifact:
         sources = snapshot(config)
         previous = previous_of(store, "demo", config, sources)
-        artifact = collect(previous, sources, config, store=store)
+        artifact = collect(previous, sources, None, config, store=store)
         check(artifact)
-        refer(store, "images/demo", artifact, note_of(config, sources, previous))
+        refer(store, "images/demo", artifact, note_of(config, sources, None, previous))
         return artifact
 
     told = [(web.serve(f"/{number}", picture(number)), "x") for number in range(3)]
@@ -353,7 +362,7 @@ def test_the_previous_edition_is_chosen_alike_for_the_same_request(
     table(tmp_path / "t.csv", told[:2])
     third = edition(nightly)
     assert set(pictures_of(third)) == {"0", "1"}
-    assert max(web.asked.values()) == 1
+    assert max(web.pictures().values()) == 1
     store.delete([f"manifests/collect/{first.fingerprint}.json"])  # swept away
     table(tmp_path / "t.csv", told)
     assert previous_of(store, "demo", nightly, snapshot(nightly)).fingerprint == second.fingerprint  # type: ignore[union-attr]
@@ -384,7 +393,7 @@ KINDS = ("fine", "same", "gone", "html", "small", "flaky", "empty", "bad", "othe
 
 
 @pytest.mark.slow
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     told=st.lists(
         st.tuples(st.sampled_from(KINDS), st.integers(0, 3), st.sampled_from(["", "a", "b"])), min_size=1
@@ -414,7 +423,7 @@ def test_every_row_is_accounted_for(
     web.answers |= {f"/gone{n}": status(404) for n in range(6)}
 
     def url(kind: str, number: int) -> str:
-        return {"empty": "", "bad": "mailto:me", "other": web.url(f"/fine{number}?#x")}.get(
+        return {"empty": "", "bad": "mailto:me", "other": web.url(f"/fine{number}#x")}.get(
             kind, web.url(f"/{kind}{number}")
         )
 
@@ -432,9 +441,7 @@ def test_every_row_is_accounted_for(
             heads = {json.loads(text)["n"] for text in images["columns"]}
             assert sorted([*numbers, *map(int, heads)]) == list(range(len(rows)))
             for row in images.itertuples():
-                told_here = [
-                    caption for url, caption in given_rows if url.split("?")[0].split("#")[0] == row.location
-                ]
+                told_here = [caption for url, caption in given_rows if url.split("#")[0] == row.location]
                 assert [one["text"] for one in row.captions] == [
                     text for text in dict.fromkeys(told_here) if text
                 ]

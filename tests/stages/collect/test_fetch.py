@@ -1,9 +1,9 @@
-"""A part of URL rows: what img2dataset brings, judged, packed and accounted for."""
+"""A part of URLs: what img2dataset brings, judged, packed and accounted for."""
 
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -11,39 +11,60 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from stages.collect import fetch as module
+from stages.collect.answer import Ask
+from stages.collect.crew import Crew
+from stages.collect.exchange import Exchanger
 from stages.collect.fetch import FetchPart, fetch
+from stages.collect.hosts import Hosts
 from stages.collect.judge import Rules
+from stages.collect.opener import Opener
+from stages.collect.outcome import ANSWERS, OUTCOMES
+from stages.collect.pack import Pack
+from stages.collect.sandbox import Sandbox
+from stages.collect.tally import Tally
+from stages.config import CollectConfig
 from stages.reasons import Reason
 from tests.stages.collect.conftest import Answer, Web, body, picture, status
 
 Run = Callable[..., dict[str, Any]]
-RULES = Rules(min_side=16, max_pixels=10_000, max_bytes=50_000, deadline=5.0, retries=2)
+CONFIG = CollectConfig(min_side=16, max_pixels=10_000, max_bytes=50_000, deadline=5.0, retries=2)
+RULES = Rules.of(CONFIG)
+LOOPBACK = ("127.0.0.0/8",)
 
 
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.01)
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(1, RULES) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    def run(urls: dict[str, str], folder: str = "part", **changes: Any) -> dict[str, Any]:
+def run(tmp_path: Path, sandbox: Sandbox) -> Run:
+    def run(
+        urls: dict[str, str], folder: str = "part", *, threads: int = 8,
+        forgotten: dict[str, int] | None = None,
+        networks: tuple[str, ...] = LOOPBACK,
+    ) -> dict[str, Any]:  # fmt: skip
         place = tmp_path / folder
         place.mkdir()
-        part = FetchPart(
-            uids=list(urls),
-            urls=list(urls.values()),
-            **{
-                "rules": RULES,
-                "allow_private": True,
-                "threads": 8,
-                "evidence": "evidence/e.parquet",
-                **changes,
-            },
+        opener = Opener(
+            exchanger=Exchanger(agent="sdflow", contact=""),
+            hosts=Hosts(0, 0, ()),
+            agent="sdflow",
+            max_bytes=RULES.max_bytes,
+            deadline=RULES.deadline,
+            patience=lambda: 5.0,
         )
-        made = fetch(place, part)
-        rows = {row["uid"]: row for row in pq.read_table(place / "outcomes.parquet").to_pylist()}
+        crew = Crew(
+            rules=RULES, sandbox=sandbox, tally=Tally(print), opener=opener, threads=threads,
+            forgotten=forgotten or {},
+        )  # fmt: skip
+        asks = [Ask(key=key, url=url, networks=networks, obey=("robots",)) for key, url in urls.items()]
+        with crew.web():
+            made = fetch(place, FetchPart(asks=asks), crew)
+        table = pq.read_table(place / "outcomes.parquet")
+        assert table.schema == OUTCOMES
+        rows = {row["key"]: row for row in table.to_pylist()}
         assert list(rows) == sorted(urls)
         assert made.funnel is not None
         assert made.funnel.rows_in == len(urls)
@@ -54,12 +75,12 @@ def run(tmp_path: Path) -> Run:
     return run
 
 
-def some_failures(times: int, code: int, data: bytes) -> Answer:
+def some_failures(times: int, code: int, data: bytes, **headers: str) -> Answer:
     left = [times]
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         left[0] -= 1
-        (status(code) if left[0] >= 0 else body(data))(handler)
+        (status(code, **headers) if left[0] >= 0 else body(data))(handler)
 
     return answer
 
@@ -69,95 +90,88 @@ def test_bytes_are_kept_as_they_came(web: Web, run: Run, tmp_path: Path) -> None
         f"{number:032x}": picture(number, format=format)
         for number, format in enumerate(["png", "jpeg", "webp", "gif", "bmp"])
     }
-    rows = run({uid: web.serve(f"/{uid}.jpg", data) for uid, data in pictures.items()})
+    rows = run({key: web.serve(f"/{key}.jpg", data) for key, data in pictures.items()})
     (file,) = {row["file"] for row in rows.values()}
     with tarfile.open(tmp_path / "part" / str(file)) as tar:
-        names = tar.getnames()
-        assert {name[:32]: tar.extractfile(name).read() for name in names} == pictures  # type: ignore[union-attr]
         assert {member.mtime for member in tar} == {0}
-    assert names == [f"{uid}.{row['format']}" for uid, row in rows.items()]
+        assert tar.getnames() == sorted(f"{row['sha256']}.{row['format']}" for row in rows.values())
     whole = (tmp_path / "part" / str(file)).read_bytes()
-    for uid, row in rows.items():
-        assert whole[row["offset"] : row["offset"] + row["length"]] == pictures[uid]
-        assert (row["width"], row["height"]) == (24, 24)
+    for key, row in rows.items():
+        assert whole[row["offset"] : row["offset"] + row["length"]] == pictures[key]
+        assert (row["width"], row["height"], row["frames"]) == (24, 24, 1)
+
+
+def test_the_same_bytes_are_kept_once(web: Web, run: Run, tmp_path: Path) -> None:
+    rows = run({f"{number:x}": web.serve(f"/{number}", picture(1)) for number in range(5)})
+    assert len({(row["file"], row["offset"]) for row in rows.values()}) == 1
+    with tarfile.open(tmp_path / "part" / str(rows["0"]["file"])) as tar:
+        assert len(tar.getnames()) == 1
 
 
 def test_same_pictures_same_bytes_whatever_the_order_of_arrival(web: Web, run: Run, tmp_path: Path) -> None:
     urls = {f"{number:032x}": web.serve(f"/{number}", picture(number)) for number in range(30)}
     run(urls, "one", threads=1)
     run(dict(reversed(urls.items())), "other", threads=16)
-    for name in [
-        path.relative_to(tmp_path / "one")
-        for path in (tmp_path / "one").rglob("*.*")
-        if "evidence" not in path.parts
-    ]:
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
+    files = [path for path in (tmp_path / "one").rglob("*.*") if path.name != "answers.parquet"]
+    assert len(files) == 2
+    for file in files:
+        name = file.relative_to(tmp_path / "one")
+        assert file.read_bytes() == (tmp_path / "other" / name).read_bytes()
 
 
-def test_every_failure_has_its_reason(web: Web, run: Run) -> None:
+def test_every_failure_has_its_reason_and_its_answer(web: Web, run: Run, tmp_path: Path) -> None:
     whole = picture(1)
-    damaged = whole.replace(b"IDAT" + whole[whole.index(b"IDAT") + 4 :][:9], b"IDAT" + b"\xff" * 9)
     answers: dict[Reason, Answer] = {
-        Reason.HTTP_CLIENT_ERROR: status(404),
+        Reason.HTTP_NOT_FOUND: status(404),
         Reason.HTTP_SERVER_ERROR: status(500),
-        Reason.HTTP_TOO_MANY_REQUESTS: status(429),
         Reason.NOT_AN_IMAGE: body(b"<html><body>image not found</body></html>"),
         Reason.TRUNCATED: body(whole[: len(whole) // 2]),
-        Reason.UNDECODABLE: body(damaged),
         Reason.TOO_SMALL: body(picture(3, side=1)),
         Reason.TOO_LARGE: body(picture(4, side=101)),
         Reason.TOO_MANY_BYTES: body(b"x" * 50_001),
-        Reason.CONNECTION_FAILED: body(b"short", length=999),
-        Reason.BAD_URL: status(302, Location="file:///etc/passwd"),
     }
     web.answers = {f"/{reason}": answer for reason, answer in answers.items()}
-    urls = {str(reason): web.url(f"/{reason}") for reason in answers}
-    urls[Reason.NAME_NOT_RESOLVED] = "http://no-such-name.invalid/x"
-    rows = run(urls)
-    assert {uid: row["reason"] for uid, row in rows.items()} == {uid: uid for uid in sorted(urls)}
+    rows = run({str(reason): web.url(f"/{reason}") for reason in answers})
+    assert {key: row["reason"] for key, row in rows.items()} == {key: key for key in sorted(answers)}
     assert rows["too_small"]["rule"] == "min_side=16"
-    assert rows["too_small"]["detail"] == "sides of 1 and 1 pixels"
     assert rows["too_large"]["rule"] == "max_pixels=10000"
     assert rows["too_many_bytes"]["rule"] == "max_bytes=50000"
-    assert rows["http_client_error"] | {"uid": ""} == {
-        "uid": "", "sha256": "", "format": "", "width": 0, "height": 0, "file": "", "offset": 0, "length": 0,
-        "reason": "http_client_error", "rule": "", "detail": "404 Not Found",
-    }  # fmt: skip
+    heard = pq.read_table(tmp_path / "part" / "answers.parquet")
+    assert heard.schema == ANSWERS
+    said = {row["key"]: row for row in heard.to_pylist()}
+    assert {key: row["status"] for key, row in said.items()} == {
+        key: {"http_not_found": 404, "http_server_error": 500, "too_many_bytes": 0}.get(key, 200)
+        for key in rows
+    }
+    assert {row["tries"] for row in said.values()} == {1}
+    assert all(row["asked"].endswith("Z") and row["address"] == "127.0.0.1" for row in said.values())
+
+
+def test_a_question_is_asked_once(web: Web, run: Run) -> None:
+    web.answers["/never"] = status(503)
+    run({"a": web.url("/never")})
+    assert web.asked["/never"] == 1
 
 
 def test_private_addresses_are_closed_unless_opened(web: Web, run: Run) -> None:
-    rows = run({"a": web.serve("/a", picture(1))}, allow_private=False)
+    rows = run({"a": web.serve("/a", picture(1))}, networks=())
     assert rows["a"]["reason"] == Reason.FORBIDDEN_ADDRESS
-    assert rows["a"]["rule"] == "allow_private=false"
-    assert rows["a"]["detail"] == "127.0.0.1 is 127.0.0.1 (loopback)"
-    assert web.asked["/a"] == 0
+    assert rows["a"]["rule"] == "allow_networks=none"
+    assert not web.asked
 
 
-def test_only_what_may_pass_is_asked_again(web: Web, run: Run, tmp_path: Path) -> None:
-    web.answers = {
-        "/once": some_failures(1, 500, picture(1)),
-        "/twice": some_failures(2, 503, picture(2)),
-        "/never": some_failures(99, 500, b""),
-        "/gone": status(410),
-        "/fine": body(picture(3)),
-        "/html": body(b"<html>"),
-    }
-    rows = run({path[1:]: web.url(path) for path in web.answers})
-    assert {uid for uid, row in rows.items() if not row["reason"]} == {"once", "twice", "fine"}
-    assert web.asked == {"/once": 2, "/twice": 3, "/never": 3, "/gone": 1, "/fine": 1, "/html": 1}
-    evidence = pq.read_table(tmp_path / "part" / "evidence" / "e.parquet").to_pylist()
-    assert [(row["round"], row["status"]) for row in evidence if row["uid"] == "twice"] == [
-        (0, 503),
-        (1, 503),
-        (2, 200),
-    ]
+def test_bytes_that_were_taken_down_are_not_kept(web: Web, run: Run, tmp_path: Path) -> None:
+    held = run({"a": web.serve("/a", picture(1)), "b": web.serve("/b", picture(2))}, "first")
+    rows = run({"a": web.url("/a"), "b": web.url("/b")}, forgotten={held["a"]["sha256"]: 3})
+    assert (rows["a"]["reason"], rows["a"]["file"], rows["b"]["reason"]) == (Reason.TAKEN_DOWN, "", "")
+    assert picture(1) not in (tmp_path / "part" / rows["b"]["file"]).read_bytes()
 
 
 def test_a_full_disk_is_no_lost_row(web: Web, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.Pack, "add", full)
+    monkeypatch.setattr(Pack, "add", full)
     with pytest.raises(OSError, match="No space left"):
         run({"a": web.serve("/a", picture(1)), "b": web.serve("/b", picture(2))})
 

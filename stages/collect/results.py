@@ -1,0 +1,148 @@
+"""The tables of a finished collection: what is held, what is not and why, and what the web said."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from stages.artifact import Funnel
+from stages.collect.outcome import ANSWERS
+from stages.collect.plan import PASSING, Plan
+from stages.fingerprint import JSON
+from stages.reasons import Reason
+from stages.record import IMAGES, REJECTS
+
+_PLACEHOLDERS = f"""
+CREATE TABLE placeholders AS
+WITH known AS (
+    SELECT DISTINCT left(detail, 64) AS sha256, regexp_extract(detail, ' URLs of (.*)$', 1) AS host
+    FROM fates WHERE reason = '{Reason.PLACEHOLDER}'
+), found AS (
+    SELECT sha256, host, count(DISTINCT location) AS urls
+    FROM heads JOIN fates f USING (key) WHERE f.reason = '' AND host <> '' GROUP BY sha256, host
+)
+SELECT sha256, host, urls FROM found
+WHERE urls >= ? OR (sha256, host) IN (SELECT (sha256, host) FROM known)
+"""
+
+
+def settle(plan: Plan, placeholder_urls: int) -> None:
+    """Refuse what is only known once all bytes are here: placeholders, and bytes that were taken down.
+
+    Args:
+        plan: with a fate for every question.
+        placeholder_urls: the same bytes under this many URLs of one host are a placeholder.
+    """
+    plan.sql.execute(
+        f"""
+        UPDATE fates SET reason = '{Reason.TAKEN_DOWN}', rule = 'take-down ' || t.number, detail = '',
+            file = ''
+        FROM (SELECT value, min(number) AS number FROM takedowns WHERE kind = 'sha256' GROUP BY value) t
+        WHERE t.value = fates.sha256 AND reason IN ('', '{Reason.TAKEN_DOWN}')
+        """
+    )
+    plan.sql.execute(_PLACEHOLDERS, [placeholder_urls])
+    plan.sql.execute(
+        f"""
+        UPDATE fates SET reason = '{Reason.PLACEHOLDER}', rule = 'placeholder_urls={placeholder_urls}',
+            detail = p.sha256 || ' under many URLs of ' || p.host, file = ''
+        FROM (SELECT DISTINCT key, p.sha256, p.host FROM heads JOIN placeholders p USING (host)) p
+        WHERE p.key = fates.key AND p.sha256 = fates.sha256 AND fates.reason = ''
+        """
+    )
+
+
+def write_tables(plan: Plan, images: Path, rejects: Path) -> tuple[Funnel, list[str]]:
+    """Write the two result tables; the funnel over all rows, and the files that hold pictures, sorted."""
+    plan.sql.execute(
+        """
+        CREATE TABLE texts AS
+        SELECT uid, list(
+            {'text': text, 'source': origin, 'weight': 1::FLOAT} ORDER BY number, position
+        ) AS captions
+        FROM (
+            SELECT * FROM (
+                SELECT uid, number, unnest(captions) AS text, unnest(caption_sources) AS origin,
+                    generate_subscripts(captions, 1) AS position
+                FROM taken
+            ) QUALIFY row_number() OVER (PARTITION BY uid, text ORDER BY number, position) = 1
+        ) GROUP BY uid
+        """
+    )
+    held = """
+        SELECT h.uid, f.sha256, h.source, h.location, coalesce(t.captions, []) AS captions, h.licence,
+            h.columns, f.format, f.width, f.height, f.frames, f.repairs, f.file, f."offset", f.length
+        FROM heads h JOIN fates f USING (key) LEFT JOIN texts t USING (uid)
+        WHERE h.reason = '' AND f.reason = '' ORDER BY h.uid
+    """
+    plan.sql.execute(
+        """
+        CREATE TABLE left_out AS
+        SELECT h.uid, f.reason, f.rule, f.detail, '' AS merged_into, h.location, h.row
+        FROM heads h JOIN fates f USING (key) WHERE h.reason = '' AND f.reason <> ''
+        UNION ALL
+        SELECT uid, reason, rule, detail, '', location, row FROM heads WHERE reason <> ''
+        UNION ALL
+        SELECT t.uid, 'duplicate_url', '', '', t.uid, t.location, t.row
+        FROM taken t JOIN heads h USING (uid) WHERE t.number <> h.number
+        """
+    )
+    rows_out = _write(plan, held, images, IMAGES)
+    _write(plan, "SELECT * FROM left_out ORDER BY uid, row", rejects, REJECTS)
+    reasons = dict(plan.rows("SELECT reason, count(*) FROM left_out GROUP BY reason ORDER BY reason"))
+    used = (
+        "SELECT DISTINCT file FROM fates JOIN heads h USING (key) WHERE h.reason = '' AND fates.reason = ''"
+    )
+    files = [file for (file,) in plan.rows(used + " ORDER BY file")]
+    return Funnel(plan.rows("SELECT count(*) FROM taken")[0][0], rows_out, reasons), files
+
+
+def write_evidence(plan: Plan, answers: Path, hosts: Path) -> None:
+    """Write what the web said, of every URL that is asked for today, and what that comes to for each host."""
+    said = f"""
+        SELECT a.* REPLACE (f.reason AS reason,
+            CASE WHEN f.reason IN ({PASSING}) THEN a.failures + (a.key IN (SELECT key FROM now_asked))::INT
+                ELSE 0 END AS failures)
+        FROM answers a JOIN fates f USING (key) ORDER BY a.key
+    """
+    _write(plan, said, answers, ANSWERS)
+    plan.sql.execute(
+        """
+        COPY (
+            SELECT host, sum(asked)::BIGINT AS asked, sum(held)::BIGINT AS held, sum(size)::BIGINT AS bytes,
+                sum(seconds) AS seconds,
+                map_from_entries(list((reason, n) ORDER BY reason) FILTER (reason <> '')) AS reasons
+            FROM (
+                SELECT h.host, f.reason, count(*) AS n, sum(tries) AS asked,
+                    sum((f.reason = '')::INT) AS held, sum(bytes) AS size, sum(seconds) AS seconds
+                FROM (SELECT DISTINCT key, host FROM heads WHERE path = '' AND reason = '') h
+                JOIN fates f USING (key) LEFT JOIN answers USING (key) GROUP BY h.host, f.reason
+            ) GROUP BY host ORDER BY host
+        ) TO '"""
+        + str(hosts).replace("'", "''")
+        + "' (FORMAT parquet, COMPRESSION zstd)"
+    )
+
+
+def per_source(plan: Plan) -> dict[str, JSON]:
+    """Rows and pictures of each source."""
+    found = plan.rows(
+        """
+        SELECT source, count(*),
+            count(*) FILTER (h.reason = '' AND f.reason = '' AND t.number = h.number)
+        FROM taken t JOIN heads h USING (uid, source) LEFT JOIN fates f ON f.key = h.key
+        GROUP BY source ORDER BY source
+        """
+    )
+    return {source: {"rows": rows, "pictures": pictures} for source, rows, pictures in found}
+
+
+def _write(plan: Plan, query: str, path: Path, schema: Any) -> int:
+    reader = plan.sql.sql(query).to_arrow_reader(100_000)
+    rows = 0
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for batch in reader:
+            if len(batch):
+                writer.write_batch(batch.cast(schema))
+                rows += len(batch)
+    return rows
