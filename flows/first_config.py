@@ -122,7 +122,9 @@ def _comment(words: str, indent: int, fill: bool = True) -> Iterator[str]:
 def _value(value: Any) -> str:
     """A value as YAML that fits on the line of its key."""
     plain = list(value) if isinstance(value, tuple) else value
-    text = yaml.safe_dump([plain], default_flow_style=True, allow_unicode=True, width=float("inf"))
+    # Others are escaped: among them are line ends that a reader of YAML would take for blanks.
+    readable = "".join(map(str, plain) if isinstance(plain, list) else str(plain)).isprintable()
+    text = yaml.safe_dump([plain], default_flow_style=True, allow_unicode=readable, width=float("inf"))
     return re.sub(r"^\[|\]\n$", "", text)
 
 

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flows.config_file import read_run
@@ -36,6 +36,7 @@ def written(guesses: list[Guess]) -> tuple[str, Run]:
 
 
 @settings(max_examples=40, deadline=None)
+@example([(UrlSource(name="\x85", tables=("a\u2028b: #",)), "\x85x: [", {})])  # line ends to YAML
 @given(st.lists(st.tuples(SOURCES, WORDS, WHY), min_size=1, max_size=4))
 def test_it_reads_back_as_what_was_guessed(told: list[tuple[UrlSource, str, dict[str, str]]]) -> None:
     guesses = [Guess(source, KINDS[type(source)], saw, why) for source, saw, why in told]

@@ -3,10 +3,12 @@
 import csv
 import socket
 import tempfile
+import time
 import uuid
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -129,7 +131,9 @@ def store() -> Store:
     return open_store(f"memory://{uuid.uuid4().hex}")
 
 
-def test_it_says_what_collect_then_does(web: Web, store: Store, tmp_path: Path) -> None:
+def test_it_says_what_collect_then_does(
+    web: Web, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     urls = [web.serve(f"/{number}", picture(number)) for number in range(6)]
     web.answers["/gone"] = status(404)
     path = table(tmp_path / "t.csv", [(url, "a bird") for url in [*urls[:4], urls[0], web.url("/gone")]])
@@ -152,3 +156,7 @@ def test_it_says_what_collect_then_does(web: Web, store: Store, tmp_path: Path) 
     forget(store, [Name("url", urls[4])], "asked to")
     third = look(replace(config, edition="3"), first, takedowns(store))
     assert (third.to_fetch, third.refused) == (1, {"bad_url": 1, "taken_down": 1})
+    monkeypatch.setattr("stages.collect.preview.time", SimpleNamespace(time=lambda: time.time() + 86400))
+    stale = replace(config, urls=(replace(config.urls[0], revalidate_days=0.5),))
+    fourth = look(stale, after)
+    assert (fourth.held, fourth.to_fetch, fourth.urls) == (5, 0, 5)  # asked again, as they may have changed
