@@ -94,8 +94,8 @@ def test_verdicts_are_those_of_this_process() -> None:
     ("body", "detail"),
     [
         (b"crash", "decoder crashed"),
-        (b"spin", "decoder took more than 0.2 s"),
-        (b"wait", "decoder made no progress for 1 s"),
+        pytest.param(b"spin", "decoder took more than 0.2 s", marks=pytest.mark.slow),
+        pytest.param(b"wait", "decoder made no progress for 1 s", marks=pytest.mark.slow),
         (b"greedy", "decoder takes more than 1024 MiB"),
     ],
 )
