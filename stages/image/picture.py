@@ -182,7 +182,8 @@ def _colour(background: str) -> tuple[int, int, int]:
 
 def _orientation(image: Image.Image) -> int:
     try:
-        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+        # Not a PNG's own method, which decodes all its pixels to look behind them.
+        return int(Image.Image.getexif(image).get(_EXIF_ORIENTATION, 1))
     except Exception:  # noqa: BLE001 - a broken EXIF block says nothing about the orientation; the pixels stand
         return 1
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from stages.image import FORMATS, Header, ImageError, inspect, picture_of
+from stages.image.avif import is_deep
 from stages.reasons import Reason
 from tests.stages.image.files import avif, box, png, save, tiff
 
@@ -47,6 +48,20 @@ def test_the_largest_picture_of_an_avif_counts() -> None:
     sequence = box(b"ftyp", b"avis\0\0\0\0avis") + box(b"moov", box(b"trak", track))
     assert inspect(sequence) == Header("avif", 320, 200)
     assert refused(avif()) == (Reason.UNDECODABLE, "avif without a size")
+
+
+def test_depth_of_an_avif_is_in_its_configuration() -> None:
+    assert is_deep(avif((1, 1), deep=True))
+    assert not is_deep(avif((1, 1)))
+    assert not is_deep(FILES["avif"])
+
+
+def test_junk_between_a_jpegs_segments_is_passed_over() -> None:
+    data = FILES["jpeg"]
+    (length,) = struct.unpack_from(">H", data, 4)
+    junk = data[: 4 + length] + b"between" + data[4 + length :]
+    assert inspect(junk) == Header("jpeg", 300, 77)
+    assert picture_of(junk).image == picture_of(data).image
 
 
 def test_a_claim_is_refused_before_a_decoder_sees_it() -> None:

@@ -81,6 +81,7 @@ def test_orientation_is_applied(orientation: int) -> None:
     check(save(PICTURE, "jpeg", subsampling=0, quality=95, exif=exif), expected, *words, off=16)
     late = png(8, 2, list(map(bytes, GRADIENT)), (40, 24), after=[(b"eXIf", exif.tobytes()[6:])])
     check(late, expected, *words)
+    assert is_plain(late) == (orientation == 1)
     data = save(PICTURE, "avif", subsampling="4:4:4", quality=95, exif=exif)  # as irot and imir
     check(data, expected, *words, off=16)
 
@@ -248,8 +249,8 @@ def test_a_grey_that_means_transparent(depth: int) -> None:
 def test_a_colour_that_means_transparent() -> None:
     row = bytes([1, 2, 3, 4, 5, 6])
     check(png(8, 2, [row], (2, 1), [(b"tRNS", struct.pack(">3H", 1, 2, 3))]), [[WHITE, [4, 5, 6]]], "alpha")
-    deep = struct.pack(">6H", 0x1111, 0x2222, 0x3333, 0x4444, 0x5555, 0x6666)
-    clear = (b"tRNS", struct.pack(">3H", 0x1111, 0x2222, 0x3333))
+    deep = struct.pack(">6H", 0x1101, 0x2202, 0x3303, 0x4404, 0x5505, 0x6606)
+    clear = (b"tRNS", struct.pack(">3H", 0x1101, 0x2202, 0x3303))
     check(png(16, 2, [deep], (2, 1), [clear]), [[WHITE, [0x44, 0x55, 0x66]]], "deep", "alpha")
 
 
@@ -318,6 +319,15 @@ def test_a_png_whose_still_picture_is_no_frame() -> None:
     check(data, np.tile(RED, (8, 8, 1)), "animated", frames=3)
     many = png(8, 2, [bytes(3)], (1, 1), [(b"acTL", struct.pack(">II", 2**32 - 1, 0))])
     check(many, [[[0] * 3]])  # claims of frames that are not there are no frames
+
+
+def test_thumbnails_and_masks_are_no_pages() -> None:
+    data = tiff((2, 1), [8], 1, b"\x05\x09")
+    for kind, frames in ((0, 2), (1, 1), (4, 1)):  # NewSubfileType
+        page = struct.pack("<HHHIII", 1, 254, 4, 1, kind, 0)
+        words = ["grey", "animated"] if frames == 2 else ["grey"]
+        both = data[:-4] + struct.pack("<I", len(data)) + page
+        check(both, [[[5] * 3, [9] * 3]], *words, frames=frames)
 
 
 def test_the_canvas_around_a_small_first_frame_is_nothing() -> None:
