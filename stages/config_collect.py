@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-FORM: Any = {"use_attribute_docstrings": True, "extra": "forbid"}
+FORM: Any = {"use_attribute_docstrings": True, "extra": "forbid", "coerce_numbers_to_str": True}
 NEUTRAL = {"neutral": True}
 
 OptOut = Literal["robots", "x-robots-tag", "aipref", "tdmrep"]

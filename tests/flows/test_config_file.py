@@ -97,3 +97,9 @@ def test_every_mistake_is_told_at_once(tmp_path: Path):
 def test_a_file_that_is_not_there_is_named(tmp_path: Path):
     with pytest.raises(ValueError, match=r"none\.yaml cannot be read: No such file"):
         read_run(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("edition", ["2", "2026-11-21", "2026-11-21T03:00:00Z", "nightly"])
+def test_a_text_may_look_like_a_number_or_a_date(tmp_path: Path, edition: str):
+    assert read(tmp_path, "name: a", f"collect.edition={edition}").collect.edition == edition
+    assert read(tmp_path, f"name: a\ncollect:\n  edition: {edition}").collect.edition == edition
