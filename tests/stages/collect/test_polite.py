@@ -217,3 +217,21 @@ def test_a_dominating_host_is_worth_a_warning(
     artifact = run(store, config_of(table(tmp_path / "t.csv", told)))
     (warning,) = artifact.statistics["warnings"]
     assert "100% of the URLs are at 127.0.0.1" in warning
+
+
+def test_hosts_are_asked_by_turns_not_one_after_the_other(web: Web, store: Store, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def noting(data: bytes) -> Answer:
+        def answer(handler: BaseHTTPRequestHandler) -> None:
+            asked.append(handler.headers["Host"].split(":")[0])
+            body(data)(handler)
+
+        return answer
+
+    web.answers = {f"/{number}": noting(picture(number)) for number in range(60)}
+    hosts = [f"127.0.0.{1 + number // 20}" for number in range(60)]  # the table has them in blocks
+    told = [(web.url(f"/{number}", host), "x") for number, host in enumerate(hosts)]
+    artifact = run(store, config_of(table(tmp_path / "t.csv", told), part_rows=20, threads=3))
+    assert artifact.funnel.rows_out == 60
+    assert all(set(asked[start : start + 20]) == set(hosts) for start in range(0, 60, 20))
