@@ -10,6 +10,7 @@ The `Downloader` gets a URL with the key of its question as fragment; the opener
 import importlib
 import io
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -128,8 +129,16 @@ def _as_it_came(stream: io.BytesIO, boxes: None) -> tuple[bytes, None, None, Non
     return stream.read(), None, None, None, None, None
 
 
-@cache
 def _downloader() -> Any:
+    with _LOADING:  # parts are threads, and while it is loaded the package's module is not what it seems
+        return _loaded()
+
+
+_LOADING = threading.Lock()
+
+
+@cache
+def _loaded() -> Any:
     """img2dataset's `Downloader` without what its package imports at its top.
 
     That is torch, OpenCV, pandas and albumentations, for the re-encoding and the reading that are not used
