@@ -129,12 +129,12 @@ def _as_it_came(stream: io.BytesIO, boxes: None) -> tuple[bytes, None, None, Non
     return stream.read(), None, None, None, None, None
 
 
+_LOADING = threading.Lock()
+
+
 def _downloader() -> Any:
     with _LOADING:  # parts are threads, and while it is loaded the package's module is not what it seems
         return _loaded()
-
-
-_LOADING = threading.Lock()
 
 
 @cache
