@@ -160,10 +160,10 @@ class Exchanger:
                     raise
             return Response(url, answer.status, answer.reason, answer.headers, body, address)
         finally:
+            answer.close()  # the connection asks again only after that, though the body is read
             if whole and not answer.will_close and connection.sock is not None:
                 self._keep(where, connection)
             else:
-                answer.close()
                 connection.close()
 
     def _keep(self, where: _Where, connection: Connection) -> None:
