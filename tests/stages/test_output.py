@@ -1,13 +1,14 @@
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from stages.artifact import FileEntry, Funnel
-from stages.engine import Processes
+from stages.engine import Processes, Threads
 from stages.errors import Stopped
 from stages.output import Made, Output, Part, PartSpec, Silent
 from stages.store import Store, open_store
@@ -252,3 +253,32 @@ def test_part_records_are_plain_json(tmp_path: Path) -> None:
     assert said["key"] == "part-1"
     assert said["funnel"] == {"rows_in": 2, "rows_out": 1, "reasons": {"too_small": 1}}
     assert list(said["files"]) == part.names()
+
+
+def test_a_note_that_changes_is_asked_for_while_parts_are_made(store: Store) -> None:
+    heard = Stopping(after=10**9)
+    asked = iter(range(10**9))
+
+    def make(folder: Path, payload: None) -> Made:
+        time.sleep(1.2)  # longer than two pulses
+        return Made()
+
+    spec = PartSpec("slow", ["slow"], None)
+    out = Output(store, "score", 1, {}, "ab" * 32, heard)
+    out.parts([spec], make, Threads(1), note=lambda: f"note {next(asked)}")
+    notes = [note for _, _, note in heard.heard]
+    assert len(notes) >= 4
+    assert notes == [f"note {number}" for number in range(len(notes))]
+
+
+def test_a_warning_is_heard_and_kept(store: Store) -> None:
+    class Hearing(Silent):
+        said: ClassVar[list[tuple[str, str]]] = []
+
+        def warn(self, stage: str, words: str) -> None:
+            self.said.append((stage, words))
+
+    out = output(store, Hearing())
+    out.warn("one host dominates")
+    assert Hearing.said == [("score", "one host dominates")]
+    assert out.warnings == ["one host dominates"]
