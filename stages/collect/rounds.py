@@ -43,7 +43,7 @@ def began(out: Output, asked: list[str]) -> str:
         (folder / "began.txt").write_text(iso(now()))
         return Made()
 
-    part = out.part("began", [*asked, "began"], make, config={})
+    part = out.part("began", [*asked, "began"], make)
     return part.read("began.txt").decode()
 
 
@@ -144,5 +144,5 @@ def _again(
     def make(folder: Path) -> Made:
         return Made(statistics={"questions": plan.due(iso(time.time()), folder / "due.parquet")})
 
-    part = out.part(f"round-{number}", [*asked, f"round-{number}"], make, config={})
+    part = out.part(f"round-{number}", [*asked, f"round-{number}"], make)
     return plan.to_ask_again(part.path("due.parquet"), f"asked-{number}.parquet", config.part_rows)

@@ -235,3 +235,14 @@ def test_hosts_are_asked_by_turns_not_one_after_the_other(web: Web, store: Store
     artifact = run(store, config_of(table(tmp_path / "t.csv", told), part_rows=20, threads=3))
     assert artifact.funnel.rows_out == 60
     assert all(set(asked[start : start + 20]) == set(hosts) for start in range(0, 60, 20))
+
+
+def test_another_config_has_rounds_of_its_own(web: Web, store: Store, tmp_path: Path) -> None:
+    web.answers = {"/a": some_failures(1, 503, picture(1)), "/b": some_failures(3, 503, picture(2))}
+    told = table(tmp_path / "t.csv", [(web.url("/a"), "x"), (web.url("/b"), "x")])
+    first = run(store, config_of(told, retries=1))
+    assert reasons_of(first) == {"b": "http_server_error"}
+    web.answers["/a"] = body(picture(1))
+    second = run(store, config_of(told, retries=1, min_side=17))
+    assert set(pictures_of(second)) == {"a", "b"}
+    assert web.pictures() == {"/a": 3, "/b": 4}
