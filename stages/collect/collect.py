@@ -20,13 +20,14 @@ from stages.collect.folders import folder_rows
 from stages.collect.hosts import Hosts
 from stages.collect.judge import Rules
 from stages.collect.known import ANSWERS_FILE, reuse, tightened
+from stages.collect.late import pack_late
 from stages.collect.local import CopyPart, copy
 from stages.collect.opener import Opener
 from stages.collect.outcome import TABLE
 from stages.collect.parquets import parquet_rows
 from stages.collect.plan import Plan, Questions
 from stages.collect.results import per_source, settle, write_evidence, write_tables
-from stages.collect.rounds import began, fetch_all
+from stages.collect.rounds import FIRST_ROUND, began, fetch_all
 from stages.collect.rows import Row, write_rows
 from stages.collect.sandbox import Sandbox
 from stages.collect.tables import url_rows
@@ -83,12 +84,14 @@ def collect(
         with crew.sandbox, crew.web():
             copied = _copy_all(plan, config, crew, out)
             fetched = fetch_all(plan, config, crew, out, asked) if config.urls else []
+        later = [part for part in fetched if not part.key.startswith(FIRST_ROUND)]
+        packed = pack_late(plan, later, config.part_rows, out)
         if crew.opener is not None:
             out.write("evidence/sites.json").write_text(json.dumps(crew.opener.evidence(), indent=1))
         statistics = {
             **known,
-            "fetched": _rows_of(fetched, "fetch-0-"),
-            "asked_again": _rows_of(fetched) - _rows_of(fetched, "fetch-0-"),
+            "fetched": _rows_of(fetched) - _rows_of(later),
+            "asked_again": _rows_of(later),
             "copied": _rows_of(copied),
             "sources": per_source(plan),
         }
@@ -99,7 +102,7 @@ def collect(
         plan.close()
     out.write(SOURCES).write_text(json.dumps(sources.contents, indent=1, sort_keys=True))
     _write_views(previous, out)
-    _add_files(files, previous, [*fetched, *copied], out)
+    _add_files(files, previous, [*fetched, *copied, *packed], out)
     return Stats(funnel, statistics)
 
 
@@ -173,10 +176,8 @@ def _copy(folder: Path, payload: tuple[str, str, Questions], crew: Crew) -> Made
     return copy(folder, part, crew)
 
 
-def _rows_of(parts: list[Part], prefix: str = "") -> int:
-    return sum(
-        part.funnel.rows_in for part in parts if part.funnel is not None and part.key.startswith(prefix)
-    )
+def _rows_of(parts: list[Part]) -> int:
+    return sum(part.funnel.rows_in for part in parts if part.funnel is not None)
 
 
 def _write_views(previous: Artifact | None, out: Output) -> None:

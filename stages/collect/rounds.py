@@ -28,6 +28,8 @@ PAUSE_SECONDS = 1.0
 TURN_SECONDS = (10.0, 30.0, 60.0)
 """Longest that a question waits for its host's turn in the first, the second and later rounds; what would
 wait longer is left to the next round, so that others need not wait behind it."""
+FIRST_ROUND = "fetch-0-"
+"""How the keys of its parts begin."""
 FREE_ROUNDS = 2
 """Rounds that do not count against `patience`: everything once, and once more what failed."""
 

@@ -276,3 +276,23 @@ def test_whatever_the_server_does_every_row_comes_out_once(
 
 def answers_table(artifact: Artifact) -> list[dict[str, Any]]:
     return pq.read_table(artifact.path("evidence/answers.parquet")).to_pylist()
+
+
+def test_where_bytes_lie_does_not_tell_how_often_they_were_asked_for(web: Web, tmp_path: Path) -> None:
+    told = [(web.serve(f"/{number}", picture(number)), "x") for number in range(6)]
+    told += [(web.url(f"/late{number}"), "x") for number in range(5)]
+    config = config_of(table(tmp_path / "t.csv", told), retries=4, part_rows=4)
+
+    def collected(store: str, failures: tuple[int, ...]) -> Artifact:
+        for number, times in enumerate(failures):
+            web.answers[f"/late{number}"] = some_failures(times, 503, picture(100 + number))
+        return run(open_store(str(tmp_path / store)), config)
+
+    one, other = collected("one", (1, 1, 1, 2, 2)), collected("other", (3, 1, 2, 1, 1))
+    assert one.digest == other.digest
+    held = pictures_of(one)
+    assert len(held) == 11
+    for number in range(5):
+        row = held[f"late{number}"]
+        assert one.read(row["file"], row["offset"], row["length"]) == picture(100 + number)
+    assert one.statistics["asked_again"] == 7
