@@ -8,19 +8,24 @@ when to come back, so that threads stay free for other hosts.
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from stages.collect.answer import FetchError, failed
+from stages.collect.answer import failed
 from stages.config_collect import HostLimit
 from stages.reasons import Reason
 
 FAILURES = 5
 """Failures in a row after which a host is given a rest."""
 FIRST_REST_SECONDS = 2.0
-"""The first rest, give or take a quarter; doubled for each failure that follows it."""
+"""The first rest, give or take a quarter; doubled for each further one that does not help."""
 LONGEST_REST_SECONDS = 300.0
+LONGEST_INTERVAL = 86_400.0
+"""Seconds between two requests above which a Crawl-delay is not believed."""
+LOOK_SECONDS = 60.0
+"""After which who waits looks again though nobody woke him."""
 MAX_HOSTS = 100_000
 """Hosts above which those are forgotten of which nothing need be known."""
 
@@ -29,17 +34,29 @@ MAX_HOSTS = 100_000
 class _Host:
     connections: int
     interval: float
-    changed: threading.Condition
     now: int = 0
     """Requests at this moment."""
-    waiting: int = 0
+    line: deque[threading.Condition] = field(default_factory=deque[threading.Condition])
+    """Who waits, in order; only the first looks at the clock."""
     next: float = 0.0
     """On the clock: the earliest start of another request."""
     aside: float = 0.0
     """On the clock: not before this, whatever its line says."""
     failures: int = 0
+    """In a row, while it was thought to be well."""
+    rests: int = 0
+    """In a row; 0 where it is thought to be well."""
     probing: bool = False
     """It has had its rest, and one request shows whether it is well again."""
+
+    def full(self) -> bool:
+        """Whether one more request would be too many at once."""
+        return self.probing or 0 < self.connections <= self.now
+
+    def wake(self, everybody: bool = False) -> None:
+        """Let the first in the line look again; everybody where some may now have to wait too long."""
+        for one in list(self.line) if everybody else list(self.line)[:1]:
+            one.notify()
 
 
 class Hosts:
@@ -74,7 +91,7 @@ class Hosts:
 
     @contextmanager
     def turn(self, host: str, patience: float) -> Generator[None]:
-        """One request's turn: wait for it, have it while the block lasts.
+        """One request's turn: wait for it, have it while the block lasts. Who comes first has it first.
 
         Args:
             host: its name, without port.
@@ -83,40 +100,47 @@ class Hosts:
         Raises:
             FetchError: HOST_SET_ASIDE with the time at which to come back.
         """
-        self._begin(host, patience)
+        one = self._begin(host, patience)
+        probe = one.probing
         try:
             yield
         finally:
-            self._end(host)
+            with self._lock:
+                one.now -= 1
+                if probe:
+                    one.probing = False
+                one.wake()
 
     def slow_down(self, host: str, seconds: float) -> None:
-        """Leave at least so many seconds between two requests: a Crawl-delay."""
+        """Leave at least so many seconds between two requests, a day at most: a Crawl-delay."""
         with self._lock:
             one = self._of(host)
-            one.interval = max(one.interval, seconds)
+            one.interval = max(one.interval, min(seconds, LONGEST_INTERVAL))
 
     def set_aside(self, host: str, seconds: float) -> None:
         """Ask the host for nothing for a while: a Retry-After."""
         with self._lock:
             one = self._of(host)
             one.aside = max(one.aside, self._clock() + seconds)
-            one.changed.notify_all()
+            one.wake(everybody=True)
 
     def report(self, host: str, *, ok: bool) -> None:
-        """Say how a request went: whether the host answered as one that is well."""
+        """Say, within its turn, how a request went: whether the host answered as one that is well.
+
+        While it rests failures count no more: they are of requests that began before.
+        """
         with self._lock:
             one = self._of(host)
-            if one.probing or not ok:
-                one.changed.notify_all()
-            one.probing = False
             if ok:
-                one.failures = 0
-            else:
-                one.failures += 1
-                if one.failures >= FAILURES:
-                    doubled = FIRST_REST_SECONDS * 2.0 ** min(one.failures - FAILURES, 30)
-                    rest = min(doubled, LONGEST_REST_SECONDS) * self._jitter.uniform(0.75, 1.25)
-                    one.aside = max(one.aside, self._clock() + rest)
+                one.failures, one.rests, one.probing = 0, 0, False
+                one.wake()
+                return
+            one.failures += not one.rests
+            if one.probing or (one.failures >= FAILURES and not one.rests):
+                doubled = min(FIRST_REST_SECONDS * 2.0 ** min(one.rests, 30), LONGEST_REST_SECONDS)
+                one.aside = max(one.aside, self._clock() + doubled * self._jitter.uniform(0.75, 1.25))
+                one.rests, one.probing = one.rests + 1, False
+                one.wake(everybody=True)
 
     def due(self, host: str) -> float:
         """Unix time, seconds, from which the host may be asked."""
@@ -129,45 +153,39 @@ class Hosts:
         with self._lock:
             self._closed = True
             for one in self._hosts.values():
-                one.changed.notify_all()
+                one.wake(everybody=True)
 
-    def _begin(self, host: str, patience: float) -> None:
+    def _begin(self, host: str, patience: float) -> _Host:
         with self._lock:
-            if self._closed:
-                raise failed(Reason.HOST_SET_ASIDE, "the collection ended")
             one = self._of(host)
-            now = self._clock()
-            until = now + patience
-            start = max(one.next, one.aside, now)
-            if start + one.waiting * one.interval > until:
-                raise self._refused(one, start + one.waiting * one.interval)
-            one.waiting += 1
+            until = self._clock() + patience
+            me = threading.Condition(self._lock)
+            one.line.append(me)
             try:
-                while now < start or one.probing or one.now >= (one.connections or one.now + 1):
-                    one.changed.wait(min(max(start, now + 0.05), until) - now if now < start else until - now)
-                    now, start = self._clock(), max(one.next, one.aside)
-                    if self._closed:
-                        raise failed(Reason.HOST_SET_ASIDE, "the collection ended")
-                    if start > until or (now >= until and now >= start):
-                        raise self._refused(one, max(start, now))
+                while (seconds := self._wait(one, me, until)) > 0:
+                    me.wait(min(seconds, LOOK_SECONDS))
+                one.now += 1
+                one.probing = one.rests > 0
+                one.next = self._clock() + one.interval
             finally:
-                one.waiting -= 1
-            one.now += 1
-            one.probing = one.failures >= FAILURES
-            one.next = now + one.interval if one.interval else 0.0
+                one.line.remove(me)
+                one.wake()
+            return one
 
-    def _refused(self, one: _Host, start: float) -> FetchError:
-        at = time.time() + max(0.0, start - self._clock())
-        words = (
-            "it is given a rest" if one.failures >= FAILURES or one.aside > one.next else "its line is long"
-        )
-        return failed(Reason.HOST_SET_ASIDE, words, retry_at=at)
-
-    def _end(self, host: str) -> None:
-        with self._lock:
-            one = self._of(host)
-            one.now -= 1
-            one.changed.notify()
+    def _wait(self, one: _Host, me: threading.Condition, until: float) -> float:
+        """Seconds to sleep before looking again; 0 where the turn has come. Raises if it comes too late."""
+        if self._closed:
+            raise failed(Reason.HOST_SET_ASIDE, "the collection ended")
+        now = self._clock()
+        ahead = one.line.index(me)
+        start = max(one.next, one.aside, now) + ahead * one.interval
+        mine = ahead == 0 and start <= now and not one.full()
+        if start > until or (now >= until and not mine):
+            words = "it is given a rest" if one.rests or one.aside > now else "its line is long"
+            raise failed(Reason.HOST_SET_ASIDE, words, retry_at=time.time() + start - now)
+        if mine:
+            return 0.0
+        return start - now if ahead == 0 and start > now else until - now
 
     def _of(self, host: str) -> _Host:
         one = self._hosts.get(host)
@@ -179,9 +197,7 @@ class Hosts:
             if limit is not None:
                 connections = connections if limit.connections is None else limit.connections
                 per_second = per_second if limit.per_second is None else limit.per_second
-            one = self._hosts[host] = _Host(
-                connections, 1 / per_second if per_second else 0.0, threading.Condition(self._lock)
-            )
+            one = self._hosts[host] = _Host(connections, 1 / per_second if per_second else 0.0)
         return one
 
     def _forget(self) -> None:
@@ -189,7 +205,7 @@ class Hosts:
         idle = [
             name
             for name, one in self._hosts.items()
-            if not (one.now or one.waiting or one.failures or one.aside > now or one.next > now)
+            if not (one.now or one.line or one.aside > now or one.next > now)
         ]
         for name in idle[: MAX_HOSTS // 2]:
             del self._hosts[name]
