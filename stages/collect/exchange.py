@@ -64,6 +64,7 @@ class Exchanger:
         self._lock = threading.Lock()
         self._idle: OrderedDict[_Where, list[tuple[float, Connection]]] = OrderedDict()
         self._kept = 0
+        self._closed = False
 
     def get(
         self,
@@ -112,6 +113,7 @@ class Exchanger:
     def close(self) -> None:
         """Close what is kept open."""
         with self._lock:
+            self._closed = True  # what is under way is closed when it is over
             kept = [connection for idle in self._idle.values() for _, connection in idle]
             self._idle.clear()
             self._kept = 0
@@ -172,7 +174,7 @@ class Exchanger:
             self._idle.move_to_end(where)
             self._kept += 1
             dropped: list[Connection] = []
-            while self._kept > MAX_IDLE:
+            while self._kept > (0 if self._closed else MAX_IDLE):
                 oldest = next(iter(self._idle))
                 dropped += [one for _, one in self._idle[oldest]]
                 self._kept -= len(self._idle.pop(oldest))
