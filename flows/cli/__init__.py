@@ -4,6 +4,7 @@ Commands import what they need when they run: Prefect takes seconds to import an
 `sdflow --help`, `ls` and `show` need neither. So deferred imports are the rule in this folder.
 """
 
+import atexit
 import os
 import sys
 import traceback
@@ -70,6 +71,8 @@ for order, command in enumerate(COMMANDS):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; a mistake is one line on standard error and a status other than 0."""
+    if arguments is None:
+        atexit.register(_end_quietly)
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [one for one in given if one != "--debug"]
@@ -92,6 +95,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:  # noqa: BLE001 - the one place where whatever is left becomes a line for people
         _explain(error, debug)
         sys.exit(1)
+
+
+def _end_quietly() -> None:
+    """Let nothing be said once the process's own work is over.
+
+    DuckDB's binding lists sixty lines of objects that it finds alive when the interpreter ends, because of
+    other libraries' daemon threads (Prefect has two). Nobody can act on that.
+    """
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _explain(error: Exception, debug: bool) -> None:
