@@ -1,14 +1,14 @@
 """The stock `img2dataset` command, in an environment of its own.
 
-Its package index comes from the environment's settings. It is called as its users call it; nothing of ours is
-imported there.
+Its package index comes from the environment's settings. It is called as its users call it; nothing of ours
+is imported there. It is told of loopback's URLs alone, and what its parts would ask of others goes to a
+proxy that is not there: for https, so that its requests to the server go as ever.
 """
 
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,16 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 VERSION = "1.47.0"
-KEPT = {"resize_mode": "no", "disable_all_reencoding": True}
+FOLDER = Path(__file__).parents[1] / ".peers" / f"img2dataset-{VERSION}"
+ALONE = {
+    "HTTPS_PROXY": "http://127.0.0.1:9",
+    "https_proxy": "http://127.0.0.1:9",
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+    "WANDB_MODE": "disabled",
+    "HF_HUB_OFFLINE": "1",
+}
+"""Environment in which nothing leaves this machine: nobody listens there."""
+KEPT: dict[str, object] = {"resize_mode": "no", "disable_all_reencoding": True}
 SETTINGS: dict[str, dict[str, object]] = {
     "its defaults": {},
     "bytes kept": KEPT,
@@ -40,13 +49,15 @@ class Run:
 
 
 def command() -> Path:
-    """The command, installed into a folder of temporary files where it is not yet.
+    """The command, installed below benchmarks/.peers, which git ignores, where it is not yet.
 
     Raises:
         FileNotFoundError: uv is neither on the path nor in this environment.
     """
-    folder = Path(tempfile.gettempdir()) / f"img2dataset-{VERSION}"
+    folder = FOLDER
     if not (folder / "installed").exists():
+        folder.parent.mkdir(exist_ok=True)
+        (folder.parent / ".gitignore").write_text("*\n")
         uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
         python = str(folder / "bin" / "python")
         subprocess.run(
@@ -68,8 +79,7 @@ def run(table: Path, output: Path, settings: dict[str, object]) -> Run:
         "output_folder": output,
     }
     told = [f"--{name}={value}" for name, value in {**usual, **settings}.items()]
-    # A look for updates would leave this machine.
-    environment = {**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1"}
+    environment = {**os.environ, **ALONE}
     log = output.with_suffix(".log")
     began = time.perf_counter()
     with log.open("ab") as file:
