@@ -19,8 +19,8 @@ def figures(artifacts: Mapping[str, Artifact], site: DemoSite, seconds: float) -
         seconds: that the whole command took so far.
 
     Returns:
-        seconds; funnel {stage: {rows_in, rows_out, reasons}}; defects {name: {planted, caught, recall,
-        precision}};
+        seconds; funnel {stage: {rows_in, rows_out, reasons}}; defects {name: {outcome, planted, caught,
+        recall, precision}};
         good_dropped, the share of good pictures that dedup took for copies; oracle (None where it was not
         asked);
         clip {r_at_1_of_64}; validation; images_per_second; artifacts {stage: digest}; grid, the path of the

@@ -65,6 +65,7 @@ def curve(values: Sequence[float], width: int = 48) -> str:
 def _defects(defects: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("planted defect")
+    table.add_column("should be")
     for head in ("planted", "caught", "missed", "recall", "precision"):
         table.add_column(head, justify="right")
     for name, account in defects.items():
@@ -72,5 +73,6 @@ def _defects(defects: Mapping[str, Mapping[str, Any]]) -> Table:
         shares = [
             f"{account[key]:.3f}" if account[key] is not None else "" for key in ("recall", "precision")
         ]
-        table.add_row(name, f"{account['planted']:,}", f"{account['caught']:,}", f"{missed:,}", *shares)
+        told = name, account["outcome"]
+        table.add_row(*told, f"{account['planted']:,}", f"{account['caught']:,}", f"{missed:,}", *shares)
     return table

@@ -4,57 +4,21 @@ Rows are planned in blocks: a block depends on (seed, block number, its rows) al
 begins with the rows of a shorter one, and blocks can be drawn by several processes.
 """
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from stages.demo import captions, world
+from stages.demo import captions, manners, world
 from stages.demo.encode import EXTENSIONS, SIDES, Encoding, draw_encoding, draw_side
+from stages.demo.rates import DEFECTS, PLANTED, WEB_DEFECTS, Rates
 from stages.demo.world import Attributes
+
+__all__ = ["BLOCK", "COPIES", "DEFECTS", "PLANTED", "WEB_DEFECTS", "Rates", "Row", "differing", "plan"]
 
 BLOCK = 500
 """Rows planned together; a row's copies and its swapped partner lie in its own block."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rates:
-    """Share of the rows that bear each defect; a row bears at most one."""
-
-    exact_copy: float = 0.020
-    """The bytes of another row's picture under another URL."""
-    reencoded_copy: float = 0.020
-    """Another row's picture saved again, with loss, at the same size."""
-    resized_copy: float = 0.020
-    """Another row's picture at another size."""
-    duplicate_url: float = 0.010
-    """Another row's URL once more."""
-    not_found: float = 0.020
-    """Answers 404."""
-    flaky: float = 0.010
-    """Answers 500 the first time it is asked, then the picture: no fault of the picture."""
-    truncated: float = 0.010
-    """The file ends early."""
-    html: float = 0.010
-    """A web page under an image's name."""
-    tiny: float = 0.006
-    """A picture of one pixel, as trackers use."""
-    swapped_caption: float = 0.030
-    """The caption belongs to another row, whose picture bears this row's."""
-    attribute_caption: float = 0.010
-    """The caption is wrong in one attribute."""
-    empty_caption: float = 0.006
-    """No caption, or nothing but spaces."""
-
-    def __post_init__(self) -> None:
-        """Refuses rates that leave too few good rows to copy from."""
-        total = sum(asdict(self).values())
-        if any(rate < 0 for rate in asdict(self).values()) or total > 0.6:
-            raise ValueError(
-                f"rates sum to {total:.3f}: each must be at least 0 and all together at most 0.6"
-            )
-
-
-DEFECTS: tuple[str, ...] = tuple(f.name for f in fields(Rates))
 COPIES: tuple[str, ...] = ("exact_copy", "reencoded_copy", "resized_copy", "duplicate_url")
 """Defects that show another row's picture."""
 
@@ -70,11 +34,12 @@ class Row:
     phrasing: int
     """Of the caption, as in `captions.caption`."""
     defect: str
-    """One of DEFECTS, or "" where the row is good."""
+    """One of PLANTED, or "" where the row is good."""
     refers_to: int
     """Row copied, or exchanged with; -1 where there is none."""
     picture: int
-    """Row whose scene the picture shows: the same number, the same picture."""
+    """Row whose scene the picture shows: the same number, the same picture. Placeholders keep their own,
+    which nobody gets to see."""
     attributes: Attributes
     """What the picture shows; the caption may say otherwise."""
     side: int
@@ -143,10 +108,6 @@ def differing(one: Attributes, other: Attributes) -> int:
     return sum(getattr(one, name) != getattr(other, name) for name in world.ATTRIBUTES)
 
 
-def _changed(row: Row, **values: object) -> Row:
-    return Row(**{**{f.name: getattr(row, f.name) for f in fields(Row)}, **values})  # pyright: ignore[reportArgumentType]
-
-
 def plan(seed: int, block: int, rows: int, rates: Rates) -> list[Row]:
     """The first `rows` rows of block number `block`, good and planted, in the order of the table."""
     start = block * BLOCK
@@ -163,12 +124,12 @@ def plan(seed: int, block: int, rows: int, rates: Rates) -> list[Row]:
             planned[i] = _copy(name, planned[i], planned[good[rng.integers(len(good))]], rng)
     for name in ("not_found", "flaky", "truncated", "html", "tiny"):
         for i in chosen[name]:
-            planned[i] = _changed(planned[i], defect=name)
+            planned[i] = replace(planned[i], defect=name)
     for i in chosen["empty_caption"]:
-        planned[i] = _changed(planned[i], defect="empty_caption", caption=("", "   ")[rng.integers(2)])
+        planned[i] = replace(planned[i], defect="empty_caption", caption=("", "   ")[rng.integers(2)])
     for i in chosen["attribute_caption"]:
         wrong = captions.caption(_wrong_attribute(planned[i].attributes, rng), planned[i].phrasing)
-        planned[i] = _changed(planned[i], defect="attribute_caption", caption=wrong)
+        planned[i] = replace(planned[i], defect="attribute_caption", caption=wrong)
     waiting = chosen["swapped_caption"]
     while waiting:
         i = waiting.pop()
@@ -179,11 +140,38 @@ def plan(seed: int, block: int, rows: int, rates: Rates) -> list[Row]:
         waiting.remove(j)
         one, other = planned[i], planned[j]
         for mine, theirs in ((one, other), (other, one)):
-            planned[mine.row - start] = _changed(
+            planned[mine.row - start] = replace(
                 mine,
                 defect="swapped_caption",
                 caption=theirs.caption,
                 phrasing=theirs.phrasing,
                 refers_to=theirs.row,
             )
+    _plant_web(seed, block, planned, rates)
     return planned
+
+
+_FORMATS = {"exif": "jpeg", "cmyk": "jpeg", "deep": "png"}
+"""Formats that a defect asks for."""
+
+
+def _plant_web(seed: int, block: int, planned: list[Row], rates: Rates) -> None:
+    """Give some good rows, none that others copy, a defect of the web; all else stays as it was planned."""
+    rng = np.random.default_rng([seed, block, 4])
+    copied = {row.refers_to for row in planned if row.defect in COPIES}
+    free = [i for i, row in enumerate(planned) if not row.defect and row.row not in copied]
+    order = [free[i] for i in rng.permutation(len(free))]
+    for name in WEB_DEFECTS:
+        count = int(getattr(rates, name) * len(planned) + 1e-9)
+        if name == "placeholder" and count < manners.PLACEHOLDERS:
+            continue
+        for _ in range(min(count, len(order))):
+            i = order.pop()
+            planned[i] = _on_the_web(seed, planned[i], name)
+
+
+def _on_the_web(seed: int, row: Row, defect: str) -> Row:
+    encoding = replace(row.encoding, format=_FORMATS.get(defect, row.encoding.format))
+    name = f"{row.row:06d}.{EXTENSIONS[encoding.format]}"
+    path = f"/{seed}/{manners.folder_of(defect, row.row)}{name}"
+    return replace(row, defect=defect, path=path, encoding=encoding)

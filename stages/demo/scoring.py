@@ -4,29 +4,16 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-from stages.demo.defects import DEFECTS
-from stages.reasons import Reason
-
-CATCHES: dict[str, tuple[Reason, ...]] = {
-    "duplicate_url": (Reason.DUPLICATE_URL,),
-    "not_found": (Reason.HTTP_CLIENT_ERROR,),
-    "truncated": (Reason.TRUNCATED, Reason.UNDECODABLE),
-    "html": (Reason.NOT_AN_IMAGE,),
-    "tiny": (Reason.TOO_SMALL, Reason.IMAGE_TOO_SMALL),
-    "swapped_caption": (Reason.LOW_SIMILARITY,),
-    "attribute_caption": (Reason.LOW_SIMILARITY,),
-    "empty_caption": (Reason.NO_CAPTION, Reason.CAPTION_TOO_SHORT),
-}
-"""Defect -> the reasons that catch it, for all defects but copies of pictures and `flaky`."""
-
-_LEVELS = {"exact_copy": "exact", "reencoded_copy": "near", "resized_copy": "near"}
-_PARTNER = {"swapped_caption": "attribute_caption", "attribute_caption": "swapped_caption"}
+from stages.demo.outcomes import LEVELS, OUTCOMES, Outcome
+from stages.demo.rates import PLANTED
 
 
 @dataclass(frozen=True)
 class Catch:
     """One defect's account."""
 
+    outcome: str
+    """What should become of its rows, in words."""
     planted: int
     """Rows that bear it."""
     caught: int
@@ -55,45 +42,56 @@ def wrongly_merged(truth: pd.DataFrame, images: pd.DataFrame, duplicates: pd.Dat
 
 def score_defects(
     truth: pd.DataFrame, images: pd.DataFrame, duplicates: pd.DataFrame, rejects: pd.DataFrame
-) -> dict[str, dict[str, float | int | None]]:
-    """Defect -> {"planted", "caught", "recall", "precision"}, for every defect of `Rates`.
+) -> dict[str, dict[str, float | int | str | None]]:
+    """Defect -> a `Catch` as a dict, for every defect of `Rates`.
 
     * A copy of a picture is caught when dedup put it in a cluster with another row of the same picture,
       whichever of them was kept. Precision: of the rows that dedup dropped as exact (for exact copies) or
       near (for re-encoded and resized ones), the share whose kept row shows the same picture.
-    * A flaky row is caught when collect brought its picture after all; it has no precision.
-    * Any other is caught when its row was rejected for one of the reasons in CATCHES. Precision: of the rows
-      rejected for these, the share that bear the defect. Captions swapped whole and captions wrong in one
-      attribute share a reason, so each leaves the other's rows out of its precision.
+    * A row that should be held after all is caught when collect brought its picture and, where decoding must
+      set something right, says so. It has no precision.
+    * Any other is caught when its row was rejected for one of its reasons, by its rule where it names one.
+      Precision: of the rows rejected so, the share that bear the defect; rows of other defects that have the
+      reasons and the rule in common (captions swapped whole and captions wrong in one attribute) are left
+      out of it.
 
     Args:
         truth: the site's truth.parquet.
-        images: collect's images table; uid and location are read.
+        images: collect's images table; uid, location and repairs are read.
         duplicates: dedup's table; uid, cluster and level.
-        rejects: all stages' rejects, one below the other; reason and location.
+        rejects: all stages' rejects, one below the other; reason, rule and location.
     """
     merged = _merged(truth, images, duplicates)
     copies = merged[merged.duplicated(["cluster", "picture"], keep=False)]
-    accounts: dict[str, dict[str, float | int | None]] = {}
-    for name in DEFECTS:
-        planted = truth[truth.defect == name]
+    accounts: dict[str, dict[str, float | int | str | None]] = {}
+    for name in PLANTED:
+        outcome, planted = OUTCOMES[name], truth[truth.defect == name]
         precision: float | None = None
-        if name in _LEVELS:
+        if name in LEVELS:
             caught = int((copies.defect == name).sum())
-            dropped = merged[merged.level == _LEVELS[name]]
+            dropped = merged[merged.level == LEVELS[name]]
             precision = float((dropped.kept == dropped.picture).mean()) if len(dropped) else None
-        elif name == "flaky":
-            caught = int(planted.url.isin(images.location).sum())
+        elif not outcome.reasons:
+            right = [not outcome.repair or outcome.repair in repairs for repairs in images.repairs]
+            caught = int(planted.url.isin(images.location[right]).sum())
         else:
-            found = rejects[
-                rejects.reason.isin([str(reason) for reason in CATCHES[name]])
-            ].location.value_counts()
-            wanted = planted.url.value_counts()
-            # Counted by URL: a URL that is planted twice over must be rejected twice.
-            caught = int(wanted.clip(upper=found.reindex(wanted.index, fill_value=0)).sum())
-            partner = truth[truth.defect == _PARTNER.get(name, "-")].url
-            total = int(found[~found.index.isin(partner)].sum())
-            precision = caught / total if total else None
+            caught, precision = _rejected(name, outcome, truth, rejects)
         recall = caught / len(planted) if len(planted) else None
-        accounts[name] = asdict(Catch(len(planted), caught, recall, precision))
+        accounts[name] = asdict(Catch(outcome.words, len(planted), caught, recall, precision))
     return accounts
+
+
+def _rejected(
+    name: str, outcome: Outcome, truth: pd.DataFrame, rejects: pd.DataFrame
+) -> tuple[int, float | None]:
+    """(rows caught, precision) of a defect whose rows should be rejected."""
+    deserved = rejects["reason"].isin([str(reason) for reason in outcome.reasons])
+    if outcome.rule:
+        deserved &= rejects["rule"] == outcome.rule
+    found = rejects.loc[deserved, "location"].value_counts()
+    wanted = truth[truth.defect == name].url.value_counts()
+    # Counted by URL: a URL that is planted twice over must be rejected twice.
+    caught = int(wanted.clip(upper=found.reindex(wanted.index, fill_value=0)).sum())
+    alike = [other for other, it in OUTCOMES.items() if other != name and it.shares(outcome)]
+    total = int(found[~found.index.isin(truth[truth.defect.isin(alike)].url)].sum())
+    return caught, caught / total if total else None

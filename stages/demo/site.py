@@ -11,19 +11,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import numpy
 import PIL
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.demo import defects, encode, world
+from stages.demo import defects, world
+from stages.demo.bodies import Body, bodies
 from stages.demo.defects import BLOCK, Rates, Row
+from stages.demo.manners import HOST, SECOND_HOST, host_of
 
-HOST = "127.0.0.1"
 DEFAULT_PORT = 27182
 """Part of the table's URLs, and so of the rows' names: the same port, the same rows."""
-
-PAGE = b"<!doctype html><html><title>Moved</title><body><p>This picture has moved.</p></body></html>\n"
 
 
 @dataclass(frozen=True)
@@ -31,13 +30,15 @@ class Answer:
     """What the server says to one path."""
 
     status: int
-    """200, or 404 where there is nothing."""
+    """200, or 302 with a Location among the headers."""
     content_type: str
     offset: int
     """Of the body in the pictures' file, bytes."""
     length: int
-    flaky: bool
-    """Whether the first request is answered 500."""
+    behaviour: str
+    """One of `bodies.BEHAVIOURS`, or "" where every request gets the same."""
+    headers: list[tuple[str, str]]
+    """Lines besides type and length."""
 
 
 @dataclass(frozen=True)
@@ -64,48 +65,27 @@ class DemoSite:
         """All bodies, one after the other."""
         return self.folder / "pictures.bin"
 
+    @property
+    def hosts(self) -> list[str]:
+        """Addresses on which it must be served."""
+        urls: list[str] = pq.read_table(self.table, columns=["url"])["url"].to_pylist()
+        second = f"http://{SECOND_HOST}:"
+        return [HOST, SECOND_HOST] if any(url.startswith(second) for url in urls) else [HOST]
+
     def answers(self) -> dict[str, Answer]:
         """Path -> answer, for every path that the server knows."""
         known = json.loads((self.folder / "answers.json").read_text())
         return {path: Answer(*values) for path, values in known.items()}
 
 
-def _body(row: Row, originals: dict[int, Row], seed: int) -> tuple[bytes, str]:
-    """(bytes, content type) of what the server sends for this row."""
-    kind = f"image/{row.encoding.format}"
-    if row.defect == "html":
-        return PAGE, "text/html; charset=utf-8"
-    if row.defect == "tiny":
-        return encode.encode(np.full((1, 1, 3), 255, np.uint8), row.encoding), kind
-    original = originals.get(row.picture, row)
-    drawn = world.render(world.scene(seed, original.row, original.attributes), original.side)
-    data = encode.encode(drawn, original.encoding)
-    if row.defect in ("reencoded_copy", "resized_copy"):
-        pixels = encode.decode(data)
-        pixels = pixels if row.side == original.side else encode.resize(pixels, row.side)
-        data = encode.encode(pixels, row.encoding)
-    if row.defect == "truncated":
-        data = data[: len(data) * (30 + row.row % 40) // 100]
-    return data, kind
-
-
-def _block(
-    seed: int, rows: int, rates: Rates, block: int
-) -> tuple[list[Row], list[tuple[str, str, bytes, bool]]]:
-    """The rows of a block, and (path, content type, body, flaky) of each of its paths."""
+def _block(seed: int, rows: int, rates: Rates, block: int) -> tuple[list[Row], list[Body]]:
+    """The rows of a block, and what is served for them."""
     planned = defects.plan(seed, block, min(BLOCK, rows - block * BLOCK), rates)
     originals = {row.row: row for row in planned if not row.defect}
-    bodies: list[tuple[str, str, bytes, bool]] = []
-    for row in planned:
-        if row.defect not in ("duplicate_url", "not_found"):
-            data, kind = _body(row, originals, seed)
-            bodies.append((row.path, kind, data, row.defect == "flaky"))
-    return planned, bodies
+    return planned, [body for row in planned for body in bodies(row, originals, seed)]
 
 
-def _blocks(
-    seed: int, rows: int, rates: Rates
-) -> Iterator[tuple[list[Row], list[tuple[str, str, bytes, bool]]]]:
+def _blocks(seed: int, rows: int, rates: Rates) -> Iterator[tuple[list[Row], list[Body]]]:
     make = functools.partial(_block, seed, rows, rates)
     numbers = range(-(-rows // BLOCK))
     if len(numbers) < 3:  # starting processes would take longer than drawing
@@ -116,11 +96,17 @@ def _blocks(
         yield from pool.map(make, numbers)
 
 
+_CODE = frozenset(
+    "world shapes patterns captions encode rates manners defects unusual bodies site".split()  # noqa: SIM905
+)
+"""Modules that a site is made by."""
+
+
 def _request(rows: int, seed: int, rates: Rates, port: int) -> dict[str, Any]:
     """What a finished site must have been built from to be used again."""
     code = hashlib.sha256()
     for source in sorted(Path(__file__).parent.glob("*.py")):
-        if source.stem in ("world", "shapes", "patterns", "captions", "encode", "defects", "site"):
+        if source.stem in _CODE:
             code.update(source.read_bytes())
     return {
         "rows": rows,
@@ -129,7 +115,7 @@ def _request(rows: int, seed: int, rates: Rates, port: int) -> dict[str, Any]:
         "port": port,
         "code": code.hexdigest(),
         "pillow": PIL.__version__,
-        "numpy": np.__version__,
+        "numpy": numpy.__version__,
     }
 
 
@@ -158,14 +144,15 @@ def build(
     answers: dict[str, list[Any]] = {}
     offset = 0
     with site.pictures.open("wb") as pictures:
-        for block_rows, bodies in _blocks(seed, rows, rates or Rates()):
+        for block_rows, served in _blocks(seed, rows, rates or Rates()):
             planned += block_rows
-            for path, kind, data, flaky in bodies:
-                answers[path] = [200, kind, offset, len(data), flaky]
-                offset += pictures.write(data)
-    origin = f"http://{HOST}:{port}"
+            for body in served:
+                size = len(body.data)
+                told = [body.status, body.content_type, offset, size, body.behaviour, body.headers]
+                answers[body.path] = told
+                offset += pictures.write(body.data)
     table = {
-        "url": [origin + row.path for row in planned],
+        "url": [f"http://{host_of(row.defect)}:{port}{row.path}" for row in planned],
         "caption": [row.caption for row in planned],
         "row": [row.row for row in planned],
     }

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stages.demo.captions import parse
-from stages.demo.defects import BLOCK, COPIES, DEFECTS, Rates, Row, differing, plan
+from stages.demo.defects import BLOCK, COPIES, PLANTED, WEB_DEFECTS, Rates, Row, differing, plan
 from stages.demo.world import held_out
 
 RATES = Rates()
@@ -17,8 +17,8 @@ def block() -> list[Row]:
 
 def test_rows_add_up_to_the_rates(block: list[Row]):
     counts = Counter(row.defect for row in block)
-    assert set(counts) == {"", *DEFECTS}
-    for name in DEFECTS:
+    assert set(counts) == {"", *PLANTED}
+    for name in PLANTED:
         assert abs(counts[name] - getattr(RATES, name) * BLOCK) < 2
     assert sum(counts.values()) == BLOCK
     assert [row.row for row in block] == list(range(BLOCK))
@@ -105,3 +105,21 @@ def test_rates_that_leave_nothing_good_are_refused():
         Rates(html=0.7)
     with pytest.raises(ValueError, match="at least 0"):
         Rates(html=-0.1)
+
+
+def test_what_servers_do_changes_nothing_else_of_the_plan(block: list[Row]):
+    quiet = plan(0, 0, BLOCK, Rates(**dict.fromkeys(WEB_DEFECTS, 0)))
+    for one, other in zip(block, quiet, strict=True):
+        if one.defect in WEB_DEFECTS:
+            assert other.defect == ""
+            assert (one.caption, one.attributes, one.side) == (other.caption, other.attributes, other.side)
+        else:
+            assert one == other
+
+
+def test_a_short_table_has_no_placeholder_and_little_of_what_servers_do():
+    planted = Counter(row.defect for row in plan(0, 0, 140, Rates()))
+    assert not set(planted) & set(WEB_DEFECTS)
+    some = Counter(row.defect for row in plan(0, 0, 140, Rates(placeholder=0.05)))
+    assert some["placeholder"] == 0  # 7 would be copies like others
+    assert Counter(row.defect for row in plan(0, 0, 140, Rates(placeholder=0.1)))["placeholder"] == 14

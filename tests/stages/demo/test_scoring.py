@@ -5,9 +5,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stages.demo.defects import DEFECTS, Rates
-from stages.demo.scoring import CATCHES, score_defects, wrongly_merged
+from stages.demo.outcomes import LEVELS, OUTCOMES
+from stages.demo.rates import PLANTED, Rates
+from stages.demo.scoring import score_defects, wrongly_merged
 from stages.demo.site import build
+from stages.image import REPAIRS
+from stages.reasons import RETRYABLE
 from stages.record import uid_of
 
 Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]
@@ -16,21 +19,24 @@ Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Tables:
     folder: Path = tmp_path_factory.mktemp("site")
-    truth = pd.read_parquet(build(folder, 200, seed=0, rates=Rates(**dict.fromkeys(DEFECTS, 0.03))).truth)
+    rates = {**dict.fromkeys(PLANTED, 0.015), "placeholder": 0.06}
+    truth = pd.read_parquet(build(folder, 300, seed=0, rates=Rates(**rates)).truth)
+    refused = [(OUTCOMES[r.defect], r.url) for r in truth.itertuples() if r.defect]
     rejects = pd.DataFrame(
-        [(str(CATCHES[r.defect][0]), r.url) for r in truth.itertuples() if r.defect in CATCHES],
-        columns=["reason", "location"],
+        [(str(outcome.reasons[0]), outcome.rule, url) for outcome, url in refused if outcome.reasons],
+        columns=["reason", "rule", "location"],
     )
-    lost = ["duplicate_url", "not_found", "truncated", "html", "tiny"]
+    captions = ("swapped_caption", "attribute_caption", "empty_caption")  # whose pictures are held
+    lost = [name for name in PLANTED if OUTCOMES[name].reasons and name not in captions]
     held = truth[~truth.defect.isin(lost)]
     images = pd.DataFrame({"uid": [uid_of("demo", u) for u in held.url], "location": held.url.to_list()})
+    images["repairs"] = [[OUTCOMES[d].repair] if d and OUTCOMES[d].repair else [] for d in held.defect]
     kept = {r.row: uid_of("demo", r.url) for r in held.itertuples() if r.picture == r.row}
-    levels = {"exact_copy": "exact", "reencoded_copy": "near", "resized_copy": "near"}
     duplicates = pd.DataFrame(
         {
             "uid": images.uid,
             "cluster": [kept[p] for p in held.picture],
-            "level": [levels.get(d, "") for d in held.defect],
+            "level": [LEVELS.get(d, "") for d in held.defect],
         }
     )
     return truth, images, duplicates, rejects
@@ -38,11 +44,12 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Tables:
 
 def test_a_faultless_pipeline_catches_everything(tables: Tables):
     scores = score_defects(*tables)
-    assert list(scores) == list(DEFECTS)
+    assert list(scores) == list(PLANTED)
     for name, score in scores.items():
         assert score["planted"] == score["caught"] > 0, name
         assert score["recall"] == 1.0
-        assert score["precision"] == (None if name == "flaky" else 1.0), name
+        held = not OUTCOMES[name].reasons and not OUTCOMES[name].copy
+        assert score["precision"] == (None if held else 1.0), name
     merged, pictures = wrongly_merged(*tables[:3])
     assert (merged, pictures) == (0, len(tables[1]))
 
@@ -84,7 +91,9 @@ def test_a_look_alike_taken_for_a_copy_costs_precision(tables: Tables):
 
 def test_good_captions_rejected_cost_precision_and_the_other_defect_does_not(tables: Tables):
     truth, images, duplicates, rejects = tables
-    good = pd.DataFrame({"reason": ["low_similarity"] * 2, "location": truth[truth.defect == ""].url[:2]})
+    good = pd.DataFrame(
+        {"reason": ["low_similarity"] * 2, "rule": "", "location": truth[truth.defect == ""].url[:2]}
+    )
     scores = score_defects(truth, images, duplicates, pd.concat([rejects, good]))
     for name in ("swapped_caption", "attribute_caption"):
         planted = int(scores[name]["planted"] or 0)
@@ -109,4 +118,32 @@ def test_no_rejects_give_no_precision(tables: Tables):
     truth, images, duplicates, rejects = tables
     scores = score_defects(truth, images, duplicates.assign(cluster=duplicates.uid, level=""), rejects[:0])
     assert all(score["precision"] is None for score in scores.values())
-    assert all(scores[name]["recall"] == 0.0 for name in DEFECTS if name != "flaky")
+    lost = [name for name in PLANTED if OUTCOMES[name].reasons or OUTCOMES[name].copy]
+    assert all(scores[name]["recall"] == 0.0 for name in lost)
+
+
+def test_a_refusal_by_another_rule_is_not_this_defect_caught(tables: Tables):
+    truth, images, duplicates, rejects = tables
+    turned = rejects.assign(rule=rejects.rule.replace("obey=robots", "obey=tdmrep"))
+    scores = score_defects(truth, images, duplicates, turned)
+    assert scores["robots"]["recall"] == 0.0
+    assert scores["tdm"]["recall"] == 1.0
+    planted = {name: int(scores[name]["planted"] or 0) for name in ("robots", "tdm")}
+    assert scores["tdm"]["precision"] == pytest.approx(planted["tdm"] / sum(planted.values()))
+
+
+def test_a_picture_that_is_held_as_it_was_stored_is_not_caught(tables: Tables):
+    truth, images, duplicates, rejects = tables
+    flat = images.assign(repairs=[[] for _ in range(len(images))])
+    scores = score_defects(truth, flat, duplicates, rejects)
+    assert [scores[name]["recall"] for name in ("exif", "deep", "cmyk")] == [0.0] * 3
+    assert scores["redirect"]["recall"] == 1.0
+
+
+def test_outcomes_name_every_defect_and_words_that_exist():
+    assert sorted(OUTCOMES) == sorted(PLANTED)
+    assert {outcome.repair for outcome in OUTCOMES.values()} - {""} <= set(REPAIRS)
+    for name in ("robots", "x_robots_tag", "content_usage", "tdm", "huge", "not_found"):
+        assert not RETRYABLE & set(OUTCOMES[name].reasons)  # a no is not asked again
+    assert OUTCOMES["robots"].words == "opted_out (obey=robots)"
+    assert OUTCOMES["exif"].words == "held (oriented)"

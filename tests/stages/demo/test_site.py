@@ -12,14 +12,14 @@ import pytest
 from PIL import Image
 
 from stages.demo.captions import parse
-from stages.demo.defects import DEFECTS, Rates
+from stages.demo.defects import DEFECTS, WEB_DEFECTS, Rates
 from stages.demo.oracle import read
 from stages.demo.pairs import clean_folder
 from stages.demo.server import DemoServer
 from stages.demo.site import DemoSite, build, open_site
 
 ROWS = 240
-RATES = Rates(**dict.fromkeys(DEFECTS, 0.03))
+RATES = Rates(**dict.fromkeys(DEFECTS, 0.03), **dict.fromkeys(WEB_DEFECTS, 0))
 
 
 @pytest.fixture(scope="module")
