@@ -4,8 +4,8 @@ import http.client
 import socket
 import ssl
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO
 
 from stages.collect.answer import failed
 from stages.collect.resolver import Resolve
@@ -14,15 +14,54 @@ from stages.reasons import Reason
 CONNECT_SECONDS = 10.0
 """Longest wait for one address to accept; a host may have several."""
 
+HEAD_BYTES = 131_072
+"""Of all that comes before a body; browsers take no more either."""
+
 Guard = Callable[[str], "str | None"]
 """Says why an address must not be connected to; None if it may."""
+
+
+class _Head:
+    """Lines of a file until they are too many."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._left = HEAD_BYTES
+        self.close = file.close
+
+    def readline(self, limit: int = -1) -> bytes:
+        line = self._file.readline(limit)
+        self._left -= len(line)
+        if self._left < 0:
+            raise http.client.HTTPException("got too many headers")
+        return line
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer whose head has an end, and which the server may announce (102, 103) before it gives it."""
+
+    def begin(self) -> None:
+        whole: Any = self.fp
+        self.fp = _Head(whole)  # pyright: ignore[reportAttributeAccessIssue] - `begin` reads lines alone
+        try:
+            super().begin()
+        finally:
+            self.fp = whole
+
+    def _read_status(self) -> tuple[str, int, str]:
+        read: Any = super()._read_status  # pyright: ignore
+        version, status, reason = read()
+        return version, 100 if status in (102, 103) else status, reason  # `begin` passes over 100
 
 
 class Connection(http.client.HTTPConnection):
     """HTTP to a host, each exchange to be done with by a moment on the clock of `time.monotonic`."""
 
+    response_class = _Answer
+
     def __init__(self, host: str, port: int | None, guard: Guard, resolve: Resolve, until: float) -> None:
-        super().__init__(host, port)
+        # Without a port http.client looks for one in the host, and finds it in IPv6 addresses.
+        super().__init__(host, self.default_port if port is None else port)
         self.address = ""
         self._guard = guard
         self._resolve = resolve
@@ -33,6 +72,15 @@ class Connection(http.client.HTTPConnection):
         self._until = until
         if isinstance(self.sock, TimedSocket | TimedTls):
             self.sock.until = until
+
+    def ask(self, path: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+        """The answer to a GET, its body still to be read. If that goes wrong, the connection is closed."""
+        try:
+            self.request("GET", path, headers=dict(headers))
+            return self.getresponse()
+        except BaseException:
+            self.close()
+            raise
 
     def connect(self) -> None:
         """Connect to the first address of the host that may be connected to and accepts."""

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from ipaddress import ip_address
 from typing import Any
 
@@ -19,8 +19,12 @@ Resolve = Callable[[str, int, float], Sequence[Address]]
 """(host, port, seconds) -> its addresses; OSError where there is none, TimeoutError where it takes longer."""
 
 KEPT_SECONDS = 60.0
+FAILURE_KEPT_SECONDS = 5.0
 THREADS = 32
 MAX_NAMES = 100_000
+
+_Found = tuple[Sequence[Address], "OSError | UnicodeError | None", float]
+"""Addresses, or why there are none, and the moment at which that is too old."""
 
 
 def system(host: str, port: int) -> Sequence[Address]:
@@ -39,28 +43,44 @@ class Resolver:
         """
         self._look_up = look_up
         self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[str, int], tuple[float, Future[Sequence[Address]]]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, int], Future[_Found]] = OrderedDict()
         self._threads: ThreadPoolExecutor | None = None
+        self._closed = False
 
     def __call__(self, host: str, port: int, seconds: float) -> Sequence[Address]:
         """The addresses of a host, within so many seconds."""
         if _is_address(host):
             return self._look_up(host, port)
         with self._lock:
-            until, found = self._known.get((host, port), (0.0, None))
-            if found is None or until < time.monotonic() or (found.done() and found.exception() is not None):
+            if self._closed:
+                raise OSError("the collection ended")
+            found = self._known.get((host, port))
+            if found is None or (found.done() and found.result()[2] < time.monotonic()):
                 self._threads = self._threads or ThreadPoolExecutor(THREADS, "resolver")
-                found = self._threads.submit(self._look_up, host, port)
-                self._known[host, port] = (time.monotonic() + KEPT_SECONDS, found)
+                found = self._known[host, port] = self._threads.submit(self._found, host, port)
+                self._known.move_to_end((host, port))
                 if len(self._known) > MAX_NAMES:
                     self._known.popitem(last=False)
-        return found.result(seconds)
+        try:
+            addresses, failure, _ = found.result(seconds)
+        except CancelledError:
+            raise OSError("the collection ended") from None
+        if failure is not None:
+            raise type(failure)(*failure.args)  # anew: each raise would lengthen the traceback that is kept
+        return addresses
 
     def close(self) -> None:
         """Start no more look-ups; those that hang are left to themselves."""
         with self._lock:
+            self._closed = True
             if self._threads is not None:
                 self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _found(self, host: str, port: int) -> _Found:
+        try:
+            return self._look_up(host, port), None, time.monotonic() + KEPT_SECONDS
+        except (OSError, UnicodeError) as error:
+            return (), error.with_traceback(None), time.monotonic() + FAILURE_KEPT_SECONDS
 
 
 def _is_address(host: str) -> bool:
