@@ -16,6 +16,7 @@ _PRIVATE_4 = (
     ("private", IPv4Network("192.168.0.0/16")),
     ("carrier-grade NAT", IPv4Network("100.64.0.0/10")),
     ("link-local", IPv4Network("169.254.0.0/16")),
+    ("benchmarking", IPv4Network("198.18.0.0/15")),  # what laboratories have
 )
 _NEVER_4 = (
     ("unspecified", IPv4Network("0.0.0.0/8")),
@@ -24,7 +25,6 @@ _NEVER_4 = (
     ("documentation", IPv4Network("198.51.100.0/24")),
     ("documentation", IPv4Network("203.0.113.0/24")),
     ("6to4 relay", IPv4Network("192.88.99.0/24")),
-    ("benchmarking", IPv4Network("198.18.0.0/15")),
     ("cloud platform", IPv4Network("168.63.129.16/32")),  # public by its number, but answered by Azure's host
     ("multicast", IPv4Network("224.0.0.0/4")),
     ("reserved", IPv4Network("240.0.0.0/4")),

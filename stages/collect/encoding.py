@@ -2,7 +2,6 @@
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
 
 import brotli
 import zstandard
@@ -13,74 +12,18 @@ from stages.reasons import Reason
 MAX_ENCODINGS = 2
 """Encodings laid over each other above which nobody means well."""
 PIECE = 65_536
-"""Bytes of a body that are decoded at once."""
+"""Bytes that are unfolded to at once, about."""
+
+_Decode = Callable[[Iterable[bytes]], Iterator[bytes]]
 
 
-class _Decoder(Protocol):
-    def decode(self, data: bytes, most: int) -> bytes:
-        """What these bytes unfold to, at most so many; the rest of it comes with the next call."""
-        ...
-
-
-class _Zlib:
-    """gzip, and deflate in both the ways that servers mean it: with a zlib header (RFC 9110) and without."""
-
-    def __init__(self, bits: int) -> None:
-        self._bits = bits
-        self._inner = zlib.decompressobj(bits)
-
-    def decode(self, data: bytes, most: int) -> bytes:
-        try:
-            return self._inner.decompress(self._inner.unconsumed_tail + data, most)
-        except zlib.error:
-            if self._bits != zlib.MAX_WBITS:
-                raise
-            self._bits = -zlib.MAX_WBITS
-            self._inner = zlib.decompressobj(self._bits)
-            return self._inner.decompress(data, most)
-
-
-class _Brotli:
-    def __init__(self) -> None:
-        self._inner = brotli.Decompressor()
-
-    def decode(self, data: bytes, most: int) -> bytes:
-        if not data and self._inner.can_accept_more_data():
-            return b""
-        return bytes(self._inner.process(data, output_buffer_limit=most))
-
-
-class _Zstd:
-    def __init__(self) -> None:
-        # RFC 9659: what comes over HTTP needs a window of 8 MB at most.
-        self._inner = zstandard.ZstdDecompressor(max_window_size=8 << 20).decompressobj()
-        self._rest = b""
-
-    def decode(self, data: bytes, most: int) -> bytes:
-        self._rest += data
-        while self._rest:  # it takes no bound: four bytes can unfold to 128 KiB, so few go in at once
-            piece, self._rest = self._rest[:128], self._rest[128:]
-            if out := self._inner.decompress(piece):
-                return out
-        return b""
-
-
-_DECODERS: dict[str, Callable[[], _Decoder]] = {
-    "gzip": lambda: _Zlib(zlib.MAX_WBITS | 16),
-    "x-gzip": lambda: _Zlib(zlib.MAX_WBITS | 16),
-    "deflate": lambda: _Zlib(zlib.MAX_WBITS),
-    "br": _Brotli,
-    "zstd": _Zstd,
-}
-
-
-def decoded(pieces: Iterable[bytes], content_encoding: str, max_bytes: int) -> Iterator[bytes]:
+def decoded(pieces: Iterable[bytes], content_encoding: str, max_bytes: int) -> Iterable[bytes]:
     """A body without its Content-Encoding, piece by piece.
 
     Args:
         pieces: of the body as it comes.
         content_encoding: the header's value; "" and "identity" leave the body as it is.
-        max_bytes: most bytes that it may unfold to.
+        max_bytes: most bytes that each encoding may unfold to.
 
     Raises:
         FetchError: TOO_MANY_BYTES above `max_bytes`; BAD_ANSWER for an encoding that nobody knows, and for
@@ -91,25 +34,71 @@ def decoded(pieces: Iterable[bytes], content_encoding: str, max_bytes: int) -> I
     if len(names) > MAX_ENCODINGS or any(name not in _DECODERS for name in names):
         raise failed(Reason.BAD_ANSWER, f"Content-Encoding {content_encoding[:100]!r}")
     for name in reversed(names):
-        pieces = _unfolded(pieces, _DECODERS[name](), name, max_bytes)
+        pieces = _bounded(_DECODERS[name](pieces), name, max_bytes)
+    return pieces
+
+
+def _bounded(pieces: Iterable[bytes], name: str, max_bytes: int) -> Iterator[bytes]:
     size = 0
-    for piece in pieces:
-        size += len(piece)
-        if size > max_bytes:
-            raise failed(Reason.TOO_MANY_BYTES, f"more than {max_bytes} bytes")
-        yield piece
+    try:
+        for piece in pieces:
+            size += len(piece)
+            if size > max_bytes:
+                raise failed(Reason.TOO_MANY_BYTES, f"more than {max_bytes} bytes")
+            yield piece
+    except (zlib.error, brotli.error, zstandard.ZstdError) as error:
+        raise failed(Reason.BAD_ANSWER, f"a body that is no {name}") from error
 
 
-def _unfolded(pieces: Iterable[bytes], decoder: _Decoder, name: str, max_bytes: int) -> Iterator[bytes]:
-    for whole in pieces:
-        for start in range(0, len(whole), PIECE):
-            data = whole[start : start + PIECE]
-            while True:
-                try:
-                    out = decoder.decode(data, max_bytes + 1)
-                except (zlib.error, brotli.error, zstandard.ZstdError) as error:
-                    raise failed(Reason.BAD_ANSWER, f"a body that is no {name}") from error
-                if not out:
-                    break
-                yield out
-                data = b""
+def _gzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    return _inflated(pieces, zlib.MAX_WBITS | 16)
+
+
+def _deflate(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """In both the ways that servers mean it: with a zlib header, as RFC 9110 has it, and without."""
+    source, start = iter(pieces), b""
+    for piece in source:
+        start += piece
+        if len(start) >= 2:
+            break
+    zlib_header = len(start) >= 2 and start[0] & 15 == 8 and int.from_bytes(start[:2]) % 31 == 0  # RFC 1950
+    bits = zlib.MAX_WBITS if zlib_header else -zlib.MAX_WBITS
+
+    def again() -> Iterator[bytes]:
+        yield start
+        yield from source
+
+    return _inflated(again(), bits)
+
+
+def _inflated(pieces: Iterable[bytes], bits: int) -> Iterator[bytes]:
+    inner = zlib.decompressobj(bits)
+    for data in pieces:
+        while out := inner.decompress(data, PIECE):
+            yield out
+            data = inner.unconsumed_tail
+
+
+def _brotli(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    inner = brotli.Decompressor()
+    for data in pieces:
+        yield inner.process(data, output_buffer_limit=PIECE)
+        while not inner.can_accept_more_data():
+            yield inner.process(b"", output_buffer_limit=PIECE)
+
+
+def _zstd(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    # RFC 9659: what comes over HTTP needs a window of 8 MB at most.
+    inner = zstandard.ZstdDecompressor(max_window_size=8 << 20).decompressobj()
+    for data in pieces:
+        for start in range(0, len(data), 128):  # it takes no bound: four bytes can unfold to 128 KiB
+            yield inner.decompress(data[start : start + 128])
+
+
+_DECODERS: dict[str, _Decode] = {
+    "gzip": _gzip,
+    "x-gzip": _gzip,
+    "deflate": _deflate,
+    "br": _brotli,
+    "zstd": _zstd,
+}
