@@ -73,9 +73,11 @@ _UPRIGHT = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded file: `image` is in mode RGB, oriented and opaque sRGB, its size as displayed."""
+    """A decoded file: `image` is in mode RGB, oriented and opaque sRGB."""
 
     image: Image.Image
+    size: tuple[int, int]
+    """Width and height as displayed; those of `image`, save where that is reduced."""
     format: str
     frames: int
     """Frames of an animation or pages of a TIFF, of which `image` is the first; else 1."""
@@ -88,13 +90,17 @@ def decode(data: bytes, background: str = "#ffffff", max_pixels: int = MAX_PIXEL
     return np.asarray(picture_of(data, background, max_pixels).image, dtype=np.uint8).copy()  # (H, W, 3)
 
 
-def picture_of(data: bytes, background: str = "#ffffff", max_pixels: int = MAX_PIXELS) -> Picture:
+def picture_of(
+    data: bytes, background: str = "#ffffff", max_pixels: int = MAX_PIXELS, *, reduced: bool = False
+) -> Picture:
     """Encoded `data` as a picture, and what it took.
 
     Args:
         data: a whole file of one of `FORMATS`.
         background: colour behind transparent pixels, "#rrggbb".
         max_pixels: width times height above which nothing is decoded; at most `MAX_PIXELS`.
+        reduced: a JPEG that takes no profile may come as the means of its blocks of 8 x 8 pixels, without
+            the up to 15 pixels at its right and lower edge. All of the file is still read, in half the time.
 
     Raises:
         ImageError: reason NOT_AN_IMAGE, UNSUPPORTED_FORMAT, UNDECODABLE, TRUNCATED or TOO_LARGE; the same
@@ -113,6 +119,8 @@ def picture_of(data: bytes, background: str = "#ffffff", max_pixels: int = MAX_P
             _check_size(header.format, *image.size, max_pixels)
             covered = image.tile[0][1] if header.format == "gif" and image.tile else None
             orientation = _orientation(image) if header.format == "tiff" else 0
+            size = image.size
+            inner = _reduce(image, header) if reduced else None
             image.load()
             orientation = orientation or _orientation(image)
             frames = _frames(image, data, header)
@@ -120,14 +128,16 @@ def picture_of(data: bytes, background: str = "#ffffff", max_pixels: int = MAX_P
             if covered is not None and covered != (0, 0, *image.size) and "alpha" not in repairs:
                 image = _uncovered(image, covered)
                 repairs |= {"alpha"}
-            rgb = opaque_srgb(image, colour, data)
+            rgb = opaque_srgb(image if inner is None else image.crop(inner), colour, data)
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # a decoder fed by strangers raises anything
         raise _failure(error, data, header) from error
     if orientation in _UPRIGHT and header.format != "tiff":  # those Pillow turns itself
         rgb = rgb.transpose(_UPRIGHT[orientation])
-    return Picture(rgb, header.format, frames, tuple(word for word in REPAIRS if word in repairs))
+        size = (size[1], size[0]) if orientation >= 5 else size
+    size = rgb.size if inner is None else size
+    return Picture(rgb, size, header.format, frames, tuple(word for word in REPAIRS if word in repairs))
 
 
 def is_plain(data: bytes) -> bool:
@@ -152,6 +162,15 @@ def is_plain(data: bytes) -> bool:
 def _opened(data: bytes, header: Header) -> ImageFile.ImageFile:
     assert header.format in _READERS
     return Image.open(io.BytesIO(data), formats=[header.format])
+
+
+def _reduce(image: ImageFile.ImageFile, header: Header) -> tuple[int, int, int, int] | None:
+    """Have the decoder give blocks' means, and the box of those that lie in the picture wholly."""
+    width, height = image.size
+    if header.format != "jpeg" or min(width, height) < 64 or image.mode not in ("L", "RGB") or alters(image):
+        return None
+    image.draft(image.mode, (width // 8, height // 8))
+    return (0, 0, width // 16 * 2, height // 16 * 2)  # colours come in blocks of 16
 
 
 def _failure(error: Exception, data: bytes, header: Header) -> ImageError | MemoryError:

@@ -15,6 +15,10 @@ BLANK_RANGE = 8
 single colour (WebP up to 6), and nobody can see."""
 
 
+_NEARLY_BLANK = BLANK_RANGE + 4
+"""Means of blocks vary by less than their pixels, but for roundings: what they vary by more is not blank."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """What a picture must keep to; plain data, so that other processes can be told."""
@@ -56,11 +60,17 @@ def judge(data: bytes, limits: Limits) -> Verdict:
         refused = judge_size(header.width, header.height, limits)
         if refused is not None:  # its pixels are never asked for
             return refused
-        picture = picture_of(data, max_pixels=limits.max_pixels)
+        picture = picture_of(data, max_pixels=limits.max_pixels, reduced=True)
+        if (
+            limits.drop_blank
+            and picture.image.size != picture.size
+            and _is_solid(picture.image, _NEARLY_BLANK)
+        ):
+            picture = picture_of(data, max_pixels=limits.max_pixels)
         blank = limits.drop_blank and _is_blank(data, picture, limits)
     except ImageError as error:
         return Verdict(error.reason, error.detail)
-    width, height = picture.image.size
+    width, height = picture.size
     refused = judge_size(width, height, limits)
     if refused is not None:
         return refused
@@ -96,8 +106,8 @@ def _is_blank(data: bytes, picture: Picture, limits: Limits) -> bool:
     return _is_solid(picture_of(data, "#000000", limits.max_pixels).image)
 
 
-def _is_solid(image: Image.Image) -> bool:
-    return all(high - low <= BLANK_RANGE for low, high in _extremes(image))
+def _is_solid(image: Image.Image, most: int = BLANK_RANGE) -> bool:
+    return all(high - low <= most for low, high in _extremes(image))
 
 
 def _extremes(image: Image.Image) -> list[tuple[int, int]]:

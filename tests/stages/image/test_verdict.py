@@ -3,12 +3,13 @@
 import dataclasses
 import hashlib
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from stages.image import FORMATS
+from stages.image import FORMATS, decode
 from stages.image.verdict import BLANK_RANGE, Limits, Verdict, judge, judge_size
 from stages.reasons import Reason
 from tests.stages.image.files import gradient, png, save
@@ -111,3 +112,41 @@ def test_whatever_comes_gets_one_verdict(body: bytes, data: st.DataObject) -> No
     assert verdict == judge(bytes(changed), LIMITS)
     assert bool(verdict.reason) != bool(verdict.sha256)
     assert verdict.reason == "" or Reason(verdict.reason)
+
+
+@given(
+    sides=st.tuples(st.integers(64, 130), st.integers(64, 130)),
+    colour=st.tuples(*[st.integers(0, 255)] * 3),
+    spot=st.tuples(
+        st.floats(0, 1), st.floats(0, 1), st.integers(1, 40), st.integers(-16, 16) | st.integers(-255, 255)
+    ),
+    quality=st.integers(30, 100),
+    subsampling=st.integers(0, 2),
+    orientation=st.integers(1, 8),
+    progressive=st.booleans(),
+    grey=st.booleans(),
+)
+def test_a_jpeg_is_blank_where_its_pixels_are(
+    sides: tuple[int, int],
+    colour: tuple[int, ...],
+    spot: tuple[float, float, int, int],
+    quality: int,
+    subsampling: int,
+    orientation: int,
+    progressive: bool,
+    grey: bool,
+) -> None:
+    """However little of it is looked at: a spot anywhere, an edge of it too, says that it is none."""
+    (width, height), (right, down, side, step) = sides, spot
+    pixels = np.full((height, width, 3), colour, np.int16)
+    x, y = int(right * (width - 1)), int(down * (height - 1))
+    pixels[y : y + side, x : x + side] += step
+    image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).convert("L" if grey else "RGB")
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = save(image, "jpeg", quality=quality, subsampling=subsampling, progressive=progressive, exif=exif)
+    verdict = judge(data, dataclasses.replace(LIMITS, max_pixels=20_000))
+    decoded = decode(data).reshape(-1, 3).astype(int)
+    assert (verdict.reason == Reason.BLANK) == bool((np.ptp(decoded, axis=0) <= BLANK_RANGE).all())
+    if not verdict.reason:
+        assert (verdict.width, verdict.height) == (sides if orientation < 5 else sides[::-1])
