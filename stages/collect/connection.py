@@ -46,7 +46,7 @@ class _Answer(http.client.HTTPResponse):
         try:
             super().begin()
         finally:
-            self.fp = whole
+            self.fp = None if whole.closed else whole
 
     def _read_status(self) -> tuple[str, int, str]:
         read: Any = super()._read_status  # pyright: ignore

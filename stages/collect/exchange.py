@@ -8,8 +8,9 @@ import http.client
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache, partial
 from importlib.metadata import version
 from urllib.parse import urlsplit
@@ -75,6 +76,7 @@ class Exchanger:
         max_bytes: int,
         until: float,
         headers: Mapping[str, str] | None = None,
+        heed: Callable[[Response], None] | None = None,
     ) -> Response:
         """The answer to a normalised URL, whatever its status.
 
@@ -84,6 +86,7 @@ class Exchanger:
             max_bytes: of the body, as it comes and decoded. Only that of a 2xx is given.
             until: moment at which it must be over, on the clock of `time.monotonic`.
             headers: of the request, besides the usual ones.
+            heed: is shown the answer before its body is read, and raises a FetchError where it is not wanted.
 
         Raises:
             FetchError: whatever went wrong below the status, in words that are alike when it is alike.
@@ -94,14 +97,17 @@ class Exchanger:
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         try:
             connection, answer = self._ask(where, path, {**self._headers, **(headers or {})}, until)
+            head = Response(url, answer.status, answer.reason, answer.headers, b"", connection.address)
             reusable = False
             try:
-                if 200 <= answer.status < 300:
-                    body = _body(answer, max_bytes, until)
-                    reusable = not answer.will_close
-                else:
-                    body = b""
+                if heed is not None:
+                    heed(head)
+                if not 200 <= answer.status < 300:
                     reusable = _drained(answer, connection, until)
+                    return head
+                body = _body(answer, max_bytes, until)
+                reusable = not answer.will_close
+                return replace(head, body=body)
             finally:
                 answer.close()  # the connection asks again only after that, though the body is read
                 if reusable:
@@ -110,7 +116,6 @@ class Exchanger:
                     connection.close()
         except (OSError, http.client.HTTPException, UnicodeError) as error:
             raise _typed(error) from error
-        return Response(url, answer.status, answer.reason, answer.headers, body, connection.address)
 
     def close(self) -> None:
         """Close what is kept open."""

@@ -8,7 +8,7 @@ import io
 import string
 import time
 import urllib.request
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -28,10 +28,6 @@ MAX_REDIRECTS = 5
 LONGEST_RETRY_AFTER = 86_400.0
 """Seconds; who asks for more is asked again a day later."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_UNWELL = frozenset(
-    {Reason.HTTP_SERVER_ERROR, Reason.HTTP_TOO_MANY_REQUESTS, Reason.TIMEOUT, Reason.CONNECTION_FAILED}
-)
-"""What a host that is overloaded or down does."""
 
 
 class Opener:
@@ -96,7 +92,8 @@ class Opener:
             FetchError: whatever went wrong, in words that are alike when it goes wrong alike.
         """
         url = request if isinstance(request, str) else request.full_url
-        ask = self._asks.pop(url.rpartition("#")[2])
+        ask = self._asks.pop(url.rpartition("#")[2], None)
+        assert ask is not None, f"{url} was not expected"
         answer = Answer(key=ask.key, url=ask.url, final_url=ask.url)
         try:
             return io.BytesIO(self._follow(ask, answer))
@@ -111,7 +108,7 @@ class Opener:
         """One GET at its host's turn, for a site's own files, which tell of the host's health, too."""
         with self._hosts.turn(host_of(url), self._patience()):
             started = time.monotonic()
-            return self._exchange(url, ask, max_bytes, {}, started + self._deadline)
+            return self._exchange(url, ask, max_bytes, started + self._deadline)
 
     def _follow(self, ask: Ask, answer: Answer) -> bytes:
         headers: dict[str, str] = {}
@@ -119,6 +116,12 @@ class Opener:
             headers["If-None-Match"] = ask.etag
         elif ask.last_modified:
             headers["If-Modified-Since"] = ask.last_modified
+
+        def heed(head: Response) -> None:
+            _remember(head, answer)
+            if head.status < 400:
+                self._check_headers(head, ask, answer)
+
         url = ask.url
         for _ in range(MAX_REDIRECTS + 1):
             self._check_site(replace(ask, url=url), answer)
@@ -127,12 +130,10 @@ class Opener:
                 started = time.monotonic()
                 try:
                     until = started + self._deadline - answer.seconds
-                    response = self._exchange(url, ask, self._max_bytes, headers, until)
+                    response = self._exchange(url, ask, self._max_bytes, until, headers, heed)
                 finally:
                     answer.seconds += time.monotonic() - started
-            _remember(response, answer)
-            if response.status < 400:
-                self._check_headers(response, ask, answer)
+            answer.bytes = len(response.body)
             if response.status in _REDIRECTS and "Location" in response.headers:
                 answer.hops.append(url)
                 url = answer.final_url = _target(url, str(response.headers["Location"]))
@@ -162,23 +163,29 @@ class Opener:
             raise failed(Reason.OPTED_OUT, f"{signal.kind}: {signal.value}", f"obey={signal.kind}")
 
     def _exchange(
-        self, url: str, ask: Ask, max_bytes: int, headers: dict[str, str], until: float
+        self,
+        url: str,
+        ask: Ask,
+        max_bytes: int,
+        until: float,
+        headers: Mapping[str, str] | None = None,
+        heed: Callable[[Response], None] | None = None,
     ) -> Response:
         """One exchange, and what it says of its host's health."""
         host = host_of(url)
         try:
             response = self._exchanger.get(
-                url, networks=ask.networks, max_bytes=max_bytes, until=until, headers=headers
+                url, networks=ask.networks, max_bytes=max_bytes, until=until, headers=headers, heed=heed
             )
         except FetchError as error:
-            self._hosts.report(host, ok=error.reason not in _UNWELL)
+            self._hosts.report(host, ok=error.reason not in RETRYABLE)
             if error.reason == Reason.FORBIDDEN_ADDRESS:
                 rule = f"allow_networks={','.join(ask.networks) or 'none'}"
                 raise failed(error.reason, error.detail, rule) from error
             if error.reason == Reason.TIMEOUT:
                 raise failed(error.reason, f"no whole answer within {self._deadline:g} s") from error
             raise
-        self._hosts.report(host, ok=reason_of_status(response.status) not in _UNWELL)
+        self._hosts.report(host, ok=reason_of_status(response.status) not in RETRYABLE)
         wait = retry_after(response)
         if wait is not None:
             self._hosts.set_aside(host, wait)
@@ -238,13 +245,16 @@ def retry_after(response: Response) -> float | None:
 
 
 def _remember(response: Response, answer: Answer) -> None:
-    answer.status, answer.address, answer.bytes = response.status, response.address, len(response.body)
-    for name, header in (
-        ("content_type", "Content-Type"),
-        ("etag", "ETag"),
-        ("last_modified", "Last-Modified"),
-    ):
-        setattr(answer, name, str(response.headers.get(header, ""))[:300])
+    answer.status, answer.address = response.status, response.address
+    answer.content_type = _said(response, "Content-Type")
+    answer.etag = _said(response, "ETag")
+    answer.last_modified = _said(response, "Last-Modified")
+
+
+def _said(response: Response, header: str) -> str:
+    """A header's value on one line; "" where it is too long to be kept, as half of it is worth nothing."""
+    words = " ".join(str(response.headers.get(header, "")).split())
+    return words if len(words) <= 300 else ""
 
 
 def _target(url: str, location: str) -> str:

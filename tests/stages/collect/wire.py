@@ -1,0 +1,77 @@
+"""A server on loopback that sends just the bytes that a test gives it, over connections that it counts."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+Script = Callable[[socket.socket, str], "bytes | None"]
+"""(connection, head of a request) -> what to send; None sends nothing and closes the connection."""
+
+
+@dataclass
+class Wire:
+    """What was asked for so far, as (number of the connection, head of the request)."""
+
+    port: int
+    asked: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
+    connections: int = 0
+
+    def url(self, path: str = "/x", host: str = "127.0.0.1") -> str:
+        return f"http://{host}:{self.port}{path}"
+
+    def numbers(self) -> list[int]:
+        """Which connection each request came by."""
+        return [number for number, _ in self.asked]
+
+
+def ok(body: bytes, *headers: str) -> bytes:
+    return answer("200 OK", body, *headers)
+
+
+def answer(status: str, body: bytes = b"", *headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(lines).encode("latin-1") + body
+
+
+@contextmanager
+def served(script: Script, host: str = "127.0.0.1") -> Iterator[Wire]:
+    """Serve by a script, which is called for each request; `Connection: close` is its own affair."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    ending, open_now = threading.Event(), set[socket.socket]()
+    with socket.create_server((host, 0), family=family, backlog=128) as listener:
+        wire = Wire(listener.getsockname()[1])
+
+        def serve(connection: socket.socket, number: int) -> None:
+            with suppress(OSError), connection, connection.makefile("rb") as lines:
+                while True:
+                    head = ""
+                    while (line := lines.readline().decode("latin-1")) not in ("\r\n", ""):
+                        head += line
+                    if not head:
+                        return
+                    wire.asked.append((number, head))
+                    said = script(connection, head)
+                    if said is None:
+                        return
+                    connection.sendall(said)
+
+        def accept() -> None:
+            while not ending.is_set():
+                with suppress(OSError):
+                    connection, _ = listener.accept()
+                    open_now.add(connection)
+                    wire.connections += 1
+                    threading.Thread(target=serve, args=(connection, wire.connections), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        try:
+            yield wire
+        finally:
+            ending.set()
+            with suppress(OSError), socket.create_connection((host, wire.port)):
+                pass
+            for connection in list(open_now):
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
