@@ -46,7 +46,8 @@ class _Answer(http.client.HTTPResponse):
         try:
             super().begin()
         finally:
-            self.fp = None if whole.closed else whole
+            if not whole.closed:
+                self.fp = whole
 
     def _read_status(self) -> tuple[str, int, str]:
         read: Any = super()._read_status  # pyright: ignore
