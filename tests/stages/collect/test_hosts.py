@@ -308,13 +308,6 @@ def test_rests_vary(clock: Clock) -> None:
     assert all(1.5 <= seconds <= 2.5 for seconds in given)
 
 
-def test_after_the_end_nothing_has_a_turn(clock: Clock) -> None:
-    of = hosts(clock)
-    of.close()
-    with pytest.raises(FetchError, match="the collection ended"), of.turn("a.example", 10.0):
-        pass
-
-
 def test_hosts_of_which_nothing_need_be_known_are_forgotten(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

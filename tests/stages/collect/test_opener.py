@@ -1,313 +1,216 @@
-"""One GET: its limits, its words, and where it does not go."""
+"""A question on its way: leave of the site, the host's turn, redirects, and what is remembered of it."""
 
-import datetime
-import socket
-import ssl
-import threading
+import email.utils
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from ipaddress import ip_address
-from pathlib import Path
+from http.server import BaseHTTPRequestHandler
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
 
-from stages.collect.connection import FetchError, tls_context
-from stages.collect.opener import Opener, installed
-from stages.reasons import Reason
-from tests.stages.collect.conftest import Answer, Web, body, status
-
-
-def anywhere(address: str) -> None:
-    return None
+from stages.collect.answer import Ask, Response
+from stages.collect.hosts import FAILURES
+from stages.collect.opener import installed, reason_of_status, retry_after
+from stages.reasons import RETRYABLE, Reason
+from tests.stages.collect import conftest
+from tests.stages.collect.conftest import Web, body, status
+from tests.stages.collect.fetching import ALL, KEY, LOOPBACK, Fetch
 
 
-def not_the_alias(address: str) -> str | None:
-    return "private" if address == "127.0.0.2" else None
+@pytest.fixture
+def fetch() -> Iterator[Fetch]:
+    fetch = Fetch()
+    yield fetch
+    fetch.opener.close()
 
 
-def opener(**changes: object) -> Opener:
-    return Opener(**{"guard": anywhere, "max_bytes": 1000, "deadline": 5.0, **changes})  # type: ignore[arg-type]
+def test_what_comes_is_remembered(web: Web, fetch: Fetch) -> None:
+    web.answers["/a"] = body(b"abc", ETag='"1"', Last_Modified="then", Content_Type="image/png")
+    assert fetch(web.url("/a"), ALL) == b"abc"
+    answer = fetch.answer
+    assert (answer.key, answer.url, answer.final_url) == (KEY, web.url("/a"), web.url("/a"))
+    assert (answer.status, answer.bytes, answer.address) == (200, 3, "127.0.0.1")
+    assert (answer.etag, answer.last_modified, answer.content_type) == ('"1"', "then", "image/png")
+    assert (answer.reason, answer.unchanged, answer.hops, answer.retry_at) == (None, False, [], None)
+    assert 0 < answer.seconds < 5
+    assert time.strptime(answer.asked, "%Y-%m-%dT%H:%M:%SZ")
+    assert web.asked == {"/robots.txt": 1, "/.well-known/tdmrep.json": 1, "/a": 1}
+    assert {one["url"] for one in fetch.opener.evidence()} == {
+        web.url("/robots.txt"),
+        web.url("/.well-known/tdmrep.json"),
+    }
 
 
-def get(url: str, using: Opener | None = None) -> bytes:
-    return (using or opener()).open(urllib.request.Request(url)).read()
-
-
-def fails(url: str, using: Opener | None = None) -> FetchError:
-    with pytest.raises(FetchError) as caught:
-        get(url, using)
-    assert str(caught.value) == f"{caught.value.reason}: {caught.value.detail}"
-    return caught.value
-
-
-def drip(seconds: float, start: bytes) -> Answer:
-    """One byte now and then, for a long time."""
-
-    def answer(handler: BaseHTTPRequestHandler) -> None:
-        handler.wfile.write(start)
-        for _ in range(int(seconds / 0.05)):
-            handler.wfile.write(b"x")
-            time.sleep(0.05)
-
-    return answer
-
-
-def test_the_body_comes_as_it_is_with_a_name_of_our_own(web: Web) -> None:
-    data = bytes(range(256)) * 3
-    using = opener()
-    assert get(web.serve("/a%20b?q=%2b", data), using) == data
-    assert web.asked["/a%20b?q=%2b"] == 1
-    assert next(iter(web.agents)).startswith("sdflow/")
-    (exchange,) = using.exchanges
-    assert (exchange.status, exchange.headers) == (200, {"content-length": "768"})
-
-
-def test_urlopen_goes_through_an_installed_opener_and_no_longer(web: Web) -> None:
+def test_urlopen_goes_through_an_installed_opener_and_no_longer(web: Web, fetch: Fetch) -> None:
     url = web.serve("/a", b"abc")
-    with installed(opener()), urllib.request.urlopen(url) as answer:
+    fetch.opener.expect([Ask(key=KEY, url=url, networks=LOOPBACK)])
+    with installed(fetch.opener), urllib.request.urlopen(f"{url}#{KEY}", timeout=3) as answer:
         assert answer.read() == b"abc"
-    with installed(opener()), pytest.raises(FetchError, match="bad_url"):
+    with installed(fetch.opener), pytest.raises(AssertionError, match="was not expected"):
         urllib.request.urlopen("file:///etc/hostname")
     with urllib.request.urlopen("data:,hello") as answer:
         assert answer.read() == b"hello"
 
 
+def test_what_is_unchanged_costs_no_body(web: Web, fetch: Fetch) -> None:
+    heard: list[dict[str, str]] = []
+
+    def conditional(handler: BaseHTTPRequestHandler) -> None:
+        heard.append({name: value for name, value in handler.headers.items() if name.startswith("If-")})
+        fresh = handler.headers["If-None-Match"] == '"1"' or handler.headers["If-Modified-Since"] == "then"
+        (status(304) if fresh else body(b"new"))(handler)
+
+    web.answers["/a"] = conditional
+    assert fetch(web.url("/a"), etag='"1"', last_modified="then") == b""
+    assert (fetch.answer.unchanged, fetch.answer.status, fetch.answer.reason) == (True, 304, None)
+    assert fetch(web.url("/a"), last_modified="then") == b""
+    assert fetch(web.url("/a"), etag='"0"') == b"new"
+    assert not fetch.answer.unchanged
+    assert fetch(web.url("/a")) == b"new"
+    assert heard == [
+        {"If-None-Match": '"1"'}, {"If-Modified-Since": "then"}, {"If-None-Match": '"0"'}, {},
+    ]  # fmt: skip
+    web.answers["/b"] = status(304)
+    assert fetch.fails(web.url("/b")).reason == Reason.BAD_ANSWER, "nobody asked whether it is unchanged"
+
+
 @pytest.mark.parametrize(
     ("code", "reason", "detail"),
     [
-        (404, Reason.HTTP_CLIENT_ERROR, "404 Not Found"),
+        (404, Reason.HTTP_NOT_FOUND, "404 Not Found"),
+        (410, Reason.HTTP_NOT_FOUND, "410 Gone"),
         (403, Reason.HTTP_CLIENT_ERROR, "403 Forbidden"),
+        (451, Reason.HTTP_CLIENT_ERROR, "451 Unavailable For Legal Reasons"),
         (408, Reason.TIMEOUT, "408 Request Timeout"),
+        (425, Reason.HTTP_TOO_MANY_REQUESTS, "425 Too Early"),
         (429, Reason.HTTP_TOO_MANY_REQUESTS, "429 Too Many Requests"),
         (500, Reason.HTTP_SERVER_ERROR, "500 Internal Server Error"),
         (503, Reason.HTTP_SERVER_ERROR, "503 Service Unavailable"),
-        (304, Reason.HTTP_CLIENT_ERROR, "304 Not Modified"),
-        (302, Reason.HTTP_CLIENT_ERROR, "302 Found"),
+        (300, Reason.BAD_ANSWER, "300 Multiple Choices"),
+        (302, Reason.BAD_ANSWER, "302 Found"),
     ],
 )
-def test_statuses_have_words(web: Web, code: int, reason: Reason, detail: str) -> None:
+def test_statuses_have_words(web: Web, fetch: Fetch, code: int, reason: Reason, detail: str) -> None:
     web.answers["/x"] = status(code)
-    error = fails(web.url("/x"))
-    assert (error.reason, error.detail) == (reason, detail)
+    error = fetch.fails(web.url("/x"))
+    assert (error.reason, error.detail, error.retry_at) == (reason, detail, None)
+    assert fetch.answer.status == code
+    assert (reason_of_status(code) or Reason.BAD_ANSWER) == reason
 
 
-def test_too_many_bytes_are_not_read_whether_announced_or_not(web: Web) -> None:
-    sent: list[int] = []
-
-    def flood(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        handler.end_headers()
-        try:
-            for number in range(5000):
-                handler.wfile.write(b"x" * 10_000)
-                sent.append(number)
-        except OSError:
-            sent.append(-1)
-
-    web.answers["/announced"] = body(b"x" * 1001)
-    web.answers["/flood"] = flood
-    web.answers["/just"] = body(b"x" * 1000)
-    assert fails(web.url("/announced")).detail == "1001 bytes announced"
-    error = fails(web.url("/flood"))
-    assert (error.reason, error.detail) == (Reason.TOO_MANY_BYTES, "more than 1000 bytes")
-    assert len(get(web.url("/just"))) == 1000
-    for _ in range(100):
-        if sent and sent[-1] == -1:
-            break
-        time.sleep(0.05)
-    assert sent[-1] == -1, "the server could go on sending"
+def test_what_fails_in_the_body_was_an_answer_still(web: Web, fetch: Fetch) -> None:
+    web.answers["/x"] = body(b"x" * 1001, Content_Type="image/png")
+    assert fetch.fails(web.url("/x")).reason == Reason.TOO_MANY_BYTES
+    assert (fetch.answer.status, fetch.answer.content_type, fetch.answer.bytes) == (200, "image/png", 0)
 
 
-@pytest.mark.parametrize(
-    "start",
-    [
-        b"HTTP/1.0 200 OK\r\nContent-Length: 500\r\n\r\n",
-        b"HTTP/1.0 200 OK\r\nX-Slow: ",
-        b"",
-        b"HTTP/1.0 302 Found\r\nLo",
-    ],
-    ids=["body", "header", "status line", "redirect"],
-)
-def test_a_drip_ends_by_the_deadline(web: Web, start: bytes) -> None:
-    web.answers["/drip"] = drip(20.0, start)
-    before = time.monotonic()
-    error = fails(web.url("/drip"), opener(deadline=0.4))
-    assert (error.reason, error.detail) == (Reason.TIMEOUT, "no whole answer within 0.4 s")
-    assert time.monotonic() - before < 10  # far less than the drip: a bound on waiting, no measurement
+def test_headers_are_kept_on_one_line_or_not_at_all(web: Web, fetch: Fetch) -> None:
+    web.answers["/x"] = body(b"x", ETag='"' + "x" * 400 + '"', Last_Modified="a\r\n  b")
+    fetch(web.url("/x"))
+    assert (fetch.answer.etag, fetch.answer.last_modified) == ("", "a b")
+    assert fetch(web.url("/x"), last_modified=fetch.answer.last_modified) == b"x"
 
 
-def test_the_deadline_holds_over_redirects(web: Web) -> None:
-    def later(handler: BaseHTTPRequestHandler) -> None:
-        time.sleep(0.3)
-        status(302, Location="/later")(handler)
-
-    web.answers["/later"] = later
-    assert fails(web.url("/later"), opener(deadline=0.5)).reason == Reason.TIMEOUT
-
-
-def test_silence_times_out(web: Web) -> None:
-    web.answers["/silent"] = lambda handler: time.sleep(3)
-    assert fails(web.url("/silent"), opener(deadline=0.3)).reason == Reason.TIMEOUT
-
-
-def test_redirects_are_followed_up_to_a_number(web: Web) -> None:
-    for number in range(8):
-        web.answers[f"/r{number}"] = status(302, Location=f"r{number - 1}")
-    web.answers["/r0"] = body(b"end")
-    using = opener()
-    assert get(web.url("/r5"), using) == b"end"
-    assert using.exchanges[0].final_url == web.url("/r0")
-    assert fails(web.url("/r6")).detail == "more than 5 redirects"
-    web.answers["/self"] = status(301, Location="/self")
-    assert fails(web.url("/self")).detail == "more than 5 redirects"
+@pytest.mark.parametrize("answer", [body(b"x" * 2000, X_Robots_Tag="noai"), status(302, **{
+    "X-Robots-Tag": "birds: noimageai", "Location": "/end"})])  # fmt: skip
+def test_headers_that_say_no(web: Web, fetch: Fetch, answer: conftest.Answer) -> None:
+    web.answers["/x"] = answer
+    web.serve("/end", b"end")
+    error = fetch.fails(web.url("/x"), ALL)
+    assert (error.reason, error.rule) == (Reason.OPTED_OUT, "obey=x-robots-tag")
+    assert error.detail.startswith("x-robots-tag: ")
+    assert fetch.answer.signal is not None
+    assert fetch.answer.signal.where == f"header X-Robots-Tag of {web.url('/x')}"
+    assert fetch.answer.signal.when.endswith("Z")
+    assert "/end" not in web.asked
 
 
-@pytest.mark.parametrize("target", ["file:///etc/passwd", "data:,x", "ftp://127.0.0.1/x", "gopher://x/"])
-def test_redirects_lead_to_http_only(web: Web, target: str) -> None:
-    web.answers["/r"] = status(302, Location=target)
-    error = fails(web.url("/r"))
-    assert error.reason == Reason.BAD_URL
-    assert target[:5] in error.detail
+def test_headers_of_an_error_say_nothing(web: Web, fetch: Fetch) -> None:
+    web.answers["/x"] = status(404, **{"X-Robots-Tag": "noindex"})
+    assert fetch.fails(web.url("/x"), ALL).reason == Reason.HTTP_NOT_FOUND
 
 
-def test_a_redirect_body_is_not_read(web: Web) -> None:
-    def endless(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(302)
-        handler.send_header("Location", "/end")
-        handler.end_headers()
-        with suppress(OSError):
-            while True:
-                handler.wfile.write(b"x" * 10_000)
-
-    web.answers["/r"] = endless
-    assert get(web.serve("/end", b"end").replace("/end", "/r")) == b"end"
-
-
-def test_the_guard_decides_on_every_address_that_is_connected_to(web: Web) -> None:
-    using = opener(guard=not_the_alias)
-    web.answers["/secret"] = body(b"secret")
-    web.answers["/r"] = status(302, Location=web.url("/secret", host="127.0.0.2"))
-    error = fails(web.url("/secret", host="127.0.0.2"), using)
-    assert (error.reason, error.detail) == (Reason.FORBIDDEN_ADDRESS, "127.0.0.2 is 127.0.0.2 (private)")
-    assert fails(web.url("/r"), using).reason == Reason.FORBIDDEN_ADDRESS
-    # Other spellings of the same address are resolved before they are judged.
-    for spelling in ("127.0.2", "2130706434", "0x7f.0.0.2", "0177.0.0.2"):
-        assert fails(web.url("/secret", host=spelling), using).reason == Reason.FORBIDDEN_ADDRESS
-    assert web.asked["/secret"] == 0
-
-
-def test_the_address_really_reached_is_judged(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lies(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
-
+def test_what_a_site_forbids_is_not_asked_for(web: Web, fetch: Fetch) -> None:
+    web.answers["/robots.txt"] = body(b"User-agent: *\nDisallow: /x\nCrawl-delay: 100\n")
     web.serve("/x", b"x")
-    answers = iter([None, "private"])  # fine when resolved, forbidden when connected
-    monkeypatch.setattr(socket, "getaddrinfo", lies)
-    error = fails(web.url("/x", host="name.example"), opener(guard=lambda _: next(answers)))
-    assert error.detail == "name.example led to 127.0.0.1 (private)"
+    web.serve("/y", b"y")
+    assert fetch.fails(web.url("/x"), ("robots",)).reason == Reason.OPTED_OUT
+    assert (fetch.answer.asked, web.asked["/x"]) == ("", 0)
+    assert fetch(web.url("/y"), ("robots",)) == b"y"
+    late = fetch.fails(web.url("/y"), ("robots",))
+    assert late.reason == Reason.HOST_SET_ASIDE
+    assert late.retry_at == pytest.approx(time.time() + 100, abs=10)
+    assert fetch.answer.asked == ""
+    assert web.asked == {"/robots.txt": 1, "/y": 1}
+
+
+def test_a_site_that_cannot_say_is_asked_later(web: Web, fetch: Fetch) -> None:
+    web.answers["/robots.txt"] = status(503)
+    web.serve("/x", b"x")
+    assert fetch.fails(web.url("/x"), ("robots",)).reason == Reason.ROBOTS_UNREACHABLE
     assert web.asked["/x"] == 0
 
 
-def test_a_name_with_a_forbidden_and_a_good_address_leads_to_the_good_one(
-    web: Web, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def two(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
-        return [
-            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (name, port)) for name in ("127.0.0.2", "127.0.0.1")
-        ]
+@pytest.mark.parametrize("code", [429, 503])
+def test_who_asks_for_time_gets_it(web: Web, fetch: Fetch, code: int) -> None:
+    web.answers["/x"] = status(code, **{"Retry-After": "120"})
+    web.serve("/y", b"y")
+    assert fetch.fails(web.url("/x")).retry_at == pytest.approx(time.time() + 120, abs=10)
+    aside = fetch.fails(web.url("/y"))
+    assert aside.reason == Reason.HOST_SET_ASIDE
+    assert aside.retry_at == pytest.approx(time.time() + 120, abs=10)
+    assert web.asked == {"/x": 1}
+    assert fetch(web.url("/y", "127.0.0.2")) == b"y", "the others need not wait"
 
+
+def test_a_host_that_fails_is_given_a_rest(web: Web, fetch: Fetch) -> None:
+    web.answers["/x"] = status(500)
+    web.answers["/none"] = status(404)
+    for path, times in (("/x", FAILURES - 1), ("/none", 1), ("/x", FAILURES)):
+        for _ in range(times):
+            assert fetch.fails(web.url(path)).reason != Reason.HOST_SET_ASIDE
+    assert fetch.fails(web.url("/none")).reason == Reason.HOST_SET_ASIDE
+
+
+def test_after_the_end_everything_fails_at_once(web: Web, fetch: Fetch) -> None:
     web.serve("/x", b"x")
-    monkeypatch.setattr(socket, "getaddrinfo", two)
-    assert get(web.url("/x", host="name.example"), opener(guard=not_the_alias)) == b"x"
+    fetch.opener.close()
+    error = fetch.fails(web.url("/x"), ALL)
+    assert (error.reason, error.detail) == (Reason.HOST_SET_ASIDE, "the collection ended")
+    assert not web.asked
 
 
-def test_what_goes_wrong_below_http_has_words(web: Web) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        unused = server.getsockname()[1]
-    assert fails(f"http://127.0.0.1:{unused}/").detail == "Connection refused"
-    assert fails("http://no-such-name.invalid/").reason == Reason.NAME_NOT_RESOLVED
-    web.answers["/short"] = body(b"x" * 10, length=500)
-    error = fails(web.url("/short"))
-    assert (error.reason, error.detail) == (
-        Reason.CONNECTION_FAILED,
-        "the connection ended before the body did",
-    )
-    web.answers["/garbage"] = lambda handler: (
-        handler.wfile.write(b"\x00\x01 this is no HTTP\r\n\r\n") and None
-    )
-    assert fails(web.url("/garbage")).reason == Reason.CONNECTION_FAILED
-    web.answers["/nothing"] = lambda handler: None
-    assert fails(web.url("/nothing")).reason == Reason.CONNECTION_FAILED
+def response(code: int, *values: str) -> Response:
+    headers = email.message_from_string("".join(f"Retry-After: {value}\n" for value in values))
+    return Response("http://a.example/", code, "", headers, b"", "")  # type: ignore[arg-type]
 
 
-def test_a_proxy_of_the_environment_is_not_used(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    assert get(web.serve("/x", b"x")) == b"x"
+def test_retry_after_has_two_forms(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert retry_after(response(429, "7")) == 7.0
+    then = email.utils.formatdate(time.time() + 50, usegmt=True)
+    assert retry_after(response(503, then)) == pytest.approx(50, abs=10)
+    assert retry_after(response(503, email.utils.formatdate(time.time() - 50, usegmt=True))) == 0.0
+    assert retry_after(response(503, "9" * 5000)) == 86_400.0
+    assert retry_after(response(503, "Fri, 31 Dec 9999 23:59:59 GMT")) == 86_400.0
+    assert retry_after(response(503, "Fri, 31 Dec 9999 23:59:59 -2359")) in (86_400.0, None)
+    assert retry_after(response(503)) is None
+    assert retry_after(response(404, "7")) is None
+    assert retry_after(response(200, "7")) is None
+    for nonsense in ("", "soon", "-1", "1.5", "1e3", "٣", "Mon"):
+        assert retry_after(response(503, nonsense)) is None
 
 
-@pytest.fixture
-def secure(tmp_path: Path) -> Iterator[tuple[int, Path]]:
-    """A TLS server on loopback that drips: its port, and its certificate."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = tmp_path / "server.pem"
-    pem.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            answer = (
-                drip(20.0, b"HTTP/1.0 200 OK\r\nContent-Length: 900\r\n\r\n")
-                if "drip" in self.path
-                else body(b"sealed")
-            )
-            with suppress(OSError):
-                answer(self)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield server.server_port, pem
-    server.shutdown()
-    server.server_close()
+@given(st.text(st.characters(codec="latin-1"), max_size=60))
+def test_whatever_retry_after_says_it_is_a_time_or_nothing(words: str) -> None:
+    said = Response("u", 503, "", {"Retry-After": words}, b"", "")  # type: ignore[arg-type]
+    seconds = retry_after(said)
+    assert seconds is None or 0 <= seconds <= 86_400
 
 
-def test_tls_is_verified_and_keeps_deadlines(secure: tuple[int, Path]) -> None:
-    port, certificate = secure
-    context = tls_context()
-    context.load_verify_locations(certificate)
-    trusting = opener(tls=context)
-    assert get(f"https://127.0.0.1:{port}/x", trusting) == b"sealed"
-    assert fails(f"https://127.0.0.1:{port}/drip", opener(tls=context, deadline=0.5)).reason == Reason.TIMEOUT
-    stranger = fails(f"https://127.0.0.1:{port}/x")
-    assert stranger.reason == Reason.CONNECTION_FAILED
-    assert "CERTIFICATE_VERIFY_FAILED" in stranger.detail.upper() or "certificate" in stranger.detail
+def test_every_status_has_its_place() -> None:
+    for code in range(200, 600):
+        reason = reason_of_status(code)
+        assert (reason is None) == (code < 400)
+        assert (reason in RETRYABLE) == (code in (408, 425, 429) or code >= 500)

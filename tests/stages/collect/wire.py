@@ -2,9 +2,18 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+
+import pytest
+
+from stages.collect.answer import FetchError, Response
+from stages.collect.exchange import Exchanger
+from stages.collect.resolver import Address
+
+LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 Script = Callable[[socket.socket, str], "bytes | None"]
 """(connection, head of a request) -> what to send; None sends nothing and closes the connection."""
@@ -75,3 +84,38 @@ def served(script: Script, host: str = "127.0.0.1") -> Iterator[Wire]:
             for connection in list(open_now):
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
+
+
+def sends(data: bytes, then_close: bool = True) -> Script:
+    """The same bytes for every request."""
+
+    def script(connection: socket.socket, _: str) -> bytes | None:
+        if then_close:
+            connection.sendall(data)
+            return None
+        return data
+
+    return script
+
+
+def here(host: str, port: int, _: float) -> list[Address]:
+    """Every name is this machine; no name is asked for."""
+    if ":" in host:
+        return [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", (host, port, 0, 0))]
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+
+class Asker:
+    """Asks by an exchanger of its own, with limits that tests seldom change."""
+
+    def __init__(self) -> None:
+        self.exchanger = Exchanger(agent="birds", contact="https://birds.example", resolve=here)
+
+    def __call__(self, url: str, seconds: float = 10.0, **changes: object) -> Response:
+        limits = {"networks": LOOPBACK, "max_bytes": 1000, "until": time.monotonic() + seconds, **changes}
+        return self.exchanger.get(url, **limits)  # type: ignore[arg-type]
+
+    def fails(self, url: str, **changes: object) -> FetchError:
+        with pytest.raises(FetchError) as caught:
+            self(url, **changes)  # type: ignore[arg-type]
+        return caught.value
