@@ -185,10 +185,11 @@ class Opener:
             if error.reason == Reason.TIMEOUT:
                 raise failed(error.reason, f"no whole answer within {self._deadline:g} s") from error
             raise
-        self._hosts.report(host, ok=reason_of_status(response.status) not in RETRYABLE)
         wait = retry_after(response)
-        if wait is not None:
+        if wait:  # it says itself when it will answer: no rest need be guessed
             self._hosts.set_aside(host, wait)
+        else:
+            self._hosts.report(host, ok=reason_of_status(response.status) not in RETRYABLE)
         return response
 
     def _body(self, response: Response, ask: Ask, answer: Answer) -> bytes:

@@ -174,6 +174,16 @@ def test_a_host_that_fails_is_given_a_rest(web: Web, fetch: Fetch) -> None:
     assert fetch.fails(web.url("/none")).reason == Reason.HOST_SET_ASIDE
 
 
+def test_who_says_when_to_come_back_needs_no_rest_besides(web: Web, fetch: Fetch) -> None:
+    web.answers = {"/x": status(500), "/busy": status(503, **{"Retry-After": "1"})}
+    for _ in range(FAILURES - 1):
+        fetch.fails(web.url("/x"))
+    fetch.fails(web.url("/busy"))
+    aside = fetch.fails(web.url("/x"))
+    assert aside.reason == Reason.HOST_SET_ASIDE
+    assert aside.retry_at <= time.time() + 1
+
+
 def test_after_the_end_everything_fails_at_once(web: Web, fetch: Fetch) -> None:
     web.serve("/x", b"x")
     fetch.opener.close()
