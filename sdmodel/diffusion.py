@@ -19,7 +19,7 @@ from sdmodel.text.tokenizer import PAD_ID, Tokenizer
 from sdmodel.text.transformer import TextTransformer
 
 KIND = "diffusion"
-SHAPE = ("size", "text", "denoiser")
+SHAPE = ("size", "text", "network", "unet")
 """What of a TrainConfig decides the model's weights and what they mean."""
 
 
@@ -31,7 +31,7 @@ class Diffusion(nn.Module):
         self.config = config
         self.tokenizer = tokenizer
         self.text = TextTransformer(config.text, len(tokenizer))
-        self.network = UNet(config.denoiser, config.size, self.text.pooled_width, config.text.width)
+        self.network = UNet(config.unet, config.size, self.text.pooled_width, config.text.width)
 
     def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """{"denoising": scalar}: the squared error of the estimated clean images at random times, all times
@@ -77,7 +77,7 @@ class DiffusionObjective:
         if shape != wanted:
             raise ValueError(
                 f"{folder}: holds a model of {shape}; the config asks for {wanted}; "
-                "size, text and denoiser must agree"
+                "size, text, network and unet must agree"
             )
         self.modules = Diffusion(self.config, Tokenizer.load(folder))
         self.modules.load_state_dict(load_file(folder / "model.safetensors"))

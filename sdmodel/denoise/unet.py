@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sdmodel.condition import Condition
-from sdmodel.config import DenoiserConfig
+from sdmodel.config import UNetConfig
 from sdmodel.denoise.attention import JointAttention
 from sdmodel.denoise.block import Block, ChannelNorm
 from sdmodel.denoise.time import FEATURES, time_features
@@ -31,7 +31,7 @@ class UNet(nn.Module):
     in order to take it away.
     """
 
-    def __init__(self, config: DenoiserConfig, size: int, pooled_width: int, token_width: int) -> None:
+    def __init__(self, config: UNetConfig, size: int, pooled_width: int, token_width: int) -> None:
         """`size` is the images' side; pooled_width and token_width are those of `Condition`.
 
         ValueError: the patch and the levels do not divide the size.
@@ -42,7 +42,7 @@ class UNet(nn.Module):
         coarsest, rest = divmod(size, patch * 2 ** (levels - 1))
         if rest or not coarsest:
             raise ValueError(
-                f"size={size} is not divisible by denoiser.patch={patch} and then {levels - 1} times by 2; "
+                f"size={size} is not divisible by unet.patch={patch} and then {levels - 1} times by 2; "
                 f"choose a multiple of {patch * 2 ** (levels - 1)}, another patch or fewer channels"
             )
         sides = [size // patch >> level for level in range(levels)]

@@ -3,23 +3,28 @@
 import torch
 from torch import Tensor, nn
 
+from sdmodel.config import EmaConfig
+
 
 class Ema:
     """Averages of the parameters of `modules`; other state (running statistics) is the modules' latest."""
 
-    def __init__(self, modules: nn.Module, decay: float):
+    def __init__(self, modules: nn.Module, config: EmaConfig, batch: int):
+        """`batch` images are seen between two updates."""
         self.modules = modules
-        self.decay = decay
+        self.config = config
+        self.batch = batch
         self.parameters = list(modules.parameters())
         self.averages = [parameter.detach().clone() for parameter in self.parameters]
 
     @torch.no_grad()
-    def update(self, batches: int) -> None:
-        """Takes the weights in after batch number `batches` (1 is the first).
+    def update(self, images: int) -> None:
+        """Takes the weights in after `images` images.
 
-        The decay begins small, so that the initial weights are soon forgotten (Karras et al. 2024,
-        arXiv:2312.02696, use a length that grows with training for the same reason)."""
-        decay = min(self.decay, batches / (batches + 10))
+        The half-life begins small, so that the initial weights are soon forgotten (as in EDM, Karras et al.
+        2022, https://github.com/NVlabs/edm, training/training_loop.py)."""
+        half_life = min(self.config.half_life, self.config.ramp * images)
+        decay = 0.5 ** (self.batch / max(half_life, 1e-8))
         torch._foreach_lerp_(self.averages, self.parameters, 1 - decay)  # pyright: ignore - untyped
 
     def weights(self) -> dict[str, Tensor]:

@@ -43,7 +43,7 @@ def train(
     # Model, average, optimizers.
     device, rank, main = accelerator.device, accelerator.process_index, accelerator.is_main_process
     modules = objective.modules.train().to(device).to(memory_format=torch.channels_last)  # pyright: ignore
-    ema = Ema(modules, config.optimizer.ema)
+    ema = Ema(modules, config.ema, config.batch)
     opts = optimizers(modules, config.optimizer)
     rates = [group["lr"] for opt in opts for group in opt.param_groups]
     parameters = [p for p in modules.parameters() if p.requires_grad]
@@ -109,7 +109,7 @@ def train(
         images += config.batch
 
         # Average: of the weights, and of what the next report tells.
-        ema.update(images // config.batch)
+        ema.update(images)
         names, steps = list(losses), steps + 1
         values = torch.stack([*(loss.detach() for loss in losses.values()), norm.detach()])
         sums = values if steps == 1 else sums + values

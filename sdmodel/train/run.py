@@ -61,7 +61,9 @@ def run(plan: dict[str, Any]) -> None:
     )
     rank, world = accelerator.process_index, accelerator.num_processes
     pictures = decode_shared(index, config.size, folder / "cache", rank, world, accelerator.wait_for_everyone)
-    stream = Stream(pictures, batch=config.batch, seed=config.seed, flip=config.flip, rank=rank, world=world)
+    stream = Stream(
+        pictures, batch=config.batch, seed=config.seed, flip=config.data.flip, rank=rank, world=world
+    )
 
     # Objective: the same initial weights everywhere.
     torch.manual_seed(config.seed)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from flows.server import be_quiet
-from sdmodel.config import DenoiserConfig, TextConfig, TrainConfig
+from sdmodel.config import TextConfig, TrainConfig, UNetConfig
 from stages.config import CollectConfig, DedupConfig, EvaluateConfig, FolderSource, Run, ShardConfig
 
 be_quiet()
@@ -96,7 +96,7 @@ def tiny(store: Path, pictures: Path, name: str = "tiny") -> Run:
             snapshot_every=32,
             processes=1,
             text=TextConfig(width=8, heads=1, queries=1, length=8),
-            denoiser=DenoiserConfig(channels=(8,)),
+            unet=UNetConfig(channels=(8,)),
         ),
         evaluate=EvaluateConfig(samples=2, validation_rows=2, steps=2),
     )

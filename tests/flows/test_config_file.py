@@ -22,7 +22,7 @@ collect:
   urls:
     - name: web
       tables: [a.csv, b.parquet]
-train: {images: 100, denoiser: {channels: [8, 16]}}
+train: {images: 100, unet: {channels: [8, 16]}}
 """
 
 
@@ -30,7 +30,7 @@ def test_nested_values_and_lists_are_read(tmp_path: Path):
     run = read(tmp_path, GOOD)
     assert run.collect.folders[0].folder == "/pictures"
     assert run.collect.urls[0].tables == ("a.csv", "b.parquet")
-    assert run.train.denoiser.channels == (8, 16)
+    assert run.train.unet.channels == (8, 16)
     assert run.filter == Run(name="x").filter
 
 
@@ -40,13 +40,13 @@ def test_set_changes_values_lists_and_missing_blocks(tmp_path: Path):
         GOOD,
         "filter.min_similarity=0.25",
         "collect.folders.0.folder=/others",
-        "train.denoiser.channels=[4, 8]",
+        "train.unet.channels=[4, 8]",
         "collect.limit=null",
         store="elsewhere",
     )
     assert run.filter.min_similarity == 0.25
     assert run.collect.folders[0].folder == "/others"
-    assert run.train.denoiser.channels == (4, 8)
+    assert run.train.unet.channels == (4, 8)
     assert run.store == "elsewhere"
 
 
@@ -54,7 +54,7 @@ def test_set_changes_values_lists_and_missing_blocks(tmp_path: Path):
     ("text", "changes", "words"),
     [
         ("name: a\ntrian: {}", [], ["unknown key trian", "train"]),
-        ("name: a\ntrain: {denoiser: {chanels: 3}}", [], ["train.denoiser.chanels", "channels"]),
+        ("name: a\ntrain: {unet: {chanels: 3}}", [], ["train.unet.chanels", "channels"]),
         ("name: a\nfilter: {zzz: 3}", [], ["filter.zzz", "known: ", "max_aspect"]),
         ("name: a\ntrain: {objective: difusion}", [], ["train.objective", "'difusion'", "'diffusion'"]),
         (

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sdmodel.config import DenoiserConfig, OptimizerConfig, TextConfig, TrainConfig
+from sdmodel.config import OptimizerConfig, TextConfig, TrainConfig, UNetConfig
 from sdmodel.data.batch import Batch
 from sdmodel.diffusion import DiffusionObjective
 from sdmodel.evaluate.denoising import LEVELS, denoising_errors, derangement
@@ -16,7 +16,7 @@ CONFIG = TrainConfig(
     size=8,
     caption_dropout=0.25,
     text=TextConfig(width=16, heads=2, queries=2, length=8, vocabulary=300),
-    denoiser=DenoiserConfig(channels=(8, 16), heads=2, condition=16, fine=4),
+    unet=UNetConfig(channels=(8, 16), heads=2, condition=16, fine=4),
 )
 CAPTIONS = ["a red half", "a blue half"]
 COLOURS = torch.tensor([[0.8, -0.8, -0.8], [-0.8, -0.8, 0.8]])
@@ -132,7 +132,7 @@ def test_a_model_folder_holds_all(tmp_path: Path):
 def test_other_models_are_refused(tmp_path: Path):
     made = objective()
     folder = saved(made, tmp_path / "model")
-    wide = dataclasses.replace(CONFIG, denoiser=DenoiserConfig(channels=(16, 16)))
+    wide = dataclasses.replace(CONFIG, unet=UNetConfig(channels=(16, 16)))
     with pytest.raises(ValueError, match="must agree"):
         DiffusionObjective(wide, CAPTIONS).start(folder)
     with pytest.raises(ValueError, match=r"no config\.json"):

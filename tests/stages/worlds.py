@@ -6,10 +6,11 @@ from typing import Any
 
 from sdmodel.config import (
     ContrastiveConfig,
-    DenoiserConfig,
+    EmaConfig,
     OptimizerConfig,
     TextConfig,
     TrainConfig,
+    UNetConfig,
 )
 from stages.artifact import Artifact, Funnel
 from stages.collect import collect, snapshot
@@ -29,7 +30,7 @@ TINY = TrainConfig(
     size=16,
     snapshot_every=256,
     text=TextConfig(width=16, heads=2, queries=2, vocabulary=300),
-    denoiser=DenoiserConfig(channels=(8, 16)),
+    unet=UNetConfig(channels=(8, 16)),
     contrastive=ContrastiveConfig(embedding=8, image_width=4, text_width=16, text_layers=1, text_heads=2),
     optimizer=OptimizerConfig(warmup=64),
     processes=1,
@@ -63,7 +64,7 @@ def model(store: Store, dataset: Artifact, config: TrainConfig = TINY) -> Artifa
         with torch.no_grad():  # what begins at zero would draw one picture for all captions and noise
             for parameter in objective.modules.parameters():
                 parameter.add_(0.1 * torch.randn_like(parameter))
-        objective.save(out.write("model/any").parent, Ema(objective.modules, 0.0).weights())
+        objective.save(out.write("model/any").parent, Ema(objective.modules, EmaConfig(), 1).weights())
         return Stats(Funnel(0, 0))
 
     return untrained(dataset, config, store=store)

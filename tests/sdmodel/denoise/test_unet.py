@@ -2,10 +2,10 @@ import pytest
 import torch
 
 from sdmodel.condition import Condition
-from sdmodel.config import DenoiserConfig
+from sdmodel.config import UNetConfig
 from sdmodel.denoise.unet import UNet
 
-SMALL = DenoiserConfig(channels=(8, 16), heads=2, condition=16)
+SMALL = UNetConfig(channels=(8, 16), heads=2, condition=16)
 
 
 def condition(rows: int, tokens: int = 5, seed: int = 0) -> Condition:
@@ -17,7 +17,7 @@ def condition(rows: int, tokens: int = 5, seed: int = 0) -> Condition:
     )
 
 
-def trained(config: DenoiserConfig = SMALL, size: int = 8) -> UNet:
+def trained(config: UNetConfig = SMALL, size: int = 8) -> UNet:
     """With weights that a training might give: none is zero."""
     torch.manual_seed(0)
     net = UNet(config, size, pooled_width=12, token_width=6)
@@ -30,11 +30,11 @@ def trained(config: DenoiserConfig = SMALL, size: int = 8) -> UNet:
     "config",
     [
         SMALL,
-        DenoiserConfig(channels=(8,), patch=4, heads=1),
-        DenoiserConfig(channels=(4, 8, 8), blocks=2, patch=1),
+        UNetConfig(channels=(8,), patch=4, heads=1),
+        UNetConfig(channels=(4, 8, 8), blocks=2, patch=1),
     ],
 )
-def test_every_weight_learns(config: DenoiserConfig):
+def test_every_weight_learns(config: UNetConfig):
     net = trained(config)
     out = net(torch.randn(2, 3, 8, 8), torch.tensor([0.1, 0.9]), condition(2))
     assert out.shape == (2, 3, 8, 8)
@@ -69,4 +69,4 @@ def test_caption_and_time_matter():
 
 def test_a_size_that_cannot_be_halved_is_refused():
     with pytest.raises(ValueError, match=r"size=12 .* multiple of 8"):
-        UNet(DenoiserConfig(channels=(8, 8, 8), patch=2), 12, 4, 4)
+        UNet(UNetConfig(channels=(8, 8, 8), patch=2), 12, 4, 4)

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from sdmodel.config import ContrastiveConfig, DenoiserConfig, OptimizerConfig, TextConfig, TrainConfig
+from sdmodel.config import ContrastiveConfig, OptimizerConfig, TextConfig, TrainConfig, UNetConfig
 from sdmodel.train import launch
 
 SMALL = TrainConfig(
@@ -23,7 +23,7 @@ SMALL = TrainConfig(
     processes=1,
     device="cpu",
     text=TextConfig(width=16, heads=2, queries=2, length=12, vocabulary=300),
-    denoiser=DenoiserConfig(channels=(8, 16)),
+    unet=UNetConfig(channels=(8, 16)),
     contrastive=ContrastiveConfig(embedding=8, image_width=4, text_width=16, text_layers=1, text_heads=2),
     optimizer=OptimizerConfig(warmup=64),
 )

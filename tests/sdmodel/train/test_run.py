@@ -3,14 +3,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sdmodel.config import ContrastiveConfig, DenoiserConfig, TextConfig, TrainConfig
+from sdmodel.config import ContrastiveConfig, TextConfig, TrainConfig, UNetConfig
 from sdmodel.contrastive.objective import ContrastiveObjective
 from sdmodel.diffusion import DiffusionObjective
 from sdmodel.train.run import accelerator_of, objective_of
 
 CONFIG = TrainConfig(
     text=TextConfig(width=8, heads=2, queries=2, vocabulary=300),
-    denoiser=DenoiserConfig(channels=(8, 16), condition=16),
+    unet=UNetConfig(channels=(8, 16), condition=16),
     contrastive=ContrastiveConfig(embedding=8, image_width=4, text_width=16, text_layers=1, text_heads=2),
 )
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from sdmodel.config import OptimizerConfig
+from sdmodel.config import EmaConfig, OptimizerConfig
 from sdmodel.train import snapshot
 from sdmodel.train.ema import Ema
 from sdmodel.train.muon import optimizers
@@ -16,7 +16,7 @@ def trained(seed: int = 0, channels: int = 4) -> tuple[nn.Module, Ema, list[torc
     model = nn.Sequential(nn.Conv2d(3, channels, 3), nn.BatchNorm2d(channels)).to(
         memory_format=torch.channels_last
     )
-    ema, opts = Ema(model, 0.9), optimizers(model, OptimizerConfig())
+    ema, opts = Ema(model, EmaConfig(), 2), optimizers(model, OptimizerConfig())
     for batch in range(1, 4):
         model(torch.randn(2, 3, 8, 8)).square().sum().backward()
         for opt in opts:

@@ -1,0 +1,119 @@
+"""What can be chosen of how a model is learned: data, optimizer, averages, validation, guards, start."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sdmodel.config_model import FORM
+
+NEUTRAL: Any = {"neutral": True}
+"""Of fields that cannot change a result: they stay out of fingerprints and of model folders."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """How pictures are seen: how often, in which shape, and how they are varied."""
+
+    __pydantic_config__ = FORM
+    flip: bool = False
+    """Mirror half of the images."""
+    crop: bool = False
+    """Crop at a random place; else at the centre."""
+    colour: float = 0.0
+    """How much brightness, contrast and saturation change, [0, 1]; captions naming a colour keep theirs."""
+    augment: float = 0.0
+    """Probability of each of the geometric changes of Karras et al. 2022, arXiv:2206.00364, appendix F.2,
+    [0, 1]; the denoiser is told which were made, so that samples show none."""
+    buckets: int = 1
+    """Aspect ratios that pictures are sorted into, each trained in batches of its own; 1 is squares alone."""
+    max_aspect: float = 2.0
+    """Longest side over shortest of the buckets."""
+    copies: float = 0.0
+    """How often a picture that was found m times is seen in an epoch: m ** copies times."""
+    weight: str = ""
+    """Column of the index that says, besides, how often a picture is seen in an epoch; empty: once."""
+    memory: int = field(default=16, metadata=NEUTRAL)
+    """GiB of decoded pixels up to which a set is decoded once and kept."""
+    workers: int = field(default=0, metadata=NEUTRAL)
+    """Threads that decode what is not kept; 0 takes one for each core, 16 at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """How weights are learned. Rates are those at their peak."""
+
+    __pydantic_config__ = FORM
+    kind: Literal["muon", "adamw", "lion", "adamw8bit"] = "muon"
+    """muon learns matrices and convolutions by Muon and the rest by AdamW; adamw8bit needs bitsandbytes."""
+    muon_rate: float = 1.2e-2
+    """Learning rate of Muon."""
+    adam_rate: float = 3e-3
+    """Learning rate of AdamW, and of Lion."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay, on matrices only."""
+    warmup: int = 1000
+    """Images over which the learning rate rises."""
+    decay: Literal["linear", "cosine", "constant"] = "linear"
+    """How it falls afterwards, to 0 at the end but for constant."""
+    clip: float = 1.0
+    """Largest norm of the gradient; 0 does not clip."""
+    frozen: tuple[str, ...] = ()
+    """Beginnings of names of parameters that are not learned ("text." freezes the text encoder)."""
+    rates: dict[str, float] = field(default_factory=dict[str, float])
+    """Factors on the learning rate, by beginnings of names; the longest that fits counts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmaConfig:
+    """Averages of the weights, in float32: what is sampled from and published."""
+
+    __pydantic_config__ = FORM
+    half_life: int = 15_000
+    """Images after which a weight counts half as much in the average."""
+    ramp: float = 0.05
+    """The half-life is at most this share of the images seen: the first weights are soon forgotten."""
+    lengths: tuple[float, ...] = ()
+    """Relative lengths of power-function averages (sigma_rel of Karras et al. 2023, arXiv:2312.02696), two at
+    least, from which any other can be reconstructed afterwards; empty: none are kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationConfig:
+    """What is measured of the model while it learns."""
+
+    __pydantic_config__ = FORM
+    every: int = 0
+    """Images between two validations; 0: none."""
+    rows: int = 256
+    """Pictures of the validation split, and as many of the train split, always the same."""
+    patience: int = 0
+    """Stop after so many validations without a smaller error of the averaged weights; 0: never."""
+    prompts: tuple[str, ...] = ()
+    """Captions that are drawn at every validation, from the same noise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardConfig:
+    """What happens when a batch breaks the training."""
+
+    __pydantic_config__ = FORM
+    on_bad: Literal["stop", "skip"] = "stop"
+    """A loss or gradient that is not finite, or a spike: stop, or leave the batch out and go on."""
+    spike: float = 0.0
+    """A gradient's norm above this many times its running mean is a spike; 0: none is."""
+    skips: int = 100
+    """Batches that may be left out in all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraConfig:
+    """Low-rank changes to a frozen model (Hu et al. 2021, arXiv:2106.09685), by peft."""
+
+    __pydantic_config__ = FORM
+    rank: int = 0
+    """Of the changes; 0 trains the weights themselves."""
+    alpha: float = 0.0
+    """The changes are scaled by alpha / rank; 0 is alpha = rank."""
+    targets: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0", "query", "key_value", "out")
+    """Ends of names of the linear layers that are changed."""
+    merge: bool = True
+    """Publish the changed weights; else the changes apart, to be laid over the start."""
