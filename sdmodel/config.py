@@ -98,7 +98,7 @@ class TrainConfig:
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     """What is measured on the way."""
     guard: GuardConfig = field(default_factory=GuardConfig)
-    """What happens when a batch breaks the training."""
+    """What is done about a bad batch."""
     processes: int = field(default=0, metadata=NEUTRAL)
     """Processes that share each batch; 0 takes one a GPU, or on a CPU one a core up to 2."""
     device: Literal["auto", "cpu", "cuda"] = field(default="auto", metadata=NEUTRAL)

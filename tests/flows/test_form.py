@@ -40,6 +40,8 @@ def test_the_form_lists_the_choices_of_a_field():
     assert schema["definitions"]["TrainConfig"]["properties"]["objective"]["enum"] == [
         "diffusion",
         "contrastive",
+        "autoencoder",
+        "selfsupervised",
     ]
     assert schema["definitions"]["Run"]["properties"]["collect"]["$ref"].endswith("/CollectConfig")
 
