@@ -1,9 +1,110 @@
-"""A moving average of the weights, kept in float32: what is sampled from and what is published."""
+"""Moving averages of the weights, kept in float32: what is sampled from and what is published."""
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from sdmodel.config import EmaConfig
+from sdmodel.train.posthoc import LONGEST, power
+
+HALF_LIFE = "half_life"
+"""Name of the average that is published; power-function ones are named by their lengths."""
+
+
+class Averages:
+    """Averages of the parameters of `modules` that are learned; all else is the modules' latest.
+
+    One has a half-life (`config.half_life`). For each of `config.lengths` there is one more whose memory
+    grows with the training, as a power of time, from which `posthoc.reconstruct` finds others afterwards.
+    """
+
+    def __init__(self, modules: nn.Module, config: EmaConfig, batch: int):
+        """What is not to be learned must be frozen already; `batch` images are seen between two updates.
+
+        ValueError: a single length, or one out of range."""
+        if len(config.lengths) == 1 or not all(0 < length <= LONGEST for length in config.lengths):
+            raise ValueError(
+                f"ema.lengths={config.lengths!r}: two or more, each above 0 and at most {LONGEST:.3f}, are "
+                "needed to reconstruct others (0.05 and 0.1, say); empty keeps none"
+            )
+        self.modules = modules
+        self.config = config
+        self.batch = batch
+        self._learned = {name: p for name, p in modules.named_parameters() if p.requires_grad}
+        self._parameters = list(self._learned.values())
+        self._powers = {str(length): power(length) for length in config.lengths}
+        self._averages = {
+            profile: [p.detach().clone() for p in self._parameters] for profile in (HALF_LIFE, *self._powers)
+        }
+
+    @torch.no_grad()
+    def update(self, images: int) -> None:
+        """Takes the weights in after `images` images."""
+        for profile, averages in self._averages.items():
+            decay = self._decay(profile, images)
+            torch._foreach_lerp_(averages, self._parameters, 1 - decay)  # pyright: ignore - untyped
+
+    def _decay(self, profile: str, images: int) -> float:
+        """Share of the average that stays.
+
+        The half-life begins small, so that the initial weights are soon forgotten (as in EDM, Karras et al.
+        2022, https://github.com/NVlabs/edm, training/training_loop.py). A power function forgets them at once
+        (Karras et al. 2023, arXiv:2312.02696, equation 127)."""
+        if profile == HALF_LIFE:
+            half_life = min(self.config.half_life, self.config.ramp * images)
+            return 0.5 ** (self.batch / max(half_life, 1e-8))
+        return (1 - self.batch / images) ** (self._powers[profile] + 1)
+
+    def weights(self, length: float | None = None) -> dict[str, Tensor]:
+        """Averaged weights by the names of `modules.state_dict()`: contiguous float32 on the CPU, none
+        sharing memory.
+
+        length: None is the average with the half-life, else one of `config.lengths`."""
+        averages = self._averages[HALF_LIFE if length is None else str(length)]
+        average: dict[Tensor, Tensor] = dict(zip(self._parameters, averages, strict=True))
+        state: dict[str, Tensor] = self.modules.state_dict(keep_vars=True)
+        return {
+            name: average.get(value, value).detach().to("cpu", copy=True).contiguous()
+            for name, value in state.items()
+        }
+
+    @contextmanager
+    def swapped(self) -> Generator[None]:
+        """Inside, `modules` has the weights averaged with the half-life. Nothing is copied."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def _swap(self) -> None:
+        averages = self._averages[HALF_LIFE]
+        for place, p in enumerate(self._parameters):
+            p.data, averages[place] = averages[place], p.data
+
+    def state(self) -> dict[str, Tensor]:
+        """The averages themselves, which `update` changes, by "PROFILE:PARAMETER"."""
+        return {
+            f"{profile}:{name}": average
+            for profile, averages in self._averages.items()
+            for name, average in zip(self._learned, averages, strict=True)
+        }
+
+    @torch.no_grad()
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Puts back what `state` gave. ValueError: it is of other parameters, shapes or lengths."""
+        mine = self.state()
+        shapes, found = ({name: tuple(value.shape) for name, value in s.items()} for s in (mine, state))
+        if shapes != found:
+            name = min(name for name in {*shapes, *found} if shapes.get(name) != found.get(name))
+            raise ValueError(
+                f"these are averages of other weights: {name} has the shape {found.get(name, 'of none')} in "
+                f"them, {shapes.get(name, 'of none')} is needed"
+            )
+        for name, value in mine.items():
+            value.copy_(state[name])
 
 
 class Ema:

@@ -1,4 +1,4 @@
-"""Muon: momentum whose update is made orthogonal, for matrices and convolutions; AdamW learns the rest.
+"""Muon: momentum whose update is made orthogonal, for matrices and convolutions.
 
 Jordan et al. 2024, https://kellerjordan.github.io/posts/muon. torch.optim.Muon iterates in bfloat16, which
 many CPUs emulate slowly; here the iteration is in float32 on CPUs and matrices of one shape are iterated
@@ -7,6 +7,7 @@ together.
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -53,7 +54,7 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[nn.Parameter],
+        parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
         lr: float,
         momentum: float = MOMENTUM,
         weight_decay: float = 0.0,
@@ -102,31 +103,8 @@ def shared(g: Tensor) -> Tensor:
     return whole[: len(g)]
 
 
-def is_matrix(module: nn.Module, name: str, parameter: nn.Parameter) -> bool:
-    """Whether Muon learns it: weights that mix channels, not tables (embeddings, positions, queries).
-
-    Depthwise convolutions mix none; a last layer of three rows, one a colour, is better learned by AdamW."""
-    if parameter.ndim < 2 or not name.endswith("weight") or isinstance(module, nn.Embedding):
-        return False
-    depthwise = isinstance(module, nn.Conv2d) and module.groups > 1
-    return not depthwise and min(len(parameter), parameter[0].numel()) >= 4
-
-
 def optimizers(modules: nn.Module, config: OptimizerConfig) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of `modules`, AdamW for the rest; those with nothing to learn are left out."""
-    owned = {
-        p: (module, name)
-        for module in modules.modules()
-        for name, p in module.named_parameters(recurse=False)
-    }
-    matrices = [p for p, (module, name) in owned.items() if p.requires_grad and is_matrix(module, name, p)]
-    kept = set(matrices)
-    rest = [p for p in owned if p.requires_grad and p not in kept]
-    both: list[torch.optim.Optimizer] = []
-    if matrices:
-        both.append(Muon(matrices, lr=config.muon_rate, weight_decay=config.weight_decay))
-    if rest:
-        both.append(
-            torch.optim.AdamW(rest, lr=config.adam_rate, betas=(0.9, 0.99), weight_decay=0.0, foreach=True)
-        )
-    return both
+    """`sdmodel.train.optimizers.optimizers`, for those that still look for it here."""
+    from sdmodel.train.optimizers import optimizers
+
+    return optimizers(modules, config)

@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from sdmodel.config import OptimizerConfig
-from sdmodel.train.muon import Muon, optimizers, orthogonal
+from sdmodel.train.muon import Muon, orthogonal
+from sdmodel.train.optimizers import optimizers
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (8, 40), (40, 8)])
@@ -45,28 +46,6 @@ def test_matrices_of_one_shape_don_t_mix():
 
     for row, p in enumerate(step([0, 1])):
         torch.testing.assert_close(p, step([row])[0])
-
-
-def test_weights_that_multiply_are_muons():
-    model = nn.ModuleDict(
-        {
-            "conv": nn.Conv2d(3, 8, 3),
-            "linear": nn.Linear(8, 8),
-            "norm": nn.GroupNorm(2, 8),
-            "embedding": nn.Embedding(10, 8),
-            "attention": nn.MultiheadAttention(8, 2),
-        }
-    )
-    model.register_parameter("positions", nn.Parameter(torch.zeros(4, 8)))
-    names = {p: name for name, p in model.named_parameters()}
-    muon, adam = optimizers(model, OptimizerConfig())
-    assert {names[p] for p in muon.param_groups[0]["params"]} == {
-        "conv.weight",
-        "linear.weight",
-        "attention.in_proj_weight",
-        "attention.out_proj.weight",
-    }
-    assert len(adam.param_groups[0]["params"]) + 4 == len(names)
 
 
 def test_small_steps_are_not_lost():
