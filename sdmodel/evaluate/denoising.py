@@ -1,17 +1,51 @@
 """The denoising error on fixed times and noise: the same number for the same model, so that trainings can be
 compared."""
 
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from sdmodel.condition import Condition
+from sdmodel.data.batch import Batch
+from sdmodel.evaluate.regression import error_sums, figures
 from sdmodel.noise.interpolation import interpolate
-from sdmodel.sample.generate import TextToImage
+
+if TYPE_CHECKING:  # a model imports this file to measure itself
+    from sdmodel.sample.generate import TextToImage
 
 LEVELS = 8
+"""Equal spans of time that errors are told for; 0 is the noisiest."""
 CHUNK = 128
 """Images that are denoised at once: bounds memory."""
+
+
+def level_errors(
+    denoise: Callable[[Tensor, Tensor, Condition], Tensor],
+    x_0: Tensor,
+    condition: Condition,
+    batch: Batch,
+    generator: torch.Generator,
+) -> dict[str, Tensor]:
+    """How well clean arrays are found in noise, as sums for each of LEVELS spans of time that validation adds
+    up; see `regression.error_sums`.
+
+    denoise: (x_t (B, C, H, W), t (B,), condition) -> estimate of x_0, as `Diffusion.denoise`.
+    x_0: (B, C, H, W), in the space of the denoiser. condition: of its B captions, none dropped.
+    batch: whose rows they are. Each row is noised once; times are stratified over the global batch and, like
+    the noise, drawn by `batch` from `generator`, so that they are the same for one process or many."""
+    t = batch.stratified(generator)
+    eps = batch.normal(generator, *x_0.shape[1:])
+    estimate = denoise(interpolate(x_0, eps, t), t, condition)
+    return error_sums(estimate, x_0, level_of(t), LEVELS)
+
+
+def level_of(t: Tensor) -> Tensor:
+    """The level of times t (B,) in [0, 1]: (B,) int64 in [0, LEVELS)."""
+    return (t * LEVELS).long().clamp(max=LEVELS - 1)
 
 
 @torch.inference_mode()
@@ -35,7 +69,6 @@ def denoising_errors(
             f"{n} images and {len(captions)} captions; denoising errors take as many of both, at least 2"
         )
     generator = torch.Generator().manual_seed(seed)
-    variance = images.var(correction=0).item()
     others = derangement(n, generator)
     asked = {"": captions, "_shuffled": [captions[i] for i in others]}
     rows: list[dict[str, float]] = []
@@ -45,8 +78,8 @@ def denoising_errors(
         eps = torch.randn(images.shape, generator=generator)
         row = {"from": level / LEVELS, "to": (level + 1) / LEVELS}
         for name, texts in asked.items():
-            mse, mae = _errors(model, images, eps, t, texts)
-            row |= {f"mse{name}": mse, f"mae{name}": mae, f"r2{name}": 1 - mse / variance}
+            found = _errors(model, images, eps, t, texts)
+            row |= {f"{measure}{name}": found[measure] for measure in ("mse", "mae", "r2")}
         rows.append(row)
     mean = {key: sum(row[key] for row in rows) / LEVELS for key in rows[0] if key not in ("from", "to")}
     return {"levels": rows, "from": 0.0, "to": 1.0, **mean}
@@ -61,15 +94,15 @@ def derangement(n: int, generator: torch.Generator) -> list[int]:
 
 def _errors(
     model: TextToImage, images: Tensor, eps: Tensor, t: Tensor, captions: list[str]
-) -> tuple[float, float]:
-    """Mean squared and mean absolute error over all pixels."""
+) -> dict[str, float]:
+    """Figures over all pixels."""
     device = next(model.model.parameters()).device
-    squared, absolute = 0.0, 0.0
+    sums: dict[str, Tensor] = {}
     for start in range(0, len(images), CHUNK):
         part = slice(start, start + CHUNK)
         x_0, at = images[part].to(device), t[part].to(device)
         x_t = interpolate(x_0, eps[part].to(device), at).contiguous(memory_format=torch.channels_last)
-        error = model.model.denoise(x_t, at, model.model.encode(captions[part])) - x_0
-        squared += error.square().sum(dtype=torch.float64).item()
-        absolute += error.abs().sum(dtype=torch.float64).item()
-    return squared / images.numel(), absolute / images.numel()
+        estimate = model.model.denoise(x_t, at, model.model.encode(captions[part]))
+        for name, value in error_sums(estimate, x_0, torch.zeros_like(at, dtype=torch.int64), 1).items():
+            sums[name] = sums[name] + value if name in sums else value
+    return figures({name: value.cpu() for name, value in sums.items()})

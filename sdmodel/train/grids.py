@@ -1,0 +1,105 @@
+"""Samples for people, as the training goes on: the same captions from the same noise.
+
+samples/000016000.png   one row of pictures above their captions
+        progress.png    such rows one above the other, oldest first, captions below
+"""
+
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from sdmodel.data.pixels import to_uint8
+
+Draw = Callable[[list[str], list[int]], Tensor]
+"""(captions, seeds) -> pictures (B, 3, H, W) in [-1, 1], each of its caption and its seed alone."""
+
+CELL = 128
+"""Pixels to a side of a shown picture: smaller ones are enlarged by whole factors up to there, so that their
+pixels stay visible; larger ones are shrunk to it where rows are stacked."""
+GAP = 8
+LINE, LINES = 13, 5
+"""Pixels to a line of a caption, and lines that are shown of it."""
+LABEL = 76
+"""Pixels to the left of a stacked row, for the images seen."""
+STACKED = 16
+"""Most rows that are stacked; of more, some evenly chosen, with the first and the last."""
+PROGRESS = "progress.png"
+
+
+class Grid:
+    """Draws `captions` into `folder`, each from noise of its own that is always the same."""
+
+    def __init__(self, sample: Draw, captions: Sequence[str], folder: Path):
+        """ValueError: there are no captions."""
+        if not captions:
+            raise ValueError("captions=(): a grid of samples needs at least one; name some, or draw no grid")
+        self.sample, self.captions, self.folder = sample, list(captions), folder
+
+    def draw(self, images: int) -> Path:
+        """Writes the row of the model after `images` images, and the rows until then as one picture; returns
+        the row's path.
+
+        Rows of later times, which a killed training left, are not shown: they will be drawn again."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        pictures = self.sample(self.captions, list(range(len(self.captions))))
+        path = self.folder / f"{images:09d}.png"
+        row, height = captioned(to_uint8(pictures).permute(0, 2, 3, 1).cpu().numpy(), self.captions)
+        _write(row, path)
+        rows = sorted(file for file in self.folder.glob("*.png") if file.stem.isdigit())
+        shown = chosen([file for file in rows if int(file.stem) <= images])
+        _write(stacked(shown, height), self.folder / PROGRESS)
+        return path
+
+
+def captioned(pictures: np.ndarray, captions: Sequence[str]) -> tuple[Image.Image, int]:
+    """One row of pictures (N, H, W, 3) uint8 above their captions, and the height of its part above them."""
+    _, high, wide, _ = pictures.shape
+    factor = max(1, CELL // max(high, wide))
+    high, wide = high * factor, wide * factor
+    column = max(wide, CELL) + GAP
+    sheet = Image.new("RGB", (len(pictures) * column + GAP, high + 2 * GAP + LINES * LINE), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
+    for place, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+        left = GAP + place * column
+        sheet.paste(Image.fromarray(picture).resize((wide, high), Image.Resampling.NEAREST), (left, GAP))
+        lines = textwrap.wrap(caption, max(wide, CELL) // 6)[:LINES]
+        pen.multiline_text((left, high + GAP + 2), "\n".join(lines), fill="#222222", font=font, spacing=2)
+    return sheet, high + GAP
+
+
+def stacked(rows: Sequence[Path], height: int) -> Image.Image:
+    """Rows one above the other, each beside the images seen, and below them the captions of the last.
+
+    rows: PNGs of `captioned`, named by images seen. height: of the part above the captions."""
+    sheets = [Image.open(row).convert("RGB") for row in rows]
+    scale = min(1.0, (CELL + GAP) / height)
+    size = (round(sheets[-1].width * scale), round(height * scale))
+    captions = sheets[-1].crop((0, height, sheets[-1].width, sheets[-1].height))
+    below = captions if scale == 1 else captions.resize((size[0], round(captions.height * scale)))
+    whole = Image.new("RGB", (LABEL + size[0], len(rows) * size[1] + below.height), "white")
+    pen, font = ImageDraw.Draw(whole), ImageFont.load_default(11)
+    for place, (row, sheet) in enumerate(zip(rows, sheets, strict=True)):
+        top = place * size[1]
+        part = sheet.crop((0, 0, sheet.width, height))
+        whole.paste(part.resize(size, Image.Resampling.BOX) if scale < 1 else part, (LABEL, top))
+        pen.text((GAP, top + size[1] // 2), f"{int(row.stem):,}", fill="#222222", font=font)
+    whole.paste(below, (LABEL, len(rows) * size[1]))
+    return whole
+
+
+def chosen(rows: list[Path]) -> list[Path]:
+    """STACKED of them at most, evenly, the first and the last among them."""
+    if len(rows) <= STACKED:
+        return rows
+    return [rows[round(place * (len(rows) - 1) / (STACKED - 1))] for place in range(STACKED)]
+
+
+def _write(picture: Image.Image, path: Path) -> None:
+    """A PNG that appears whole."""
+    aside = path.with_suffix(".half")
+    picture.save(aside, "PNG")
+    aside.rename(path)

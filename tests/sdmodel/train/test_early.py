@@ -1,0 +1,42 @@
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sdmodel.train.early import Early
+
+ERRORS = st.lists(st.floats(0, 1) | st.just(math.nan), max_size=20)
+
+
+def after(errors: list[float], early: Early) -> Early:
+    for number, error in enumerate(errors):
+        early.look(number, error)
+    return early
+
+
+@given(ERRORS, st.integers(0, 5))
+def test_it_stops_when_the_last_errors_were_no_smaller_than_the_least(errors: list[float], patience: int):
+    early = after(errors, Early(patience))
+    finite = [error for error in errors if not math.isnan(error)]
+    waited = len(errors) - 1 - errors.index(min(finite)) if finite else len(errors)
+    assert early.stopped == (0 < patience <= waited)
+    assert early.least == min(finite, default=math.inf)
+
+
+@given(ERRORS, ERRORS)
+def test_it_goes_on_from_json(before: list[float], then: list[float]):
+    whole, first, second = (Early(3) for _ in range(3))
+    second.load(json.loads(json.dumps(after(before, first).state(), allow_nan=False)))
+    assert after(then, second).state() == after(then, after(before, whole)).state()
+
+
+@pytest.mark.parametrize("patience", [1, 4])
+def test_equal_errors_are_not_smaller(patience: int):
+    early = Early(patience)
+    early.look(0, 0.5)
+    for number in range(patience):
+        assert not early.stopped
+        early.look(number, 0.5)
+    assert early.stopped

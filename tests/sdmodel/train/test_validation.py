@@ -1,0 +1,249 @@
+import json
+import multiprocessing
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from sdmodel.condition import Condition
+from sdmodel.config import (
+    DataConfig,
+    TextConfig,
+    TrainConfig,
+    UNetConfig,
+    ValidationConfig,
+)
+from sdmodel.data.batch import Batch
+from sdmodel.diffusion import DiffusionObjective
+from sdmodel.evaluate.denoising import LEVELS, level_errors
+from sdmodel.train.grids import Grid
+from sdmodel.train.validation import Validation, batch_size, data_config, forward_errors
+
+SPLITS = {"train": 0, "validation": 1}
+
+
+class Pictures:
+    """One process's share of the batches of a split; notes what was asked for."""
+
+    def __init__(self, split: str, batch: int = 8, rank: int = 0, world: int = 1):
+        self.seed, self.batch, self.rank, self.rows = SPLITS[split], batch, rank, batch // world
+        self.asked: list[int] = []
+
+    def at(self, images_seen: int) -> Batch:
+        self.asked.append(images_seen)
+        generator = torch.Generator().manual_seed(images_seen + 1000 * self.seed)
+        mine = slice(self.rank * self.rows, (self.rank + 1) * self.rows)
+        colours = torch.rand(self.batch, 3, 1, 1, generator=generator)[mine] * 2 - 1
+        names = ["red" if colour[0] > 0 else "blue" for colour in colours.flatten(1).tolist()]
+        return Batch(
+            images=colours.expand(-1, 3, 8, 8).clone(),
+            captions=names,
+            uids=names,
+            index=torch.arange(images_seen, images_seen + self.batch)[mine],
+            size=self.batch,
+            start=self.rank * self.rows,
+        )
+
+
+class Toy(nn.Module):
+    """Everything that measuring could disturb: dropout, running statistics, frozen and still parts."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.Dropout(0.5))
+        self.frozen = nn.Linear(2, 2).eval().requires_grad_(False)
+
+    def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        estimate = self.layers(batch.images + batch.normal(generator, 3, 8, 8))
+        return {"fit": (estimate - batch.images).square().mean(), "size": estimate.abs().mean()}
+
+
+class ToyObjective:
+    def __init__(self):
+        torch.manual_seed(0)
+        self.modules = Toy()
+
+    def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        return forward_errors(self.modules, batch, generator)
+
+
+class Diffusion:
+    """The real model, with weights as after a few steps."""
+
+    def __init__(self):
+        config = TrainConfig(
+            size=8,
+            text=TextConfig(width=16, heads=2, queries=2, length=8, vocabulary=300),
+            unet=UNetConfig(channels=(8, 16), heads=2, condition=16, fine=4),
+        )
+        torch.manual_seed(0)
+        self.modules = DiffusionObjective(config, ["red", "blue"]).modules
+        for parameter in self.modules.parameters():
+            nn.init.normal_(parameter, std=0.1)
+
+    def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        condition: Condition = self.modules.encode(batch.captions)
+        return level_errors(self.modules.denoise, batch.images, condition, batch, generator)
+
+
+class Halved:
+    """Averages that are half of the weights."""
+
+    def __init__(self, modules: nn.Module):
+        self.modules = modules
+
+    @contextmanager
+    def swapped(self) -> Generator[None]:
+        with torch.no_grad():
+            for p in self.modules.parameters():
+                p.mul_(0.5)
+            yield
+            for p in self.modules.parameters():
+                p.mul_(2)
+
+
+def validation(objective: Any, rank: int = 0, world: int = 1, **changes: Any) -> Validation:
+    config = ValidationConfig(every=1, **{"rows": 24} | changes)
+    return Validation(
+        objective, Pictures("train", 8, rank, world), Pictures("validation", 8, rank, world), config
+    )
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_losses_are_means_over_the_same_rows_every_time():
+    objective = ToyObjective()
+    made = validation(objective)
+    told = made.run(8, Halved(objective.modules))
+    assert made.rows["validation"].asked == [0, 8, 16] * 2  # raw and averaged
+    assert told == made.run(16, Halved(objective.modules))
+    objective.modules.eval()
+    expected = [
+        objective.modules(Pictures("validation").at(place), torch.Generator().manual_seed(number))["fit"]
+        for number, place in enumerate((0, 8, 16))
+    ]
+    assert told["validation/fit"] == pytest.approx(torch.stack(expected).mean().item())
+    assert told["validation/loss"] == pytest.approx(told["validation/fit"] + told["validation/size"])
+    assert set(told) == {
+        f"{split}/{kind}{name}"
+        for split in SPLITS
+        for kind in ("", "ema/")
+        for name in ("fit", "size", "loss")
+    }
+
+
+def test_the_training_goes_on_as_if_nothing_had_been_measured(tmp_path: Path):
+    objective = ToyObjective()
+    modules = objective.modules.train()
+    modules.frozen.eval()
+    made = validation(objective)
+
+    def careless(captions: list[str], seeds: list[int]) -> Tensor:
+        modules.requires_grad_(False)
+        return torch.rand(1, 3, 2, 2)
+
+    made.grid = Grid(careless, ["a"], tmp_path)
+    before = {name: value.clone() for name, value in modules.state_dict().items()}
+    torch.manual_seed(5)
+    made.run(8, Halved(modules))
+    assert torch.equal(torch.rand(3), torch.rand(3, generator=torch.Generator().manual_seed(5)))
+    assert all(torch.equal(value, before[name]) for name, value in modules.state_dict().items())
+    assert [module.training for module in (modules, modules.layers[2], modules.frozen)] == [True, True, False]
+    assert {name for name, p in modules.named_parameters() if p.requires_grad} == {
+        f"layers.{i}.{name}" for i in (0, 1) for name in ("weight", "bias")
+    }
+    assert all(p.grad is None for p in modules.parameters())
+
+
+def test_denoising_is_told_for_each_level_of_both_splits_and_averages():
+    objective = Diffusion()
+    told = validation(objective).run(8, Halved(objective.modules))
+    for split in SPLITS:
+        for kind in ("", "ema/"):
+            levels = [told[f"{split}/{kind}mse@{level}"] for level in range(LEVELS)]
+            assert told[f"{split}/{kind}mse"] == pytest.approx(sum(levels) / LEVELS)  # as many rows in each
+            assert told[f"{split}/{kind}rmse"] == pytest.approx(told[f"{split}/{kind}mse"] ** 0.5)
+    assert len(told) == 4 * 4 * (1 + LEVELS)
+    assert told["validation/mse"] != told["validation/ema/mse"] != told["train/ema/mse"]
+    json.dumps(told, allow_nan=False)
+
+
+def shared(rank: int, port: int, folder: Path) -> None:
+    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    objective = Diffusion()
+    told = validation(objective, rank, 2).run(8, Halved(objective.modules))
+    (folder / f"{rank}.json").write_text(json.dumps(told))
+    dist.destroy_process_group()
+
+
+def test_two_processes_tell_what_one_tells(tmp_path: Path, port: int):
+    context = multiprocessing.get_context("fork")  # nothing there goes backward; a fresh start takes seconds
+    children = [context.Process(target=shared, args=(rank, port, tmp_path)) for rank in range(2)]
+    for child in children:
+        child.start()
+    objective = Diffusion()
+    alone = validation(objective).run(8, Halved(objective.modules))
+    for child in children:
+        child.join(60)
+        assert child.exitcode == 0
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    assert first == second == pytest.approx(alone, rel=1e-5)
+    assert list(first) == list(alone)
+
+
+def test_it_stops_when_the_averaged_weights_no_longer_improve():
+    objective = Diffusion()
+    made, averages = validation(objective, rows=8, patience=2), Halved(objective.modules)
+    assert made.state() == validation(objective).state()
+    made.run(8, averages)
+    made.run(16, averages)
+    again = validation(objective, rows=8, patience=2)
+    again.load(json.loads(json.dumps(made.state())))
+    assert not again.stopped
+    again.run(24, averages)
+    assert again.stopped
+    again.load({})  # of a training that was not validated until then
+    assert made.state()["images"] == 8
+
+
+def test_the_grid_is_drawn_with_the_averaged_weights():
+    objective = ToyObjective()
+    seen: list[tuple[int, float]] = []
+    made = validation(objective, rows=8)
+    weight = objective.modules.layers[0].weight
+
+    class Noted(Grid):
+        def draw(self, images: int) -> Path:
+            seen.append((images, weight.sum().item()))
+            return self.folder
+
+    made.grid = Noted(lambda captions, seeds: torch.zeros(1), ["a"], Path())
+    made.run(8, Halved(objective.modules))
+    assert seen == [(8, pytest.approx(weight.sum().item() / 2))]
+
+
+def test_rows_are_measured_as_they_are():
+    data = DataConfig(
+        flip=True, crop=True, colour=0.3, augment=0.1, copies=1, weight="w", buckets=3, workers=2
+    )
+    assert data_config(data) == DataConfig(buckets=3, workers=2)
+
+
+@pytest.mark.parametrize(
+    ("batch", "rows", "processes", "expected"),
+    [(64, 256, 2, 64), (1024, 256, 8, 256), (64, 20, 8, 16), (8, 2, 4, 4)],
+)
+def test_batches_are_no_larger_than_what_is_measured(batch: int, rows: int, processes: int, expected: int):
+    config = TrainConfig(batch=batch, validation=ValidationConfig(rows=rows))
+    assert batch_size(config, processes) == expected
