@@ -59,6 +59,8 @@ class Contrastive(nn.Module):
 class ContrastiveObjective:
     """Trains a CLIP; `save` writes a stock open_clip folder."""
 
+    whole_batch = True
+
     def __init__(self, config: TrainConfig, captions: list[str]):
         self.config = config
         self.foils = Foils(captions)
@@ -69,6 +71,16 @@ class ContrastiveObjective:
         self.modules = Contrastive(
             clip.build(self.config, len(tokenizer)), tokenizer, self.foils, self.config
         )
+
+    @property
+    def heavy(self) -> list[nn.Module]:
+        """The image tower."""
+        return [self.modules.clip.visual]
+
+    def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """The loss, over the batch at hand: smaller batches are easier."""
+        losses = self.modules(batch, generator)
+        return {name: loss.double() * len(batch) for name, loss in losses.items()}
 
     def start(self, folder: Path) -> None:
         """Takes tokenizer and weights from an open_clip folder that `save` wrote.

@@ -3,8 +3,6 @@
 The shape is that of edm2 (Karras et al. 2024, https://github.com/NVlabs/edm2, training/training_loop.py).
 """
 
-import hashlib
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,11 +14,13 @@ from torch import Tensor
 from sdmodel.config import TrainConfig
 from sdmodel.data.stream import Stream
 from sdmodel.train import snapshot
-from sdmodel.train.ema import Ema
+from sdmodel.train.ema import Averages
 from sdmodel.train.metrics import Metrics
-from sdmodel.train.muon import optimizers
-from sdmodel.train.objective import Objective
+from sdmodel.train.objective import Judge, Objective
+from sdmodel.train.optimizers import optimizers
 from sdmodel.train.schedule import rate
+from sdmodel.train.steps import Steps
+from sdmodel.train.tally import Tally, named
 
 REPORTS = 200
 """Reports of a training, about; long trainings report every MOST images."""
@@ -34,97 +34,134 @@ def train(
     accelerator: Accelerator,
     folder: Path,
     tell: Callable[[dict[str, Any]], None],
-) -> dict[str, Tensor]:
+    *,
+    judge: Judge | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> dict[str, Tensor] | None:
     """Trains until `config.images` are seen and returns the averaged weights, as `Objective.save` takes them.
 
     Goes on from the newest complete snapshot in folder/snapshots. `tell` hears of progress, of each new
-    snapshot ("snapshot") and of damaged ones ("warning"), in the main process alone.
-    FloatingPointError: the loss is not finite."""
-    # Model, average, optimizers.
-    device, rank, main = accelerator.device, accelerator.process_index, accelerator.is_main_process
+    snapshot ("snapshot") and of what is amiss ("warning"), in the main process alone. When `stopping` is true
+    in any process a snapshot is written and None returned.
+    FloatingPointError: a loss or gradient is not finite, or a spike, and config.guard says stop.
+    OSError: the last snapshot cannot be written."""
+    # Model, averages, optimizers.
+    device, main = accelerator.device, accelerator.is_main_process
+    say = tell if main else lambda message: None
     modules = objective.modules.train().to(device).to(memory_format=torch.channels_last)  # pyright: ignore
-    ema = Ema(modules, config.ema, config.batch)
     opts = optimizers(modules, config.optimizer)
+    averages = Averages(modules, config.ema, config.batch)
     rates = [group["lr"] for opt in opts for group in opt.param_groups]
-    parameters = [p for p in modules.parameters() if p.requires_grad]
+    tally = Tally(config.guard, device)
 
     # Resume. The model is wrapped after that, so that all processes begin with the same weights.
     images, reported = 0, ""
-    found = snapshot.newest(folder / "snapshots", lambda text: tell({"warning": text}) if main else None)
+    found = snapshot.newest(folder / "snapshots", lambda text: say({"warning": text}))
     if found:
-        snapshot.restore(found, modules, ema, opts)
+        try:
+            modules.load_state_dict(found.tensors["model"])
+            averages.load(found.tensors["averages"])
+            snapshot.restore_optimizers(modules, opts, found.tensors["optimizer"])
+        except (RuntimeError, KeyError, ValueError) as error:
+            raise ValueError(f"{found.folder} is of another model than the config's: {error}") from error
+        tally.load(found.tensors["tally"], found.facts["tally"])
+        if judge:
+            judge.load(found.facts["judge"])
         images, reported = found.images, found.metrics
     accelerator.wait_for_everyone()
-    model = accelerator.prepare_model(modules)
+    steps = Steps(objective, accelerator, config, opts)
     metrics = Metrics(folder, config.images, images, reported) if main else None
 
-    # Snapshots fall on reports, so that no half-filled mean has to be saved.
-    per_report = report_interval(config)
-    generator = torch.Generator(device)
-    began, steps, sums, factor = images, 0, torch.zeros(0), 0.0
-    names: list[str] = []
+    began, per_report, factor = images, report_interval(config), 0.0
     for batch in stream.batches(images):
-        done = images >= config.images
+        done = images >= config.images or bool(judge and judge.stopped)
+        due = images > began and (images % per_report == 0 or done)
+        crossed = crossing(images, per_report)
+
+        stop = not done and steps.agreed(stopping)
 
         # Report.
-        if images > began and (images % per_report == 0 or done):
-            means: list[float] = (accelerator.reduce(sums, "mean") / steps).tolist()  # pyright: ignore
-            row = {"images": images, "loss": sum(means[:-1]), **dict(zip(names, means[:-1], strict=True))}
-            if not math.isfinite(row["loss"]):
-                raise FloatingPointError(
-                    f"the loss is {row['loss']} over the {steps * config.batch} images up to {images}; "
-                    f"lower optimizer.muon_rate={config.optimizer.muon_rate} and "
-                    f"optimizer.adam_rate={config.optimizer.adam_rate}, or train in fp32"
-                )
-            row |= {"gradient_norm": means[-1], "rate": factor}
-            steps = 0
+        if due or stop:
+            tally.refuse_bad(lambda images: stream.at(images).uids, config.optimizer)
+        if due and tally.steps:
+            told = tally.row(images, factor, accelerator)
+            if judge and config.validation.every and (crossed(config.validation.every) or done):
+                told |= judge.run(images, averages)
+                done = done or judge.stopped
             if metrics:
-                tell(metrics.report(row))
+                say(metrics.report(told))
 
-            # Save.
-            crossed = images // config.snapshot_every > (images - per_report) // config.snapshot_every
-            if metrics and (crossed or done):
-                path = snapshot.write(folder / "snapshots", images, metrics.text(), modules, ema, opts)
-                tell({"snapshot": str(path), "images": images})
-
-        # Stop?
-        if done:
+        # Save.
+        if metrics and images > began and ((due and (crossed(config.snapshot_every) or done)) or stop):
+            sums, facts = tally.state()
+            try:
+                path = snapshot.write(
+                    folder / "snapshots",
+                    images,
+                    metrics.text(),
+                    {
+                        "model": modules.state_dict(),
+                        "averages": averages.state(),
+                        "optimizer": snapshot.optimizer_tensors(modules, opts),
+                        "tally": sums,
+                    },
+                    {"tally": facts, "judge": judge.state() if judge else {}},
+                    keeps(config),
+                )
+                say({"snapshot": str(path), "images": images})
+            except OSError as error:
+                if done or stop:
+                    raise
+                say({"warning": f"no snapshot at {images} images, the one before it stays: {error}"})
+        if done or stop:
             break
 
-        # Gradients.
-        torch.manual_seed(seed_at(config.seed, images, f"process {rank}"))  # for dropout layers
-        generator.manual_seed(seed_at(config.seed, images, "global"))
-        losses: dict[str, Tensor] = model(batch.to(device), generator)
-        accelerator.backward(torch.stack(list(losses.values())).sum())
-        norm = torch.nn.utils.clip_grad_norm_(parameters, config.optimizer.clip or math.inf)
-
-        # Step.
-        factor = rate(images, config.images, config.optimizer.warmup)
+        # Gradients and step.
+        factor = rate(images, config)
         groups = [group for opt in opts for group in opt.param_groups]
         for group, base in zip(groups, rates, strict=True):
             group["lr"] = base * factor
-        for opt in opts:
-            opt.step()
-            opt.zero_grad(set_to_none=True)
+        losses, norm = steps.gradients(batch, images)
+        bad = tally.look(norm, images)
+        if config.guard.on_bad == "skip" and bool(bad):
+            steps.drop()
+            tally.skip()
+            words = f"left out the batch after {images} images, gradient norm {float(norm):.3g}: "
+            words += named(stream.at(images).uids)
+            if tally.skipped > config.guard.skips:
+                raise FloatingPointError(
+                    f"more than guard.skips={config.guard.skips} batches are bad; {words}"
+                )
+            say({"warning": words})
+            images += config.batch
+            continue
+        steps.step()
         images += config.batch
 
         # Average: of the weights, and of what the next report tells.
-        ema.update(images)
-        names, steps = list(losses), steps + 1
-        values = torch.stack([*(loss.detach() for loss in losses.values()), norm.detach()])
-        sums = values if steps == 1 else sums + values
+        averages.update(images)
+        tally.add(losses, norm)
+    else:
+        raise AssertionError("a stream has no end")
     if metrics:
         metrics.close()
     accelerator.wait_for_everyone()
-    return ema.weights()
+    return averages.weights() if done else None
 
 
 def report_interval(config: TrainConfig) -> int:
     """Images between reports: a multiple of the batch, no longer than a snapshot's interval."""
-    wanted = min(config.images // REPORTS, MOST, config.snapshot_every)
-    return max(1, wanted // config.batch) * config.batch
+    often = [config.images // REPORTS, MOST, config.snapshot_every, config.validation.every or MOST]
+    return max(1, min(often) // config.batch) * config.batch
 
 
-def seed_at(seed: int, images: int, stream: str) -> int:
-    """A seed of 63 bits for what is drawn after `images` images; each stream's draws are its own."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {images} {stream}".encode()).digest()[:8], "big") >> 1
+def crossing(images: int, per_report: int) -> Callable[[int], bool]:
+    """Whether a multiple of an interval lies in the span of the last report."""
+    return lambda every: images // every > (images - per_report) // every
+
+
+def keeps(config: TrainConfig) -> Callable[[int], bool]:
+    """Which snapshots stay for good, by images: every `config.keep_every`-th."""
+    every = config.keep_every * config.snapshot_every
+    crossed = report_interval(config)
+    return lambda images: bool(every) and crossing(images, crossed)(every)

@@ -1,4 +1,4 @@
-"""What the loop asks of a thing to be trained.
+"""What the loop asks of a thing to be trained, and of what judges it on the way.
 
 An objective is built from (config, training captions): it learns its tokenizer, builds its modules with
 weights drawn from `torch`'s global generator (seeded by the caller) and computes its own losses. The loop
@@ -6,9 +6,13 @@ knows nothing else about it.
 """
 
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
+
+from sdmodel.data.batch import Batch
+from sdmodel.train.ema import Averages
 
 
 class Objective(Protocol):
@@ -25,6 +29,21 @@ class Objective(Protocol):
         forward alone: anything else bypasses DistributedDataParallel."""
         ...
 
+    @property
+    def heavy(self) -> list[nn.Module]:
+        """Sub-modules, none in another, where the time is spent: worth compiling and computing twice."""
+        ...
+
+    @property
+    def whole_batch(self) -> bool:
+        """Whether the loss compares the rows of a batch, which then cannot be taken in parts."""
+        ...
+
+    def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """What validation adds up over batches, float64 sums over the batch's rows by name; see
+        validation.py."""
+        ...
+
     def start(self, folder: Path) -> None:
         """Takes tokenizer and weights from a model folder that `save` wrote.
 
@@ -35,4 +54,25 @@ class Objective(Protocol):
         """Writes the final model folder (safetensors, JSON, tokenizer) into an existing empty folder.
 
         weights: averaged weights by the names of `modules.state_dict()`, contiguous, float32, on the CPU."""
+        ...
+
+
+class Judge(Protocol):
+    """Measures the model while it learns; see validation.py."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it is time to stop early."""
+        ...
+
+    def run(self, images: int, averages: Averages) -> dict[str, float]:
+        """Measures by name, the same on all processes; all processes call it."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """What it remembers, as JSON."""
+        ...
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Takes back what `state` gave."""
         ...

@@ -1,10 +1,11 @@
 """Snapshots: all that a resume needs, in safetensors and JSON, complete or not there.
 
     snapshots/000016000/model.safetensors      weights and running statistics
-                        ema.safetensors        averaged weights
+                        averages.safetensors   averaged weights
                         optimizer.safetensors  momenta, by parameter and name
+                        tally.safetensors      what the next report will be made of
                         metrics.jsonl          what was reported until then
-                        state.json             images seen, SHA-256 of the files above
+                        state.json             images seen, small facts, SHA-256 of the files above
 
 A snapshot is written aside, fsynced and renamed. One that is damaged or incomplete is named and passed over.
 """
@@ -13,7 +14,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from sdmodel.train.ema import Ema
-
 KEEP = 2
 """Snapshots kept: the newest, and one before it in case that is damaged."""
-TENSORS = ("model", "ema", "optimizer")
-FILES = (*(f"{name}.safetensors" for name in TENSORS), "metrics.jsonl")
+METRICS = "metrics.jsonl"
+STATE = "state.json"
 
 
 @dataclass(frozen=True)
@@ -41,39 +40,52 @@ class Snapshot:
     metrics: str
     """Text of metrics.jsonl."""
     tensors: dict[str, dict[str, Tensor]]
-    """Of each of TENSORS."""
+    """As they were given to `write`, on the CPU."""
+    facts: dict[str, Any]
+    """As they were given to `write`."""
 
 
 def write(
     root: Path,
     images: int,
     metrics: str,
-    modules: nn.Module,
-    ema: Ema,
-    optimizers: list[torch.optim.Optimizer],
+    tensors: Mapping[str, Mapping[str, Tensor]],
+    facts: Mapping[str, Any],
+    keep: Callable[[int], bool] = lambda images: False,
 ) -> Path:
-    """Writes the snapshot after `images` below `root`, drops all but the newest KEEP; returns its folder."""
+    """Writes the snapshot after `images` below `root` and drops older ones; returns its folder.
+
+    Args:
+        root: folder of all snapshots of a training.
+        images: images seen.
+        metrics: text of metrics.jsonl.
+        tensors: file name without ending -> name -> tensor, of any device and layout.
+        facts: what JSON can say.
+        keep: whether a snapshot, by its images, stays for good; of the others the newest KEEP stay.
+
+    Raises:
+        OSError: it cannot be written (the disk is full, say); older snapshots are untouched then.
+    """
     final, aside = root / f"{images:09d}", root / f".{images:09d}"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    tensors = {
-        "model": {
-            name: value.to("cpu", copy=True).contiguous() for name, value in modules.state_dict().items()
-        },
-        "ema": ema.weights(),
-        "optimizer": dict(_optimizer_tensors(modules, optimizers)),
-    }
-    for name, held in tensors.items():
-        save_file(held, aside / f"{name}.safetensors")
-    (aside / "metrics.jsonl").write_text(metrics)
-    state = {"images": images, "sha256": {name: _sha256(aside / name) for name in FILES}}
-    (aside / "state.json").write_text(json.dumps(state, indent=1))
-    for path in [*aside.iterdir(), aside]:
-        _fsync(path)
+    try:
+        for name, held in tensors.items():
+            _save({key: _on_cpu(value) for key, value in held.items()}, aside / f"{name}.safetensors")
+        (aside / METRICS).write_text(metrics)
+        digests = {path.name: _sha256(path) for path in sorted(aside.iterdir())}
+        state = {"images": images, "facts": dict(facts), "sha256": digests}
+        (aside / STATE).write_text(json.dumps(state, indent=1))
+        for path in [*aside.iterdir(), aside]:
+            _fsync(path)
+    except OSError:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
     shutil.rmtree(final, ignore_errors=True)
     aside.rename(final)
     _fsync(root)
-    for old in _folders(root)[:-KEEP]:
+    passing = [folder for folder in _folders(root) if not keep(int(folder.name))]
+    for old in passing[:-KEEP]:
         shutil.rmtree(old)
     return final
 
@@ -91,50 +103,64 @@ def newest(root: Path, warn: Callable[[str], None]) -> Snapshot | None:
 def read(folder: Path) -> Snapshot:
     """ValueError: it is incomplete or damaged; the message names the file."""
     try:
-        state: dict[str, Any] = json.loads((folder / "state.json").read_text())
-        for name in FILES:
-            path, expected = folder / name, state["sha256"][name]
+        state: dict[str, Any] = json.loads((folder / STATE).read_text())
+        for name, expected in state["sha256"].items():
+            path = folder / name
             if (found := _sha256(path)) != expected:
-                raise ValueError(f"{path} is damaged: SHA-256 is {found}, state.json says {expected}")
-        tensors = {name: load_file(folder / f"{name}.safetensors") for name in TENSORS}
-        return Snapshot(folder, int(state["images"]), (folder / "metrics.jsonl").read_text(), tensors)
-    except (OSError, json.JSONDecodeError, KeyError, TypeError, SafetensorError) as error:
+                raise ValueError(f"{path} is damaged: SHA-256 is {found}, {STATE} says {expected}")
+        files = [folder / name for name in state["sha256"] if name != METRICS]
+        return Snapshot(
+            folder,
+            int(state["images"]),
+            (folder / METRICS).read_text(),
+            {path.stem: load_file(path) for path in files},
+            dict(state["facts"]),
+        )
+    except (OSError, json.JSONDecodeError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise ValueError(f"{folder} is incomplete or damaged: {error!r}") from error
 
 
-@torch.no_grad()
-def restore(
-    snapshot: Snapshot, modules: nn.Module, ema: Ema, optimizers: list[torch.optim.Optimizer]
+def optimizer_tensors(modules: nn.Module, optimizers: list[torch.optim.Optimizer]) -> dict[str, Tensor]:
+    """The optimizers' state by "PARAMETER:SLOT", parameters named as in `modules`."""
+    return dict(_slots(modules, optimizers))
+
+
+def restore_optimizers(
+    modules: nn.Module, optimizers: list[torch.optim.Optimizer], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Puts a snapshot back. ValueError: it is of another model."""
-    try:
-        modules.load_state_dict(snapshot.tensors["model"])
-        ema.load(snapshot.tensors["ema"])
-    except (RuntimeError, KeyError) as error:
-        raise ValueError(f"{snapshot.folder} is of another model than the config's: {error}") from error
+    """Puts back what `optimizer_tensors` gave. KeyError: it names a parameter that is not in `modules`."""
     parameters = dict(modules.named_parameters())
-    state = {
-        id(p): optimizer.state[p]
-        for optimizer in optimizers
-        for group in optimizer.param_groups
-        for p in group["params"]
-    }
-    for key, value in snapshot.tensors["optimizer"].items():
+    found: dict[Tensor, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
         name, slot = key.rsplit(":", 1)
         p = parameters[name]
-        # Momenta get the parameter's device and memory layout, so that arithmetic goes on as it was; AdamW
-        # counts on the CPU.
-        state[id(p)][slot] = value.clone() if slot == "step" else torch.empty_like(p).copy_(value)
+        # Momenta get the parameter's memory layout, so that arithmetic goes on as it was.
+        laid = torch.empty_like(p, device="cpu").copy_(value) if value.shape == p.shape else value
+        found.setdefault(p, {})[slot] = laid
+    for optimizer in optimizers:
+        whole = optimizer.state_dict()
+        ordered: list[Tensor] = [p for group in optimizer.param_groups for p in group["params"]]
+        whole["state"] = {place: found[p] for place, p in enumerate(ordered) if p in found}
+        optimizer.load_state_dict(whole)
 
 
-def _optimizer_tensors(
-    modules: nn.Module, optimizers: list[torch.optim.Optimizer]
-) -> Iterator[tuple[str, Tensor]]:
+def _slots(modules: nn.Module, optimizers: list[torch.optim.Optimizer]) -> Iterator[tuple[str, Tensor]]:
     names: dict[Tensor, str] = {p: name for name, p in modules.named_parameters()}
     for optimizer in optimizers:
         for p, slots in optimizer.state.items():
             for slot, value in slots.items():
-                yield f"{names[p]}:{slot}", value.detach().to("cpu", copy=True).contiguous()
+                yield f"{names[p]}:{slot}", value
+
+
+def _on_cpu(value: Tensor) -> Tensor:
+    return value.detach().to("cpu", copy=True).contiguous()
+
+
+def _save(tensors: dict[str, Tensor], path: Path) -> None:
+    try:
+        save_file(tensors, path)
+    except SafetensorError as error:  # it tells of a full disk so
+        raise OSError(f"{path} cannot be written: {error}") from error
 
 
 def _folders(root: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,54 +8,14 @@ import pytest
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from sdmodel.config import OptimizerConfig, TrainConfig
-from sdmodel.data.batch import Batch
+from sdmodel.config import GuardConfig, OptimizerConfig, TrainConfig
 from sdmodel.data.index import read_index
 from sdmodel.data.pictures import decode_all
 from sdmodel.data.stream import Stream
-from sdmodel.train.loop import report_interval, seed_at, train
-
-CONFIG = TrainConfig(
-    images=200, batch=8, size=8, snapshot_every=50, seed=3, optimizer=OptimizerConfig(warmup=30)
-)
-
-
-class Toy(nn.Module):
-    """Everything whose state a resume can lose: momenta, running statistics, dropout, noise."""
-
-    def __init__(self):
-        super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d(3, 8, 3),
-            nn.BatchNorm2d(8),
-            nn.SiLU(),
-            nn.Dropout(0.2),
-            nn.Flatten(),
-            nn.Linear(288, 16),
-        )
-        self.words = nn.Embedding(128, 16)
-        self.scale = nn.Parameter(torch.tensor(1.0))
-        self.seen: list[Batch] = []
-
-    def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        self.seen.append(batch)
-        noisy = batch.images + 0.3 * batch.normal(generator, 3, 8, 8)
-        text = self.words(torch.tensor([[ord(c) for c in caption[:10]] for caption in batch.captions])).mean(
-            1
-        )
-        error = self.scale * self.features(noisy) - text.detach().sign()
-        return {"fit": error.square().mean(), "size": 0.01 * text.square().mean()}
-
-
-@dataclass
-class ToyObjective:
-    modules: Toy
-
-
-class KilledError(Exception):
-    pass
+from sdmodel.train.loop import report_interval, train
+from tests.sdmodel.train.toy import CONFIG, KilledError, Plain, Toy, ToyObjective, tree
 
 
 @pytest.fixture
@@ -62,11 +23,17 @@ def run(dataset):
     pictures = decode_all(read_index(dataset.index, dataset.tars, "train"), 8)
     accelerator = Accelerator(cpu=True)
 
-    def run(folder: Path, config: TrainConfig = CONFIG, kill_at: int | None = None):
+    def run(
+        folder: Path,
+        config: TrainConfig = CONFIG,
+        kill_at: int | None = None,
+        modules: Callable[[], Toy] = Toy,
+        **options: Any,
+    ):
         """One life: (weights, told, modules), unless it dies when `kill_at` images are reported."""
         folder.mkdir(exist_ok=True)
         torch.manual_seed(config.seed)
-        objective = ToyObjective(Toy())
+        objective = ToyObjective(modules())
         told: list[dict[str, Any]] = []
 
         def tell(message: dict[str, Any]) -> None:
@@ -75,15 +42,11 @@ def run(dataset):
                 raise KilledError
 
         stream = Stream(pictures, batch=config.batch, seed=config.seed)
-        return train(objective, stream, config, accelerator, folder, tell), told, objective.modules
+        weights = train(objective, stream, config, accelerator, folder, tell, **options)
+        return weights, told, objective.modules
 
     torch.set_num_threads(1)
     return run
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    files = [path for path in folder.rglob("*") if path.is_file() and "logs" not in path.parts]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def test_killed_and_resumed_is_undisturbed_to_the_bit(run, tmp_path: Path):
@@ -124,7 +87,8 @@ def test_reports_and_snapshots(run, tmp_path: Path):
     assert rows[-1]["loss"] < rows[0]["loss"]
     assert all(value.dtype in (torch.float32, torch.int64) for value in weights.values())
     assert torch.equal(
-        load_file(tmp_path / "snapshots/000000200/ema.safetensors")["words.weight"], weights["words.weight"]
+        load_file(tmp_path / "snapshots/000000200/averages.safetensors")["half_life:words.weight"],
+        weights["words.weight"],
     )
     assert list((tmp_path / "logs" / "tensorboard").iterdir())
     assert [batch.index[0].item() for batch in modules.seen] == list(range(0, 200, 8))
@@ -149,7 +113,82 @@ def test_report_intervals(images: int, batch: int, snapshot_every: int, expected
     assert report_interval(TrainConfig(images=images, batch=batch, snapshot_every=snapshot_every)) == expected
 
 
-def test_seeds_differ_in_every_part():
-    seeds = {seed_at(seed, images, stream) for seed in (0, 1) for images in (0, 64) for stream in ("a", "b")}
-    assert len(seeds) == 8
-    assert all(0 <= seed < 2**63 for seed in seeds)
+def test_a_stop_saves_where_it_is_and_the_next_life_goes_on(run, tmp_path: Path):
+    expected, _, _ = run(tmp_path / "whole")
+    asked = iter(range(1000))
+    weights, told, _ = run(tmp_path / "stopped", stopping=lambda: next(asked) == 9)
+    assert weights is None
+    assert told[-1]["images"] == 72
+    assert told[-1]["snapshot"].endswith("000000072")
+    weights, _, _ = run(tmp_path / "stopped")
+    assert all(torch.equal(value, weights[name]) for name, value in expected.items())
+    metrics = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "stopped")]
+    assert metrics[0] == metrics[1]
+
+
+@pytest.mark.parametrize("parts", [2, 4, 8])
+def test_a_batch_in_parts_has_the_gradient_of_the_whole(run, tmp_path: Path, parts: int):
+    whole, *_ = run(tmp_path / "whole", replace(CONFIG, images=64), modules=Plain)
+    split, _, modules = run(tmp_path / "split", replace(CONFIG, images=64, accumulate=parts), modules=Plain)
+    assert {len(batch) for batch in modules.seen} == {8 // parts}
+    for name, value in whole.items():
+        assert torch.allclose(value, split[name], atol=2e-5), name
+
+
+def test_parts_must_fit(run, tmp_path: Path):
+    with pytest.raises(ValueError, match="accumulate=3 must divide the 8 rows"):
+        run(tmp_path, replace(CONFIG, accumulate=3))
+
+
+class Breaking(Plain):
+    """Its third batch has no finite loss, and a later one a gradient of a thousand times the usual norm."""
+
+    def forward(self, batch, generator) -> dict[str, Tensor]:
+        losses = super().forward(batch, generator)
+        factor = {16: float("nan"), 512: 1e3}.get(int(batch.index[0]), 1.0)
+        return {name: factor * loss for name, loss in losses.items()}
+
+
+def test_a_bad_batch_stops_and_is_named(run, tmp_path: Path):
+    words = r"batch after 16 images, uids \w{32}, .*lower optimizer\.muon_rate"
+    with pytest.raises(FloatingPointError, match=words):
+        run(tmp_path, modules=Breaking)
+    assert not list(tmp_path.glob("snapshots/*"))
+
+
+def test_bad_batches_are_left_out_and_named(run, tmp_path: Path):
+    guard = GuardConfig(on_bad="skip", spike=20.0)
+    config = replace(CONFIG, images=800, guard=guard, optimizer=OptimizerConfig(clip=0.0))
+    weights, told, modules = run(tmp_path / "some", config, modules=Breaking)
+    warnings = [message["warning"] for message in told if "warning" in message]
+    assert [warning.split(",")[0] for warning in warnings] == [
+        "left out the batch after 16 images",
+        "left out the batch after 512 images",
+    ]
+    bad = next(batch for batch in modules.seen if batch.index[0] == 16)
+    assert all(uid in warnings[0] for uid in bad.uids)
+    assert all(value.isfinite().all() for value in weights.values())
+    with pytest.raises(FloatingPointError, match=r"more than guard\.skips=0 batches are bad"):
+        run(tmp_path / "none", replace(config, guard=replace(guard, skips=0)), modules=Breaking)
+
+
+def test_a_full_disk_costs_a_snapshot_and_no_training(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    expected, _, _ = run(tmp_path / "whole")
+    calls = iter(range(1000))
+
+    def full(*args: Any) -> None:
+        if next(calls) == 1:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sdmodel.train.snapshot._fsync", full)
+    weights, told, _ = run(tmp_path / "full")
+    (warning,) = [message["warning"] for message in told if "warning" in message]
+    assert "no snapshot at 56 images" in warning
+    assert "No space left" in warning
+    assert all(torch.equal(value, weights[name]) for name, value in expected.items())
+
+
+def test_chosen_snapshots_stay(run, tmp_path: Path):
+    run(tmp_path, replace(CONFIG, snapshot_every=16, keep_every=4))
+    kept = sorted(int(path.name) for path in (tmp_path / "snapshots").iterdir())
+    assert kept == [64, 128, 176, 192, 200]  # those for good, and the newest two of the others

@@ -1,69 +1,50 @@
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from sdmodel.config import EmaConfig, OptimizerConfig
+from sdmodel.config import OptimizerConfig
 from sdmodel.train import snapshot
-from sdmodel.train.ema import Ema
-from sdmodel.train.muon import optimizers
+from sdmodel.train.optimizers import optimizers
+
+FILES = ["averages.safetensors", "metrics.jsonl", "model.safetensors"]
 
 
-def trained(seed: int = 0, channels: int = 4) -> tuple[nn.Module, Ema, list[torch.optim.Optimizer]]:
-    torch.manual_seed(seed)
-    model = nn.Sequential(nn.Conv2d(3, channels, 3), nn.BatchNorm2d(channels)).to(
-        memory_format=torch.channels_last
-    )
-    ema, opts = Ema(model, EmaConfig(), 2), optimizers(model, OptimizerConfig())
-    for batch in range(1, 4):
-        model(torch.randn(2, 3, 8, 8)).square().sum().backward()
-        for opt in opts:
-            opt.step()
-            opt.zero_grad()
-        ema.update(batch)
-    return model, ema, opts
+def write(root: Path, images: int, **options) -> Path:
+    tensors = {"model": {"w": torch.arange(6.0).view(2, 3).T}, "averages": {"w": torch.ones(2)}}
+    return snapshot.write(root, images, '{"images": 1}\n', tensors, {"steps": 3}, **options)
 
 
-def write(root: Path, images: int, seed: int = 0) -> Path:
-    return snapshot.write(root, images, '{"images": 1}\n', *trained(seed))
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
-def test_what_is_restored_goes_on_alike(tmp_path: Path):
-    parts = trained()
-    snapshot.write(tmp_path, 64, "text", *parts)
+def test_what_is_written_is_read(tmp_path: Path):
+    folder = write(tmp_path, 64)
     found = snapshot.newest(tmp_path, pytest.fail)
     assert found
-    assert (found.images, found.metrics) == (64, "text")
-    others = trained(seed=1)
-    snapshot.restore(found, *others)
-    for model, ema, opts in (parts, others):
-        torch.manual_seed(5)
-        model(torch.randn(2, 3, 8, 8)).square().sum().backward()
-        for opt in opts:
-            opt.step()
-        ema.update(4)
-    for one, other in zip(parts[0].state_dict().values(), others[0].state_dict().values(), strict=True):
-        assert torch.equal(one, other)
-    for name, value in parts[1].weights().items():
-        assert torch.equal(value, others[1].weights()[name])
+    assert (found.folder, found.images, found.metrics, found.facts) == (
+        folder,
+        64,
+        '{"images": 1}\n',
+        {"steps": 3},
+    )
+    assert torch.equal(found.tensors["model"]["w"], torch.arange(6.0).view(2, 3).T)
+    assert torch.equal(found.tensors["averages"]["w"], torch.ones(2))
+    assert names(folder) == [*FILES, "state.json"]  # and nothing that is unpickled
 
 
-def test_two_are_kept_and_all_files_are_plain(tmp_path: Path):
-    for images in (9, 10, 1_000_000_000):
-        write(tmp_path, images)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["000000010", "1000000000"]
-    assert sorted(path.name for path in (tmp_path / "000000010").iterdir()) == [
-        "ema.safetensors",
-        "metrics.jsonl",
-        "model.safetensors",
-        "optimizer.safetensors",
-        "state.json",
-    ]
+def test_the_newest_stay_and_those_for_good(tmp_path: Path):
+    for images in (9, 10, 20, 25, 30, 1_000_000_001):
+        write(tmp_path, images, keep=lambda images: images % 10 == 0)
+    assert names(tmp_path) == ["000000010", "000000020", "000000025", "000000030", "1000000001"]
 
 
-@pytest.mark.parametrize("name", snapshot.FILES)
+@pytest.mark.parametrize("name", FILES)
 def test_a_damaged_snapshot_is_named_and_passed_over(tmp_path: Path, name: str):
     write(tmp_path, 1)
     path = write(tmp_path, 2) / name
@@ -78,7 +59,7 @@ def test_a_damaged_snapshot_is_named_and_passed_over(tmp_path: Path, name: str):
     assert str(path) in warnings[0]
 
 
-@pytest.mark.parametrize("name", [*snapshot.FILES, "state.json"])
+@pytest.mark.parametrize("name", [*FILES, "state.json"])
 def test_an_incomplete_snapshot_is_named_and_passed_over(tmp_path: Path, name: str):
     (write(tmp_path, 2) / name).unlink()
     warnings: list[str] = []
@@ -86,10 +67,14 @@ def test_an_incomplete_snapshot_is_named_and_passed_over(tmp_path: Path, name: s
     assert "000000002" in warnings[0]
 
 
-def test_a_half_written_state_is_passed_over(tmp_path: Path):
-    state = write(tmp_path, 2) / "state.json"
-    state.write_text(state.read_text()[:20])
-    assert snapshot.newest(tmp_path, lambda text: None) is None
+@pytest.mark.parametrize(
+    "text", ['{"images": 2, "sha', "[]", "{}", '{"images": 2, "sha256": [1], "facts": {}}']
+)
+def test_a_half_written_state_is_passed_over(tmp_path: Path, text: str):
+    (write(tmp_path, 2) / "state.json").write_text(text)
+    warnings: list[str] = []
+    assert snapshot.newest(tmp_path, warnings.append) is None
+    assert len(warnings) == 1
 
 
 def test_what_a_crash_left_aside_is_no_snapshot(tmp_path: Path):
@@ -100,9 +85,54 @@ def test_what_a_crash_left_aside_is_no_snapshot(tmp_path: Path):
     assert snapshot.newest(tmp_path, pytest.fail)
 
 
-def test_another_model_s_snapshot_is_refused(tmp_path: Path):
+def test_a_full_disk_leaves_the_older_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     write(tmp_path, 1)
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            write(tmp_path, 2)
+    assert names(tmp_path) == ["000000001"]
     found = snapshot.newest(tmp_path, pytest.fail)
     assert found
-    with pytest.raises(ValueError, match="another model"):
-        snapshot.restore(found, *trained(channels=6))
+    assert found.images == 1
+
+
+def trained(kind: str, seed: int) -> tuple[nn.Module, list[torch.optim.Optimizer]]:
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).to(memory_format=torch.channels_last)
+    opts = optimizers(model, OptimizerConfig(kind=kind))  # type: ignore[arg-type]
+    for _ in range(3):
+        learn(model, opts)
+    return model, opts
+
+
+def learn(model: nn.Module, opts: list[torch.optim.Optimizer]) -> None:
+    model(torch.randn(2, 3, 8, 8)).square().sum().backward()
+    for opt in opts:
+        opt.step()
+        opt.zero_grad()
+
+
+@pytest.mark.parametrize("kind", ["muon", "adamw", "lion"])
+def test_optimizers_that_are_restored_go_on_alike(tmp_path: Path, kind: str):
+    model, opts = trained(kind, 0)
+    other, others = trained(kind, 1)
+    held = snapshot.optimizer_tensors(model, opts)
+    snapshot.write(tmp_path, 1, "", {"optimizer": held, "model": model.state_dict()}, {})
+    found = snapshot.newest(tmp_path, pytest.fail)
+    assert found
+    other.load_state_dict(found.tensors["model"])
+    snapshot.restore_optimizers(other, others, found.tensors["optimizer"])
+    for _ in range(2):
+        for one, its in ((model, opts), (other, others)):
+            torch.manual_seed(5)
+            learn(one, its)
+    states: list[dict[str, Tensor]] = [one.state_dict() for one in (model, other)]
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    strange = {"5.weight:exp_avg": torch.zeros(1)}
+    with pytest.raises(KeyError, match=r"5\.weight"):
+        snapshot.restore_optimizers(other, others, strange)

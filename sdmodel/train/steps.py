@@ -1,0 +1,100 @@
+"""One step of the optimizers from one batch, whole or in parts, by one process or many."""
+
+import hashlib
+import math
+from collections.abc import Callable
+from contextlib import nullcontext
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from sdmodel.config import TrainConfig
+from sdmodel.data.batch import Batch
+from sdmodel.train.objective import Objective
+
+LOOK = 16
+"""Batches between two looks at whether to stop, where asking all processes would make a GPU wait."""
+
+
+class Steps:
+    """Gradients of batches, and what is done with them."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        accelerator: Accelerator,
+        config: TrainConfig,
+        optimizers: list[torch.optim.Optimizer],
+    ) -> None:
+        """Wraps the modules for several processes; they must be restored by then.
+
+        ValueError: config.accumulate cannot be had with this objective or batch."""
+        rows = config.batch // accelerator.num_processes
+        if config.accumulate > 1 and objective.whole_batch:
+            raise ValueError(
+                f"accumulate={config.accumulate}: the {config.objective} objective compares all rows of a "
+                "batch and cannot take it in parts; lower batch, or set accumulate=1"
+            )
+        if config.accumulate < 0 or rows % max(config.accumulate, 1):
+            raise ValueError(
+                f"accumulate={config.accumulate} must divide the {rows} rows that each process has of "
+                f"batch={config.batch}"
+            )
+        self.model: nn.Module = accelerator.prepare_model(objective.modules)
+        self.accelerator, self.config, self.optimizers = accelerator, config, optimizers
+        self.parameters = [p for p in objective.modules.parameters() if p.requires_grad]
+        self.parts = config.accumulate or 1
+        self.generator = torch.Generator(accelerator.device)
+        self._looked = 0
+
+    def gradients(self, batch: Batch, images: int) -> tuple[dict[str, Tensor], Tensor]:
+        """({name: mean loss () of this process's rows}, norm () of the gradient over all processes).
+
+        The gradient is that of the mean over the global batch, clipped; it lies in the parameters."""
+        batch = batch.to(self.accelerator.device)
+        sums: dict[str, Tensor] = {}
+        for number in range(self.parts):
+            part = batch.part(number, self.parts) if self.parts > 1 else batch
+            last = number == self.parts - 1
+            rank = self.accelerator.process_index
+            torch.manual_seed(
+                seed_at(self.config.seed, images, f"process {rank} part {number}")
+            )  # dropout layers
+            self.generator.manual_seed(seed_at(self.config.seed, images, "global"))
+            with nullcontext() if last else self.accelerator.no_sync(self.model):
+                losses: dict[str, Tensor] = self.model(part, self.generator)
+                total = torch.stack(list(losses.values())).sum()
+                self.accelerator.backward(total / self.parts)
+            for name, loss in losses.items():
+                share = loss.detach() / self.parts
+                sums[name] = sums[name] + share if name in sums else share
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.optimizer.clip or math.inf)
+        return sums, norm.detach()
+
+    def step(self) -> None:
+        """Learn from the gradients."""
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.drop()
+
+    def drop(self) -> None:
+        """Forget the gradients."""
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+
+    def agreed(self, stopping: Callable[[], bool]) -> bool:
+        """Whether any process shall stop; all processes ask at the same batches and hear the same."""
+        world, device = self.accelerator.num_processes, self.accelerator.device
+        if world == 1:
+            return stopping()
+        self._looked += 1
+        if device.type != "cpu" and self._looked % LOOK:
+            return False
+        asked = torch.tensor(float(stopping()), device=device)
+        return bool(self.accelerator.reduce(asked, "sum") > 0)  # pyright: ignore
+
+
+def seed_at(seed: int, images: int, stream: str) -> int:
+    """A seed of 63 bits for what is drawn after `images` images; each stream's draws are its own."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {images} {stream}".encode()).digest()[:8], "big") >> 1

@@ -1,0 +1,105 @@
+"""What a training tells of its steps, and what it does about a bad one, without waiting for the device.
+
+Losses and gradient norms are summed where they are computed and read at reports alone. Whether a step was
+bad is noted on the device, too; the batch is named afterwards, since the data order is a function of images
+seen. Only a training that leaves bad batches out has to look at every step.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from sdmodel.config import GuardConfig, OptimizerConfig
+
+MEMORY = 0.02
+"""Share of a step in the running mean of the gradient's norm: about the last 50 steps count."""
+FIRST = 50
+"""Steps before a norm can be called a spike."""
+NAMED = 8
+"""Uids of a batch that a message names."""
+
+
+class Tally:
+    """Sums since the last report, and the guard's memory."""
+
+    def __init__(self, guard: GuardConfig, device: torch.device) -> None:
+        self.guard = guard
+        self.names: list[str] = []
+        self.steps = 0
+        """Steps in the sums."""
+        self.skipped = 0
+        """Steps left out, in all."""
+        self._sums = torch.zeros(0, device=device)
+        self._norm = torch.zeros(2, dtype=torch.float64, device=device)  # running mean, steps in it
+        self._bad = torch.full((), -1, dtype=torch.int64, device=device)  # images before the first bad step
+
+    def look(self, norm: Tensor, images: int) -> Tensor:
+        """Whether the step after `images` images is bad, by its gradient's norm, which all processes share.
+
+        () bool on the device; noted for `refuse_bad`, too."""
+        bad = ~torch.isfinite(norm)
+        if self.guard.spike:
+            mean, count = self._norm
+            bad |= (count >= FIRST) & (norm > self.guard.spike * mean)
+            weight = torch.clamp(1 / (count + 1), min=MEMORY)
+            then = torch.stack([torch.lerp(mean, norm.double(), weight), count + 1])
+            self._norm = torch.where(bad, self._norm, then)
+        self._bad = torch.where(bad & (self._bad < 0), images, self._bad)
+        return bad
+
+    def add(self, losses: Mapping[str, Tensor], norm: Tensor) -> None:
+        """Takes in a step."""
+        values = torch.stack([*(loss.detach() for loss in losses.values()), norm])
+        self.names, self.steps = list(losses), self.steps + 1
+        self._sums = values if self.steps == 1 else self._sums + values
+
+    def skip(self) -> None:
+        """A step was left out, and said: nothing need stop for it."""
+        self.skipped += 1
+        self._bad = torch.full_like(self._bad, -1)
+
+    def refuse_bad(self, uids: Callable[[int], list[str]], config: OptimizerConfig) -> None:
+        """FloatingPointError: a step since the last report was bad.
+
+        uids: those of the batch that follows after so many images."""
+        images = int(self._bad)
+        if images >= 0:
+            raise FloatingPointError(
+                f"the gradient is not finite, or a spike, at the batch after {images} images, "
+                f"{named(uids(images))}; lower optimizer.muon_rate={config.muon_rate} and "
+                f"optimizer.adam_rate={config.adam_rate}, train in fp32, or leave such batches out with "
+                "guard.on_bad=skip"
+            )
+
+    def row(self, images: int, rate: float, accelerator: Accelerator) -> dict[str, float]:
+        """A report of all processes' steps: images seen, the losses' sum as "loss", each loss, the gradient's
+        norm, the learning rate's factor; the next one begins. FloatingPointError: a loss is not finite."""
+        means: list[float] = accelerator.reduce(self._sums / self.steps, "mean").tolist()  # pyright: ignore
+        losses = dict(zip(self.names, means[:-1], strict=True))
+        if not all(math.isfinite(value) for value in losses.values()):
+            raise FloatingPointError(
+                f"a loss is not finite in the {self.steps} batches up to {images}: {losses}"
+            )
+        self.steps, total = 0, math.fsum(losses.values())
+        return {"images": images, "loss": total, **losses, "gradient_norm": means[-1], "rate": rate}
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """(tensors, facts) for a snapshot."""
+        facts = {"names": self.names, "steps": self.steps, "skipped": self.skipped}
+        return {"sums": self._sums, "norm": self._norm, "bad": self._bad}, facts
+
+    def load(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """Puts back what `state` gave."""
+        device = self._bad.device
+        self._sums, self._norm, self._bad = (tensors[name].to(device) for name in ("sums", "norm", "bad"))
+        self.names, self.steps, self.skipped = list(facts["names"]), facts["steps"], facts["skipped"]
+
+
+def named(uids: list[str]) -> str:
+    """A few of them, and how many there are."""
+    more = f" and {len(uids) - NAMED} more" if len(uids) > NAMED else ""
+    return f"uids {', '.join(uids[:NAMED])}{more}"
