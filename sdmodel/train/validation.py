@@ -79,7 +79,13 @@ class Validation:
             times and in other noise.
         grid: samples are drawn for it, in the main process alone.
         autocast: the precision to compute in.
-        """
+
+        ValueError: there is nothing to measure."""
+        if config.rows < 1:
+            raise ValueError(
+                f"validation.rows={config.rows}: at least 1 is needed, and some hundreds tell more; "
+                "validation.every=0 measures nothing"
+            )
         self.objective, self.grid, self.autocast = objective, grid, autocast
         self.rows = {"validation": validation, "train": train}
         self.config = config

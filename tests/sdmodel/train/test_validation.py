@@ -247,3 +247,8 @@ def test_rows_are_measured_as_they_are():
 def test_batches_are_no_larger_than_what_is_measured(batch: int, rows: int, processes: int, expected: int):
     config = TrainConfig(batch=batch, validation=ValidationConfig(rows=rows))
     assert batch_size(config, processes) == expected
+
+
+def test_nothing_to_measure_is_refused():
+    with pytest.raises(ValueError, match=r"validation\.rows=0: at least 1"):
+        validation(ToyObjective(), rows=0)

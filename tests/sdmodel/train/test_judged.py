@@ -1,0 +1,89 @@
+"""A training that is validated on the way is the training that it would have been."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from sdmodel.config import TrainConfig, ValidationConfig
+from sdmodel.data.index import read_index
+from sdmodel.data.pictures import decode_all
+from sdmodel.data.stream import Stream
+from sdmodel.train.grids import Grid
+from sdmodel.train.loop import train
+from sdmodel.train.validation import Validation, batch_size
+from tests.sdmodel.train.toy import CONFIG, KilledError, ToyObjective, tree
+
+EVERY = 24
+JUDGED = replace(CONFIG, snapshot_every=40, validation=ValidationConfig(every=EVERY, rows=12))
+
+
+@pytest.fixture
+def run(dataset):
+    pictures = {
+        split: decode_all(read_index(dataset.index, dataset.tars, split), 8)
+        for split in ("train", "validation")
+    }
+    accelerator = Accelerator(cpu=True)
+    torch.set_num_threads(1)
+
+    def run(
+        folder: Path, config: TrainConfig = JUDGED, kill_at: int = 10**9, judged: bool = True
+    ) -> tuple[dict[str, Tensor] | None, list[dict[str, float]]]:
+        """One life: (weights, rows of metrics), unless it dies when `kill_at` images are reported."""
+        folder.mkdir(exist_ok=True)
+        torch.manual_seed(config.seed)
+        objective = ToyObjective()
+
+        def tell(message: dict[str, float]) -> None:
+            if "loss" in message and message["images"] >= kill_at:
+                raise KilledError
+
+        def sample(captions: list[str], seeds: list[int]) -> Tensor:
+            weight = next(objective.modules.parameters()).detach()
+            return weight.mean().tanh().expand(len(captions), 3, 4, 4)
+
+        def rows(split: str) -> Stream:
+            return Stream(pictures[split], batch=batch_size(config, 1), seed=0)
+
+        grid = Grid(sample, ["a", "b"], folder / "samples")
+        judge = Validation(objective, rows("train"), rows("validation"), config.validation, grid=grid)
+        stream = Stream(pictures["train"], batch=config.batch, seed=config.seed)
+        weights = train(objective, stream, config, accelerator, folder, tell, judge=judge if judged else None)
+        return weights, [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+    return run
+
+
+def test_what_is_measured_changes_nothing(run, tmp_path: Path):
+    weights, told = run(tmp_path / "judged")
+    expected, plain = run(tmp_path / "plain", judged=False)
+    assert all(torch.equal(value, weights[name]) for name, value in expected.items())
+    assert [{name: row[name] for name in first} for first, row in zip(plain, told, strict=True)] == plain
+    measured = [row["images"] for row in told if "validation/ema/loss" in row]
+    assert measured == [*range(EVERY, 200, EVERY), 200]
+    assert sorted(path.name for path in (tmp_path / "judged" / "samples").iterdir()) == [
+        *(f"{images:09d}.png" for images in measured),
+        "progress.png",
+    ]
+
+
+def test_killed_and_resumed_it_stops_early_where_it_would_have(run, tmp_path: Path):
+    patient = replace(JUDGED, images=800, validation=ValidationConfig(every=EVERY, rows=8, patience=2))
+    expected, told = run(tmp_path / "whole", patient)
+    errors = [row["validation/ema/loss"] for row in told if "validation/ema/loss" in row]
+    assert told[-1]["images"] < 800
+    assert errors.index(min(errors)) == len(errors) - 3
+    assert min(errors) < errors[0]
+    for kill in (40, 48, 88, told[-1]["images"]):
+        with pytest.raises(KilledError):
+            run(tmp_path / "killed", patient, kill)
+    weights, _ = run(tmp_path / "killed", patient)
+    assert tree(tmp_path / "whole") == tree(tmp_path / "killed")
+    assert all(torch.equal(value, weights[name]) for name, value in expected.items())
+    run(tmp_path / "killed", patient)  # nothing is left to do
+    assert tree(tmp_path / "whole") == tree(tmp_path / "killed")
