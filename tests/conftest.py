@@ -81,7 +81,7 @@ def _config(table: Path) -> dict[str, object]:
             "size": 16,
             "snapshot_every": 256,
             "text": {"width": 16, "heads": 2, "queries": 2, "vocabulary": 300},
-            "denoiser": {"channels": [8, 16]},
+            "unet": {"channels": [8, 16]},
             "processes": 1,
             "device": "cpu",
         },
