@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 SUMS = ("squared", "absolute", "count", "target", "target_squared")
 """Names of the sums, in the order in which `error_sums` computes them."""
@@ -28,7 +27,7 @@ def error_sums(estimate: Tensor, target: Tensor, level: Tensor, levels: int) -> 
             wanted.square().sum(1, dtype=torch.float64),
         ]
     )  # (5, B)
-    mine = F.one_hot(level, levels).bool()  # (B, L)
+    mine = level[:, None] == torch.arange(levels, device=level.device)  # (B, L)
     held = torch.where(mine, rows[:, :, None], 0.0).sum(1)  # (5, L)
     return dict(zip(SUMS, held, strict=True))
 

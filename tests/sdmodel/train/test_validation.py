@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sdmodel.condition import Condition
 from sdmodel.config import (
     DataConfig,
+    EmaConfig,
     TextConfig,
     TrainConfig,
     UNetConfig,
@@ -22,6 +23,7 @@ from sdmodel.config import (
 from sdmodel.data.batch import Batch
 from sdmodel.diffusion import DiffusionObjective
 from sdmodel.evaluate.denoising import LEVELS, level_errors
+from sdmodel.train.ema import Averages
 from sdmodel.train.grids import Grid
 from sdmodel.train.validation import Validation, batch_size, data_config, forward_errors
 
@@ -252,3 +254,21 @@ def test_batches_are_no_larger_than_what_is_measured(batch: int, rows: int, proc
 def test_nothing_to_measure_is_refused():
     with pytest.raises(ValueError, match=r"validation\.rows=0: at least 1"):
         validation(ToyObjective(), rows=0)
+
+
+def test_autocast_does_not_mix_the_weights_up():
+    """Within one autocast the first cast of a weight serves again, whatever was put in its place."""
+    raw, halved = Diffusion(), Diffusion()
+    with torch.no_grad():
+        for p in halved.modules.parameters():
+            p.mul_(0.5)
+
+    def told(objective: Diffusion, averages: Any) -> dict[str, float]:
+        made = validation(objective, rows=8)
+        made.autocast = lambda: torch.autocast("cpu", torch.bfloat16)
+        return made.run(8, averages)
+
+    both, same = (told(raw, kind) for kind in (Halved(raw.modules), Averages(raw.modules, EmaConfig(), 8)))
+    other = told(halved, Halved(halved.modules))
+    assert both["validation/mse"] == same["validation/mse"] == same["validation/ema/mse"]
+    assert both["validation/ema/mse"] == other["validation/mse"] != both["validation/mse"]
