@@ -1,11 +1,21 @@
 """The learning rate as a function of images seen."""
 
+import math
 
-def rate(images: int, total: int, warmup: int) -> float:
-    """Factor on every learning rate, (0, 1], for the step that begins after `images` of `total`.
+from sdmodel.config import TrainConfig
 
-    It rises linearly over `warmup` images while falling linearly to 0 at the end (Defazio et al. 2023,
-    arXiv:2310.07831, find linear decay the best of the usual schedules)."""
-    rise = min(1.0, (images + 1) / (warmup + 1))
-    fall = max(0.0, 1 - images / total)
-    return rise * fall
+
+def rate(images: int, config: TrainConfig) -> float:
+    """Factor on every learning rate, [0, 1], for the step that begins after `images` images.
+
+    It rises linearly over `optimizer.warmup` images and falls by `optimizer.decay` to 0 at `config.images`;
+    "constant" stays. Defazio et al. 2023, arXiv:2310.07831, find linear decay the best of the usual ones."""
+    rise = min(1.0, (images + 1) / (config.optimizer.warmup + 1))
+    left = max(0.0, 1 - images / config.images)
+    match config.optimizer.decay:
+        case "linear":
+            return rise * left
+        case "cosine":
+            return rise * (1 - math.cos(math.pi * left)) / 2
+        case "constant":
+            return rise
