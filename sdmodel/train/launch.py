@@ -1,31 +1,60 @@
 """Starts a training as processes of its own, passes on what it tells, and ends it when asked.
 
 A subprocess, because a training must be ended at once, must not fill its parent's memory, and may be several
-processes. torch is not imported here. `accelerate launch` starts the processes on GPUs; on a CPU it starts
-one process however many are asked for, so `torch.distributed.run` does it there.
+processes. torch is not imported here.
+
+Asked to stop, a training saves a snapshot and ends with status 75. Where a process dies on the way (the
+system took its memory, a GPU fell off), all are started again as long as each start brings a new snapshot:
+resume is exact, so nobody can tell afterwards. torch's own elastic restarts would repeat users' mistakes,
+too, so they are not used.
 """
 
 import json
 import os
 import selectors
-import shutil
 import signal
 import subprocess
-import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from sdmodel.config import TrainConfig
+from sdmodel.train import failure, trackers
+from sdmodel.train.command import command, environment, process_count
+from sdmodel.train.stopping import RESUME, STOP
 
+SAVING = 30.0
+"""Seconds that a training has to save when it is asked to stop."""
 GRACE = 5.0
 """Seconds between asking the processes to end and killing them."""
 LOOK = 0.2
 """Seconds between two looks at `stopping`."""
-PARENT_HOLDS_STDIN = "SDMODEL_PARENT_HOLDS_STDIN"
-"""Environment variable that tells the processes to end when their standard input closes."""
 TAIL = 4000
 """Characters of the processes' errors that a failure shows."""
+ENDED_BY_SIGTERM = (RESUME, -signal.SIGTERM, 128 + signal.SIGTERM)
+
+
+class Interrupted(Exception):  # noqa: N818 -- it is no mistake of anybody's
+    """Somebody else ended the training; starting it again goes on from its last snapshot."""
+
+
+@dataclass
+class Ended:
+    """How one start of the processes ended."""
+
+    status: int = 0
+    """Of the process that was started, as subprocess tells it."""
+    saved: bool = False
+    """A new snapshot appeared."""
+    stopped: bool = False
+    """It said that it was asked to stop and saved."""
+    failed: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What it said of its failure; see failure.py."""
+    errors: str = ""
+    """The end of what the processes wrote on standard error."""
 
 
 def train(
@@ -35,53 +64,111 @@ def train(
     on_progress: Callable[[dict[str, Any]], None],
     stopping: Callable[[], bool],
     on_snapshot: Callable[[int, Path], None] = lambda images, folder: None,
-) -> None:
-    """Runs the plan (see run.py) to its end; ends the processes and returns when `stopping` is true.
+) -> bool:
+    """Runs the plan (see run.py) to its end; True when it is done, False when `stopping` ended it.
 
-    on_progress: {"images", "total", "loss", "images_per_second", "seconds_left"}, or {"warning": text}.
+    on_progress: what `Metrics.report` returns, or {"warning": text}.
     on_snapshot: (images seen, folder) of each complete snapshot as it appears; it stays until two newer ones
-    are there.
-    RuntimeError: the training failed; the message ends with its last errors."""
-    logs = Path(json.loads(plan_path.read_text())["folder"]) / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    processes = process_count(config)
-    with (logs / "errors.txt").open("w+") as errors:
-        child = subprocess.Popen(
-            command(plan_path, config, processes),
-            stdin=subprocess.PIPE,  # never written: when it closes, their parent was killed, and they end
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            env=environment(processes),
-            start_new_session=True,  # so that its group can be ended
-        )
+    are there. After `stopping` there may come one more.
+    ValueError: the plan, or a choice in it, is no good.
+    OSError: the disk is full (errno ENOSPC); snapshots stay.
+    Interrupted: somebody else ended it.
+    RuntimeError: the training failed; the message says why, or ends with its last errors."""
+    trackers.check(config.trackers)
+    folder = Path(json.loads(plan_path.read_text())["folder"])
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    while True:
+        (folder / STOP).unlink(missing_ok=True)
+        ended = attempt(plan_path, config, folder, on_progress, stopping, on_snapshot)
+        if stopping() and ended.status:
+            return False
+        if ended.stopped or ended.status in ENDED_BY_SIGTERM:
+            raise Interrupted("the training was ended from outside; it goes on from its last snapshot")
+        if ended.failed:
+            raise failure.raised(ended.failed)
+        if ended.status == 0:
+            return True
+        words = died(ended, config)
+        if not ended.saved:
+            raise RuntimeError(words)
+        on_progress({"warning": f"{words}\nit is started again from its last snapshot"})
+
+
+def attempt(
+    plan_path: Path,
+    config: TrainConfig,
+    folder: Path,
+    on_progress: Callable[[dict[str, Any]], None],
+    stopping: Callable[[], bool],
+    on_snapshot: Callable[[int, Path], None],
+) -> Ended:
+    """Starts the processes once and passes on what they tell, until nothing of them runs any more."""
+    ended = Ended()
+    with (folder / "logs" / "errors.txt").open("w+") as errors:
+        child = start(plan_path, config, errors)
+
+        def ask() -> None:
+            (folder / STOP).touch()  # what hears no signal sees the file
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGTERM)
+
         try:
-            for line in lines(child, stopping):
+            for line in lines(child, stopping, ask):
                 message = parsed(line)
                 if "snapshot" in message:
+                    ended.saved = True
                     on_snapshot(message["images"], Path(message["snapshot"]))
+                elif "stopped" in message:
+                    ended.stopped = True
+                elif "failed" in message:
+                    ended.failed = ended.failed or message
                 elif message:
                     on_progress(message)
-            if stopping() and child.poll() is None:
-                return
-            status = child.wait()
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(GRACE)
         finally:
             end(child)
-        if status:
-            errors.seek(0)
-            raise RuntimeError(
-                f"training ended with status {status}; its last errors:\n{errors.read()[-TAIL:].strip()}"
-            )
+        ended.status = child.returncode
+        errors.seek(0)
+        ended.errors = errors.read()[-TAIL:].strip()
+    return ended
 
 
-def lines(child: subprocess.Popen[bytes], stopping: Callable[[], bool]) -> Iterator[bytes]:
-    """Yields the lines that the child writes until it ends or `stopping` is true."""
+def start(
+    plan_path: Path, config: TrainConfig, errors: TextIO | int, module: str = "sdmodel.train.run"
+) -> "subprocess.Popen[bytes]":
+    """Starts the processes of a plan; `lines` reads what they tell, `end` ends them."""
+    processes = process_count(config)
+    return subprocess.Popen(
+        command(plan_path, config, processes, module),
+        stdin=subprocess.PIPE,  # never written: when it closes, their parent was killed, and they end
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        env=environment(config, processes),
+        start_new_session=True,  # so that its group can be ended
+    )
+
+
+def lines(
+    child: "subprocess.Popen[bytes]",
+    stopping: Callable[[], bool],
+    ask: Callable[[], None] = lambda: None,
+    patience: float = SAVING,
+) -> Iterator[bytes]:
+    """Yields the lines that the child writes until it ends.
+
+    Once `stopping` is true it calls `ask`, and goes on for `patience` seconds at most, for as long as
+    anything that the child has started holds its output open."""
     assert child.stdout
-    pipe, rest = child.stdout.fileno(), b""
+    pipe, rest, deadline = child.stdout.fileno(), b"", 0.0
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
-        while not stopping():
+        while not deadline or time.monotonic() < deadline:
+            if not deadline and stopping():
+                ask()
+                deadline = time.monotonic() + patience
             if not selector.select(LOOK):
-                if child.poll() is not None:  # what it left behind may hold the pipe open
+                if not deadline and child.poll() is not None:  # what it left behind may hold the pipe open
                     return
                 continue
             data = os.read(pipe, 1 << 16)
@@ -100,7 +187,17 @@ def parsed(line: bytes) -> dict[str, Any]:
     return message if isinstance(message, dict) else {}
 
 
-def end(child: subprocess.Popen[bytes]) -> None:
+def died(ended: Ended, config: TrainConfig) -> str:
+    """What is known of a process that said nothing of its end."""
+    words = f"training ended with status {ended.status}; its last errors:\n{ended.errors}"
+    if ended.status == -signal.SIGKILL or "SIGKILL" in ended.errors:
+        words += (
+            f"\nIt was killed; if that was the system for want of memory: {failure.out_of_memory(config)}"
+        )
+    return words
+
+
+def end(child: "subprocess.Popen[bytes]") -> None:
     """Ends the child and all that it started: asks, waits, kills. Nothing of it runs when this returns.
 
     Its process group is not enough: torch's launcher gives each process a session of its own. They watch
@@ -121,72 +218,3 @@ def end(child: subprocess.Popen[bytes]) -> None:
             selector.register(child.stdout, selectors.EVENT_READ)
             while selector.select(GRACE) and os.read(child.stdout.fileno(), 1 << 16):
                 pass  # the pipe ends when the last process that holds it has ended
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def gpus(config: TrainConfig) -> int:
-    """GPUs that the training will use; 0 trains on the CPU."""
-    if config.device == "cpu" or (config.device == "auto" and not shutil.which("nvidia-smi")):
-        return 0
-    import torch  # only where there may be a GPU: it takes seconds
-
-    return torch.cuda.device_count()
-
-
-def process_count(config: TrainConfig) -> int:
-    """`config.processes`, or one a GPU, or one a core up to 2, as far as it divides the batch."""
-    if config.processes:
-        if config.batch % config.processes:
-            raise ValueError(f"train.processes={config.processes} must divide train.batch={config.batch}")
-        return config.processes
-    wanted = gpus(config) or min(2, cores())
-    return next(count for count in range(wanted, 0, -1) if config.batch % count == 0)
-
-
-def command(plan_path: Path, config: TrainConfig, processes: int) -> list[str]:
-    """The command line that starts the training's processes."""
-    module = ["-m", "sdmodel.train.run", str(plan_path)]
-    if gpus(config):
-        several = ["--multi_gpu"] if processes > 1 else []
-        fixed = [
-            "--num_machines",
-            "1",
-            "--mixed_precision",
-            "no",
-            "--dynamo_backend",
-            "no",
-            "--main_process_port",
-            "0",
-        ]
-        return [
-            sys.executable,
-            "-m",
-            "accelerate.commands.launch",
-            "--num_processes",
-            str(processes),
-            *several,
-            *fixed,
-            *module,
-        ]
-    if processes > 1:
-        local = ["--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", str(processes)]
-        return [sys.executable, "-m", "torch.distributed.run", *local, *module]
-    return [sys.executable, *module]
-
-
-def environment(processes: int) -> dict[str, str]:
-    """The processes' environment: each has its share of the cores, and threads that wait don't spin."""
-    added = {
-        "OMP_NUM_THREADS": str(max(1, cores() // processes)),
-        "OMP_WAIT_POLICY": "passive",
-        "TOKENIZERS_PARALLELISM": "false",
-        "NO_ALBUMENTATIONS_UPDATE": "1",
-        "HF_HUB_OFFLINE": "1",
-        PARENT_HOLDS_STDIN: "1",
-    }
-    loopback = {"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}
-    return {**os.environ, **loopback, **added}

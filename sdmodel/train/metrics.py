@@ -1,50 +1,100 @@
-"""What is written down of a training: metrics.jsonl, and beside it times, TensorBoard and the curve.
+"""What is written down of a training: metrics.jsonl, and beside it times and the curves of trackers.
 
 metrics.jsonl is a result, to the byte the same after a resume. What differs from run to run lies in logs/.
 """
 
 import json
-import shutil
+import sys
 import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from torch.utils.tensorboard.writer import SummaryWriter
+from sdmodel.train.trackers import trackers
+
+WINDOW = 20
+"""Reports that the speed of the progress line is taken over: the first ones, which compile and warm up, are
+soon forgotten."""
+SAME_SAID_TWICE = ("rmse", "mae", "r2")
+"""Measures that the curve leaves out beside the mean squared error."""
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """What a speed is worth."""
+
+    flops: float = 0.0
+    """Floating-point operations that learning from one image takes, forward and backward; 0: not counted."""
+    peak: float = 0.0
+    """Floating-point operations a second that all processes together could do; 0: not known."""
+    price: float = 0.0
+    """Of an hour of all processes; 0: not known."""
+
+    def read(self, speed: float, seconds: float, left: float) -> dict[str, float]:
+        """ "memory": peak bytes of this process; where known "mfu": share of the peak that `speed` images a
+        second come to, [0, 1], and "cost" so far and "cost_left"."""
+        found: dict[str, float] = {"memory": peak_memory()}
+        if self.flops and self.peak:
+            found["mfu"] = round(self.flops * speed / self.peak, 4)
+        if self.price:
+            found["cost"], found["cost_left"] = (round(self.price * s / 3600, 4) for s in (seconds, left))
+        return found
 
 
 class Metrics:
     """Writes the main process's reports after `text`, which is what a snapshot holds of earlier ones."""
 
-    def __init__(self, folder: Path, total: int, images: int = 0, text: str = ""):
+    def __init__(
+        self,
+        folder: Path,
+        total: int,
+        images: int = 0,
+        text: str = "",
+        *,
+        gauge: Gauge = Gauge(),
+        names: Sequence[str] = (),
+    ):
+        """names: trackers besides TensorBoard. ValueError: one is unknown or not installed."""
         self.path = folder / "metrics.jsonl"
         self.path.write_text(text)
-        self.total, self.first, self.began = total, images, time.monotonic()
+        self.total, self.first, self.gauge = total, images, gauge
+        self.times = deque([(images, time.monotonic())], maxlen=WINDOW + 1)
+        self.began = self.times[0][1]
         logs = folder / "logs"
         logs.mkdir(exist_ok=True)
         self.throughput = (logs / "throughput.jsonl").open("a")
-        shutil.rmtree(logs / "tensorboard", ignore_errors=True)
-        self.board = SummaryWriter(logs / "tensorboard")
+        self.trackers = trackers(names, logs, folder.name)
         for line in text.splitlines():
             self._draw(json.loads(line))
 
     def report(self, row: dict[str, float]) -> dict[str, float | int]:
-        """Writes a row ("images" and values); returns the progress as launch.py describes it."""
+        """Writes a row ("images" and values) and returns the progress: "images", "total", "loss",
+        "images_per_second" lately, "seconds" of this attempt, "seconds_left", and what `Gauge.read` tells.
+
+        OSError: the disk is full."""
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
-        seconds = time.monotonic() - self.began
-        speed = (row["images"] - self.first) / max(seconds, 1e-9)
-        left = max(0.0, self.total - row["images"]) / max(speed, 1e-9)
-        self.throughput.write(
-            json.dumps({"images": row["images"], "seconds": seconds, "images_per_second": speed}) + "\n"
-        )
+        images, now = int(row["images"]), time.monotonic()
+        (images_then, then), seconds = self.times[0], now - self.began
+        self.times.append((images, now))
+        speed = (images - images_then) / max(now - then, 1e-9)
+        left = max(0, self.total - images) / max(speed, 1e-9)
+        mean = (images - self.first) / max(seconds, 1e-9)
+        gauged = self.gauge.read(speed, seconds, left)
+        told = {"images": images, "seconds": seconds, "images_per_second": mean}
+        self.throughput.write(json.dumps(told | {"lately": speed} | gauged) + "\n")
         self.throughput.flush()
-        self._draw(row)
-        self.board.add_scalar("images_per_second", speed, int(row["images"]))
+        self._draw(row | {"images_per_second": speed} | gauged)
         return {
-            "images": int(row["images"]),
+            "images": images,
             "total": self.total,
             "loss": row["loss"],
             "images_per_second": round(speed, 1),
+            "seconds": round(seconds, 3),
             "seconds_left": round(left, 1),
+            **gauged,
         }
 
     def text(self) -> str:
@@ -54,25 +104,57 @@ class Metrics:
     def close(self) -> None:
         """Ends the files."""
         self.throughput.close()
-        self.board.close()
+        for tracker in self.trackers:
+            tracker.close()
 
     def _draw(self, row: dict[str, float]) -> None:
-        for name, value in row.items():
-            if name != "images":
-                self.board.add_scalar(name, value, int(row["images"]))
+        values = {name: value for name, value in row.items() if name != "images"}
+        for tracker in self.trackers:
+            tracker.log(int(row["images"]), values)
+
+
+def peak_memory() -> float:
+    """Bytes: of the GPU, where this process has used one, else of the process; at the worst moment so far."""
+    import resource
+
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        return float(torch.cuda.max_memory_allocated())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1.0 if sys.platform == "darwin" else 1024.0)
 
 
 def draw_curve(metrics: Path, picture: Path) -> None:
-    """A PNG of every loss in `metrics` (a metrics.jsonl) against images seen."""
+    """A PNG of `metrics` (a metrics.jsonl) against images seen: losses, and below them what was validated,
+    where anything was."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     rows = [json.loads(line) for line in metrics.read_text().splitlines()]
-    figure = Figure(figsize=(7, 3.5), layout="constrained")
-    axes = figure.add_subplot()
-    for name in [name for name in rows[0] if name not in ("images", "rate", "gradient_norm")]:
-        axes.plot([row["images"] for row in rows], [row[name] for row in rows], label=name, linewidth=1.2)
-    axes.set(xlabel="images seen", ylabel="training loss", yscale="log")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    losses = [name for name in names if "/" not in name and name not in ("images", "rate", "gradient_norm")]
+    validated = [
+        name
+        for name in names
+        if "/" in name and "@" not in name and not name.endswith(tuple(f"/{m}" for m in SAME_SAID_TWICE))
+    ]
+    panels = [(losses, "training loss"), *([(validated, "validation")] if validated else [])]
+    figure = Figure(figsize=(7, 3.5 * len(panels)), layout="constrained")
+    places = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (drawn, label) in zip(places, panels, strict=True):
+        _draw_lines(axes, rows, drawn)
+        axes.set(ylabel=label)
+    places[-1].set(xlabel="images seen")
+    FigureCanvasAgg(figure).print_png(str(picture), metadata={"Software": None})
+
+
+def _draw_lines(axes: Any, rows: list[dict[str, float]], names: Sequence[str]) -> None:
+    low = float("inf")
+    for name in names:
+        points = [(row["images"], row[name]) for row in rows if name in row]
+        low = min([low, *(value for _, value in points)])
+        axes.plot(*zip(*points, strict=True), label=name, linewidth=1.2)
+    if low > 0:
+        axes.set_yscale("log")
     axes.grid(alpha=0.3)
     axes.legend()
-    FigureCanvasAgg(figure).print_png(str(picture), metadata={"Software": None})

@@ -3,7 +3,7 @@
 A plan is {"folder": where results go, "index": path of index.parquet, "tars": {name in the index: local
 path}, "config": a TrainConfig, "start": a model folder or null}. Running it again goes on where it stopped,
 or does nothing when it is done. Results: model/, metrics.jsonl, curve.png, snapshots/; cache/ and logs/ are
-no results.
+no results. SIGTERM, or a file `stop` in the folder, makes it save and end with status 75.
 """
 
 import json
@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,12 @@ from sdmodel.config import TrainConfig
 from sdmodel.data.index import read_index
 from sdmodel.data.pictures import decode_shared
 from sdmodel.data.stream import Stream
-from sdmodel.train.launch import PARENT_HOLDS_STDIN
+from sdmodel.train import failure, trackers
+from sdmodel.train.command import PARENT_HOLDS_STDIN
 from sdmodel.train.loop import train
 from sdmodel.train.metrics import draw_curve
 from sdmodel.train.objective import Objective
+from sdmodel.train.stopping import RESUME, Stopping
 
 
 def objective_of(config: TrainConfig, captions: list[str]) -> Objective:
@@ -45,42 +48,62 @@ def tell(message: dict[str, Any]) -> None:
     print(json.dumps(message), flush=True)  # noqa: T201 - the protocol with launch.py
 
 
-def run(plan: dict[str, Any]) -> None:
-    """Runs a plan in this process, which is one of those that share the training."""
-    folder, config = Path(plan["folder"]), TypeAdapter(TrainConfig).validate_python(plan["config"])
+def run(plan: dict[str, Any], stopping: Stopping | None = None) -> bool:
+    """Runs a plan in this process, which is one of those that share the training.
+
+    stopping: listens to signals while the training can save; None never stops. False: it stopped, and has
+    saved. ValueError, FloatingPointError, OSError: as `prepare` and the loop say."""
+    folder, config = Path(plan["folder"]), config_of(plan)
     model = folder / "model"
     if model.exists():
-        return
+        return True
+    trackers.check(config.trackers)
     folder.mkdir(parents=True, exist_ok=True)
     accelerator = accelerator_of(config)
     main = accelerator.is_main_process
-
-    # Data: decoded once, by all processes together.
-    index = read_index(
-        Path(plan["index"]), {name: Path(path) for name, path in plan["tars"].items()}, "train"
-    )
-    rank, world = accelerator.process_index, accelerator.num_processes
-    pictures = decode_shared(index, config.size, folder / "cache", rank, world, accelerator.wait_for_everyone)
-    stream = Stream(
-        pictures, batch=config.batch, seed=config.seed, flip=config.data.flip, rank=rank, world=world
-    )
-
-    # Objective: the same initial weights everywhere.
-    torch.manual_seed(config.seed)
-    objective = objective_of(config, [caption for captions in index.captions for caption in captions])
-    if plan.get("start"):
-        objective.start(Path(plan["start"]))
+    objective, stream = prepare(plan, config, accelerator)
 
     # Training, and the model folder, which appears whole.
-    weights = train(objective, stream, config, accelerator, folder, tell)
-    if main:
+    if stopping:
+        stopping.listen()
+    weights = train(
+        objective, stream, config, accelerator, folder, tell, stopping=stopping or (lambda: False)
+    )
+    if main and weights is not None:
         draw_curve(folder / "metrics.jsonl", folder / "curve.png")
         aside = folder / ".model"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
         objective.save(aside, weights)
         aside.rename(model)
+    if main and stopping and weights is None:
+        stopping.file.unlink(missing_ok=True)  # it is heeded; the same command shall go on
     accelerator.end_training()
+    return weights is not None
+
+
+def prepare(plan: dict[str, Any], config: TrainConfig, accelerator: Accelerator) -> tuple[Objective, Stream]:
+    """What a plan trains, and on what: data decoded once, by all processes together; the same initial weights
+    everywhere."""
+    index = read_index(
+        Path(plan["index"]), {name: Path(path) for name, path in plan["tars"].items()}, "train"
+    )
+    rank, world = accelerator.process_index, accelerator.num_processes
+    cache = Path(plan["folder"]) / "cache"
+    pictures = decode_shared(index, config.size, cache, rank, world, accelerator.wait_for_everyone)
+    stream = Stream(
+        pictures, batch=config.batch, seed=config.seed, flip=config.data.flip, rank=rank, world=world
+    )
+    torch.manual_seed(config.seed)
+    objective = objective_of(config, [caption for captions in index.captions for caption in captions])
+    if plan.get("start"):
+        objective.start(Path(plan["start"]))
+    return objective, stream
+
+
+def config_of(plan: dict[str, Any]) -> TrainConfig:
+    """The config in a plan."""
+    return TypeAdapter(TrainConfig).validate_python(plan["config"])
 
 
 def accelerator_of(config: TrainConfig) -> Accelerator:
@@ -109,9 +132,25 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def main(plan: dict[str, Any]) -> int:
+    """Runs a plan and returns the process's exit status: 0 done, 75 stopped and saved, 1 failed."""
+    try:
+        if run(plan, Stopping(Path(plan["folder"]))):
+            return 0
+    except Exception as error:
+        said = failure.told(error, config_of(plan))
+        if said is None:
+            raise
+        traceback.print_exc()
+        tell(said)
+        return 1
+    tell({"stopped": True})
+    return RESUME
+
+
 if __name__ == "__main__":
     if os.environ.get(PARENT_HOLDS_STDIN):
         end_with_parent()
     if len(sys.argv) != 2:
         sys.exit("usage: python -m sdmodel.train.run PLAN.json")
-    run(json.loads(Path(sys.argv[1]).read_text()))
+    sys.exit(main(json.loads(Path(sys.argv[1]).read_text())))

@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 import json
 import os
 import signal
@@ -102,17 +103,26 @@ def test_the_whole_group_ends_even_if_it_refuses(monkeypatch: pytest.MonkeyPatch
 def test_lines_end_when_asked_to_stop():
     child = child_of("import time; print(1, flush=True); time.sleep(600)")
     seen: list[bytes] = []
-    for line in launch.lines(child, lambda: bool(seen)):
+    asked: list[bool] = []
+    for line in launch.lines(child, lambda: bool(seen), lambda: asked.append(True), patience=0.5):
         seen.append(line)  # noqa: PERF402 - what is seen ends the loop
     assert seen == [b"1"]
+    assert asked == [True]
     launch.end(child)
 
 
-def test_processes_divide_the_batch():
-    assert launch.process_count(dataclasses.replace(SMALL, processes=4)) == 4
-    assert launch.process_count(dataclasses.replace(SMALL, processes=0, batch=7)) == 1
-    with pytest.raises(ValueError, match=r"processes=3 must divide train\.batch=16"):
-        launch.process_count(dataclasses.replace(SMALL, processes=3))
+def test_what_it_says_after_it_is_asked_is_heard():
+    program = (
+        "import signal, sys, time;"
+        "signal.signal(signal.SIGTERM, lambda *_: (print(2, flush=True), sys.exit(75)));"
+        "print(1, flush=True); time.sleep(600)"
+    )
+    child = child_of(program)
+    seen: list[bytes] = []
+    for line in launch.lines(child, lambda: bool(seen), child.terminate):
+        seen.append(line)  # noqa: PERF402 - what is seen ends the loop
+    launch.end(child)
+    assert (seen, child.returncode) == ([b"1", b"2"], 75)
 
 
 def test_launching_imports_no_torch():
@@ -139,15 +149,7 @@ def test_killed_and_resumed_is_undisturbed_to_the_bit(
 
     # The same in a folder where all processes are killed while they train.
     killed = plan(tmp_path / "killed", dataset, config)
-    command, environment = launch.command(killed, config, processes), launch.environment(processes)
-    child = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        env=environment,
-    )
+    child = launch.start(killed, config, subprocess.DEVNULL)
     for line in launch.lines(child, lambda: False):
         if launch.parsed(line).get("images", 0) >= 368:
             break
@@ -168,13 +170,117 @@ def test_killed_and_resumed_is_undisturbed_to_the_bit(
         assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
 
 
+SCRIPT = """
+import json, os, pathlib, signal, sys, time
+plan = json.loads(pathlib.Path(sys.argv[1]).read_text())
+folder = pathlib.Path(plan["folder"])
+starts = folder / "starts"
+starts.write_text(starts.read_text() + "x" if starts.exists() else "x")
+number = len(starts.read_text())
+tell = lambda **message: print(json.dumps(message), flush=True)
+"""
+
+
+@pytest.fixture
+def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Callable[..., Any]]:
+    """scripted(program)(...) launches a program in place of a training; it sees number, folder and tell."""
+
+    def make(program: str) -> Callable[..., Any]:
+        path = tmp_path / "plan.json"
+        path.write_text(json.dumps({"folder": str(tmp_path)}))
+        line = [sys.executable, "-c", SCRIPT + program, str(path)]
+        monkeypatch.setattr(launch, "command", lambda *rest: line)
+        told: list[dict[str, Any]] = []
+
+        def run(stopping: Callable[[], bool] = lambda: False) -> tuple[bool, list[dict[str, Any]]]:
+            done = launch.train(path, SMALL, on_progress=told.append, stopping=stopping)
+            return done, told
+
+        return run
+
+    return make
+
+
+def test_a_death_is_survived_as_long_as_snapshots_come(scripted, tmp_path: Path):
+    program = "if number < 3: tell(snapshot='s', images=number); os.kill(os.getpid(), signal.SIGKILL)"
+    done, told = scripted(program)()
+    assert done
+    assert [list(message) for message in told] == [["warning"], ["warning"]]
+    assert all("status -9" in one["warning"] and "train.accumulate=2" in one["warning"] for one in told)
+    assert len((tmp_path / "starts").read_text()) == 3
+
+
+def test_a_death_without_a_snapshot_is_a_failure(scripted, tmp_path: Path):
+    program = (
+        "print('cannot go on', file=sys.stderr); number == 1 and tell(snapshot='s', images=1); sys.exit(3)"
+    )
+    with pytest.raises(RuntimeError, match=r"status 3; its last errors:\ncannot go on"):
+        scripted(program)()
+    assert len((tmp_path / "starts").read_text()) == 2
+
+
+def test_an_end_from_outside_is_no_failure(scripted):
+    with pytest.raises(launch.Interrupted, match="goes on from its last snapshot"):
+        scripted("tell(stopped=True); sys.exit(75)")()
+    with pytest.raises(launch.Interrupted):
+        scripted("os.kill(os.getpid(), signal.SIGTERM)")()
+
+
+def test_a_failure_that_explains_itself_is_raised_as_what_it_is(scripted, tmp_path: Path):
+    failed = "tell(snapshot='s', images=1); tell(failed='size=1 is small', kind='{}'); sys.exit(1)"
+    with pytest.raises(ValueError, match="size=1 is small"):
+        scripted(failed.format("mistake"))()
+    with pytest.raises(OSError, match="size=1 is small") as error:
+        scripted(failed.format("space"))()
+    assert error.value.errno == errno.ENOSPC
+    with pytest.raises(RuntimeError, match=r"^size=1 is small$"):
+        scripted(failed.format("other"))()
+    assert len((tmp_path / "starts").read_text()) == 3  # none is tried again
+
+
+def test_who_does_not_end_in_time_is_killed(scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(launch, "GRACE", 0.2)
+    monkeypatch.setattr(launch.lines, "__defaults__", (lambda: None, 0.5))
+    program = "signal.signal(signal.SIGTERM, signal.SIG_IGN); tell(images=1); time.sleep(600)"
+    run = scripted(program)
+    done, _ = run(lambda: (tmp_path / "starts").exists())
+    assert not done
+    assert (tmp_path / "stop").exists()  # what hears no signal may see this
+
+
 @pytest.mark.slow
-def test_a_failure_shows_the_last_errors(dataset, tmp_path: Path):
+def test_a_mistake_in_the_plan_is_named(dataset, tmp_path: Path):
     config = dataclasses.replace(SMALL, size=30)
-    with pytest.raises(RuntimeError, match=r"status 1; its last errors:[\s\S]*size=30 is not divisible by"):
+    with pytest.raises(ValueError, match=r"^size=30 is not divisible by"):
         launch.train(
             plan(tmp_path / "out", dataset, config), config, on_progress=pytest.fail, stopping=lambda: False
         )
+
+
+@pytest.mark.slow
+def test_a_stop_saves_and_the_next_start_goes_on_from_there(dataset, tmp_path: Path):
+    config = dataclasses.replace(SMALL, images=640, snapshot_every=10**6)
+    path = plan(tmp_path / "out", dataset, config)
+    seen: list[dict[str, Any]] = []
+    saved: list[int] = []
+
+    def run(stopping: Callable[[], bool]) -> bool:
+        return launch.train(
+            path,
+            config,
+            on_progress=seen.append,
+            stopping=stopping,
+            on_snapshot=lambda images, folder: saved.append(images),
+        )
+
+    assert not run(lambda: len(seen) > 2)
+    assert len(saved) == 1
+    assert 0 < saved[0] < 640
+    assert not (tmp_path / "out" / "model").exists()
+    seen.clear()
+    assert run(lambda: False)
+    assert 0 < seen[0]["images"] - saved[0] <= 16
+    assert saved[-1] == 640
 
 
 @pytest.mark.slow
@@ -188,8 +294,15 @@ def test_no_process_outlives_a_stop_or_its_parent(dataset, tmp_path: Path):
         below.update(descendants(os.getpid()) - others)
         return len(seen) > 2
 
-    launch.train(path, config, on_progress=seen.append, stopping=stopping)
-    assert seen
+    saved: list[int] = []
+    launch.train(
+        path,
+        config,
+        on_progress=seen.append,
+        stopping=stopping,
+        on_snapshot=lambda images, folder: saved.append(images),
+    )
+    assert saved[-1] > seen[2]["images"]  # both processes heard, and saved before they ended
     assert len(below) >= 3
     assert not any(running(pid) for pid in below)
     assert not (tmp_path / "out" / "model").exists()

@@ -1,10 +1,12 @@
 import json
 from pathlib import Path
 
+import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sdmodel.train.metrics import Metrics, draw_curve
+from sdmodel.train import metrics as written
+from sdmodel.train.metrics import Gauge, Metrics, draw_curve
 
 
 def row(images: int) -> dict[str, float]:
@@ -37,6 +39,24 @@ def test_progress_says_what_is_left(tmp_path: Path):
     assert (told["images"], told["total"], told["loss"]) == (70, 100, 1 / 70)
     assert told["images_per_second"] > 0
     assert told["seconds_left"] >= 0
+    assert told["memory"] > 2**20
+    assert not {"mfu", "cost"} & set(told)
+
+
+def test_speed_is_that_of_late_and_the_mean_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    clock = [0.0]
+    monkeypatch.setattr(written.time, "monotonic", lambda: clock[0])
+    metrics = Metrics(tmp_path, 10**6, gauge=Gauge(flops=5.0, peak=1000.0, price=36.0))
+    for images in range(10, 10 * (written.WINDOW + 3), 10):
+        clock[0] += 100.0 if images == 10 else 1.0  # the first compiles
+        told = metrics.report(row(images))
+    metrics.close()
+    assert told["images_per_second"] == 10.0
+    assert told["mfu"] == 0.05
+    assert told["cost"] == pytest.approx(36 * told["seconds"] / 3600, abs=1e-4)
+    assert told["cost_left"] == pytest.approx(36 * told["seconds_left"] / 3600, rel=1e-3)
+    last = json.loads((tmp_path / "logs" / "throughput.jsonl").read_text().splitlines()[-1])
+    assert last["images_per_second"] == pytest.approx(told["images"] / told["seconds"])
 
 
 def test_the_curve_is_a_picture_with_the_same_bytes(tmp_path: Path):
@@ -46,3 +66,12 @@ def test_the_curve_is_a_picture_with_the_same_bytes(tmp_path: Path):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.size == (700, 350)
+
+
+def test_the_curve_shows_what_was_validated(tmp_path: Path):
+    rows = [row(n) | ({"validation/mse": 1 / n, "validation/mse@0": 2.0} if n % 20 == 0 else {}) for n in
+            range(10, 60, 10)]  # fmt: skip
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    draw_curve(tmp_path / "metrics.jsonl", tmp_path / "curve.png")
+    with Image.open(tmp_path / "curve.png") as picture:
+        assert picture.size == (700, 700)

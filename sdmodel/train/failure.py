@@ -1,0 +1,75 @@
+"""How a training's process says what ended it, so that people read one line with a remedy, not a traceback.
+
+The message crosses to the launching process as JSON: `told` makes it, `raised` turns it back into an
+exception. What neither knows stays a traceback on standard error.
+"""
+
+import errno
+import traceback
+from pathlib import Path
+from typing import Any
+
+from sdmodel.config import TrainConfig
+
+HERE = Path(__file__).parents[1]
+LONGEST = 3000
+"""Characters of a message: lines of several processes stay whole in a pipe below 4096 bytes."""
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def told(error: Exception, config: TrainConfig) -> dict[str, str] | None:
+    """{"failed": words, "kind": "mistake", "space" or "other"}, or None for what nobody foresaw.
+
+    A ValueError counts as a user's mistake where our own code raised it."""
+    if is_out_of_memory(error):
+        return _message(out_of_memory(config, str(error)), "other")
+    if isinstance(error, FloatingPointError):
+        return _message(str(error), "other")
+    if isinstance(error, OSError) and (error.errno in NO_SPACE or "os error 28" in str(error)):
+        return _message(
+            f"{error}; the snapshots before stay, and the same command goes on from them", "space"
+        )
+    if isinstance(error, ValueError) and _ours(error):
+        return _message(str(error), "mistake")
+    return None
+
+
+def raised(message: dict[str, Any]) -> Exception:
+    """The exception that the launching process raises: ValueError for a mistake, OSError (ENOSPC) for a full
+    disk, else RuntimeError."""
+    words = str(message["failed"])
+    if message.get("kind") == "mistake":
+        return ValueError(words)
+    return OSError(errno.ENOSPC, words) if message.get("kind") == "space" else RuntimeError(words)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory of the GPU or of the machine was not enough.
+
+    torch has a type for the one (its name is told by, so that torch is not imported here) and words for the
+    other."""
+    words = str(error)
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in words)
+    )
+
+
+def out_of_memory(config: TrainConfig, words: str = "") -> str:
+    """What to do about it: first what changes no result."""
+    first = words.strip().split("\n", 1)[0][:300]
+    remedies = [f"train.accumulate={2 * max(1, config.accumulate)} (smaller parts, the same result)"]
+    if not config.checkpoint:
+        remedies.append("train.checkpoint=true (slower, the same result)")
+    remedies.append(f"a smaller train.batch (now {config.batch}) or train.size (now {config.size})")
+    return f"the training is out of memory; set {', or '.join(remedies)}" + (f" [{first}]" if first else "")
+
+
+def _message(words: str, kind: str) -> dict[str, str]:
+    return {"failed": words[:LONGEST], "kind": kind}
+
+
+def _ours(error: Exception) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and HERE in Path(frames[-1].filename).parents
