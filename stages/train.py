@@ -3,19 +3,17 @@ process of its own."""
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from sdmodel.config import TrainConfig
 from stages.artifact import Artifact, Funnel
-from stages.errors import DamagedError
-from stages.output import Made, Output, Part
+from stages.errors import RetryableError
+from stages.output import Output
+from stages.snapshots import Snapshots
 from stages.stage import Stats, stage
-
-KEEP = 2
-"""Snapshots kept in the store while the training runs: the newest, and one before it in case that is
-damaged."""
 
 
 @stage(version=1, kind="model")
@@ -28,14 +26,15 @@ def train(dataset: Artifact, start: Artifact | None, config: TrainConfig, out: O
         config: the objective, the model and its training.
         out: gets `model/` (the averaged weights: for diffusion sdmodel's folder, for contrastive an open_clip
             folder),
-            `metrics.jsonl`, `curve.png` and `logs/`.
+            `metrics.jsonl`, `curve.png`, `samples/`, `snapshots/IMAGES/` of those that are kept, and `logs/`.
 
     Returns:
         The funnel of the train split (every row is seen) and images seen, final loss, images per second.
 
     Raises:
-        ValueError: the dataset has no row to train on.
-        RuntimeError: the training process failed; the message ends with its last errors.
+        ValueError: the dataset has no row to train on, or a choice in the config is no good.
+        RetryableError: somebody ended the training's processes; the same run goes on from what they saved.
+        RuntimeError: the training process failed; the message says why, or ends with its last errors.
     """
     rows = int((dataset.table("index")["split"] == "train").sum())
     if rows == 0:
@@ -43,24 +42,24 @@ def train(dataset: Artifact, start: Artifact | None, config: TrainConfig, out: O
             "train: the dataset's train split is empty; loosen the filter or lower shard.validation and .test"
         )
     folder = out.folder / "training"
-    snapshots = _Snapshots(out, config, [dataset.digest, start.digest if start else ""])
-    resumed = snapshots.restore(folder / "snapshots")
+    snapshots = Snapshots(out, config, [dataset.digest, start.digest if start else ""])
+    resumed, seconds = snapshots.restore(folder / "snapshots")
     plan = _plan(dataset, start, config, folder)
-    _launch(plan, config, out, snapshots, resumed)
-    out.check()
-    for path in sorted((folder / "model").rglob("*")):
-        if path.is_file():
-            shutil.move(path, out.write(path.relative_to(folder).as_posix()))
+    pace = Pace(seconds)
+    _launch(plan, config, out, snapshots, resumed, pace)
+    for name in ("model", "samples"):
+        _move(folder / name, out, name)
     for name in ("metrics.jsonl", "curve.png"):
         shutil.move(folder / name, out.write(name))
-    throughput = _keep_logs(folder / "logs", out)
+    _move(folder / "logs", out, "logs", but=("errors.txt",))
+    snapshots.publish()
     losses = [json.loads(line) for line in out.write("metrics.jsonl").read_text().splitlines()]
     out.afterwards(snapshots.clear)  # a crash before the manifest is there resumes from them
     statistics = {
         "objective": config.objective,
-        "images": config.images,
+        "images": losses[-1]["images"],
         "loss": losses[-1]["loss"],
-        "images_per_second": throughput,
+        "images_per_second": pace.mean(losses[-1]["images"]),
         "resumed_at": resumed,
     }
     return Stats(Funnel(rows, rows), statistics)
@@ -82,94 +81,68 @@ def _plan(dataset: Artifact, start: Artifact | None, config: TrainConfig, folder
     return path
 
 
-def _launch(plan: Path, config: TrainConfig, out: Output, snapshots: "_Snapshots", resumed: int) -> None:
+class Pace:
+    """Time that a training takes, over all attempts."""
+
+    def __init__(self, seconds: float) -> None:
+        """A training that has taken `seconds` until now."""
+        self.seconds = seconds
+        self._attempt = 0.0
+
+    def hear(self, seconds: float) -> None:
+        """The processes that run now have taken `seconds`; less than before, and they were started again."""
+        self.seconds += seconds - (self._attempt if seconds >= self._attempt else 0.0)
+        self._attempt = seconds
+
+    def mean(self, images: int) -> float | None:
+        """Images per second of the whole training; None where nobody took the time."""
+        return round(images / self.seconds, 1) if self.seconds else None
+
+
+def _launch(
+    plan: Path, config: TrainConfig, out: Output, snapshots: Snapshots, resumed: int, pace: Pace
+) -> None:
+    from sdmodel.train.launch import Interrupted
     from sdmodel.train.launch import train as launch
 
     def on_progress(message: dict[str, Any]) -> None:
         if "warning" in message:
-            out.progress(resumed, config.images, str(message["warning"]))
+            out.warn(str(message["warning"]))
             return
-        left = int(message["seconds_left"])
-        note = (
-            f"loss {message['loss']:.4f}, {message['images_per_second']:.0f} images/s, "
-            f"{left // 60}:{left % 60:02d} left"
-        )
-        out.progress(message["images"], message["total"], note)
+        pace.hear(message["seconds"])
+        out.progress(message["images"], message["total"], said(message))
+
+    def on_snapshot(images: int, folder: Path) -> None:
+        snapshots.keep(images, folder, pace.seconds)
 
     out.progress(resumed, config.images, "starting the training's processes")
-    launch(plan, config, on_progress=on_progress, stopping=out.stopping, on_snapshot=snapshots.keep)
+    try:
+        done = launch(plan, config, on_progress=on_progress, stopping=out.stopping, on_snapshot=on_snapshot)
+    except Interrupted as error:
+        raise RetryableError(f"train: {error}") from error
+    if not done:
+        out.check()
+        raise RetryableError("train: it was asked to stop, and that was taken back; the same run goes on")
 
 
-def _keep_logs(logs: Path, out: Output) -> float:
-    """Keep the throughput and TensorBoard's events; return the mean images per second of this attempt."""
-    for path in sorted(logs.rglob("*")):
-        if path.is_file() and path.name != "errors.txt":
-            shutil.move(path, out.write(f"logs/{path.relative_to(logs).as_posix()}"))
-    throughput = out.write("logs/throughput.jsonl")
-    lines = throughput.read_text().splitlines() if throughput.is_file() else []
-    return round(json.loads(lines[-1])["images_per_second"], 1) if lines else 0.0
+def said(message: Mapping[str, Any]) -> str:
+    """A progress message of the training in a few words: loss, speed, use of the device, memory, time and
+    money."""
+    left = int(message["seconds_left"])
+    clock = f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d}" if left >= 3600 else ""
+    words = [
+        f"loss {message['loss']:.4f}",
+        f"{message['images_per_second']:.0f} images/s",
+        f"{message['mfu']:.0%} MFU" if "mfu" in message else "",
+        f"{message['memory'] / 2**30:.1f} GiB" if "memory" in message else "",
+        f"{clock or f'{left // 60}:{left % 60:02d}'} left",
+        f"costs {message['cost_left']:.2f} more" if "cost_left" in message else "",
+    ]
+    return ", ".join(word for word in words if word)
 
 
-class _Snapshots:
-    """The parts of a training: complete snapshots, brought to the store as they appear."""
-
-    def __init__(self, out: Output, config: TrainConfig, inputs: list[str]) -> None:
-        self._out, self._config, self._inputs = out, config, inputs
-        self._kept: list[Part] = []
-
-    def restore(self, root: Path) -> int:
-        """Lay the newest kept snapshots below `root`; the images seen of the newest, 0 where there is none.
-
-        One whose files are not whole is dropped, and the one before it counts; so are those that a crash
-        kept from being dropped in time.
-        """
-        newest = 0
-        for ordinal in range(self._ordinal(self._config.images), 0, -1):
-            part = self._out.find(f"snapshot-{ordinal}", [*self._inputs, str(ordinal)])
-            if part is None:
-                continue
-            if len(self._kept) == KEEP:
-                self._drop(part)
-                continue
-            images = int(str(part.statistics["images"]))
-            try:
-                paths = {name: part.path(name) for name in part.names()}
-            except DamagedError:
-                self._drop(part)
-                continue
-            for name, path in paths.items():
-                target = root / f"{images:09d}" / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
-            self._kept.insert(0, part)
-            newest = max(newest, images)
-        return newest
-
-    def keep(self, images: int, folder: Path) -> None:
-        """Bring a complete snapshot to the store and forget the oldest."""
-        ordinal = self._ordinal(images)
-        key, aside = f"snapshot-{ordinal}", self._out.folder / f"snapshot-{ordinal}"
-        for again in [part for part in self._kept if part.key == key]:
-            self._drop(again)  # sdmodel found it damaged and passed it over
-            self._kept.remove(again)
-        shutil.copytree(folder, aside)
-        made = Made(statistics={"images": images})
-        self._kept.append(self._out.record(key, [*self._inputs, str(ordinal)], aside, made))
-        for old in self._kept[:-KEEP]:
-            self._drop(old)
-        del self._kept[:-KEEP]
-
-    def _ordinal(self, images: int) -> int:
-        """Numbers the snapshots of a training: one for each `snapshot_every`, and one at the end."""
-        every = self._config.snapshot_every
-        return self._config.images // every + 1 if images >= self._config.images else images // every
-
-    def clear(self) -> None:
-        """A finished training needs none of them."""
-        for part in self._kept:
-            self._drop(part)
-        self._kept.clear()
-
-    def _drop(self, part: Part) -> None:
-        self._out.forget(part)
-        self._out.store.delete(entry.key for entry in part.files.values())
+def _move(folder: Path, out: Output, prefix: str, but: tuple[str, ...] = ()) -> None:
+    """Make the files below a folder files of the artifact; links (trackers make some) are left behind."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink() and path.name not in but:
+            shutil.move(path, out.write(f"{prefix}/{path.relative_to(folder).as_posix()}"))

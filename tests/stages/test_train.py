@@ -20,9 +20,10 @@ from stages.errors import Stopped
 from stages.lease import held
 from stages.output import Output
 from stages.record import INDEX
+from stages.snapshots import KEEP
 from stages.stage import Stats, stage
 from stages.store import Store, open_store
-from stages.train import KEEP, train
+from stages.train import train
 from tests.stages import worlds
 
 CONFIG = worlds.TINY

@@ -1,0 +1,142 @@
+"""The parts of a training: complete snapshots, brought to the store as they appear.
+
+Each goes by the images seen when it was taken. The newest ones are what a resume needs; every `keep_every`-th
+is chosen to stay, and its averaged weights become files of the model.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+from sdmodel.config import TrainConfig
+from stages.errors import DamagedError
+from stages.output import Made, Output, Part
+
+KEEP = 2
+"""Snapshots kept in the store while the training runs: the newest, and one before it in case that is
+damaged."""
+KEY = "snapshot-"
+PUBLISHED = ("averages.safetensors",)
+"""Files of a chosen snapshot that the model keeps."""
+
+
+class Snapshots:
+    """What the store holds of a training that is not finished."""
+
+    def __init__(self, out: Output, config: TrainConfig, inputs: list[str]) -> None:
+        """A training's snapshots.
+
+        Args:
+            out: of the stage.
+            config: of the training.
+            inputs: digests of what it reads.
+        """
+        self._out, self._config, self._inputs = out, config, inputs
+        self._newest: list[Part] = []
+        self._chosen: list[Part] = []
+
+    def restore(self, root: Path) -> tuple[int, float]:
+        """Lay the newest kept snapshots below `root`.
+
+        One whose files are not whole is dropped, and the one before it counts; so are those that a crash
+        kept from being dropped in time.
+
+        Returns:
+            Images seen and seconds spent up to the newest; (0, 0.0) where there is none.
+        """
+        parts = [self._find(images) for images in self._listed()]
+        found = [part for part in parts if part is not None]
+        for part in reversed(found):
+            if len(self._newest) < KEEP and self._lay(part, root):
+                self._newest.insert(0, part)
+        for part in found:
+            if self._is_due(_images(part)):
+                self._chosen.append(part)
+            elif part not in self._newest:
+                self._drop(part)
+        if not self._newest:
+            return 0, 0.0
+        said = self._newest[-1].statistics
+        return _images(self._newest[-1]), float(str(said.get("seconds", 0.0)))
+
+    def keep(self, images: int, folder: Path, seconds: float) -> None:
+        """Bring a complete snapshot to the store and forget the oldest.
+
+        Args:
+            images: seen when it was taken.
+            folder: of its files, which stay.
+            seconds: that the training had taken until then.
+        """
+        aside = self._out.folder / f"{KEY}{images}"
+        for again in [part for part in self._newest if _images(part) == images]:
+            self._newest.remove(again)  # it was found damaged and passed over
+            self._chosen = [part for part in self._chosen if part is not again]
+            self._drop(again)
+        shutil.copytree(folder, aside)
+        made = Made(statistics={"images": images, "seconds": round(seconds, 3)})
+        part = self._out.record(aside.name, [*self._inputs, str(images)], aside, made)
+        self._newest.append(part)
+        if self._is_due(images):
+            self._chosen.append(part)
+        for old in self._newest[:-KEEP]:
+            if old not in self._chosen:
+                self._drop(old)
+        del self._newest[:-KEEP]
+
+    def publish(self) -> None:
+        """Let the averaged weights of the chosen ones become files of the model, by reference."""
+        for part in self._chosen:
+            self._out.add({f"snapshots/{_images(part):09d}/{name}": part.files[name] for name in PUBLISHED})
+
+    def clear(self) -> None:
+        """A finished training needs none of them, but for what it has published."""
+        for part in {part.key: part for part in [*self._chosen, *self._newest]}.values():
+            self._drop(part)
+        self._newest.clear()
+        self._chosen.clear()
+
+    def _listed(self) -> list[int]:
+        """Images of the snapshots of all unfinished trainings of this store, ascending.
+
+        One listing, however long the trainings are; there are KEEP snapshots of each and those chosen.
+        """
+        found: set[int] = set()
+        for listed in self._out.store.list(f"parts/{self._out.stage}"):
+            try:
+                key = str(json.loads(self._out.store.read(listed.key))["key"])
+            except FileNotFoundError:  # dropped since the listing
+                continue
+            if key.startswith(KEY):
+                found.add(int(key.removeprefix(KEY)))
+        return sorted(found)
+
+    def _find(self, images: int) -> Part | None:
+        """This training's own, if it has one."""
+        return self._out.find(f"{KEY}{images}", [*self._inputs, str(images)])
+
+    def _lay(self, part: Part, root: Path) -> bool:
+        """Copy a snapshot's files below `root`; False if one is damaged."""
+        try:
+            paths = {name: part.path(name) for name in part.names()}
+        except DamagedError:
+            return False
+        for name, path in paths.items():
+            target = root / f"{_images(part):09d}" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        return True
+
+    def _is_due(self, images: int) -> bool:
+        """Whether a snapshot is the first in a span of `keep_every` ones, those chosen before it given."""
+        span = self._config.keep_every * self._config.snapshot_every
+        last = _images(self._chosen[-1]) if self._chosen else 0
+        return bool(span) and images // span > last // span
+
+    def _drop(self, part: Part) -> None:
+        published = {entry.key for entry in self._out.files.values()}
+        self._out.forget(part)
+        self._out.store.delete(entry.key for entry in part.files.values() if entry.key not in published)
+
+
+def _images(part: Part) -> int:
+    return int(str(part.statistics["images"]))

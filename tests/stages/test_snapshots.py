@@ -1,0 +1,124 @@
+"""A training's snapshots in the store: what a resume finds, what is chosen, and what is left at the end."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sdmodel.config import TrainConfig
+from stages.output import Output, Silent
+from stages.snapshots import KEEP, Snapshots
+from stages.store import FolderStore, Store, open_store
+from stages.train import Pace, said
+
+CONFIG = TrainConfig(images=1000, snapshot_every=100, keep_every=3)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def attempt(store: Store) -> Callable[..., tuple[Output, Snapshots]]:
+    """An attempt at a training, in a store that may hold something of the ones before."""
+
+    def make(config: TrainConfig = CONFIG, dataset: str = "d") -> tuple[Output, Snapshots]:
+        out = Output(store, "train", 1, {}, "f" * 64, Silent())
+        return out, Snapshots(out, config, [dataset])
+
+    return make
+
+
+def take(out: Output, snapshots: Snapshots, images: int) -> None:
+    folder = out.folder / f"taken-{images}"
+    folder.mkdir()
+    for name in ("model.safetensors", "averages.safetensors"):
+        (folder / name).write_text(f"{name} after {images}")
+    snapshots.keep(images, folder, images / 10)
+
+
+def laid(root: Path) -> list[str]:
+    return sorted(path.name for path in root.glob("*"))
+
+
+def test_a_resume_finds_the_newest_of_its_own(attempt, tmp_path: Path):
+    out, snapshots = attempt()
+    assert snapshots.restore(tmp_path / "none") == (0, 0.0)
+    for images in (100, 200, 250):
+        take(out, snapshots, images)
+    take(*attempt(dataset="another"), 900)
+    assert attempt()[1].restore(tmp_path / "root") == (250, 25.0)
+    assert laid(tmp_path / "root") == ["000000200", "000000250"]
+    assert (tmp_path / "root/000000250/model.safetensors").read_text() == "model.safetensors after 250"
+
+
+def test_a_resume_asks_the_store_as_often_however_long_it_is(attempt, tmp_path: Path, monkeypatch):
+    reads: list[str] = []
+    whole = FolderStore.read
+
+    def counted(self: FolderStore, key: str, *rest: int | None) -> bytes:
+        reads.append(key)
+        return whole(self, key, *rest)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(FolderStore, "read", counted)
+    asked: list[int] = []
+    config = dataclasses.replace(CONFIG, keep_every=0)
+    for images in (10**4, 10**9):
+        out, snapshots = attempt(config, dataset=str(images))
+        take(out, snapshots, images - 100)
+        reads.clear()
+        attempt(config, dataset=str(images))[1].restore(tmp_path / str(images))
+        asked.append(len(reads))
+    assert max(asked) <= 2 * KEEP
+
+
+def test_a_damaged_one_is_dropped_and_the_one_before_counts(attempt, store: Store, tmp_path: Path):
+    out, snapshots = attempt()
+    for images in (100, 200):
+        take(out, snapshots, images)
+    for path in Path(store.url).glob("files/train/*/*/*/averages.safetensors"):
+        if path.read_text().endswith("200"):
+            path.chmod(0o644)
+            path.write_text("cut")
+    assert attempt()[1].restore(tmp_path / "root") == (100, 10.0)
+    assert laid(tmp_path / "root") == ["000000100"]
+    assert len(list(store.list("parts/train"))) == 1
+
+
+@pytest.mark.parametrize("breaks", [(), (300,), (100, 350, 700)])
+def test_chosen_ones_are_published_however_often_it_was_interrupted(
+    attempt, store: Store, tmp_path: Path, breaks: tuple[int, ...]
+):
+    out, snapshots = attempt()
+    folders = (tmp_path / str(number) for number in itertools.count())
+    for images in sorted({*range(100, 1001, 100), *breaks}):
+        take(out, snapshots, images)
+        if images in breaks:
+            out.close()
+            out, snapshots = attempt()
+            assert snapshots.restore(next(folders))[0] == images
+    snapshots.publish()
+    published = [f"snapshots/{images:09d}/averages.safetensors" for images in (300, 600, 900)]
+    assert sorted(out.files) == published
+    snapshots.clear()
+    assert list(store.list("parts/train")) == []
+    assert sorted(listed.key for listed in store.list("files")) == sorted(e.key for e in out.files.values())
+
+
+def test_time_is_taken_over_all_attempts():
+    pace = Pace(100.0)
+    for seconds in (10.0, 20.0, 5.0, 10.0):  # killed and started again after the second
+        pace.hear(seconds)
+    assert pace.seconds == 130.0
+    assert pace.mean(1300) == 10.0
+    assert Pace(0.0).mean(1300) is None
+
+
+def test_progress_is_said_in_few_words():
+    message = {"loss": 0.12345, "images_per_second": 812.3, "seconds_left": 3725.0}
+    assert said(message) == "loss 0.1235, 812 images/s, 1:02:05 left"
+    more = message | {"mfu": 0.41, "memory": 12.34 * 2**30, "cost_left": 3.4, "seconds_left": 65}
+    assert said(more) == "loss 0.1235, 812 images/s, 41% MFU, 12.3 GiB, 1:05 left, costs 3.40 more"
