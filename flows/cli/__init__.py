@@ -21,6 +21,7 @@ from flows.cli.forget import forget
 from flows.cli.generate import generate
 from flows.cli.init import init
 from flows.cli.listing import ls, show
+from flows.cli.plan import plan
 from flows.cli.run import run
 from flows.cli.setup import setup
 from flows.cli.stage import stage
@@ -42,6 +43,7 @@ Try it, then run your own:
 sdflow demo                       # a small world, learned in minutes
 sdflow init birds.parquet --out birds.yaml
 sdflow collect birds.yaml --dry-run          # what it would ask for
+sdflow plan birds.yaml            # what its training would take
 sdflow run birds.yaml             # from the sources to a model
 sdflow run birds.yaml --set filter.min_similarity=0.3    # only what changes
 sdflow generate models/birds "a red bird" --out grid.png
@@ -61,7 +63,7 @@ app = App(
     result_action="return_value",
 )
 COMMANDS = (
-    *(demo, init, run, collect, stage),
+    *(demo, init, plan, run, collect, stage),
     *(ls, show, diff, coverage, trace, generate),
     *(forget, verify, gc, setup),
 )

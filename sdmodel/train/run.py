@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ from sdmodel.data.stream import Stream
 from sdmodel.train import failure, trackers
 from sdmodel.train.command import PARENT_HOLDS_STDIN
 from sdmodel.train.loop import train
-from sdmodel.train.metrics import draw_curve
+from sdmodel.train.metrics import Gauge, draw_curve
 from sdmodel.train.objective import Objective
+from sdmodel.train.speed import flops_per_image, peak_flops
 from sdmodel.train.stopping import RESUME, Stopping
 
 
@@ -132,11 +134,19 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def main(plan: dict[str, Any]) -> int:
-    """Runs a plan and returns the process's exit status: 0 done, 75 stopped and saved, 1 failed."""
+def gauge_of(config: TrainConfig, accelerator: Accelerator, objective: Objective, stream: Stream) -> Gauge:
+    """What the training's speed is worth. FLOPs are counted on one batch, by all processes together."""
+    device, world = accelerator.device, accelerator.num_processes
+    objective.modules.to(device)
+    flops = flops_per_image(objective, stream.at(0).to(device))
+    precision = "bf16" if accelerator.mixed_precision == "bf16" else "fp32"
+    return Gauge(flops, world * peak_flops(device, precision), config.price)
+
+
+def explained(plan: dict[str, Any], act: Callable[[], int]) -> int:
+    """What `act` returns, an exit status; 1 after a failure that was explained to whoever launched it."""
     try:
-        if run(plan, Stopping(Path(plan["folder"]))):
-            return 0
+        return act()
     except Exception as error:
         said = failure.told(error, config_of(plan))
         if said is None:
@@ -144,8 +154,18 @@ def main(plan: dict[str, Any]) -> int:
         traceback.print_exc()
         tell(said)
         return 1
-    tell({"stopped": True})
-    return RESUME
+
+
+def main(plan: dict[str, Any]) -> int:
+    """Runs a plan and returns the process's exit status: 0 done, 75 stopped and saved, 1 failed."""
+
+    def act() -> int:
+        if run(plan, Stopping(Path(plan["folder"]))):
+            return 0
+        tell({"stopped": True})
+        return RESUME
+
+    return explained(plan, act)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,116 @@
+"""`sdflow plan`: what the training of a config would take, before it is paid for."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from flows.cli.listing import print_json, print_lines
+from flows.cli.options import ConfigArgument, ConfigStoreOption, JsonOption, SetOption, environment_store
+
+if TYPE_CHECKING:
+    from stages.artifact import Artifact
+    from stages.config import Run
+    from stages.plan import Forecast
+
+
+def plan(
+    config: ConfigArgument,
+    /,
+    *,
+    set_: SetOption = (),
+    store: ConfigStoreOption = None,
+    seconds: Annotated[
+        float, Parameter(help="To measure for, after the first batches, which compile and warm up.")
+    ] = 10.0,
+    dataset: Annotated[str, Parameter(help="Dataset to measure with instead of the config's own.")] = "",
+    json: JsonOption = False,
+) -> None:
+    """Say what a training would take on this machine: parameters, FLOPs, memory, speed, time and cost.
+
+    It trains for some seconds, in as many processes as the training will have, and keeps nothing. Where the
+    config's dataset is not made yet it learns from random pictures.
+
+    **Examples**
+
+    ```
+    sdflow plan birds.yaml
+    sdflow plan birds.yaml --set train.batch=256 --set train.price=3.50    # of an hour of all processes
+    sdflow plan birds.yaml --set train.network=dit --json | jq .images_per_second
+    ```
+    """
+    from dataclasses import asdict
+    from pathlib import Path
+    from tempfile import TemporaryDirectory
+
+    from flows.config_file import read_run
+    from stages.plan import forecast
+
+    run = read_run(config, set_, store, environment_store())
+    pictures = _dataset(run, dataset)
+    with TemporaryDirectory(prefix="sdflow-") as folder:
+        found = forecast(run.train, pictures, Path(folder), seconds=seconds)
+    if json:
+        print_json(asdict(found))
+    else:
+        print_lines(said(run, found))
+
+
+def said(run: "Run", found: "Forecast") -> list[str]:
+    """A forecast for people."""
+    train, whole = run.train, sum(found.parameters.values())
+    parts = ", ".join(f"{name} {number:,}" for name, number in found.parameters.items())
+    frozen = f"; {whole - found.learned:,} of them stay as they are" if found.learned < whole else ""
+    share = f", {found.mfu:.0%} of what the device can compute" if found.mfu is not None else ""
+    network = f", {train.network}" if train.objective == "diffusion" else ""
+    lines = [
+        f"training    {train.objective}{network}, {train.size} pixels, batches of {train.batch}",
+        f"parameters  {whole:,}: {parts}{frozen}",
+        f"compute     {_scaled(found.flops)}FLOPs an image, forward and backward",
+        f"memory      {found.memory / 2**30:.2f} GiB a process at its worst moment; weights, gradients, "
+        f"momenta and averages are at most {found.state / 2**30:.2f} GiB of it",
+        f"speed       {found.images_per_second:,.1f} images/s{share}; {found.waiting:.1%} of the time went "
+        "into waiting for data",
+        f"measured    on {found.processes} x {found.device}, with {found.data}",
+        f"to the end  {found.images:,} images take {_time(found.seconds)}",
+    ]
+    if found.cost is not None:
+        lines.append(f"cost        {found.cost:,.2f} at {train.price:,.2f} an hour")
+    return lines
+
+
+def _dataset(run: "Run", name: str) -> "Artifact | None":
+    """The dataset that is named, or the config's own if it is finished."""
+    from pathlib import Path
+
+    from flows.line import STEPS
+    from flows.step import finished
+    from stages.reference import resolve
+    from stages.store import open_store
+
+    if name:
+        return resolve(open_store(run.store, writable=False), name)
+    local = "://" not in run.store or run.store.startswith("file://")
+    if local and not Path(run.store.removeprefix("file://")).expanduser().exists():
+        return None
+    try:
+        return finished(STEPS, "shard", run, open_store(run.store, writable=False))
+    except ValueError:  # not made yet, or its sources are not here: random pictures do
+        return None
+
+
+def _scaled(number: float) -> str:
+    for factor, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
+        if number >= factor:
+            return f"{number / factor:.3g} {letter}"
+    return f"{number:.3g} "
+
+
+def _time(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return (
+        f"{whole // 86400} d {whole // 3600 % 24} h {whole // 60 % 60} min"
+        if whole >= 86400
+        else (f"{whole // 3600} h {whole // 60 % 60} min")
+    )

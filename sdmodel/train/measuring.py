@@ -1,0 +1,75 @@
+"""What a training would take, measured in processes like its own; for who wants to know before paying.
+
+torch is not imported here.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sdmodel.config import TrainConfig
+from sdmodel.train import failure, launch, random_pictures
+
+ROWS = (64, 512)
+"""Random pictures, at least and at most; in between, as many as a batch."""
+
+
+def measured(
+    config: TrainConfig,
+    folder: Path,
+    *,
+    index: Path | None = None,
+    tars: Mapping[str, Path] | None = None,
+    start: Path | None = None,
+    seconds: float = 10.0,
+) -> dict[str, Any]:
+    """Trains for some seconds without keeping anything, and says what was seen; see measure.py.
+
+    Args:
+        config: of the training.
+        folder: existing, empty, to work in.
+        index: of pictures to learn from; random ones where None.
+        tars: name in the index -> path.
+        start: a model folder to start from.
+        seconds: to measure, after the first batches.
+
+    ValueError: the config is no good. RuntimeError: it failed; says why, or ends with the last errors."""
+    if index is None:
+        data = folder / "random"
+        data.mkdir()
+        index, tars = random_pictures.write(data, min(max(config.batch, ROWS[0]), ROWS[1]), config.size)
+    plan = {
+        "folder": str(folder),
+        "index": str(index),
+        "tars": {name: str(path) for name, path in (tars or {}).items()},
+        "config": asdict(config),
+        "start": str(start) if start else None,
+        "seconds": seconds,
+    }
+    path = folder / "plan.json"
+    path.write_text(json.dumps(plan))
+    began = time.monotonic()
+    with (folder / "errors.txt").open("w+") as errors:
+        child = launch.start(path, config, errors, "sdmodel.train.measure")
+        try:
+            found = _found(child, lambda: False)
+        finally:
+            launch.end(child)
+        if found:
+            return {**found, "start_up_seconds": round(time.monotonic() - began - found["seconds"], 1)}
+        errors.seek(0)
+        ended = launch.Ended(child.returncode, errors=errors.read()[-launch.TAIL :].strip())
+    raise RuntimeError(launch.died(ended, config))
+
+
+def _found(child: Any, stopping: Callable[[], bool]) -> dict[str, Any]:
+    for line in launch.lines(child, stopping):
+        message = launch.parsed(line)
+        if "failed" in message:
+            raise failure.raised(message)
+        if "measured" in message:
+            return message["measured"]  # whoever else still measures is ended
+    return {}

@@ -1,0 +1,124 @@
+"""What a training would take, before it is paid for: size, memory, speed, time and money.
+
+It is measured on this machine, for some seconds, on a few pictures of the dataset or on random ones.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sdmodel.config import TrainConfig
+from stages.artifact import Artifact
+
+ROWS = 1024
+"""Pictures to measure with, about; they come from as few tars as hold them, for these are fetched."""
+CAPTIONS = 200_000
+"""Captions, at most, that the tokenizer is learned from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What a training would take."""
+
+    parameters: Mapping[str, int]
+    """By part of the model."""
+    learned: int
+    """Parameters that change."""
+    flops: float
+    """Floating-point operations to learn from an image, forward and backward, without the optimizer's."""
+    state: int
+    """Bytes, at most, of weights, gradients, momenta and averages, in each process."""
+    memory: int
+    """Bytes that a process took at its worst moment: of the GPU, or of the machine where it has none."""
+    processes: int
+    device: str
+    """Where it was measured."""
+    data: str
+    """What it was measured on."""
+    images_per_second: float
+    """Of all processes."""
+    mfu: float | None
+    """Share of what the devices could compute, [0, 1]; None where that is not known."""
+    waiting: float
+    """Share of the time that was spent waiting for data, [0, 1]."""
+    images: int
+    """To be seen in all."""
+    seconds: float
+    """To see them."""
+    cost: float | None
+    """Of that time; None where no price is given."""
+
+
+def forecast(
+    config: TrainConfig,
+    dataset: Artifact | None,
+    folder: Path,
+    *,
+    start: Path | None = None,
+    seconds: float = 10,
+) -> Forecast:
+    """Measure a training.
+
+    Args:
+        config: of the training.
+        dataset: to measure with; random pictures where None.
+        folder: existing, empty, to work in.
+        start: folder of the model to start from.
+        seconds: to measure, after the first batches.
+
+    Raises:
+        ValueError: the config is no good.
+        RuntimeError: the training failed; says why (it is out of memory, say).
+    """
+    from sdmodel.train.measuring import measured
+
+    index, tars = _some(dataset, folder) if dataset else (None, None)
+    found: dict[str, Any] = measured(config, folder, index=index, tars=tars, start=start, seconds=seconds)
+    time = found["start_up_seconds"] + config.images / found["images_per_second"]
+    return Forecast(
+        parameters=found["parameters"],
+        learned=found["learned"],
+        flops=found["flops"],
+        state=found["state"],
+        memory=int(found["memory"]),
+        processes=found["processes"],
+        device=found["device"],
+        data=f"dataset {dataset.fingerprint[:12]}" if dataset else "random pictures",
+        images_per_second=found["images_per_second"],
+        mfu=found["mfu"],
+        waiting=found["waiting"],
+        images=config.images,
+        seconds=time,
+        cost=config.price * time / 3600 if config.price else None,
+    )
+
+
+def _some(dataset: Artifact, folder: Path) -> tuple[Path, dict[str, Path]]:
+    """An index of some training pictures, and their tars.
+
+    The pictures share the captions of all, so that the tokenizer, and with it the model, is the real one.
+    """
+    table = pq.read_table(dataset.path("index.parquet"))
+    rows: list[dict[str, Any]] = [row for row in table.to_pylist() if row["split"] == "train"]
+    if not rows:
+        raise ValueError(
+            "the dataset's train split is empty; loosen the filter or lower shard.validation and .test"
+        )
+    names: list[str] = []
+    some: list[dict[str, Any]] = []
+    for name in sorted({row["file"] for row in rows}):
+        if len(some) >= ROWS:
+            break
+        names.append(name)
+        some += [row for row in rows if row["file"] == name]
+    captions = [one for row in rows for one in row["captions"]][:CAPTIONS]
+    some = [
+        {**row, "captions": captions[place :: len(some)] or row["captions"]} for place, row in enumerate(some)
+    ]
+    path = folder / "index.parquet"
+    pq.write_table(pa.Table.from_pylist(some, table.schema), path)
+    return path, {name: dataset.path(name) for name in names}

@@ -1,0 +1,111 @@
+"""`sdflow plan`: from a config to what its training would take."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from flows.cli import main
+from sdmodel.config import TrainConfig
+from sdmodel.train import measuring
+from stages.artifact import Artifact, Funnel
+from stages.config import ShardConfig
+from stages.output import Output
+from stages.plan import ROWS, forecast
+from stages.record import INDEX
+from stages.stage import Stats, stage
+from stages.store import open_store
+
+FIGURES = {
+    "parameters": {"text": 1000, "network": 9000},
+    "learned": 9000,
+    "flops": 2.5e9,
+    "images_per_second": 50.0,
+    "mfu": 0.41,
+    "waiting": 0.012,
+    "memory": 3 * 2**30,
+    "state": 2**29,
+    "processes": 2,
+    "device": "H200",
+    "seconds": 10.0,
+    "start_up_seconds": 8.0,
+}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What is to be measured, which is not done."""
+    heard: dict[str, Any] = {}
+
+    def measured(config: TrainConfig, folder: Path, **rest: Any) -> dict[str, Any]:
+        heard.update(rest, config=config)
+        if rest["index"]:
+            heard["rows"] = pq.read_table(rest["index"]).to_pylist()
+        return FIGURES
+
+    monkeypatch.setattr(measuring, "measured", measured)
+    return heard
+
+
+@pytest.fixture
+def plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """`sdflow plan` on a config of nothing but a training, in a store that is not there."""
+    config = tmp_path / "birds.yaml"
+    config.write_text(f"name: birds\nstore: {tmp_path}/store\ntrain: {{images: 180000, price: 4}}\n")
+
+    def run(*arguments: str) -> str:
+        main(["plan", str(config), *arguments])
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_a_plan_is_told_to_people(plan: Callable[..., str], asked: dict[str, Any], tmp_path: Path):
+    out = plan("--seconds", "3")
+    assert asked["seconds"] == 3
+    assert asked["index"] is None
+    assert "10,000: text 1,000, network 9,000; 1,000 of them stay as they are" in out
+    assert "2.5 GFLOPs an image" in out
+    assert "3.00 GiB a process at its worst moment" in out
+    assert "50.0 images/s, 41% of what the device can compute; 1.2% of the time" in out
+    assert "on 2 x H200, with random pictures" in out
+    assert "180,000 images take 1 h 0 min" in out
+    assert "4.01 at 4.00 an hour" in out
+    assert not (tmp_path / "store").exists()  # a look makes no store
+
+
+def test_a_plan_is_told_as_data(plan: Callable[..., str], asked: dict[str, Any]):
+    found = json.loads(plan("--json", "--set", "train.price=0", "--set", "train.batch=16"))
+    assert (found["seconds"], found["cost"], found["data"]) == (3608.0, None, "random pictures")
+    assert asked["config"].batch == 16
+
+
+def test_of_a_dataset_some_tars_are_fetched_and_all_captions_count(asked: dict[str, Any], tmp_path: Path):
+    @stage(version=1, kind="dataset", name="shard")
+    def packed(config: ShardConfig, out: Output) -> Stats:
+        rows = [
+            {"uid": f"{row:032x}", "split": "train" if row % 10 else "test", "captions": [f"caption {row}"],
+             "file": f"shards/train-{row // 800:05d}.tar", "offset": 512, "length": 9}
+            for row in range(4000)
+        ]  # fmt: skip
+        pq.write_table(pa.Table.from_pylist(rows, INDEX), out.write("index.parquet"))
+        for name in {row["file"] for row in rows}:
+            out.write(str(name)).write_bytes(b"tar")
+        return Stats(Funnel(4000, 4000))
+
+    dataset: Artifact = packed(ShardConfig(), store=open_store(str(tmp_path / "store")))
+    work = tmp_path / "work"
+    work.mkdir()
+    found = forecast(TrainConfig(), dataset, work)
+    assert found.data == f"dataset {dataset.fingerprint[:12]}"
+    rows = asked["rows"]
+    assert len(asked["tars"]) == 2
+    assert {row["file"] for row in rows} == set(asked["tars"])
+    assert ROWS <= len(rows) < 2 * ROWS
+    assert {row["split"] for row in rows} == {"train"}
+    captions = [caption for row in rows for caption in row["captions"]]
+    assert sorted(captions) == sorted(f"caption {row}" for row in range(4000) if row % 10)

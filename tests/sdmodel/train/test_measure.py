@@ -1,0 +1,106 @@
+"""What a training would take: measured by the loop itself, on random pictures or given ones."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from sdmodel.config import EmaConfig, OptimizerConfig, TextConfig, TrainConfig, UNetConfig
+from sdmodel.data.index import read_index
+from sdmodel.data.pixels import decode
+from sdmodel.train import measure, random_pictures
+from sdmodel.train.measuring import measured
+
+SMALL = TrainConfig(
+    images=10**6,
+    batch=8,
+    size=16,
+    processes=1,
+    device="cpu",
+    text=TextConfig(width=16, heads=2, queries=2, length=12, vocabulary=300),
+    unet=UNetConfig(channels=(8, 16)),
+    optimizer=OptimizerConfig(warmup=64),
+)
+
+
+def test_random_pictures_are_a_dataset(tmp_path: Path):
+    path, tars = random_pictures.write(tmp_path, 5, 24)
+    index = read_index(path, tars, "train")
+    assert len(index) == 5
+    assert len({index.bytes_of(row) for row in range(5)}) == 5
+    assert decode(index.bytes_of(4), 24).shape == (24, 24, 3)
+    captions = {caption for row in index.captions for caption in row}
+    assert len(captions) == 5 * random_pictures.CAPTIONS
+
+
+class Clock:
+    """Time that passes where it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+class Slow:
+    """A stream whose batches take time."""
+
+    uids = "of the stream"
+
+    def __init__(self, clock: Clock, first: float, seconds: float) -> None:
+        self.clock, self.first, self.seconds = clock, first, seconds
+
+    def batches(self, images: int) -> Iterator[int]:
+        while True:
+            self.clock.now += self.seconds if images >= 3 else self.first
+            yield images
+            images += 1
+
+
+def test_time_is_taken_after_the_first_batches(monkeypatch: pytest.MonkeyPatch):
+    clock = Clock()
+    monkeypatch.setattr(measure, "time", clock)
+    source: Any = Slow(clock, 100.0, 0.25)
+    timed = measure.Timed(source, 10.0, torch.device("cpu"))
+    assert timed.uids == "of the stream"
+    for number in timed_until_over(timed):
+        clock.now += 0.75 if number >= measure.WARM else 50.0  # learning
+    assert (timed.batches_seen, timed.seconds, timed.waited) == (10, 10.0, 2.5)
+
+
+def timed_until_over(timed: measure.Timed) -> Iterator[Any]:
+    with pytest.raises(measure.Enough):
+        yield from timed.batches(0)
+
+
+def test_parameters_are_told_by_part_and_once():
+    modules = nn.ModuleDict({"text": nn.Linear(3, 2), "network": nn.Linear(2, 2, bias=False)})
+    modules["tied"] = modules["network"]
+    modules["text"].requires_grad_(False)
+    assert measure.parameters(modules) == {"text": 8, "network": 4}
+    config = dataclasses.replace(SMALL, ema=EmaConfig(lengths=(0.05, 0.1)))
+    assert measure.state_bytes(modules, config) == 4 * (12 + 4 * (1 + 2 + 3))
+
+
+@pytest.mark.slow
+def test_a_training_is_measured_and_nothing_is_left(tmp_path: Path):
+    found = measured(SMALL, tmp_path, seconds=0.5)
+    assert set(found["parameters"]) == {"text", "network"}
+    assert found["learned"] == sum(found["parameters"].values())
+    assert found["flops"] > 2 * found["parameters"]["network"]
+    assert found["images_per_second"] > 0
+    assert 0 <= found["waiting"] < 1
+    assert found["memory"] > found["state"] > 0
+    assert (found["processes"], found["mfu"] > 0) == (1, True)
+    assert not (tmp_path / "snapshots").exists()
+
+
+@pytest.mark.slow
+def test_what_would_not_train_says_why(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"^size=18 is not divisible by"):
+        measured(dataclasses.replace(SMALL, size=18), tmp_path, seconds=0.5)
