@@ -32,9 +32,10 @@ class Lion(torch.optim.Optimizer):
             if not parameters:
                 continue
             gradients = [p.grad for p in parameters]
-            momenta: list[Tensor] = [
-                self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in parameters
-            ]
+            for p in parameters:
+                if not self.state[p]:
+                    self.state[p]["momentum"] = torch.zeros_like(p)
+            momenta: list[Tensor] = [self.state[p]["momentum"] for p in parameters]
             beta_1, beta_2 = group["betas"]
             directions = torch._foreach_lerp(momenta, gradients, 1 - beta_1)  # pyright: ignore - untyped
             torch._foreach_sign_(directions)  # pyright: ignore

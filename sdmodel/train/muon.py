@@ -13,8 +13,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from sdmodel.config import OptimizerConfig
-
 STEPS = 5
 MOMENTUM = 0.95
 QUINTIC = (3.4445, -4.7750, 2.0315)
@@ -82,7 +80,9 @@ class Muon(torch.optim.Optimizer):
 
     def _momentum(self, p: nn.Parameter, momentum: float) -> Tensor:
         assert p.grad is not None
-        buffer = self.state[p].setdefault("momentum", torch.zeros_like(p))
+        if not self.state[p]:
+            self.state[p]["momentum"] = torch.zeros_like(p)
+        buffer: Tensor = self.state[p]["momentum"]
         buffer.lerp_(p.grad, 1 - momentum)
         return p.grad.lerp(buffer, momentum)
 
@@ -101,10 +101,3 @@ def shared(g: Tensor) -> Tensor:
     whole = g.new_empty(world * each, *g.shape[1:])
     dist.all_gather_into_tensor(whole, mine)
     return whole[: len(g)]
-
-
-def optimizers(modules: nn.Module, config: OptimizerConfig) -> list[torch.optim.Optimizer]:
-    """`sdmodel.train.optimizers.optimizers`, for those that still look for it here."""
-    from sdmodel.train.optimizers import optimizers
-
-    return optimizers(modules, config)

@@ -10,7 +10,7 @@ from sdmodel.data.batch import Batch
 from sdmodel.diffusion import DiffusionObjective
 from sdmodel.evaluate.denoising import LEVELS, denoising_errors, derangement
 from sdmodel.sample.generate import TextToImage, load
-from sdmodel.train.muon import optimizers
+from sdmodel.train.optimizers import optimizers
 
 CONFIG = TrainConfig(
     size=8,
