@@ -23,15 +23,16 @@ PUBLISHED = ("averages.safetensors",)
 class Snapshots:
     """What the store holds of a training that is not finished."""
 
-    def __init__(self, out: Output, config: TrainConfig, inputs: list[str]) -> None:
+    def __init__(self, out: Output, config: TrainConfig, inputs: list[str], samples: Path) -> None:
         """A training's snapshots.
 
         Args:
             out: of the stage.
             config: of the training.
             inputs: digests of what it reads.
+            samples: folder of the pictures that it draws on its way; those until then go with a snapshot.
         """
-        self._out, self._config, self._inputs = out, config, inputs
+        self._out, self._config, self._inputs, self._samples = out, config, inputs, samples
         self._newest: list[Part] = []
         self._chosen: list[Part] = []
 
@@ -73,6 +74,8 @@ class Snapshots:
             self._chosen = [part for part in self._chosen if part is not again]
             self._drop(again)
         shutil.copytree(folder, aside)
+        if self._samples.exists():
+            shutil.copytree(self._samples, aside / self._samples.name)
         made = Made(statistics={"images": images, "seconds": round(seconds, 3)})
         part = self._out.record(aside.name, [*self._inputs, str(images)], aside, made)
         self._newest.append(part)
@@ -121,7 +124,8 @@ class Snapshots:
         except DamagedError:
             return False
         for name, path in paths.items():
-            target = root / f"{_images(part):09d}" / name
+            drawn = name.startswith(f"{self._samples.name}/")
+            target = self._samples.parent / name if drawn else root / f"{_images(part):09d}" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
         return True

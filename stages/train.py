@@ -42,7 +42,7 @@ def train(dataset: Artifact, start: Artifact | None, config: TrainConfig, out: O
             "train: the dataset's train split is empty; loosen the filter or lower shard.validation and .test"
         )
     folder = out.folder / "training"
-    snapshots = Snapshots(out, config, [dataset.digest, start.digest if start else ""])
+    snapshots = Snapshots(out, config, [dataset.digest, start.digest if start else ""], folder / "samples")
     resumed, seconds = snapshots.restore(folder / "snapshots")
     plan = _plan(dataset, start, config, folder)
     pace = Pace(seconds)

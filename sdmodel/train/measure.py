@@ -25,7 +25,16 @@ from sdmodel.data.stream import Stream
 from sdmodel.train.command import PARENT_HOLDS_STDIN
 from sdmodel.train.loop import train
 from sdmodel.train.metrics import peak_memory
-from sdmodel.train.run import accelerator_of, config_of, end_with_parent, explained, gauge_of, prepare, tell
+from sdmodel.train.run import (
+    accelerator_of,
+    config_of,
+    end_with_parent,
+    explained,
+    gauge_of,
+    hasten,
+    prepare,
+    tell,
+)
 
 WARM = 3
 """Batches before the clock starts: the first ones compile, choose kernels and fill caches."""
@@ -87,6 +96,7 @@ def measure(plan: dict[str, Any]) -> dict[str, Any]:
     accelerator = accelerator_of(config)
     objective, stream = prepare(plan, config, accelerator)
     gauge = gauge_of(config, accelerator, objective, stream)
+    hasten(objective, config, accelerator, gauge)
     # The others go on until they are ended: who left early would leave the main process waiting.
     limit = plan["seconds"] if accelerator.is_main_process else math.inf
     timed = Timed(stream, limit, accelerator.device)

@@ -65,7 +65,7 @@ class Metrics:
         logs = folder / "logs"
         logs.mkdir(exist_ok=True)
         self.throughput = (logs / "throughput.jsonl").open("a")
-        self.trackers = trackers(names, logs, folder.name)
+        self.trackers = trackers(names, logs, f"{folder.parent.name}/{folder.name}")
         for line in text.splitlines():
             self._draw(json.loads(line))
 

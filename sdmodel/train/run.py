@@ -30,7 +30,13 @@ from sdmodel.train.command import PARENT_HOLDS_STDIN
 from sdmodel.train.loop import train
 from sdmodel.train.metrics import Gauge, draw_curve
 from sdmodel.train.objective import Objective
-from sdmodel.train.speed import flops_per_image, peak_flops
+from sdmodel.train.speed import (
+    checkpoint_heavy,
+    compile_heavy,
+    flops_per_image,
+    peak_flops,
+    worth_compiling,
+)
 from sdmodel.train.stopping import RESUME, Stopping
 
 
@@ -64,6 +70,8 @@ def run(plan: dict[str, Any], stopping: Stopping | None = None) -> bool:
     accelerator = accelerator_of(config)
     main = accelerator.is_main_process
     objective, stream = prepare(plan, config, accelerator)
+    gauge = gauge_of(config, accelerator, objective, stream)
+    hasten(objective, config, accelerator, gauge)
 
     # Training, and the model folder, which appears whole.
     if stopping:
@@ -135,12 +143,26 @@ def end_with_parent() -> None:
 
 
 def gauge_of(config: TrainConfig, accelerator: Accelerator, objective: Objective, stream: Stream) -> Gauge:
-    """What the training's speed is worth. FLOPs are counted on one batch, by all processes together."""
+    """What the training's speed is worth. FLOPs are counted on one batch, by all processes together; on two
+    rows of it where memory is short."""
     device, world = accelerator.device, accelerator.num_processes
     objective.modules.to(device)
-    flops = flops_per_image(objective, stream.at(0).to(device))
+    batch = stream.at(0)
+    if config.accumulate != 1 or config.checkpoint:
+        batch = batch.part(0, len(batch) // 2 if len(batch) % 2 == 0 else len(batch))
+    flops = flops_per_image(objective, batch.to(device))
     precision = "bf16" if accelerator.mixed_precision == "bf16" else "fp32"
     return Gauge(flops, world * peak_flops(device, precision), config.price)
+
+
+def hasten(objective: Objective, config: TrainConfig, accelerator: Accelerator, gauge: Gauge) -> None:
+    """Trades time for memory and start-up for speed, as config.checkpoint and config.compile ask for; after
+    the FLOPs are counted, since what is computed twice is no use."""
+    if config.checkpoint:
+        checkpoint_heavy(objective)
+    images = config.images // accelerator.num_processes
+    if worth_compiling(config, accelerator.device, images, gauge.flops):
+        compile_heavy(objective)
 
 
 def explained(plan: dict[str, Any], act: Callable[[], int]) -> int:

@@ -27,7 +27,7 @@ def attempt(store: Store) -> Callable[..., tuple[Output, Snapshots]]:
 
     def make(config: TrainConfig = CONFIG, dataset: str = "d") -> tuple[Output, Snapshots]:
         out = Output(store, "train", 1, {}, "f" * 64, Silent())
-        return out, Snapshots(out, config, [dataset])
+        return out, Snapshots(out, config, [dataset], out.folder / "samples")
 
     return make
 
@@ -37,6 +37,8 @@ def take(out: Output, snapshots: Snapshots, images: int) -> None:
     folder.mkdir()
     for name in ("model.safetensors", "averages.safetensors"):
         (folder / name).write_text(f"{name} after {images}")
+    (out.folder / "samples").mkdir(exist_ok=True)
+    (out.folder / "samples" / f"{images}.png").write_text("drawn")
     snapshots.keep(images, folder, images / 10)
 
 
@@ -50,7 +52,9 @@ def test_a_resume_finds_the_newest_of_its_own(attempt, tmp_path: Path):
     for images in (100, 200, 250):
         take(out, snapshots, images)
     take(*attempt(dataset="another"), 900)
-    assert attempt()[1].restore(tmp_path / "root") == (250, 25.0)
+    out, snapshots = attempt()
+    assert snapshots.restore(tmp_path / "root") == (250, 25.0)
+    assert laid(out.folder / "samples") == ["100.png", "200.png", "250.png"]
     assert laid(tmp_path / "root") == ["000000200", "000000250"]
     assert (tmp_path / "root/000000250/model.safetensors").read_text() == "model.safetensors after 250"
 
