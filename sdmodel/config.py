@@ -69,6 +69,8 @@ class TrainConfig:
     """Images between snapshots: what a crash can lose."""
     keep_every: int = field(default=0, metadata=NEUTRAL)
     """Every n-th snapshot is kept for good; 0 keeps the newest ones alone."""
+    keep_state: bool = field(default=False, metadata=NEUTRAL)
+    """Snapshots that are kept hold all that a training needs to go on, not the averaged weights alone."""
     data: DataConfig = field(default_factory=DataConfig)
     """How pictures are seen."""
     network: Network = "unet"

@@ -9,8 +9,9 @@ from typing import Any, TypeAlias
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 
-OUTSIDE_DIGEST = ("logs/", "evidence/")
-"""Result files below these names are kept but say nothing of what came: times, throughput, headers."""
+OUTSIDE_DIGEST = ("logs/", "evidence/", "snapshots/")
+"""Result files below these names are kept but say nothing of what came: times, throughput, headers,
+what a training was on its way."""
 
 
 def canonical_json(value: JSON) -> bytes:

@@ -87,9 +87,12 @@ class Snapshots:
         del self._newest[:-KEEP]
 
     def publish(self) -> None:
-        """Let the averaged weights of the chosen ones become files of the model, by reference."""
+        """Let the chosen ones become files of the model, by reference: their averaged weights, or all."""
+        drawn = f"{self._samples.name}/"
         for part in self._chosen:
-            self._out.add({f"snapshots/{_images(part):09d}/{name}": part.files[name] for name in PUBLISHED})
+            all_names = [name for name in part.names() if not name.startswith(drawn)]
+            names = all_names if self._config.keep_state else PUBLISHED
+            self._out.add({f"snapshots/{_images(part):09d}/{name}": part.files[name] for name in names})
 
     def clear(self) -> None:
         """A finished training needs none of them, but for what it has published."""

@@ -15,7 +15,7 @@ from sdmodel.config import TrainConfig
 from sdmodel.data.stream import Stream
 from sdmodel.train import snapshot
 from sdmodel.train.ema import Averages
-from sdmodel.train.metrics import Metrics
+from sdmodel.train.metrics import Gauge, Metrics
 from sdmodel.train.objective import Judge, Objective
 from sdmodel.train.optimizers import optimizers
 from sdmodel.train.schedule import rate
@@ -37,12 +37,13 @@ def train(
     *,
     judge: Judge | None = None,
     stopping: Callable[[], bool] = lambda: False,
+    gauge: Gauge | None = None,
 ) -> dict[str, Tensor] | None:
     """Trains until `config.images` are seen and returns the averaged weights, as `Objective.save` takes them.
 
     Goes on from the newest complete snapshot in folder/snapshots. `tell` hears of progress, of each new
     snapshot ("snapshot") and of what is amiss ("warning"), in the main process alone. When `stopping` is true
-    in any process a snapshot is written and None returned.
+    in any process a snapshot is written and None returned. `gauge` tells what speed is worth.
     FloatingPointError: a loss or gradient is not finite, or a spike, and config.guard says stop.
     OSError: the last snapshot cannot be written."""
     # Model, averages, optimizers.
@@ -70,7 +71,10 @@ def train(
         images, reported = found.images, found.metrics
     accelerator.wait_for_everyone()
     steps = Steps(objective, accelerator, config, opts)
-    metrics = Metrics(folder, config.images, images, reported) if main else None
+    metrics = None
+    if main:
+        names = config.trackers
+        metrics = Metrics(folder, config.images, images, reported, gauge=gauge or Gauge(), names=names)
 
     began, per_report, factor = images, report_interval(config), 0.0
     for batch in stream.batches(images):

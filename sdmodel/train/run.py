@@ -76,9 +76,8 @@ def run(plan: dict[str, Any], stopping: Stopping | None = None) -> bool:
     # Training, and the model folder, which appears whole.
     if stopping:
         stopping.listen()
-    weights = train(
-        objective, stream, config, accelerator, folder, tell, stopping=stopping or (lambda: False)
-    )
+    asked = stopping or (lambda: False)
+    weights = train(objective, stream, config, accelerator, folder, tell, stopping=asked, gauge=gauge)
     if main and weights is not None:
         draw_curve(folder / "metrics.jsonl", folder / "curve.png")
         aside = folder / ".model"
