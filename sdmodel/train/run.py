@@ -156,12 +156,13 @@ def gauge_of(config: TrainConfig, accelerator: Accelerator, objective: Objective
 
 def hasten(objective: Objective, config: TrainConfig, accelerator: Accelerator, gauge: Gauge) -> None:
     """Trades time for memory and start-up for speed, as config.checkpoint and config.compile ask for; after
-    the FLOPs are counted, since what is computed twice is no use."""
-    if config.checkpoint:
-        checkpoint_heavy(objective)
+    the FLOPs are counted, since what is computed twice is no use. What is checkpointed cannot be compiled any
+    more."""
     images = config.images // accelerator.num_processes
     if worth_compiling(config, accelerator.device, images, gauge.flops):
         compile_heavy(objective)
+    if config.checkpoint:
+        checkpoint_heavy(objective)
 
 
 def explained(plan: dict[str, Any], act: Callable[[], int]) -> int:

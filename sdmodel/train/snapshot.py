@@ -130,13 +130,15 @@ def restore_optimizers(
 ) -> None:
     """Puts back what `optimizer_tensors` gave. KeyError: it names a parameter that is not in `modules`."""
     parameters = dict(modules.named_parameters())
-    found: dict[Tensor, dict[str, Tensor]] = {}
+    found: dict[Tensor, dict[str, Any]] = {}
     for key, value in tensors.items():
         name, slot = key.rsplit(":", 1)
         p = parameters[name]
         # Momenta get the parameter's memory layout, so that arithmetic goes on as it was.
-        laid = torch.empty_like(p, device="cpu").copy_(value) if value.shape == p.shape else value
-        found.setdefault(p, {})[slot] = laid
+        if value.shape == p.shape:
+            value = torch.empty_like(p, dtype=value.dtype, device="cpu").copy_(value)
+        counted = slot == "step" and value.dtype == torch.int64
+        found.setdefault(p, {})[slot] = int(value) if counted else value
     for optimizer in optimizers:
         whole = optimizer.state_dict()
         ordered: list[Tensor] = [p for group in optimizer.param_groups for p in group["params"]]
@@ -149,7 +151,7 @@ def _slots(modules: nn.Module, optimizers: list[torch.optim.Optimizer]) -> Itera
     for optimizer in optimizers:
         for p, slots in optimizer.state.items():
             for slot, value in slots.items():
-                yield f"{names[p]}:{slot}", value
+                yield f"{names[p]}:{slot}", torch.as_tensor(value)  # bitsandbytes counts in integers
 
 
 def _on_cpu(value: Tensor) -> Tensor:

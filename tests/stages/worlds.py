@@ -54,7 +54,7 @@ def model(store: Store, dataset: Artifact, config: TrainConfig = TINY) -> Artifa
     """What train would write after no image."""
     import torch
 
-    from sdmodel.train.ema import Ema
+    from sdmodel.train.ema import Averages
     from sdmodel.train.run import objective_of
 
     @stage(version=1, kind="model", name="train")
@@ -64,7 +64,7 @@ def model(store: Store, dataset: Artifact, config: TrainConfig = TINY) -> Artifa
         with torch.no_grad():  # what begins at zero would draw one picture for all captions and noise
             for parameter in objective.modules.parameters():
                 parameter.add_(0.1 * torch.randn_like(parameter))
-        objective.save(out.write("model/any").parent, Ema(objective.modules, EmaConfig(), 1).weights())
+        objective.save(out.write("model/any").parent, Averages(objective.modules, EmaConfig(), 1).weights())
         return Stats(Funnel(0, 0))
 
     return untrained(dataset, config, store=store)

@@ -83,7 +83,15 @@ def test_reports_and_snapshots(run, tmp_path: Path):
     assert set(rows[0]) == {"images", "loss", "fit", "size", "gradient_norm", "rate"}  # and no times
     assert [message["images"] for message in told if "snapshot" in message] == [56, 104, 152, 200]
     progress = next(message for message in told if "loss" in message)
-    assert set(progress) == {"images", "total", "loss", "images_per_second", "seconds_left"}
+    assert set(progress) == {
+        "images",
+        "total",
+        "loss",
+        "images_per_second",
+        "seconds_left",
+        "seconds",
+        "memory",
+    }
     assert rows[-1]["loss"] < rows[0]["loss"]
     assert all(value.dtype in (torch.float32, torch.int64) for value in weights.values())
     assert torch.equal(
