@@ -1,7 +1,8 @@
 """What a training step sees: one process's rows of a global batch, and random numbers for them.
 
 Every process draws for the whole global batch from the same generator and keeps its own rows. So the noise of
-an image depends on (seed, images seen) and on nothing else, and one process or many train the same model.
+an image depends on (seed, images seen) and on nothing else: one process or many, whole batches or parts of
+them train the same model.
 """
 
 from dataclasses import dataclass, replace
@@ -9,13 +10,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from sdmodel.condition import Condition
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
     """Rows `start` to `start + B` of a global batch of `size` images."""
 
     images: Tensor
-    """(B, 3, S, S) float32 in [-1, 1]."""
+    """(B, 3, H, W) float32 in [-1, 1]; of cached latents (B, 2 C, h, w) float32: the posterior's
+    mean, then the logarithm of its variance, neither normalised."""
     captions: list[str]
     """One for each image; never dropped here, caption dropout is the objective's."""
     uids: list[str]
@@ -26,16 +30,45 @@ class Batch:
     """Images in the global batch, over all processes."""
     start: int
     """Place of the first row in the global batch."""
+    text: Condition | None = None
+    """The captions' cached states, B of them; None where the stream has none."""
+    augmented: Tensor | None = None
+    """(B, 9) float32: how each picture was moved, see geometry.py, 0 is not at all; None where nothing ever
+    is."""
 
     def __len__(self) -> int:
         return len(self.captions)
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch with its tensors on `device`."""
+
+        def moved(tensor: Tensor) -> Tensor:
+            return tensor.to(device, non_blocking=True)
+
+        text = self.text
         return replace(
             self,
-            images=self.images.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last),
-            index=self.index.to(device, non_blocking=True),
+            images=moved(self.images).contiguous(memory_format=torch.channels_last),
+            index=moved(self.index),
+            text=Condition(moved(text.pooled), moved(text.states), moved(text.mask)) if text else None,
+            augmented=None if self.augmented is None else moved(self.augmented),
+        )
+
+    def part(self, number: int, of: int) -> "Batch":
+        """The `number`-th of `of` equal runs of rows; what is drawn for them is what the whole draws for
+        them."""
+        rows, rest = divmod(len(self), of)
+        assert rest == 0, (len(self), of)
+        begin, end = number * rows, (number + 1) * rows
+        return replace(
+            self,
+            images=self.images[begin:end],
+            captions=self.captions[begin:end],
+            uids=self.uids[begin:end],
+            index=self.index[begin:end],
+            start=self.start + begin,
+            text=self.text.rows(begin, end) if self.text else None,
+            augmented=None if self.augmented is None else self.augmented[begin:end],
         )
 
     def normal(self, generator: torch.Generator, *shape: int) -> Tensor:

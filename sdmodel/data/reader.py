@@ -1,0 +1,64 @@
+"""What a stream asks of a thing that holds a dataset: pictures by row, seen as the stream says."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+from sdmodel.condition import Condition
+from sdmodel.data.index import Index
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """How B pictures are to be seen. What the config leaves off is at rest here, so a reader obeys and needs
+    no config."""
+
+    captions: list[str]
+    """The caption chosen for each."""
+    caption: np.ndarray
+    """(B,) int64: which of its row's captions that is; -1 where the row has none."""
+    mirror: np.ndarray
+    """(B,) bool: left and right change places."""
+    crop: np.ndarray
+    """(B, 2) float64 in [0, 1]: how far down, then right, of all the way; 0.5 is the centre."""
+    colour: np.ndarray
+    """(B, 3) float64: factors on brightness, contrast and saturation; 1 changes nothing."""
+    augmented: np.ndarray | None
+    """(B, 9) float32: how each is moved, see geometry.py; None where nothing ever is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """What was read."""
+
+    images: Tensor
+    """As `Batch.images`; (H, W) is that of the bucket."""
+    text: Condition | None = None
+    """As `Batch.text`."""
+    augmented: Tensor | None = None
+    """As `Batch.augmented`."""
+
+
+class Reader(Protocol):
+    """A dataset, by rows of its index."""
+
+    @property
+    def index(self) -> Index:
+        """Its rows."""
+        ...
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """(H, W) of the pictures of each bucket."""
+        ...
+
+    @property
+    def buckets(self) -> np.ndarray:
+        """(N,) int64: the bucket that each row is in."""
+        ...
+
+    def read(self, rows: np.ndarray, seen: Seen, bucket: int) -> Read:
+        """Pictures of `rows` (B,), all of one bucket. Called from one thread at a time, or two."""
+        ...
