@@ -1,0 +1,1 @@
+"""The self-supervised objective: an image encoder that needs no captions."""

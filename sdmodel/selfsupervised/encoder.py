@@ -1,0 +1,67 @@
+"""The image encoder: a ResNet, and the folder it is kept in.
+
+It normalises groups of channels (Wu and He 2018, arXiv:1803.08494) and not batches: a picture's features
+depend on it alone, so that one process or many train the same encoder, averaged weights need no statistics of
+their own, and views cannot tell each other by the batch they share.
+"""
+
+import functools
+import json
+from pathlib import Path
+
+import torch
+from pydantic import TypeAdapter
+from safetensors.torch import load_file
+from timm.layers.norm import GroupNorm
+from timm.models.resnet import Bottleneck, ResNet
+
+from sdmodel.config import SelfSupervisedConfig
+
+KIND = "selfsupervised"
+WEIGHTS = "encoder.safetensors"
+
+
+def width(config: SelfSupervisedConfig) -> int:
+    """Channels of the features."""
+    return 32 * config.width
+
+
+def build(config: SelfSupervisedConfig) -> ResNet:
+    """timm's ResNet, weights drawn from torch's global generator: (B, 3, H, W) in [-1, 1] of any size to
+    (B, 32 * width) features. Its stem is that of ResNet-D (He et al. 2018, arXiv:1812.01187).
+
+    ValueError: width is odd."""
+    if config.width < 2 or config.width % 2:
+        raise ValueError(
+            f"selfsupervised.width={config.width} must be even: the first layer has half of it; take "
+            f"{config.width // 2 * 2 + 2}"
+        )
+    return ResNet(
+        Bottleneck,  # pyright: ignore - the class is meant
+        (config.blocks,) * 4,
+        num_classes=0,
+        stem_type="deep",
+        stem_width=config.width // 2,
+        channels=tuple(config.width * 2**stage for stage in range(4)),
+        norm_layer=functools.partial(GroupNorm, num_groups=config.width // 2),  # pyright: ignore
+    )
+
+
+def read_config(folder: Path) -> SelfSupervisedConfig:
+    """The config of a folder's encoder. ValueError: no such folder, or another kind of model."""
+    file = folder / "config.json"
+    held = json.loads(file.read_text()) if file.is_file() else {}
+    if held.get("kind") != KIND:
+        raise ValueError(
+            f"{folder}: holds no model of kind {KIND!r}, which a training of that objective writes"
+        )
+    return TypeAdapter(SelfSupervisedConfig).validate_python(held["model"]["selfsupervised"])
+
+
+def load(folder: Path) -> ResNet:
+    """The encoder that a training wrote, in evaluation mode. ValueError: see `read_config`."""
+    config = read_config(folder)
+    with torch.device("meta"):
+        encoder = build(config)
+    encoder.load_state_dict(load_file(folder / WEIGHTS), assign=True)
+    return encoder.eval()

@@ -1,0 +1,18 @@
+"""NT-Xent, the loss of SimCLR (Chen et al. 2020, arXiv:2002.05709, equation 1)."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+    """Mean cross-entropy of finding a view's other view among all views, a float32 scalar.
+
+    first, second: (N, D) of length 1, row by row of the same picture, N >= 2."""
+    z = torch.cat([first, second]).float()  # (2 N, D)
+    logits = z @ z.T / temperature
+    n = len(first)
+    own = torch.eye(2 * n, dtype=torch.bool, device=z.device)
+    return F.cross_entropy(
+        logits.masked_fill(own, float("-inf")), torch.arange(2 * n, device=z.device).roll(n)
+    )
