@@ -15,6 +15,7 @@ from sdmodel.config import TrainConfig
 from sdmodel.data.stream import Stream
 from sdmodel.train import snapshot
 from sdmodel.train.ema import Averages
+from sdmodel.train.fit import fewest_parts
 from sdmodel.train.metrics import Gauge, Metrics
 from sdmodel.train.objective import Judge, Objective
 from sdmodel.train.optimizers import optimizers
@@ -70,7 +71,11 @@ def train(
             judge.load(found.facts["judge"])
         images, reported = found.images, found.metrics
     accelerator.wait_for_everyone()
-    steps = Steps(objective, accelerator, config, opts)
+    parts = config.accumulate
+    if not parts:
+        parts = fewest_parts(objective, stream.at(images).to(device), accelerator)
+        say({"warning": f"accumulate=0: each process takes its rows of a batch in {parts} parts"})
+    steps = Steps(objective, accelerator, config, opts, parts)
     metrics = None
     if main:
         names = config.trackers

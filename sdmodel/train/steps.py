@@ -26,25 +26,27 @@ class Steps:
         accelerator: Accelerator,
         config: TrainConfig,
         optimizers: list[torch.optim.Optimizer],
+        parts: int,
     ) -> None:
         """Wraps the modules for several processes; they must be restored by then.
 
-        ValueError: config.accumulate cannot be had with this objective or batch."""
+        parts: that each process takes its rows of a batch in.
+        ValueError: they cannot be had with this objective or batch."""
         rows = config.batch // accelerator.num_processes
-        if config.accumulate > 1 and objective.whole_batch:
+        if parts > 1 and objective.whole_batch:
             raise ValueError(
-                f"accumulate={config.accumulate}: the {config.objective} objective compares all rows of a "
+                f"accumulate={parts}: the {config.objective} objective compares all rows of a "
                 "batch and cannot take it in parts; lower batch, or set accumulate=1"
             )
-        if config.accumulate < 0 or rows % max(config.accumulate, 1):
+        if parts < 1 or rows % parts:
             raise ValueError(
-                f"accumulate={config.accumulate} must divide the {rows} rows that each process has of "
+                f"accumulate={parts} must divide the {rows} rows that each process has of "
                 f"batch={config.batch}"
             )
         self.model: nn.Module = accelerator.prepare_model(objective.modules)
         self.accelerator, self.config, self.optimizers = accelerator, config, optimizers
         self.parameters = [p for p in objective.modules.parameters() if p.requires_grad]
-        self.parts = config.accumulate or 1
+        self.parts = parts
         self.generator = torch.Generator(accelerator.device)
         self._looked = 0
 
