@@ -2,14 +2,17 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sdmodel.data.ranges import Maps, OpenRange
+
 COLUMNS = ["uid", "file", "offset", "length", "split", "captions"]
+SIZES = ["height", "width"]
 
 
 @dataclass(frozen=True)
@@ -18,13 +21,21 @@ class Index:
 
     uids: list[str]
     files: list[Path]
-    """Local path of the tar that holds the picture."""
+    """The tar that holds the picture: its path, or its name where `open_range` knows it by another."""
     offsets: np.ndarray
     """(N,) int64: first byte of the picture's data in its tar."""
     lengths: np.ndarray
     """(N,) int64: bytes of the picture."""
     captions: list[list[str]]
     """One or more for each picture."""
+    sizes: np.ndarray | None = None
+    """(N, 2) int64: height and width of the picture, pixels; None where the table does not tell."""
+    multiplicity: np.ndarray | None = None
+    """(N,) float64: how often the picture was found; None where the table does not tell."""
+    weight: np.ndarray | None = None
+    """(N,) float64: the column that was asked for; None where none was."""
+    open_range: OpenRange = field(default_factory=Maps, compare=False, repr=False)
+    """Reads from a tar."""
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -32,9 +43,7 @@ class Index:
     def bytes_of(self, row: int) -> bytes:
         """The encoded picture of a row. ValueError: the tar ends before it."""
         offset, length = int(self.offsets[row]), int(self.lengths[row])
-        with self.files[row].open("rb") as tar:
-            tar.seek(offset)
-            data = tar.read(length)
+        data = self.open_range(str(self.files[row]), offset, length)
         if len(data) != length:
             raise ValueError(
                 f"{self.files[row]}: picture {self.uids[row]} should take {length} bytes from {offset}, it "
@@ -43,8 +52,22 @@ class Index:
         return data
 
 
-def read_index(path: Path, tars: Mapping[str, Path], split: str) -> Index:
-    """The rows of `split` in the index table at `path`; `tars` maps the table's file names to local files.
+def read_index(
+    path: Path,
+    tars: Mapping[str, Path],
+    split: str,
+    *,
+    weight: str = "",
+    open_range: OpenRange | None = None,
+) -> Index:
+    """The rows of `split` in the index table at `path`.
+
+    Args:
+        path: of a Parquet table with COLUMNS; height, width and multiplicity are read where it has them.
+        tars: the table's file names to paths, or to the names by which `open_range` knows them.
+        split: of the rows to keep.
+        weight: a column of numbers, besides; empty: none.
+        open_range: reads from a tar that is not on this machine; None maps local files.
 
     ValueError: a column is missing, the split has no rows, or a tar is not in `tars`."""
     found = pq.read_schema(path).names
@@ -52,7 +75,10 @@ def read_index(path: Path, tars: Mapping[str, Path], split: str) -> Index:
         raise ValueError(
             f"{path}: an index needs the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}"
         )
-    table = pq.read_table(path, columns=COLUMNS)
+    if weight and weight not in found:
+        raise ValueError(f"{path}: no column {weight!r} to weight by; there are {', '.join(sorted(found))}")
+    wanted = [*COLUMNS, *(column for column in (*SIZES, "multiplicity") if column in found)]
+    table = pq.read_table(path, columns=sorted({*wanted, weight} - {""}))
     splits = table.column("split").to_pylist()
     table = table.filter(pa.array([held == split for held in splits], pa.bool_()))
     if table.num_rows == 0:
@@ -60,10 +86,28 @@ def read_index(path: Path, tars: Mapping[str, Path], split: str) -> Index:
     files = table.column("file").to_pylist()
     if missing := sorted(set(files) - set(tars)):
         raise ValueError(f"{path}: names tars that were not given: {missing[:5]}; given: {sorted(tars)[:5]}")
+    paths = {file: Path(tars[file]) for file in set(files)}
     return Index(
         uids=table.column("uid").to_pylist(),
-        files=[Path(tars[file]) for file in files],
+        files=[paths[file] for file in files],
         offsets=table.column("offset").to_numpy(),
         lengths=table.column("length").to_numpy(),
         captions=table.column("captions").to_pylist(),
+        sizes=np.stack([_numbers(table, side).astype(np.int64) for side in SIZES], axis=1)
+        if set(SIZES) <= set(found)
+        else None,
+        multiplicity=_numbers(table, "multiplicity") if "multiplicity" in found else None,
+        weight=_numbers(table, weight) if weight else None,
+        open_range=open_range or Maps(),
     )
+
+
+def _numbers(table: pa.Table, column: str) -> np.ndarray:
+    """(N,) float64. ValueError: it holds something else, or nothing in some row."""
+    held = table.column(column)
+    if held.null_count or not (pa.types.is_integer(held.type) or pa.types.is_floating(held.type)):
+        raise ValueError(
+            f"column {column!r} of the index has {held.null_count} empty rows of {held.type}; numbers in "
+            "every row are needed"
+        )
+    return held.to_numpy().astype(np.float64)

@@ -1,51 +1,113 @@
-"""All pictures of a split at one size, decoded once into a file that processes share and a resume finds.
-
-A set larger than `LIMIT` is not kept: its pictures are decoded each time they are seen.
-"""
+"""Pictures as pixels: fitted to the shape of their bucket, and seen as a stream says."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
+import torch
 
+from sdmodel.config import DataConfig
+from sdmodel.data import buckets
+from sdmodel.data.colour import recolour
+from sdmodel.data.geometry import move
 from sdmodel.data.index import Index
-from sdmodel.data.pixels import decode
+from sdmodel.data.pixels import decode, to_float
+from sdmodel.data.reader import Read, Seen
 
-LIMIT = 16 * 2**30
-"""Bytes of decoded pixels up to which a set is decoded once."""
+MARGIN = 8
+"""Where crops are random, a picture is this part larger than what is seen of it."""
+PLAIN = DataConfig()
+"""Squares, as they are."""
 
 
 class Pictures:
-    """uint8 pictures by row. `read(rows)` gives (B, 3, S, S)."""
+    """uint8 pictures by row, decoded as they are read but where `kept` has them."""
 
-    def __init__(self, index: Index, size: int, kept: np.ndarray | None = None):
+    def __init__(self, index: Index, size: int, data: DataConfig = PLAIN, threads: int = 0):
+        """size: pixels to a side of a square. threads: that decode; 0 takes one a core, 16 at most.
+
+        ValueError: there are to be buckets, but the index has no sizes, or the buckets cannot be had."""
         self.index = index
-        self.size = size
-        self.kept = kept  # (N, S, S, 3) uint8
-        self._threads = ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) if kept is None else None
+        self.shapes = buckets.shapes(size, data.buckets, data.max_aspect)
+        """(H, W) of each bucket, as seen."""
+        self.buckets = np.zeros(len(index), np.int64)
+        """(N,): which bucket a row is in."""
+        if len(self.shapes) > 1:
+            if index.sizes is None:
+                raise ValueError(
+                    f"data.buckets={data.buckets}: the index has no columns 'height' and 'width' to sort "
+                    "pictures by; make the dataset anew, or set data.buckets=1"
+                )
+            self.buckets = buckets.nearest(index.sizes, self.shapes)
+        self.sides = [(h - -h // MARGIN, w - -w // MARGIN) if data.crop else (h, w) for h, w in self.shapes]
+        """(H', W') of each bucket, as decoded."""
+        self.kept: list[np.ndarray] | None = None
+        """For each bucket (N_b, H', W', 3), in the order of its rows."""
+        self.place = np.zeros(len(index), np.int64)
+        """(N,): a row's place in its bucket."""
+        for bucket in range(len(self.shapes)):
+            members = self.members(bucket)
+            self.place[members] = np.arange(len(members))
+        self.pool = ThreadPoolExecutor(max_workers=threads or min(16, os.cpu_count() or 1))
 
     def __len__(self) -> int:
         return len(self.index)
 
-    def read(self, rows: np.ndarray) -> np.ndarray:
-        """(B, 3, S, S) uint8 of rows (B,). ValueError: a picture cannot be decoded."""
+    def members(self, bucket: int) -> np.ndarray:
+        """Rows of a bucket, ascending."""
+        return np.flatnonzero(self.buckets == bucket)
+
+    def read(self, rows: np.ndarray, bucket: int = 0) -> np.ndarray:
+        """(B, 3, H', W') uint8 of rows (B,) of a bucket. ValueError: a picture cannot be decoded."""
         if self.kept is not None:
-            pictures = self.kept[rows]
+            pictures = self.kept[bucket][self.place[rows]]
         else:
-            assert self._threads
+            shape = self.sides[bucket]
             pictures = np.stack(
-                list(self._threads.map(lambda row: decode_row(self.index, int(row), self.size), rows))
+                list(self.pool.map(lambda row: decode_row(self.index, int(row), shape), rows))
             )
         return pictures.transpose(0, 3, 1, 2)
 
 
-def decode_row(index: Index, row: int, size: int) -> np.ndarray:
-    """(S, S, 3) uint8 of one row. ValueError: it cannot be decoded; the message names the row."""
+class PictureReader:
+    """A `Reader` of pictures."""
+
+    def __init__(self, pictures: Pictures):
+        self.pictures = pictures
+        self.index, self.shapes, self.buckets = pictures.index, pictures.shapes, pictures.buckets
+
+    def read(self, rows: np.ndarray, seen: Seen, bucket: int) -> Read:
+        """Cropped, then mirrored, recoloured and moved. ValueError: a picture cannot be decoded."""
+        pictures = self.pictures.read(rows, bucket)
+        if pictures.shape[2:] != self.shapes[bucket]:
+            pictures = _crop(pictures, seen.crop, *self.shapes[bucket])
+        images = to_float(pictures)  # (B, 3, H, W)
+        if seen.mirror.any():
+            images = torch.where(torch.from_numpy(seen.mirror)[:, None, None, None], images.flip(-1), images)
+        if (seen.colour != 1).any():
+            images = recolour(images, torch.from_numpy(seen.colour))
+        augmented = None if seen.augmented is None else torch.from_numpy(seen.augmented)
+        if augmented is not None:
+            images = move(images, augmented)
+        return Read(images=images, augmented=augmented)
+
+
+def _crop(pictures: np.ndarray, where: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(B, 3, height, width) of (B, 3, H', W'), where as `Seen.crop`."""
+    ways = np.array([pictures.shape[2] - height + 1, pictures.shape[3] - width + 1])
+    corners = (where * ways).astype(np.int64)  # (B, 2)
+    return np.stack(
+        [
+            picture[:, top : top + height, left : left + width]
+            for picture, (top, left) in zip(pictures, corners, strict=True)
+        ]
+    )
+
+
+def decode_row(index: Index, row: int, size: int | tuple[int, int]) -> np.ndarray:
+    """(H, W, 3) uint8 of one row, see `fit`. ValueError: it cannot be decoded; the message names the row."""
     data = index.bytes_of(row)
     try:
         return decode(data, size)
@@ -55,42 +117,13 @@ def decode_row(index: Index, row: int, size: int) -> np.ndarray:
         ) from error
 
 
-def decode_all(index: Index, size: int) -> Pictures:
+def decode_all(index: Index, size: int, data: DataConfig = PLAIN) -> PictureReader:
     """All pictures in memory; for sets that are known to be small."""
-    return Pictures(index, size, np.stack([decode_row(index, row, size) for row in range(len(index))]))
-
-
-def decode_shared(
-    index: Index,
-    size: int,
-    folder: Path,
-    rank: int = 0,
-    world: int = 1,
-    wait: Callable[[], None] = lambda: None,
-) -> Pictures:
-    """Decodes once into `folder`, each of `world` processes its share; a later call maps what is there.
-
-    wait: a barrier of all processes."""
-    if len(index) * size * size * 3 > LIMIT:
-        return Pictures(index, size)
-    name = hashlib.sha256(repr((size, index.uids, index.lengths.tolist())).encode()).hexdigest()[:16]
-    done, half = folder / f"pictures-{name}.npy", folder / f"pictures-{name}.half.npy"
-    shape = (len(index), size, size, 3)
-    held = done.exists()
-    wait()  # all have looked before one makes it appear
-    if not held:
-        if rank == 0:
-            folder.mkdir(parents=True, exist_ok=True)
-            np.lib.format.open_memmap(half, mode="w+", dtype=np.uint8, shape=shape).flush()
-        wait()
-        pixels = np.lib.format.open_memmap(half, mode="r+")
-        for row in range(rank, len(index), world):
-            pixels[row] = decode_row(index, row, size)
-        pixels.flush()
-        wait()
-        if rank == 0:
-            with half.open("r+b") as file:
-                os.fsync(file.fileno())
-            half.rename(done)
-        wait()
-    return Pictures(index, size, np.load(done, mmap_mode="r"))
+    pictures = Pictures(index, size, data)
+    pictures.kept = [
+        np.stack([decode_row(index, int(row), shape) for row in pictures.members(bucket)])
+        if len(pictures.members(bucket))
+        else np.zeros((0, *shape, 3), np.uint8)
+        for bucket, shape in enumerate(pictures.sides)
+    ]
+    return PictureReader(pictures)

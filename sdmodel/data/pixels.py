@@ -8,20 +8,22 @@ from PIL import Image
 from torch import Tensor
 
 
-def fit(image: Image.Image, size: int) -> np.ndarray:
-    """(size, size, 3) uint8: scaled to cover the square, cropped at the centre.
+def fit(image: Image.Image, size: int | tuple[int, int]) -> np.ndarray:
+    """(H, W, 3) uint8: scaled to cover it, cropped at the centre. size: (H, W), or the side of a square.
 
     Shrinking averages areas, which neither blurs nor rings; enlarging is bicubic."""
+    high, wide = (size, size) if isinstance(size, int) else size
     width, height = image.size
-    side = min(width, height)
-    left, top = (width - side) / 2, (height - side) / 2
-    filter_ = Image.Resampling.BOX if side >= size else Image.Resampling.BICUBIC
-    square = image.convert("RGB").resize((size, size), filter_, box=(left, top, left + side, top + side))
-    return np.asarray(square)
+    scale = min(width / wide, height / high)  # pixels of the picture to a pixel of the result
+    left, top = (width - scale * wide) / 2, (height - scale * high) / 2
+    filter_ = Image.Resampling.BOX if scale >= 1 else Image.Resampling.BICUBIC
+    # Rounding must not reach beyond the picture's edge.
+    box = (left, top, min(width, left + scale * wide), min(height, top + scale * high))
+    return np.asarray(image.convert("RGB").resize((wide, high), filter_, box=box))
 
 
-def decode(data: bytes, size: int) -> np.ndarray:
-    """(size, size, 3) uint8 of an encoded picture; see `fit`. OSError: Pillow cannot read it."""
+def decode(data: bytes, size: int | tuple[int, int]) -> np.ndarray:
+    """(H, W, 3) uint8 of an encoded picture; see `fit`. OSError: Pillow cannot read it."""
     with Image.open(io.BytesIO(data)) as image:
         return fit(image, size)
 

@@ -22,7 +22,7 @@ class Seen:
     mirror: np.ndarray
     """(B,) bool: left and right change places."""
     crop: np.ndarray
-    """(B, 2) float64 in [0, 1]: how far down, then right, of all the way; 0.5 is the centre."""
+    """(B, 2) float64 on [0, 1): how far down, then right, of all the way; 0.5 is the centre."""
     colour: np.ndarray
     """(B, 3) float64: factors on brightness, contrast and saturation; 1 changes nothing."""
     augmented: np.ndarray | None
@@ -60,5 +60,5 @@ class Reader(Protocol):
         ...
 
     def read(self, rows: np.ndarray, seen: Seen, bucket: int) -> Read:
-        """Pictures of `rows` (B,), all of one bucket. Called from one thread at a time, or two."""
+        """Pictures of `rows` (B,), all of one bucket. Threads may call it at the same time."""
         ...

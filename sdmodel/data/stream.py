@@ -1,62 +1,107 @@
 """The stream of batches from any point of the data order."""
 
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
 
+from sdmodel.config import DataConfig
+from sdmodel.data.appearances import appearances
 from sdmodel.data.batch import Batch
 from sdmodel.data.order import Order
-from sdmodel.data.pictures import Pictures
-from sdmodel.data.pixels import to_float
+from sdmodel.data.reader import Reader
+from sdmodel.data.turns import Turns
+from sdmodel.data.variation import vary
+
+PLAIN = DataConfig()
+"""Every picture as it is, once in an epoch."""
+AHEAD = 2
+"""Batches that are read while others are learned from."""
 
 
 class Stream:
-    """One process's share of the global batches of `batch` images; `world` must divide it."""
+    """One process's share of the global batches of `batch` images; `world` must divide it.
+
+    A batch is of one bucket, the same for all processes. Each bucket has epochs of its own: in each, every
+    row of it comes as often as its weight says. Threads may share a stream."""
 
     def __init__(
-        self, pictures: Pictures, *, batch: int, seed: int, flip: bool = False, rank: int = 0, world: int = 1
+        self,
+        reader: Reader,
+        *,
+        batch: int,
+        seed: int,
+        data: DataConfig = PLAIN,
+        rank: int = 0,
+        world: int = 1,
     ):
+        """ValueError: the batch cannot be shared, or the index lacks what `data` asks for."""
         if batch % world:
             raise ValueError(
                 f"batch={batch} cannot be shared by {world} processes; take a multiple of {world}"
             )
-        self.pictures, self.flip, self.batch = pictures, flip, batch
-        self.order = Order(len(pictures), seed)
+        self.reader, self.data, self.batch, self.seed = reader, data, batch, seed
         self.start = batch // world * rank
         self.rows = batch // world
+        expected = appearances(reader.index, data)
+        self._members = [np.flatnonzero(reader.buckets == bucket) for bucket in range(len(reader.shapes))]
+        own = [None if expected is None else expected[rows] for rows in self._members]
+        held = [
+            float(len(rows) if some is None else some.sum())
+            for rows, some in zip(self._members, own, strict=True)
+        ]
+        self._turns = Turns(held)
+        self._orders = {
+            bucket: Order(len(self._members[bucket]), seed, own[bucket], bucket)
+            for bucket in range(len(held))
+            if held[bucket]
+        }
 
     def at(self, images_seen: int) -> Batch:
-        """The batch that follows after `images_seen` images."""
-        places = np.arange(images_seen + self.start, images_seen + self.start + self.rows)
-        seen = self.order.at(places)
-        index = self.pictures.index
-        images = to_float(self.pictures.read(seen.rows))  # (B, 3, S, S)
-        if self.flip:
-            images = torch.where(torch.from_numpy(seen.mirror)[:, None, None, None], images.flip(-1), images)
-        captions = [index.captions[row] for row in seen.rows]
+        """The batch that follows after `images_seen` images, with several buckets a multiple of the batch."""
+        turn, inside = divmod(images_seen, self.batch)
+        assert inside == 0 or len(self._orders) == 1, "a batch must not span two buckets"
+        bucket, had = self._turns.at(turn)
+        places = np.arange(self.start, self.start + self.rows)
+        drawn = self._orders[bucket].at(had * self.batch + inside + places)
+        rows = self._members[bucket][drawn.rows]
+        index = self.reader.index
+        captions = [index.captions[row] for row in rows]
+        seen = vary(self.data, self.seed, images_seen + self.start, drawn, captions)
+        read = self.reader.read(rows, seen, bucket)
         return Batch(
-            images=images.contiguous(memory_format=torch.channels_last),
-            captions=[
-                some[int(u * len(some))] if some else ""
-                for some, u in zip(captions, seen.caption, strict=True)
-            ],
-            uids=[index.uids[row] for row in seen.rows],
-            index=torch.from_numpy(places),
+            images=read.images.contiguous(memory_format=torch.channels_last),
+            captions=seen.captions,
+            uids=[index.uids[row] for row in rows],
+            index=torch.from_numpy(images_seen + places),
             size=self.batch,
             start=self.start,
+            text=read.text,
+            augmented=read.augmented,
         )
 
     def batches(self, images_seen: int) -> Iterator[Batch]:
-        """All batches from there on, without end. Where pictures must be decoded, the next is read ahead."""
-        if self.pictures.kept is not None:
-            while True:
-                yield self.at(images_seen)
-                images_seen += self.batch
+        """All batches from there on, without end; the next ones are read ahead."""
+        coming: deque[Future[Batch]] = deque()
         with ThreadPoolExecutor(max_workers=1) as ahead:
-            coming = ahead.submit(self.at, images_seen)
-            while True:
-                batch, images_seen = coming.result(), images_seen + self.batch
-                coming = ahead.submit(self.at, images_seen)
-                yield batch
+            try:
+                while True:
+                    while len(coming) < AHEAD:
+                        coming.append(ahead.submit(self.at, images_seen))
+                        images_seen += self.batch
+                    yield coming.popleft().result()
+            finally:
+                for batch in coming:
+                    batch.cancel()
+
+    def epochs(self, images_seen: int) -> list[float]:
+        """How often each bucket was gone through after `images_seen` images, a whole number of batches; one
+        without rows 0 times."""
+        had = self._turns.before(images_seen // self.batch)
+        gone = [0.0] * len(had)
+        for bucket, order in self._orders.items():
+            epochs, inside = order.epochs(np.array([had[bucket] * self.batch]))
+            gone[bucket] = int(epochs[0]) + int(inside[0]) / order.length(int(epochs[0]))
+        return gone

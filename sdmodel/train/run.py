@@ -23,7 +23,7 @@ from pydantic import TypeAdapter
 
 from sdmodel.config import TrainConfig
 from sdmodel.data.index import read_index
-from sdmodel.data.pictures import decode_shared
+from sdmodel.data.kept import decode_shared
 from sdmodel.data.stream import Stream
 from sdmodel.train import failure, trackers
 from sdmodel.train.command import PARENT_HOLDS_STDIN
@@ -94,15 +94,13 @@ def run(plan: dict[str, Any], stopping: Stopping | None = None) -> bool:
 def prepare(plan: dict[str, Any], config: TrainConfig, accelerator: Accelerator) -> tuple[Objective, Stream]:
     """What a plan trains, and on what: data decoded once, by all processes together; the same initial weights
     everywhere."""
-    index = read_index(
-        Path(plan["index"]), {name: Path(path) for name, path in plan["tars"].items()}, "train"
-    )
+    tars = {name: Path(path) for name, path in plan["tars"].items()}
+    index = read_index(Path(plan["index"]), tars, "train", weight=config.data.weight)
     rank, world = accelerator.process_index, accelerator.num_processes
     cache = Path(plan["folder"]) / "cache"
-    pictures = decode_shared(index, config.size, cache, rank, world, accelerator.wait_for_everyone)
-    stream = Stream(
-        pictures, batch=config.batch, seed=config.seed, flip=config.data.flip, rank=rank, world=world
-    )
+    wait = accelerator.wait_for_everyone
+    pictures = decode_shared(index, config.size, cache, rank, world, wait, config.data)
+    stream = Stream(pictures, batch=config.batch, seed=config.seed, data=config.data, rank=rank, world=world)
     torch.manual_seed(config.seed)
     objective = objective_of(config, [caption for captions in index.captions for caption in captions])
     if plan.get("start"):

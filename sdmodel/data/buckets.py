@@ -1,0 +1,49 @@
+"""Shapes that pictures are sorted into, so that little of them is cut off and batches are of one shape."""
+
+import itertools
+import math
+
+import numpy as np
+
+STEP = 16
+"""Sides are multiples of it: whole tokens, after an autoencoder of factor 8 and patches of 2."""
+LEAST, MOST = 0.75, 1.15
+"""Pixels of a shape, as a factor on those of the square."""
+
+
+def shapes(size: int, buckets: int, max_aspect: float) -> list[tuple[int, int]]:
+    """(H, W) of at most `buckets` shapes, from upright to wide, about size**2 pixels each; 1 is the square.
+
+    Aspects are spaced evenly in their logarithm from 1 / max_aspect to max_aspect; a small size has few
+    shapes of whole steps, so fewer may come back.
+    ValueError: they cannot be had."""
+    if buckets == 1:
+        return [(size, size)]
+    if buckets < 1 or size % STEP or max_aspect <= 1:
+        raise ValueError(
+            f"data.buckets={buckets}, size={size}, data.max_aspect={max_aspect}: there must be at least 1 "
+            f"bucket; for more, size must be a multiple of {STEP} and max_aspect above 1"
+        )
+    sides = range(STEP, math.ceil(2 * size * max_aspect), STEP)
+    allowed = [
+        (height, width)
+        for height, width in itertools.product(sides, sides)
+        if LEAST <= height * width / size**2 <= MOST and max(height, width) <= max_aspect * min(height, width)
+    ]
+    reach = math.log(max_aspect)
+    found = {
+        min(allowed, key=lambda shape: (abs(_aspect(*shape) - aspect), abs(shape[0] * shape[1] - size**2)))
+        for aspect in np.linspace(-reach, reach, buckets)
+    }
+    return sorted(found, key=lambda shape: _aspect(*shape))
+
+
+def nearest(sizes: np.ndarray, among: list[tuple[int, int]]) -> np.ndarray:
+    """(N,) int64: which of the shapes is nearest in aspect to each of `sizes`, (N, 2) height and width."""
+    aspects = np.array([_aspect(*shape) for shape in among])
+    own = np.log(sizes[:, 1] / sizes[:, 0])
+    return np.abs(own[:, None] - aspects).argmin(axis=1)
+
+
+def _aspect(height: int, width: int) -> float:
+    return math.log(width / height)
