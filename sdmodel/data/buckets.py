@@ -15,7 +15,7 @@ def shapes(size: int, buckets: int, max_aspect: float) -> list[tuple[int, int]]:
     """(H, W) of at most `buckets` shapes, from upright to wide, about size**2 pixels each; 1 is the square.
 
     Aspects are spaced evenly in their logarithm from 1 / max_aspect to max_aspect; a small size has few
-    shapes of whole steps, so fewer may come back.
+    shapes of whole steps, so fewer may come back. The nearest in aspect and area together are taken.
     ValueError: they cannot be had."""
     if buckets == 1:
         return [(size, size)]
@@ -31,8 +31,14 @@ def shapes(size: int, buckets: int, max_aspect: float) -> list[tuple[int, int]]:
         if LEAST <= height * width / size**2 <= MOST and max(height, width) <= max_aspect * min(height, width)
     ]
     reach = math.log(max_aspect)
+
+    def misfit(shape: tuple[int, int], aspect: float) -> tuple[float, int]:
+        """The same for a shape and the one on its side: of two that fit alike, the larger."""
+        area = shape[0] * shape[1]
+        return round(math.hypot(_aspect(*shape) - aspect, math.log(area / size**2)), 9), -area
+
     found = {
-        min(allowed, key=lambda shape: (abs(_aspect(*shape) - aspect), abs(shape[0] * shape[1] - size**2)))
+        min(allowed, key=lambda shape: misfit(shape, aspect))
         for aspect in np.linspace(-reach, reach, buckets)
     }
     return sorted(found, key=lambda shape: _aspect(*shape))

@@ -1,0 +1,38 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sdmodel.config import DataConfig
+from sdmodel.data.appearances import appearances
+from sdmodel.data.index import Index
+
+INDEX = Index(
+    uids=["a", "b", "c"],
+    files=[],
+    offsets=np.zeros(3, np.int64),
+    lengths=np.zeros(3, np.int64),
+    captions=[[]] * 3,
+    multiplicity=np.array([1.0, 4.0, 9.0]),
+    weight=np.array([1.0, 0.5, 0.0]),
+)
+
+
+def test_copies_and_weights_multiply():
+    assert appearances(INDEX, DataConfig()) is None
+    found = [
+        appearances(INDEX, data)
+        for data in (DataConfig(copies=0.5), DataConfig(weight="w"), DataConfig(copies=1, weight="w"))
+    ]
+    assert np.array_equal(found, [[1, 2, 3], [1, 0.5, 0], [1, 2, 0]])
+
+
+@pytest.mark.parametrize("weight", [[1, -1, 1], [1, np.nan, 1], [0, 0, 0], [1, np.inf, 1]])
+def test_weights_that_cannot_be_are_refused(weight: list[float]):
+    with pytest.raises(ValueError, match=r"finite number of times.* look at [ab]"):
+        appearances(replace(INDEX, weight=np.array(weight)), DataConfig(weight="w"))
+
+
+def test_a_column_that_is_missing_is_named():
+    with pytest.raises(ValueError, match="no column 'multiplicity'"):
+        appearances(replace(INDEX, multiplicity=None), DataConfig(copies=1))
