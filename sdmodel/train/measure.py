@@ -25,6 +25,7 @@ from sdmodel.data.stream import Stream
 from sdmodel.train.command import PARENT_HOLDS_STDIN
 from sdmodel.train.loop import train
 from sdmodel.train.metrics import peak_memory
+from sdmodel.train.prepare import prepare
 from sdmodel.train.run import (
     accelerator_of,
     config_of,
@@ -32,7 +33,6 @@ from sdmodel.train.run import (
     explained,
     gauge_of,
     hasten,
-    prepare,
     tell,
 )
 
@@ -94,7 +94,8 @@ def measure(plan: dict[str, Any]) -> dict[str, Any]:
     "processes", "device", "seconds" measured."""
     config, folder = config_of(plan), Path(plan["folder"])
     accelerator = accelerator_of(config)
-    objective, stream = prepare(plan, config, accelerator)
+    prepared = prepare(plan, config, accelerator)
+    objective, stream = prepared.objective, prepared.stream
     gauge = gauge_of(config, accelerator, objective, stream)
     hasten(objective, config, accelerator, gauge)
     # The others go on until they are ended: who left early would leave the main process waiting.

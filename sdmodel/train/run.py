@@ -22,14 +22,13 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from pydantic import TypeAdapter
 
 from sdmodel.config import TrainConfig
-from sdmodel.data.index import read_index
-from sdmodel.data.kept import decode_shared
 from sdmodel.data.stream import Stream
 from sdmodel.train import failure, trackers
 from sdmodel.train.command import PARENT_HOLDS_STDIN
 from sdmodel.train.loop import train
 from sdmodel.train.metrics import Gauge, draw_curve
 from sdmodel.train.objective import Objective
+from sdmodel.train.prepare import prepare
 from sdmodel.train.speed import (
     checkpoint_heavy,
     compile_heavy,
@@ -38,17 +37,6 @@ from sdmodel.train.speed import (
     worth_compiling,
 )
 from sdmodel.train.stopping import RESUME, Stopping
-
-
-def objective_of(config: TrainConfig, captions: list[str]) -> Objective:
-    """The objective that `config` names; captions are all of the training split's."""
-    if config.objective == "contrastive":
-        from sdmodel.contrastive.objective import ContrastiveObjective
-
-        return ContrastiveObjective(config, captions)
-    from sdmodel.diffusion import DiffusionObjective
-
-    return DiffusionObjective(config, captions)
 
 
 def tell(message: dict[str, Any]) -> None:
@@ -69,7 +57,8 @@ def run(plan: dict[str, Any], stopping: Stopping | None = None) -> bool:
     folder.mkdir(parents=True, exist_ok=True)
     accelerator = accelerator_of(config)
     main = accelerator.is_main_process
-    objective, stream = prepare(plan, config, accelerator)
+    prepared = prepare(plan, config, accelerator)
+    objective, stream = prepared.objective, prepared.stream
     gauge = gauge_of(config, accelerator, objective, stream)
     hasten(objective, config, accelerator, gauge)
 
@@ -77,7 +66,17 @@ def run(plan: dict[str, Any], stopping: Stopping | None = None) -> bool:
     if stopping:
         stopping.listen()
     asked = stopping or (lambda: False)
-    weights = train(objective, stream, config, accelerator, folder, tell, stopping=asked, gauge=gauge)
+    weights = train(
+        objective,
+        stream,
+        config,
+        accelerator,
+        folder,
+        tell,
+        judge=prepared.judge,
+        stopping=asked,
+        gauge=gauge,
+    )
     if main and weights is not None:
         draw_curve(folder / "metrics.jsonl", folder / "curve.png")
         aside = folder / ".model"
@@ -89,23 +88,6 @@ def run(plan: dict[str, Any], stopping: Stopping | None = None) -> bool:
         stopping.file.unlink(missing_ok=True)  # it is heeded; the same command shall go on
     accelerator.end_training()
     return weights is not None
-
-
-def prepare(plan: dict[str, Any], config: TrainConfig, accelerator: Accelerator) -> tuple[Objective, Stream]:
-    """What a plan trains, and on what: data decoded once, by all processes together; the same initial weights
-    everywhere."""
-    tars = {name: Path(path) for name, path in plan["tars"].items()}
-    index = read_index(Path(plan["index"]), tars, "train", weight=config.data.weight)
-    rank, world = accelerator.process_index, accelerator.num_processes
-    cache = Path(plan["folder"]) / "cache"
-    wait = accelerator.wait_for_everyone
-    pictures = decode_shared(index, config.size, cache, rank, world, wait, config.data)
-    stream = Stream(pictures, batch=config.batch, seed=config.seed, data=config.data, rank=rank, world=world)
-    torch.manual_seed(config.seed)
-    objective = objective_of(config, [caption for captions in index.captions for caption in captions])
-    if plan.get("start"):
-        objective.start(Path(plan["start"]))
-    return objective, stream
 
 
 def config_of(plan: dict[str, Any]) -> TrainConfig:

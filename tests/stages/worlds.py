@@ -55,7 +55,7 @@ def model(store: Store, dataset: Artifact, config: TrainConfig = TINY) -> Artifa
     import torch
 
     from sdmodel.train.ema import Averages
-    from sdmodel.train.run import objective_of
+    from sdmodel.train.registry import objective_of
 
     @stage(version=1, kind="model", name="train")
     def untrained(dataset: Artifact, config: TrainConfig, out: Output) -> Stats:

@@ -1,0 +1,86 @@
+"""What a plan trains, on what, and what measures it on the way."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from sdmodel.config import DataConfig, TrainConfig
+from sdmodel.data.index import read_index
+from sdmodel.data.kept import decode_shared
+from sdmodel.data.reader import Reader
+from sdmodel.data.stream import Stream
+from sdmodel.train.grids import Grid
+from sdmodel.train.objective import Objective
+from sdmodel.train.registry import objective_of
+from sdmodel.train.validation import Validation, batch_size, data_config
+
+VALIDATION_SEED = 0
+"""Of the rows that are measured: the same for every training."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the loop is given."""
+
+    objective: Objective
+    stream: Stream
+    judge: Validation | None
+    """None where nothing is measured on the way."""
+
+
+def prepare(plan: dict[str, Any], config: TrainConfig, accelerator: Accelerator) -> Prepared:
+    """Data decoded once, by all processes together; the same initial weights everywhere.
+
+    ValueError: plan and config do not fit together, or the data does not fit them."""
+    reader = _reader(plan, config, "train", config.data, accelerator)
+    stream = Stream(reader, batch=config.batch, seed=config.seed, data=config.data, **_share(accelerator))
+    torch.manual_seed(config.seed)
+    captions = [caption for captions in reader.index.captions for caption in captions]
+    objective = objective_of(config, captions)
+    if plan.get("start"):
+        objective.start(Path(plan["start"]))
+    judge = _judge(plan, config, objective, accelerator) if config.validation.every else None
+    return Prepared(objective, stream, judge)
+
+
+def _reader(
+    plan: dict[str, Any], config: TrainConfig, split: str, data: DataConfig, accelerator: Accelerator
+) -> Reader:
+    tars = {name: Path(path) for name, path in plan["tars"].items()}
+    index = read_index(Path(plan["index"]), tars, split, weight=data.weight)
+    cache, wait = Path(plan["folder"]) / "cache", accelerator.wait_for_everyone
+    rank, world = accelerator.process_index, accelerator.num_processes
+    return decode_shared(index, config.size, cache, rank, world, wait, data)
+
+
+def _judge(
+    plan: dict[str, Any], config: TrainConfig, objective: Objective, accelerator: Accelerator
+) -> Validation:
+    """ValueError: the objective draws no pictures, and shall; the validation split is empty."""
+    wanted, data = config.validation, data_config(config.data)
+    if wanted.prompts and not hasattr(objective, "sample"):
+        raise ValueError(
+            f"validation.prompts: the {config.objective} objective draws no pictures; leave it empty"
+        )
+    size = batch_size(config, accelerator.num_processes)
+    train, validation = (
+        Stream(
+            _reader(plan, config, split, data, accelerator),
+            batch=size,
+            seed=VALIDATION_SEED,
+            data=data,
+            **_share(accelerator),
+        )
+        for split in ("train", "validation")
+    )
+    grid = None
+    if wanted.prompts and accelerator.is_main_process:
+        grid = Grid(objective.sample, wanted.prompts, Path(plan["folder"]) / "samples")  # pyright: ignore
+    return Validation(objective, train, validation, wanted, grid=grid, autocast=accelerator.autocast)
+
+
+def _share(accelerator: Accelerator) -> dict[str, int]:
+    return {"rank": accelerator.process_index, "world": accelerator.num_processes}
