@@ -79,7 +79,7 @@ def _judge(
     grid = None
     if wanted.prompts and accelerator.is_main_process:
         grid = Grid(objective.sample, wanted.prompts, Path(plan["folder"]) / "samples")  # pyright: ignore
-    return Validation(objective, train, validation, wanted, grid=grid, autocast=accelerator.autocast)
+    return Validation(objective, train, validation, wanted, grid=grid, autocast=lambda: accelerator.autocast())
 
 
 def _share(accelerator: Accelerator) -> dict[str, int]:
