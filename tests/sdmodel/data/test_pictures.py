@@ -5,11 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from sdmodel.config import DataConfig
 from sdmodel.data.index import read_index
 from sdmodel.data.kept import decode_shared
 from sdmodel.data.pictures import decode_all, decode_row
+from sdmodel.data.pixels import to_float
+from sdmodel.data.reader import Seen
 
 
 @pytest.fixture
@@ -55,3 +58,42 @@ def test_a_picture_that_cannot_be_decoded_is_named(index):
     wrong = dataclasses.replace(index, offsets=index.offsets + 100)
     with pytest.raises(ValueError, match=f"{index.uids[2]} cannot be decoded"):
         decode_row(wrong, 2, 16)
+
+
+def test_kept_or_not_in_buckets_with_margins_pictures_are_the_same(index, tmp_path: Path):
+    # Shapes as the pictures have them, and one bucket that nothing falls into.
+    sizes = np.array([[50, 100], [70, 70]])[np.arange(len(index)) % 2]
+    index = dataclasses.replace(index, sizes=sizes)
+    data = DataConfig(buckets=3, crop=True)
+    kept = decode_shared(index, 64, tmp_path, data=data)
+    read = decode_shared(index, 64, tmp_path / "none", data=dataclasses.replace(data, memory=0))
+    assert kept.pictures.kept is not None
+    assert read.pictures.kept is None
+    assert kept.shapes == [(96, 48), (64, 64), (48, 96)]
+    assert kept.pictures.sides == [(108, 54), (72, 72), (54, 108)]  # an eighth to choose crops from
+    assert np.bincount(kept.buckets, minlength=3).tolist() == [0, 31, 32]
+    for bucket in (1, 2):
+        rows = np.flatnonzero(kept.buckets == bucket)[[4, 0, 9]]
+        assert (kept.pictures.read(rows, bucket) == read.pictures.read(rows, bucket)).all()
+
+
+def test_crops_reach_from_corner_to_corner(index):
+    reader = decode_all(index, 16, DataConfig(crop=True))
+    whole = to_float(reader.pictures.read(np.array([7, 7, 7])))  # (3, 3, 18, 18)
+    seen = Seen(
+        captions=[""] * 3,
+        caption=np.zeros(3, np.int64),
+        mirror=np.array([False, False, True]),
+        crop=np.array([[0, 0.999], [0.5, 0.5], [0.999, 0]]),
+        colour=np.ones((3, 3)),
+        augmented=None,
+    )
+    images = reader.read(np.array([7, 7, 7]), seen, 0).images
+    assert torch.equal(images[0], whole[0, :, :16, 2:])
+    assert torch.equal(images[1], whole[0, :, 1:17, 1:17])
+    assert torch.equal(images[2], whole[0, :, 2:, :16].flip(-1))
+
+
+def test_buckets_need_sizes(index):
+    with pytest.raises(ValueError, match="no columns 'height' and 'width'"):
+        decode_all(dataclasses.replace(index, sizes=None), 64, DataConfig(buckets=3))

@@ -42,3 +42,12 @@ def test_what_pillow_cannot_read_is_an_os_error():
     Image.new("RGB", (50, 50)).save(whole, "PNG")
     with pytest.raises(OSError, match="truncated"):
         decode(whole.getvalue()[:60], 8)
+
+
+def test_other_shapes_are_covered_and_cropped_at_the_centre():
+    pixels = np.zeros((20, 60, 3), np.uint8)
+    pixels[:, 10:50] = 200
+    assert (fit(Image.fromarray(pixels), (10, 20)) == 200).all()
+    assert fit(Image.fromarray(pixels), (64, 16)).shape == (64, 16, 3)
+    whole = fit(Image.fromarray(pixels), (20, 60))
+    assert (whole == pixels).all()

@@ -1,8 +1,11 @@
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sdmodel.config import DataConfig
 from sdmodel.data.batch import Batch
@@ -91,3 +94,107 @@ def test_draws_of_processes_are_the_rows_of_one_draw(pictures: PictureReader):
     for one, many in zip(whole, zip(*parts, strict=True), strict=True):
         assert torch.equal(one, torch.cat(many))
     assert sorted((whole[2] * 8).long().tolist()) == list(range(8))  # one in each stratum
+
+
+EVERYTHING = DataConfig(
+    flip=True, crop=True, colour=0.4, augment=0.5, buckets=3, copies=0.5, weight="similarity"
+)
+
+
+@pytest.fixture(scope="module")
+def varied(dataset) -> PictureReader:
+    """The same pictures, said to be of three shapes and found up to six times."""
+    index = read_index(dataset.index, dataset.tars, "train")
+    rng = np.random.default_rng(0)
+    shapes = np.array([[100, 50], [70, 70], [50, 100]])
+    index = dataclasses.replace(
+        index,
+        sizes=shapes[rng.choice(3, len(index), p=[0.1, 0.3, 0.6])],
+        multiplicity=rng.integers(1, 7, len(index)).astype(float),
+        weight=rng.random(len(index)),
+        captions=[[*captions, "a half"] for captions in index.captions],
+    )
+    return decode_all(index, 64, EVERYTHING)
+
+
+def equal(one: Batch, other: Batch) -> bool:
+    """In all that a batch holds."""
+    for field in dataclasses.fields(Batch):
+        a, b = getattr(one, field.name), getattr(other, field.name)
+        if not (torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b):
+            return False
+    return True
+
+
+@settings(max_examples=8, deadline=None)
+@given(batches=st.integers(0, 10_000), seed=st.integers(0, 2**40))
+def test_with_all_variations_processes_and_parts_share_the_batch_of_one(
+    varied: PictureReader, batches: int, seed: int
+):
+    def at(rank: int, world: int) -> Batch:
+        stream = Stream(varied, batch=8, seed=seed, data=EVERYTHING, rank=rank, world=world)
+        return stream.at(8 * batches)
+
+    whole = at(0, 1)
+    for number in range(2):
+        assert equal(at(number, 2), whole.part(number, 2))
+    assert whole.augmented is not None
+    assert whole.augmented.shape == (8, 9)
+
+
+def test_with_all_variations_a_resume_sees_what_an_undisturbed_run_sees(varied: PictureReader):
+    def stream() -> Stream:
+        return Stream(varied, batch=6, seed=1, data=EVERYTHING)
+
+    run = list(itertools.islice(stream().batches(0), 12))
+    assert len({tuple(batch.images.shape) for batch in run}) == 3
+    for number in (0, 5, 11):
+        assert equal(run[number], next(stream().batches(6 * number)))
+
+
+def test_each_bucket_is_gone_through_epoch_by_epoch(varied: PictureReader):
+    stream = Stream(varied, batch=4, seed=0, data=DataConfig(buckets=3))
+    seen: dict[int, list[int]] = {}
+    uids = {uid: row for row, uid in enumerate(varied.index.uids)}
+    for images in range(0, 400, 4):
+        batch = stream.at(images)
+        rows = [uids[uid] for uid in batch.uids]
+        buckets = set(varied.buckets[rows].tolist())
+        assert len(buckets) == 1
+        assert batch.images.shape[2:] == varied.shapes[min(buckets)]
+        seen.setdefault(min(buckets), []).extend(rows)
+    gone = stream.epochs(400)
+    for bucket, rows in seen.items():
+        members = np.flatnonzero(varied.buckets == bucket).tolist()
+        assert gone[bucket] == pytest.approx(len(rows) / len(members))
+        for first in range(0, len(rows) - len(members) + 1, len(members)):
+            assert sorted(rows[first : first + len(members)]) == members
+        assert 5 < gone[bucket] < 8  # all about as far
+
+
+def test_a_picture_moves_with_its_labels_alone(varied: PictureReader):
+    data = DataConfig(augment=0.3, buckets=3)
+    moved = Stream(varied, batch=32, seed=0, data=data).at(0)
+    plain = Stream(varied, batch=32, seed=0, data=DataConfig(buckets=3)).at(0)
+    assert moved.augmented is not None
+    assert plain.augmented is None
+    same = [torch.equal(a, b) for a, b in zip(moved.images, plain.images, strict=True)]
+    assert same == (~moved.augmented.any(1)).tolist()
+    assert 0 < sum(same) < 20
+
+
+def test_colours_change_where_no_caption_names_one(varied: PictureReader):
+    recoloured = Stream(varied, batch=32, seed=0, data=DataConfig(colour=0.5, buckets=3)).at(0)
+    plain = Stream(varied, batch=32, seed=0, data=DataConfig(buckets=3)).at(0)
+    assert {"a half", "a red half on the left"} <= {caption.lower() for caption in plain.captions}
+    for caption, one, other in zip(plain.captions, recoloured.images, plain.images, strict=True):
+        assert torch.equal(one, other) != (caption == "a half")
+
+
+def test_weights_say_how_often_a_picture_is_seen(varied: PictureReader):
+    data = DataConfig(buckets=3, copies=1)
+    stream = Stream(varied, batch=10, seed=0, data=data)
+    uids = [uid for images in range(0, 4000, 10) for uid in stream.at(images).uids]
+    counts = np.array([uids.count(uid) for uid in varied.index.uids])
+    expected = varied.index.multiplicity / varied.index.multiplicity.sum() * 4000
+    assert np.abs(counts / expected - 1).max() < 0.15
