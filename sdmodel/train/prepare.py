@@ -79,7 +79,8 @@ def _judge(
     grid = None
     if wanted.prompts and accelerator.is_main_process:
         grid = Grid(objective.sample, wanted.prompts, Path(plan["folder"]) / "samples")  # pyright: ignore
-    return Validation(objective, train, validation, wanted, grid=grid, autocast=lambda: accelerator.autocast())
+    autocast = lambda: accelerator.autocast()  # noqa: E731 - its own arguments are not for others
+    return Validation(objective, train, validation, wanted, grid=grid, autocast=autocast)
 
 
 def _share(accelerator: Accelerator) -> dict[str, int]:
