@@ -1,0 +1,1 @@
+"""Training speed against what people would otherwise run."""
