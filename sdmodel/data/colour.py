@@ -2,7 +2,6 @@
 
 import re
 
-import torch
 from torch import Tensor
 
 NAMED = re.compile(
@@ -29,12 +28,21 @@ def recolour(images: Tensor, factors: Tensor) -> Tensor:
 
     factors: (B, 3) on brightness, on contrast around the picture's mean brightness, and on saturation around
     each pixel's own, in this order; each result is clipped. Rows whose factors are all 1 stay as they are."""
-    luma = images.new_tensor(LUMA)[:, None, None]
-    brightness, contrast, saturation = factors.to(images)[:, :, None, None, None].unbind(1)  # (B, 1, 1, 1)
-    light = ((images + 1) / 2 * brightness).clamp(0, 1)
-    mean = (light * luma).sum(1, keepdim=True).mean((2, 3), keepdim=True)
-    light = mean.lerp(light, contrast).clamp(0, 1)
-    grey = (light * luma).sum(1, keepdim=True)
-    light = grey.lerp(light, saturation).clamp(0, 1)
-    changed = (factors != 1).any(1).to(images.device)[:, None, None, None]
-    return torch.where(changed, light * 2 - 1, images)
+    changed = (factors != 1).any(1).to(images.device)
+    brightness, contrast, saturation = factors.to(images)[changed, :, None, None, None].unbind(
+        1
+    )  # (M, 1, 1, 1)
+    light = images[changed].add_(1).mul_(brightness / 2).clamp_(0, 1)
+    mean = _luma(light).mean((2, 3), keepdim=True)
+    light.mul_(contrast).add_(mean * (1 - contrast)).clamp_(0, 1)
+    grey = _luma(light)
+    light.mul_(saturation).add_(grey.mul_(1 - saturation)).clamp_(0, 1)
+    result = images.clone()
+    result[changed] = light.mul_(2).sub_(1)
+    return result
+
+
+def _luma(light: Tensor) -> Tensor:
+    """(B, 1, H, W)."""
+    red, green, blue = light.split(1, dim=1)
+    return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])

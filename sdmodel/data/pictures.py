@@ -61,14 +61,14 @@ class Pictures:
 
     def read(self, rows: np.ndarray, bucket: int = 0) -> np.ndarray:
         """(B, 3, H', W') uint8 of rows (B,) of a bucket. ValueError: a picture cannot be decoded."""
+        return self.pixels(rows, bucket).transpose(0, 3, 1, 2)
+
+    def pixels(self, rows: np.ndarray, bucket: int) -> np.ndarray:
+        """The same as (B, H', W', 3), which may be written to."""
         if self.kept is not None:
-            pictures = self.kept[bucket][self.place[rows]]
-        else:
-            shape = self.sides[bucket]
-            pictures = np.stack(
-                list(self.pool.map(lambda row: decode_row(self.index, int(row), shape), rows))
-            )
-        return pictures.transpose(0, 3, 1, 2)
+            return self.kept[bucket][self.place[rows]]
+        shape = self.sides[bucket]
+        return np.stack(list(self.pool.map(lambda row: decode_row(self.index, int(row), shape), rows)))
 
 
 class PictureReader:
@@ -80,12 +80,12 @@ class PictureReader:
 
     def read(self, rows: np.ndarray, seen: Seen, bucket: int) -> Read:
         """Cropped, then mirrored, recoloured and moved. ValueError: a picture cannot be decoded."""
-        pictures = self.pictures.read(rows, bucket)
-        if pictures.shape[2:] != self.shapes[bucket]:
+        pictures = self.pictures.pixels(rows, bucket)
+        if pictures.shape[1:3] != self.shapes[bucket]:
             pictures = _crop(pictures, seen.crop, *self.shapes[bucket])
-        images = to_float(pictures)  # (B, 3, H, W)
         if seen.mirror.any():
-            images = torch.where(torch.from_numpy(seen.mirror)[:, None, None, None], images.flip(-1), images)
+            pictures[seen.mirror] = pictures[seen.mirror][:, :, ::-1]
+        images = to_float(pictures).permute(0, 3, 1, 2)  # (B, 3, H, W), channels last in memory
         if (seen.colour != 1).any():
             images = recolour(images, torch.from_numpy(seen.colour))
         augmented = None if seen.augmented is None else torch.from_numpy(seen.augmented)
@@ -95,12 +95,12 @@ class PictureReader:
 
 
 def _crop(pictures: np.ndarray, where: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(B, 3, height, width) of (B, 3, H', W'), where as `Seen.crop`."""
-    ways = np.array([pictures.shape[2] - height + 1, pictures.shape[3] - width + 1])
+    """(B, height, width, 3) of (B, H', W', 3), where as `Seen.crop`."""
+    ways = np.array([pictures.shape[1] - height + 1, pictures.shape[2] - width + 1])
     corners = (where * ways).astype(np.int64)  # (B, 2)
     return np.stack(
         [
-            picture[:, top : top + height, left : left + width]
+            picture[top : top + height, left : left + width]
             for picture, (top, left) in zip(pictures, corners, strict=True)
         ]
     )
