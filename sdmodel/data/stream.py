@@ -10,7 +10,7 @@ import torch
 from sdmodel.config import DataConfig
 from sdmodel.data.appearances import appearances
 from sdmodel.data.batch import Batch
-from sdmodel.data.order import Order
+from sdmodel.data.order import Drawn, Order
 from sdmodel.data.reader import Reader
 from sdmodel.data.turns import Turns
 from sdmodel.data.variation import vary
@@ -61,11 +61,8 @@ class Stream:
 
     def at(self, images_seen: int) -> Batch:
         """The batch that follows after `images_seen` images, with several buckets a multiple of the batch."""
-        turn, inside = divmod(images_seen, self.batch)
-        assert inside == 0 or len(self._orders) == 1, "a batch must not span two buckets"
-        bucket, had = self._turns.at(turn)
         places = np.arange(self.start, self.start + self.rows)
-        drawn = self._orders[bucket].at(had * self.batch + inside + places)
+        bucket, drawn = self._drawn(images_seen, places)
         rows = self._members[bucket][drawn.rows]
         index = self.reader.index
         captions = [index.captions[row] for row in rows]
@@ -81,6 +78,18 @@ class Stream:
             text=read.text,
             augmented=read.augmented,
         )
+
+    def uids(self, images_seen: int) -> list[str]:
+        """Those of the whole batch that follows after `images_seen` images, of all processes."""
+        bucket, drawn = self._drawn(images_seen, np.arange(self.batch))
+        return [self.reader.index.uids[row] for row in self._members[bucket][drawn.rows]]
+
+    def _drawn(self, images_seen: int, places: np.ndarray) -> tuple[int, Drawn]:
+        """The bucket of the batch that follows, and what it has at `places` (B,) of it."""
+        turn, inside = divmod(images_seen, self.batch)
+        assert inside == 0 or len(self._orders) == 1, "a batch must not span two buckets"
+        bucket, had = self._turns.at(turn)
+        return bucket, self._orders[bucket].at(had * self.batch + inside + places)
 
     def batches(self, images_seen: int) -> Iterator[Batch]:
         """All batches from there on, without end; the next ones are read ahead."""

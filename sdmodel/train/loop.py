@@ -91,7 +91,7 @@ def train(
 
         # Report.
         if due or stop:
-            tally.refuse_bad(lambda images: stream.at(images).uids, config.optimizer)
+            tally.refuse_bad(stream.uids, config.optimizer)
         if due and tally.steps:
             told = tally.row(images, factor, accelerator)
             if judge and config.validation.every and (crossed(config.validation.every) or done):
@@ -136,7 +136,7 @@ def train(
             steps.drop()
             tally.skip()
             words = f"left out the batch after {images} images, gradient norm {float(norm):.3g}: "
-            words += named(stream.at(images).uids)
+            words += named(stream.uids(images))
             if tally.skipped > config.guard.skips:
                 raise FloatingPointError(
                     f"more than guard.skips={config.guard.skips} batches are bad; {words}"

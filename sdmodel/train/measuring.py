@@ -6,11 +6,11 @@ torch is not imported here.
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from sdmodel.config import TrainConfig
+from sdmodel.config import TrainConfig, ValidationConfig
 from sdmodel.train import failure, launch, random_pictures
 
 ROWS = (64, 512)
@@ -37,7 +37,9 @@ def measured(
         seconds: to measure, after the first batches.
 
     ValueError: the config is no good. RuntimeError: it failed; says why, or ends with the last errors."""
+    config = replace(config, validation=ValidationConfig())  # the training itself is measured
     if index is None:
+        config = replace(config, data=replace(config.data, weight=""))  # random pictures weigh all the same
         data = folder / "random"
         data.mkdir()
         index, tars = random_pictures.write(data, min(max(config.batch, ROWS[0]), ROWS[1]), config.size)

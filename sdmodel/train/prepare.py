@@ -42,7 +42,7 @@ def prepare(plan: dict[str, Any], config: TrainConfig, accelerator: Accelerator)
     objective = objective_of(config, captions)
     if plan.get("start"):
         objective.start(Path(plan["start"]))
-    judge = _judge(plan, config, objective, accelerator) if config.validation.every else None
+    judge = _judge(plan, config, objective, reader, accelerator) if config.validation.every else None
     return Prepared(objective, stream, judge)
 
 
@@ -57,7 +57,11 @@ def _reader(
 
 
 def _judge(
-    plan: dict[str, Any], config: TrainConfig, objective: Objective, accelerator: Accelerator
+    plan: dict[str, Any],
+    config: TrainConfig,
+    objective: Objective,
+    trained: Reader,
+    accelerator: Accelerator,
 ) -> Validation:
     """ValueError: the objective draws no pictures, and shall; the validation split is empty."""
     wanted, data = config.validation, data_config(config.data)
@@ -67,14 +71,8 @@ def _judge(
         )
     size = batch_size(config, accelerator.num_processes)
     train, validation = (
-        Stream(
-            _reader(plan, config, split, data, accelerator),
-            batch=size,
-            seed=VALIDATION_SEED,
-            data=data,
-            **_share(accelerator),
-        )
-        for split in ("train", "validation")
+        Stream(reader, batch=size, seed=VALIDATION_SEED, data=data, **_share(accelerator))
+        for reader in (trained, _reader(plan, config, "validation", data, accelerator))
     )
     grid = None
     if wanted.prompts and accelerator.is_main_process:

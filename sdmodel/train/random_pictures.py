@@ -39,7 +39,7 @@ def write(folder: Path, rows: int, size: int, seed: int = 0) -> tuple[Path, dict
             index.append({
                 "uid": f"{row:032x}", "file": TAR, "offset": tar.offset + tarfile.BLOCKSIZE,
                 "length": len(data), "split": "train", "captions": [_caption(rng) for _ in range(CAPTIONS)],
-                "width": size, "height": size,
+                "width": size, "height": size, "multiplicity": 1,
             })  # fmt: skip
             tar.addfile(member, io.BytesIO(data))
     pq.write_table(pa.Table.from_pylist(index), folder / "index.parquet")

@@ -30,6 +30,9 @@ def joined(batches: list[Batch]) -> tuple:
 
 def test_processes_share_the_batch_of_one(pictures: PictureReader):
     for images in (0, 56, 120):  # 56 to 64 crosses into the second epoch
+        assert joined([Stream(pictures, batch=8, seed=3).at(images)])[2] == Stream(
+            pictures, batch=8, seed=3, rank=1, world=4
+        ).uids(images)
         whole = joined([Stream(pictures, batch=8, seed=3, data=DataConfig(flip=True)).at(images)])
         parts = [
             Stream(pictures, batch=8, seed=3, data=DataConfig(flip=True), rank=rank, world=4).at(images)
