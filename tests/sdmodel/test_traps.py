@@ -1,0 +1,227 @@
+"""Mistakes that trainers of this field have made, each measured once in another's code: ours makes none."""
+
+import json
+import os
+import pickle
+import socket
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from sdmodel.config import OptimizerConfig, TrainConfig
+from sdmodel.data.batch import Batch
+from sdmodel.train.ema import Averages
+from sdmodel.train.objective import Objective
+from sdmodel.train.optimizers import optimizers
+from sdmodel.train.registry import objective_of
+from sdmodel.train.run import run
+from sdmodel.train.schedule import rate
+from sdmodel.train.steps import Steps
+from tests.sdmodel.golden.tiny import OBJECTIVES, config_of, plan
+
+CAPTIONS = [f"a {colour} {thing}" for colour in ("red", "blue") for thing in ("cat", "hat", "bat", "rat")]
+
+
+def made(config: TrainConfig) -> Objective:
+    """None of its weights is zero, as after a few steps."""
+    torch.manual_seed(0)
+    objective = objective_of(config, CAPTIONS * 3)
+    with torch.no_grad():
+        for p in objective.modules.parameters():
+            p.add_(torch.randn_like(p), alpha=0.1)
+    return objective
+
+
+def batch(config: TrainConfig, rank: int = 0, world: int = 1) -> Batch:
+    """One process's rows of a global batch of 8."""
+    images = torch.rand(8, 3, config.size, config.size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    rows = slice(rank * 8 // world, (rank + 1) * 8 // world)
+    names = CAPTIONS[rows]
+    return Batch(
+        images=images[rows], captions=names, uids=names, index=torch.arange(8)[rows], size=8, start=rows.start
+    )
+
+
+# Calling sub-modules past DistributedDataParallel leaves each process with gradients of its own.
+
+
+def gradients(accelerator: Accelerator, objective: Any) -> dict[str, Tensor]:
+    """Losses, and gradients before they are clipped, of this process."""
+    config = config_of(objective, optimizer=OptimizerConfig(clip=0.0))
+    ours = made(config)
+    ours.modules.eval()  # batch norm, where there is any, then asks no other row
+    steps = Steps(ours, accelerator, config, optimizers(ours.modules, config.optimizer), parts=1)
+    losses, norm = steps.gradients(batch(config, accelerator.process_index, accelerator.num_processes), 0)
+    found = {name: p.grad for name, p in ours.modules.named_parameters() if p.grad is not None}
+    return {**found, **losses, "norm": norm}
+
+
+def share(rank: int, port: int, folder: str) -> None:
+    try:
+        torch.set_num_threads(1)
+        AcceleratorState._reset_state(reset_partial_state=True)
+        where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+        if sys.platform == "linux":
+            where["GLOO_SOCKET_IFNAME"] = "lo"  # as the launcher does; looking up the host's name takes long
+        os.environ.update(where, RANK=str(rank), LOCAL_RANK=str(rank), OMP_NUM_THREADS="1")
+        accelerator = Accelerator(cpu=True)
+        assert accelerator.num_processes == 2
+        for objective in OBJECTIVES:
+            held = {name: value.contiguous() for name, value in gradients(accelerator, objective).items()}
+            save_file(held, f"{folder}/{objective}-{rank}.safetensors")
+        accelerator.end_training()
+    except BaseException:
+        traceback.print_exc()
+        raise
+
+
+def test_two_processes_have_one_gradient_that_of_the_whole_batch(tmp_path: Path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    # First, so that the processes need not import for themselves what is imported when it is needed.
+    whole = {objective: gradients(Accelerator(cpu=True), objective) for objective in OBJECTIVES}
+    mp.start_processes(share, (port, str(tmp_path)), nprocs=2, start_method="fork")
+    for objective, alone in whole.items():
+        first, second = (load_file(tmp_path / f"{objective}-{rank}.safetensors") for rank in range(2))
+        learned = set(made(config_of(objective)).modules.state_dict()) & set(alone)
+        assert learned
+        for name in learned | {"norm"}:
+            assert torch.equal(first[name], second[name]), (objective, name)
+            torch.testing.assert_close(
+                first[name], alone[name], rtol=1e-3, atol=1e-5, msg=f"{objective} {name}"
+            )
+        for name in set(alone) - learned - {"norm"}:  # the losses
+            torch.testing.assert_close((first[name] + second[name]) / 2, alone[name], rtol=1e-5, atol=1e-7)
+
+
+# Weights and averages in bf16 stand still at small rates.
+
+
+@contextmanager
+def mixed(precision: str) -> Iterator[Accelerator]:
+    """accelerate remembers the first precision that it is asked for."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    try:
+        yield Accelerator(cpu=True, mixed_precision=precision)
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_in_bf16_weights_and_averages_are_fp32_and_move(objective: Any):
+    slow = OptimizerConfig(kind="adamw", adam_rate=1e-4)
+    config = config_of(objective, optimizer=slow)
+    with mixed("bf16") as accelerator:
+        ours = made(config)
+        before = {name: p.detach().clone() for name, p in ours.modules.named_parameters()}
+        (optimizer,) = opts = optimizers(ours.modules, slow)
+        averages = Averages(ours.modules, config.ema, config.batch)
+        steps = Steps(ours, accelerator, config, opts, parts=1)
+        losses, _ = steps.gradients(batch(config), 0)
+        got = {name for name, p in ours.modules.named_parameters() if p.grad is not None and p.grad.any()}
+        steps.step()
+        averages.update(20_000)  # by half a percent
+    assert all(loss.dtype == torch.float32 and loss.isfinite() for loss in losses.values())
+    after, average = dict(ours.modules.named_parameters()), averages.weights()
+    state = {value.dtype for slots in optimizer.state.values() for value in slots.values()}
+    assert state == {torch.float32}
+    assert len(got) > len(before) / 2
+    for name in got:
+        assert after[name].dtype == average[name].dtype == torch.float32
+        assert not torch.equal(after[name], before[name]), name
+        assert not torch.equal(average[name], before[name]), name
+
+
+# Vectors near 0 have the length 0 in half precision, and no direction.
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_half_precision_and_pictures_of_nothing_have_finite_losses(objective: Any, kind: torch.dtype):
+    config = config_of(objective)
+    ours, rows = made(config), batch(config)
+    with torch.no_grad():
+        for name, p in ours.modules.named_parameters():
+            if name.startswith(("head.2", "clip.visual.attnpool.c_proj", "clip.text_projection")):
+                p.mul_(1e-6)
+    with torch.autocast("cpu", dtype=kind):
+        losses = ours.modules(replace(rows, images=torch.zeros_like(rows.images)), torch.Generator())
+    assert all(loss.dtype == torch.float32 and loss.isfinite() for loss in losses.values())
+
+
+# A schedule that accelerate prepares steps once a process and part, not once an update.
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+def test_the_rate_follows_images_whatever_a_batch_is_taken_in(dataset: Any, tmp_path: Path, parts: int):
+    config = config_of("autoencoder", accumulate=parts, images=48)
+    run(plan(tmp_path, dataset, config))
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["rate"] for row in rows] == [rate(images, config) for images in range(0, 48, 8)]
+
+
+# Pickles run what whoever wrote them wants.
+
+unpickled: list[tuple[Any, ...]] = []
+watching: list[bool] = []
+sys.addaudithook(
+    lambda event, args: unpickled.append(args) if watching and event == "pickle.find_class" else None
+)
+
+
+@contextmanager
+def watched() -> Iterator[list[tuple[Any, ...]]]:
+    """What is found in pickles that are read inside; an audit hook stays for good, so it is told when to."""
+    unpickled.clear()
+    watching.append(True)
+    try:
+        yield unpickled
+    finally:
+        watching.clear()
+
+
+def test_the_watch_sees_pickles():
+    with watched() as found:
+        pickle.loads(pickle.dumps(Path("/")))
+    assert found
+
+
+class Stop:
+    """Asked to stop at the second batch."""
+
+    def __init__(self, file: Path):
+        self.file, self.asked = file, 0
+
+    def listen(self) -> None:
+        pass
+
+    def __call__(self) -> bool:
+        self.asked += 1
+        return self.asked == 2
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_training_saving_and_resuming_reads_and_writes_no_pickle(
+    objective: Any, dataset: Any, tmp_path: Path
+):
+    content = plan(tmp_path / "training", dataset, config_of(objective, images=24, snapshot_every=8))
+    with watched() as found:
+        assert not run(content, Stop(tmp_path / "stop"))  # type: ignore[arg-type]
+        assert run(content)
+        assert run({**content, "folder": str(tmp_path / "next"), "start": str(tmp_path / "training/model")})
+    assert found == []
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and "logs" not in path.parts]
+    assert {path.suffix for path in files} <= {".safetensors", ".json", ".jsonl", ".png", ".npy"}
