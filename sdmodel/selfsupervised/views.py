@@ -7,13 +7,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sdmodel.config import SelfSupervisedConfig
+from sdmodel.data.colour import LUMA
 
 DRAWS = 8
 """Random numbers that a view is made of."""
 ASPECT = 4 / 3
 """Largest ratio of the sides of what a view shows, in sides of the picture."""
-LUMA = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue in brightness (ITU-R BT.601)."""
 
 
 def view(images: Tensor, u: Tensor, config: SelfSupervisedConfig) -> Tensor:
@@ -54,7 +53,9 @@ def cropped(
 
 
 def recoloured(images: Tensor, u: list[Tensor], strength: float) -> Tensor:
-    """Brightness, contrast and saturation times factors in [1 - strength, 1 + strength], clipped."""
+    """Brightness, contrast and saturation times factors in [1 - strength, 1 + strength], clipped.
+
+    Like `sdmodel.data.colour.recolour`, but clipped at the end alone and without waiting for a GPU."""
     brightness, contrast, saturation = (
         (1 + strength * (2 * draw - 1))[:, None, None, None] for draw in u
     )  # (B, 1, 1, 1)

