@@ -1,0 +1,72 @@
+"""A frozen autoencoder: pictures to the moments of their latents, and latents to pictures."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL  # pyright: ignore[reportPrivateImportUsage]
+from torch import Tensor
+
+from sdmodel.latents.space import LOG_VARIANCE
+
+
+class Autoencoder:
+    """diffusers' AutoencoderKL (Rombach et al. 2021, arXiv:2112.10752), in float32 and without gradients.
+
+    Its own scaling factors are not applied: latents are as the encoder gives them, and `Space` normalises
+    them by what was measured.
+    """
+
+    def __init__(self, vae: AutoencoderKL, device: torch.device | str = "cpu"):
+        self.device = torch.device(device)
+        self.vae: Any = vae.float().eval().requires_grad_(False)
+        self.vae.to(self.device)
+
+    @property
+    def channels(self) -> int:
+        """Of a latent."""
+        return int(self.vae.config.latent_channels)
+
+    @property
+    def factor(self) -> int:
+        """Pixels to a side of one place of a latent."""
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    @torch.no_grad()
+    def moments(self, pixels: Tensor) -> Tensor:
+        """(B, 2 C, h, w) float32 on the CPU: posterior means, then log-variances within `LOG_VARIANCE`.
+
+        Args:
+            pixels: (B, 3, H, W) float32 in [-1, 1].
+
+        Raises:
+            ValueError: H and W are no multiples of `factor`.
+        """
+        height, width = pixels.shape[-2:]
+        if height % self.factor or width % self.factor:
+            raise ValueError(
+                f"pictures of {height} x {width} pixels don't fit the autoencoder, which makes one place of "
+                f"{self.factor} x {self.factor}; take sides that are multiples of {self.factor}"
+            )
+        found: Tensor = self.vae.encode(pixels.to(self.device), return_dict=False)[0].parameters
+        mean, log_variance = found.float().chunk(2, dim=1)
+        return torch.cat([mean, log_variance.clamp(*LOG_VARIANCE)], dim=1).cpu()
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """(B, 3, H, W) float32 pixels, about [-1, 1], on the autoencoder's device.
+
+        latents: (B, C, h, w), as the encoder gives them (`Space.restored`)."""
+        return self.vae.decode(latents.to(self.device).float(), return_dict=False)[0].float()
+
+
+def read(folder: Path, device: torch.device | str = "cpu") -> Autoencoder:
+    """The autoencoder in a folder that diffusers wrote. ValueError: there is none in it."""
+    try:
+        # diffusers knows the names that weights had in older folders; no pickle is opened.
+        found = AutoencoderKL.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{folder} holds no AutoencoderKL in diffusers' layout: {error}") from error
+    return Autoencoder(found, device)

@@ -1,0 +1,123 @@
+"""A folder of cached latents and text states, mapped into memory: what the stage encode leaves.
+
+latents.json        size, shapes, the space of the latents, and the widths of the text states
+latents.parquet     uid, bucket, file and row of its moments, text and row of its first caption
+moments/, states/, pooled/      arrays, see write.py; text "empty" is the empty caption
+autoencoder/, text_encoder/, tokenizer/     what they were made with
+"""
+
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from sdmodel.condition import Condition
+from sdmodel.data.index import Index
+from sdmodel.latents.space import Space
+
+MAPS = 256
+"""Arrays that stay mapped at a time; each holds a file descriptor, of which processes may have few."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a cache is of."""
+
+    size: int
+    """Pixels to a side of a square that has as many as the pictures, about."""
+    shapes: list[tuple[int, int]]
+    """(H, W) of the pictures of each bucket; empty where no latents are cached."""
+    space: Space | None
+    """Of the latents; None where none are cached."""
+    pooled_width: int
+    """Of the captions' pooled vectors; 0 where no text is cached."""
+    token_width: int
+    """Of the captions' states; 0 where no text is cached."""
+
+
+def read_settings(folder: Path) -> Settings:
+    """What the cache in a folder is of. ValueError: there is none."""
+    file = folder / "latents.json"
+    if not file.exists():
+        raise ValueError(f"{folder}: no latents.json in it; a folder that the stage encode wrote holds one")
+    held: dict[str, Any] = json.loads(file.read_text())
+    return Settings(
+        size=held["size"],
+        shapes=[(height, width) for height, width in held["shapes"]],
+        space=Space.from_dict(held["space"]) if held["space"] else None,
+        pooled_width=held["pooled_width"],
+        token_width=held["token_width"],
+    )
+
+
+class Cache:
+    """The latents and text states of the rows of an index.
+
+    ValueError: the folder holds no cache, or lacks a row of the index."""
+
+    def __init__(self, folder: Path, index: Index):
+        self.folder = folder
+        self.settings = read_settings(folder)
+        table = pq.read_table(folder / "latents.parquet")
+        place = {uid: row for row, uid in enumerate(table.column("uid").to_pylist())}
+        missing = [uid for uid in index.uids if uid not in place]
+        if missing:
+            raise ValueError(
+                f"{folder}: {len(missing)} of the dataset's {len(index)} pictures are not in these cached "
+                f"latents ({', '.join(missing[:3])}, ...); another dataset was encoded: encode this one"
+            )
+        table = table.take([place[uid] for uid in index.uids])
+        self.buckets: np.ndarray = table.column("bucket").to_numpy()  # (N,) int64
+        self._files: list[str] = table.column("file").to_pylist()
+        self._rows: np.ndarray = table.column("row").to_numpy()
+        self._texts: list[str] = table.column("text").to_pylist()
+        self._captions: np.ndarray = table.column("caption").to_numpy()
+        self._map = functools.lru_cache(MAPS)(self._open)
+
+    def moments(self, rows: np.ndarray, mirror: np.ndarray) -> Tensor:
+        """(B, 2 C, h, w) float32 of rows (B,) of one bucket; mirrored where `mirror` (B,) is true.
+
+        ValueError: a picture was taken down since."""
+        found = [
+            self._map(self._files[row])[self._rows[row], int(mirrored)]
+            for row, mirrored in zip(rows.tolist(), mirror.tolist(), strict=True)
+        ]
+        stacked = np.stack(found).astype(np.float32)
+        if not (full := stacked.any((1, 2, 3))).all():  # purging writes zeros
+            row = int(rows[np.argmin(full)])
+            raise ValueError(
+                f"{self.folder}: the latent of row {row} in {self._files[row]} was purged after a take-down; "
+                "filter and shard again, and encode the new dataset"
+            )
+        return torch.from_numpy(stacked)
+
+    def text(self, rows: np.ndarray, captions: np.ndarray) -> Condition:
+        """Of each row (B,) its caption (B,), counted from 0; the empty caption where that is -1."""
+        asked = [
+            (self._texts[row], int(self._captions[row]) + caption) if caption >= 0 else ("empty", 0)
+            for row, caption in zip(rows.tolist(), captions.tolist(), strict=True)
+        ]
+        return self._condition(asked)
+
+    @functools.cached_property
+    def empty(self) -> Condition:
+        """The empty caption, once."""
+        return self._condition([("empty", 0)])
+
+    def _condition(self, asked: list[tuple[str, int]]) -> Condition:
+        pooled, states = (
+            torch.from_numpy(
+                np.stack([self._map(f"{what}/{name}.npy")[row] for name, row in asked]).astype(np.float32)
+            )
+            for what in ("pooled", "states")
+        )
+        return Condition(pooled, states, torch.ones(states.shape[:2], dtype=torch.bool))
+
+    def _open(self, name: str) -> np.ndarray:
+        return np.load(self.folder / name, mmap_mode="r", allow_pickle=False)

@@ -1,0 +1,110 @@
+"""Readers over a cache: latents in the place of pictures, text states beside what another reader reads."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from sdmodel.config import TrainConfig
+from sdmodel.data.index import Index
+from sdmodel.data.reader import Read, Reader, Seen
+from sdmodel.latents.cache import Cache
+
+
+@dataclass(frozen=True)
+class Latents:
+    """A `Reader` of posterior moments; a mirrored picture's are those of the mirrored picture."""
+
+    index: Index
+    cache: Cache
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """(H, W) of the pictures of each bucket, pixels."""
+        return self.cache.settings.shapes
+
+    @property
+    def buckets(self) -> np.ndarray:
+        """(N,) int64: the bucket that each row is in."""
+        return self.cache.buckets
+
+    def read(self, rows: np.ndarray, seen: Seen, bucket: int) -> Read:
+        """Moments (B, 2 C, h, w) float32. Crop and colour are those that were encoded: the centre's, as they
+        are."""
+        return Read(images=self.cache.moments(rows, seen.mirror))
+
+
+@dataclass(frozen=True)
+class Told:
+    """Another `Reader`, and beside its pictures the cached states of their captions."""
+
+    reader: Reader
+    cache: Cache
+
+    @property
+    def index(self) -> Index:
+        """Of the other."""
+        return self.reader.index
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Of the other."""
+        return self.reader.shapes
+
+    @property
+    def buckets(self) -> np.ndarray:
+        """Of the other."""
+        return self.reader.buckets
+
+    def read(self, rows: np.ndarray, seen: Seen, bucket: int) -> Read:
+        """What the other reads, with `text`."""
+        return replace(self.reader.read(rows, seen, bucket), text=self.cache.text(rows, seen.caption))
+
+
+def cached_reader(
+    folder: Path, index: Index, config: TrainConfig, pictures: Callable[[], Reader]
+) -> Latents | Told:
+    """What reads a dataset through its cache.
+
+    Args:
+        folder: of the cache.
+        index: of the dataset, one split.
+        config: of the training, which must ask for what is cached.
+        pictures: makes the reader of pixels, where the cache holds text alone.
+
+    Raises:
+        ValueError: the training asks for pictures of another size or shape, or varied in a way that latents
+            are not cached for; the cache is another dataset's.
+    """
+    cache = Cache(folder, index)
+    settings = cache.settings
+    if settings.space is None:
+        return Told(pictures(), cache)
+    check(config, settings.size, settings.shapes)
+    latents = Latents(index, cache)
+    return Told(latents, cache) if settings.token_width else latents
+
+
+def check(config: TrainConfig, size: int, shapes: list[tuple[int, int]]) -> None:
+    """ValueError: a training does not fit latents of pictures of these shapes."""
+    from sdmodel.data.buckets import shapes as shapes_of
+
+    wanted = shapes_of(config.size, config.data.buckets, config.data.max_aspect)
+    if config.size != size or wanted != shapes:
+        raise ValueError(
+            f"train.size={config.size} with train.data.buckets={config.data.buckets} has pictures of "
+            f"{_said(wanted)}; latents are cached for {_said(shapes)}: set size, buckets and max_aspect of "
+            "encode and of train alike"
+        )
+    data = config.data
+    varied = {"crop": data.crop, "colour": data.colour, "augment": data.augment}
+    if chosen := [name for name, value in varied.items() if value]:
+        raise ValueError(
+            f"latents are cached of the picture's centre, plain and mirrored; train.data.{chosen[0]}="
+            f"{varied[chosen[0]]} needs pixels: leave it at its default, or train without encode"
+        )
+
+
+def _said(shapes: list[tuple[int, int]]) -> str:
+    return ", ".join(f"{height} x {width}" for height, width in shapes)

@@ -1,0 +1,55 @@
+"""Tiny random encoders in the folders that diffusers and transformers write, for tests of frozen encoders."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def autoencoder(folder: Path, *, levels: int = 2, channels: int = 3, seed: int = 0) -> Path:
+    """An AutoencoderKL of some hundred weights whose latents have 1 / 2**(levels - 1) of the sides."""
+    import diffusers
+
+    torch.manual_seed(seed)
+    kind: Any = diffusers.AutoencoderKL  # pyright: ignore[reportPrivateImportUsage]
+    model = kind(
+        block_out_channels=(4,) * levels,
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+        layers_per_block=1,
+        latent_channels=channels,
+        norm_num_groups=2,
+    )
+    with torch.no_grad():  # else all latents are nearly the same
+        model.encoder.conv_out.bias += torch.arange(2.0 * channels)
+        model.encoder.conv_out.weight *= 3
+    model.save_pretrained(folder)
+    return folder
+
+
+def text_encoder(folder: Path, *, places: int = 8, width: int = 8, seed: int = 0) -> Path:
+    """A CLIP text model of two layers, its tokenizer one of letters, in a pipeline's layout."""
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    tokenizer = folder / "tokenizer"
+    tokenizer.mkdir(parents=True)
+    (tokenizer / "vocab.json").write_text(json.dumps({word: number for number, word in enumerate(words)}))
+    (tokenizer / "merges.txt").write_text("#version: 0.2\n")
+    (tokenizer / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "CLIPTokenizer"}))
+    torch.manual_seed(seed)
+    config = CLIPTextConfig(
+        vocab_size=len(words),
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=places,
+        bos_token_id=len(words) - 2,
+        eos_token_id=len(words) - 1,
+        pad_token_id=len(words) - 1,
+    )
+    CLIPTextModel(config).save_pretrained(folder / "text_encoder")
+    return folder
