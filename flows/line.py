@@ -7,8 +7,10 @@ from flows.step import Step
 from stages.artifact import Artifact, Digested
 from stages.clip import clip_snapshot
 from stages.collect import collect, note_of, previous_of, snapshot
-from stages.config import CollectConfig, EvaluateConfig, FilterConfig, ScoreConfig
+from stages.config import CollectConfig, EncodeConfig, EvaluateConfig, FilterConfig, ScoreConfig
 from stages.dedup import dedup
+from stages.encode import encode
+from stages.encoders import autoencoder_input, text_input
 from stages.evaluate import evaluate
 from stages.filter import filter_
 from stages.fingerprint import JSON
@@ -43,11 +45,22 @@ def _scores_and_takedowns(
     return [*read, takedowns(store)]
 
 
-def _dataset_and_start(
+def _dataset_and_encoders(
+    store: Store, name: str, config: EncodeConfig, read: Sequence[Artifact]
+) -> list[Digested | None]:
+    return [*read, autoencoder_input(store, config.autoencoder), text_input(config.text)]
+
+
+def _encoding(config: EncodeConfig) -> bool:
+    return bool(config.autoencoder or config.text)
+
+
+def _dataset_start_and_latents(
     store: Store, name: str, config: Any, read: Sequence[Artifact]
 ) -> list[Digested | None]:
-    dataset, *start = read
-    return [dataset, start[0] if start else None]
+    dataset, *others = read
+    found = {one.stage: one for one in others}
+    return [dataset, found.get("train"), found.get("encode")]
 
 
 def _model_and_clip(
@@ -61,10 +74,11 @@ DEDUP = Step(dedup, ("collect",))
 SCORE = Step(score, ("collect",), _images_and_clip, pool="gpu")
 FILTER = Step(filter_, ("collect", "dedup", "score"), _scores_and_takedowns)
 SHARD = Step(shard, ("collect", "filter"), reference="datasets")
-TRAIN = Step(train, ("shard",), _dataset_and_start, "models", pool="gpu")
+ENCODE = Step(encode, ("shard",), _dataset_and_encoders, wanted=_encoding, pool="gpu")
+TRAIN = Step(train, ("shard", "encode"), _dataset_start_and_latents, "models", pool="gpu")
 EVALUATE = Step(evaluate, ("train", "shard"), _model_and_clip, "evaluations", pool="gpu")
 
 STEPS: Mapping[str, Step] = {
-    step.name: step for step in (COLLECT, DEDUP, SCORE, FILTER, SHARD, TRAIN, EVALUATE)
+    step.name: step for step in (COLLECT, DEDUP, SCORE, FILTER, SHARD, ENCODE, TRAIN, EVALUATE)
 }
 """In order, by name; the names are those of `Run`'s fields."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from threading import Event
 from types import FrameType
 
-from flows.step import Result, Step, finished
+from flows.step import Result, Step, finished, reads
 from flows.terminal import Terminal
 from stages.artifact import Artifact
 from stages.config import Run
@@ -64,21 +64,21 @@ def result_of(
             f"{name} reads no result of {unread}; it reads {', '.join(step.reads) or 'sources alone'}"
         )
     named = {one: _resolved(store, text, one) for one, text in given.items()}
-    own = [one for one in step.reads if one not in named]
+    own = [one for one in reads(steps, name, run) if one not in named]
     before: dict[str, Artifact] = {}
-    for needed in _needed(steps, own) if upstream else ():
-        read = [before[one] for one in steps[needed].reads]
+    for needed in _needed(steps, own, run) if upstream else ():
+        read = [before[one] for one in reads(steps, needed, run)]
         before[needed] = _run(steps[needed], run, store, read, terminal)
         terminal.finished(Result.of(before[needed], run.store))
     found = named | {one: before[one] if upstream else finished(steps, one, run, store) for one in own}
-    return _run(step, run, store, [found[one] for one in step.reads], terminal)
+    return _run(step, run, store, [found[one] for one in step.reads if one in found], terminal)
 
 
-def _needed(steps: Mapping[str, Step], names: Iterable[str]) -> list[str]:
+def _needed(steps: Mapping[str, Step], names: Iterable[str], run: Run) -> list[str]:
     """Steps and those before them, each once, and after those that it reads."""
     order: dict[str, None] = {}
     for name in names:
-        order |= dict.fromkeys([*_needed(steps, steps[name].reads), name])
+        order |= dict.fromkeys([*_needed(steps, reads(steps, name, run), run), name])
     return list(order)
 
 

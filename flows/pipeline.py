@@ -2,9 +2,10 @@
 
 from prefect import flow
 
+from flows.line import ENCODE
 from flows.progress import threads
 from flows.step import Home, Result
-from flows.tasks import collect, dedup, evaluate, filter_, results, score, shard, train
+from flows.tasks import collect, dedup, encode, evaluate, filter_, results, score, shard, train
 from stages.config import Run
 
 
@@ -21,6 +22,8 @@ def pipeline(run: Run) -> dict[str, Result]:
     scores = score.submit(images, config=run.score, home=home)
     selection = filter_.submit(images, duplicates, scores, config=run.filter, home=home)
     dataset = shard.submit(images, selection, config=run.shard, home=home)
-    model = train.submit(dataset, config=run.train, home=home)
+    wanted = ENCODE.wanted(run.encode)
+    latents = [encode.submit(dataset, config=run.encode, home=home)] if wanted else []
+    model = train.submit(dataset, *latents, config=run.train, home=home)
     evaluation = evaluate.submit(model, dataset, config=run.evaluate, home=home)
-    return results(images, duplicates, scores, selection, dataset, model, evaluation)
+    return results(images, duplicates, scores, selection, dataset, *latents, model, evaluation)

@@ -7,11 +7,12 @@ from flows.progress import threads
 from flows.step import Home, Result
 from flows.tasks import results
 from flows.train_model import resolved
-from stages.config import CollectConfig, DedupConfig, FilterConfig, ScoreConfig, ShardConfig
+from stages.config import CollectConfig, DedupConfig, EncodeConfig, FilterConfig, ScoreConfig, ShardConfig
 
 # train and evaluate alone are `train_model` and `evaluate_model`.
 
 DEDUP, SCORE, FILTER, SHARD = DedupConfig(), ScoreConfig(), FilterConfig(), ShardConfig()
+ENCODE = EncodeConfig()
 
 
 @flow(name="collect", task_runner=threads())
@@ -85,3 +86,16 @@ def shard(
     """
     read = resolved(store, images, selection)
     return results(tasks.shard.submit(*read, config=config, home=Home(store, name)))
+
+
+@flow(name="encode", task_runner=threads())
+def encode(dataset: str, name: str, config: EncodeConfig = ENCODE, store: str = "store") -> dict[str, Result]:
+    """Let frozen encoders read a dataset once, so that training sees latents or text states.
+
+    Args:
+        dataset: reference (datasets/demo) or fingerprint.
+        name: of the run, in the report's names.
+        config: the encoders, and the pictures' size.
+        store: where artifacts live.
+    """
+    return results(tasks.encode.submit(*resolved(store, dataset), config=config, home=Home(store, name)))

@@ -64,6 +64,11 @@ def as_read(store: Store, name: str, config: Any, read: Sequence[Artifact]) -> S
     return read
 
 
+def always(config: Any) -> bool:
+    """Of steps that every run has."""
+    return True
+
+
 def no_note(config: Any, inputs: Sequence[Any]) -> Mapping[str, JSON]:
     """A reference that says nothing more."""
     return {}
@@ -83,6 +88,8 @@ class Step:
     """What a result is filed under, "images" for images/NAME; empty: it goes by its fingerprint alone."""
     note: Note = no_note
     """What that reference carries."""
+    wanted: Callable[[Any], bool] = always
+    """Whether a run with this config of the step has it; the steps that read it do without where not."""
     pool: str = "data"
     """The work pool that it belongs to, as a tag: "data" or "gpu"."""
 
@@ -118,6 +125,11 @@ class Step:
         return artifact
 
 
+def reads(steps: Mapping[str, Step], name: str, run: Run) -> list[str]:
+    """The steps that one reads in this run: those that its config leaves out are none."""
+    return [before for before in steps[name].reads if steps[before].wanted(getattr(run, before))]
+
+
 def finished(steps: Mapping[str, Step], name: str, run: Run, store: Store) -> Artifact:
     """The finished result of a step for a run's config, found through the results of the steps before it.
 
@@ -131,7 +143,7 @@ def finished(steps: Mapping[str, Step], name: str, run: Run, store: Store) -> Ar
         ValueError: it, or one before it, is not finished; names the first that is missing.
     """
     step = steps[name]
-    read = [finished(steps, before, run, store) for before in step.reads]
+    read = [finished(steps, before, run, store) for before in reads(steps, name, run)]
     artifact = step.find(store, run.name, getattr(run, name), read)
     if artifact is None:
         raise ValueError(

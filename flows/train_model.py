@@ -14,7 +14,12 @@ DEFAULT = TrainConfig()
 
 @flow(name="train_model", task_runner=threads())
 def train_model(
-    dataset: str, name: str, store: str = "store", config: TrainConfig = DEFAULT, start: str = ""
+    dataset: str,
+    name: str,
+    store: str = "store",
+    config: TrainConfig = DEFAULT,
+    start: str = "",
+    latents: str = "",
 ) -> dict[str, Result]:
     """Train a model on a dataset, filed as models/NAME.
 
@@ -24,8 +29,9 @@ def train_model(
         store: where artifacts live: a folder, s3://bucket/prefix, gs:// or az://.
         config: the objective, the model and its training.
         start: reference or fingerprint of a model to start from; empty starts from random weights.
+        latents: fingerprint of encode's result for the dataset; empty trains on pixels.
     """
-    read = resolved(store, dataset, *([start] if start else []))
+    read = resolved(store, dataset, *filter(None, [start, latents]))
     return results(train.submit(*read, config=config, home=Home(store, name)))
 
 

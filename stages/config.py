@@ -25,6 +25,7 @@ __all__ = [
     "NEUTRAL",
     "CollectConfig",
     "DedupConfig",
+    "EncodeConfig",
     "EvaluateConfig",
     "FilterConfig",
     "FolderSource",
@@ -112,6 +113,34 @@ class ShardConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EncodeConfig:
+    """Which frozen encoders read pictures and captions once, before training; with none the step is left
+    out."""
+
+    __pydantic_config__ = FORM
+    autoencoder: str = field(default="", metadata=NEUTRAL)  # its weights' digest is an input of the stage
+    """Folder of a diffusers AutoencoderKL, or of a pipeline with a `vae` folder; or one of our models,
+    "models/NAME@latest". Then training sees latents. Empty: it sees pixels."""
+    text: str = field(default="", metadata=NEUTRAL)  # likewise
+    """Folder of a pipeline with `text_encoder` (a CLIP text model) and `tokenizer` in it. Then training sees
+    its states. Empty: it learns a text encoder of its own."""
+    size: int = 32
+    """Pixels to a side of a square, as in train."""
+    buckets: int = 1
+    """Aspect ratios that pictures are sorted into, as in train.data."""
+    max_aspect: float = 2.0
+    """Longest side over shortest of the buckets, as in train.data."""
+    length: int = 0
+    """Tokens that captions are padded or cut to; 0 is what the text encoder knows places for."""
+    precision: Literal["fp32", "fp16"] = "fp32"
+    """Of what is kept. fp16 takes half the space; means are off by 2**-11 of their value."""
+    batch: int = field(default=16, metadata=NEUTRAL)
+    """Pictures in a batch."""
+    device: Literal["auto", "cpu", "cuda"] = field(default="auto", metadata=NEUTRAL)
+    """"cpu", "cuda" or "auto"."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
     """What is measured of a model."""
 
@@ -164,7 +193,30 @@ class Run:
     """From images, clusters and similarities to a selection."""
     shard: ShardConfig = field(default_factory=ShardConfig)
     """From the selection to a dataset."""
+    encode: EncodeConfig = field(default_factory=EncodeConfig)
+    """From the dataset to latents and text states, if any."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """From the dataset to a model."""
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     """From the model to a report."""
+
+    def __post_init__(self) -> None:
+        """ValueError: pictures would be encoded that the training then refuses."""
+        encode, data = self.encode, self.train.data
+        if not encode.autoencoder:
+            return
+        for name, encoded, key, trained in (
+            ("size", encode.size, "size", self.train.size),
+            ("buckets", encode.buckets, "data.buckets", data.buckets),
+            ("max_aspect", encode.max_aspect, "data.max_aspect", data.max_aspect),
+        ):
+            if encoded != trained:
+                raise ValueError(
+                    f"encode.{name}={encoded} and train.{key}={trained}: set both to the same, for what is "
+                    "encoded is what is trained on"
+                )
+        if data.crop or data.colour or data.augment:
+            raise ValueError(
+                f"train.data.crop={data.crop}, colour={data.colour}, augment={data.augment}: latents are of "
+                "the picture's centre, plain and mirrored; leave these off, or encode.autoencoder empty"
+            )

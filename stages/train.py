@@ -16,13 +16,17 @@ from stages.snapshots import Snapshots
 from stages.stage import Stats, stage
 
 
-@stage(version=1, kind="model")
-def train(dataset: Artifact, start: Artifact | None, config: TrainConfig, out: Output) -> Stats:
+@stage(version=2, kind="model")
+def train(
+    dataset: Artifact, start: Artifact | None, latents: Artifact | None, config: TrainConfig, out: Output
+) -> Stats:
     """Train a model on the train split of a dataset.
 
     Args:
         dataset: of shard.
         start: a model to start from, of the same objective and shape; None starts from random weights.
+        latents: of encode, of this dataset: what is trained on instead of pixels or of captions; None trains
+            on both.
         config: the objective, the model and its training.
         out: gets `model/` (the averaged weights: for diffusion sdmodel's folder, for contrastive an open_clip
             folder),
@@ -32,7 +36,8 @@ def train(dataset: Artifact, start: Artifact | None, config: TrainConfig, out: O
         The funnel of the train split (every row is seen) and images seen, final loss, images per second.
 
     Raises:
-        ValueError: the dataset has no row to train on, or a choice in the config is no good.
+        ValueError: the dataset has no row to train on, the latents are another dataset's, or a choice in the
+            config is no good.
         RetryableError: somebody ended the training's processes; the same run goes on from what they saved.
         RuntimeError: the training process failed; the message says why, or ends with its last errors.
     """
@@ -41,10 +46,16 @@ def train(dataset: Artifact, start: Artifact | None, config: TrainConfig, out: O
         raise ValueError(
             "train: the dataset's train split is empty; loosen the filter or lower shard.validation and .test"
         )
+    if latents is not None and (latents.manifest.inputs["dataset"] or {}).get("digest") != dataset.digest:
+        raise ValueError(
+            f"train: the latents {latents.fingerprint[:12]} are of another dataset than "
+            f"{dataset.fingerprint[:12]}; encode this one"
+        )
     folder = out.folder / "training"
-    snapshots = Snapshots(out, config, [dataset.digest, start.digest if start else ""], folder / "samples")
+    digests = [dataset.digest, *(one.digest if one else "" for one in (start, latents))]
+    snapshots = Snapshots(out, config, digests, folder / "samples")
     resumed, seconds = snapshots.restore(folder / "snapshots")
-    plan = _plan(dataset, start, config, folder)
+    plan = _plan(dataset, start, latents, config, folder)
     pace = Pace(seconds)
     _launch(plan, config, out, snapshots, resumed, pace)
     for name in ("model", "samples"):
@@ -65,15 +76,19 @@ def train(dataset: Artifact, start: Artifact | None, config: TrainConfig, out: O
     return Stats(Funnel(rows, rows), statistics)
 
 
-def _plan(dataset: Artifact, start: Artifact | None, config: TrainConfig, folder: Path) -> Path:
+def _plan(
+    dataset: Artifact, start: Artifact | None, latents: Artifact | None, config: TrainConfig, folder: Path
+) -> Path:
     """Write the plan that sdmodel.train.run reads: local files and the config, nothing of the store."""
     started = start.lay("model/", folder / "start") if start else None
+    cached = latents.lay("", folder / "latents") if latents else None
     plan: dict[str, Any] = {
         "folder": str(folder),
         "index": str(dataset.path("index.parquet")),
         "tars": {name: str(dataset.path(name)) for name in dataset.names("shards/") if name.endswith(".tar")},
         "config": asdict(config),
         "start": str(started) if started else None,
+        "latents": str(cached) if cached else None,
     }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "plan.json"

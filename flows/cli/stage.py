@@ -6,7 +6,7 @@ from cyclopts import Parameter
 
 from flows.cli.options import ConfigArgument, ConfigStoreOption, JsonOption, SetOption, environment_store
 
-StageName = Literal["collect", "dedup", "score", "filter", "shard", "train", "evaluate"]
+StageName = Literal["collect", "dedup", "score", "filter", "shard", "encode", "train", "evaluate"]
 
 
 def stage(

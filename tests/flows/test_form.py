@@ -19,6 +19,7 @@ FLOWS = [
     stage_flows.score,
     stage_flows.filter_,
     stage_flows.shard,
+    stage_flows.encode,
 ]
 
 

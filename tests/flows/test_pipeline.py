@@ -23,7 +23,7 @@ from stages.store import open_store
 
 pytestmark = [pytest.mark.prefect, pytest.mark.slow]
 
-LINE = list(STEPS)
+LINE = [stage for stage in STEPS if stage != "encode"]  # the tiny run has no frozen encoders
 
 
 class Watched:

@@ -37,7 +37,7 @@ from stages.train import train
 from tests.stages.test_train import CONFIG
 
 store = open_store(sys.argv[1])
-train(Artifact.open(store, "shard", sys.argv[2]), None, CONFIG, store=store)
+train(Artifact.open(store, "shard", sys.argv[2]), None, None, CONFIG, store=store)
 """
 
 
@@ -68,7 +68,7 @@ def dataset(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 
 @pytest.fixture(scope="module")
 def undisturbed(store: Store, dataset: Artifact) -> Artifact:
-    return train(dataset, None, CONFIG, store=store)
+    return train(dataset, None, None, CONFIG, store=store)
 
 
 def another(store: Store, dataset: Artifact, folder: Path) -> tuple[Store, Artifact]:
@@ -130,7 +130,7 @@ def test_a_model_and_how_it_was_learned(store: Store, dataset: Artifact, undistu
     # Snapshots were its parts, one for each `snapshot_every`; they went once the model was there.
     assert said["parts"]["made"] == CONFIG.images // EVERY
     assert leftovers(store, undisturbed) == []
-    assert train(dataset, None, CONFIG, store=store).cached
+    assert train(dataset, None, None, CONFIG, store=store).cached
 
 
 @pytest.mark.slow
@@ -147,16 +147,16 @@ def test_killed_and_stopped_on_the_way_it_is_the_same_model(
         running.kill()
     assert below
     assert psutil.wait_procs(below, timeout=30)[1] == []
-    assert train.find(same, None, config=CONFIG, store=own) is None
+    assert train.find(same, None, None, config=CONFIG, store=own) is None
     assert held(own) == []
 
     # Stopped: what it began ends, what it finished is kept.
     reporter = StopsAfter(2 * EVERY)
     with pytest.raises(Stopped):
-        train(same, None, CONFIG, store=own, reporter=reporter)
+        train(same, None, None, CONFIG, store=own, reporter=reporter)
     assert children() == []
     assert any("loss" in note and "left" in note for note in reporter.notes)
-    assert train.find(same, None, config=CONFIG, store=own) is None
+    assert train.find(same, None, None, config=CONFIG, store=own) is None
     assert sum(path.is_dir() for path in own.scratch().iterdir()) == 1  # the killed one's, gc's to remove
     kept = sorted(snapshots(own).items())
     assert len(kept) == KEEP
@@ -166,7 +166,7 @@ def test_killed_and_stopped_on_the_way_it_is_the_same_model(
     victim = Path(own.url) / kept[-1][1]["model.safetensors"]["key"]
     victim.chmod(0o644)
     victim.write_bytes(victim.read_bytes()[:-1])
-    finished = train(same, None, dataclasses.replace(CONFIG, precision="fp32"), store=own)
+    finished = train(same, None, None, dataclasses.replace(CONFIG, precision="fp32"), store=own)
     assert finished.statistics["resumed_at"] == kept[0][0]
     assert finished.fingerprint == undisturbed.fingerprint
     assert finished.digest == undisturbed.digest
@@ -185,6 +185,6 @@ def test_without_a_row_to_train_on_it_says_what_to_do(tmp_path: Path):
     with pytest.raises(
         ValueError, match=r"train split is empty; loosen the filter or lower shard\.validation"
     ):
-        train(dataset, None, CONFIG, store=store)
+        train(dataset, None, None, CONFIG, store=store)
     assert held(store) == []
     assert list(store.scratch().iterdir()) == []

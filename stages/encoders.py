@@ -1,0 +1,108 @@
+"""Frozen encoders in folders of diffusers and transformers: which files count, and what they hash to."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from re import Pattern, compile
+
+from stages.artifact import Artifact, Snapshot
+from stages.fingerprint import fingerprint_of, sha256_of
+from stages.reference import resolve
+from stages.store import Store
+
+WEIGHTS = compile(r"(config\.json|(diffusion_pytorch_)?model(-\d+-of-\d+)?\.safetensors(\.index\.json)?)")
+"""Files of a model; not those of variants, nor pickles."""
+WORDS = compile(r".+\.(json|txt)")
+"""Files of a tokenizer."""
+
+
+def autoencoder_input(store: Store, text: str) -> Snapshot | Artifact | None:
+    """The autoencoder that a config names, as a stage's input; None where it names none.
+
+    Args:
+        store: where models are.
+        text: a folder, or a reference to one of our models.
+
+    Raises:
+        ValueError: it is neither, or holds no autoencoder.
+    """
+    if not text:
+        return None
+    if Path(text).is_dir():
+        return _snapshot(autoencoder_files(Path(text)))
+    try:
+        model = resolve(store, text)
+    except ValueError as error:
+        raise ValueError(f"encode.autoencoder={text!r} is no folder here, and {error}") from error
+    named = model.json("model/config.json") if "model/config.json" in model.files else {}
+    if named.get("_class_name") != "AutoencoderKL":
+        raise ValueError(
+            f"encode.autoencoder={text!r} is no autoencoder; name a model that train made with objective "
+            "autoencoder"
+        )
+    return model
+
+
+def text_input(text: str) -> Snapshot | None:
+    """The text encoder in a folder, as a stage's input; None where no folder is named.
+
+    ValueError: it holds none."""
+    return _snapshot(text_files(Path(text))) if text else None
+
+
+def autoencoder_files(folder: Path) -> Mapping[str, Path]:
+    """`config.json` and the weights of an autoencoder's folder, or of the `vae` in a pipeline's.
+
+    ValueError: it is none."""
+    inside = folder / "vae" if (folder / "vae").is_dir() else folder
+    found = _matching(inside, WEIGHTS)
+    _check(inside, found, "AutoencoderKL", "encode.autoencoder")
+    return found
+
+
+def text_files(folder: Path) -> Mapping[str, Path]:
+    """Files of `text_encoder/` and `tokenizer/` in a pipeline's folder. ValueError: it has none."""
+    model, tokenizer = (
+        _matching(folder / name, files) for name, files in (("text_encoder", WEIGHTS), ("tokenizer", WORDS))
+    )
+    _check(folder / "text_encoder", model, "CLIPText", "encode.text")
+    if not tokenizer:
+        raise ValueError(f"encode.text={str(folder)!r}: no tokenizer/ in it; copy that of the pipeline there")
+    return {
+        **{f"text_encoder/{name}": path for name, path in model.items()},
+        **{f"tokenizer/{name}": path for name, path in tokenizer.items()},
+    }
+
+
+def laid(files: Mapping[str, Path], folder: Path) -> Path:
+    """Copies of some files below a folder."""
+    for name, path in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / name)
+    return folder
+
+
+def _matching(folder: Path, names: Pattern[str]) -> dict[str, Path]:
+    if not folder.is_dir():
+        return {}
+    return {path.name: path for path in sorted(folder.iterdir()) if names.fullmatch(path.name)}
+
+
+def _check(folder: Path, files: Mapping[str, Path], kind: str, key: str) -> None:
+    """ValueError: there is no config of such a model, or there are no weights."""
+    held = json.loads(files["config.json"].read_text()) if "config.json" in files else {}
+    named = [str(one) for one in (held.get("_class_name"), *held.get("architectures", ())) if one]
+    if not any(one.startswith(kind) for one in named) or not any(
+        name.endswith(".safetensors") for name in files
+    ):
+        raise ValueError(
+            f"{key}: {folder} holds no {kind} model with config.json and .safetensors (its config names "
+            f"{', '.join(named) or 'none'}); download one in diffusers' layout, weights as safetensors"
+        )
+
+
+def _snapshot(files: Mapping[str, Path]) -> Snapshot:
+    hashes = {name: sha256_of(path) for name, path in files.items()}
+    # The files say which encoder it is, wherever the folder lies.
+    return Snapshot(fingerprint_of(hashes), {"files": hashes})
