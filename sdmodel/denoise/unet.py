@@ -1,4 +1,4 @@
-"""A small convolutional UNet on pixels that estimates the clean image, shaped for speed on a CPU.
+"""A small convolutional UNet that estimates the clean image, shaped for speed on a CPU.
 
 On a CPU a full 3 x 3 convolution costs nine times a 1 x 1, and a depthwise one nearly nothing (oneDNN,
 float32, channels last: 4.1, 0.7 and 0.4 ms forward and backward for 32 images of 32 x 16 x 16), so blocks mix
@@ -17,7 +17,8 @@ from sdmodel.config import UNetConfig
 from sdmodel.denoise.attention import JointAttention
 from sdmodel.denoise.block import Block, ChannelNorm
 from sdmodel.denoise.time import FEATURES, time_features
-from sdmodel.noise.interpolation import unit_scale
+from sdmodel.denoise.told import Augmentation
+from sdmodel.noise.interpolation import SIGMA_DATA, unit_scale
 
 FINE = 16
 """Channels of the head at full resolution."""
@@ -31,14 +32,31 @@ class UNet(nn.Module):
     in order to take it away.
     """
 
-    def __init__(self, config: UNetConfig, size: int, pooled_width: int, token_width: int) -> None:
-        """`size` is the images' side; pooled_width and token_width are those of `Condition`.
+    def __init__(
+        self,
+        config: UNetConfig,
+        size: int,
+        pooled_width: int,
+        token_width: int,
+        *,
+        channels: int = 3,
+        deviation: float = SIGMA_DATA,
+        augment: bool = False,
+    ) -> None:
+        """Args:
+        config: widths and depths.
+        size: side S of the arrays, which must be squares: the maps of positions are learned.
+        pooled_width: P of `Condition`.
+        token_width: D of `Condition`.
+        channels: C of the arrays.
+        deviation: standard deviation that the clean arrays are taken to have.
+        augment: whether it is told how pictures were moved.
 
         ValueError: the patch and the levels do not divide the size.
         """
         super().__init__()
-        channels, patch, width = config.channels, config.patch, config.condition
-        levels = len(channels)
+        widths, patch, width = config.channels, config.patch, config.condition
+        levels = len(widths)
         coarsest, rest = divmod(size, patch * 2 ** (levels - 1))
         if rest or not coarsest:
             raise ValueError(
@@ -46,7 +64,7 @@ class UNet(nn.Module):
                 f"choose a multiple of {patch * 2 ** (levels - 1)}, another patch or fewer channels"
             )
         sides = [size // patch >> level for level in range(levels)]
-        self.patch = patch
+        self.patch, self.deviation = patch, deviation
 
         # What every block is told: the time and the whole caption.
         self.time = nn.Linear(FEATURES, width)
@@ -54,37 +72,48 @@ class UNet(nn.Module):
         self.condition = nn.Linear(width, width)
 
         # Down, through the middle, up.
-        self.stem = nn.Conv2d(3 * patch**2, channels[0], 3, padding=1)
+        self.stem = nn.Conv2d(channels * patch**2, widths[0], 3, padding=1)
         self.maps = nn.ParameterList(
-            torch.randn(1, c, side, side) * 0.1 for c, side in zip(channels, sides, strict=True)
+            torch.randn(1, c, side, side) * 0.1 for c, side in zip(widths, sides, strict=True)
         )
-        self.down = nn.ModuleList(nn.Conv2d(c, d, 2, stride=2) for c, d in itertools.pairwise(channels))
-        self.up = nn.ModuleList(
-            nn.ConvTranspose2d(d, c, 2, stride=2) for c, d in itertools.pairwise(channels)
-        )
-        self.skip = nn.ModuleList(nn.Conv2d(2 * c, c, 1) for c in channels[:-1])
+        self.down = nn.ModuleList(nn.Conv2d(c, d, 2, stride=2) for c, d in itertools.pairwise(widths))
+        self.up = nn.ModuleList(nn.ConvTranspose2d(d, c, 2, stride=2) for c, d in itertools.pairwise(widths))
+        self.skip = nn.ModuleList(nn.Conv2d(2 * c, c, 1) for c in widths[:-1])
         self.encoder = nn.ModuleList(
-            nn.ModuleList(Block(c, width) for _ in range(config.blocks)) for c in channels
+            nn.ModuleList(Block(c, width) for _ in range(config.blocks)) for c in widths
         )
         self.decoder = nn.ModuleList(
-            nn.ModuleList(Block(c, width) for _ in range(config.blocks)) for c in channels
+            nn.ModuleList(Block(c, width) for _ in range(config.blocks)) for c in widths
         )
-        self.middle = Block(channels[-1], width)
-        self.attention = JointAttention(channels[-1], token_width, config.heads)
-        self.layout = nn.Sequential(nn.Linear(width, 64), nn.Linear(64, channels[-1] * coarsest**2))
+        self.middle = Block(widths[-1], width)
+        self.attention = JointAttention(widths[-1], token_width, config.heads)
+        self.layout = nn.Sequential(nn.Linear(width, 64), nn.Linear(64, widths[-1] * coarsest**2))
 
         # Back to pixels.
-        self.norm = ChannelNorm(channels[0])
-        self.pixels = nn.Conv2d(channels[0], config.fine * patch**2, 1)
-        self.fine = nn.Conv2d(config.fine + 3, FINE, 3, padding=1)
-        self.out = nn.Conv2d(FINE, 3, 3, padding=1)  # zeros: untrained, it says grey
+        self.norm = ChannelNorm(widths[0])
+        self.pixels = nn.Conv2d(widths[0], config.fine * patch**2, 1)
+        self.fine = nn.Conv2d(config.fine + channels, FINE, 3, padding=1)
+        self.out = nn.Conv2d(FINE, channels, 3, padding=1)  # zeros: untrained, it says grey
         nn.init.zeros_(self.out.weight)
+        self.augmentation = Augmentation(width) if augment else None
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        """(B, 3, S, S) at times t (B,) to the estimate (B, 3, S, S), float32."""
-        x = unit_scale(t)[:, None, None, None] * x_t
-        told = F.silu(self.time(time_features(t)) + self.caption(condition.pooled))
+    @property
+    def heavy(self) -> list[nn.Module]:
+        """All of it: its parts are too small for one at a time."""
+        return [self]
+
+    def forward(
+        self, x_t: Tensor, t: Tensor, condition: Condition, augmented: Tensor | None = None
+    ) -> Tensor:
+        """(B, C, S, S) at times t (B,) to the estimate (B, C, S, S), float32.
+
+        augmented: (B, 9), how the pictures were moved; None is not at all."""
+        x = unit_scale(t, self.deviation)[:, None, None, None] * x_t
+        told = self.time(time_features(t)) + self.caption(condition.pooled)
+        if self.augmentation is not None:
+            told = self.augmentation(told, augmented)
+        told = F.silu(told)
         told = F.silu(self.condition(told))  # (B, W)
         h = self.stem(F.pixel_unshuffle(x, self.patch).contiguous(memory_format=torch.channels_last))
         last, skips = len(self.maps) - 1, []

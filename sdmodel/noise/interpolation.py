@@ -2,7 +2,8 @@
 
 `x_t = t x_0 + (1 - t) eps`, with t = 0 pure noise and t = 1 data (Liu et al. 2022, arXiv:2209.03003, equation
 1, whose time runs the same way). In the letters of diffusion, `alpha = t` and `sigma = 1 - t`. Times are (B,)
-float32 in [0, 1]; images are (B, 3, S, S) float32 in [-1, 1] with noise of unit variance.
+float32 in [0, 1]; images are (B, 3, H, W) float32 in [-1, 1], or (B, C, h, w) normalised latents, with noise
+of unit variance.
 """
 
 import torch
@@ -40,9 +41,9 @@ def schedule(steps: int, amount: float) -> Tensor:
     return shift(torch.linspace(0, 1, steps + 1), amount)
 
 
-def unit_scale(t: Tensor) -> Tensor:
-    """Factors (B,) that bring x_t to unit variance, for pixels of standard deviation SIGMA_DATA.
+def unit_scale(t: Tensor, deviation: float = SIGMA_DATA) -> Tensor:
+    """Factors (B,) that bring x_t to unit variance, for clean arrays of that standard deviation.
 
     c_in of Karras et al. 2022, arXiv:2206.00364, table 1, for alpha = t and sigma = 1 - t.
     """
-    return torch.rsqrt((t * SIGMA_DATA) ** 2 + (1 - t) ** 2)
+    return torch.rsqrt((t * deviation) ** 2 + (1 - t) ** 2)

@@ -1,0 +1,112 @@
+"""A diffusion transformer that attends to the caption and takes arrays of any height and width.
+
+DiT (Peebles and Xie 2022, arXiv:2212.09748) with positions that are computed rather than learned, so that one
+network sees every aspect ratio. B has 12 layers of width 768 and 12 heads, XL 28 of 1152 and 16.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sdmodel.condition import Condition
+from sdmodel.config import DiTConfig
+from sdmodel.denoise.dit_block import DiTBlock, modulated
+from sdmodel.denoise.time import FEATURES, time_features
+from sdmodel.denoise.told import Augmentation
+from sdmodel.noise.interpolation import SIGMA_DATA, unit_scale
+
+
+class DiT(nn.Module):
+    """The clean array that is expected behind a noisy one, given its time and its caption."""
+
+    def __init__(
+        self,
+        config: DiTConfig,
+        pooled_width: int,
+        token_width: int,
+        *,
+        channels: int = 3,
+        deviation: float = SIGMA_DATA,
+        augment: bool = False,
+        padded: bool = True,
+    ) -> None:
+        """Args:
+        config: width, depth and patch.
+        pooled_width: P of `Condition`.
+        token_width: D of `Condition`.
+        channels: C of the arrays.
+        deviation: standard deviation that the clean arrays are taken to have.
+        augment: whether it is told how pictures were moved.
+        padded: whether captions have tokens that are not to be attended to; attention without a mask is
+            faster.
+
+        ValueError: the width does not fit the heads or the positions.
+        """
+        super().__init__()
+        width, patch = config.width, config.patch
+        if width % config.heads or width % 4:
+            raise ValueError(
+                f"dit.width={width} must be a multiple of dit.heads={config.heads} and, for its positions, "
+                "of 4"
+            )
+        self.patch, self.deviation, self.padded = patch, deviation, padded
+        self.time = nn.Sequential(nn.Linear(FEATURES, width), nn.SiLU(), nn.Linear(width, width))
+        self.caption = nn.Linear(pooled_width, width)
+        self.augmentation = Augmentation(width) if augment else None
+        self.words = nn.Linear(token_width, width)
+        self.stem = nn.Linear(channels * patch**2, width)
+        self.blocks = nn.ModuleList(DiTBlock(width, config.heads, config.mlp) for _ in range(config.layers))
+        self.modulation = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, channels * patch**2)
+        for layer in (self.modulation, self.out):  # zeros: untrained, it says the mean of all data
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    @property
+    def heavy(self) -> list[nn.Module]:
+        """Its blocks: alike, so that one program compiled serves all."""
+        return list(self.blocks)
+
+    def forward(
+        self, x_t: Tensor, t: Tensor, condition: Condition, augmented: Tensor | None = None
+    ) -> Tensor:
+        """(B, C, H, W) at times t (B,) to the estimate (B, C, H, W), float32.
+
+        augmented: (B, 9), how the pictures were moved; None is not at all.
+        ValueError: H and W are no multiples of the patch."""
+        height, width = x_t.shape[-2:]
+        if height % self.patch or width % self.patch:
+            raise ValueError(
+                f"arrays of {height} x {width} cannot be cut into dit.patch={self.patch}; sides must be "
+                "multiples of it"
+            )
+        told = self.time(time_features(t)) + self.caption(condition.pooled)  # (B, W)
+        if self.augmentation is not None:
+            told = self.augmentation(told, augmented)
+        words = self.words(condition.states)  # (B, L, W)
+        mask = condition.mask[:, None, None, :] if self.padded else None  # (B, 1, 1, L)
+
+        x = unit_scale(t, self.deviation)[:, None, None, None] * x_t
+        x = F.pixel_unshuffle(x, self.patch)  # (B, C * patch**2, h, w)
+        h, w = x.shape[-2:]
+        x = self.stem(x.flatten(2).transpose(1, 2))  # (B, h * w, W)
+        x = x + positions(h, w, x.shape[-1], x.device)
+        for block in self.blocks:
+            x = block(x, told, words, mask)
+        shift, scale = self.modulation(F.silu(told))[:, None].chunk(2, dim=-1)
+        x = self.out(modulated(x, shift, scale))
+        return F.pixel_shuffle(x.transpose(1, 2).unflatten(2, (h, w)), self.patch).float()
+
+
+def positions(height: int, width: int, channels: int, device: torch.device | None = None) -> Tensor:
+    """(height * width, channels) float32, row by row: sines and cosines of the row, then of the column, at
+    geometrically spaced frequencies from 1 to 1e-4 (Vaswani et al. 2017, arXiv:1706.03762, section 3.5, for
+    two axes as in DiT). channels is a multiple of 4."""
+    quarter = channels // 4
+    frequency = 1e-4 ** (torch.arange(quarter, device=device) / quarter)
+    rows, columns = (torch.arange(n, device=device)[:, None] * frequency for n in (height, width))
+    told = [torch.cat([angle.sin(), angle.cos()], 1) for angle in (rows, columns)]  # (n, channels / 2) each
+    grid = torch.cat(
+        [told[0][:, None].expand(-1, width, -1), told[1][None].expand(height, -1, -1)], 2
+    )  # (height, width, channels)
+    return grid.flatten(0, 1)
