@@ -1,9 +1,9 @@
 """Denoisers by name.
 
 A denoiser is called `network(x_t, t, condition, augmented=None)` and estimates the clean arrays:
-x_t (B, C, H, W) float32 noisy arrays of a `Space`, at times t (B,) in [0, 1] (0 is noise), under a `Condition`
-of B captions, pictures moved as `augmented` (B, 9) says (None: not at all). The estimate is (B, C, H, W)
-float32. Its `heavy` are the parts where its time is spent, worth compiling.
+x_t (B, C, H, W) float32 noisy arrays of a `Space`, at times t (B,) in [0, 1] (0 is noise), under a
+`Condition` of B captions, pictures moved as `augmented` (B, 9) says (None: not at all). The estimate is
+(B, C, H, W) float32. Its `heavy` are the parts where its time is spent, worth compiling.
 """
 
 from typing import Any

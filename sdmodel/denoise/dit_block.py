@@ -48,8 +48,8 @@ class Attend(nn.Module):
 
 class DiTBlock(nn.Module):
     """Self-attention and perceptron as in DiT with adaLN-Zero (Peebles and Xie 2022, arXiv:2212.09748,
-    section 3.2), between them attention to the caption's words (Chen et al. 2023, PixArt-alpha, arXiv:2310.00426,
-    section 2.3).
+    section 3.2), between them attention to the caption's words (Chen et al. 2023, PixArt-alpha,
+    arXiv:2310.00426, section 2.3).
 
     It begins as the identity.
     """
