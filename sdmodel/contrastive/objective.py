@@ -57,11 +57,15 @@ class Contrastive(nn.Module):
 
 
 class ContrastiveObjective:
-    """Trains a CLIP; `save` writes a stock open_clip folder."""
+    """Trains a CLIP; `save` writes a stock open_clip folder. ValueError: pictures of several shapes."""
 
     whole_batch = True
 
     def __init__(self, config: TrainConfig, captions: list[str]):
+        if config.data.buckets > 1:
+            raise ValueError(
+                f"data.buckets={config.data.buckets}: an open_clip model sees squares of one size; take 1"
+            )
         self.config = config
         self.foils = Foils(captions)
         self._build(Tokenizer.learn(captions, config.text.vocabulary))
