@@ -13,6 +13,7 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
+from flows.cli.average import average
 from flows.cli.collect import collect
 from flows.cli.coverage import coverage
 from flows.cli.demo import demo
@@ -64,7 +65,8 @@ app = App(
 )
 COMMANDS = (
     *(demo, init, plan, run, collect, stage),
-    *(ls, show, diff, coverage, trace, generate),
+    *(ls, show, diff, coverage, trace),
+    *(average, generate),
     *(forget, verify, gc, setup),
 )
 for order, command in enumerate(COMMANDS):

@@ -1,0 +1,72 @@
+"""`sdflow average`: another average of what a model's training went through."""
+
+from threading import Event
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_read
+
+
+def average(
+    model: Annotated[str, Parameter(help="Reference (models/demo) or the first digits of a fingerprint.")],
+    /,
+    *,
+    length: Annotated[
+        float,
+        Parameter(help="Of the average, as a share of the training, (0, 0.289]; 0.1 is long, 0.02 short."),
+    ],
+    images: Annotated[
+        int, Parameter(help="Images seen at its end; 0 is the last snapshot that was kept.")
+    ] = 0,
+    name: Annotated[
+        str,
+        Parameter(help="File it under models/NAME; else the model's own name with the length behind it."),
+    ] = "",
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Make a model whose weights are averaged over another length of the training, without training again.
+
+    Which length gives the best pictures is known only afterwards. A training with `train.ema.lengths` of two
+    or more and with `train.keep_every` keeps what all others can be made of (Karras et al. 2023,
+    arXiv:2312.02696).
+
+    **Examples**
+
+    ```
+    sdflow average models/birds --length 0.12
+    sdflow average models/birds@2 --length 0.03 --images 500000 --name birds-early
+    sdflow generate models/birds-0.12 "a red bird"
+    sdflow stage evaluate birds.yaml --model models/birds-0.12
+    ```
+    """
+    from flows.cli.listing import print_manifest
+    from flows.local import TerminalReporter
+    from flows.step import Result, Step
+    from flows.terminal import Terminal
+    from stages.average import AverageConfig
+    from stages.average import average as stage
+    from stages.reference import check_name, resolve
+
+    opened = open_to_read(store)
+    source = resolve(opened, model)
+    filed = name or _called(model, length, images)
+    check_name(filed)
+    terminal = Terminal()
+    # Nobody sets the event: an interrupt may end it at once, as nothing that took long would be lost.
+    reporter = TerminalReporter(terminal, Event())
+    config = AverageConfig(length=length, images=images)
+    with terminal.live():
+        made = Step(stage, ("train",), reference="models").run(opened, filed, config, [source], reporter)
+    terminal.finished(Result.of(made, store))
+    terminal.say(f"filed under models/{filed}")
+    print_manifest(made, as_json=json)
+
+
+def _called(model: str, length: float, images: int) -> str:
+    """A name for an average: "birds-0.1", or "birds-0.1-500000" where it ends earlier than the training."""
+    name = model.partition("@")[0]
+    if not name.startswith("models/"):
+        raise ValueError(f"{model} is no reference of a model; say with --name what its average is called")
+    return "-".join([name.removeprefix("models/"), f"{length:g}", *([str(images)] if images else [])])

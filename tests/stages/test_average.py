@@ -1,0 +1,245 @@
+"""The stage average: of what a training kept on its way, a model as it would be with another average."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from sdmodel.config import EmaConfig, TrainConfig
+from sdmodel.sample.generate import load
+from sdmodel.train import launch, run
+from sdmodel.train.posthoc import reconstruct
+from stages.artifact import Artifact, Funnel
+from stages.average import AverageConfig, average
+from stages.config import ShardConfig
+from stages.errors import Stopped
+from stages.holders import holders
+from stages.lease import held
+from stages.output import Output
+from stages.stage import Stats, stage
+from stages.store import Store, open_store
+from stages.train import train
+from tests.stages import worlds
+
+CONFIG = worlds.changed(
+    images=256, size=8, snapshot_every=64, keep_every=1, ema=EmaConfig(lengths=(0.05, 0.1))
+)
+NEAR = {"rtol": 1e-4, "atol": 1e-5}
+SNAPSHOT = "snapshots/000000{}/averages.safetensors"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return open_store(str(tmp_path_factory.mktemp("average") / "store"))
+
+
+@pytest.fixture(scope="module")
+def model(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    dataset = worlds.dataset(store, tmp_path_factory.mktemp("pictures"), rows=40)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(launch, "train", in_this_process)
+        return train(dataset, None, None, CONFIG, store=store)
+
+
+def in_this_process(
+    plan: Path,
+    config: TrainConfig,
+    *,
+    on_progress: Callable[[dict[str, Any]], None],
+    on_snapshot: Callable[[int, Path], None],
+    stopping: Callable[[], bool],
+) -> bool:
+    """Trains as the launcher does, without the seconds that it takes a process to begin."""
+
+    def tell(message: dict[str, Any]) -> None:
+        if "snapshot" in message:
+            on_snapshot(message["images"], Path(message["snapshot"]))
+        else:
+            on_progress(message)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "tell", tell)
+        return run.run(json.loads(plan.read_text()))
+
+
+def kept(model: Artifact, images: int, length: float) -> dict[str, torch.Tensor]:
+    """What the training itself has averaged."""
+    prefix = f"{length}:"
+    file = load_file(model.path(SNAPSHOT.format(f"{images:03d}")))
+    return {key.removeprefix(prefix): value for key, value in file.items() if key.startswith(prefix)}
+
+
+def weights(model: Artifact) -> dict[str, torch.Tensor]:
+    return load_file(model.path("model/model.safetensors"))
+
+
+@pytest.mark.slow
+def test_a_length_of_the_trainings_own_is_found_again(store: Store, model: Artifact):
+    for images, length in ((256, 0.1), (128, 0.05)):
+        made = average(model, AverageConfig(length=length, images=images), store=store)
+        for name, value in kept(model, images, length).items():
+            torch.testing.assert_close(weights(made)[name], value, **NEAR)
+        assert made.statistics["factors"][str(images)][str(length)] == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.slow
+def test_another_length_is_made_of_all_that_was_kept(store: Store, model: Artifact):
+    made = average(model, AverageConfig(length=0.2), store=store)
+    snapshots = [(at, one, kept(model, at, one)) for at in (64, 128, 192, 256) for one in (0.05, 0.1)]
+    expected = reconstruct(snapshots, 256, 0.2)
+    assert expected
+    for name, value in expected.items():
+        torch.testing.assert_close(weights(made)[name], value, rtol=0, atol=0)
+    assert any(not torch.allclose(expected[name], value) for name, value in kept(model, 256, 0.1).items())
+
+    # All else is as in the model, and no bytes of it are stored again.
+    assert made.kind == "model"
+    assert made.names() == model.names("model/")
+    for name in set(made.names()) - {"model/model.safetensors"}:
+        assert made.entry(name) == model.entry(name)
+    assert weights(made).keys() == weights(model).keys()
+    said = made.statistics
+    assert (said["objective"], said["images"], said["length"]) == ("diffusion", 256, 0.2)
+    assert list(said["factors"]) == ["64", "128", "192", "256"]
+    assert sum(f for one in said["factors"].values() for f in one.values()) == pytest.approx(1, abs=1e-4)
+    assert made.funnel == model.funnel
+    assert made.verify() == []
+    assert average(model, AverageConfig(length=0.2), store=store).cached
+
+
+@pytest.mark.slow
+def test_it_draws_and_its_pictures_are_known(store: Store, model: Artifact, tmp_path: Path):
+    made = average(model, AverageConfig(length=0.2), store=store)
+    drawn = load(made.lay("model/", tmp_path)).sample(["a circle"], [0], steps=2)
+    assert drawn.shape == (1, 3, 8, 8)
+    assert torch.isfinite(drawn).all()
+
+    source = made.input("model")
+    assert source is not None
+    assert source.fingerprint == model.fingerprint
+    dataset = model.input("dataset")
+    assert dataset is not None
+    index, images = dataset.table("index"), next(one for one in dataset.ancestors() if one.kind == "images")
+    uid = index[index["split"] == "train"]["uid"].iloc[0]
+    pictures = images.table("images").set_index("uid")
+    found = {one.artifact.fingerprint: one.rows for one in holders(store, {pictures.loc[uid, "sha256"]})}
+    assert found[made.fingerprint] == found[model.fingerprint] == 1
+
+
+class StopsAt:
+    """A reporter that wants the end once it hears of something."""
+
+    def __init__(self, words: str) -> None:
+        self.words, self.notes = words, list[str]()
+
+    def progress(self, stage: str, done: int, total: int, note: str) -> None:
+        assert done <= total
+        self.notes.append(note)
+
+    def stopping(self) -> bool:
+        return self.words in self.notes
+
+    def warn(self, stage: str, words: str) -> None:
+        raise AssertionError(words)
+
+
+Files = Mapping[str, Mapping[str, torch.Tensor]]
+VALUE = {"w": torch.ones(2)}
+LENGTHS = {f"{profile}:w": torch.ones(2) for profile in ("half_life", "0.05", "0.1")}
+WHOLE: Files = {"model/model.safetensors": VALUE, SNAPSHOT.format("064"): LENGTHS}
+
+
+def by_hand(store: Store, files: Files, *, kind: str = "model", objective: str = "diffusion") -> Artifact:
+    """What a training might have left."""
+
+    @stage(version=1, kind=kind, name="train")
+    def handmade(config: ShardConfig, out: Output) -> Stats:
+        for name, tensors in files.items():
+            save_file(dict(tensors), out.write(name))
+        return Stats(Funnel(1, 1), {"objective": objective})
+
+    return handmade(ShardConfig(), store=store)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path / "store"))
+
+
+def test_what_is_not_averaged_stays(own: Store):
+    tensors = {"w": torch.zeros(2), "frozen": torch.full((2,), 3.0), "seen": torch.tensor(7)}
+    made = average(
+        by_hand(own, {**WHOLE, "model/model.safetensors": tensors}), AverageConfig(length=0.1), store=own
+    )
+    found = weights(made)
+    assert found["w"].tolist() == pytest.approx([1, 1])
+    assert found["frozen"].tolist() == [3, 3]
+    assert found["seen"].item() == 7
+
+
+def test_asked_to_stop_it_leaves_nothing(own: Store):
+    model = by_hand(own, WHOLE)
+    for words in ("opening averages", "averaging weights"):
+        reporter = StopsAt(words)
+        with pytest.raises(Stopped):
+            average(model, AverageConfig(length=0.1), store=own, reporter=reporter)
+        assert reporter.notes[-1] == words
+    assert average.find(model, config=AverageConfig(length=0.1), store=own) is None
+    assert held(own) == []
+    assert list(own.scratch().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (AverageConfig(length=0), r"length=0 must be above 0 and at most 0\.289"),
+        (AverageConfig(length=0.3), r"length=0\.3 must"),
+        (AverageConfig(length=0.1, images=65), "images=65 must be 1 to 64, the last snapshot"),
+        (AverageConfig(length=0.1, images=-1), "images=-1 must"),
+    ],
+)
+def test_out_of_range_it_says_the_limits(own: Store, config: AverageConfig, words: str):
+    with pytest.raises(ValueError, match=words):
+        average(by_hand(own, WHOLE), config, store=own)
+
+
+@pytest.mark.parametrize(
+    ("files", "kind", "objective", "words"),
+    [
+        ({}, "dataset", "", "is no model but dataset"),
+        (
+            {"model/model.safetensors": VALUE},
+            "model",
+            "diffusion",
+            r"kept no averages; train with train\.ema\.lengths=.* train\.keep_every=1 .* train\.seed",
+        ),
+        (
+            WHOLE | {SNAPSHOT.format("064"): {"half_life:w": torch.ones(2)}},
+            "model",
+            "diffusion",
+            r"a half-life alone.* train\.ema\.lengths",
+        ),
+        (
+            {"model/encoder.safetensors": VALUE, SNAPSHOT.format("064"): LENGTHS},
+            "model",
+            "selfsupervised",
+            "objective selfsupervised has published its weights in another form.*\\(w is in none",
+        ),
+    ],
+)
+def test_of_what_it_cannot_be_made_it_says_so(
+    own: Store, files: Files, kind: str, objective: str, words: str
+):
+    with pytest.raises(ValueError, match=words):
+        average(by_hand(own, files, kind=kind, objective=objective), AverageConfig(length=0.1), store=own)
+
+
+def test_an_average_of_an_average_is_asked_of_its_model(own: Store):
+    model = by_hand(own, WHOLE)
+    made = average(model, AverageConfig(length=0.1), store=own)
+    with pytest.raises(ValueError, match=f"is an average itself; name the model .* {model.fingerprint[:12]}"):
+        average(made, AverageConfig(length=0.2), store=own)
