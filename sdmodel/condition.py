@@ -28,3 +28,23 @@ class Condition:
     def rows(self, start: int, end: int) -> "Condition":
         """Captions `start` to `end`."""
         return Condition(self.pooled[start:end], self.states[start:end], self.mask[start:end])
+
+    def replaced(self, where: Tensor, other: "Condition") -> "Condition":
+        """These captions, but the one that `other` has where `where` (B,) bool is true; as many tokens."""
+
+        def chosen(mine: Tensor, theirs: Tensor) -> Tensor:
+            return torch.where(where.view(-1, *[1] * (mine.ndim - 1)), theirs, mine)
+
+        return Condition(
+            chosen(self.pooled, other.pooled),
+            chosen(self.states, other.states),
+            chosen(self.mask, other.mask),
+        )
+
+    def to(self, device: torch.device) -> "Condition":
+        """The same on `device`."""
+        return Condition(
+            self.pooled.to(device, non_blocking=True),
+            self.states.to(device, non_blocking=True),
+            self.mask.to(device, non_blocking=True),
+        )

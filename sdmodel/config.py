@@ -110,6 +110,9 @@ class TrainConfig:
     accumulate: int = field(default=1, metadata=NEUTRAL)
     """Parts that each process takes its share of a batch in, one after the other, for less memory; 0 finds
     the fewest that fit. The gradient is the whole batch's."""
+    shard: bool = field(default=False, metadata=NEUTRAL)
+    """Each process holds its share of weights, gradients, momenta and averages alone (FSDP), for models that
+    are too large for one; slower than a copy each. Needs optimizer.kind adamw or lion."""
     compile: Literal["auto", "on", "off"] = field(default="auto", metadata=NEUTRAL)
     """torch.compile; auto compiles on GPUs, for trainings of an hour and more."""
     checkpoint: bool = field(default=False, metadata=NEUTRAL)

@@ -113,7 +113,10 @@ class LoraConfig:
     """Of the changes; 0 trains the weights themselves."""
     alpha: float = 0.0
     """The changes are scaled by alpha / rank; 0 is alpha = rank."""
-    targets: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0", "query", "key_value", "out")
-    """Ends of names of the linear layers that are changed."""
+    targets: tuple[str, ...] = (
+        "to_q", "to_k", "to_v", "to_out.0", "query", "key_value", "words", "places", "out", "widen", "narrow",
+        "film",
+    )  # fmt: skip
+    """Ends of names of the linear layers and convolutions that are changed."""
     merge: bool = True
     """Publish the changed weights; else the changes apart, to be laid over the start."""

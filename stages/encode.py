@@ -30,15 +30,13 @@ LATENTS = pa.schema(
         ("bucket", pa.int64()),  # of the shapes in latents.json; 0 without latents
         ("file", pa.string()),  # of the moments, "moments/train-00000-32x32.npy"; "" without latents ...
         ("row", pa.int64()),  # ... and the row in it
-        (
-            "text",
-            pa.string(),
-        ),  # "states/TEXT.npy" and "pooled/TEXT.npy" hold its captions; "" without text ...
+        ("text", pa.string()),  # states/TEXT.npy and pooled/TEXT.npy hold its captions; "" without text ...
         ("caption", pa.int64()),  # ... from this row on
         ("captions", pa.int64()),  # so many
     ]
 )
 """`latents.parquet`: a row for each picture of `SPLITS`, in the dataset's order."""
+NO_TEXT: dict[str, JSON] = {"pooled_width": 0, "token_width": 0, "text_length": 0}
 EMPTY = "empty"
 """Name of the arrays of the empty caption."""
 
@@ -85,7 +83,7 @@ def encode(
     if autoencoder is not None:
         space = _pictures(dataset, autoencoder, index, wanted, table, config, out)
         held |= {"shapes": [list(shape) for shape in wanted], "space": space}
-    held |= _captions(text, index, table, config, out) if text else {"pooled_width": 0, "token_width": 0}
+    held |= _captions(text, index, table, config, out) if text else NO_TEXT
     pq.write_table(
         pa.Table.from_pandas(table[LATENTS.names], LATENTS, preserve_index=False),
         out.write("latents.parquet"),
@@ -164,7 +162,7 @@ def _captions(
     encoder: Snapshot, index: pd.DataFrame, table: pd.DataFrame, config: EncodeConfig, out: Output
 ) -> dict[str, JSON]:
     """Parts of text states, a tar's captions each, and the empty caption; fills in the table's columns, and
-    returns the widths."""
+    returns widths and length."""
     from sdmodel.latents.text import read
     from sdmodel.latents.write import write_text
 
@@ -197,7 +195,8 @@ def _captions(
     for part in parts:
         out.add(part)
     pooled, states = (np.load(parts[0].path(f"{what}/{EMPTY}.npy")) for what in ("pooled", "states"))
-    return {"pooled_width": int(pooled.shape[-1]), "token_width": int(states.shape[-1])}
+    _, length, width = states.shape
+    return {"pooled_width": int(pooled.shape[-1]), "token_width": int(width), "text_length": int(length)}
 
 
 def _picture(tar: str, row: Sequence[Any], shape: tuple[int, int]) -> Any:

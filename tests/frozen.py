@@ -53,3 +53,36 @@ def text_encoder(folder: Path, *, places: int = 8, width: int = 8, seed: int = 0
     )
     CLIPTextModel(config).save_pretrained(folder / "text_encoder")
     return folder
+
+
+def pipeline(folder: Path, *, prediction: str = "epsilon", latent: bool = True, seed: int = 0) -> Path:
+    """A Stable Diffusion of some thousand weights: unet, scheduler, text encoder, and a vae unless it works
+    on pixels."""
+    import diffusers
+
+    if latent:
+        autoencoder(folder / "vae", seed=seed)
+    text_encoder(folder, seed=seed)
+    torch.manual_seed(seed)
+    unet: Any = diffusers.UNet2DConditionModel(  # pyright: ignore[reportPrivateImportUsage]
+        in_channels=3,
+        out_channels=3,
+        block_out_channels=(8, 16),
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        layers_per_block=1,
+        cross_attention_dim=8,
+        attention_head_dim=2,
+        norm_num_groups=4,
+    )
+    unet.save_pretrained(folder / "unet")
+    scheduler: Any = diffusers.DDIMScheduler(  # pyright: ignore[reportPrivateImportUsage]
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type=prediction,
+        clip_sample=False,
+        set_alpha_to_one=False,
+    )
+    scheduler.save_pretrained(folder / "scheduler")
+    return folder

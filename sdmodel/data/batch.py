@@ -45,12 +45,11 @@ class Batch:
         def moved(tensor: Tensor) -> Tensor:
             return tensor.to(device, non_blocking=True)
 
-        text = self.text
         return replace(
             self,
             images=moved(self.images).contiguous(memory_format=torch.channels_last),
             index=moved(self.index),
-            text=Condition(moved(text.pooled), moved(text.states), moved(text.mask)) if text else None,
+            text=self.text.to(device) if self.text else None,
             augmented=None if self.augmented is None else moved(self.augmented),
         )
 

@@ -48,7 +48,7 @@ def level_of(t: Tensor) -> Tensor:
     return (t * LEVELS).long().clamp(max=LEVELS - 1)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def denoising_errors(
     model: TextToImage, images: Tensor, captions: list[str], seed: int = 0
 ) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def denoising_errors(
 
     Returns {"levels": [row, ...], **row}, noisiest level first and then the mean over levels; a row is
     {"from", "to" (times), "mse", "mae", "r2" (1 - mse / variance of the images), "mse_shuffled",
-    "mae_shuffled", "r2_shuffled"}, pixels in [-1, 1].
+    "mae_shuffled", "r2_shuffled"}, in the model's space: pixels in [-1, 1], or latents of variance 1.
     ValueError: fewer than 2 images, or another number of captions.
     """
     n = len(images)
@@ -68,6 +68,7 @@ def denoising_errors(
         raise ValueError(
             f"{n} images and {len(captions)} captions; denoising errors take as many of both, at least 2"
         )
+    images = torch.cat([model.model.found(some).cpu() for some in images.split(CHUNK)])  # (N, C, h, w)
     generator = torch.Generator().manual_seed(seed)
     others = derangement(n, generator)
     asked = {"": captions, "_shuffled": [captions[i] for i in others]}
@@ -96,7 +97,7 @@ def _errors(
     model: TextToImage, images: Tensor, eps: Tensor, t: Tensor, captions: list[str]
 ) -> dict[str, float]:
     """Figures over all pixels."""
-    device = next(model.model.parameters()).device
+    device = model.model.device
     sums: dict[str, Tensor] = {}
     for start in range(0, len(images), CHUNK):
         part = slice(start, start + CHUNK)

@@ -1,7 +1,7 @@
 """A frozen autoencoder: pictures to the moments of their latents, and latents to pictures."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from diffusers import AutoencoderKL  # pyright: ignore[reportPrivateImportUsage]
@@ -21,6 +21,13 @@ class Autoencoder:
         self.device = torch.device(device)
         self.vae: Any = vae.float().eval().requires_grad_(False)
         self.vae.to(self.device)
+
+    def to(self, device: torch.device) -> Self:
+        """Itself, there."""
+        if device != self.device:
+            self.vae.to(device)
+            self.device = device
+        return self
 
     @property
     def channels(self) -> int:

@@ -39,6 +39,8 @@ class Settings:
     """Of the captions' pooled vectors; 0 where no text is cached."""
     token_width: int
     """Of the captions' states; 0 where no text is cached."""
+    text_length: int = 0
+    """Tokens that captions were padded or cut to; 0 where no text is cached."""
 
 
 def read_settings(folder: Path) -> Settings:
@@ -53,6 +55,7 @@ def read_settings(folder: Path) -> Settings:
         space=Space.from_dict(held["space"]) if held["space"] else None,
         pooled_width=held["pooled_width"],
         token_width=held["token_width"],
+        text_length=held["text_length"],
     )
 
 

@@ -3,14 +3,13 @@
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
-from sdmodel.diffusion import Diffusion, read_config
+from sdmodel.diffusion import folder as folders
+from sdmodel.diffusion.model import Diffusion
 from sdmodel.noise.interpolation import schedule
 from sdmodel.sample.guidance import guided
 from sdmodel.sample.solvers import Progress, multistep, quiet
-from sdmodel.text.tokenizer import Tokenizer
 
 STEPS = 14
 GUIDANCE = 2.0
@@ -29,7 +28,7 @@ class TextToImage:
         self.model = model.eval().requires_grad_(False)
         self.size = model.config.size
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference mode: a training that is sampled from goes on
     def sample(
         self,
         captions: list[str],
@@ -37,19 +36,22 @@ class TextToImage:
         guidance: float = GUIDANCE,
         steps: int = STEPS,
         progress: Progress = quiet,
+        size: tuple[int, int] | None = None,
     ) -> Tensor:
-        """Images (B, 3, S, S) float32 in [-1, 1], on the CPU: each of its caption and its seed alone.
+        """Images (B, 3, H, W) float32 in [-1, 1], on the CPU: each of its caption and its seed alone.
 
         progress: called with (images finished, images in all), fractions of a chunk rounded down.
-        ValueError: captions and seeds differ in number, or steps is below 1.
+        size: (H, W), pixels; None is the square it was taught on. The network "unet" knows no other.
+        ValueError: captions and seeds differ in number, steps is below 1, or the size does not fit.
         """
         if len(captions) != len(seeds):
             raise ValueError(f"{len(captions)} captions and {len(seeds)} seeds; each image takes one of both")
-        times, images = schedule(steps, SHIFT), [torch.empty(0, 3, self.size, self.size)]
+        height, width = size or (self.size, self.size)
+        times, images = schedule(steps, SHIFT), [torch.empty(0, 3, height, width)]
         for start in range(0, len(captions), CHUNK):
             part = slice(start, start + CHUNK)
             count = len(captions[part])
-            noise = self.noise(seeds[part])
+            noise = self.noise(seeds[part], height, width)
             denoise = guided(
                 self.model.denoise,
                 self.model.encode(captions[part]),
@@ -61,19 +63,18 @@ class TextToImage:
             def tell(done: int, total: int, start: int = start, count: int = count) -> None:
                 progress(start + count * done // total, len(captions))
 
-            images.append(multistep(denoise, noise, times, tell).clamp(-1, 1).cpu())
+            found = multistep(denoise, noise, times, tell)
+            images.append(self.model.pictures(found).clamp(-1, 1).cpu())
         return torch.cat(images).contiguous()
 
-    def noise(self, seeds: list[int]) -> Tensor:
-        """(B, 3, S, S): each image's from its own seed, drawn on the CPU so that all devices start alike."""
-        shape = (3, self.size, self.size)
+    def noise(self, seeds: list[int], height: int, width: int) -> Tensor:
+        """(B, C, h, w) for pictures of that size: each from its own seed, drawn on the CPU so that all
+        devices start alike."""
+        shape = self.model.space.shape(height, width)
         rows = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-        device = next(self.model.parameters()).device
-        return torch.stack(rows).to(device).contiguous(memory_format=torch.channels_last)
+        return torch.stack(rows).to(self.model.device).contiguous(memory_format=torch.channels_last)
 
 
 def load(folder: Path, device: str = "cpu") -> TextToImage:
     """The model in a folder that the diffusion objective wrote. ValueError: it holds no such model."""
-    model = Diffusion(read_config(folder), Tokenizer.load(folder))
-    model.load_state_dict(load_file(folder / "model.safetensors"))
-    return TextToImage(model.to(device))
+    return TextToImage(folders.load(folder).to(device))

@@ -33,20 +33,24 @@ PROGRESS = "progress.png"
 class Grid:
     """Draws `captions` into `folder`, each from noise of its own that is always the same."""
 
-    def __init__(self, sample: Draw, captions: Sequence[str], folder: Path):
-        """ValueError: there are no captions."""
+    def __init__(self, sample: Draw, captions: Sequence[str], folder: Path, *, writes: bool = True):
+        """writes: false draws the pictures alone, for a process whose part of the weights the drawing needs.
+
+        ValueError: there are no captions."""
         if not captions:
             raise ValueError("captions=(): a grid of samples needs at least one; name some, or draw no grid")
-        self.sample, self.captions, self.folder = sample, list(captions), folder
+        self.sample, self.captions, self.folder, self.writes = sample, list(captions), folder, writes
 
     def draw(self, images: int) -> Path:
         """Writes the row of the model after `images` images, and the rows until then as one picture; returns
         the row's path.
 
         Rows of later times, which a killed training left, are not shown: they will be drawn again."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         pictures = self.sample(self.captions, list(range(len(self.captions))))
         path = self.folder / f"{images:09d}.png"
+        if not self.writes:
+            return path
+        self.folder.mkdir(parents=True, exist_ok=True)
         row, height = captioned(to_uint8(pictures).permute(0, 2, 3, 1).cpu().numpy(), self.captions)
         _write(row, path)
         rows = sorted(file for file in self.folder.glob("*.png") if file.stem.isdigit())

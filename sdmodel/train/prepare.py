@@ -12,7 +12,9 @@ from sdmodel.data.index import read_index
 from sdmodel.data.kept import decode_shared
 from sdmodel.data.reader import Reader
 from sdmodel.data.stream import Stream
+from sdmodel.latents.reader import cached_reader
 from sdmodel.train.grids import Grid
+from sdmodel.train.lora import inject
 from sdmodel.train.objective import Objective
 from sdmodel.train.registry import objective_of
 from sdmodel.train.validation import Validation, batch_size, data_config
@@ -39,11 +41,27 @@ def prepare(plan: dict[str, Any], config: TrainConfig, accelerator: Accelerator)
     stream = Stream(reader, batch=config.batch, seed=config.seed, data=config.data, **_share(accelerator))
     torch.manual_seed(config.seed)
     captions = [caption for captions in reader.index.captions for caption in captions]
-    objective = objective_of(config, captions)
+    latents = Path(plan["latents"]) if plan.get("latents") else None
+    objective = objective_of(config, captions, latents)
     if plan.get("start"):
         objective.start(Path(plan["start"]))
+    if config.lora.rank:
+        _check_lora(config, plan)
+        inject(objective.modules, config.lora)
     judge = _judge(plan, config, objective, reader, accelerator) if config.validation.every else None
     return Prepared(objective, stream, judge)
+
+
+def _check_lora(config: TrainConfig, plan: dict[str, Any]) -> None:
+    if not plan.get("start"):
+        raise ValueError(
+            f"lora.rank={config.lora.rank}: low-rank changes are to a model that has learned; name one to "
+            "start from, or set lora.rank to 0"
+        )
+    if not config.lora.merge and config.objective != "diffusion":
+        raise ValueError(
+            f'lora.merge=false: folders of objective "{config.objective}" hold whole models; set it to true'
+        )
 
 
 def _reader(
@@ -53,7 +71,13 @@ def _reader(
     index = read_index(Path(plan["index"]), tars, split, weight=data.weight)
     cache, wait = Path(plan["folder"]) / "cache", accelerator.wait_for_everyone
     rank, world = accelerator.process_index, accelerator.num_processes
-    return decode_shared(index, config.size, cache, rank, world, wait, data)
+
+    def pictures() -> Reader:
+        return decode_shared(index, config.size, cache, rank, world, wait, data)
+
+    if not plan.get("latents"):
+        return pictures()
+    return cached_reader(Path(plan["latents"]), index, config, pictures)
 
 
 def _judge(
@@ -75,8 +99,9 @@ def _judge(
         for reader in (trained, _reader(plan, config, "validation", data, accelerator))
     )
     grid = None
-    if wanted.prompts and accelerator.is_main_process:
-        grid = Grid(objective.sample, wanted.prompts, Path(plan["folder"]) / "samples")  # pyright: ignore
+    main, folder = accelerator.is_main_process, Path(plan["folder"]) / "samples"
+    if wanted.prompts and (main or config.shard):  # of weights that are shared out each process has a part
+        grid = Grid(objective.sample, wanted.prompts, folder, writes=main)  # pyright: ignore
     autocast = lambda: accelerator.autocast()  # noqa: E731 - its own arguments are not for others
     return Validation(objective, train, validation, wanted, grid=grid, autocast=autocast)
 

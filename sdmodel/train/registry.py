@@ -1,20 +1,28 @@
 """Objectives by name. Each brings libraries that the others do not need, so they are imported when asked
 for."""
 
+from pathlib import Path
+
 from sdmodel.config import TrainConfig
 from sdmodel.train.objective import Objective
 
 
-def objective_of(config: TrainConfig, captions: list[str]) -> Objective:
+def objective_of(config: TrainConfig, captions: list[str], latents: Path | None = None) -> Objective:
     """The objective that `config` names, with initial weights from torch's global generator.
 
     captions: all of the training split's; autoencoder and selfsupervised do without.
+    latents: folder of cached latents or text states, for diffusion alone.
     ValueError: config does not fit the objective, or names none."""
+    if latents and config.objective != "diffusion":
+        raise ValueError(
+            f"objective={config.objective!r} learns from pixels and captions; cached latents are for "
+            '"diffusion": leave encode.autoencoder and encode.text empty'
+        )
     match config.objective:
         case "diffusion":
-            from sdmodel.diffusion import DiffusionObjective
+            from sdmodel.diffusion.objective import DiffusionObjective
 
-            return DiffusionObjective(config, captions)
+            return DiffusionObjective(config, captions, latents)
         case "contrastive":
             from sdmodel.contrastive.objective import ContrastiveObjective
 

@@ -1,9 +1,10 @@
 """The training process, `python -m sdmodel.train.run PLAN.json`: plan, data, objective, loop, model folder.
 
 A plan is {"folder": where results go, "index": path of index.parquet, "tars": {name in the index: local
-path}, "config": a TrainConfig, "start": a model folder or null}. Running it again goes on where it stopped,
-or does nothing when it is done. Results: model/, metrics.jsonl, curve.png, snapshots/; cache/ and logs/ are
-no results. SIGTERM, or a file `stop` in the folder, makes it save and end with status 75.
+path}, "config": a TrainConfig, "start": a model folder or null, "latents": a folder of cached ones or null}.
+Running it again goes on where it stopped, or does nothing when it is done. Results: model/, metrics.jsonl,
+curve.png, samples/, snapshots/; cache/ and logs/ are no results. SIGTERM, or a file `stop` in the folder,
+makes it save and end with status 75.
 """
 
 import json
@@ -26,6 +27,7 @@ from sdmodel.data.stream import Stream
 from sdmodel.train import failure, trackers
 from sdmodel.train.command import PARENT_HOLDS_STDIN
 from sdmodel.train.loop import train
+from sdmodel.train.lora import published
 from sdmodel.train.metrics import Gauge, draw_curve
 from sdmodel.train.objective import Objective
 from sdmodel.train.prepare import prepare
@@ -82,7 +84,7 @@ def run(plan: dict[str, Any], stopping: Stopping | None = None) -> bool:
         aside = folder / ".model"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
-        objective.save(aside, weights)
+        objective.save(aside, published(objective.modules, weights, config.lora, aside))
         aside.rename(model)
     if main and stopping and weights is None:
         stopping.file.unlink(missing_ok=True)  # it is heeded; the same command shall go on

@@ -1,4 +1,5 @@
-"""The first losses of each objective, written down: a change that is not to change what is learned does not.
+"""The first losses of each objective and denoiser, written down: a change that is not to change what is
+learned does not.
 
 One that is to change it records them anew, and says why:
 
@@ -20,7 +21,7 @@ import timm
 import torch
 
 from sdmodel.train.run import run
-from tests.sdmodel.golden.tiny import OBJECTIVES, config_of, plan
+from tests.sdmodel.golden.tiny import CURVES, config_of, plan
 
 TOLERANCE = 1e-3
 """Relative. With AVX2 alone and with AVX-512 the worst loss differs by 3e-5, the contrastive one's."""
@@ -39,13 +40,13 @@ def platform() -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_losses_are_those_written_down(objective: Any, dataset: Any, tmp_path: Path):
-    run(plan(tmp_path / "training", dataset, config_of(objective)))
+@pytest.mark.parametrize("curve", CURVES)
+def test_losses_are_those_written_down(curve: str, dataset: Any, tmp_path: Path):
+    run(plan(tmp_path / "training", dataset, config_of(curve)))
     rows = map(json.loads, (tmp_path / "training/metrics.jsonl").read_text().splitlines())
     losses = [row["loss"] for row in rows]
     assert len(losses) == 10
-    file = Path(__file__).parent / f"{objective}.json"
+    file = Path(__file__).parent / f"{curve}.json"
     if os.environ.get("RECORD_GOLDEN"):
         held = {"platform": platform(), "losses": [loss.hex() for loss in losses]}
         file.write_text(json.dumps(held, indent=1) + "\n")

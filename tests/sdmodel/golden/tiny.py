@@ -1,4 +1,5 @@
-"""The smallest training of each objective: what its golden curve is of. A change here changes the curves."""
+"""The smallest training of each objective and denoiser: what its golden curve is of. A change here changes
+the curves."""
 
 import dataclasses
 from dataclasses import replace
@@ -8,14 +9,16 @@ from typing import Any
 from sdmodel.config import (
     AutoencoderConfig,
     ContrastiveConfig,
+    DataConfig,
+    DiTConfig,
     OptimizerConfig,
     SelfSupervisedConfig,
     TextConfig,
     TrainConfig,
+    UNet2DConfig,
     UNetConfig,
 )
 
-OBJECTIVES: tuple[Any, ...] = ("autoencoder", "selfsupervised", "contrastive", "diffusion")
 CONFIG = TrainConfig(
     images=80,
     batch=8,
@@ -26,6 +29,8 @@ CONFIG = TrainConfig(
     device="cpu",
     text=TextConfig(width=16, heads=2, queries=2, length=12, vocabulary=300),
     unet=UNetConfig(channels=(8, 16), heads=2, condition=16, fine=4),
+    unet2d=UNet2DConfig(channels=(8, 16), attention=(False, True), blocks=1, head_width=8, groups=4),
+    dit=DiTConfig(width=16, layers=2, heads=2),
     contrastive=ContrastiveConfig(embedding=8, image_width=4, text_width=16, text_layers=1, text_heads=2),
     autoencoder=AutoencoderConfig(channels=(8, 16), groups=4, latent=2),
     selfsupervised=SelfSupervisedConfig(width=4, embedding=8),
@@ -33,10 +38,22 @@ CONFIG = TrainConfig(
 )
 
 
-def config_of(objective: Any, **changes: Any) -> TrainConfig:
-    """The contrastive image tower halves its sides five times."""
-    size = 32 if objective == "contrastive" else 16
-    return replace(CONFIG, objective=objective, size=size, **changes)
+CURVES: dict[str, Any] = {
+    "autoencoder": {"objective": "autoencoder"},
+    "selfsupervised": {"objective": "selfsupervised"},
+    # Its image tower halves the sides five times.
+    "contrastive": {"objective": "contrastive", "size": 32},
+    "diffusion": {"objective": "diffusion"},
+    "unet2d": {"network": "unet2d"},
+    "dit": {"network": "dit", "data": DataConfig(augment=0.2)},
+}
+"""What is changed of CONFIG, by the curve's name."""
+OBJECTIVES = tuple(name for name, changed in CURVES.items() if "objective" in changed)
+
+
+def config_of(curve: str, **changes: Any) -> TrainConfig:
+    """Of the training whose curve has that name."""
+    return replace(CONFIG, **CURVES[curve], **changes)
 
 
 def plan(folder: Path, dataset: Any, config: TrainConfig) -> dict[str, Any]:

@@ -62,7 +62,8 @@ def write(
     folder: Path, encoder: Autoencoder | None, words: TextEncoder | None, dtype: type = np.float32
 ) -> Path:
     """A cache of the pictures and captions above."""
-    held: dict[str, object] = {"size": 16, "shapes": [], "space": None, "pooled_width": 0, "token_width": 0}
+    held: dict[str, object] = {"size": 16, "shapes": [], "space": None}
+    held |= {"pooled_width": 0, "token_width": 0, "text_length": 0}
     files: list[tuple[str, int]] = [("", 0)] * 5
     if encoder:
         shapes = [SHAPES[bucket] for bucket in BUCKETS]
@@ -73,7 +74,7 @@ def write(
         said = [caption for some in CAPTIONS for caption in some]
         write_text(folder, "train-0", said, words, batch=2, dtype=dtype)
         write_text(folder, "empty", [""], words, batch=2, dtype=dtype)
-        held |= {"pooled_width": 8, "token_width": 8}
+        held |= {"pooled_width": 8, "token_width": 8, "text_length": 4}
     counts = [len(some) for some in CAPTIONS]
     columns = {
         "uid": [f"uid{row}" for row in range(5)],

@@ -21,7 +21,7 @@ from sdmodel.config import (
     ValidationConfig,
 )
 from sdmodel.data.batch import Batch
-from sdmodel.diffusion import DiffusionObjective
+from sdmodel.diffusion.objective import DiffusionObjective
 from sdmodel.evaluate.denoising import LEVELS, level_errors
 from sdmodel.train.ema import Averages
 from sdmodel.train.grids import Grid

@@ -7,7 +7,7 @@ import torch
 
 from sdmodel.config import OptimizerConfig, TextConfig, TrainConfig, UNetConfig
 from sdmodel.data.batch import Batch
-from sdmodel.diffusion import DiffusionObjective
+from sdmodel.diffusion.objective import DiffusionObjective
 from sdmodel.evaluate.denoising import LEVELS, denoising_errors, derangement
 from sdmodel.sample.generate import TextToImage, load
 from sdmodel.train.optimizers import optimizers

@@ -1,0 +1,143 @@
+"""Folders of text-to-image models.
+
+config.json         kind, "model": what decides the weights and what they mean, "training": how they came
+model.safetensors   the weights that were learned, but for a pipeline's text encoder
+tokenizer.json      of our own text encoder
+text_encoder/, tokenizer/   in its place, as transformers lays them out
+autoencoder/        of a latent model, as diffusers lays it out
+adapter/            low-rank changes that were kept apart, as peft lays them out
+"""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from sdmodel.config import TrainConfig
+from sdmodel.denoise.build import build
+from sdmodel.denoise.discrete import Discrete
+from sdmodel.diffusion.model import CaptionEncoder, Diffusion
+from sdmodel.latents import autoencoder
+from sdmodel.latents import text as frozen
+from sdmodel.latents.space import PIXELS, Space
+from sdmodel.text.clip import ClipText
+from sdmodel.text.tokenizer import Tokenizer
+from sdmodel.text.words import Words
+from sdmodel.train.lora import ADAPTER, lay
+
+KIND = "diffusion"
+WEIGHTS = "model.safetensors"
+AUTOENCODER = "autoencoder"
+TEXT = ("text_encoder", "tokenizer")
+
+
+def described(model: Diffusion) -> dict[str, Any]:
+    """What decides a model's weights and what they mean, as JSON.
+
+    "size"; "network" and, under its name, its config; "discrete": what `Discrete` was built from, or null;
+    "text": the config of our own text encoder, or null; "text_length": tokens that a pipeline's reads;
+    "text_learns"; "augment": whether it is told how pictures were moved; "space"."""
+    config = model.config
+    name = config.network
+    whole = isinstance(model.network, Discrete)
+    return {
+        "size": config.size,
+        "network": name,
+        name: None if whole else dataclasses.asdict(getattr(config, name)),
+        "discrete": model.network.told() if isinstance(model.network, Discrete) else None,
+        "text": dataclasses.asdict(config.text) if isinstance(model.text, Words) else None,
+        "text_length": 0 if isinstance(model.text, Words) else model.text.length,  # pyright: ignore
+        "text_learns": not isinstance(model.text, frozen.TextEncoder),
+        "augment": config.data.augment > 0,
+        "space": dataclasses.asdict(model.space),
+    }
+
+
+def save(folder: Path, model: Diffusion, weights: dict[str, Tensor], beside: Iterable[Path] = ()) -> None:
+    """Writes a model folder.
+
+    Args:
+        folder: existing and empty.
+        model: says what the weights mean.
+        weights: of its `state_dict`, contiguous, float32, on the CPU.
+        beside: folders of frozen encoders that go with it.
+    """
+    whole = dataclasses.asdict(model.config)
+    for field in dataclasses.fields(model.config):
+        if field.metadata.get("neutral"):  # what cannot change a model: equal models are equal files
+            del whole[field.name]
+    held = {"kind": KIND, "model": described(model), "training": whole}
+    (folder / "config.json").write_text(json.dumps(held, indent=2, sort_keys=True) + "\n")
+    if isinstance(model.text, ClipText):
+        words, weights = parted(weights)
+        model.text.save(folder, words)
+    elif isinstance(model.text, Words):
+        model.text.tokenizer.save(folder)
+    save_file(weights, folder / WEIGHTS)
+    for source in beside:
+        shutil.copytree(source, folder / source.name)
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """What `described` said of the model in a folder. ValueError: no such folder, or another kind of
+    model."""
+    file = folder / "config.json"
+    if not file.exists():
+        raise ValueError(f"{folder}: no config.json in it; a model folder of the {KIND} objective holds one")
+    held = json.loads(file.read_text())
+    if held.get("kind") != KIND:
+        raise ValueError(f"{folder}: holds a model of kind {held.get('kind')!r}; {KIND!r} is needed")
+    return held["model"]
+
+
+def load(folder: Path, *, learn: bool = False) -> Diffusion:
+    """The model in a folder, on the CPU.
+
+    How it was trained is left at defaults, so that a model stays readable when the choices of training
+    change.
+    learn: it will be trained on; else its text encoder may be frozen.
+    ValueError: no such folder, or another kind of model."""
+    held = read(folder)
+    name = held["network"]
+    chosen = {key: held[key] for key in ("size", "network", "text", name) if held[key] is not None}
+    chosen["data"] = {"augment": float(held.get("augment", False))}
+    config = TypeAdapter(TrainConfig).validate_python(chosen)
+    space = Space.from_dict(held["space"]) if "space" in held else PIXELS
+    text = _text(folder, config, held, learn)
+    if held.get("discrete"):
+        network = Discrete(
+            **held["discrete"], pooled_width=text.pooled_width, augment=held["augment"], padded=text.padded
+        )
+    else:
+        network = build(config, space, text.pooled_width, text.token_width, padded=text.padded)
+    pictures = autoencoder.read(folder / AUTOENCODER) if space.latent else None
+    model = Diffusion(config, text, network, space, pictures)
+    weights = load_file(folder / WEIGHTS)
+    # A pipeline's text encoder has weights of its own, which are there already.
+    own = {key for key in model.state_dict() if not (isinstance(text, ClipText) and key.startswith("text."))}
+    if missing := own ^ weights.keys():
+        raise ValueError(f"{folder}: {WEIGHTS} and config.json do not belong together: {sorted(missing)[:3]}")
+    model.load_state_dict(weights, strict=False)
+    lay(folder, model)
+    return model
+
+
+def parted(weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Those of the text encoder, under its own names, and the others."""
+    words = {name.removeprefix("text."): value for name, value in weights.items() if name.startswith("text.")}
+    return words, {name: value for name, value in weights.items() if not name.startswith("text.")}
+
+
+def _text(folder: Path, config: TrainConfig, held: dict[str, Any], learn: bool) -> CaptionEncoder:
+    if held["text"] is not None:
+        return Words(config.text, Tokenizer.load(folder))
+    changed = (folder / ADAPTER).is_dir()  # and it may be the text encoder that is
+    if held["text_learns"] and (learn or changed):
+        return ClipText.load(folder)
+    return frozen.read(folder, held["text_length"])

@@ -1,0 +1,128 @@
+"""A text-to-image diffusion model: text encoder, denoiser, and the space in which it denoises."""
+
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from sdmodel.condition import Condition
+from sdmodel.config import TrainConfig
+from sdmodel.data.batch import Batch
+from sdmodel.latents.autoencoder import Autoencoder
+from sdmodel.latents.space import PIXELS, Space
+from sdmodel.latents.text import TextEncoder
+from sdmodel.noise.interpolation import expand, interpolate
+from sdmodel.noise.times import logit_normal
+
+
+class CaptionEncoder(Protocol):
+    """What reads captions: a module that learns, or a `TextEncoder`, which does not."""
+
+    pooled_width: int
+    """P of `Condition`."""
+    token_width: int
+    """D of `Condition`."""
+    padded: bool
+    """Whether captions have tokens that are not to be attended to."""
+
+    def encode(self, captions: list[str]) -> Condition:
+        """B captions; "" stands for no caption."""
+        ...
+
+
+class Diffusion(nn.Module):
+    """Text encoder, denoiser and their loss. Frozen encoders are no parts of the module: they have no weights
+    to learn, average or save again and again."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        text: CaptionEncoder,
+        network: nn.Module,
+        space: Space = PIXELS,
+        autoencoder: Autoencoder | None = None,
+    ):
+        """Args:
+        config: size, noise and caption dropout.
+        text: a module learns; a `TextEncoder` does not, and batches bring its states.
+        network: the denoiser, see `sdmodel.denoise.build`.
+        space: of the denoiser's arrays.
+        autoencoder: makes pictures of them; None in pixel space."""
+        super().__init__()
+        self.config = config
+        self.text = text
+        self.network = network
+        self.space = space
+        self.autoencoder = autoencoder
+        self._empty: Condition | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the denoiser is."""
+        return next(self.network.parameters()).device
+
+    def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """{"denoising": scalar}: the squared error of the estimated clean arrays at random times, all times
+        of equal weight unless the network weighs them.
+
+        A weight of 1 on the clean image leans towards noise, where the caption matters; the velocity's
+        weight, 1 / (1 - t)^2, was measured to teach captions badly.
+        """
+        noise = self.config.noise
+        x_0 = self.clean(batch, generator)
+        t = logit_normal(batch.stratified(generator), noise.mean, noise.deviation)
+        eps = batch.normal(generator, *x_0.shape[1:])
+        dropped = batch.uniform(generator) < self.config.caption_dropout
+        condition = self.condition(batch, dropped)
+        error = (self.denoise(interpolate(x_0, eps, t), t, condition, batch.augmented) - x_0).square()
+        if (weight := getattr(self.network, "weight", None)) is not None:
+            error = expand(weight(t), error) * error
+        return {"denoising": error.mean()}
+
+    def clean(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """What the denoiser shall find, (B, C, h, w): pixels, or a sample of the cached posteriors."""
+        images = batch.images
+        if not self.space.latent:
+            return self.space.normalised(images, images)
+        return self.space.normalised(images, batch.normal(generator, self.space.channels, *images.shape[2:]))
+
+    def condition(self, batch: Batch, dropped: Tensor | None = None) -> Condition:
+        """A batch's captions, cached or encoded; the empty one where `dropped` (B,) bool is true."""
+        if batch.text is not None:
+            return batch.text if dropped is None else batch.text.replaced(dropped, self.empty)
+        captions = batch.captions
+        if dropped is not None:
+            captions = ["" if drop else text for text, drop in zip(captions, dropped.tolist(), strict=True)]
+        return self.encode(captions)
+
+    @property
+    def empty(self) -> Condition:
+        """The empty caption of a frozen text encoder, once."""
+        if self._empty is None:
+            self._empty = self.encode([""])
+        return self._empty
+
+    def encode(self, captions: list[str]) -> Condition:
+        """Captions as the denoiser is told them; "" stands for no caption."""
+        if isinstance(self.text, TextEncoder):
+            return self.text.to(self.device).encode(captions).to(self.device)
+        return self.text.encode(captions)
+
+    def denoise(
+        self, x_t: Tensor, t: Tensor, condition: Condition, augmented: Tensor | None = None
+    ) -> Tensor:
+        """The clean arrays that are expected behind x_t (B, C, h, w) at times t (B,)."""
+        return cast(Tensor, self.network(x_t, t, condition, augmented))
+
+    def found(self, images: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) in [-1, 1] as the denoiser should find them, (B, C, h, w): pixels, or the
+        means of their posteriors."""
+        if self.autoencoder is None:
+            return images.to(self.device)
+        moments = self.autoencoder.to(self.device).moments(images).to(self.device)
+        return self.space.normalised(moments, torch.zeros_like(moments[:, : self.space.channels]))
+
+    def pictures(self, x: Tensor) -> Tensor:
+        """Arrays (B, C, h, w) as pictures (B, 3, H, W), about [-1, 1]."""
+        x = self.space.restored(x)
+        return x if self.autoencoder is None else self.autoencoder.to(self.device).decode(x)

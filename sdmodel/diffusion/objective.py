@@ -1,0 +1,164 @@
+"""The diffusion objective: to find the picture in the noise."""
+
+import filecmp
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sdmodel.config import TrainConfig
+from sdmodel.data.batch import Batch
+from sdmodel.denoise.build import build
+from sdmodel.denoise.discrete import Discrete
+from sdmodel.diffusion import folder as folders
+from sdmodel.diffusion.model import CaptionEncoder, Diffusion
+from sdmodel.evaluate.denoising import level_errors
+from sdmodel.latents import autoencoder
+from sdmodel.latents import text as frozen
+from sdmodel.latents.cache import read_settings
+from sdmodel.latents.space import PIXELS
+from sdmodel.start import Pipeline, is_pipeline, load_unet, read_pipeline
+from sdmodel.text.clip import ClipText
+from sdmodel.text.tokenizer import Tokenizer
+from sdmodel.text.words import Words
+
+
+class DiffusionObjective:
+    """Trains a text-to-image model, in pixels or in cached latents."""
+
+    def __init__(self, config: TrainConfig, captions: list[str], latents: Path | None = None):
+        """Args:
+        config: of the training.
+        captions: those of the training split, from which our own text encoder's words are learned.
+        latents: folder of cached latents or text states, which are trained on in the place of pixels or of
+            captions."""
+        self.config = config
+        self.latents = latents
+        settings = read_settings(latents) if latents else None
+        space = settings.space if settings and settings.space else PIXELS
+        pictures = autoencoder.read(self._beside(folders.AUTOENCODER)) if space.latent else None
+        text: CaptionEncoder
+        if latents and settings and settings.token_width:
+            text = frozen.read(latents, settings.text_length)
+        else:
+            text = Words(config.text, Tokenizer.learn(captions, config.text.vocabulary))
+        network = build(config, space, text.pooled_width, text.token_width, padded=text.padded)
+        self.modules = Diffusion(config, text, network, space, pictures)
+
+    @property
+    def heavy(self) -> list[nn.Module]:
+        """Of the denoiser."""
+        heavy: list[nn.Module] = self.modules.network.heavy  # pyright: ignore - all denoisers have it
+        return heavy
+
+    @property
+    def whole_batch(self) -> bool:
+        """No row needs another."""
+        return False
+
+    def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Sums of denoising errors for each level of noise."""
+        model = self.modules
+        x_0 = model.clean(batch, generator)
+        return level_errors(model.denoise, x_0, model.condition(batch), batch, generator)
+
+    def sample(self, captions: list[str], seeds: list[int]) -> Tensor:
+        """Pictures (B, 3, S, S) float32 in [-1, 1] on the CPU, each of its caption and its seed alone; the
+        model is in evaluation mode afterwards."""
+        from sdmodel.sample.generate import TextToImage
+
+        return TextToImage(self.modules).sample(captions, seeds)
+
+    def start(self, folder: Path) -> None:
+        """Takes weights and tokenizer from one of our model folders, or from a pipeline's in the layout of
+        Stable Diffusion.
+
+        ValueError: it holds another kind or shape of model, or one of other encoders than were cached."""
+        self.modules = self._pipeline(read_pipeline(folder)) if is_pipeline(folder) else self._ours(folder)
+
+    def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
+        """Writes a model folder; encoders that did not learn go with it."""
+        names = [folders.AUTOENCODER] if self.modules.space.latent else []
+        if isinstance(self.modules.text, frozen.TextEncoder):
+            names += folders.TEXT
+        folders.save(folder, self.modules, weights, [self._beside(name) for name in names])
+
+    def _ours(self, folder: Path) -> Diffusion:
+        mine, model = self.modules, folders.load(folder, learn=True)
+        asked, held = comparable(mine), comparable(model)
+        if isinstance(model.network, Discrete):  # its own config says what it is
+            asked |= {key: held[key] for key in ("settings", "augment")}
+        if held["text"] is None and isinstance(mine.text, Words):  # a pipeline's, which goes on learning
+            asked["text"] = None
+        if asked != held:
+            differ = [key for key in held if asked[key] != held[key]]
+            raise ValueError(
+                f"{folder}: holds a model of { {key: held[key] for key in differ} }; the config asks for "
+                f"{ {key: asked[key] for key in differ} }; {', '.join(differ)} must agree"
+            )
+        # Its space, not the one measured now: the weights learned what they know in it.
+        text = model.text
+        if isinstance(mine.text, frozen.TextEncoder):
+            self._same(folder, folders.TEXT[0])
+            text = mine.text
+        if mine.space.latent:
+            self._same(folder, folders.AUTOENCODER)
+        return Diffusion(self.config, text, model.network, model.space, mine.autoencoder)
+
+    def _pipeline(self, pipeline: Pipeline) -> Diffusion:
+        """ValueError: latents or text states were not cached by the pipeline's own encoders."""
+        mine, folder = self.modules, pipeline.folder
+        if self.config.network != "unet2d":
+            raise ValueError(
+                f'{folder} holds diffusers\' UNet; set train.network to "unet2d", not {self.config.network!r}'
+            )
+        if pipeline.space.latent != mine.space.latent:
+            raise ValueError(
+                f"{folder}: its denoiser works on latents; set encode.autoencoder to this folder"
+            )
+        if mine.space.latent:
+            self._same(folder, folders.AUTOENCODER, "vae")
+        text = mine.text
+        if isinstance(text, frozen.TextEncoder):
+            self._same(folder, folders.TEXT[0])
+        elif pipeline.text:
+            text = ClipText.load(folder)
+        width = pipeline.unet["cross_attention_dim"]
+        if text.token_width != width:
+            raise ValueError(
+                f"{folder}: its denoiser reads captions of width {width}; the text encoder's have "
+                f"{text.token_width}"
+            )
+        augment = self.config.data.augment > 0
+        network = Discrete(
+            pipeline.unet, pipeline.schedule, text.pooled_width, augment=augment, padded=text.padded
+        )
+        load_unet(folder, network)
+        return Diffusion(self.config, text, network, pipeline.space, mine.autoencoder)
+
+    def _beside(self, name: str) -> Path:
+        """Folder of an encoder that lies beside the cached latents."""
+        assert self.latents is not None
+        return self.latents / name
+
+    def _same(self, folder: Path, name: str, theirs: str = "") -> None:
+        """ValueError: an encoder of the model to start from is not that of the cache."""
+        mine, other = self._beside(name), folder / (theirs or name)
+        weights = sorted(path.name for path in mine.glob("*.safetensors"))
+        if filecmp.cmpfiles(mine, other, weights, shallow=False)[0] != weights:
+            raise ValueError(
+                f"{other}: other weights than those of {name} that the cached latents were made with; encode "
+                "with the encoders of the model to start from"
+            )
+
+
+def comparable(model: Diffusion) -> dict[str, Any]:
+    """What must agree between a model to start from and the one that is asked for."""
+    held = folders.described(model)
+    same = {key: held[key] for key in ("network", "text", "augment")}
+    if held["network"] == "unet":  # it learns maps of one size
+        same["size"] = held["size"]
+    same["settings"] = held["discrete"] or held[held["network"]]
+    same["space"] = (model.space.channels, model.space.factor)
+    return same

@@ -1,0 +1,71 @@
+"""CLIP's text model as a text encoder (Radford et al. 2021, arXiv:2103.00020), as Stable Diffusion's
+pipelines use it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from sdmodel.condition import Condition
+
+
+class ClipText(nn.Module):
+    """A module that learns; `sdmodel.latents.text.TextEncoder` is the same, frozen.
+
+    Every caption is padded to `length` tokens and the padding may be attended to, as Stable Diffusion's
+    pipelines do: denoisers that learned so expect it.
+    """
+
+    padded = False
+    """All tokens may be attended to."""
+
+    def __init__(self, model: CLIPTextModel, tokenizer: CLIPTokenizer, length: int = 0):
+        """length: tokens of a caption; 0 is as many as the model knows places for.
+
+        ValueError: it knows no more than so many."""
+        super().__init__()
+        self.model: Any = model.float()
+        self.tokenizer: Any = tokenizer
+        most = int(self.model.config.max_position_embeddings)
+        if not 0 <= length <= most:
+            raise ValueError(f"encode.length={length}: the text encoder knows places for {most} tokens")
+        self.length = length or most
+        self.pooled_width = self.token_width = int(self.model.config.hidden_size)
+
+    def encode(self, captions: Sequence[str]) -> Condition:
+        """B captions: pooled (B, D), states (B, length, D), both float32; the mask is all true."""
+        words = self.tokenizer(
+            list(captions), padding="max_length", truncation=True, max_length=self.length, return_tensors="pt"
+        )
+        found = self.model(input_ids=words["input_ids"].to(self.model.device))
+        states, pooled = found.last_hidden_state.float(), found.pooler_output.float()
+        return Condition(pooled, states, torch.ones(states.shape[:2], dtype=torch.bool, device=states.device))
+
+    @classmethod
+    def load(cls, folder: Path, length: int = 0) -> Self:
+        """From a folder with `text_encoder` and `tokenizer` in it, as Stable Diffusion's have.
+
+        ValueError: there is none in it, or `length` is above what it knows places for."""
+        try:
+            # transformers reads JSON and safetensors here; no pickle is opened.
+            model: Any = CLIPTextModel.from_pretrained(
+                folder / "text_encoder", local_files_only=True, use_safetensors=True, dtype=torch.float32
+            )
+            tokenizer: Any = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"{folder} holds no CLIP text encoder in transformers' layout: {error}"
+            ) from error
+        return cls(model, tokenizer, length)
+
+    def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
+        """Writes `text_encoder` and `tokenizer`, with these weights by the names of `state_dict`."""
+        (folder / "text_encoder").mkdir()
+        self.model.config.save_pretrained(folder / "text_encoder")
+        held = {name.removeprefix("model."): value for name, value in weights.items()}
+        save_file(held, folder / "text_encoder/model.safetensors", metadata={"format": "pt"})
+        self.tokenizer.save_pretrained(folder / "tokenizer")

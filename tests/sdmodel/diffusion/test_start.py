@@ -1,0 +1,101 @@
+"""Trainings that start from a pipeline's folder, in the layout of Stable Diffusion."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import pytest
+import torch
+from transformers import CLIPTextModel
+
+from sdmodel.config import OptimizerConfig
+from sdmodel.sample.generate import load
+from sdmodel.train.run import run
+from tests import frozen
+from tests.sdmodel.diffusion import cached
+from tests.sdmodel.diffusion.test_latent import CONFIG, plan
+
+WARM = replace(CONFIG, network="unet2d", images=8)
+STILL = replace(WARM, optimizer=OptimizerConfig(adam_rate=0.0, muon_rate=0.0))
+"""Learns nothing."""
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return frozen.pipeline(tmp_path_factory.mktemp("pipeline"))
+
+
+@pytest.fixture(scope="module")
+def latents(dataset: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the pipeline's own encoders."""
+    return cached.write(tmp_path_factory.mktemp("latents"), dataset)
+
+
+def unet_of(folder: Path) -> dict[str, torch.Tensor]:
+    kind: Any = diffusers.UNet2DConditionModel  # pyright: ignore
+    return kind.from_pretrained(folder / "unet").state_dict()
+
+
+def test_what_learned_nothing_is_the_pipeline_itself(
+    dataset: Any, pipeline: Path, latents: Path, tmp_path: Path
+):
+    run(plan(tmp_path / "training", dataset, STILL, latents=latents, start=pipeline))
+    folder = tmp_path / "training/model"
+    model = load(folder)
+    held = model.model.network.unet.state_dict()
+    for name, value in unet_of(pipeline).items():
+        assert torch.equal(held[name], value)
+    # Latents are scaled as the pipeline was taught, not as this dataset measures.
+    kind: Any = diffusers.AutoencoderKL  # pyright: ignore
+    scale = kind.from_pretrained(pipeline / "vae").config.scaling_factor
+    assert model.model.space.deviation == pytest.approx((1 / scale,) * 3)
+    assert model.sample(["red"], [0], steps=2).shape == (1, 3, 16, 16)
+
+    # What was made of it is something to start from, too.
+    run(plan(tmp_path / "second", dataset, WARM, latents=latents, start=folder))
+    after = load(tmp_path / "second/model").model
+    moved = [
+        name
+        for name, value in after.state_dict().items()
+        if not torch.equal(value, model.model.state_dict()[name])
+    ]
+    assert "network.unet.conv_in.weight" in moved
+    assert after.space == model.model.space
+
+
+def test_its_text_encoder_learns_where_no_text_is_cached(dataset: Any, pipeline: Path, tmp_path: Path):
+    latents = cached.write(tmp_path / "latents", dataset, words=False)
+    run(plan(tmp_path / "training", dataset, WARM, latents=latents, start=pipeline))
+    folder = tmp_path / "training/model"
+    before, after = (
+        CLIPTextModel.from_pretrained(one / "text_encoder").state_dict() for one in (pipeline, folder)
+    )
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    assert {path.name for path in folder.iterdir()} == {
+        "config.json", "model.safetensors", "autoencoder", "text_encoder", "tokenizer"
+    }  # fmt: skip
+    assert load(folder).sample(["red"], [0], steps=2).shape == (1, 3, 16, 16)
+    frozen_text = replace(WARM, optimizer=OptimizerConfig(frozen=("text.",)))
+    run(plan(tmp_path / "again", dataset, frozen_text, latents=latents, start=folder))
+    again = CLIPTextModel.from_pretrained(tmp_path / "again/model/text_encoder").state_dict()
+    assert all(torch.equal(after[name], again[name]) for name in after)
+
+
+def test_a_pipeline_of_pixels_needs_no_latents(dataset: Any, tmp_path: Path):
+    folder = frozen.pipeline(tmp_path / "pixels", prediction="v_prediction", latent=False)
+    run(plan(tmp_path / "training", dataset, WARM, start=folder))
+    assert load(tmp_path / "training/model").sample(["red"], [0], steps=2).shape == (1, 3, 16, 16)
+
+
+def test_what_does_not_belong_together_is_refused(
+    dataset: Any, pipeline: Path, latents: Path, tmp_path: Path
+):
+    with pytest.raises(ValueError, match=r'set train\.network to "unet2d"'):
+        run(plan(tmp_path / "a", dataset, replace(WARM, network="dit"), latents=latents, start=pipeline))
+    with pytest.raises(ValueError, match=r"set encode\.autoencoder to this folder"):
+        run(plan(tmp_path / "b", dataset, WARM, start=pipeline))
+    other = frozen.pipeline(tmp_path / "other", seed=1)
+    with pytest.raises(ValueError, match="other weights than those of autoencoder"):
+        run(plan(tmp_path / "c", dataset, WARM, latents=latents, start=other))

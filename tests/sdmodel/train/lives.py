@@ -1,0 +1,95 @@
+"""Trains every objective whole, and again killed and resumed: `python -m tests.sdmodel.train.lives PLAN DIR`.
+
+A program of its own, so that two processes can share it.
+"""
+
+import json
+import sys
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import torch
+from accelerate import Accelerator
+
+from sdmodel.config import (
+    AutoencoderConfig,
+    ContrastiveConfig,
+    EmaConfig,
+    OptimizerConfig,
+    SelfSupervisedConfig,
+    TextConfig,
+    TrainConfig,
+    UNetConfig,
+    ValidationConfig,
+)
+from sdmodel.train.loop import train
+from sdmodel.train.prepare import prepare
+from tests.sdmodel.train.toy import KilledError
+
+OBJECTIVES: tuple[str, ...] = get_args(get_type_hints(TrainConfig)["objective"])
+CONFIG = TrainConfig(
+    images=96,
+    batch=8,
+    size=16,
+    snapshot_every=32,
+    device="cpu",
+    text=TextConfig(width=16, heads=2, queries=2, length=12, vocabulary=300),
+    unet=UNetConfig(channels=(8, 16)),
+    contrastive=ContrastiveConfig(embedding=8, image_width=4, text_width=16, text_layers=1, text_heads=2),
+    autoencoder=AutoencoderConfig(channels=(8, 8), groups=4, latent=2),
+    selfsupervised=SelfSupervisedConfig(width=4, embedding=8),
+    optimizer=OptimizerConfig(warmup=16),
+    ema=EmaConfig(lengths=(0.05, 0.1)),
+    validation=ValidationConfig(every=32, rows=8),
+)
+
+
+def config_of(objective: str) -> TrainConfig:
+    """The contrastive image tower halves its sides five times."""
+    return replace(CONFIG, objective=objective, size=32 if objective == "contrastive" else 16)  # type: ignore[arg-type]
+
+
+def life(plan: dict[str, Any], folder: Path, objective: str, accelerator: Accelerator, end: int = -1) -> None:
+    """Train in `folder`; all processes are killed before batch `end`."""
+    config = config_of(objective)
+    asked = count()
+
+    def stopping() -> bool:
+        if next(asked) == end:
+            raise KilledError
+        return False
+
+    folder.mkdir(parents=True, exist_ok=True)
+    made = prepare({**plan, "folder": str(folder)}, config, accelerator)
+    told: list[dict[str, Any]] = []
+    train(
+        made.objective,
+        made.stream,
+        config,
+        accelerator,
+        folder,
+        told.append,
+        judge=made.judge,
+        stopping=stopping,
+    )
+
+
+def lives(plan: dict[str, Any], root: Path) -> None:
+    """ROOT/OBJECTIVE/whole and /killed."""
+    accelerator = Accelerator(cpu=True)
+    for objective in OBJECTIVES:
+        life(plan, root / objective / "whole", objective, accelerator)
+        for end in (5, 1):
+            try:
+                life(plan, root / objective / "killed", objective, accelerator, end)
+            except KilledError:
+                accelerator.wait_for_everyone()
+        life(plan, root / objective / "killed", objective, accelerator)
+    accelerator.end_training()
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    lives(json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2]))

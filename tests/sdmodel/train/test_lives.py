@@ -1,0 +1,63 @@
+"""Every objective, by one process and by two: killed and resumed it is what it would have been."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sdmodel.train.command import environment
+from tests.sdmodel.train.lives import CONFIG, OBJECTIVES
+from tests.sdmodel.train.toy import tree
+
+ROWS_ALONE = ("diffusion", "autoencoder", "selfsupervised")
+"""Objectives whose losses don't depend on how rows are shared; the others normalise over a process's rows."""
+
+
+@pytest.fixture(scope="module")
+def lived(dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """FOLDER/PROCESSES/OBJECTIVE/whole and /killed."""
+    root = tmp_path_factory.mktemp("lives")
+    tars = {name: str(tar) for name, tar in dataset.tars.items()}
+    plan = root / "plan.json"
+    plan.write_text(json.dumps({"index": str(dataset.index), "tars": tars, "start": None}))
+    module = ["-m", "tests.sdmodel.train.lives", str(plan)]
+    together = ["-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    together += ["--nproc-per-node", "2"]
+    for processes, launcher in ((1, []), (2, together)):
+        done = subprocess.run(
+            [sys.executable, *launcher, *module, str(root / str(processes))],
+            env=environment(CONFIG, 2),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+    return root
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_killed_and_resumed_is_undisturbed_to_the_bit(lived: Path, objective: str, processes: int):
+    folder = lived / str(processes) / objective
+    whole, killed = tree(folder / "whole"), tree(folder / "killed")
+    assert "snapshots/000000096/averages.safetensors" in whole
+    assert {name for name in whole if whole[name] != killed.get(name)} == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", ROWS_ALONE)
+def test_two_processes_have_the_losses_of_one(lived: Path, objective: str):
+    one, two = (
+        [
+            json.loads(line)
+            for line in (lived / n / objective / "whole/metrics.jsonl").read_text().splitlines()
+        ]
+        for n in ("1", "2")
+    )
+    assert len(one) == 12
+    for a, b in zip(one, two, strict=True):
+        assert a == pytest.approx(b, rel=1e-5, abs=1e-6)  # r2 is a difference from 1
