@@ -13,6 +13,9 @@ import pyarrow.parquet as pq
 
 from sdmodel.config import TrainConfig
 from stages.artifact import Artifact
+from stages.config import EncodeConfig
+from stages.encoders import autoencoder_files, autoencoder_input, laid, text_files
+from stages.store import open_store
 
 ROWS = 1024
 """Pictures to measure with, about; they come from as few tars as hold them, for these are fetched."""
@@ -59,6 +62,9 @@ def forecast(
     folder: Path,
     *,
     start: Path | None = None,
+    latents: Artifact | None = None,
+    encoders: Path | None = None,
+    length: int = 0,
     seconds: float = 10,
 ) -> Forecast:
     """Measure a training.
@@ -68,6 +74,9 @@ def forecast(
         dataset: to measure with; random pictures where None.
         folder: existing, empty, to work in.
         start: folder of the model to start from.
+        latents: of encode, of that dataset: what is learned from.
+        encoders: `encoders_in` of what has yet to be encoded: random latents are learned from.
+        length: `EncodeConfig.length`, for random text states.
         seconds: to measure, after the first batches.
 
     Raises:
@@ -77,7 +86,18 @@ def forecast(
     from sdmodel.train.measuring import measured
 
     index, tars = _some(dataset, folder) if dataset else (None, None)
-    found: dict[str, Any] = measured(config, folder, index=index, tars=tars, start=start, seconds=seconds)
+    cache = latents.lay("", folder / "latents") if latents else None
+    found: dict[str, Any] = measured(
+        config,
+        folder,
+        index=index,
+        tars=tars,
+        start=start,
+        latents=cache,
+        encoders=encoders,
+        length=length,
+        seconds=seconds,
+    )
     time = found["start_up_seconds"] + config.images / found["images_per_second"]
     return Forecast(
         parameters=found["parameters"],
@@ -87,7 +107,14 @@ def forecast(
         memory=int(found["memory"]),
         processes=found["processes"],
         device=found["device"],
-        data=f"dataset {dataset.fingerprint[:12]}" if dataset else "random pictures",
+        data=(f"dataset {dataset.fingerprint[:12]}" if dataset else "random pictures")
+        + (
+            f" and latents {latents.fingerprint[:12]}"
+            if latents
+            else " and random latents"
+            if encoders
+            else ""
+        ),
         images_per_second=found["images_per_second"],
         mfu=found["mfu"],
         waiting=found["waiting"],
@@ -95,6 +122,21 @@ def forecast(
         seconds=time,
         cost=config.price * time / 3600 if config.price else None,
     )
+
+
+def encoders_in(folder: Path, config: EncodeConfig, store: str) -> Path | None:
+    """Copies of the frozen encoders that a config names, below an empty folder; None where it names none.
+
+    store: URL of where our own models are. ValueError: there is no such encoder."""
+    if config.autoencoder and Path(config.autoencoder).is_dir():
+        laid(autoencoder_files(Path(config.autoencoder)), folder / "autoencoder")
+    elif config.autoencoder:
+        model = autoencoder_input(open_store(store, writable=False), config.autoencoder)
+        assert isinstance(model, Artifact)
+        model.lay("model/", folder / "autoencoder")
+    if config.text:
+        laid(text_files(Path(config.text)), folder)
+    return folder if config.autoencoder or config.text else None
 
 
 def _some(dataset: Artifact, folder: Path) -> tuple[Path, dict[str, Path]]:

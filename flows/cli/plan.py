@@ -43,12 +43,25 @@ def plan(
     from tempfile import TemporaryDirectory
 
     from flows.config_file import read_run
-    from stages.plan import forecast
+    from stages.plan import encoders_in, forecast
 
     run = read_run(config, set_, store, environment_store())
-    pictures = _dataset(run, dataset)
+    pictures = _finished(run, "shard", dataset)
+    encode = run.encode
+    latents = _finished(run, "encode") if not dataset and (encode.autoencoder or encode.text) else None
     with TemporaryDirectory(prefix="sdflow-") as folder:
-        found = forecast(run.train, pictures, Path(folder), seconds=seconds)
+        encoders = None
+        if latents is None:
+            encoders = encoders_in(Path(folder) / "encoders", encode, run.store)
+        found = forecast(
+            run.train,
+            pictures,
+            Path(folder),
+            latents=latents,
+            encoders=encoders,
+            length=encode.length,
+            seconds=seconds,
+        )
     if json:
         print_json(asdict(found))
     else:
@@ -78,8 +91,8 @@ def said(run: "Run", found: "Forecast") -> list[str]:
     return lines
 
 
-def _dataset(run: "Run", name: str) -> "Artifact | None":
-    """The dataset that is named, or the config's own if it is finished."""
+def _finished(run: "Run", step: str, name: str = "") -> "Artifact | None":
+    """The artifact that is named, or what a step of the config's own line made if it is finished."""
     from pathlib import Path
 
     from flows.line import STEPS
@@ -93,7 +106,7 @@ def _dataset(run: "Run", name: str) -> "Artifact | None":
     if local and not Path(run.store.removeprefix("file://")).expanduser().exists():
         return None
     try:
-        return finished(STEPS, "shard", run, open_store(run.store, writable=False))
+        return finished(STEPS, step, run, open_store(run.store, writable=False))
     except ValueError:  # not made yet, or its sources are not here: random pictures do
         return None
 

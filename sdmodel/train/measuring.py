@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sdmodel.config import TrainConfig, ValidationConfig
-from sdmodel.train import failure, launch, random_pictures
+from sdmodel.train import failure, launch, random_latents, random_pictures
 
 ROWS = (64, 512)
 """Random pictures, at least and at most; in between, as many as a batch."""
@@ -24,6 +24,9 @@ def measured(
     index: Path | None = None,
     tars: Mapping[str, Path] | None = None,
     start: Path | None = None,
+    latents: Path | None = None,
+    encoders: Path | None = None,
+    length: int = 0,
     seconds: float = 10.0,
 ) -> dict[str, Any]:
     """Trains for some seconds without keeping anything, and says what was seen; see measure.py.
@@ -34,6 +37,10 @@ def measured(
         index: of pictures to learn from; random ones where None.
         tars: name in the index -> path.
         start: a model folder to start from.
+        latents: a cache of those pictures to learn from.
+        encoders: folder of frozen encoders whose cache is to be learned from, and is not made yet; it becomes
+            one of random numbers.
+        length: tokens of a caption in that cache; 0 is as many as its text encoder knows places for.
         seconds: to measure, after the first batches.
 
     ValueError: the config is no good. RuntimeError: it failed; says why, or ends with the last errors."""
@@ -43,12 +50,16 @@ def measured(
         data = folder / "random"
         data.mkdir()
         index, tars = random_pictures.write(data, min(max(config.batch, ROWS[0]), ROWS[1]), config.size)
+    if encoders and not latents:
+        random_latents.write(encoders, index, config, length)
+        latents = encoders
     plan = {
         "folder": str(folder),
         "index": str(index),
         "tars": {name: str(path) for name, path in (tars or {}).items()},
         "config": asdict(config),
         "start": str(start) if start else None,
+        "latents": str(latents) if latents else None,
         "seconds": seconds,
     }
     path = folder / "plan.json"

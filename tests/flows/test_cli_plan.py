@@ -19,6 +19,7 @@ from stages.plan import ROWS, forecast
 from stages.record import INDEX
 from stages.stage import Stats, stage
 from stages.store import open_store
+from tests import frozen
 
 FIGURES = {
     "parameters": {"text": 1000, "network": 9000},
@@ -43,6 +44,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     def measured(config: TrainConfig, folder: Path, **rest: Any) -> dict[str, Any]:
         heard.update(rest, config=config)
+        if rest["encoders"]:
+            heard["held"] = {path.name for path in rest["encoders"].iterdir()}
         if rest["index"]:
             heard["rows"] = pq.read_table(rest["index"]).to_pylist()
         return FIGURES
@@ -84,10 +87,22 @@ def test_a_plan_is_told_as_data(plan: Callable[..., str], asked: dict[str, Any])
     assert asked["config"].batch == 16
 
 
+def test_a_plan_with_frozen_encoders_takes_them_along(
+    plan: Callable[..., str], asked: dict[str, Any], tmp_path: Path
+):
+    frozen.autoencoder(tmp_path / "pipeline/vae")
+    frozen.text_encoder(tmp_path / "pipeline")
+    named = [f"encode.{name}={tmp_path}/pipeline" for name in ("autoencoder", "text")]
+    out = plan("--set", named[0], "--set", named[1], "--set", "encode.length=6")
+    assert "with random pictures and random latents" in out
+    assert {"autoencoder", "text_encoder", "tokenizer"} == asked["held"]
+    assert (asked["latents"], asked["length"]) == (None, 6)
+
+
 def test_of_a_dataset_some_tars_are_fetched_and_all_captions_count(asked: dict[str, Any], tmp_path: Path):
     @stage(version=1, kind="dataset", name="shard")
     def packed(config: ShardConfig, out: Output) -> Stats:
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"uid": f"{row:032x}", "split": "train" if row % 10 else "test", "captions": [f"caption {row}"],
              "file": f"shards/train-{row // 800:05d}.tar", "offset": 512, "length": 9}
             for row in range(4000)

@@ -12,8 +12,10 @@ from torch import nn
 from sdmodel.config import EmaConfig, OptimizerConfig, TextConfig, TrainConfig, UNetConfig
 from sdmodel.data.index import read_index
 from sdmodel.data.pixels import decode
+from sdmodel.latents.cache import read_settings
 from sdmodel.train import measure, random_pictures
 from sdmodel.train.measuring import measured
+from tests import frozen
 
 SMALL = TrainConfig(
     images=10**6,
@@ -98,6 +100,16 @@ def test_a_training_is_measured_and_nothing_is_left(tmp_path: Path):
     assert found["memory"] > found["state"] > 0
     assert (found["processes"], found["mfu"] > 0) == (1, True)
     assert not (tmp_path / "snapshots").exists()
+
+
+@pytest.mark.slow
+def test_a_training_on_latents_is_measured_before_there_are_any(tmp_path: Path):
+    encoders = tmp_path / "encoders"
+    frozen.autoencoder(encoders / "autoencoder")
+    frozen.text_encoder(encoders)
+    found = measured(SMALL, tmp_path, encoders=encoders, length=6, seconds=0.3)
+    assert set(found["parameters"]) == {"network"}  # frozen encoders are neither learned nor called
+    assert read_settings(encoders).text_length == 6
 
 
 @pytest.mark.slow

@@ -1,0 +1,65 @@
+"""Latents and text states of nothing: random numbers, laid out and as large as those of an encoded dataset.
+
+For measuring how fast a training on them would be before anything is encoded.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sdmodel.config import TrainConfig
+from sdmodel.data.buckets import nearest, shapes
+
+
+def write(folder: Path, index: Path, config: TrainConfig, length: int = 0, seed: int = 0) -> None:
+    """Makes a cache of a folder that holds frozen encoders.
+
+    Args:
+        folder: holds `autoencoder/`, or `text_encoder/` and `tokenizer/`, or all; gets the rest of a cache.
+        index: of the pictures whose cache it is to be.
+        config: of the training.
+        length: tokens of a caption; 0 is as many as the text encoder knows places for.
+    """
+    rng = np.random.default_rng(seed)
+    rows: list[dict[str, Any]] = pq.read_table(index).to_pylist()
+    held: dict[str, Any] = {"size": config.size, "shapes": [], "space": None}
+    held |= {"pooled_width": 0, "token_width": 0, "text_length": 0}
+    columns: dict[str, list[Any]] = {
+        "uid": [row["uid"] for row in rows],
+        "bucket": [0] * len(rows),
+        "file": [""] * len(rows),
+        "row": [0] * len(rows),
+        "text": [""] * len(rows),
+        "caption": [0] * len(rows),
+    }
+    if (file := folder / "autoencoder/config.json").exists():
+        model = json.loads(file.read_text())
+        channels, factor = model["latent_channels"], 2 ** (len(model["block_out_channels"]) - 1)
+        wanted = shapes(config.size, config.data.buckets, config.data.max_aspect)
+        sides = np.array([(row["height"], row["width"]) for row in rows])
+        columns["bucket"] = nearest(sides, wanted).tolist()
+        columns["file"] = [f"moments/{bucket}.npy" for bucket in columns["bucket"]]
+        (folder / "moments").mkdir()
+        for bucket, (height, width) in enumerate(wanted):
+            moments = rng.standard_normal((2, 2 * channels, height // factor, width // factor), np.float32)
+            np.save(folder / f"moments/{bucket}.npy", moments[None])  # one for all: they are read alike
+        held["shapes"] = [list(shape) for shape in wanted]
+        space = {"channels": channels, "factor": factor, "mean": [0.0] * channels}
+        held["space"] = {**space, "deviation": [1.0] * channels}
+    if (file := folder / "text_encoder/config.json").exists():
+        model = json.loads(file.read_text())
+        width, length = model["hidden_size"], length or model["max_position_embeddings"]
+        most = max(len(row["captions"]) for row in rows)
+        for what, shape in (("states", (length, width)), ("pooled", (width,))):
+            (folder / what).mkdir()
+            for name, count in (("all", most), ("empty", 1)):
+                one = rng.standard_normal(shape, np.float32)
+                np.save(folder / f"{what}/{name}.npy", np.repeat(one[None], count, 0))
+        columns["text"] = ["all"] * len(rows)
+        held |= {"pooled_width": width, "token_width": width, "text_length": length}
+    pq.write_table(pa.table(columns), folder / "latents.parquet")
+    (folder / "latents.json").write_text(json.dumps(held))
