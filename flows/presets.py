@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sdmodel.config import TrainConfig
+from sdmodel.config import TrainConfig, ValidationConfig
 from stages.config import (
     CollectConfig,
     EvaluateConfig,
@@ -21,6 +21,16 @@ SIMILARITY = 0.75
 """Below it a caption of the demo world is somebody else's; chosen on a site of another seed, see
 docs/LOG.md."""
 
+PROMPTS = (
+    "small red circle, top left, plain background",
+    "a large yellow crescent in the top right on a dotted background",
+    "the cross is orange and medium, in the top left; the background is gradient",
+    "in the bottom left of a checkered background, a large blue star",
+    "at the centre there is a ring, green and large; striped background",
+    "there is a purple triangle of medium size at the bottom right of this plain picture",
+)
+"""Drawn as the training goes on."""
+
 
 def demo(table: str, store: str) -> Run:
     """The demo: 8,500 rows of a captioned picture world with planted defects, trained on for some
@@ -32,7 +42,9 @@ def demo(table: str, store: str) -> Run:
         score=ScoreConfig(model=CLIP),
         filter=FilterConfig(min_words=2, min_similarity=SIMILARITY),
         shard=ShardConfig(validation=0.02, test=0.02),
-        train=TrainConfig(),
+        train=TrainConfig(
+            images=120_000, validation=ValidationConfig(every=20_000, rows=128, prompts=PROMPTS)
+        ),
         evaluate=EvaluateConfig(
             oracle="demo", oracle_samples=512, samples=48, validation_rows=128, clip=CLIP
         ),
@@ -49,7 +61,11 @@ def smoke(table: str, store: str) -> Run:
         score=ScoreConfig(model=CLIP, part_rows=100),
         filter=FilterConfig(min_words=2, min_similarity=SIMILARITY),
         shard=ShardConfig(validation=0.05, test=0.05, shard_rows=100),
-        train=TrainConfig(images=2560, snapshot_every=640),
+        train=TrainConfig(
+            images=2560,
+            snapshot_every=640,
+            validation=ValidationConfig(every=1280, rows=16, prompts=PROMPTS[:2]),
+        ),
         evaluate=EvaluateConfig(
             oracle="demo", oracle_samples=32, samples=16, validation_rows=16, steps=6, part_rows=16, clip=CLIP
         ),

@@ -14,6 +14,8 @@ from stages.artifact import Artifact
 
 FEW = 24
 """Pictures of a sheet."""
+PROGRESS = "samples/progress.png"
+"""Of a model: what it drew while it learned."""
 
 
 def summary(artifact: Artifact) -> str:
@@ -121,7 +123,11 @@ def _shard(dataset: Artifact) -> list[str]:
 
 
 def _train(model: Artifact) -> list[str]:
-    return ["## Loss", "", markdown_image(shrunk(model.read("curve.png")), "the loss's curve"), ""]
+    lines = ["## Loss", "", markdown_image(shrunk(model.read("curve.png")), "the loss's curve"), ""]
+    if PROGRESS in model.files:
+        samples = markdown_image(shrunk(model.read(PROGRESS)), "the same captions, as training went on")
+        lines += ["## Samples", "", samples, ""]
+    return lines
 
 
 def _evaluate(evaluation: Artifact) -> list[str]:

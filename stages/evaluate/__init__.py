@@ -13,6 +13,7 @@ from stages.artifact import Artifact, Funnel, Snapshot
 from stages.clip import Clip
 from stages.config import EvaluateConfig
 from stages.evaluate.grid import draw_grid
+from stages.evaluate.image_models import recognition, reconstruction
 from stages.evaluate.oracle import clean_pairs, unseen_captions, verdicts
 from stages.evaluate.prompts import Prompt, prompts_of
 from stages.evaluate.report import markdown
@@ -47,7 +48,8 @@ def evaluate(
         The funnel (every image to sample was sampled) and the report's main figures.
 
     Raises:
-        ValueError: the oracle is unknown; no caption is there to sample; nothing is there to compare with.
+        ValueError: the oracle is unknown; no caption is there to sample; nothing is there to compare; the
+            test split, on which models of other objectives are measured, is empty.
     """
     unseen = unseen_captions(config.oracle, config.oracle_samples, config.seed)
     settings = model.json("model/config.json") if "model/config.json" in model.files else None
@@ -55,6 +57,12 @@ def evaluate(
     if settings is None:  # an open_clip folder, which the contrastive objective writes
         report["retrieval"] = _retrieval(model, dataset, config, out)
         rows = int(report["retrieval"]["rows"])
+    elif settings.get("_class_name") == "AutoencoderKL":
+        report["reconstruction"] = _reconstruction(model, dataset, settings["sample_size"], config, out)
+        rows = int(report["reconstruction"]["rows"])
+    elif settings.get("kind") == "selfsupervised":
+        report["recognition"] = _recognition(model, dataset, settings["model"]["size"], config, out)
+        rows = int(report["recognition"]["rows"])
     else:
         rows = _text_to_image(model, dataset, clip, unseen, config, out, report)
     out.write("report.json").write_text(json.dumps(report, indent=1, sort_keys=True))
@@ -168,6 +176,8 @@ def _split(dataset: Artifact, split: str, rows: int, size: int) -> tuple[NDArray
     from sdmodel.data.pictures import Pictures
 
     index = _index(dataset, split)
+    if not len(index):
+        raise ValueError(f"evaluate: the dataset's {split} split is empty; raise shard.{split}")
     chosen = np.arange(min(rows, len(index)) if rows else len(index))
     pictures = Pictures(index, size).read(chosen).transpose(0, 2, 3, 1)  # (N, S, S, 3)
     return pictures, [index.captions[row][0] for row in chosen]
@@ -203,6 +213,29 @@ def _retrieval(model: Artifact, dataset: Artifact, config: EvaluateConfig, out: 
     out.progress(0, 1, f"retrieval among {len(images)} images")
     found = r_at_1(judge.images(list(images), config.batch), judge.texts(captions), of)
     return {"r_at_1": round(found, 4), "of": of, "rows": len(images) // of * of, "split": "test"}
+
+
+def _reconstruction(
+    model: Artifact, dataset: Artifact, size: int, config: EvaluateConfig, out: Output
+) -> dict[str, Any]:
+    """An autoencoder is judged by what it gives back."""
+    images, captions = _split(dataset, "test", 0, size)
+    out.progress(0, 1, f"{len(images)} pictures there and back")
+    folder = model.lay("model/", out.folder / "model")
+    found, back = reconstruction(folder, images, config.device)
+    shown = slice(0, SHOWN // 2)
+    draw_grid(out.write("grid.png"), images[shown], captions[shown], beside=back[shown], columns=4)
+    return {**found, "rows": len(images), "split": "test"}
+
+
+def _recognition(
+    model: Artifact, dataset: Artifact, size: int, config: EvaluateConfig, out: Output
+) -> dict[str, Any]:
+    """An image encoder is judged by knowing pictures again."""
+    images, _ = _split(dataset, "test", 0, size)
+    out.progress(0, 1, f"{len(images)} pictures, known again")
+    folder = model.lay("model/", out.folder / "model")
+    return {**recognition(folder, images, config.device), "split": "test"}
 
 
 def _nearest(

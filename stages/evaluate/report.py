@@ -7,7 +7,7 @@ from typing import Any
 def markdown(report: Mapping[str, Any]) -> str:
     """The report for people: what was measured, and what was not and why."""
     lines = [f"# Evaluation of {report['model'][:12]} on {report['dataset'][:12]}", ""]
-    for section in (_validation, _retrieval, _oracle, _similarity, _nearest):
+    for section in (_validation, _retrieval, _reconstruction, _recognition, _oracle, _similarity, _nearest):
         lines += section(report)
     return "\n".join(lines).rstrip() + "\n"
 
@@ -47,6 +47,33 @@ def _retrieval(report: Mapping[str, Any]) -> list[str]:
         "",
         f"Of {found['of']} pictures the one that a caption is of is found first in {found['r_at_1']:.1%} "
         f"of {found['rows']} captions of the {found['split']} split.",
+        "",
+    ]
+
+
+def _reconstruction(report: Mapping[str, Any]) -> list[str]:
+    found = report.get("reconstruction")
+    if not found:
+        return []
+    return [
+        "## Reconstruction",
+        "",
+        f"{found['rows']} pictures of the {found['split']} split, from the mean of their latents, pixels in "
+        f"[-1, 1]: PSNR {found['psnr']:.2f} dB, MSE {found['mse']:.5f}, MAE {found['mae']:.5f}. "
+        "grid.png shows some, and beside them what came back.",
+        "",
+    ]
+
+
+def _recognition(report: Mapping[str, Any]) -> list[str]:
+    found = report.get("recognition")
+    if not found:
+        return []
+    return [
+        "## Recognition",
+        "",
+        f"Cropped and mirrored, a picture is known again among {found['of']} in {found['r_at_1']:.1%} of "
+        f"{found['rows']} of the {found['split']} split.",
         "",
     ]
 

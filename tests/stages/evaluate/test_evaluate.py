@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sdmodel.config import AutoencoderConfig, SelfSupervisedConfig
 from sdmodel.data.pixels import to_uint8
 from sdmodel.sample.generate import load
 from stages.artifact import Artifact
@@ -149,6 +150,25 @@ def test_clip_and_oracle_judge_where_they_are_asked_for(
     assert "5 samples for captions whose combination and phrasing were never trained on" in words
     assert judge.digest[:12] in words
     assert not evaluate(model, dataset, None, config, store=store).cached  # without it, it is another request
+
+
+def test_an_autoencoder_is_judged_by_what_it_gives_back(store: Store, dataset: Artifact):
+    config = worlds.changed(objective="autoencoder", autoencoder=AutoencoderConfig(channels=(8, 8), groups=4))
+    result = evaluate(worlds.model(store, dataset, config), dataset, None, CONFIG, store=store)
+    found = result.json("report.json")["reconstruction"]
+    assert found["rows"] == (dataset.table("index")["split"] == "test").sum()
+    assert found["psnr"] == pytest.approx(10 * np.log10(4 / found["mse"]), abs=1e-2)
+    assert f"PSNR {found['psnr']:.2f} dB" in result.read("report.md").decode()
+    assert "grid.png" in result.files
+
+
+def test_an_image_encoder_is_judged_by_knowing_pictures_again(store: Store, dataset: Artifact):
+    small = SelfSupervisedConfig(width=4, embedding=8)
+    config = worlds.changed(objective="selfsupervised", selfsupervised=small)
+    result = evaluate(worlds.model(store, dataset, config), dataset, None, CONFIG, store=store)
+    found = result.json("report.json")["recognition"]
+    assert 1 / found["of"] <= found["r_at_1"] <= 1
+    assert f"among {found['of']}" in result.read("report.md").decode()
 
 
 def test_a_contrastive_model_is_judged_by_retrieval(store: Store, contrastive: Artifact, dataset: Artifact):
