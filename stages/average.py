@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 KEPT = re.compile(r"snapshots/(\d+)/averages\.safetensors")
 """Files of a model that hold averages, by images seen."""
-PREFIXES = {"model/model.safetensors": ""}
-"""Files of a model that hold learned weights, and what those are called besides in the training."""
+PREFIXES = {"model/model.safetensors": "", "model/text_encoder/model.safetensors": "text.model."}
+"""Files of a model that hold learned weights, and what their names begin with in the training besides."""
 
 
 @dataclass(frozen=True, kw_only=True)

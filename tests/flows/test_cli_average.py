@@ -2,14 +2,23 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from flows.cli import main
+from flows.line import STEPS
+from flows.local import result_of
+from flows.terminal import Terminal
+from sdmodel.config import EmaConfig, TrainConfig
+from sdmodel.train.ema import Averages
+from sdmodel.train.registry import objective_of
 from stages.artifact import Artifact, Funnel
-from stages.config import ShardConfig
+from stages.config import Run
 from stages.output import Output
 from stages.reference import refer, references, resolve
 from stages.stage import Stats, stage
@@ -19,81 +28,102 @@ Told = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Of a model with one weight, after 100 and 200 images."""
+def run(tmp_path_factory: pytest.TempPathFactory, tiny_run: Callable[[Path], Run]) -> Run:
+    """Whose model has not been trained, but has kept averages after 100 and 200 images."""
+    run = tiny_run(tmp_path_factory.mktemp("average") / "store")
+    run = replace(run, train=replace(run.train, ema=EmaConfig(lengths=(0.05, 0.1))))
+    dataset = result_of(STEPS, "shard", run, Terminal(), upstream=True)
 
     @stage(version=1, kind="model", name="train")
-    def trained(config: ShardConfig, out: Output) -> Stats:
+    def kept(dataset: Artifact, start: None, latents: None, config: TrainConfig, out: Output) -> Stats:
+        torch.manual_seed(0)
+        objective = objective_of(config, ["a red square"])
+        averages = Averages(objective.modules, config.ema, config.batch)
         for images in (100, 200):
-            kept = {f"{length}:w": torch.tensor([images * length]) for length in (0.05, 0.1)}
-            save_file(kept, out.write(f"snapshots/{images:09d}/averages.safetensors"))
-        save_file({"w": torch.zeros(1)}, out.write("model/model.safetensors"))
+            now = {key: (value * (1 + images / 1000)).contiguous() for key, value in averages.state().items()}
+            save_file(now, out.write(f"snapshots/{images:09d}/averages.safetensors"))
+        objective.save(out.write("model/any").parent, averages.weights())
         return Stats(Funnel(7, 7), {"objective": "diffusion"})
 
-    opened = open_store(str(tmp_path_factory.mktemp("average") / "store"))
-    refer(opened, "models/birds", trained(ShardConfig(), store=opened))
-    return opened
-
-
-@pytest.fixture
-def sdflow(capsys: pytest.CaptureFixture[str], store: Store) -> Told:
-    """Run `sdflow average`: status, standard output, standard error."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        try:
-            main(["average", *arguments, "--store", store.url])
-            status = 0
-        except SystemExit as end:
-            status = int(end.code or 0)
-        told = capsys.readouterr()
-        return status, told.out, told.err
-
+    opened = open_store(run.store)
+    refer(opened, "models/tiny", kept(dataset, None, None, run.train, store=opened))
     return run
 
 
+@pytest.fixture
+def store(run: Run) -> Store:
+    return open_store(run.store)
+
+
+@pytest.fixture
+def sdflow(capsys: pytest.CaptureFixture[str], run: Run) -> Told:
+    """Run a command: status, standard output, standard error."""
+
+    def told(*arguments: str) -> tuple[int, str, str]:
+        try:
+            main([*arguments, "--store", run.store])
+            status = 0
+        except SystemExit as end:
+            status = int(end.code or 0)
+        words = capsys.readouterr()
+        return status, words.out, words.err
+
+    return told
+
+
 def test_it_is_filed_beside_the_model(sdflow: Told, store: Store):
-    status, out, error = sdflow("models/birds@latest", "--length", "0.2", "--json")
+    status, out, error = sdflow("average", "models/tiny@latest", "--length", "0.2", "--json")
     assert status == 0
-    assert "filed under models/birds-0.2" in error
+    assert "filed under models/tiny-0.2" in error
     told = json.loads(out)
-    made: Artifact = resolve(store, "models/birds-0.2")
-    source = resolve(store, "models/birds")
+    made: Artifact = resolve(store, "models/tiny-0.2")
+    source = resolve(store, "models/tiny")
     assert made.fingerprint == told["fingerprint"]
     assert (told["stage"], told["kind"], told["config"]) == ("average", "model", {"length": 0.2})
     assert told["inputs"]["model"]["fingerprint"] == source.fingerprint
     assert told["statistics"]["images"] == 200
 
-    again = json.loads(sdflow("models/birds@1", "--length", "0.2", "--json")[1])
+    again = json.loads(sdflow("average", "models/tiny@1", "--length", "0.2", "--json")[1])
     assert again["cached"] is True
-    assert len(references(store, "models/birds-0.2")) == 1
+    assert len(references(store, "models/tiny-0.2")) == 1
 
 
 def test_it_may_end_earlier_and_be_called_something(sdflow: Told, store: Store):
-    status, out, _ = sdflow("models/birds", "--length", "0.1", "--images", "100")
+    status, out, _ = sdflow("average", "models/tiny", "--length", "0.1", "--images", "100")
     assert status == 0
     assert out.startswith("average/")
-    assert resolve(store, "models/birds-0.1-100").statistics["images"] == 100
-    fingerprint = resolve(store, "models/birds").fingerprint
-    sdflow(fingerprint[:12], "--length", "0.1", "--name", "robins")
+    assert resolve(store, "models/tiny-0.1-100").statistics["images"] == 100
+    fingerprint = resolve(store, "models/tiny").fingerprint
+    sdflow("average", fingerprint[:12], "--length", "0.1", "--name", "robins")
     assert resolve(store, "models/robins@1").statistics["length"] == 0.1
+
+
+def test_it_is_a_model_like_others(sdflow: Told, run: Run, store: Store, tmp_path: Path):
+    sdflow("average", "models/tiny", "--length", "0.1", "--name", "other")
+    status, _, error = sdflow(
+        "generate", "models/other", "a", "--steps", "1", "--out", str(tmp_path / "a.png")
+    )
+    assert status == 0, error
+    with Image.open(tmp_path / "a.png") as picture:
+        assert min(picture.size) > 8
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["models/birds"], ["--length"]),
-        (["models/birds", "--length", "0.5"], ["length=0.5", "0.289"]),
-        (["models/birds", "--length", "0.1", "--images", "300"], ["images=300", "1 to 200"]),
-        (["models/birds", "--length", "0.1", "--name", "Big Birds"], ["'Big Birds' is no name"]),
-        (["models/none", "--length", "0.1"], ["models/none", "models/birds"]),
+        (["models/tiny"], ["--length"]),
+        (["models/tiny", "--length", "0.5"], ["length=0.5", "0.289"]),
+        (["models/tiny", "--length", "0.1", "--images", "300"], ["images=300", "1 to 200"]),
+        (["models/tiny", "--length", "0.1", "--name", "Big Birds"], ["'Big Birds' is no name"]),
+        (["models/none", "--length", "0.1"], ["models/none", "models/tiny"]),
         (["train/{fingerprint}", "--length", "0.1"], ["--name"]),
     ],
 )
 def test_wrong_input_is_one_line_and_a_status(
     sdflow: Told, store: Store, arguments: list[str], words: list[str]
 ):
-    fingerprint = resolve(store, "models/birds").fingerprint
-    status, out, error = sdflow(*(one.format(fingerprint=fingerprint) for one in arguments))
+    fingerprint = resolve(store, "models/tiny").fingerprint
+    status, out, error = sdflow("average", *(one.format(fingerprint=fingerprint) for one in arguments))
     assert (status, out) == (2, "")
     assert error.startswith("sdflow: ")
     assert len(error.splitlines()) == 1

@@ -181,6 +181,15 @@ def test_what_is_not_averaged_stays(own: Store):
     assert found["seen"].item() == 7
 
 
+def test_a_text_encoder_in_a_folder_of_its_own_is_averaged_too(own: Store):
+    name = "model/text_encoder/model.safetensors"
+    state = LENGTHS | {f"{length}:text.model.layer": torch.full((2,), 5.0) for length in ("0.05", "0.1")}
+    files = {**WHOLE, name: {"layer": torch.zeros(2)}, SNAPSHOT.format("064"): state}
+    made = average(by_hand(own, files), AverageConfig(length=0.1), store=own)
+    assert load_file(made.path(name))["layer"].tolist() == pytest.approx([5, 5])
+    assert weights(made)["w"].tolist() == pytest.approx([1, 1])
+
+
 def test_asked_to_stop_it_leaves_nothing(own: Store):
     model = by_hand(own, WHOLE)
     for words in ("opening averages", "averaging weights"):
