@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flows.step import Step
+from sdmodel.config import TrainConfig
 from stages.artifact import Artifact, Digested
 from stages.clip import clip_snapshot
 from stages.collect import collect, note_of, previous_of, snapshot
@@ -16,6 +17,7 @@ from stages.filter import filter_
 from stages.fingerprint import JSON
 from stages.score import score
 from stages.shard import shard
+from stages.starting import start_input
 from stages.store import Store
 from stages.takedown import takedowns
 from stages.train import train
@@ -56,11 +58,11 @@ def _encoding(config: EncodeConfig) -> bool:
 
 
 def _dataset_start_and_latents(
-    store: Store, name: str, config: Any, read: Sequence[Artifact]
+    store: Store, name: str, config: TrainConfig, read: Sequence[Artifact]
 ) -> list[Digested | None]:
     dataset, *others = read
-    found = {one.stage: one for one in others}
-    return [dataset, found.get("train"), found.get("encode")]
+    latents = others[0] if others else None
+    return [dataset, start_input(store, config.start), latents]
 
 
 def _model_and_clip(

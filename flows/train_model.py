@@ -18,7 +18,6 @@ def train_model(
     name: str,
     store: str = "store",
     config: TrainConfig = DEFAULT,
-    start: str = "",
     latents: str = "",
 ) -> dict[str, Result]:
     """Train a model on a dataset, filed as models/NAME.
@@ -27,11 +26,10 @@ def train_model(
         dataset: a reference (datasets/demo, datasets/demo@3) or a fingerprint.
         name: what the model is filed under.
         store: where artifacts live: a folder, s3://bucket/prefix, gs:// or az://.
-        config: the objective, the model and its training.
-        start: reference or fingerprint of a model to start from; empty starts from random weights.
+        config: the objective, the model, what it starts from and its training.
         latents: fingerprint of encode's result for the dataset; empty trains on pixels.
     """
-    read = resolved(store, dataset, *filter(None, [start, latents]))
+    read = resolved(store, dataset, *filter(None, [latents]))
     return results(train.submit(*read, config=config, home=Home(store, name)))
 
 

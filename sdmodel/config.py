@@ -65,6 +65,9 @@ class TrainConfig:
     """Of initial weights, data order, noise, times and caption dropout."""
     caption_dropout: float = 0.1
     """Share of captions replaced by the empty caption, for classifier-free guidance."""
+    start: str = field(default="", metadata=NEUTRAL)  # its weights' digest is an input of the stage
+    """Model to start from: one of ours, "models/NAME@latest", or the folder of a pipeline in the layout of
+    Stable Diffusion. Empty: random weights."""
     snapshot_every: int = 16_000
     """Images between snapshots: what a crash can lose."""
     keep_every: int = field(default=0, metadata=NEUTRAL)

@@ -30,7 +30,7 @@ def autoencoder_input(store: Store, text: str) -> Snapshot | Artifact | None:
     if not text:
         return None
     if Path(text).is_dir():
-        return _snapshot(autoencoder_files(Path(text)))
+        return snapshot_of(autoencoder_files(Path(text)))
     try:
         model = resolve(store, text)
     except ValueError as error:
@@ -48,7 +48,7 @@ def text_input(text: str) -> Snapshot | None:
     """The text encoder in a folder, as a stage's input; None where no folder is named.
 
     ValueError: it holds none."""
-    return _snapshot(text_files(Path(text))) if text else None
+    return snapshot_of(text_files(Path(text))) if text else None
 
 
 def autoencoder_files(folder: Path) -> Mapping[str, Path]:
@@ -56,7 +56,7 @@ def autoencoder_files(folder: Path) -> Mapping[str, Path]:
 
     ValueError: it is none."""
     inside = folder / "vae" if (folder / "vae").is_dir() else folder
-    found = _matching(inside, WEIGHTS)
+    found = matching(inside, WEIGHTS)
     _check(inside, found, "AutoencoderKL", "encode.autoencoder")
     return found
 
@@ -64,7 +64,7 @@ def autoencoder_files(folder: Path) -> Mapping[str, Path]:
 def text_files(folder: Path) -> Mapping[str, Path]:
     """Files of `text_encoder/` and `tokenizer/` in a pipeline's folder. ValueError: it has none."""
     model, tokenizer = (
-        _matching(folder / name, files) for name, files in (("text_encoder", WEIGHTS), ("tokenizer", WORDS))
+        matching(folder / name, files) for name, files in (("text_encoder", WEIGHTS), ("tokenizer", WORDS))
     )
     _check(folder / "text_encoder", model, "CLIPText", "encode.text")
     if not tokenizer:
@@ -83,7 +83,8 @@ def laid(files: Mapping[str, Path], folder: Path) -> Path:
     return folder
 
 
-def _matching(folder: Path, names: Pattern[str]) -> dict[str, Path]:
+def matching(folder: Path, names: Pattern[str]) -> dict[str, Path]:
+    """The files of a folder whose whole names match, by name; none where there is no folder."""
     if not folder.is_dir():
         return {}
     return {path.name: path for path in sorted(folder.iterdir()) if names.fullmatch(path.name)}
@@ -102,7 +103,7 @@ def _check(folder: Path, files: Mapping[str, Path], kind: str, key: str) -> None
         )
 
 
-def _snapshot(files: Mapping[str, Path]) -> Snapshot:
+def snapshot_of(files: Mapping[str, Path]) -> Snapshot:
+    """Some files as an input: what is in them counts, not where they lie."""
     hashes = {name: sha256_of(path) for name, path in files.items()}
-    # The files say which encoder it is, wherever the folder lies.
     return Snapshot(fingerprint_of(hashes), {"files": hashes})

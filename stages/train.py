@@ -9,22 +9,28 @@ from pathlib import Path
 from typing import Any
 
 from sdmodel.config import TrainConfig
-from stages.artifact import Artifact, Funnel
+from stages.artifact import Artifact, Funnel, Snapshot
 from stages.errors import RetryableError
 from stages.output import Output
 from stages.snapshots import Snapshots
 from stages.stage import Stats, stage
+from stages.starting import start_folder
 
 
 @stage(version=2, kind="model")
 def train(
-    dataset: Artifact, start: Artifact | None, latents: Artifact | None, config: TrainConfig, out: Output
+    dataset: Artifact,
+    start: Snapshot | Artifact | None,
+    latents: Artifact | None,
+    config: TrainConfig,
+    out: Output,
 ) -> Stats:
     """Train a model on the train split of a dataset.
 
     Args:
         dataset: of shard.
-        start: a model to start from, of the same objective and shape; None starts from random weights.
+        start: `start_input(store, config.start)`, a model of the same objective and shape, or a pipeline;
+            None starts from random weights.
         latents: of encode, of this dataset: what is trained on instead of pixels or of captions; None trains
             on both.
         config: the objective, the model and its training.
@@ -77,10 +83,14 @@ def train(
 
 
 def _plan(
-    dataset: Artifact, start: Artifact | None, latents: Artifact | None, config: TrainConfig, folder: Path
+    dataset: Artifact,
+    start: Snapshot | Artifact | None,
+    latents: Artifact | None,
+    config: TrainConfig,
+    folder: Path,
 ) -> Path:
     """Write the plan that sdmodel.train.run reads: local files and the config, nothing of the store."""
-    started = start.lay("model/", folder / "start") if start else None
+    started = start_folder(start, config.start, folder / "start")
     cached = latents.lay("", folder / "latents") if latents else None
     plan: dict[str, Any] = {
         "folder": str(folder),

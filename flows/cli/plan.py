@@ -8,6 +8,8 @@ from flows.cli.listing import print_json, print_lines
 from flows.cli.options import ConfigArgument, ConfigStoreOption, JsonOption, SetOption, environment_store
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from stages.artifact import Artifact
     from stages.config import Run
     from stages.plan import Forecast
@@ -57,6 +59,7 @@ def plan(
             run.train,
             pictures,
             Path(folder),
+            start=_start(run, Path(folder) / "start"),
             latents=latents,
             encoders=encoders,
             length=encode.length,
@@ -109,6 +112,19 @@ def _finished(run: "Run", step: str, name: str = "") -> "Artifact | None":
         return finished(STEPS, step, run, open_store(run.store, writable=False))
     except ValueError:  # not made yet, or its sources are not here: random pictures do
         return None
+
+
+def _start(run: "Run", folder: "Path") -> "Path | None":
+    """Folder of the model to start from, or links to it in `folder`."""
+    from pathlib import Path
+
+    from stages.starting import start_folder, start_input
+    from stages.store import open_store
+
+    text = run.train.start
+    if not text or Path(text).is_dir():
+        return Path(text).resolve() if text else None
+    return start_folder(start_input(open_store(run.store, writable=False), text), text, folder)
 
 
 def _scaled(number: float) -> str:

@@ -53,4 +53,6 @@ def run(
     terminal.console.print(funnel_table(artifacts, {name: one.cached for name, one in results.items()}))
     terminal.say(f"\nsdflow show evaluations/{chosen.name} --store {chosen.store}   # the report")
     if chosen.train.objective == "diffusion":
-        terminal.say(f'sdflow generate models/{chosen.name} "a caption" --store {chosen.store}   # new images')
+        terminal.say(
+            f'sdflow generate models/{chosen.name} "a caption" --store {chosen.store}   # new images'
+        )

@@ -1,0 +1,61 @@
+"""What a training starts from: one of our models, or a pipeline's folder in Stable Diffusion's layout."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from stages.artifact import Artifact, Snapshot
+from stages.encoders import WEIGHTS, WORDS, matching, snapshot_of
+from stages.reference import resolve
+from stages.store import Store
+
+PARTS = {"unet": WEIGHTS, "scheduler": WORDS, "vae": WEIGHTS, "text_encoder": WEIGHTS, "tokenizer": WORDS}
+"""Folders of a pipeline, and the files of each that count."""
+
+
+def start_input(store: Store, text: str) -> Snapshot | Artifact | None:
+    """What `TrainConfig.start` names, as an input of train; None where it names nothing.
+
+    Args:
+        store: where models are.
+        text: a pipeline's folder, or a reference to one of our models.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if not text:
+        return None
+    if Path(text).is_dir():
+        return snapshot_of(pipeline_files(Path(text)))
+    try:
+        model = resolve(store, text)
+    except ValueError as error:
+        raise ValueError(f"train.start={text!r} is no folder here, and {error}") from error
+    if not model.names("model/"):
+        raise ValueError(f"train.start={text!r} is no model but {model.stage}/{model.fingerprint[:12]}")
+    return model
+
+
+def start_folder(start: Snapshot | Artifact | None, text: str, folder: Path) -> Path | None:
+    """Where the model to start from lies: its own folder, or links to it in `folder`.
+
+    start: `start_input(store, text)`."""
+    if start is None:
+        return None
+    return start.lay("model/", folder) if isinstance(start, Artifact) else Path(text).resolve()
+
+
+def pipeline_files(folder: Path) -> Mapping[str, Path]:
+    """Files of a pipeline's parts. ValueError: it has no UNet."""
+    found = {
+        f"{part}/{name}": path
+        for part, names in PARTS.items()
+        for name, path in matching(folder / part, names).items()
+    }
+    if "unet/config.json" not in found or not any(
+        name.startswith("unet/") and name.endswith(".safetensors") for name in found
+    ):
+        raise ValueError(
+            f"train.start={str(folder)!r}: a folder in Stable Diffusion's layout has unet/config.json and "
+            "unet/*.safetensors; our own models go by reference, models/NAME@latest"
+        )
+    return found
