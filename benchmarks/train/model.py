@@ -2,7 +2,9 @@
 
 What its parts cost is in the proportion of Stable Diffusion 1 at 512 pixels, counted by
 torch.utils.flop_counter: encoding a picture takes 0.46 of what the denoiser's forward and backward take
-there (1117 to 3 * 803 GFLOPs), and the text encoder under 1 %. What a cache saves is decided by this.
+there (1117 to 3 * 803 GFLOPs), 0.45 here (38 to 86 MFLOPs a picture), and the text encoder under 1 %. What a
+cache saves is decided by this. Heads are 32 wide, as they are 40 and more there; so the time, too, is in this
+proportion (0.48 on one core). With heads 4 wide attention took 56 % of the denoiser's time.
 """
 
 import json
@@ -18,8 +20,8 @@ TEXT_WIDTH = 64
 CHANNELS = (32, 64, 128)
 """Of the denoiser's levels."""
 BLOCKS = 2
-HEAD = 8
-"""diffusers' attention_head_dim, which means the number of heads here, as in Stable Diffusion 1."""
+HEADS = (1, 2, 4)
+"""diffusers' attention_head_dim, which means the number of heads here, as in Stable Diffusion: 32 wide."""
 GROUPS = 8
 
 
@@ -43,7 +45,7 @@ def write_model(folder: Path, size: int) -> None:
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
         layers_per_block=BLOCKS,
         cross_attention_dim=TEXT_WIDTH,
-        attention_head_dim=HEAD,
+        attention_head_dim=HEADS,
         norm_num_groups=GROUPS,
     )
     text = CLIPTextModel(

@@ -58,7 +58,7 @@ def main(task: Task, meter: Meter) -> None:
 
 if __name__ == "__main__":
     mine = Task.read(Path(sys.argv[1]))
-    measured = Meter(mine.warm + mine.steps, Path(sys.argv[2]))
+    measured = Meter(mine, Path(sys.argv[2]))
     try:
         main(mine, measured)
     except Enough:

@@ -57,9 +57,10 @@ def main(task: Task, meter: Meter) -> None:
     optimizer = torch.optim.AdamW(
         unet.parameters(), lr=task.rate, betas=(0.9, 0.999), weight_decay=task.decay, eps=1e-8
     )
+    batch_size = task.batch // accelerator.num_processes
     train_dataset = Pictures(task.place / "pictures", task.size, tokenizer)
     train_dataloader = torch.utils.data.DataLoader(
-        train_dataset, shuffle=True, collate_fn=collate, batch_size=task.batch, num_workers=0
+        train_dataset, shuffle=True, collate_fn=collate, batch_size=batch_size, num_workers=0
     )
     per_epoch = math.ceil(len(train_dataloader) / accelerator.gradient_accumulation_steps)
     max_train_steps = task.epochs * per_epoch
@@ -96,7 +97,7 @@ def main(task: Task, meter: Meter) -> None:
             model_pred = unet(noisy_latents, timesteps, encoder_hidden_states, return_dict=False)[0]
             loss = F.mse_loss(model_pred.float(), noise.float(), reduction="mean")
 
-            avg_loss = accelerator.gather(loss.repeat(task.batch)).mean()
+            avg_loss = accelerator.gather(loss.repeat(batch_size)).mean()
             train_loss += avg_loss.item() / accelerator.gradient_accumulation_steps
             accelerator.backward(loss)
             if accelerator.sync_gradients:
@@ -121,7 +122,7 @@ def epochs(loader: Any) -> Any:
 if __name__ == "__main__":
     random.seed(0)
     mine = Task.read(Path(sys.argv[1]))
-    measured = Meter(mine.warm + mine.steps, Path(sys.argv[2]))
+    measured = Meter(mine, Path(sys.argv[2]))
     try:
         main(mine, measured)
     except Enough:

@@ -32,8 +32,10 @@ class Task:
     often."""
     warm: int = 5
     """Steps before those that count."""
-    steps: int = 20
-    """Steps that count."""
+    turn: int = 3
+    """Steps to a turn."""
+    turns: int = 6
+    """Turns of each side that count."""
     rate: float = 1e-4
     decay: float = 1e-2
     """Weight decay of AdamW: the scripts' own default."""
@@ -48,6 +50,11 @@ class Task:
         return Path(self.folder)
 
     @property
+    def steps(self) -> int:
+        """That count."""
+        return self.turn * self.turns
+
+    @property
     def tars(self) -> dict[str, str]:
         """Name in the index -> path."""
         return {f"shards/{path.name}": str(path) for path in sorted((self.place / "shards").glob("*.tar"))}
@@ -58,8 +65,13 @@ class Task:
 
     @classmethod
     def read(cls, path: Path) -> "Task":
+        """The task in a file."""
+        return cls.from_json(path.read_text())
+
+    @classmethod
+    def from_json(cls, text: str) -> "Task":
         """What `to_json` gave."""
-        return cls(**json.loads(path.read_text()))
+        return cls(**json.loads(text))
 
 
 def picture(row: int) -> tuple[bytes, str]:

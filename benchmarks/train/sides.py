@@ -1,0 +1,174 @@
+"""How each side is started, and the turns that they take."""
+
+import dataclasses
+import json
+import os
+import select
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.train.meter import BEGAN, DONE, TURN
+from benchmarks.train.task import Task
+from sdmodel.config import DataConfig, EmaConfig, OptimizerConfig, TrainConfig
+from sdmodel.train.command import command, environment, process_count
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a side is started."""
+
+    program: list[str]
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Times:
+    """What one side came to."""
+
+    start: float
+    """Seconds from the command's start until the first step begins."""
+    first: float
+    """Seconds until it ends."""
+    step: float
+    """Seconds, the median of the steps that count."""
+    cpu: float
+    """Seconds of processor time of a step in the first process, the median."""
+    waiting: float
+    """Share of the steps' time spent waiting for data."""
+    threads: int
+    """Of a process."""
+
+
+class Side:
+    """A side's processes, from their start to the end of their steps."""
+
+    def __init__(self, start: Start, folder: Path) -> None:
+        """Starts them and returns when the warm steps are done."""
+        self.folder, self.start = folder, start
+        for name in (TURN, DONE):
+            os.mkfifo(folder / name)
+        self.log = (folder / "log.txt").open("w+")
+        self.child = begin(start, self.log)
+        self._until_done()
+
+    def turn(self) -> None:
+        """The next steps."""
+        (self.folder / TURN).write_text(".")
+        self._until_done()
+
+    def end(self) -> Times:
+        """After the last turn."""
+        finish(self.child, self.start, self.log)
+        found: dict[str, Any] = json.loads((self.folder / "report.json").read_text())
+        median = statistics.median
+        share = sum(found["waits"]) / sum(found["steps"])
+        steps, cpu = median(found["steps"]), median(found["cpu"])
+        return Times(found["start"], found["first"], steps, cpu, share, found["threads"])
+
+    def _until_done(self) -> None:
+        """Waits for the byte that a turn ends with; a side that died sends none."""
+        # Open for writing, too: then the pipe has no end while nobody writes.
+        pipe = os.open(self.folder / DONE, os.O_RDWR)
+        try:
+            while not select.select([pipe], [], [], 0.5)[0]:
+                if self.child.poll() is not None:
+                    finish(self.child, self.start, self.log)
+                    raise RuntimeError(f"{self.start.program} ended before its steps were measured")
+            os.read(pipe, 1)
+        finally:
+            os.close(pipe)
+
+
+def config_of(task: Task) -> TrainConfig:
+    """Our training: at the batch, rate, decay, clipping and precision of diffusers' script."""
+    return TrainConfig(
+        images=task.epochs * task.pictures,
+        batch=task.batch,
+        size=task.size,
+        snapshot_every=task.epochs * task.pictures,
+        data=DataConfig(flip=True),
+        optimizer=OptimizerConfig(
+            kind="adamw", adam_rate=task.rate, weight_decay=task.decay, decay="constant", clip=1.0, warmup=1
+        ),
+        ema=EmaConfig(half_life=task.half_life),
+        device="cpu",
+        precision="fp32",
+        processes=task.processes,
+    )
+
+
+def ours(task: Task, folder: Path, latents: Path | None) -> Start:
+    """Ours in a new folder; `latents` is the cache, None runs the frozen parts at each step."""
+    config = config_of(task)
+    folder.mkdir(parents=True)
+    plan = {
+        "folder": str(folder / "training"),
+        "index": str(task.place / "index.parquet"),
+        "tars": task.tars,
+        "config": dataclasses.asdict(config),
+        "latents": str(latents) if latents else None,
+        "task": task.to_json(),
+        "report": str(folder / "report.json"),
+    }
+    path = folder / "plan.json"
+    path.write_text(json.dumps(plan))
+    processes = process_count(config)
+    return Start(command(path, config, processes, "benchmarks.train.ours"), environment(config, processes))
+
+
+def peer(task: Task, folder: Path, name: str, *, launcher: bool = False) -> Start:
+    """A peer in a new folder, in `task.processes` processes as ours are started; with `launcher` as
+    `accelerate launch --cpu` starts it by default."""
+    folder.mkdir(parents=True)
+    told = folder / "task.json"
+    told.write_text(task.to_json())
+    module = ["-m", f"benchmarks.train.{name}", str(told), str(folder / "report.json")]
+    processes = process_count(config_of(task))
+    if launcher:
+        offline = {**os.environ, "HF_HUB_OFFLINE": "1"}
+        return Start([sys.executable, "-m", "accelerate.commands.launch", "--cpu", *module], offline)
+    if processes > 1:
+        module = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), *module]
+    return Start([sys.executable, *module], environment(config_of(task), processes))
+
+
+def cache(task: Task, folder: Path) -> tuple[float, float]:
+    """Seconds that encoding takes, the whole process and the stage alone; the cache is at folder/latents."""
+    folder.mkdir(parents=True)
+    told = folder / "task.json"
+    told.write_text(task.to_json())
+    module = ["-m", "benchmarks.train.caching", str(told), str(folder)]
+    start = Start([sys.executable, *module], environment(config_of(task), 1))
+    began = time.perf_counter()
+    with (folder / "log.txt").open("w+") as log:
+        finish(begin(start, log), start, log)
+    return time.perf_counter() - began, json.loads((folder / "encode.json").read_text())
+
+
+def begin(start: Start, log: Any) -> "subprocess.Popen[bytes]":
+    """The processes of a command, timed from now on."""
+    return subprocess.Popen(
+        start.program,
+        cwd=ROOT,
+        stdin=subprocess.PIPE,  # ours end when it closes ...
+        start_new_session=True,  # ... and their group with them
+        stdout=log,
+        stderr=log,
+        env={**start.environment, BEGAN: repr(time.time())},
+    )
+
+
+def finish(child: "subprocess.Popen[bytes]", start: Start, log: Any) -> None:
+    """Waits for a command's end. RuntimeError: it failed; the message ends with its last lines."""
+    if status := child.wait():
+        log.seek(0)
+        raise RuntimeError(f"{' '.join(start.program)} ended with {status}:\n{log.read()[-3000:]}")
+    assert child.stdin
+    child.stdin.close()
