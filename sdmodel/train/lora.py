@@ -6,6 +6,7 @@ what was learned does without it: adapter/ has peft's layout, and the formula ab
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -63,8 +64,10 @@ def inject(modules: nn.Module, config: LoraConfig) -> None:
     import peft
 
     alpha: Any = config.alpha or config.rank  # peft says int; it divides
+    # As a pattern: of a list peft takes each name for an end, and "words" for that of "blocks.0.words", too.
+    exactly = "|".join(map(re.escape, names))
     peft.inject_adapter_in_model(
-        peft.LoraConfig(r=config.rank, lora_alpha=alpha, target_modules=names), modules, NAME
+        peft.LoraConfig(r=config.rank, lora_alpha=alpha, target_modules=exactly), modules, NAME
     )
     for layer in _changed(modules).values():
         # Otherwise autocast's inputs would be copied to float32 first, and back.
