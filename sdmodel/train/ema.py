@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sdmodel.config import EmaConfig
 from sdmodel.train.posthoc import LONGEST, power
+from sdmodel.train.shares import gathered, share_out, swap
 
 HALF_LIFE = "half_life"
 """Name of the average that is published; power-function ones are named by their lengths."""
@@ -61,18 +62,17 @@ class Averages:
         """Averaged weights by the names of `modules.state_dict()`: contiguous float32 on the CPU, none
         sharing memory.
 
-        length: None is the average with the half-life, else one of `config.lengths`."""
+        length: None is the average with the half-life, else one of `config.lengths`.
+        Of modules that are shared out the main process alone gets them, the others none; all must call."""
         averages = self._averages[HALF_LIFE if length is None else str(length)]
         average: dict[Tensor, Tensor] = dict(zip(self._parameters, averages, strict=True))
         state: dict[str, Tensor] = self.modules.state_dict(keep_vars=True)
-        return {
-            name: average.get(value, value).detach().to("cpu", copy=True).contiguous()
-            for name, value in state.items()
-        }
+        latest = gathered({name: average.get(value, value).detach() for name, value in state.items()})
+        return {name: value.to("cpu", copy=True).contiguous() for name, value in latest.items()}
 
     @contextmanager
     def swapped(self) -> Generator[None]:
-        """Inside, `modules` has the weights averaged with the half-life. Nothing is copied."""
+        """Inside, `modules` has the weights averaged with the half-life."""
         self._swap()
         try:
             yield
@@ -80,9 +80,8 @@ class Averages:
             self._swap()
 
     def _swap(self) -> None:
-        averages = self._averages[HALF_LIFE]
-        for place, p in enumerate(self._parameters):
-            p.data, averages[place] = averages[place], p.data
+        for p, average in zip(self._parameters, self._averages[HALF_LIFE], strict=True):
+            swap(p, average)
 
     def state(self) -> dict[str, Tensor]:
         """The averages themselves, which `update` changes, by "PROFILE:PARAMETER"."""
@@ -94,7 +93,8 @@ class Averages:
 
     @torch.no_grad()
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Puts back what `state` gave. ValueError: it is of other parameters, shapes or lengths."""
+        """Puts back what `state` gave, in whole tensors. ValueError: it is of other parameters, shapes or
+        lengths."""
         mine = self.state()
         shapes, found = ({name: tuple(value.shape) for name, value in s.items()} for s in (mine, state))
         if shapes != found:
@@ -104,4 +104,4 @@ class Averages:
                 f"them, {shapes.get(name, 'of none')} is needed"
             )
         for name, value in mine.items():
-            value.copy_(state[name])
+            value.copy_(share_out(state[name], value))

@@ -7,19 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 from torch import Tensor
 
 from sdmodel.config import TrainConfig
 from sdmodel.data.stream import Stream
-from sdmodel.train import snapshot
+from sdmodel.train import shares, snapshot
 from sdmodel.train.ema import Averages
 from sdmodel.train.fit import fewest_parts
 from sdmodel.train.metrics import Gauge, Metrics
 from sdmodel.train.objective import Judge, Objective
 from sdmodel.train.optimizers import optimizers
 from sdmodel.train.schedule import rate
+from sdmodel.train.sharding import placed
 from sdmodel.train.steps import Steps
 from sdmodel.train.tally import Tally, named
 
@@ -50,7 +50,7 @@ def train(
     # Model, averages, optimizers.
     device, main = accelerator.device, accelerator.is_main_process
     say = tell if main else lambda message: None
-    modules = objective.modules.train().to(device).to(memory_format=torch.channels_last)  # pyright: ignore
+    modules = placed(objective, config, accelerator)
     opts = optimizers(modules, config.optimizer)
     averages = Averages(modules, config.ema, config.batch)
     rates = [group["lr"] for opt in opts for group in opt.param_groups]
@@ -61,7 +61,7 @@ def train(
     found = snapshot.newest(folder / "snapshots", lambda text: say({"warning": text}))
     if found:
         try:
-            modules.load_state_dict(found.tensors["model"])
+            shares.load(modules, found.tensors["model"])
             averages.load(found.tensors["averages"])
             snapshot.restore_optimizers(modules, opts, found.tensors["optimizer"])
         except (RuntimeError, KeyError, ValueError) as error:
@@ -100,28 +100,26 @@ def train(
             if metrics:
                 say(metrics.report(told))
 
-        # Save.
-        if metrics and images > began and ((due and (crossed(config.snapshot_every) or done)) or stop):
+        # Save: gathered by all processes, written by the main one.
+        if images > began and ((due and (crossed(config.snapshot_every) or done)) or stop):
             sums, facts = tally.state()
-            try:
-                path = snapshot.write(
-                    folder / "snapshots",
-                    images,
-                    metrics.text(),
-                    {
-                        "model": modules.state_dict(),
-                        "averages": averages.state(),
-                        "optimizer": snapshot.optimizer_tensors(modules, opts),
-                        "tally": sums,
-                    },
-                    {"tally": facts, "judge": judge.state() if judge else {}},
-                    keeps(config),
-                )
-                say({"snapshot": str(path), "images": images})
-            except OSError as error:
-                if done or stop:
-                    raise
-                say({"warning": f"no snapshot at {images} images, the one before it stays: {error}"})
+            tensors = {
+                "model": shares.gathered(modules.state_dict()),
+                "averages": shares.gathered(averages.state()),
+                "optimizer": shares.gathered(snapshot.optimizer_tensors(modules, opts)),
+                "tally": sums,
+            }
+            facts = {"tally": facts, "judge": judge.state() if judge else {}}
+            if metrics:
+                try:
+                    root, text = folder / "snapshots", metrics.text()
+                    path = snapshot.write(root, images, text, tensors, facts, keeps(config))
+                    say({"snapshot": str(path), "images": images})
+                except OSError as error:
+                    if done or stop:
+                        raise
+                    say({"warning": f"no snapshot at {images} images, the one before it stays: {error}"})
+            del tensors
         if done or stop:
             break
 

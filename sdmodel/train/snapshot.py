@@ -23,6 +23,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from sdmodel.train.shares import share_out
 
 KEEP = 2
 """Snapshots kept: the newest, and one before it in case that is damaged."""
@@ -128,7 +131,8 @@ def optimizer_tensors(modules: nn.Module, optimizers: list[torch.optim.Optimizer
 def restore_optimizers(
     modules: nn.Module, optimizers: list[torch.optim.Optimizer], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Puts back what `optimizer_tensors` gave. KeyError: it names a parameter that is not in `modules`."""
+    """Puts back what `optimizer_tensors` gave, in whole tensors. KeyError: it names a parameter that is not
+    in `modules`."""
     parameters = dict(modules.named_parameters())
     found: dict[Tensor, dict[str, Any]] = {}
     for key, value in tensors.items():
@@ -136,7 +140,10 @@ def restore_optimizers(
         p = parameters[name]
         # Momenta get the parameter's memory layout, so that arithmetic goes on as it was.
         if value.shape == p.shape:
-            value = torch.empty_like(p, dtype=value.dtype, device="cpu").copy_(value)
+            if isinstance(p, DTensor):
+                value = share_out(value, p)
+            else:
+                value = torch.empty_like(p, dtype=value.dtype, device="cpu").copy_(value)
         counted = slot == "step" and value.dtype == torch.int64
         found.setdefault(p, {})[slot] = int(value) if counted else value
     for optimizer in optimizers:

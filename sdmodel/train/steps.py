@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sdmodel.config import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.train.objective import Objective
+from sdmodel.train.shares import broadcast_buffers, is_shared, whole
 
 LOOK = 16
 """Batches between two looks at whether to stop, where asking all processes would make a GPU wait."""
@@ -28,7 +29,7 @@ class Steps:
         optimizers: list[torch.optim.Optimizer],
         parts: int,
     ) -> None:
-        """Wraps the modules for several processes; they must be restored by then.
+        """Wraps the modules for several processes, unless they are shared out; they must be restored by then.
 
         parts: that each process takes its rows of a batch in.
         ValueError: they cannot be had with this objective or batch."""
@@ -43,7 +44,9 @@ class Steps:
                 f"accumulate={parts} must divide the {rows} rows that each process has of "
                 f"batch={config.batch}"
             )
-        self.model: nn.Module = accelerator.prepare_model(objective.modules)
+        self.shared = is_shared(objective.modules)
+        # Shared out, forward and backward talk to the others by themselves: what is left is autocast.
+        self.model: nn.Module = accelerator.prepare_model(objective.modules, evaluation_mode=self.shared)
         self.accelerator, self.config, self.optimizers = accelerator, config, optimizers
         self.parameters = [p for p in objective.modules.parameters() if p.requires_grad]
         self.parts = parts
@@ -56,6 +59,8 @@ class Steps:
         The gradient is that of the mean over the global batch, clipped; it lies in the parameters."""
         batch = batch.to(self.accelerator.device)
         sums: dict[str, Tensor] = {}
+        if self.shared:
+            broadcast_buffers(self.model)
         for number in range(self.parts):
             part = batch.part(number, self.parts) if self.parts > 1 else batch
             last = number == self.parts - 1
@@ -72,7 +77,7 @@ class Steps:
                 share = loss.detach() / self.parts
                 sums[name] = sums[name] + share if name in sums else share
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.optimizer.clip or math.inf)
-        return sums, norm.detach()
+        return sums, whole(norm.detach())
 
     def step(self) -> None:
         """Learn from the gradients."""

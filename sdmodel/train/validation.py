@@ -26,6 +26,7 @@ from sdmodel.data.batch import Batch
 from sdmodel.evaluate.regression import SUMS, figures
 from sdmodel.train.early import Early
 from sdmodel.train.grids import Grid
+from sdmodel.train.shares import opened
 
 
 class Measured(Protocol):
@@ -102,15 +103,14 @@ class Validation:
         """Measures after `images` images, by name, the same on all processes. The training goes on as if
         nothing had been measured."""
         modules = self.objective.modules
-        with measuring(modules):
-            # An autocast for each set of weights: within one, the first cast of a weight serves again,
-            # whatever was put in its place.
-            with self.autocast():
-                told = self._told("")
-            with averages.swapped(), self.autocast():
-                told |= self._told("ema/")
-                if self.grid:
-                    self.grid.draw(images)
+        # An autocast for each set of weights: within one, the first cast of a weight serves again, whatever
+        # was put in its place. Weights that are shared out are gathered after they are swapped.
+        with opened(modules), measuring(modules), self.autocast():
+            told = self._told("")
+        with averages.swapped(), opened(modules), measuring(modules), self.autocast():
+            told |= self._told("ema/")
+            if self.grid:
+                self.grid.draw(images)
         self.early.look(
             images, told["validation/ema/mse" if "validation/ema/mse" in told else "validation/ema/loss"]
         )

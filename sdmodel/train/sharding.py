@@ -1,0 +1,63 @@
+"""Where a model's weights are while it learns: whole in every process, or shared out (FSDP; Zhao et al. 2023,
+arXiv:2304.11277), by torch's `fully_shard`.
+
+Shared out, each process holds its part of every tensor. Gradients, momenta and averages are parts, too, since
+they are made from the weights. A heavy module's weights are gathered while it computes and dropped again, the
+others' while the model does.
+"""
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+
+from sdmodel.config import TrainConfig
+from sdmodel.train.objective import Objective
+
+WHOLE_MATRICES = ("muon", "adamw8bit")
+"""Kinds of optimizer that need a matrix, or a block of it, in one process."""
+OTHERS = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
+"""What accelerate can hand a training over to; the loop's own ways of saving and averaging know none."""
+
+
+def placed(objective: Objective, config: TrainConfig, accelerator: Accelerator) -> nn.Module:
+    """The objective's modules on the accelerator's device, in training mode: whole, or where `config.shard`
+    says so and there are several processes, shared out. Weights must be the same everywhere.
+
+    ValueError: what is asked for cannot be had with shards."""
+    check(config, accelerator)
+    modules = objective.modules.train()
+    if not config.shard or accelerator.num_processes == 1:
+        return modules.to(accelerator.device).to(memory_format=torch.channels_last)  # pyright: ignore
+    single = [name for name, p in modules.named_parameters() if p.ndim == 0]
+    if single:
+        raise ValueError(
+            f"shard=true: {single[0]} of the {config.objective} objective is a single number, which has no "
+            "parts; set shard=false"
+        )
+    # Weights go to the device with the module that they belong to, so that it never holds all of them. They
+    # stay contiguous: shares are rows of memory.
+    mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
+    for module in [*objective.heavy, modules]:
+        fully_shard(module, mesh=mesh)
+    return modules
+
+
+def check(config: TrainConfig, accelerator: Accelerator) -> None:
+    """ValueError: an option that does not go together with shards, or shards that are not ours."""
+    if accelerator.distributed_type.value in OTHERS:
+        raise ValueError(
+            f"accelerate={config.accelerate!r} hands the training over to "
+            f"{accelerator.distributed_type.value}, which is not known here; take that out of the file, and "
+            "set shard=true for a model that is too large for one GPU"
+        )
+    if config.shard and config.optimizer.kind in WHOLE_MATRICES:
+        raise ValueError(
+            f'shard=true: optimizer.kind="{config.optimizer.kind}" needs whole matrices, and processes have '
+            'parts of them; "adamw" and "lion" learn parts'
+        )
+    if config.shard and not config.accumulate:
+        raise ValueError(
+            "shard=true: accumulate=0 tries what fits with whole weights; say into how many parts, 1 or more"
+        )

@@ -1,0 +1,134 @@
+"""Trains with weights shared out, and whole for comparison, killed and resumed either way:
+`python -m tests.sdmodel.train.shared PLAN DIR`, in two processes.
+"""
+
+import json
+import sys
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from safetensors.torch import save_file
+from torch import nn
+
+from sdmodel.config import DiTConfig, OptimizerConfig, TrainConfig, UNet2DConfig, ValidationConfig
+from sdmodel.data.stream import Stream
+from sdmodel.train.loop import train
+from sdmodel.train.objective import Judge, Objective
+from sdmodel.train.prepare import prepare
+from sdmodel.train.shares import is_shared
+from sdmodel.train.speed import checkpoint_heavy
+from tests.sdmodel.train import lives
+from tests.sdmodel.train.toy import KilledError, Toy, ToyObjective
+
+CONFIG = replace(
+    lives.CONFIG,
+    images=32,
+    snapshot_every=16,
+    network="dit",
+    dit=DiTConfig(width=16, layers=2, heads=2, patch=4),
+    unet2d=UNet2DConfig(channels=(8, 16), blocks=1, attention=(False, True), head_width=8, groups=4),
+    optimizer=OptimizerConfig(kind="adamw", warmup=16, weight_decay=0.01),
+    validation=ValidationConfig(every=16, rows=8, prompts=("a red half on the left",)),
+)
+CASES: dict[str, TrainConfig] = {
+    "toy": replace(CONFIG, size=8, validation=ValidationConfig()),
+    "dit": CONFIG,
+    "unet2d": replace(
+        CONFIG,
+        network="unet2d",
+        accumulate=2,
+        checkpoint=True,
+        optimizer=OptimizerConfig(kind="lion", adam_rate=1e-4),
+        validation=ValidationConfig(every=16, rows=8),
+    ),
+}
+LIVES = {
+    "whole": (False, False),
+    "shared": (True, True),
+    "killed": (True, True),
+    "then_shared": (False, True),
+    "then_whole": (True, False),
+}
+"""Of a case: whether the weights are shared out until it is killed, and afterwards. The first two live on."""
+LIVED = {"toy": tuple(LIVES), "dit": tuple(LIVES), "unet2d": ("whole", "shared", "killed")}
+END = 3
+"""Batches that who is killed takes, of four."""
+
+
+class Uneven(ToyObjective):
+    """Momenta, running statistics, dropout, and tensors that two processes cannot halve."""
+
+    def __init__(self) -> None:
+        super().__init__(Toy())
+        self.modules.features[0] = nn.Conv2d(3, 8, 3, bias=False)  # normalisation makes a bias meaningless
+        self.modules.scale = nn.Parameter(torch.ones(1))
+        self.modules.words = nn.Embedding(127, 16)
+
+
+def life(
+    made: tuple[Objective, Stream, Judge | None],
+    config: TrainConfig,
+    folder: Path,
+    accelerator: Accelerator,
+    end: int = -1,
+) -> None:
+    """Train in `folder`; all processes are killed before batch `end`. Weights go to weights.safetensors."""
+    asked = count()
+
+    def stopping() -> bool:
+        if next(asked) == end:
+            raise KilledError
+        return False
+
+    objective, stream, judge = made
+    if config.checkpoint:
+        checkpoint_heavy(objective)
+    try:
+        weights = train(
+            objective,
+            stream,
+            config,
+            accelerator,
+            folder,
+            lambda message: None,
+            judge=judge,
+            stopping=stopping,
+        )
+    except KilledError:
+        accelerator.wait_for_everyone()
+        return
+    assert is_shared(objective.modules) == config.shard
+    assert weights is not None
+    assert bool(weights) == (accelerator.is_main_process or not config.shard)
+    if accelerator.is_main_process:
+        save_file(weights, folder / "weights.safetensors")
+
+
+def cases(plan: dict[str, Any], root: Path) -> None:
+    """ROOT/CASE/LIFE, see CASES and LIVES."""
+    accelerator = Accelerator(cpu=True)
+    for case, config in CASES.items():
+        for name in LIVED[case]:
+            folder = root / case / name
+            folder.mkdir(parents=True, exist_ok=True)
+            alone = name in ("whole", "shared")
+            for shard, end in zip(LIVES[name], (END, -1), strict=True):
+                if alone and end == END:
+                    continue
+                asked = replace(config, shard=shard)
+                made = prepare({**plan, "folder": str(folder)}, asked, accelerator)
+                if case == "toy":
+                    torch.manual_seed(config.seed)
+                    life((Uneven(), made.stream, None), asked, folder, accelerator, end)
+                else:
+                    life((made.objective, made.stream, made.judge), asked, folder, accelerator, end)
+    accelerator.end_training()
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    cases(json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2]))

@@ -1,0 +1,106 @@
+"""Weights that are shared out between two processes learn what whole ones do."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from accelerate.utils import DistributedType
+from safetensors.torch import load_file
+
+from sdmodel.config import OptimizerConfig, TrainConfig
+from sdmodel.train.command import environment
+from sdmodel.train.sharding import check, placed
+from tests.sdmodel.train.shared import CASES, CONFIG, LIVED
+from tests.sdmodel.train.toy import ToyObjective, tree
+
+
+@pytest.fixture(scope="module")
+def shared(dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """FOLDER/CASE/LIFE, see shared.py."""
+    root = tmp_path_factory.mktemp("shared")
+    tars = {name: str(tar) for name, tar in dataset.tars.items()}
+    plan = root / "plan.json"
+    plan.write_text(json.dumps({"index": str(dataset.index), "tars": tars, "start": None}))
+    together = ["-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    together += ["--nproc-per-node", "2"]
+    done = subprocess.run(
+        [sys.executable, *together, "-m", "tests.sdmodel.train.shared", str(plan), str(root)],
+        env=environment(CONFIG, 2),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return root
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_killed_and_resumed_is_undisturbed_to_the_bit(shared: Path, case: str):
+    whole, killed = tree(shared / case / "shared"), tree(shared / case / "killed")
+    assert "snapshots/000000032/averages.safetensors" in whole
+    assert {name for name in whole if whole[name] != killed.get(name)} == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("case", "life"),
+    [(case, life) for case, lives in LIVED.items() for life in lives if life not in ("whole", "killed")],
+)
+def test_shares_learn_what_whole_weights_do(shared: Path, case: str, life: str):
+    """Resumed with weights shared out, or no longer, too: snapshots are the same files."""
+    one, other = shared / case / "whole", shared / case / life
+    rows, others = ((folder / "metrics.jsonl").read_text().splitlines() for folder in (one, other))
+    assert len(rows) == 4
+    for row, same in zip(rows, others, strict=True):
+        assert json.loads(same) == pytest.approx(json.loads(row), rel=1e-5, abs=1e-6)
+    for name in tree(one):
+        if name.endswith(".safetensors"):
+            tensors, found = load_file(one / name), load_file(other / name)
+            assert list(found) == list(tensors)
+            for key, tensor in tensors.items():
+                torch.testing.assert_close(found[key], tensor, rtol=1e-4, atol=1e-6, msg=f"{name} {key}")
+        elif name.endswith(".png"):
+            assert (other / name).exists()
+
+
+def accelerator(kind: DistributedType = DistributedType.MULTI_CPU, processes: int = 2) -> Any:
+    return SimpleNamespace(distributed_type=kind, num_processes=processes, device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (replace(CONFIG, optimizer=OptimizerConfig()), '"muon" needs whole matrices'),
+        (replace(CONFIG, optimizer=OptimizerConfig(kind="adamw8bit")), '"adamw8bit" needs whole matrices'),
+        (replace(CONFIG, accumulate=0), "into how many parts"),
+    ],
+)
+def test_what_shares_cannot_do_is_refused(config: TrainConfig, words: str):
+    check(config, accelerator())
+    with pytest.raises(ValueError, match=words):
+        check(replace(config, shard=True), accelerator())
+
+
+@pytest.mark.parametrize("kind", [DistributedType.FSDP, DistributedType.DEEPSPEED])
+def test_a_training_is_not_handed_over(kind: DistributedType):
+    with pytest.raises(ValueError, match="set shard=true"):
+        check(CONFIG, accelerator(kind))
+
+
+def test_a_single_number_has_no_parts():
+    with pytest.raises(ValueError, match="scale of the diffusion objective is a single number"):
+        placed(ToyObjective(), replace(CONFIG, shard=True), accelerator())
+
+
+def test_one_process_has_it_all():
+    objective = ToyObjective()
+    modules = placed(objective, replace(CONFIG, shard=True), accelerator(processes=1))
+    assert all(type(p) is torch.nn.Parameter for p in modules.parameters())
