@@ -31,7 +31,8 @@ def evaluate_model(
 
 def trained_on(model: Result) -> Result:
     """The dataset that a model was trained on; ValueError if the store knows none."""
-    dataset = model.open().input("dataset")
+    # The nearest: that of an average is its model's.
+    dataset = next((one for one in model.open().ancestors() if one.kind == "dataset"), None)
     if dataset is None:
         raise ValueError(f"{model} names no dataset that it was trained on; give dataset")
     return Result.of(dataset, model.store)

@@ -63,7 +63,7 @@ def result_of(
         raise ValueError(
             f"{name} reads no result of {unread}; it reads {', '.join(step.reads) or 'sources alone'}"
         )
-    named = {one: _resolved(store, text, one) for one, text in given.items()}
+    named = {one: _resolved(store, text, steps[one]) for one, text in given.items()}
     own = [one for one in reads(steps, name, run) if one not in named]
     before: dict[str, Artifact] = {}
     for needed in _needed(steps, own, run) if upstream else ():
@@ -87,10 +87,10 @@ def _run(step: Step, run: Run, store: Store, read: Sequence[Artifact], terminal:
         return step.run(store, run.name, getattr(run, step.name), read, TerminalReporter(terminal, ending))
 
 
-def _resolved(store: Store, text: str, step: str) -> Artifact:
+def _resolved(store: Store, text: str, step: Step) -> Artifact:
     artifact = resolve(store, text)
-    if artifact.stage != step:
-        raise ValueError(f"{text} is a result of {artifact.stage}; one of {step} is needed")
+    if artifact.kind != step.stage.kind:  # a model may come from elsewhere than train
+        raise ValueError(f"{text} is a result of {artifact.stage}; one of {step.name} is needed")
     return artifact
 
 

@@ -110,12 +110,12 @@ def _events(everything: Sequence[Artifact], uid: str) -> Iterator[tuple[Artifact
     trained: set[str] = set()  # fingerprints of datasets and models that the row is part of
     for one in everything:
         inputs = {said["fingerprint"] for said in one.manifest.inputs.values() if said}
-        if one.stage == "train" and inputs & trained:
+        if one.kind == "model" and inputs & trained:
             trained.add(one.fingerprint)
             yield one, {"what": "a model trained on it", "images": one.statistics.get("images")}
-        elif one.stage == "evaluate" and inputs & trained:
+        elif one.kind == "evaluation" and inputs & trained:
             yield one, {"what": "an evaluation of a model trained on it"}
-        elif one.stage not in ("train", "evaluate"):
+        elif one.kind not in ("model", "evaluation"):
             for told in _told(one, uid):
                 if one.stage == "shard" and told.get("split") == "train":
                     trained.add(one.fingerprint)

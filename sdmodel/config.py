@@ -70,9 +70,9 @@ class TrainConfig:
     Stable Diffusion. Empty: random weights."""
     snapshot_every: int = 16_000
     """Images between snapshots: what a crash can lose."""
-    keep_every: int = field(default=0, metadata=NEUTRAL)
+    keep_every: int = 0
     """Every n-th snapshot is kept for good; 0 keeps the newest ones alone."""
-    keep_state: bool = field(default=False, metadata=NEUTRAL)
+    keep_state: bool = False
     """Snapshots that are kept hold all that a training needs to go on, not the averaged weights alone."""
     data: DataConfig = field(default_factory=DataConfig)
     """How pictures are seen."""

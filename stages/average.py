@@ -131,8 +131,7 @@ def _kept(model: Artifact) -> dict[int, str]:
     if not found:
         raise ValueError(
             f"average: the training of {called} kept no averages; train with train.ema.lengths=[0.05, 0.1] "
-            "and train.keep_every=1 (a finished training that differs in keep_every alone is found again: "
-            "then change train.seed, too)"
+            "and train.keep_every=1"
         )
     return dict(sorted(found.items()))
 

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
 from flows.cli import main
+from flows.evaluate_model import trained_on
 from flows.line import STEPS
 from flows.local import result_of
+from flows.step import Result
 from flows.terminal import Terminal
 from sdmodel.config import EmaConfig, TrainConfig
 from sdmodel.train.ema import Averages
@@ -100,12 +103,29 @@ def test_it_may_end_earlier_and_be_called_something(sdflow: Told, store: Store):
 
 def test_it_is_a_model_like_others(sdflow: Told, run: Run, store: Store, tmp_path: Path):
     sdflow("average", "models/tiny", "--length", "0.1", "--name", "other")
+    made = resolve(store, "models/other")
     status, _, error = sdflow(
         "generate", "models/other", "a", "--steps", "1", "--out", str(tmp_path / "a.png")
     )
     assert status == 0, error
     with Image.open(tmp_path / "a.png") as picture:
         assert min(picture.size) > 8
+
+    # The dataset of its model is its own, and so are the pictures in that.
+    dataset = trained_on(Result.of(made, run.store))
+    assert dataset.stage == "shard"
+    index = dataset.open().table("index")
+    uid = index[index["split"] == "train"]["uid"].iloc[0]
+    events = json.loads(sdflow("trace", uid, "--json")[1])["rows"][0]["events"]
+    assert [one["stage"] for one in events if "models/other@1" in one["references"]] == ["average"]
+
+    chosen = {"samples": 2, "validation_rows": 2, "steps": 1, "device": "cpu"}
+    config = tmp_path / "run.yaml"
+    config.write_text(yaml.safe_dump({"name": "judged", "evaluate": chosen}))
+    named = ("--model", "models/other", "--dataset", "datasets/tiny")
+    status, out, error = sdflow("stage", "evaluate", str(config), *named, "--json")
+    assert status == 0, error
+    assert json.loads(out)["inputs"]["model"]["fingerprint"] == made.fingerprint
 
 
 @pytest.mark.parametrize(

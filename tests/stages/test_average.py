@@ -224,7 +224,7 @@ def test_out_of_range_it_says_the_limits(own: Store, config: AverageConfig, word
             {"model/model.safetensors": VALUE},
             "model",
             "diffusion",
-            r"kept no averages; train with train\.ema\.lengths=.* train\.keep_every=1 .* train\.seed",
+            r"kept no averages; train with train\.ema\.lengths=.* train\.keep_every=1",
         ),
         (
             WHOLE | {SNAPSHOT.format("064"): {"half_life:w": torch.ones(2)}},
