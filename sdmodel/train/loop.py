@@ -104,7 +104,7 @@ def train(
         if images > began and ((due and (crossed(config.snapshot_every) or done)) or stop):
             sums, facts = tally.state()
             tensors = {
-                "model": shares.gathered(modules.state_dict()),
+                "model": shares.gathered(shares.changing(modules)),
                 "averages": shares.gathered(averages.state()),
                 "optimizer": shares.gathered(snapshot.optimizer_tensors(modules, opts)),
                 "tally": sums,

@@ -46,13 +46,22 @@ def share_out(full: Tensor, like: Tensor) -> Tensor:
     return distribute_tensor(full.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
 
 
-def load(modules: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Puts whole weights, by the names of `state_dict`, into modules that may be shared out.
+def changing(modules: nn.Module) -> dict[str, Tensor]:
+    """What a training changes, by the names of `state_dict`: weights that are learned, and buffers. Frozen
+    weights are those that it started from."""
+    frozen = {name for name, p in modules.named_parameters(remove_duplicate=False) if not p.requires_grad}
+    return {name: value for name, value in modules.state_dict().items() if name not in frozen}
 
-    RuntimeError: names or shapes differ."""
-    mine: dict[str, Tensor] = modules.state_dict()
+
+def load(modules: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Puts what `changing` gave, whole, into modules that may be shared out.
+
+    ValueError: it is of another model, or other parts are frozen. RuntimeError: shapes differ."""
+    mine = changing(modules)
+    if strange := sorted(mine.keys() ^ tensors.keys()):
+        raise ValueError(f"{strange[0]} is {'not in it' if strange[0] in mine else 'not learned'}")
     modules.load_state_dict(
-        {name: share_out(value, mine.get(name, value)) for name, value in weights.items()}
+        {name: share_out(value, mine[name]) for name, value in tensors.items()}, strict=False
     )
 
 

@@ -1,6 +1,6 @@
 """Snapshots: all that a resume needs, in safetensors and JSON, complete or not there.
 
-    snapshots/000016000/model.safetensors      weights and running statistics
+    snapshots/000016000/model.safetensors      weights that are learned, running statistics
                         averages.safetensors   averaged weights
                         optimizer.safetensors  momenta, by parameter and name
                         tally.safetensors      what the next report will be made of
