@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.train.model import write_model
 from benchmarks.train.rows import RESULT, met, rows
-from benchmarks.train.sides import Side, Start, Times, cache, ours, peer
+from benchmarks.train.sides import Side, Start, Times, cache, compile_modules, ours, peer
 from benchmarks.train.task import Task, write_pictures
 
 
@@ -35,6 +35,7 @@ def main() -> int:
         task = Task(str(given.folder or temporary), pictures=given.pictures, turns=given.turns)
         write_pictures(task.place, task.pictures)
         write_model(task.place / "model", task.size)
+        compile_modules(task.place / "bytecode")
         whole, stage = cache(task, task.place / "encode")
         print(f"encode: {whole:.1f} s, the stage alone {stage:.1f} s", flush=True)
         found = rows(task, measure(task, task.place / "encode" / "latents"), whole)

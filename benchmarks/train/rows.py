@@ -38,7 +38,7 @@ def row(
         "ratio": round(ratio, 3),
         "goal": goal,
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[2]:.1f}",
     }
 
 
