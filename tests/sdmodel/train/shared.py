@@ -13,14 +13,15 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import save_file
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from sdmodel.config import DiTConfig, OptimizerConfig, TrainConfig, UNet2DConfig, ValidationConfig
 from sdmodel.data.stream import Stream
 from sdmodel.train.loop import train
 from sdmodel.train.objective import Judge, Objective
 from sdmodel.train.prepare import prepare
-from sdmodel.train.shares import is_shared
 from sdmodel.train.speed import checkpoint_heavy
+from sdmodel.train.validation import Validation
 from tests.sdmodel.train import lives
 from tests.sdmodel.train.toy import KilledError, Toy, ToyObjective
 
@@ -35,7 +36,7 @@ CONFIG = replace(
     validation=ValidationConfig(every=16, rows=8, prompts=("a red half on the left",)),
 )
 CASES: dict[str, TrainConfig] = {
-    "toy": replace(CONFIG, size=8, validation=ValidationConfig()),
+    "toy": replace(CONFIG, size=8),
     "dit": CONFIG,
     "unet2d": replace(
         CONFIG,
@@ -54,7 +55,7 @@ LIVES = {
     "then_whole": (True, False),
 }
 """Of a case: whether the weights are shared out until it is killed, and afterwards. The first two live on."""
-LIVED = {"toy": tuple(LIVES), "dit": tuple(LIVES), "unet2d": ("whole", "shared", "killed")}
+LIVED = {case: tuple(LIVES)[: None if case == "toy" else 3] for case in CASES}
 END = 3
 """Batches that who is killed takes, of four."""
 
@@ -101,7 +102,10 @@ def life(
     except KilledError:
         accelerator.wait_for_everyone()
         return
-    assert is_shared(objective.modules) == config.shard
+    held = sum(
+        p.to_local().numel() if isinstance(p, DTensor) else p.numel() for p in objective.modules.parameters()
+    )
+    assert (held < 0.6 * sum(p.numel() for p in objective.modules.parameters())) == config.shard
     assert weights is not None
     assert bool(weights) == (accelerator.is_main_process or not config.shard)
     if accelerator.is_main_process:
@@ -123,7 +127,9 @@ def cases(plan: dict[str, Any], root: Path) -> None:
                 made = prepare({**plan, "folder": str(folder)}, asked, accelerator)
                 if case == "toy":
                     torch.manual_seed(config.seed)
-                    life((Uneven(), made.stream, None), asked, folder, accelerator, end)
+                    toy = Uneven()
+                    judge = Validation(toy, made.stream, made.stream, config.validation)
+                    life((toy, made.stream, judge), asked, folder, accelerator, end)
                 else:
                     life((made.objective, made.stream, made.judge), asked, folder, accelerator, end)
     accelerator.end_training()
