@@ -76,7 +76,8 @@ def pipeline(folder: Path, *, prediction: str = "epsilon", latent: bool = True, 
         norm_num_groups=4,
     )
     unet.save_pretrained(folder / "unet")
-    scheduler: Any = diffusers.DDIMScheduler(  # pyright: ignore[reportPrivateImportUsage]
+    schedule: Any = diffusers.DDIMScheduler  # pyright: ignore[reportPrivateImportUsage]
+    scheduler = schedule(
         beta_start=0.00085,
         beta_end=0.012,
         beta_schedule="scaled_linear",
