@@ -38,10 +38,14 @@ def start_input(store: Store, text: str) -> Snapshot | Artifact | None:
 def start_folder(start: Snapshot | Artifact | None, text: str, folder: Path) -> Path | None:
     """Where the model to start from lies: its own folder, or links to it in `folder`.
 
-    start: `start_input(store, text)`."""
+    start: `start_input(store, text)`. ValueError: what is in the pipeline's folder has changed since."""
     if start is None:
         return None
-    return start.lay("model/", folder) if isinstance(start, Artifact) else Path(text).resolve()
+    if isinstance(start, Artifact):
+        return start.lay("model/", folder)
+    if snapshot_of(pipeline_files(Path(text))).digest != start.digest:
+        raise ValueError(f"train.start={text!r} has changed since it was looked at; start the run again")
+    return Path(text).resolve()
 
 
 def pipeline_files(folder: Path) -> Mapping[str, Path]:

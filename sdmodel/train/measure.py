@@ -114,7 +114,7 @@ def measure(plan: dict[str, Any]) -> dict[str, Any]:
         "mfu": seen.get("mfu"),
         "waiting": timed.waited / timed.seconds,
         "memory": peak_memory(),
-        "state": state_bytes(objective.modules, config),
+        "state": state_bytes(objective.modules, config) // (accelerator.num_processes if config.shard else 1),
         "processes": accelerator.num_processes,
         "device": device_name(accelerator),
         "seconds": timed.seconds,

@@ -125,13 +125,15 @@ def end_with_parent() -> None:
 
 def gauge_of(config: TrainConfig, accelerator: Accelerator, objective: Objective, stream: Stream) -> Gauge:
     """What the training's speed is worth. FLOPs are counted on one batch, by all processes together; on two
-    rows of it where memory is short."""
+    rows of it where memory is short, and on the CPU where weights are to be shared out."""
     device, world = accelerator.device, accelerator.num_processes
-    objective.modules.to(device)
+    shared = config.shard and world > 1
+    place = torch.device("cpu") if shared else device
+    objective.modules.to(place)
     batch = stream.at(0)
-    if config.accumulate != 1 or config.checkpoint:
+    if config.accumulate != 1 or config.checkpoint or shared:
         batch = batch.part(0, len(batch) // 2 if len(batch) % 2 == 0 else len(batch))
-    flops = flops_per_image(objective, batch.to(device))
+    flops = flops_per_image(objective, batch.to(place))
     precision = "bf16" if accelerator.mixed_precision == "bf16" else "fp32"
     return Gauge(flops, world * peak_flops(device, precision), config.price)
 

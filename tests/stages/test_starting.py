@@ -32,6 +32,8 @@ def test_a_pipeline_is_what_is_in_it(store: Store, tmp_path: Path):
     first = start_input(store, str(folder))
     assert first is not None
     assert start_folder(first, str(folder), tmp_path / "links") == folder.resolve()
+    with pytest.raises(ValueError, match="has changed since it was looked at"):
+        start_folder(first, str(frozen.pipeline(tmp_path / "changed", seed=2)), tmp_path / "links")
     (folder / "README.md").write_text("not a part of it")
     (folder / "unet/diffusion_pytorch_model.fp16.safetensors").write_text("another variant")
     same, other = frozen.pipeline(tmp_path / "b"), frozen.pipeline(tmp_path / "c", seed=1)
