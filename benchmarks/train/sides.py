@@ -149,7 +149,10 @@ def peer(task: Task, folder: Path, name: str, *, launcher: bool = False) -> Star
         return Start([sys.executable, "-m", "accelerate.commands.launch", "--cpu", *module], offline)
     if processes > 1:
         module = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), *module]
-    return Start([sys.executable, *module], environment(config_of(task), processes))
+    # Threads as ours have them; how our launcher has the system handle memory is a part of ours.
+    given = environment(config_of(task), processes)
+    threads = {name: value for name, value in given.items() if not name.startswith("MALLOC_")}
+    return Start([sys.executable, *module], threads)
 
 
 def cache(task: Task, folder: Path) -> tuple[float, float]:

@@ -1,11 +1,8 @@
 """Mistakes that trainers of this field have made, each measured once in another's code: ours makes none."""
 
 import json
-import os
 import pickle
-import socket
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,98 +11,17 @@ from typing import Any
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
-from sdmodel.config import OptimizerConfig, TrainConfig
-from sdmodel.data.batch import Batch
+from sdmodel.config import OptimizerConfig
 from sdmodel.train.ema import Averages
-from sdmodel.train.objective import Objective
 from sdmodel.train.optimizers import optimizers
-from sdmodel.train.registry import objective_of
 from sdmodel.train.run import run
 from sdmodel.train.schedule import rate
 from sdmodel.train.steps import Steps
 from tests.sdmodel.golden.tiny import OBJECTIVES, config_of, plan
-
-CAPTIONS = [f"a {colour} {thing}" for colour in ("red", "blue") for thing in ("cat", "hat", "bat", "rat")]
-
-
-def made(config: TrainConfig) -> Objective:
-    """None of its weights is zero, as after a few steps."""
-    torch.manual_seed(0)
-    objective = objective_of(config, CAPTIONS * 3)
-    with torch.no_grad():
-        for p in objective.modules.parameters():
-            p.add_(torch.randn_like(p), alpha=0.1)
-    return objective
-
-
-def batch(config: TrainConfig, rank: int = 0, world: int = 1) -> Batch:
-    """One process's rows of a global batch of 8."""
-    images = torch.rand(8, 3, config.size, config.size, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    rows = slice(rank * 8 // world, (rank + 1) * 8 // world)
-    names = CAPTIONS[rows]
-    return Batch(
-        images=images[rows], captions=names, uids=names, index=torch.arange(8)[rows], size=8, start=rows.start
-    )
-
-
-# Calling sub-modules past DistributedDataParallel leaves each process with gradients of its own.
-
-
-def gradients(accelerator: Accelerator, objective: Any) -> dict[str, Tensor]:
-    """Losses, and gradients before they are clipped, of this process."""
-    config = config_of(objective, optimizer=OptimizerConfig(clip=0.0))
-    ours = made(config)
-    ours.modules.eval()  # batch norm, where there is any, then asks no other row
-    steps = Steps(ours, accelerator, config, optimizers(ours.modules, config.optimizer), parts=1)
-    losses, norm = steps.gradients(batch(config, accelerator.process_index, accelerator.num_processes), 0)
-    found = {name: p.grad for name, p in ours.modules.named_parameters() if p.grad is not None}
-    return {**found, **losses, "norm": norm}
-
-
-def share(rank: int, port: int, folder: str) -> None:
-    try:
-        torch.set_num_threads(1)
-        AcceleratorState._reset_state(reset_partial_state=True)
-        where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
-        if sys.platform == "linux":
-            where["GLOO_SOCKET_IFNAME"] = "lo"  # as the launcher does; looking up the host's name takes long
-        os.environ.update(where, RANK=str(rank), LOCAL_RANK=str(rank), OMP_NUM_THREADS="1")
-        accelerator = Accelerator(cpu=True)
-        assert accelerator.num_processes == 2
-        for objective in OBJECTIVES:
-            held = {name: value.contiguous() for name, value in gradients(accelerator, objective).items()}
-            save_file(held, f"{folder}/{objective}-{rank}.safetensors")
-        accelerator.end_training()
-    except BaseException:
-        traceback.print_exc()
-        raise
-
-
-def test_two_processes_have_one_gradient_that_of_the_whole_batch(tmp_path: Path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    # First, so that the processes need not import for themselves what is imported when it is needed.
-    whole = {objective: gradients(Accelerator(cpu=True), objective) for objective in OBJECTIVES}
-    mp.start_processes(share, (port, str(tmp_path)), nprocs=2, start_method="fork")
-    for objective, alone in whole.items():
-        first, second = (load_file(tmp_path / f"{objective}-{rank}.safetensors") for rank in range(2))
-        learned = set(made(config_of(objective)).modules.state_dict()) & set(alone)
-        assert learned
-        for name in learned | {"norm"}:
-            assert torch.equal(first[name], second[name]), (objective, name)
-            torch.testing.assert_close(
-                first[name], alone[name], rtol=1e-3, atol=1e-5, msg=f"{objective} {name}"
-            )
-        for name in set(alone) - learned - {"norm"}:  # the losses
-            torch.testing.assert_close((first[name] + second[name]) / 2, alone[name], rtol=1e-5, atol=1e-7)
-
+from tests.sdmodel.gradients import batch, made
 
 # Weights and averages in bf16 stand still at small rates.
 

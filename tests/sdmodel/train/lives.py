@@ -12,6 +12,7 @@ from typing import Any, get_args, get_type_hints
 
 import torch
 from accelerate import Accelerator
+from safetensors.torch import save_file
 
 from sdmodel.config import (
     AutoencoderConfig,
@@ -26,6 +27,7 @@ from sdmodel.config import (
 )
 from sdmodel.train.loop import train
 from sdmodel.train.prepare import prepare
+from tests.sdmodel.gradients import gradients
 from tests.sdmodel.train.toy import KilledError
 
 OBJECTIVES: tuple[str, ...] = get_args(get_type_hints(TrainConfig)["objective"])
@@ -77,9 +79,12 @@ def life(plan: dict[str, Any], folder: Path, objective: str, accelerator: Accele
 
 
 def lives(plan: dict[str, Any], root: Path) -> None:
-    """ROOT/OBJECTIVE/whole and /killed."""
+    """ROOT/OBJECTIVE/whole and /killed, and /gradients-RANK.safetensors of a single step."""
     accelerator = Accelerator(cpu=True)
     for objective in OBJECTIVES:
+        (root / objective).mkdir(parents=True, exist_ok=True)
+        held = {name: value.contiguous() for name, value in gradients(accelerator, objective).items()}
+        save_file(held, root / objective / f"gradients-{accelerator.process_index}.safetensors")
         life(plan, root / objective / "whole", objective, accelerator)
         for end in (5, 1):
             try:

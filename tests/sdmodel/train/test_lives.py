@@ -6,8 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from sdmodel.train.command import environment
+from tests.sdmodel.golden import tiny
+from tests.sdmodel.gradients import made
 from tests.sdmodel.train.lives import CONFIG, OBJECTIVES
 from tests.sdmodel.train.toy import tree
 
@@ -61,3 +65,20 @@ def test_two_processes_have_the_losses_of_one(lived: Path, objective: str):
     assert len(one) == 12
     for a, b in zip(one, two, strict=True):
         assert a == pytest.approx(b, rel=1e-5, abs=1e-6)  # r2 is a difference from 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_two_processes_have_one_gradient_that_of_the_whole_batch(lived: Path, objective: str):
+    """Calling sub-modules past DistributedDataParallel leaves each process with gradients of its own."""
+    alone = load_file(lived / "1" / objective / "gradients-0.safetensors")
+    first, second = (
+        load_file(lived / "2" / objective / f"gradients-{rank}.safetensors") for rank in range(2)
+    )
+    learned = set(made(tiny.config_of(objective)).modules.state_dict()) & set(alone)
+    assert learned
+    for name in learned | {"norm"}:
+        assert torch.equal(first[name], second[name]), name
+        torch.testing.assert_close(first[name], alone[name], rtol=1e-3, atol=1e-5, msg=name)
+    for name in set(alone) - learned - {"norm"}:  # the losses
+        torch.testing.assert_close((first[name] + second[name]) / 2, alone[name], rtol=1e-5, atol=1e-7)

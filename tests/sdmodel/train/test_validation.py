@@ -1,6 +1,4 @@
 import json
-import multiprocessing
-import socket
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from sdmodel.condition import Condition
@@ -117,13 +114,6 @@ def validation(objective: Any, rank: int = 0, world: int = 1, **changes: Any) ->
     )
 
 
-@pytest.fixture
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def test_losses_are_means_over_the_same_rows_every_time():
     objective = ToyObjective()
     made = validation(objective)
@@ -179,29 +169,6 @@ def test_denoising_is_told_for_each_level_of_both_splits_and_averages():
     assert len(told) == 4 * 4 * (1 + LEVELS)
     assert told["validation/mse"] != told["validation/ema/mse"] != told["train/ema/mse"]
     json.dumps(told, allow_nan=False)
-
-
-def shared(rank: int, port: int, folder: Path) -> None:
-    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    objective = Diffusion()
-    told = validation(objective, rank, 2).run(8, Halved(objective.modules))
-    (folder / f"{rank}.json").write_text(json.dumps(told))
-    dist.destroy_process_group()
-
-
-def test_two_processes_tell_what_one_tells(tmp_path: Path, port: int):
-    context = multiprocessing.get_context("fork")  # nothing there goes backward; a fresh start takes seconds
-    children = [context.Process(target=shared, args=(rank, port, tmp_path)) for rank in range(2)]
-    for child in children:
-        child.start()
-    objective = Diffusion()
-    alone = validation(objective).run(8, Halved(objective.modules))
-    for child in children:
-        child.join(60)
-        assert child.exitcode == 0
-    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
-    assert first == second == pytest.approx(alone, rel=1e-5)
-    assert list(first) == list(alone)
 
 
 def test_it_stops_when_the_averaged_weights_no_longer_improve():

@@ -1,0 +1,48 @@
+"""Objectives with weights as after a few steps, and what one step finds for them."""
+
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from sdmodel.config import OptimizerConfig, TrainConfig
+from sdmodel.data.batch import Batch
+from sdmodel.train.objective import Objective
+from sdmodel.train.optimizers import optimizers
+from sdmodel.train.registry import objective_of
+from sdmodel.train.steps import Steps
+from tests.sdmodel.golden.tiny import config_of
+
+CAPTIONS = [f"a {colour} {thing}" for colour in ("red", "blue") for thing in ("cat", "hat", "bat", "rat")]
+
+
+def made(config: TrainConfig) -> Objective:
+    """None of its weights is zero, as after a few steps."""
+    torch.manual_seed(0)
+    objective = objective_of(config, CAPTIONS * 3)
+    with torch.no_grad():
+        for p in objective.modules.parameters():
+            p.add_(torch.randn_like(p), alpha=0.1)
+    return objective
+
+
+def batch(config: TrainConfig, rank: int = 0, world: int = 1) -> Batch:
+    """One process's rows of a global batch of 8."""
+    images = torch.rand(8, 3, config.size, config.size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    rows = slice(rank * 8 // world, (rank + 1) * 8 // world)
+    names = CAPTIONS[rows]
+    return Batch(
+        images=images[rows], captions=names, uids=names, index=torch.arange(8)[rows], size=8, start=rows.start
+    )
+
+
+def gradients(accelerator: Accelerator, objective: Any) -> dict[str, Tensor]:
+    """Losses, and gradients before they are clipped, of this process."""
+    config = config_of(objective, optimizer=OptimizerConfig(clip=0.0))
+    ours = made(config)
+    ours.modules.eval()  # batch norm, where there is any, then asks no other row
+    steps = Steps(ours, accelerator, config, optimizers(ours.modules, config.optimizer), parts=1)
+    losses, norm = steps.gradients(batch(config, accelerator.process_index, accelerator.num_processes), 0)
+    found = {name: p.grad for name, p in ours.modules.named_parameters() if p.grad is not None}
+    return {**found, **losses, "norm": norm}
