@@ -14,7 +14,7 @@ from sdmodel.config import TrainConfig
 from sdmodel.contrastive import clip
 from sdmodel.contrastive.foils import Foils
 from sdmodel.contrastive.gather import gather
-from sdmodel.contrastive.loss import contrastive_loss
+from sdmodel.contrastive.loss import contrastive_loss, own_cosines
 from sdmodel.data.batch import Batch
 from sdmodel.text.tokenizer import Tokenizer
 
@@ -45,7 +45,7 @@ class Contrastive(nn.Module):
         # An image's foils are its own negatives; where none was found the foil is the caption, which is no
         # negative.
         ids, text = all_ids[:rows], all_text[:rows]
-        foils = torch.einsum("bd,bkd->bk", image, all_text[rows:].view(rows, count, image.shape[1]))
+        foils = own_cosines(image, all_text[rows:].view(rows, count, image.shape[1]))
         none = (all_ids[rows:].view(rows, count, ids.shape[1]) == ids[:, None]).all(-1)  # (B, K)
 
         ids = gather(ids)

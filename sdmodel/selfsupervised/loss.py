@@ -6,13 +6,12 @@ from torch.nn import functional as F
 
 
 def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
-    """Mean cross-entropy of finding a view's other view among all views, a float32 scalar.
+    """Mean cross-entropy of finding a view's other view among all views, a float32 scalar, under
+    autocast too.
 
     first, second: (N, D) of length 1, row by row of the same picture, N >= 2."""
-    z = torch.cat([first, second]).float()  # (2 N, D)
-    logits = z @ z.T / temperature
-    n = len(first)
+    z, n = torch.cat([first, second]).float(), len(first)  # (2 N, D)
     own = torch.eye(2 * n, dtype=torch.bool, device=z.device)
-    return F.cross_entropy(
-        logits.masked_fill(own, float("-inf")), torch.arange(2 * n, device=z.device).roll(n)
-    )
+    with torch.autocast(z.device.type, enabled=False):  # in which `@` would be bf16 whatever it is given
+        logits = (z @ z.T / temperature).masked_fill(own, float("-inf"))
+        return F.cross_entropy(logits, torch.arange(2 * n, device=z.device).roll(n))

@@ -48,8 +48,10 @@ def cropped(
         ],
         1,
     )
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    # Under autocast the grid would be bf16: places rounded to half pixels of a picture of 256.
+    with torch.autocast(images.device.type, enabled=False):
+        grid = F.affine_grid(theta.float(), list(images.shape), align_corners=False)
+        return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def recoloured(images: Tensor, u: list[Tensor], strength: float) -> Tensor:

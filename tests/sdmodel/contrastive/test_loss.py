@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sdmodel.contrastive.loss import contrastive_loss
+from sdmodel.contrastive.loss import contrastive_loss, own_cosines
 
 
 def features(rows: int, seed: int) -> Tensor:
@@ -51,3 +51,15 @@ def test_foils_are_negatives_where_there_are_some():
     assert without.item() == pytest.approx(plain.item())
     without.backward()
     assert all(leaf.grad is not None and leaf.grad.isfinite().all() for leaf in (image, scale))
+
+
+def test_under_autocast_it_is_that_of_full_precision():
+    image, text, foils = features(6, 0), features(6, 1), features(18, 2).view(6, 3, 8)
+    same, none = torch.eye(6, dtype=torch.bool), torch.zeros(6, 3, dtype=torch.bool)
+
+    def loss() -> Tensor:
+        return contrastive_loss(image, text, SCALE, same, own_cosines(image, foils), none)
+
+    with torch.autocast("cpu", torch.bfloat16):
+        found = loss()
+    assert torch.equal(found, loss())

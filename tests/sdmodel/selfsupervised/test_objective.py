@@ -49,6 +49,9 @@ def test_the_loss_is_the_paper_s_sum():
         others = torch.stack([(z[i] @ z[k] / 0.2).exp() for k in range(6) if k != i])
         terms.append(-((z[i] @ z[(i + 3) % 6] / 0.2).exp() / others.sum()).log())
     torch.testing.assert_close(nt_xent(first, second, 0.2), torch.stack(terms).mean())
+    with torch.autocast("cpu", torch.bfloat16):
+        found = nt_xent(first, second, 0.2)
+    assert torch.equal(found, nt_xent(first, second, 0.2))
 
 
 def test_pictures_are_told_apart():

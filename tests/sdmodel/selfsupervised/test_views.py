@@ -71,6 +71,14 @@ def test_a_view_depends_on_its_row_alone():
     torch.testing.assert_close(view(images, u, CONFIG)[2:3], view(images[2:3], u[2:3], CONFIG))
 
 
+def test_under_autocast_a_view_is_that_of_full_precision():
+    images = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    u = torch.rand(4, DRAWS, generator=torch.Generator().manual_seed(1))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = view(images, u, CONFIG)
+    assert torch.equal(found, view(images, u, CONFIG))
+
+
 @pytest.mark.parametrize("bad", [{"least_area": 0.0}, {"least_area": 1.5}, {"colour": 2.0}])
 def test_ranges_are_named(bad: dict[str, float]):
     with pytest.raises(ValueError, match=next(iter(bad))):
