@@ -157,5 +157,11 @@ def test_latents_are_refused():
 
 
 def test_pictures_need_not_be_square():
-    rows = batch()
-    losses(objective(), replace(rows, images=torch.zeros(8, 3, 16, 32)))["reconstruction"].backward()
+    made, rows = objective(), batch()
+    wide = replace(rows, images=torch.cat([rows.images, rows.images.flip(-1)], dim=-1))  # (8, 3, 16, 32)
+    found = losses(made, wide)
+    assert all(loss.isfinite() and loss > 0 for loss in found.values())
+    found["reconstruction"].backward()
+    assert made.modules.vae.decoder.conv_out.weight.grad.abs().sum() > 0
+    mean = made.modules.posterior(wide.images)[0]
+    assert mean.shape == (8, 2, 8, 16)
