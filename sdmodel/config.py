@@ -108,7 +108,7 @@ class TrainConfig:
     """Processes that share each batch; 0 takes one a GPU, or on a CPU one a core up to 2."""
     device: Literal["auto", "cpu", "cuda"] = field(default="auto", metadata=NEUTRAL)
     """"cpu", "cuda" or "auto"."""
-    precision: Literal["auto", "fp32", "bf16"] = field(default="auto", metadata=NEUTRAL)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto is bf16 autocast on GPUs and fp32 on CPUs; weights, averages and losses are fp32 always."""
     accumulate: int = field(default=1, metadata=NEUTRAL)
     """Parts that each process takes its share of a batch in, one after the other, for less memory; 0 finds

@@ -15,7 +15,7 @@ class DataConfig:
 
     __pydantic_config__ = FORM
     flip: bool = False
-    """Mirror half of the images."""
+    """Mirror half of the images; not for captions that tell left from right."""
     crop: bool = False
     """Crop at a random place; else at the centre."""
     colour: float = 0.0
@@ -47,7 +47,7 @@ class OptimizerConfig:
     muon_rate: float = 1.2e-2
     """Learning rate of Muon."""
     adam_rate: float = 3e-3
-    """Learning rate of AdamW, and of Lion."""
+    """Learning rate of AdamW, and of Lion, for which a tenth of AdamW's is good."""
     weight_decay: float = 0.0
     """Decoupled weight decay, on matrices only."""
     warmup: int = 1000

@@ -85,7 +85,8 @@ def forecast(
     """
     from sdmodel.train.measuring import measured
 
-    index, tars = _some(dataset, folder) if dataset else (None, None)
+    told = latents is not None and bool(latents.json("latents.json")["token_width"])
+    index, tars = _some(dataset, folder, deal=not told) if dataset else (None, None)
     cache = latents.lay("", folder / "latents") if latents else None
     found: dict[str, Any] = measured(
         config,
@@ -139,10 +140,11 @@ def encoders_in(folder: Path, config: EncodeConfig, store: str) -> Path | None:
     return folder if config.autoencoder or config.text else None
 
 
-def _some(dataset: Artifact, folder: Path) -> tuple[Path, dict[str, Path]]:
+def _some(dataset: Artifact, folder: Path, *, deal: bool) -> tuple[Path, dict[str, Path]]:
     """An index of some training pictures, and their tars.
 
-    The pictures share the captions of all, so that the tokenizer, and with it the model, is the real one.
+    deal: the pictures share the captions of all, so that the tokenizer, and with it the model, is the real
+    one; else each has its own.
     """
     table = pq.read_table(dataset.path("index.parquet"))
     rows: list[dict[str, Any]] = [row for row in table.to_pylist() if row["split"] == "train"]
@@ -158,9 +160,14 @@ def _some(dataset: Artifact, folder: Path) -> tuple[Path, dict[str, Path]]:
         names.append(name)
         some += [row for row in rows if row["file"] == name]
     captions = [one for row in rows for one in row["captions"]][:CAPTIONS]
-    some = [
-        {**row, "captions": captions[place :: len(some)] or row["captions"]} for place, row in enumerate(some)
-    ]
+    some = (
+        some
+        if not deal
+        else [
+            {**row, "captions": captions[place :: len(some)] or row["captions"]}
+            for place, row in enumerate(some)
+        ]
+    )
     path = folder / "index.parquet"
     pq.write_table(pa.Table.from_pylist(some, table.schema), path)
     return path, {name: dataset.path(name) for name in names}

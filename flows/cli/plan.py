@@ -88,6 +88,8 @@ def said(run: "Run", found: "Forecast") -> list[str]:
         "into waiting for data",
         f"measured    on {found.processes} x {found.device}, with {found.data}",
         f"to the end  {found.images:,} images take {_time(found.seconds)}",
+        f"snapshots   of {found.state / 2**30:.2f} GiB at most, one every {train.snapshot_every:,} images, "
+        f"{_time(train.snapshot_every / found.images_per_second)}",
     ]
     if found.cost is not None:
         lines.append(f"cost        {found.cost:,.2f} at {train.price:,.2f} an hour")

@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from sdmodel.config import TrainConfig
+from sdmodel.data.buckets import shapes
 from sdmodel.latents.space import Space
 from sdmodel.noise.interpolation import SIGMA_DATA
 
@@ -53,4 +54,17 @@ def build(
         case "dit":
             from sdmodel.denoise.dit import DiT
 
+            _check_buckets(config, space)
             return DiT(config.dit, pooled_width, token_width, **told, padded=padded)
+
+
+def _check_buckets(config: TrainConfig, space: Space) -> None:
+    """ValueError: pictures of some bucket cannot be cut into patches."""
+    patch, data = config.dit.patch, config.data
+    for height, width in shapes(config.size, data.buckets, data.max_aspect):
+        _, h, w = space.shape(height, width)
+        if h % patch or w % patch:
+            raise ValueError(
+                f"pictures of {height} x {width} are {h} x {w} for the denoiser, which cannot be cut into "
+                f"dit.patch={patch}: take a smaller patch, another size, or data.buckets=1"
+            )

@@ -54,7 +54,7 @@ def described(model: Diffusion) -> dict[str, Any]:
         "text": dataclasses.asdict(config.text) if isinstance(model.text, Words) else None,
         "text_length": 0 if isinstance(model.text, Words) else model.text.length,  # pyright: ignore
         "text_learns": not isinstance(model.text, frozen.TextEncoder),
-        "augment": config.data.augment > 0,
+        "augment": model.network.augmentation is not None,
         "space": dataclasses.asdict(model.space),
     }
 

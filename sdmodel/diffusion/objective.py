@@ -1,6 +1,8 @@
 """The diffusion objective: to find the picture in the noise."""
 
 import filecmp
+import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +29,20 @@ from sdmodel.text.words import Words
 class DiffusionObjective:
     """Trains a text-to-image model, in pixels or in cached latents."""
 
-    def __init__(self, config: TrainConfig, captions: list[str], latents: Path | None = None):
+    def __init__(
+        self,
+        config: TrainConfig,
+        captions: list[str],
+        latents: Path | None = None,
+        *,
+        starting: bool = False,
+    ):
         """Args:
         config: of the training.
         captions: those of the training split, from which our own text encoder's words are learned.
         latents: folder of cached latents or text states, which are trained on in the place of pixels or of
-            captions."""
+            captions.
+        starting: `start` will bring the weights; the denoiser has none until then."""
         self.config = config
         self.latents = latents
         settings = read_settings(latents) if latents else None
@@ -43,7 +53,8 @@ class DiffusionObjective:
             text = frozen.read(latents, settings.text_length)
         else:
             text = Words(config.text, Tokenizer.learn(captions, config.text.vocabulary))
-        network = build(config, space, text.pooled_width, text.token_width, padded=text.padded)
+        with torch.device("meta") if starting else nullcontext():
+            network = build(config, space, text.pooled_width, text.token_width, padded=text.padded)
         self.modules = Diffusion(config, text, network, space, pictures)
 
     @property
@@ -88,7 +99,7 @@ class DiffusionObjective:
         mine, model = self.modules, folders.load(folder, learn=True)
         asked, held = comparable(mine), comparable(model)
         if isinstance(model.network, Discrete):  # its own config says what it is
-            asked |= {key: held[key] for key in ("settings", "augment")}
+            asked["settings"] = held["settings"]
         if held["text"] is None and isinstance(mine.text, Words):  # a pipeline's, which goes on learning
             asked["text"] = None
         if asked != held:
@@ -146,11 +157,20 @@ class DiffusionObjective:
         """ValueError: an encoder of the model to start from is not that of the cache."""
         mine, other = self._beside(name), folder / (theirs or name)
         weights = sorted(path.name for path in mine.glob("*.safetensors"))
-        if filecmp.cmpfiles(mine, other, weights, shallow=False)[0] != weights:
+        same = filecmp.cmpfiles(mine, other, weights, shallow=False)[0] == weights
+        if not same or _shape(mine) != _shape(other):
             raise ValueError(
                 f"{other}: other weights than those of {name} that the cached latents were made with; encode "
                 "with the encoders of the model to start from"
             )
+
+
+def _shape(folder: Path) -> dict[str, Any]:
+    """An encoder's config, without where it came from and who wrote it."""
+    file = folder / "config.json"
+    held = json.loads(file.read_text()) if file.exists() else {}
+    told = {name: value for name, value in held.items() if not name.startswith("_")}
+    return {name: value for name, value in told.items() if name not in ("transformers_version", "dtype")}
 
 
 def comparable(model: Diffusion) -> dict[str, Any]:

@@ -26,6 +26,8 @@ PREFIX = "base_model.model."
 """Of all names in peft's files."""
 NAME = "default"
 """peft's name for its only set of changes."""
+POOL = "AttentionPool2d"
+"""Of open_clip: reads its layers' weights and calls none of them."""
 UNREAD = ("use_dora", "use_rslora", "fan_in_fan_out", "lora_bias", "rank_pattern", "alpha_pattern")
 """Choices of peft that mean more than the formula; none is made here."""
 
@@ -151,11 +153,14 @@ def lay(folder: Path, modules: nn.Module) -> bool:
 
 def _able(modules: nn.Module) -> list[str]:
     """Names of layers that can be changed."""
-    # No subclasses: torch's attention has a linear layer of its own kind whose forward it never calls.
+    # No subclasses: torch's attention has a linear layer of its own kind whose forward it never calls, and
+    # neither does open_clip's pooling of those in it.
+    pools = {f"{name}." for name, module in modules.named_modules() if type(module).__name__ == POOL}
     return [
         name
         for name, module in modules.named_modules()
-        if type(module) is nn.Linear or (type(module) is nn.Conv2d and module.groups == 1)
+        if (type(module) is nn.Linear or (type(module) is nn.Conv2d and module.groups == 1))
+        and not name.startswith(tuple(pools))
     ]
 
 

@@ -42,7 +42,7 @@ def prepare(plan: dict[str, Any], config: TrainConfig, accelerator: Accelerator)
     torch.manual_seed(config.seed)
     captions = [caption for captions in reader.index.captions for caption in captions]
     latents = Path(plan["latents"]) if plan.get("latents") else None
-    objective = objective_of(config, captions, latents)
+    objective = objective_of(config, captions, latents, starting=bool(plan.get("start")))
     if plan.get("start"):
         objective.start(Path(plan["start"]))
     if config.lora.rank:

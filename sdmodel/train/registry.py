@@ -7,11 +7,14 @@ from sdmodel.config import TrainConfig
 from sdmodel.train.objective import Objective
 
 
-def objective_of(config: TrainConfig, captions: list[str], latents: Path | None = None) -> Objective:
+def objective_of(
+    config: TrainConfig, captions: list[str], latents: Path | None = None, *, starting: bool = False
+) -> Objective:
     """The objective that `config` names, with initial weights from torch's global generator.
 
     captions: all of the training split's; autoencoder and selfsupervised do without.
     latents: folder of cached latents or text states, for diffusion alone.
+    starting: its `start` will be called, so that weights need not be drawn.
     ValueError: config does not fit the objective, or names none."""
     if latents and config.objective != "diffusion":
         raise ValueError(
@@ -22,7 +25,7 @@ def objective_of(config: TrainConfig, captions: list[str], latents: Path | None 
         case "diffusion":
             from sdmodel.diffusion.objective import DiffusionObjective
 
-            return DiffusionObjective(config, captions, latents)
+            return DiffusionObjective(config, captions, latents, starting=starting)
         case "contrastive":
             from sdmodel.contrastive.objective import ContrastiveObjective
 

@@ -122,5 +122,18 @@ def test_of_a_dataset_some_tars_are_fetched_and_all_captions_count(asked: dict[s
     assert {row["file"] for row in rows} == set(asked["tars"])
     assert ROWS <= len(rows) < 2 * ROWS
     assert {row["split"] for row in rows} == {"train"}
+    # Cached states are found by the row's own captions: these are not dealt anew then.
+    @stage(version=1, kind="latents", name="encode")
+    def encoded(config: ShardConfig, out: Output) -> Stats:
+        out.write("latents.json").write_text('{"token_width": 8}')
+        return Stats(Funnel(0, 0))
+
+    other = tmp_path / "other"
+    other.mkdir()
+    latents = encoded(ShardConfig(), store=open_store(str(tmp_path / "store")))
+    forecast(TrainConfig(), dataset, other, latents=latents)
+    assert all(len(row["captions"]) == 1 for row in asked["rows"])
+    assert asked["latents"] == other / "latents"
+
     captions = [caption for row in rows for caption in row["captions"]]
     assert sorted(captions) == sorted(f"caption {row}" for row in range(4000) if row % 10)

@@ -156,3 +156,11 @@ def test_dit_has_the_shapes_of_the_paper():
     for net, millions, words in ((base, 130, asking[0]), (large, 675, asking[1])):
         count = sum(p.numel() for p in net.parameters()) - words
         assert count / 1e6 == pytest.approx(millions, rel=0.02)
+
+
+def test_a_bucket_that_cannot_be_cut_is_named_before_the_training():
+    config = replace(CONFIG, network="dit", size=64, data=DataConfig(buckets=7))
+    whole = replace(config.dit, patch=4)
+    with pytest.raises(ValueError, match=r"cannot be cut into dit\.patch=4"):
+        build(replace(config, dit=whole), Space(4, 8, (0.0,) * 4, (1.0,) * 4), 12, 6)
+    build(replace(config, dit=replace(whole, patch=2)), Space(4, 8, (0.0,) * 4, (1.0,) * 4), 12, 6)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import CLIPTextModel
 
-from sdmodel.config import OptimizerConfig
+from sdmodel.config import DataConfig, OptimizerConfig
 from sdmodel.sample.generate import load
 from sdmodel.train.run import run
 from tests import frozen
@@ -83,10 +83,19 @@ def test_its_text_encoder_learns_where_no_text_is_cached(dataset: Any, pipeline:
     assert all(torch.equal(after[name], again[name]) for name in after)
 
 
-def test_a_pipeline_of_pixels_needs_no_latents(dataset: Any, tmp_path: Path):
+@pytest.mark.parametrize("augment", [0.0, 0.5])
+def test_a_pipeline_of_pixels_needs_no_latents(augment: float, dataset: Any, tmp_path: Path):
     folder = frozen.pipeline(tmp_path / "pixels", prediction="v_prediction", latent=False)
-    run(plan(tmp_path / "training", dataset, WARM, start=folder))
-    assert load(tmp_path / "training/model").sample(["red"], [0], steps=2).shape == (1, 3, 16, 16)
+    config = replace(WARM, data=DataConfig(augment=augment))
+    run(plan(tmp_path / "training", dataset, config, start=folder))
+    made = tmp_path / "training/model"
+    assert load(made).sample(["red"], [0], steps=2).shape == (1, 3, 16, 16)
+    # Whether it is told how pictures were moved is a part of what it is.
+    other = replace(WARM, data=DataConfig(augment=0.5 - augment))
+    with pytest.raises(ValueError, match=r"augment must agree"):
+        run(plan(tmp_path / "other", dataset, other, start=made))
+    run(plan(tmp_path / "again", dataset, config, start=made))
+    load(tmp_path / "again/model")
 
 
 def test_what_does_not_belong_together_is_refused(

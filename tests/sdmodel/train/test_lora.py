@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sdmodel.condition import Condition
 from sdmodel.config import (
+    ContrastiveConfig,
     DiTConfig,
     LoraConfig,
     OptimizerConfig,
@@ -240,3 +241,15 @@ def test_model_folders_hold_plain_weights(tmp_path: Path):
     assert (tmp_path / "model/adapter").is_dir()
     again.start(tmp_path / "model")  # lays the changes over
     torch.testing.assert_close(loss(again.modules), loss(objective.modules), rtol=1e-5, atol=1e-5)
+
+
+def test_layers_that_are_never_called_are_no_targets():
+    config = replace(
+        CONFIG, objective="contrastive", size=32, lora=LoraConfig(rank=2, targets=("q_proj", "c_proj")),
+        contrastive=ContrastiveConfig(embedding=8, image_width=4, text_width=16, text_layers=1, text_heads=2),
+    )  # fmt: skip
+    modules = objective_of(config, ["red", "blue"]).modules
+    lora.inject(modules, config.lora)
+    changed = {name for name, p in modules.named_parameters() if p.requires_grad}
+    assert changed
+    assert not any(".attnpool." in name for name in changed)
