@@ -43,7 +43,7 @@ def demo(table: str, store: str) -> Run:
         filter=FilterConfig(min_words=2, min_similarity=SIMILARITY),
         shard=ShardConfig(validation=0.02, test=0.02),
         train=TrainConfig(
-            images=120_000, validation=ValidationConfig(every=20_000, rows=128, prompts=PROMPTS)
+            images=140_000, validation=ValidationConfig(every=20_000, rows=128, prompts=PROMPTS)
         ),
         evaluate=EvaluateConfig(
             oracle="demo", oracle_samples=512, samples=48, validation_rows=128, clip=CLIP
