@@ -6,6 +6,7 @@ is checkpointed first would not be compiled at all, since torch's `checkpoint` t
 """
 
 import functools
+import re
 import time
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -32,6 +33,7 @@ PEAKS: dict[str, tuple[float, float]] = {
     "A40": (149.7, 74.8),
     "A800": (312, 156),
     "B200": (2250, 1125),
+    "GB200": (2500, 1250),
     "GH200": (989.4, 494.7),
     "H100": (989.4, 494.7),
     "H100 NVL": (835, 417.5),
@@ -48,8 +50,8 @@ PEAKS: dict[str, tuple[float, float]] = {
     "RTX 6000 Ada": (364, 182),
     "RTX A6000": (154.8, 77.4),
 }
-"""TFLOP/s of dense matrix products in bf16 and in TF32, from the makers' data sheets, by a part of the name
-that CUDA gives; the longest that fits counts."""
+"""TFLOP/s of dense matrix products in bf16 and in TF32, from the makers' data sheets, by words of the name
+that CUDA gives, where a letter may follow; the longest that fits counts."""
 
 
 def compile_heavy(objective: Objective) -> None:
@@ -136,7 +138,7 @@ def peak_flops(device: torch.device, precision: Precision) -> float:
     On a CPU the process's own threads are meant, as fast as they are when this is called first."""
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
-        fitting = [part for part in PEAKS if part in name]
+        fitting = [part for part in PEAKS if re.search(rf"\b{re.escape(part)}(?![0-9])", name)]
         if fitting:
             return 1e12 * PEAKS[max(fitting, key=len)][precision == "fp32"]
     return _measured(device, precision)

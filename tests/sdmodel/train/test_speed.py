@@ -153,10 +153,14 @@ def test_counting_leaves_no_trace():
         ("NVIDIA L4", "bf16", 121e12),
         ("NVIDIA L40S", "bf16", 362e12),
         ("NVIDIA GeForce RTX 4090", "fp32", 82.6e12),
+        ("NVIDIA GB200", "bf16", 2500e12),
+        ("NVIDIA RTX A4000", "bf16", 1.0),  # no A40
+        ("NVIDIA H2000", "fp32", 1.0),
     ],
 )
 def test_peaks_are_found_by_name(monkeypatch: pytest.MonkeyPatch, name: str, precision: Any, expected: float):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: name)  # pyright: ignore
+    monkeypatch.setattr(speed, "_measured", lambda device, precision: 1.0)  # pyright: ignore
     assert speed.peak_flops(torch.device("cuda"), precision) == expected
 
 
