@@ -14,6 +14,8 @@ from sdmodel.config import TrainConfig
 HERE = Path(__file__).parents[1]
 LONGEST = 3000
 """Characters of a message: lines of several processes stay whole in a pipe below 4096 bytes."""
+COMPARING = ("contrastive", "selfsupervised")
+"""Objectives that compare the rows of a batch, and cannot take it in parts."""
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -59,7 +61,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 def out_of_memory(config: TrainConfig, words: str = "") -> str:
     """What to do about it: first what changes no result."""
     first = words.strip().split("\n", 1)[0][:300]
-    remedies = [f"train.accumulate={2 * max(1, config.accumulate)} (smaller parts, the same result)"]
+    remedies: list[str] = []
+    if config.objective not in COMPARING:
+        remedies.append(f"train.accumulate={2 * max(1, config.accumulate)} (smaller parts, the same result)")
     if not config.checkpoint:
         remedies.append("train.checkpoint=true (slower, the same result)")
     remedies.append(f"a smaller train.batch (now {config.batch}) or train.size (now {config.size})")

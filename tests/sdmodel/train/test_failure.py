@@ -43,6 +43,8 @@ def test_memory_is_told_with_its_remedies(error: Exception):
     assert "now 16" in words
     assert "more" not in words
     assert "checkpoint" not in str(crossed(error, dataclasses.replace(CONFIG, checkpoint=True)))
+    for objective in failure.COMPARING:
+        assert "accumulate" not in str(crossed(error, dataclasses.replace(CONFIG, objective=objective)))
 
 
 def test_too_much_for_the_machine_is_out_of_memory():

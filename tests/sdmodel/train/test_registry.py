@@ -12,6 +12,7 @@ from sdmodel.config import (
     TrainConfig,
     UNetConfig,
 )
+from sdmodel.train.failure import COMPARING
 from sdmodel.train.registry import objective_of
 
 CONFIG = TrainConfig(
@@ -38,6 +39,7 @@ def made(kind: Any, seed: int):
 def test_the_config_names_the_objective_and_the_seed_its_weights(kind: str):
     one, same, other = made(kind, 1), made(kind, 1), made(kind, 2)
     assert type(one).__name__ == NAMES[kind]
+    assert one.whole_batch == (kind in COMPARING)
     weights = [list(objective.modules.parameters()) for objective in (one, same, other)]
     assert all(p.dtype == torch.float32 for p in weights[0])
     assert all(torch.equal(a, b) for a, b in zip(*weights[:2], strict=True))
