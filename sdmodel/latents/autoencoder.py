@@ -9,6 +9,9 @@ from torch import Tensor
 
 from sdmodel.latents.space import LOG_VARIANCE
 
+AT_ONCE = 2**20
+"""Pixels, of all pictures that are encoded or decoded together: bounds memory, to some GiB."""
+
 
 class Autoencoder:
     """diffusers' AutoencoderKL (Rombach et al. 2021, arXiv:2112.10752), in float32 and without gradients.
@@ -55,16 +58,21 @@ class Autoencoder:
                 f"pictures of {height} x {width} pixels don't fit the autoencoder, which makes one place of "
                 f"{self.factor} x {self.factor}; take sides that are multiples of {self.factor}"
             )
-        found: Tensor = self.vae.encode(pixels.to(self.device), return_dict=False)[0].parameters
-        mean, log_variance = found.float().chunk(2, dim=1)
-        return torch.cat([mean, log_variance.clamp(*LOG_VARIANCE)], dim=1).cpu()
+        found: list[Tensor] = []
+        for some in pixels.split(max(1, AT_ONCE // (height * width))):
+            parameters: Tensor = self.vae.encode(some.to(self.device), return_dict=False)[0].parameters
+            mean, log_variance = parameters.float().chunk(2, dim=1)
+            found.append(torch.cat([mean, log_variance.clamp(*LOG_VARIANCE)], dim=1).cpu())
+        return torch.cat(found)
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """(B, 3, H, W) float32 pixels, about [-1, 1], on the autoencoder's device.
 
         latents: (B, C, h, w), as the encoder gives them (`Space.restored`)."""
-        return self.vae.decode(latents.to(self.device).float(), return_dict=False)[0].float()
+        height, width = (side * self.factor for side in latents.shape[-2:])
+        rows = latents.to(self.device).float().split(max(1, AT_ONCE // (height * width)))
+        return torch.cat([self.vae.decode(some, return_dict=False)[0].float() for some in rows])
 
 
 def read(folder: Path, device: torch.device | str = "cpu") -> Autoencoder:

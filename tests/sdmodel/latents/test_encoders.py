@@ -12,7 +12,9 @@ from sdmodel.latents import autoencoder, text
 from tests import frozen
 
 
-def test_moments_are_those_of_diffusers_and_decode_is_its_decoder(tmp_path: Path):
+def test_moments_are_those_of_diffusers_and_decode_is_its_decoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     folder = frozen.autoencoder(tmp_path / "vae")
     ours = autoencoder.read(folder)
     theirs: Any = AutoencoderKL.from_pretrained(folder)
@@ -29,6 +31,10 @@ def test_moments_are_those_of_diffusers_and_decode_is_its_decoder(tmp_path: Path
     assert torch.allclose(ours.decode(posterior.mean), pictures, atol=1e-5)
     with pytest.raises(ValueError, match="multiples of 2"):
         ours.moments(pixels[..., :7])
+    # A few at a time, as large pictures are.
+    monkeypatch.setattr(autoencoder, "AT_ONCE", 100)
+    assert torch.allclose(ours.moments(pixels), moments, atol=1e-5)
+    assert torch.allclose(ours.decode(posterior.mean), pictures, atol=1e-5)
 
 
 def test_states_are_those_of_transformers_with_captions_cut_and_padded(tmp_path: Path):
@@ -48,6 +54,9 @@ def test_states_are_those_of_transformers_with_captions_cut_and_padded(tmp_path:
     assert text.read(folder).encode(["cat"]).states.shape == (1, 8, 8)
     # The same caption gives the same states, whatever stands beside it.
     assert torch.allclose(ours.encode(["cat"]).states[0], told.states[0], atol=1e-6)
+    some = ours.encode(["cat", "dog", "a very long one"], torch.tensor([False, True, False]))
+    assert torch.equal(some.states, told.states)
+    assert torch.allclose(ours.empty.pooled[0], told.pooled[1], atol=1e-6)
 
 
 def test_what_is_no_encoder_is_refused(tmp_path: Path):
