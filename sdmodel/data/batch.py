@@ -31,7 +31,7 @@ class Batch:
     start: int
     """Place of the first row in the global batch."""
     text: Condition | None = None
-    """The captions' cached states, B of them; None where the stream has none."""
+    """The captions' cached states, B of them, after `to` in float32; None where the stream has none."""
     augmented: Tensor | None = None
     """(B, 9) float32: how each picture was moved, see geometry.py, 0 is not at all; None where nothing ever
     is."""
@@ -51,6 +51,16 @@ class Batch:
             index=moved(self.index),
             text=self.text.to(device) if self.text else None,
             augmented=None if self.augmented is None else moved(self.augmented),
+        )
+
+    def pinned(self) -> "Batch":
+        """The same in memory from which a GPU copies while the CPU goes on; there must be one."""
+        return replace(
+            self,
+            images=self.images.pin_memory(),
+            index=self.index.pin_memory(),
+            text=self.text.pinned() if self.text else None,
+            augmented=None if self.augmented is None else self.augmented.pin_memory(),
         )
 
     def part(self, number: int, of: int) -> "Batch":

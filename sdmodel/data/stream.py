@@ -36,13 +36,17 @@ class Stream:
         data: DataConfig = PLAIN,
         rank: int = 0,
         world: int = 1,
+        pin: bool = False,
     ):
-        """ValueError: the batch cannot be shared, or the index lacks what `data` asks for."""
+        """pin: batches lie in pinned memory, for a GPU to copy.
+
+        ValueError: the batch cannot be shared, or the index lacks what `data` asks for."""
         if batch % world:
             raise ValueError(
                 f"batch={batch} cannot be shared by {world} processes; take a multiple of {world}"
             )
         self.reader, self.data, self.batch, self.seed = reader, data, batch, seed
+        self.pin = pin
         self.start = batch // world * rank
         self.rows = batch // world
         expected = appearances(reader.index, data)
@@ -68,7 +72,7 @@ class Stream:
         captions = [index.captions[row] for row in rows]
         seen = vary(self.data, self.seed, images_seen + self.start, drawn, captions)
         read = self.reader.read(rows, seen, bucket)
-        return Batch(
+        batch = Batch(
             images=read.images.contiguous(memory_format=torch.channels_last),
             captions=seen.captions,
             uids=[index.uids[row] for row in rows],
@@ -78,6 +82,7 @@ class Stream:
             text=read.text,
             augmented=read.augmented,
         )
+        return batch.pinned() if self.pin else batch
 
     def uids(self, images_seen: int) -> list[str]:
         """Those of the whole batch that follows after `images_seen` images, of all processes."""
@@ -94,7 +99,7 @@ class Stream:
     def batches(self, images_seen: int) -> Iterator[Batch]:
         """All batches from there on, without end; the next ones are read ahead."""
         coming: deque[Future[Batch]] = deque()
-        with ThreadPoolExecutor(max_workers=1) as ahead:
+        with ThreadPoolExecutor(max_workers=AHEAD) as ahead:
             try:
                 while True:
                     while len(coming) < AHEAD:

@@ -21,6 +21,8 @@ from sdmodel.condition import Condition
 from sdmodel.data.index import Index
 from sdmodel.latents.space import Space
 
+EMPTY = "empty"
+"""Name of the arrays of the empty caption."""
 MAPS = 256
 """Arrays that stay mapped at a time; each holds a file descriptor, of which processes may have few."""
 
@@ -57,6 +59,17 @@ def read_settings(folder: Path) -> Settings:
         token_width=held["token_width"],
         text_length=held["text_length"],
     )
+
+
+def read_empty(folder: Path) -> Condition:
+    """The empty caption's states in the cache in a folder that has text, float32."""
+    pooled, states = (np.load(folder / what / f"{EMPTY}.npy")[:1] for what in ("pooled", "states"))
+    return _condition(pooled, states).to(torch.device("cpu"))
+
+
+def _condition(pooled: np.ndarray, states: np.ndarray) -> Condition:
+    mask = torch.ones(states.shape[:2], dtype=torch.bool)
+    return Condition(torch.from_numpy(pooled), torch.from_numpy(states), mask)
 
 
 class Cache:
@@ -101,26 +114,17 @@ class Cache:
         return torch.from_numpy(stacked)
 
     def text(self, rows: np.ndarray, captions: np.ndarray) -> Condition:
-        """Of each row (B,) its caption (B,), counted from 0; the empty caption where that is -1."""
+        """Of each row (B,) its caption (B,), counted from 0; the empty caption where that is -1. In float16,
+        where that is what is stored: `Condition.to` widens it on the device."""
         asked = [
-            (self._texts[row], int(self._captions[row]) + caption) if caption >= 0 else ("empty", 0)
+            (self._texts[row], int(self._captions[row]) + caption) if caption >= 0 else (EMPTY, 0)
             for row, caption in zip(rows.tolist(), captions.tolist(), strict=True)
         ]
-        return self._condition(asked)
-
-    @functools.cached_property
-    def empty(self) -> Condition:
-        """The empty caption, once."""
-        return self._condition([("empty", 0)])
-
-    def _condition(self, asked: list[tuple[str, int]]) -> Condition:
         pooled, states = (
-            torch.from_numpy(
-                np.stack([self._map(f"{what}/{name}.npy")[row] for name, row in asked]).astype(np.float32)
-            )
+            np.stack([self._map(f"{what}/{name}.npy")[row] for name, row in asked])
             for what in ("pooled", "states")
         )
-        return Condition(pooled, states, torch.ones(states.shape[:2], dtype=torch.bool))
+        return _condition(pooled, states)
 
     def _open(self, name: str) -> np.ndarray:
         return np.load(self.folder / name, mmap_mode="r", allow_pickle=False)

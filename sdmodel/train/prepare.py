@@ -106,5 +106,7 @@ def _judge(
     return Validation(objective, train, validation, wanted, grid=grid, autocast=autocast)
 
 
-def _share(accelerator: Accelerator) -> dict[str, int]:
-    return {"rank": accelerator.process_index, "world": accelerator.num_processes}
+def _share(accelerator: Accelerator) -> dict[str, Any]:
+    """This process's, of a stream."""
+    rank, world = accelerator.process_index, accelerator.num_processes
+    return {"rank": rank, "world": world, "pin": accelerator.device.type == "cuda"}

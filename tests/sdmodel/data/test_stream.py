@@ -120,6 +120,14 @@ def varied(dataset) -> PictureReader:
     return decode_all(index, 64, EVERYTHING)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="memory is pinned for a GPU")
+def test_pinned_batches_hold_the_same(pictures: PictureReader):
+    plain, pinned = (Stream(pictures, batch=8, seed=0, pin=pin).at(0) for pin in (False, True))
+    assert equal(plain, pinned)
+    assert pinned.images.is_pinned()
+    assert pinned.images.stride() == plain.images.stride()
+
+
 def equal(one: Batch, other: Batch) -> bool:
     """In all that a batch holds."""
     for field in dataclasses.fields(Batch):

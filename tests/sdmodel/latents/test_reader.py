@@ -18,7 +18,7 @@ from sdmodel.data.pixels import to_float
 from sdmodel.data.reader import Read, Seen
 from sdmodel.latents import autoencoder, text
 from sdmodel.latents.autoencoder import Autoencoder
-from sdmodel.latents.cache import Cache
+from sdmodel.latents.cache import Cache, read_empty
 from sdmodel.latents.reader import Latents, Told, cached_reader
 from sdmodel.latents.text import TextEncoder
 from sdmodel.latents.write import Sums, places, space_of, write_moments, write_text
@@ -169,7 +169,14 @@ def test_text_is_that_of_the_caption_that_was_chosen(tmp_path: Path, words: Text
     assert torch.allclose(found.text.pooled, expected.pooled, atol=1e-6)
     assert found.images[:, 0, 0, 0].tolist() == [0, 0, 2, 4, 1]
     assert (reader.shapes, reader.index.uids) == ([(16, 16)], index().uids)
-    assert torch.allclose(reader.cache.empty.states, words.encode([""]).states, atol=1e-6)
+    half = Cache(write(tmp_path / "half", None, words, np.float16), index())
+    narrow = half.text(np.array([0, 0, 2, 4, 1]), np.array([1, 0, -1, 0, 0]))
+    assert narrow.states.dtype == narrow.pooled.dtype == torch.float16  # until it is where it is needed
+    there = narrow.to(torch.device("cpu"))
+    assert there.states.dtype == there.pooled.dtype == torch.float32
+    assert torch.allclose(there.states, expected.states, rtol=2**-11, atol=1e-6)
+    assert read_empty(half.folder).states.dtype == torch.float32
+    assert torch.allclose(read_empty(folder).states, words.encode([""]).states, atol=1e-6)
 
 
 def test_both_are_read_together(tmp_path: Path, encoder: Autoencoder, words: TextEncoder):
