@@ -17,6 +17,7 @@ from sdmodel.contrastive.gather import gather
 from sdmodel.contrastive.loss import contrastive_loss, own_cosines
 from sdmodel.data.batch import Batch
 from sdmodel.text.tokenizer import Tokenizer
+from sdmodel.transfer import sent
 
 MAX_SCALE = 100.0
 """Largest factor on cosines, as in CLIP: beyond it training becomes unstable."""
@@ -38,7 +39,7 @@ class Contrastive(nn.Module):
         captions = [*batch.captions]
         for row, caption in enumerate(batch.captions):
             captions += self.foils.of(caption, count, (seed, batch.start + row))
-        all_ids = self.tokenizer.encode(captions, self.config.text.length).to(batch.images.device)
+        all_ids = sent(self.tokenizer.encode(captions, self.config.text.length), batch.images.device)
         image = F.normalize(self.clip.encode_image(batch.images).float(), dim=-1)  # (B, D)
         all_text = F.normalize(self.clip.encode_text(all_ids).float(), dim=-1)  # (B + B * K, D)
 

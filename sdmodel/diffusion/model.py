@@ -25,8 +25,8 @@ class CaptionEncoder(Protocol):
     padded: bool
     """Whether captions have tokens that are not to be attended to."""
 
-    def encode(self, captions: list[str]) -> Condition:
-        """B captions; "" stands for no caption."""
+    def encode(self, captions: list[str], dropped: Tensor | None = None) -> Condition:
+        """B captions; "" stands for no caption, and is taken where `dropped` (B,) bool is true."""
         ...
 
 
@@ -90,23 +90,31 @@ class Diffusion(nn.Module):
         """A batch's captions, cached or encoded; the empty one where `dropped` (B,) bool is true."""
         if batch.text is not None:
             return batch.text if dropped is None else batch.text.replaced(dropped, self.empty)
-        captions = batch.captions
-        if dropped is not None:
-            captions = ["" if drop else text for text, drop in zip(captions, dropped.tolist(), strict=True)]
-        return self.encode(captions)
+        return self.encode(batch.captions, dropped)
 
     @property
     def empty(self) -> Condition:
-        """The empty caption of a frozen text encoder, once."""
-        if self._empty is None:
-            self._empty = self.encode([""])
+        """The empty caption of a frozen text encoder, where the denoiser is."""
+        if self._empty is None or self._empty.pooled.device != self.device:
+            assert isinstance(self.text, TextEncoder)  # batches that bring states are of one
+            self._empty = self.text.empty.to(self.device)
         return self._empty
 
-    def encode(self, captions: list[str]) -> Condition:
-        """Captions as the denoiser is told them; "" stands for no caption."""
+    def encode(self, captions: list[str], dropped: Tensor | None = None) -> Condition:
+        """Captions as the denoiser is told them; "" stands for no caption, and is taken where `dropped` (B,)
+        bool is true."""
         if isinstance(self.text, TextEncoder):
-            return self.text.to(self.device).encode(captions).to(self.device)
-        return self.text.encode(captions)
+            self.text.to(self.device)
+        return self.text.encode(captions, dropped)
+
+    def put_away(self) -> None:
+        """Moves frozen encoders to the CPU, where they take no memory of a training's; they come when they
+        are needed."""
+        cpu = torch.device("cpu")
+        if isinstance(self.text, TextEncoder):
+            self.text.to(cpu)
+        if self.autoencoder is not None:
+            self.autoencoder.to(cpu)
 
     def denoise(
         self, x_t: Tensor, t: Tensor, condition: Condition, augmented: Tensor | None = None

@@ -18,7 +18,7 @@ from sdmodel.diffusion.model import CaptionEncoder, Diffusion
 from sdmodel.evaluate.denoising import level_errors
 from sdmodel.latents import autoencoder
 from sdmodel.latents import text as frozen
-from sdmodel.latents.cache import read_settings
+from sdmodel.latents.cache import read_empty, read_settings
 from sdmodel.latents.space import PIXELS
 from sdmodel.start import Pipeline, is_pipeline, load_unet, read_pipeline
 from sdmodel.text.clip import ClipText
@@ -51,6 +51,7 @@ class DiffusionObjective:
         text: CaptionEncoder
         if latents and settings and settings.token_width:
             text = frozen.read(latents, settings.text_length)
+            text.empty = read_empty(latents)
         else:
             text = Words(config.text, Tokenizer.learn(captions, config.text.vocabulary))
         with torch.device("meta") if starting else nullcontext():
@@ -79,7 +80,9 @@ class DiffusionObjective:
         model is in evaluation mode afterwards."""
         from sdmodel.sample.generate import TextToImage
 
-        return TextToImage(self.modules).sample(captions, seeds)
+        pictures = TextToImage(self.modules).sample(captions, seeds)
+        self.modules.put_away()
+        return pictures
 
     def start(self, folder: Path) -> None:
         """Takes weights and tokenizer from one of our model folders, or from a pipeline's in the layout of

@@ -5,6 +5,7 @@ arXiv:2112.10752, section 3.2); every channel is brought to mean 0 and deviation
 for all channels does only roughly.
 """
 
+import functools
 import json
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -65,13 +66,13 @@ class Space:
             return images
         mean, log_variance = images.float().chunk(2, dim=1)  # (B, C, h, w) each
         sample = mean + (log_variance.clamp(*LOG_VARIANCE) / 2).exp() * noise
-        return (sample - self._column(self.mean, images)) / self._column(self.deviation, images)
+        return (sample - _column(self.mean, images.device)) / _column(self.deviation, images.device)
 
     def restored(self, x: Tensor) -> Tensor:
         """(B, C, h, w) float32 latents for the decoder, or pixels, of what a denoiser predicts."""
         if not self.latent:
             return x
-        return x.float() * self._column(self.deviation, x) + self._column(self.mean, x)
+        return x.float() * _column(self.deviation, x.device) + _column(self.mean, x.device)
 
     def shape(self, height: int, width: int) -> tuple[int, int, int]:
         """(C, h, w) of a picture's array. ValueError: the sides are no multiples of `factor`."""
@@ -109,9 +110,10 @@ class Space:
         except (KeyError, TypeError) as error:
             raise ValueError(f"{held} describes no space: {error!r}") from error
 
-    @staticmethod
-    def _column(values: tuple[float, ...], like: Tensor) -> Tensor:
-        return torch.tensor(values, dtype=torch.float32, device=like.device)[:, None, None]  # (C, 1, 1)
+
+@functools.lru_cache(maxsize=16)  # of every step: a GPU would be waited for each time
+def _column(values: tuple[float, ...], device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32, device=device)[:, None, None]  # (C, 1, 1)
 
 
 PIXELS = Space(3, 1, (0.0,) * 3, (1.0,) * 3)

@@ -1,10 +1,12 @@
 """A frozen text encoder: captions to states, as Stable Diffusion's denoisers were taught to read them."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 import torch
+from torch import Tensor
 
 from sdmodel.condition import Condition
 from sdmodel.text.clip import ClipText
@@ -30,9 +32,14 @@ class TextEncoder:
         return self
 
     @torch.no_grad()
-    def encode(self, captions: Sequence[str]) -> Condition:
-        """B captions: pooled (B, D), states (B, length, D), both float32 on the CPU; the mask is all true."""
-        return self.clip.encode(captions).to(torch.device("cpu"))
+    def encode(self, captions: Sequence[str], dropped: Tensor | None = None) -> Condition:
+        """As `ClipText.encode`, on the encoder's device."""
+        return self.clip.encode(captions, dropped)
+
+    @cached_property
+    def empty(self) -> Condition:
+        """The empty caption, once, on the CPU. Set by who has it from a cache, it asks no encoder."""
+        return self.encode([""]).to(torch.device("cpu"))
 
 
 def read(folder: Path, length: int = 0, device: torch.device | str = "cpu") -> TextEncoder:

@@ -138,7 +138,7 @@ def write_text(
     parts = [encoder.encode(captions[start : start + batch]) for start in range(0, len(captions), batch)]
     for what in ("states", "pooled"):
         (folder / what).mkdir(parents=True, exist_ok=True)
-        joined = np.concatenate([getattr(part, what).numpy().astype(dtype) for part in parts])
+        joined = np.concatenate([getattr(part, what).cpu().numpy().astype(dtype) for part in parts])
         np.save(folder / f"{what}/{name}.npy", joined)
 
 

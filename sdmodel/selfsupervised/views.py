@@ -1,5 +1,6 @@
 """Views of a picture: cropped, mirrored, recoloured (Chen et al. 2020, arXiv:2002.05709, appendix A)."""
 
+import functools
 import math
 
 import torch
@@ -71,5 +72,9 @@ def recoloured(images: Tensor, u: list[Tensor], strength: float) -> Tensor:
 
 def luma(pixels: Tensor) -> Tensor:
     """(B, 1, H, W) brightness of (B, 3, H, W)."""
-    weights = torch.tensor(LUMA, device=pixels.device)[:, None, None]
-    return (pixels * weights).sum(1, keepdim=True)
+    return (pixels * _weights(pixels.device)).sum(1, keepdim=True)
+
+
+@functools.cache  # of every step: a GPU would be waited for each time
+def _weights(device: torch.device) -> Tensor:
+    return torch.tensor(LUMA, device=device)[:, None, None]  # (3, 1, 1)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from sdmodel.condition import Condition
+from sdmodel.transfer import sent
 
 
 class ClipText(nn.Module):
@@ -36,12 +37,21 @@ class ClipText(nn.Module):
         self.length = length or most
         self.pooled_width = self.token_width = int(self.model.config.hidden_size)
 
-    def encode(self, captions: Sequence[str]) -> Condition:
-        """B captions: pooled (B, D), states (B, length, D), both float32; the mask is all true."""
+    def encode(self, captions: Sequence[str], dropped: Tensor | None = None) -> Condition:
+        """B captions, the empty one where `dropped` (B,) bool is true: pooled (B, D), states (B, length, D),
+        both float32; the mask is all true."""
         words = self.tokenizer(
-            list(captions), padding="max_length", truncation=True, max_length=self.length, return_tensors="pt"
+            [*captions, ""],
+            padding="max_length",
+            truncation=True,
+            max_length=self.length,
+            return_tensors="pt",
         )
-        found = self.model(input_ids=words["input_ids"].to(self.model.device))
+        rows = sent(words["input_ids"], self.model.device)
+        ids, empty = rows[:-1], rows[-1:]  # (B, L), (1, L)
+        if dropped is not None:
+            ids = torch.where(dropped[:, None], empty, ids)
+        found = self.model(input_ids=ids)
         states, pooled = found.last_hidden_state.float(), found.pooler_output.float()
         return Condition(pooled, states, torch.ones(states.shape[:2], dtype=torch.bool, device=states.device))
 

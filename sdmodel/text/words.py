@@ -1,11 +1,13 @@
 """A text encoder of our own: a learned tokenizer and the transformer over its ids."""
 
+import torch
 from torch import Tensor
 
 from sdmodel.condition import Condition
 from sdmodel.config import TextConfig
 from sdmodel.text.tokenizer import PAD_ID, Tokenizer
 from sdmodel.text.transformer import TextTransformer
+from sdmodel.transfer import sent
 
 
 class Words(TextTransformer):
@@ -20,9 +22,13 @@ class Words(TextTransformer):
         self.length = config.length
         self.token_width = config.width
 
-    def encode(self, captions: list[str]) -> Condition:
-        """B captions of at most `length` tokens; "" stands for no caption."""
-        ids: Tensor = self.tokenizer.encode(captions, self.length).to(self.position.device)  # (B, L)
+    def encode(self, captions: list[str], dropped: Tensor | None = None) -> Condition:
+        """B captions of at most `length` tokens; "" stands for no caption, and is taken where `dropped` (B,)
+        bool is true."""
+        rows = sent(self.tokenizer.encode([*captions, ""], self.length), self.position.device)
+        ids, empty = rows[:-1], rows[-1:]  # (B, L), (1, L)
+        if dropped is not None:
+            ids = torch.where(dropped[:, None], empty, ids)
         mask = ids != PAD_ID
         pooled, states = self(ids, mask)
         return Condition(pooled, states, mask)

@@ -161,3 +161,15 @@ def test_the_empty_caption_is_the_one_that_samples_are_drawn_with(dataset: Any, 
     torch.testing.assert_close(found.states[0], model.encode([""]).states[0])
     torch.testing.assert_close(found.states[1], told.states[1])
     torch.testing.assert_close(found.pooled[0], model.encode([""]).pooled[0])
+    model.network.to("meta")  # as it is on its way to where it is trained
+    assert model.empty.states.device == torch.device("meta")
+
+
+def test_a_training_on_cached_states_leaves_the_text_encoder_alone(
+    dataset: Any, latents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refused(*_: Any) -> None:
+        raise AssertionError("a text encoder works")
+
+    monkeypatch.setattr("sdmodel.text.clip.ClipText.encode", refused)
+    assert run(plan(tmp_path / "training", dataset, replace(CONFIG, network="dit"), latents=latents))

@@ -1,0 +1,11 @@
+"""From the CPU to a GPU, without waiting for what it has still to do."""
+
+import torch
+from torch import Tensor
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU, on `device`. Only from pinned memory does a GPU copy while the CPU goes on."""
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
