@@ -1,10 +1,15 @@
 """How much of a batch fits into memory at once."""
 
+import math
+from dataclasses import replace
+
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
 from sdmodel.data.batch import Batch
+from sdmodel.data.stream import Stream
+from sdmodel.train.buffers import copied, put_back
 from sdmodel.train.objective import Objective
 
 BALLAST = 4
@@ -32,10 +37,24 @@ def fewest_parts(objective: Objective, batch: Batch, accelerator: Accelerator) -
     raise AssertionError("an empty batch")
 
 
+def largest(stream: Stream, images: int) -> Batch:
+    """A batch as large as any of the stream's: the one after `images` images, and where there are several
+    buckets, with black pictures of the one that has most pixels."""
+    batch, reader = stream.at(images), stream.reader
+    if len(reader.shapes) == 1:
+        return batch
+    bucket = int(reader.buckets[reader.index.uids.index(batch.uids[0])])
+    channels, here = batch.images.shape[1:3]
+    factor = reader.shapes[bucket][0] // here  # pixels to a side of one place
+    height, width = max((reader.shapes[other] for other in set(reader.buckets.tolist())), key=math.prod)
+    pictures = batch.images.new_zeros(len(batch), channels, height // factor, width // factor)
+    return replace(batch, images=pictures.contiguous(memory_format=torch.channels_last))
+
+
 def _try(objective: Objective, part: Batch, accelerator: Accelerator) -> None:
     modules, device = objective.modules, part.images.device
     learned = [p for p in modules.parameters() if p.requires_grad]
-    held = [buffer.clone() for buffer in modules.buffers()]  # running statistics must not see this batch
+    held = copied(modules)
     try:
         with torch.random.fork_rng([device] if device.type == "cuda" else []), accelerator.autocast():
             ballast = [torch.empty_like(p) for p in learned for _ in range(BALLAST)]
@@ -43,11 +62,10 @@ def _try(objective: Objective, part: Batch, accelerator: Accelerator) -> None:
             torch.autograd.grad(torch.stack(list(losses.values())).sum(), learned, allow_unused=True)
             del ballast
     finally:
-        with torch.no_grad():
-            for buffer, value in zip(modules.buffers(), held, strict=True):
-                buffer.copy_(value)
+        put_back(modules, held)
         if device.type == "cuda":
             torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(device)  # what did not fit is not the training's
 
 
 def _most(parts: int, accelerator: Accelerator) -> int:

@@ -14,7 +14,7 @@ from sdmodel.config import TrainConfig
 from sdmodel.data.stream import Stream
 from sdmodel.train import shares, snapshot
 from sdmodel.train.ema import Averages
-from sdmodel.train.fit import fewest_parts
+from sdmodel.train.fit import fewest_parts, largest
 from sdmodel.train.metrics import Gauge, Metrics
 from sdmodel.train.objective import Judge, Objective
 from sdmodel.train.optimizers import optimizers
@@ -70,10 +70,11 @@ def train(
         if judge:
             judge.load(found.facts["judge"])
         images, reported = found.images, found.metrics
+        del found  # its tensors lie in files, which take their room until then, deleted or not
     accelerator.wait_for_everyone()
     parts = config.accumulate
     if not parts:
-        parts = fewest_parts(objective, stream.at(images).to(device), accelerator)
+        parts = fewest_parts(objective, largest(stream, images).to(device), accelerator)
         say({"warning": f"accumulate=0: each process takes its rows of a batch in {parts} parts"})
     steps = Steps(objective, accelerator, config, opts, parts)
     metrics = None
@@ -131,7 +132,7 @@ def train(
         losses, norm = steps.gradients(batch, images)
         bad = tally.look(norm, images)
         if config.guard.on_bad == "skip" and bool(bad):
-            steps.drop()
+            steps.undo()
             tally.skip()
             words = f"left out the batch after {images} images, gradient norm {float(norm):.3g}: "
             words += named(stream.uids(images))

@@ -144,6 +144,8 @@ def restore_optimizers(
                 value = share_out(value, p)
             else:
                 value = torch.empty_like(p, dtype=value.dtype, device="cpu").copy_(value)
+        else:
+            value = value.clone()  # so that nothing holds on to the file
         counted = slot == "step" and value.dtype == torch.int64
         found.setdefault(p, {})[slot] = int(value) if counted else value
     for optimizer in optimizers:

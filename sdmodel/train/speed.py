@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sdmodel.config import TrainConfig
 from sdmodel.data.batch import Batch
+from sdmodel.train.buffers import copied, put_back
 from sdmodel.train.objective import Objective
 
 Precision = Literal["fp32", "bf16"]
@@ -118,7 +119,7 @@ def flops_per_image(objective: Objective, batch: Batch) -> float:
     processes call this together if the loss talks to others."""
     modules, device = objective.modules, batch.images.device
     generator = torch.Generator(device).manual_seed(0)
-    held = [buffer.clone() for buffer in modules.buffers()]  # running statistics must not see this batch
+    held = copied(modules)
     with (
         torch.random.fork_rng([device] if device.type == "cuda" else []),
         FlopCounterMode(display=False) as mode,
@@ -126,9 +127,7 @@ def flops_per_image(objective: Objective, batch: Batch) -> float:
         total = torch.stack(list(modules(batch, generator).values())).sum()
         learned = [p for p in modules.parameters() if p.requires_grad]
         torch.autograd.grad(total, learned, allow_unused=True)
-    with torch.no_grad():
-        for buffer, value in zip(modules.buffers(), held, strict=True):
-            buffer.copy_(value)
+    put_back(modules, held)
     return mode.get_total_flops() / len(batch)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sdmodel.config import TrainConfig
 from sdmodel.data.batch import Batch
+from sdmodel.train.buffers import copied, put_back
 from sdmodel.train.objective import Objective
 from sdmodel.train.shares import broadcast_buffers, is_shared, whole
 
@@ -52,6 +53,7 @@ class Steps:
         self.parts = parts
         self.generator = torch.Generator(accelerator.device)
         self._looked = 0
+        self._before: list[Tensor] = []
 
     def gradients(self, batch: Batch, images: int) -> tuple[dict[str, Tensor], Tensor]:
         """({name: mean loss () of this process's rows}, norm () of the gradient over all processes).
@@ -59,6 +61,8 @@ class Steps:
         The gradient is that of the mean over the global batch, clipped; it lies in the parameters."""
         batch = batch.to(self.accelerator.device)
         sums: dict[str, Tensor] = {}
+        if self.config.guard.on_bad == "skip":
+            self._before = copied(self.model)
         if self.shared:
             broadcast_buffers(self.model)
         for number in range(self.parts):
@@ -89,6 +93,12 @@ class Steps:
         """Forget the gradients."""
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
+
+    def undo(self) -> None:
+        """Leave the batch out, where guard.on_bad says so: forget its gradients, and what running statistics
+        took from it."""
+        put_back(self.model, self._before)
+        self.drop()
 
     def agreed(self, stopping: Callable[[], bool]) -> bool:
         """Whether any process shall stop; all processes ask at the same batches and hear the same."""

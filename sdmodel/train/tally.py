@@ -93,9 +93,11 @@ class Tally:
         return {"sums": self._sums, "norm": self._norm, "bad": self._bad}, facts
 
     def load(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        """Puts back what `state` gave."""
+        """Puts back what `state` gave, in memory of its own."""
         device = self._bad.device
-        self._sums, self._norm, self._bad = (tensors[name].to(device) for name in ("sums", "norm", "bad"))
+        self._sums, self._norm, self._bad = (
+            tensors[name].to(device, copy=True) for name in ("sums", "norm", "bad")
+        )
         self.names, self.steps, self.skipped = list(facts["names"]), facts["steps"], facts["skipped"]
 
 

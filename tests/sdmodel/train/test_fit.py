@@ -1,10 +1,17 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from sdmodel.config import DataConfig
 from sdmodel.data.batch import Batch
-from sdmodel.train.fit import fewest_parts
+from sdmodel.data.index import read_index
+from sdmodel.data.pictures import decode_all
+from sdmodel.data.stream import Stream
+from sdmodel.train.fit import fewest_parts, largest
 from tests.sdmodel.train.toy import Toy, ToyObjective
 
 
@@ -51,3 +58,16 @@ def test_what_does_not_fit_at_all_or_cannot_be_parted():
     modules.most = 0
     with pytest.raises(torch.OutOfMemoryError):
         fewest_parts(ToyObjective(modules), batch(2), Accelerator(cpu=True))
+
+
+def test_what_must_fit_is_the_largest_bucket(dataset):
+    index = read_index(dataset.index, dataset.tars, "train")
+    sizes = np.where(np.arange(len(index))[:, None] % 7, [100, 100], [140, 100])
+    data = DataConfig(buckets=3, max_aspect=1.5)
+    reader = decode_all(replace(index, sizes=sizes), 64, data)
+    stream = Stream(reader, batch=4, seed=0, data=data)
+    assert {stream.at(images).images.shape[2:] for images in range(0, 60, 4)} == {(64, 48), (64, 64)}
+    for images in range(0, 60, 4):
+        tried, batch = largest(stream, images), stream.at(images)
+        assert tried.images.shape == (4, 3, 64, 64)
+        assert tried.uids == batch.uids

@@ -10,11 +10,14 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 from torch import Tensor
 
+from sdmodel.autoencoder.objective import AutoencoderObjective
 from sdmodel.config import GuardConfig, OptimizerConfig, TrainConfig
+from sdmodel.data.batch import Batch
 from sdmodel.data.index import read_index
 from sdmodel.data.pictures import decode_all
 from sdmodel.data.stream import Stream
 from sdmodel.train.loop import report_interval, train
+from tests.sdmodel.golden.tiny import config_of
 from tests.sdmodel.train.toy import CONFIG, KilledError, Plain, Toy, ToyObjective, tree
 
 
@@ -178,6 +181,39 @@ def test_bad_batches_are_left_out_and_named(run, tmp_path: Path):
     assert all(value.isfinite().all() for value in weights.values())
     with pytest.raises(FloatingPointError, match=r"more than guard\.skips=0 batches are bad"):
         run(tmp_path / "none", replace(config, guard=replace(guard, skips=0)), modules=Breaking)
+
+
+class Spoilt(Stream):
+    """Its third batch is no picture."""
+
+    def at(self, images_seen: int) -> Batch:
+        batch = super().at(images_seen)
+        return replace(batch, images=batch.images * float("nan")) if images_seen == 16 else batch
+
+
+def test_running_statistics_do_not_take_in_what_is_left_out(dataset, tmp_path: Path):
+    config = config_of("autoencoder", guard=GuardConfig(on_bad="skip"))
+    pictures = decode_all(read_index(dataset.index, dataset.tars, "train"), config.size)
+    objective = AutoencoderObjective(config)
+    stream = Spoilt(pictures, batch=config.batch, seed=config.seed)
+    weights = train(objective, stream, config, Accelerator(cpu=True), tmp_path, lambda message: None)
+    assert weights is not None
+    assert all(value.isfinite().all() for value in weights.values())
+    assert weights["seen"] == config.images - config.batch
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="tells of open files otherwise")
+def test_a_resume_lets_go_of_the_snapshot_s_files(run, tmp_path: Path):
+    with pytest.raises(KilledError):
+        run(tmp_path, kill_at=64)
+    held: list[str] = []
+
+    def look() -> bool:
+        held.extend(line for line in Path("/proc/self/maps").read_text().splitlines() if "snapshots/" in line)
+        return False
+
+    run(tmp_path, stopping=look)
+    assert held == []
 
 
 def test_a_full_disk_costs_a_snapshot_and_no_training(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
