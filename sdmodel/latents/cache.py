@@ -9,7 +9,7 @@ autoencoder/, text_encoder/, tokenizer/     what they were made with
 import functools
 import json
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -127,4 +127,7 @@ class Cache:
         return _condition(pooled, states)
 
     def _open(self, name: str) -> np.ndarray:
+        parts = PurePosixPath(name)
+        if parts.is_absolute() or ".." in parts.parts:
+            raise ValueError(f"{self.folder}/latents.parquet names {name!r}, which lies outside of the cache")
         return np.load(self.folder / name, mmap_mode="r", allow_pickle=False)

@@ -230,6 +230,11 @@ def test_another_dataset_and_purged_pictures_are_named(tmp_path: Path, encoder: 
     cache.moments(np.array([0, 3]), np.array([False, True]))
     with pytest.raises(ValueError, match=r"row 2 .* purged"):
         cache.moments(np.array([0, 2]), np.array([False, True]))
+    table = pq.read_table(folder / "latents.parquet").to_pandas()
+    for name in ("../moments/a.npy", "/etc/passwd"):
+        pq.write_table(pa.Table.from_pandas(table.assign(file=name)), folder / "latents.parquet")
+        with pytest.raises(ValueError, match="outside of the cache"):
+            Cache(folder, index()).moments(np.array([0]), np.array([False]))
 
 
 def test_latents_that_half_precision_cannot_hold_are_refused(tmp_path: Path, encoder: Autoencoder):
