@@ -1,6 +1,6 @@
 """What a plan trains, on what, and what measures it on the way."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,18 @@ from sdmodel.data.kept import decode_shared
 from sdmodel.data.reader import Reader
 from sdmodel.data.stream import Stream
 from sdmodel.latents.reader import cached_reader
+from sdmodel.train import sharding
 from sdmodel.train.grids import Grid
 from sdmodel.train.lora import inject
 from sdmodel.train.objective import Objective
+from sdmodel.train.optimizers import freeze
 from sdmodel.train.registry import objective_of
 from sdmodel.train.validation import Validation, batch_size, data_config
 
 VALIDATION_SEED = 0
 """Of the rows that are measured: the same for every training."""
+LEAST = {"images": 1, "batch": 1, "size": 1, "snapshot_every": 1, "seed": 0}
+"""Smallest values of a config."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,13 @@ class Prepared:
 
 
 def prepare(plan: dict[str, Any], config: TrainConfig, accelerator: Accelerator) -> Prepared:
-    """Data decoded once, by all processes together; the same initial weights everywhere.
+    """Data decoded once, by all processes together; the same initial weights everywhere, and what is not
+    learned is frozen.
 
-    ValueError: plan and config do not fit together, or the data does not fit them."""
+    ValueError: plan and config do not fit together, or the data does not fit them; nothing is decoded if the
+    config alone tells."""
+    check(config)
+    sharding.check(config, accelerator)
     reader = _reader(plan, config, "train", config.data, accelerator)
     stream = Stream(reader, batch=config.batch, seed=config.seed, data=config.data, **_share(accelerator))
     torch.manual_seed(config.seed)
@@ -48,8 +56,23 @@ def prepare(plan: dict[str, Any], config: TrainConfig, accelerator: Accelerator)
     if config.lora.rank:
         _check_lora(config, plan)
         inject(objective.modules, config.lora)
+    sharding.check_modules(objective, config, accelerator)
+    freeze(objective.modules, config.optimizer.frozen)
     judge = _judge(plan, config, objective, reader, accelerator) if config.validation.every else None
     return Prepared(objective, stream, judge)
+
+
+def check(config: TrainConfig) -> None:
+    """ValueError: a number in it is out of range."""
+    default = TrainConfig()
+    for name, least in LEAST.items():
+        if (value := getattr(config, name)) < least:
+            raise ValueError(
+                f"{name}={value} must be at least {least}; leave it out for {getattr(default, name)}"
+            )
+    for name in ("colour", "augment"):
+        if not 0 <= (value := getattr(config.data, name)) <= 1:
+            raise ValueError(f"data.{name}={value} must lie in [0, 1]; 0 changes no picture")
 
 
 def _check_lora(config: TrainConfig, plan: dict[str, Any]) -> None:
@@ -94,9 +117,11 @@ def _judge(
             f"validation.prompts: the {config.objective} objective draws no pictures; leave it empty"
         )
     size = batch_size(config, accelerator.num_processes)
+    # The pictures of both splits have the same margin; the stream looks at the centre.
+    own = _reader(plan, config, "validation", replace(data, crop=config.data.crop), accelerator)
     train, validation = (
         Stream(reader, batch=size, seed=VALIDATION_SEED, data=data, **_share(accelerator))
-        for reader in (trained, _reader(plan, config, "validation", data, accelerator))
+        for reader in (trained, own)
     )
     grid = None
     main, folder = accelerator.is_main_process, Path(plan["folder"]) / "samples"

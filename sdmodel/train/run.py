@@ -31,6 +31,7 @@ from sdmodel.train.lora import published
 from sdmodel.train.metrics import Gauge, draw_curve
 from sdmodel.train.objective import Objective
 from sdmodel.train.prepare import prepare
+from sdmodel.train.sharding import shares
 from sdmodel.train.speed import (
     checkpoint_heavy,
     compile_heavy,
@@ -124,16 +125,22 @@ def end_with_parent() -> None:
 
 
 def gauge_of(config: TrainConfig, accelerator: Accelerator, objective: Objective, stream: Stream) -> Gauge:
-    """What the training's speed is worth. FLOPs are counted on one batch, by all processes together; on two
-    rows of it where memory is short, and on the CPU where weights are to be shared out."""
-    device, world = accelerator.device, accelerator.num_processes
-    shared = config.shard and world > 1
-    place = torch.device("cpu") if shared else device
-    objective.modules.to(place)
-    batch = stream.at(0)
-    if config.accumulate != 1 or config.checkpoint or shared:
-        batch = batch.part(0, len(batch) // 2 if len(batch) % 2 == 0 else len(batch))
-    flops = flops_per_image(objective, batch.to(place))
+    """What the training's speed is worth. FLOPs are counted on two rows (one, of an odd number), by all
+    processes together, and on the CPU where weights are to be shared out. A loss that compares rows needs the
+    whole batch, and the device that the processes talk through: shared out, its FLOPs are not counted."""
+    device, world, shared = accelerator.device, accelerator.num_processes, shares(config, accelerator)
+    flops = 0.0
+    if not (shared and objective.whole_batch):
+        place = torch.device("cpu") if shared else device
+        objective.modules.to(place)
+        batch = stream.at(0)
+        if not objective.whole_batch:
+            batch = batch.part(0, len(batch) // 2 if len(batch) % 2 == 0 else len(batch))
+        with accelerator.autocast():
+            flops = flops_per_image(objective, batch.to(place))
+    if device.type == "cuda":  # what is told of memory is the training's
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
     precision = "bf16" if accelerator.mixed_precision == "bf16" else "fp32"
     return Gauge(flops, world * peak_flops(device, precision), config.price)
 

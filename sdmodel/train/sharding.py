@@ -27,15 +27,10 @@ def placed(objective: Objective, config: TrainConfig, accelerator: Accelerator) 
 
     ValueError: what is asked for cannot be had with shards."""
     check(config, accelerator)
+    check_modules(objective, config, accelerator)
     modules = objective.modules.train()
-    if not config.shard or accelerator.num_processes == 1:
+    if not shares(config, accelerator):
         return modules.to(accelerator.device).to(memory_format=torch.channels_last)  # pyright: ignore
-    single = [name for name, p in modules.named_parameters() if p.ndim == 0]
-    if single:
-        raise ValueError(
-            f"shard=true: {single[0]} of the {config.objective} objective is a single number, which has no "
-            "parts; set shard=false"
-        )
     # Weights go to the device with the module that they belong to, so that it never holds all of them. They
     # stay contiguous: shares are rows of memory.
     mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
@@ -61,3 +56,18 @@ def check(config: TrainConfig, accelerator: Accelerator) -> None:
         raise ValueError(
             "shard=true: accumulate=0 tries what fits with whole weights; say into how many parts, 1 or more"
         )
+
+
+def check_modules(objective: Objective, config: TrainConfig, accelerator: Accelerator) -> None:
+    """ValueError: weights are to be shared out, and one of them has no parts."""
+    single = [name for name, p in objective.modules.named_parameters() if p.ndim == 0]
+    if single and shares(config, accelerator):
+        raise ValueError(
+            f"shard=true: {single[0]} of the {config.objective} objective is a single number, which has no "
+            "parts; set shard=false"
+        )
+
+
+def shares(config: TrainConfig, accelerator: Accelerator) -> bool:
+    """Whether weights are shared out: one process has them whole."""
+    return config.shard and accelerator.num_processes > 1

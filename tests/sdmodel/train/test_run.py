@@ -1,10 +1,24 @@
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
+from torch import nn
 
-from sdmodel.config import TrainConfig
-from sdmodel.train.run import accelerator_of
+from sdmodel.config import DataConfig, OptimizerConfig, TrainConfig, ValidationConfig
+from sdmodel.data.index import read_index
+from sdmodel.data.pictures import decode_all
+from sdmodel.data.pixels import to_float
+from sdmodel.data.stream import Stream
+from sdmodel.train.prepare import prepare
+from sdmodel.train.run import accelerator_of, gauge_of
+from tests.sdmodel.golden.tiny import config_of, plan
+from tests.sdmodel.train.toy import Toy, ToyObjective
 
 CONFIG = TrainConfig()
 
@@ -22,3 +36,83 @@ def test_a_device_that_is_not_there_is_named():
 
 def test_precision_is_fp32_on_the_cpu():
     assert accelerator_of(replace(CONFIG, device="cpu")).mixed_precision == "no"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"images": 0}, "images=0 must be at least 1; leave it out for 150000"),
+        ({"batch": 0}, "batch=0 must be at least 1"),
+        ({"size": -8}, "size=-8 must be at least 1"),
+        ({"snapshot_every": 0}, "snapshot_every=0 must be at least 1"),
+        ({"seed": -1}, "seed=-1 must be at least 0; leave it out for 0"),
+        ({"data": DataConfig(colour=1.5)}, r"data\.colour=1\.5 must lie in \[0, 1\]; 0 changes no picture"),
+        ({"data": DataConfig(augment=-0.1)}, r"data\.augment=-0\.1 must lie in"),
+    ],
+)
+def test_numbers_out_of_range_are_named_before_anything_is_read(changes: dict[str, Any], words: str):
+    with pytest.raises(ValueError, match=words):
+        prepare({}, replace(CONFIG, **changes), Accelerator(cpu=True))
+
+
+def test_shares_that_cannot_be_had_are_named_before_anything_is_read():
+    with pytest.raises(ValueError, match='"muon" needs whole matrices'):
+        prepare({}, replace(CONFIG, shard=True), Accelerator(cpu=True))
+
+
+def test_both_splits_are_measured_in_the_frame_that_is_trained_on(dataset: Any, tmp_path: Path):
+    data = DataConfig(crop=True)
+    config = config_of("autoencoder", data=data, validation=ValidationConfig(every=8, rows=4))
+    judge = prepare(plan(tmp_path, dataset, config), config, Accelerator(cpu=True)).judge
+    assert judge
+    for split in ("train", "validation"):
+        batch = judge.rows[split].at(0)
+        index = read_index(dataset.index, dataset.tars, split)
+        wide = decode_all(index, config.size, data).pictures
+        pixels = wide.read(np.array([index.uids.index(uid) for uid in batch.uids]))  # 18 to a side
+        assert torch.equal(batch.images, to_float(pixels[:, :, 1:17, 1:17]))
+
+
+class Noting(ToyObjective):
+    """Notes how its forward is called."""
+
+    def __init__(self, whole_batch: bool = False) -> None:
+        super().__init__(Toy(), whole_batch)
+        self.seen: list[tuple[int, bool]] = []
+        self.modules.register_forward_pre_hook(self._note)
+
+    def _note(self, modules: nn.Module, told: tuple[Any, ...]) -> None:
+        self.seen.append((len(told[0]), torch.is_autocast_enabled("cpu")))
+
+
+def accelerator(world: int = 1) -> Any:
+    """One in half precision, whose processes cannot talk."""
+    autocast = partial(torch.autocast, "cpu", torch.bfloat16)
+    return SimpleNamespace(
+        device=torch.device("cpu"), num_processes=world, mixed_precision="bf16", autocast=autocast
+    )
+
+
+def test_flops_are_counted_on_as_few_rows_as_can_be(dataset: Any):
+    pictures = decode_all(read_index(dataset.index, dataset.tars, "train"), 8)
+    some, comparing = Noting(), Noting(whole_batch=True)
+    stream, odd = (Stream(pictures, batch=rows, seed=0) for rows in (8, 3))
+    config = replace(CONFIG, checkpoint=True, accumulate=2)
+    few = gauge_of(config, accelerator(), some, stream).flops
+    all_rows = gauge_of(config, accelerator(), comparing, odd).flops
+    assert some.seen == [(2, True)]
+    assert comparing.seen == [(3, True)]
+    assert few == pytest.approx(all_rows)
+    shared = replace(config, shard=True)
+    assert gauge_of(shared, accelerator(world=2), some, stream).flops == few
+    assert gauge_of(shared, accelerator(world=2), comparing, stream).flops == 0
+    assert len(comparing.seen) == 1
+
+
+def test_what_is_frozen_has_no_gradient_that_counts(dataset: Any, tmp_path: Path):
+    def flops(**optimizer: Any) -> float:
+        config = config_of("autoencoder", optimizer=OptimizerConfig(**optimizer))
+        made = prepare(plan(tmp_path, dataset, config), config, Accelerator(cpu=True))
+        return gauge_of(config, accelerator(), made.objective, made.stream).flops
+
+    assert flops(frozen=("vae.encoder",)) < 0.9 * flops()
