@@ -122,6 +122,7 @@ def test_of_a_dataset_some_tars_are_fetched_and_all_captions_count(asked: dict[s
     assert {row["file"] for row in rows} == set(asked["tars"])
     assert ROWS <= len(rows) < 2 * ROWS
     assert {row["split"] for row in rows} == {"train"}
+
     # Cached states are found by the row's own captions: these are not dealt anew then.
     @stage(version=1, kind="latents", name="encode")
     def encoded(config: ShardConfig, out: Output) -> Stats:
