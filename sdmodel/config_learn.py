@@ -31,6 +31,9 @@ class DataConfig:
     """How often a picture that was found m times is seen in an epoch: m ** copies times."""
     weight: str = ""
     """Column of the index that says, besides, how often a picture is seen in an epoch; empty: once."""
+    fetch: bool = field(default=True, metadata=NEUTRAL)
+    """Bring a dataset's tars from object storage to this machine first, and check them; false reads each
+    picture where it lies, by a range of its tar, whenever it is seen."""
     memory: int = field(default=16, metadata=NEUTRAL)
     """GiB of decoded pixels up to which a set is decoded once and kept."""
     workers: int = field(default=0, metadata=NEUTRAL)

@@ -95,7 +95,7 @@ def _plan(
     plan: dict[str, Any] = {
         "folder": str(folder),
         "index": str(dataset.path("index.parquet")),
-        "tars": {name: str(dataset.path(name)) for name in dataset.names("shards/") if name.endswith(".tar")},
+        "tars": _tars(dataset, config),
         "config": asdict(config),
         "start": str(started) if started else None,
         "latents": str(cached) if cached else None,
@@ -104,6 +104,15 @@ def _plan(
     path = folder / "plan.json"
     path.write_text(json.dumps(plan, indent=1))
     return path
+
+
+def _tars(dataset: Artifact, config: TrainConfig) -> dict[str, str]:
+    """Where each tar lies: a path, or the URL of an object that is read by ranges."""
+    names = [name for name in dataset.names("shards/") if name.endswith(".tar")]
+    url = dataset.store.url
+    if config.data.fetch or url.partition("://")[0] not in ("s3", "gs", "az"):
+        return {name: str(dataset.path(name)) for name in names}
+    return {name: f"{url.rstrip('/')}/{dataset.entry(name).key}" for name in names}
 
 
 class Pace:

@@ -20,8 +20,8 @@ class Index:
     """The rows of one split, in the index's order."""
 
     uids: list[str]
-    files: list[Path]
-    """The tar that holds the picture: its path, or its name where `open_range` knows it by another."""
+    files: list[Path | str]
+    """The tar that holds the picture: its path, or the name by which `open_range` knows it."""
     offsets: np.ndarray
     """(N,) int64: first byte of the picture's data in its tar."""
     lengths: np.ndarray
@@ -54,7 +54,7 @@ class Index:
 
 def read_index(
     path: Path,
-    tars: Mapping[str, Path],
+    tars: Mapping[str, Path | str],
     split: str,
     *,
     weight: str = "",
@@ -86,10 +86,9 @@ def read_index(
     files = table.column("file").to_pylist()
     if missing := sorted(set(files) - set(tars)):
         raise ValueError(f"{path}: names tars that were not given: {missing[:5]}; given: {sorted(tars)[:5]}")
-    paths = {file: Path(tars[file]) for file in set(files)}
     return Index(
         uids=table.column("uid").to_pylist(),
-        files=[paths[file] for file in files],
+        files=[tars[file] for file in files],
         offsets=table.column("offset").to_numpy(),
         lengths=table.column("length").to_numpy(),
         captions=table.column("captions").to_pylist(),

@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from sdmodel.config import DataConfig, TrainConfig
 from sdmodel.data.index import read_index
 from sdmodel.data.kept import decode_shared
+from sdmodel.data.objects import Objects, is_object
 from sdmodel.data.reader import Reader
 from sdmodel.data.stream import Stream
 from sdmodel.latents.reader import cached_reader
@@ -90,8 +91,9 @@ def _check_lora(config: TrainConfig, plan: dict[str, Any]) -> None:
 def _reader(
     plan: dict[str, Any], config: TrainConfig, split: str, data: DataConfig, accelerator: Accelerator
 ) -> Reader:
-    tars = {name: Path(path) for name, path in plan["tars"].items()}
-    index = read_index(Path(plan["index"]), tars, split, weight=data.weight)
+    tars: dict[str, str] = plan["tars"]
+    there = Objects() if any(map(is_object, tars.values())) else None
+    index = read_index(Path(plan["index"]), tars, split, weight=data.weight, open_range=there)
     cache, wait = Path(plan["folder"]) / "cache", accelerator.wait_for_everyone
     rank, world = accelerator.process_index, accelerator.num_processes
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pyarrow as pa
@@ -14,6 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from sdmodel.config import DataConfig
+from sdmodel.data.index import read_index
+from sdmodel.data.objects import Objects
 from stages.artifact import Artifact, Funnel
 from stages.config import ShardConfig
 from stages.errors import Stopped
@@ -188,3 +192,27 @@ def test_without_a_row_to_train_on_it_says_what_to_do(tmp_path: Path):
         train(dataset, None, None, CONFIG, store=store)
     assert held(store) == []
     assert list(store.scratch().iterdir()) == []
+
+
+def test_pictures_in_object_storage_may_be_read_where_they_lie(
+    s3: str, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+):
+    remote = open_store(s3)
+    dataset = worlds.dataset(remote, tmp_path / "pictures", rows=12)
+    shutil.rmtree(own_cache)
+    plans: list[dict[str, Any]] = []
+
+    def launched(plan: Path, *_: Any, **__: Any) -> bool:
+        plans.append(json.loads(plan.read_text()))
+        raise RuntimeError("far enough")
+
+    monkeypatch.setattr("sdmodel.train.launch.train", launched)
+    for fetch in (False, True):
+        config = dataclasses.replace(CONFIG, data=DataConfig(fetch=fetch))
+        with pytest.raises(RuntimeError, match="far enough"):
+            train(dataset, None, None, config, store=remote)
+    there, here = (read_index(Path(plan["index"]), plan["tars"], "train") for plan in plans)
+    there = dataclasses.replace(there, open_range=Objects())
+    assert all(str(name).startswith(s3) for name in there.files)
+    assert all(Path(name).is_file() for name in here.files)
+    assert all(there.bytes_of(row) == here.bytes_of(row) for row in range(len(here)))
