@@ -13,7 +13,7 @@ from sdmodel.config import EmaConfig, OptimizerConfig, TextConfig, TrainConfig, 
 from sdmodel.data.index import read_index
 from sdmodel.data.pixels import decode
 from sdmodel.latents.cache import read_settings
-from sdmodel.train import measure, random_pictures
+from sdmodel.train import measure, random_latents, random_pictures
 from sdmodel.train.measuring import measured
 from tests import frozen
 
@@ -102,13 +102,19 @@ def test_a_training_is_measured_and_nothing_is_left(tmp_path: Path):
     assert not (tmp_path / "snapshots").exists()
 
 
-@pytest.mark.slow
 def test_a_training_on_latents_is_measured_before_there_are_any(tmp_path: Path):
-    encoders = tmp_path / "encoders"
+    encoders, data = tmp_path / "encoders", tmp_path / "data"
     frozen.autoencoder(encoders / "autoencoder")
     frozen.text_encoder(encoders)
-    found = measured(SMALL, tmp_path, encoders=encoders, length=6, seconds=0.3)
+    data.mkdir()
+    path, tars = random_pictures.write(data, 32, SMALL.size)
+    random_latents.write(encoders, path, SMALL, length=6)
+    found = measure.measure({
+        "folder": str(tmp_path), "index": str(path), "tars": {name: str(tar) for name, tar in tars.items()},
+        "config": dataclasses.asdict(SMALL), "start": None, "latents": str(encoders), "seconds": 0.2,
+    })  # fmt: skip
     assert set(found["parameters"]) == {"network"}  # frozen encoders are neither learned nor called
+    assert found["images_per_second"] > 0
     assert read_settings(encoders).text_length == 6
 
 
