@@ -102,6 +102,8 @@ def test_a_training_is_measured_and_nothing_is_left(tmp_path: Path):
     assert not (tmp_path / "snapshots").exists()
 
 
+# The process that measures ends with its files open.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_training_on_latents_is_measured_before_there_are_any(tmp_path: Path):
     encoders, data = tmp_path / "encoders", tmp_path / "data"
     frozen.autoencoder(encoders / "autoencoder")
