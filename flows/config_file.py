@@ -163,6 +163,9 @@ def _line(error: Any) -> str:
         near = difflib.get_close_matches(location[-1], known, 3, 0.6)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
         return f"unknown key {path}: {hint}"
+    if kind == "value_error":  # our own words
+        told = str(error["ctx"]["error"])
+        return told if path == "config" else f"{path}: {told}"
     if kind == "missing":
         return f"{path} is missing: {_said_of(location)}"
     if kind == "literal_error":

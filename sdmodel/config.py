@@ -47,6 +47,13 @@ __all__ = [
 ]
 
 
+LEAST = {
+    **dict.fromkeys(("images", "batch", "size", "snapshot_every"), 1),
+    **dict.fromkeys(("seed", "keep_every", "processes", "accumulate"), 0),
+}
+"""Smallest values of a training's numbers."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """One training: an objective, a model and its data order."""
@@ -127,3 +134,10 @@ class TrainConfig:
     """Where curves go besides TensorBoard's files: "wandb", "mlflow"; each must be installed."""
     price: float = field(default=0.0, metadata=NEUTRAL)
     """Of an hour of all processes, in whatever currency: progress then tells the cost."""
+
+    def __post_init__(self) -> None:
+        """ValueError: a number is out of range."""
+        for name, least in LEAST.items():
+            if (value := getattr(self, name)) < least:
+                default = self.__dataclass_fields__[name].default
+                raise ValueError(f"{name}={value} must be at least {least}; leave it out for {default}")

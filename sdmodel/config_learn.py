@@ -39,6 +39,12 @@ class DataConfig:
     workers: int = field(default=0, metadata=NEUTRAL)
     """Threads that decode what is not kept; 0 takes one for each core, 16 at most."""
 
+    def __post_init__(self) -> None:
+        """ValueError: a number is out of range."""
+        for name in ("colour", "augment"):
+            if not 0 <= (value := getattr(self, name)) <= 1:
+                raise ValueError(f"data.{name}={value} must lie in [0, 1]; 0 changes no picture")
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:

@@ -166,6 +166,7 @@ def said(message: Mapping[str, Any]) -> str:
     clock = f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d}" if left >= 3600 else ""
     words = [
         f"loss {message['loss']:.4f}",
+        f"validation {message['validation']:.4f}" if "validation" in message else "",
         f"{message['images_per_second']:.0f} images/s",
         f"{message['mfu']:.0%} MFU" if "mfu" in message else "",
         f"{message['memory'] / 2**30:.1f} GiB" if "memory" in message else "",

@@ -15,7 +15,7 @@ def fit(image: Image.Image, size: int | tuple[int, int]) -> np.ndarray:
     high, wide = (size, size) if isinstance(size, int) else size
     width, height = image.size
     scale = min(width / wide, height / high)  # pixels of the picture to a pixel of the result
-    left, top = (width - scale * wide) / 2, (height - scale * high) / 2
+    left, top = max(0.0, (width - scale * wide) / 2), max(0.0, (height - scale * high) / 2)
     filter_ = Image.Resampling.BOX if scale >= 1 else Image.Resampling.BICUBIC
     # Rounding must not reach beyond the picture's edge.
     box = (left, top, min(width, left + scale * wide), min(height, top + scale * high))

@@ -17,6 +17,8 @@ from sdmodel.train.trackers import trackers
 WINDOW = 20
 """Reports that the speed of the progress line is taken over: the first ones, which compile and warm up, are
 soon forgotten."""
+VALIDATED = ("validation/ema/loss", "validation/ema/mse")
+"""Measures that tell people how far a training is; the last one that there is counts."""
 SAME_SAID_TWICE = ("rmse", "mae", "r2")
 """Measures that the curve leaves out beside the mean squared error."""
 
@@ -71,7 +73,8 @@ class Metrics:
 
     def report(self, row: dict[str, float]) -> dict[str, float | int]:
         """Writes a row ("images" and values) and returns the progress: "images", "total", "loss",
-        "images_per_second" lately, "seconds" of this attempt, "seconds_left", and what `Gauge.read` tells.
+        "images_per_second" lately, "seconds" of this attempt, "seconds_left", "validation" where it was
+        measured (the averaged weights' error), and what `Gauge.read` tells.
 
         OSError: the disk is full."""
         with self.path.open("a") as file:
@@ -87,6 +90,8 @@ class Metrics:
         self.throughput.write(json.dumps(told | {"lately": speed} | gauged) + "\n")
         self.throughput.flush()
         self._draw(row | {"images_per_second": speed} | gauged)
+        measured = [row[name] for name in VALIDATED if name in row]
+        validated = {"validation": measured[-1]} if measured else {}
         return {
             "images": images,
             "total": self.total,
@@ -94,6 +99,7 @@ class Metrics:
             "images_per_second": round(speed, 1),
             "seconds": round(seconds, 3),
             "seconds_left": round(left, 1),
+            **validated,
             **gauged,
         }
 
@@ -133,6 +139,8 @@ def draw_curve(metrics: Path, picture: Path) -> None:
     rows = [json.loads(line) for line in metrics.read_text().splitlines()]
     names = list(dict.fromkeys(name for row in rows for name in row))
     losses = [name for name in names if "/" not in name and name not in ("images", "rate", "gradient_norm")]
+    if len(losses) == 2:  # the loss is its only part
+        losses.remove("loss")
     validated = [
         name
         for name in names

@@ -24,8 +24,6 @@ from sdmodel.train.validation import Validation, batch_size, data_config
 
 VALIDATION_SEED = 0
 """Of the rows that are measured: the same for every training."""
-LEAST = {"images": 1, "batch": 1, "size": 1, "snapshot_every": 1, "seed": 0}
-"""Smallest values of a config."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,6 @@ def prepare(plan: dict[str, Any], config: TrainConfig, accelerator: Accelerator)
 
     ValueError: plan and config do not fit together, or the data does not fit them; nothing is decoded if the
     config alone tells."""
-    check(config)
     sharding.check(config, accelerator)
     reader = _reader(plan, config, "train", config.data, accelerator)
     stream = Stream(reader, batch=config.batch, seed=config.seed, data=config.data, **_share(accelerator))
@@ -61,19 +58,6 @@ def prepare(plan: dict[str, Any], config: TrainConfig, accelerator: Accelerator)
     freeze(objective.modules, config.optimizer.frozen)
     judge = _judge(plan, config, objective, reader, accelerator) if config.validation.every else None
     return Prepared(objective, stream, judge)
-
-
-def check(config: TrainConfig) -> None:
-    """ValueError: a number in it is out of range."""
-    default = TrainConfig()
-    for name, least in LEAST.items():
-        if (value := getattr(config, name)) < least:
-            raise ValueError(
-                f"{name}={value} must be at least {least}; leave it out for {getattr(default, name)}"
-            )
-    for name in ("colour", "augment"):
-        if not 0 <= (value := getattr(config.data, name)) <= 1:
-            raise ValueError(f"data.{name}={value} must lie in [0, 1]; 0 changes no picture")
 
 
 def _check_lora(config: TrainConfig, plan: dict[str, Any]) -> None:

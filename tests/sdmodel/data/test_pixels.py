@@ -51,3 +51,11 @@ def test_other_shapes_are_covered_and_cropped_at_the_centre():
     assert fit(Image.fromarray(pixels), (64, 16)).shape == (64, 16, 3)
     whole = fit(Image.fromarray(pixels), (20, 60))
     assert (whole == pixels).all()
+
+
+def test_no_width_reaches_beyond_the_pictures_edge():
+    for size in (24, 56, 112, 100):
+        for side in range(20, 260, 3):
+            for shape in ((side, side + 7), (side + 5, side)):
+                assert fit(Image.new("RGB", shape), size).shape == (size, size, 3)
+    assert fit(Image.new("RGB", (28, 28)), 100).shape == (100, 100, 3)

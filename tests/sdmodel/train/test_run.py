@@ -46,13 +46,19 @@ def test_precision_is_fp32_on_the_cpu():
         ({"size": -8}, "size=-8 must be at least 1"),
         ({"snapshot_every": 0}, "snapshot_every=0 must be at least 1"),
         ({"seed": -1}, "seed=-1 must be at least 0; leave it out for 0"),
-        ({"data": DataConfig(colour=1.5)}, r"data\.colour=1\.5 must lie in \[0, 1\]; 0 changes no picture"),
-        ({"data": DataConfig(augment=-0.1)}, r"data\.augment=-0\.1 must lie in"),
+        ({"keep_every": -1}, "keep_every=-1 must be at least 0"),
     ],
 )
-def test_numbers_out_of_range_are_named_before_anything_is_read(changes: dict[str, Any], words: str):
+def test_numbers_out_of_range_are_named(changes: dict[str, Any], words: str):
     with pytest.raises(ValueError, match=words):
-        prepare({}, replace(CONFIG, **changes), Accelerator(cpu=True))
+        replace(CONFIG, **changes)
+
+
+def test_shares_out_of_range_are_named():
+    with pytest.raises(ValueError, match=r"data\.colour=1\.5 must lie in \[0, 1\]; 0 changes no picture"):
+        DataConfig(colour=1.5)
+    with pytest.raises(ValueError, match=r"data\.augment=-0\.1 must lie in"):
+        DataConfig(augment=-0.1)
 
 
 def test_shares_that_cannot_be_had_are_named_before_anything_is_read():
