@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from stages.artifact import Artifact, artifacts
 from stages.collect.url import normalise
-from stages.reference import names, references
+from stages.reference import names, references, resolve
 from stages.store import Store
 
 TOLD = {
@@ -44,8 +44,7 @@ def trace_row(store: Store, what: str) -> dict[str, Any]:
         uids.update(_meant(images, what))
     if not uids:
         raise ValueError(
-            f"{what!r} is no URL, path or uid of any collection in {store.url}; "
-            "give it as the source spells it"
+            f"{what!r} is no URL, path or uid of any collection in {store.url}; " + _hint(store, what)
         )
     rows: list[dict[str, Any]] = []
     for uid, location in sorted(uids.items()):
@@ -168,6 +167,14 @@ def _word(table: str, row: dict[str, Any]) -> str:
 
 def _select(path: Path, column: str, values: list[str]) -> list[dict[str, Any]]:
     return pq.read_table(path, filters=[(column, "in", values)]).to_pylist()
+
+
+def _hint(store: Store, what: str) -> str:
+    try:
+        found = resolve(store, what)
+    except ValueError:
+        return "give it as the source spells it"
+    return f"it is {found.stage}/{found.fingerprint[:12]}, and `sdflow show` says what that was made of"
 
 
 def _called(store: Store) -> dict[str, list[str]]:

@@ -18,6 +18,7 @@ from flows.cli.collect import collect
 from flows.cli.coverage import coverage
 from flows.cli.demo import demo
 from flows.cli.diff import diff
+from flows.cli.export import export
 from flows.cli.forget import forget
 from flows.cli.generate import generate
 from flows.cli.init import init
@@ -66,7 +67,7 @@ app = App(
 COMMANDS = (
     *(demo, init, plan, run, collect, stage),
     *(ls, show, diff, coverage, trace),
-    *(average, generate),
+    *(average, generate, export),
     *(forget, verify, gc, setup),
 )
 for order, command in enumerate(COMMANDS):

@@ -12,6 +12,7 @@ too, so they are not used.
 import json
 import os
 import selectors
+import re
 import signal
 import subprocess
 import time
@@ -34,6 +35,8 @@ LOOK = 0.2
 """Seconds between two looks at `stopping`."""
 TAIL = 4000
 """Characters of the processes' errors that a failure shows."""
+LAUNCHERS = re.compile(r"^.*elastic/multiprocessing/api\.py.*failed.*$", re.MULTILINE)
+"""First line of what torch's launcher says of a process that failed."""
 ENDED_BY_SIGTERM = (RESUME, -signal.SIGTERM, 128 + signal.SIGTERM)
 
 
@@ -130,8 +133,15 @@ def attempt(
             end(child)
         ended.status = child.returncode
         errors.seek(0)
-        ended.errors = errors.read()[-TAIL:].strip()
+        ended.errors = own(errors.read())[-TAIL:].strip()
     return ended
+
+
+def own(errors: str) -> str:
+    """What the processes said of a failure, without what torch's launcher says of it behind."""
+    found = LAUNCHERS.search(errors)
+    before = errors[: found.start()] if found else ""
+    return before if before.strip() else errors
 
 
 def start(

@@ -74,7 +74,7 @@ def measured(
         if found:
             return {**found, "start_up_seconds": round(time.monotonic() - began - found["seconds"], 1)}
         errors.seek(0)
-        ended = launch.Ended(child.returncode, errors=errors.read()[-launch.TAIL :].strip())
+        ended = launch.Ended(child.returncode, errors=launch.own(errors.read())[-launch.TAIL :].strip())
     raise RuntimeError(launch.died(ended, config))
 
 

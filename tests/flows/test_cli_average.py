@@ -18,6 +18,7 @@ from flows.local import result_of
 from flows.step import Result
 from flows.terminal import Terminal
 from sdmodel.config import EmaConfig, TrainConfig
+from sdmodel.sample.generate import load
 from sdmodel.train.ema import Averages
 from sdmodel.train.registry import objective_of
 from stages.artifact import Artifact, Funnel
@@ -89,6 +90,18 @@ def test_it_is_filed_beside_the_model(sdflow: Told, store: Store):
     again = json.loads(sdflow("average", "models/tiny@1", "--length", "0.2", "--json")[1])
     assert again["cached"] is True
     assert len(references(store, "models/tiny-0.2")) == 1
+
+
+def test_a_model_leaves_the_store_as_a_folder(sdflow: Told, store: Store, tmp_path: Path):
+    status, _, error = sdflow("export", "models/tiny", str(tmp_path / "out"))
+    assert status == 0
+    model = resolve(store, "models/tiny")
+    held = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*"))
+    assert held == [name.removeprefix("model/") for name in model.names("model/")]
+    assert load(tmp_path / "out").model.device.type == "cpu"
+    assert f"{len(held)} files of train/" in error
+    status, _, error = sdflow("export", "models/tiny", str(tmp_path / "out"))
+    assert (status, "holds something already" in error) == (2, True)
 
 
 def test_it_may_end_earlier_and_be_called_something(sdflow: Told, store: Store):

@@ -130,6 +130,14 @@ def test_launching_imports_no_torch():
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
+def test_a_failure_is_told_in_the_processes_own_words():
+    said = "Traceback ...\nValueError: box offset\n"
+    behind = "E1121 [0] torch/distributed/elastic/multiprocessing/api.py:1024] failed (exitcode: 1)\nTrace"
+    assert launch.own(said + behind) == said
+    assert launch.own(said) == said
+    assert launch.own(behind) == behind
+
+
 @pytest.mark.slow
 def test_killed_and_resumed_is_undisturbed_to_the_bit(dataset, tmp_path: Path):
     config = dataclasses.replace(SMALL, processes=2)

@@ -1,0 +1,44 @@
+"""`sdflow export`: the files of a result in a folder of their own."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from flows.cli.options import DEFAULT_STORE, StoreOption, open_to_read
+
+
+def export(
+    what: Annotated[str, Parameter(help="Reference (models/demo) or the first digits of a fingerprint.")],
+    folder: Annotated[Path, Parameter(help="Folder to write to; new or empty.")],
+    /,
+    *,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Copy a result's files into a folder: of a model its model folder, of anything else all.
+
+    A store keeps each file by itself. Other tools (diffusers, open_clip, peft, WebDataset) want a folder.
+
+    **Examples**
+
+    ```
+    sdflow export models/birds birds-model         # config.json, model.safetensors, ...
+    sdflow export datasets/birds@3 birds-dataset   # index.parquet, shards/*.tar
+    ```
+    """
+    import shutil
+
+    from flows.terminal import Terminal
+    from stages.reference import resolve
+
+    artifact = resolve(open_to_read(store), what)
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder} holds something already; name a new or empty folder")
+    prefix = "model/" if artifact.names("model/") else ""
+    names = artifact.names(prefix)
+    for name in names:
+        target = folder / name.removeprefix(prefix)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(artifact.path(name), target)
+    said = f"{artifact.stage}/{artifact.fingerprint[:12]}"
+    Terminal().say(f"{len(names)} files of {said} are in {folder}")
