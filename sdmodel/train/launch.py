@@ -11,8 +11,8 @@ too, so they are not used.
 
 import json
 import os
-import selectors
 import re
+import selectors
 import signal
 import subprocess
 import time
