@@ -68,11 +68,7 @@ def save(folder: Path, model: Diffusion, weights: dict[str, Tensor], beside: Ite
         weights: of its `state_dict`, contiguous, float32, on the CPU.
         beside: folders of frozen encoders that go with it.
     """
-    whole = dataclasses.asdict(model.config)
-    for field in dataclasses.fields(model.config):
-        if field.metadata.get("neutral"):  # what cannot change a model: equal models are equal files
-            del whole[field.name]
-    held = {"kind": KIND, "model": described(model), "training": whole}
+    held = {"kind": KIND, "model": described(model), "training": _decisive(model.config)}
     (folder / "config.json").write_text(json.dumps(held, indent=2, sort_keys=True) + "\n")
     if isinstance(model.text, ClipText):
         words, weights = parted(weights)
@@ -82,6 +78,16 @@ def save(folder: Path, model: Diffusion, weights: dict[str, Tensor], beside: Ite
     save_file(weights, folder / WEIGHTS)
     for source in beside:
         shutil.copytree(source, folder / source.name)
+
+
+def _decisive(config: Any) -> dict[str, Any]:
+    """A config without what cannot change a model (workers, memory): equal models are equal files."""
+    return {
+        field.name: _decisive(value) if dataclasses.is_dataclass(value) else value
+        for field in dataclasses.fields(config)
+        if not field.metadata.get("neutral")
+        for value in [getattr(config, field.name)]
+    }
 
 
 def read(folder: Path) -> dict[str, Any]:

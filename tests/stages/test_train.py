@@ -170,7 +170,8 @@ def test_killed_and_stopped_on_the_way_it_is_the_same_model(
     victim = Path(own.url) / kept[-1][1]["model.safetensors"]["key"]
     victim.chmod(0o644)
     victim.write_bytes(victim.read_bytes()[:-1])
-    finished = train(same, None, None, dataclasses.replace(CONFIG, precision="fp32"), store=own)
+    decoded_as_seen = dataclasses.replace(CONFIG, data=DataConfig(memory=0, workers=1))
+    finished = train(same, None, None, decoded_as_seen, store=own)
     assert finished.statistics["resumed_at"] == kept[0][0]
     assert finished.fingerprint == undisturbed.fingerprint
     assert finished.digest == undisturbed.digest
