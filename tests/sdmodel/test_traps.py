@@ -36,6 +36,10 @@ def mixed(precision: str) -> Iterator[Accelerator]:
         AcceleratorState._reset_state(reset_partial_state=True)
 
 
+def far(gradient: torch.Tensor) -> bool:
+    return float(gradient.abs().max()) > 1e-6
+
+
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_in_bf16_weights_and_averages_are_fp32_and_move(objective: Any):
     slow = OptimizerConfig(kind="adamw", adam_rate=1e-4)
@@ -47,7 +51,8 @@ def test_in_bf16_weights_and_averages_are_fp32_and_move(objective: Any):
         averages = Averages(ours.modules, config.ema, config.batch)
         steps = Steps(ours, accelerator, config, opts, parts=1)
         losses, _ = steps.gradients(batch(config), 0)
-        got = {name for name, p in ours.modules.named_parameters() if p.grad is not None and p.grad.any()}
+        # Below AdamW's epsilon, 1e-8, a gradient is the noise of threads, and a step as good as none.
+        got = {name for name, p in ours.modules.named_parameters() if p.grad is not None and far(p.grad)}
         steps.step()
         averages.update(20_000)  # by half a percent
     assert all(loss.dtype == torch.float32 and loss.isfinite() for loss in losses.values())

@@ -1,15 +1,11 @@
 import json
-import socket
 from dataclasses import replace
 from pathlib import Path
 
 import open_clip
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from PIL import Image
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sdmodel.config import ContrastiveConfig, TextConfig, TrainConfig
@@ -131,32 +127,3 @@ def test_pairs_are_learned():
 def test_sizes_that_don_t_fit_are_named(config: TrainConfig, message: str):
     with pytest.raises(ValueError, match=message):
         ContrastiveObjective(config, CAPTIONS)
-
-
-def gradients(rank: int, world: int, port: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    if world > 1:
-        dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=world)
-    ours = objective()
-    ours.modules.eval()  # batch norm takes each process's rows for themselves; all else is as with one
-    model = torch.nn.parallel.DistributedDataParallel(ours.modules) if world > 1 else ours.modules
-    loss = model(batch(rank * 8 // world, 8 // world), torch.Generator().manual_seed(3))["contrastive"]
-    loss.backward()
-    result = {name: p.grad for name, p in ours.modules.named_parameters()}
-    save_file({"loss": loss.detach(), **result}, f"{folder}/{world}-{rank}.safetensors")
-    if world > 1:
-        dist.destroy_process_group()
-
-
-@pytest.mark.slow
-def test_two_processes_have_the_loss_and_gradients_of_one(tmp_path: Path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    gradients(0, 1, port, str(tmp_path))
-    mp.spawn(gradients, (2, port, str(tmp_path)), nprocs=2)
-    alone = load_file(tmp_path / "1-0.safetensors")
-    for rank in range(2):
-        shared = load_file(tmp_path / f"2-{rank}.safetensors")
-        for name, value in alone.items():
-            torch.testing.assert_close(shared[name], value, rtol=1e-4, atol=1e-6)

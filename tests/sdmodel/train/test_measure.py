@@ -1,6 +1,7 @@
 """What a training would take: measured by the loop itself, on random pictures or given ones."""
 
 import dataclasses
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from sdmodel.config import EmaConfig, OptimizerConfig, TextConfig, TrainConfig, 
 from sdmodel.data.index import read_index
 from sdmodel.data.pixels import decode
 from sdmodel.latents.cache import read_settings
-from sdmodel.train import measure, random_latents, random_pictures
+from sdmodel.train import launch, measure, random_latents, random_pictures
 from sdmodel.train.measuring import measured
 from tests import frozen
 
@@ -120,7 +121,9 @@ def test_a_training_on_latents_is_measured_before_there_are_any(tmp_path: Path):
     assert read_settings(encoders).text_length == 6
 
 
-@pytest.mark.slow
-def test_what_would_not_train_says_why(tmp_path: Path):
+def test_what_would_not_train_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As a training's process says it; that it does is test_launch's."""
+    said = "import json; print(json.dumps({'failed': 'size=18 is not divisible by 4', 'kind': 'mistake'}))"
+    monkeypatch.setattr(launch, "command", lambda *rest: [sys.executable, "-c", said])
     with pytest.raises(ValueError, match=r"^size=18 is not divisible by"):
         measured(dataclasses.replace(SMALL, size=18), tmp_path, seconds=0.5)
