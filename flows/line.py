@@ -20,6 +20,7 @@ from stages.shard import shard
 from stages.starting import start_input
 from stages.store import Store
 from stages.takedown import takedowns
+from stages.texts import labels_input, text_inputs
 from stages.train import train
 
 
@@ -57,12 +58,15 @@ def _encoding(config: EncodeConfig) -> bool:
     return bool(config.autoencoder or config.text)
 
 
-def _dataset_start_and_latents(
-    store: Store, name: str, config: TrainConfig, read: Sequence[Artifact]
-) -> list[Digested | None]:
+def _what_train_reads(store: Store, name: str, config: TrainConfig, read: Sequence[Artifact]) -> list[Any]:
     dataset, *others = read
     latents = others[0] if others else None
-    return [dataset, start_input(store, config.start), latents]
+    start, texts, labels = (
+        start_input(store, config.start),
+        text_inputs(store, config),
+        labels_input(store, config),
+    )
+    return [dataset, start, latents, texts, labels]
 
 
 def _model_and_clip(
@@ -77,7 +81,7 @@ SCORE = Step(score, ("collect",), _images_and_clip, pool="gpu")
 FILTER = Step(filter_, ("collect", "dedup", "score"), _scores_and_takedowns)
 SHARD = Step(shard, ("collect", "filter"), reference="datasets")
 ENCODE = Step(encode, ("shard",), _dataset_and_encoders, wanted=_encoding, pool="gpu")
-TRAIN = Step(train, ("shard", "encode"), _dataset_start_and_latents, "models", pool="gpu")
+TRAIN = Step(train, ("shard", "encode"), _what_train_reads, "models", pool="gpu")
 EVALUATE = Step(evaluate, ("train", "shard"), _model_and_clip, "evaluations", pool="gpu")
 
 STEPS: Mapping[str, Step] = {

@@ -1,7 +1,7 @@
 """Everything that can be chosen about a model and its training. Imports no torch, so that a deploy machine
 can read it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sdmodel.config_learn import (
@@ -21,10 +21,10 @@ from sdmodel.config_model import (
     Network,
     NoiseConfig,
     SelfSupervisedConfig,
-    TextConfig,
     UNet2DConfig,
     UNetConfig,
 )
+from sdmodel.config_text import PretrainConfig, TextConfig
 
 __all__ = [
     "FORM",
@@ -38,6 +38,7 @@ __all__ = [
     "LoraConfig",
     "NoiseConfig",
     "OptimizerConfig",
+    "PretrainConfig",
     "SelfSupervisedConfig",
     "TextConfig",
     "TrainConfig",
@@ -60,8 +61,9 @@ class TrainConfig:
 
     __pydantic_config__ = FORM
     objective: Literal["diffusion", "contrastive", "autoencoder", "selfsupervised"] = "diffusion"
-    """"diffusion" trains a text-to-image model, "contrastive" a CLIP that open_clip can load, "autoencoder"
-    an AutoencoderKL that diffusers can load, "selfsupervised" an image encoder without captions."""
+    """"diffusion" trains a text-to-image model, "contrastive" a CLIP that open_clip can load, "text" a text
+    encoder to start from, "autoencoder" an AutoencoderKL that diffusers can load, "selfsupervised" an image
+    encoder without captions."""
     images: int = 150_000
     """Images to see in all: the unit of training time."""
     batch: int = 64
@@ -87,6 +89,10 @@ class TrainConfig:
     """The denoiser: "unet" is ours, "unet2d" diffusers' UNet2DConditionModel, "dit" a transformer."""
     text: TextConfig = field(default_factory=TextConfig)
     """The text encoder."""
+    texts: tuple[TextConfig, ...] = ()
+    """Further text encoders, whose states are joined to the first one's; for the diffusion objective."""
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
+    """What the text encoder learns from; for the text objective."""
     unet: UNetConfig = field(default_factory=UNetConfig)
     """The denoiser where network is unet."""
     unet2d: UNet2DConfig = field(default_factory=UNet2DConfig)
@@ -134,6 +140,17 @@ class TrainConfig:
     """Where curves go besides TensorBoard's files: "wandb", "mlflow"; each must be installed."""
     price: float = field(default=0.0, metadata=NEUTRAL)
     """Of an hour of all processes, in whatever currency: progress then tells the cost."""
+
+    @property
+    def learning(self) -> OptimizerConfig:
+        """How weights are learned, with the text encoders' own rates where they condition a denoiser."""
+        if self.objective != "diffusion":
+            return self.optimizer
+        rates = {f"text.encoders.{n}.": text.rate for n, text in enumerate((self.text, *self.texts))}
+        frozen = tuple(name for name, rate in rates.items() if not rate)
+        slow = {name: rate for name, rate in rates.items() if rate not in (0, 1)}
+        mine = self.optimizer
+        return replace(mine, frozen=(*mine.frozen, *frozen), rates={**slow, **mine.rates})
 
     def __post_init__(self) -> None:
         """ValueError: a number is out of range."""

@@ -1,28 +1,9 @@
-"""What can be chosen of the models: text encoder, denoisers, and those of the other objectives."""
+"""What can be chosen of the models: denoisers, and those of the other objectives."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
 FORM: Any = {"use_attribute_docstrings": True, "extra": "forbid"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextConfig:
-    """The text transformer, trained jointly with what it conditions."""
-
-    __pydantic_config__ = FORM
-    width: int = 64
-    """Channels of a token."""
-    layers: int = 1
-    """Transformer blocks."""
-    heads: int = 4
-    """Attention heads; must divide width."""
-    queries: int = 8
-    """Learned queries that pool the tokens."""
-    length: int = 32
-    """Tokens read of a caption; longer captions are cut."""
-    vocabulary: int = 4096
-    """Most entries of the tokenizer, which is learned from the training captions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,10 +78,15 @@ class ContrastiveConfig:
     __pydantic_config__ = FORM
     embedding: int = 128
     """Channels of the space that images and captions share."""
+    tower: Literal["resnet", "vit"] = "resnet"
+    """The image tower: a ResNet of four stages, or a transformer over patches."""
     image_width: int = 16
-    """Channels of the image tower's first stage, a ResNet of four stages; the last has 32 times as many."""
+    """Channels of the ResNet's first stage, the last has 32 times as many; or of the transformer's tokens
+    over 8."""
     image_blocks: int = 1
-    """Blocks of each stage of the image tower."""
+    """Blocks of each stage of the ResNet; a fourth of the transformer's."""
+    patch: int = 8
+    """Pixels to a side of the transformer's patches; must divide size."""
     text_width: int = 128
     """Channels of a token in the text tower, a transformer."""
     text_layers: int = 2

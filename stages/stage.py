@@ -53,7 +53,7 @@ class Stage:
         update_wrapper(self, function)
 
     def fingerprint(self, *inputs: Digested | None, config: Any) -> str:
-        """64 hex digits that name this request."""
+        """64 hex digits that name this request. An input may be a tuple of some, each or all of them None."""
         return fingerprint_of(
             {
                 "stage": self.name,
@@ -159,7 +159,13 @@ class Stage:
     ) -> dict[str, Digested | None]:
         if len(inputs) != len(self.inputs):
             raise TypeError(f"{self.name} takes ({', '.join(self.inputs)}), got {len(inputs)} inputs")
-        return dict(zip(self.inputs, inputs, strict=True))
+        named: dict[str, Digested | None] = {}
+        for name, one in zip(self.inputs, inputs, strict=True):
+            several = one if isinstance(one, tuple) else None
+            named |= (
+                {name: one} if several is None else {f"{name}.{n}": each for n, each in enumerate(several)}
+            )
+        return named
 
 
 def stage(*, version: int, kind: str, name: str | None = None) -> Callable[[Callable[..., Stats]], Stage]:

@@ -15,13 +15,16 @@ from stages.output import Output
 from stages.snapshots import Snapshots
 from stages.stage import Stats, stage
 from stages.starting import start_folder
+from stages.texts import text_folders
 
 
-@stage(version=2, kind="model")
+@stage(version=3, kind="model")
 def train(
     dataset: Artifact,
     start: Snapshot | Artifact | None,
     latents: Artifact | None,
+    texts: tuple[Snapshot | Artifact | None, ...],
+    labels: Artifact | None,
     config: TrainConfig,
     out: Output,
 ) -> Stats:
@@ -33,6 +36,8 @@ def train(
             None starts from random weights.
         latents: of encode, of this dataset: what is trained on instead of pixels or of captions; None trains
             on both.
+        texts: `text_inputs(store, config)`, the pretrained text encoders.
+        labels: of cluster, what the text objective takes for labels; None takes the dataset's own.
         config: the objective, the model and its training.
         out: gets `model/` (the averaged weights: for diffusion sdmodel's folder, for contrastive an open_clip
             folder),
@@ -58,10 +63,10 @@ def train(
             f"{dataset.fingerprint[:12]}; encode this one"
         )
     folder = out.folder / "training"
-    digests = [dataset.digest, *(one.digest if one else "" for one in (start, latents))]
+    digests = [dataset.digest, *(one.digest if one else "" for one in (start, latents, labels, *texts))]
     snapshots = Snapshots(out, config, digests, folder / "samples")
     resumed, seconds = snapshots.restore(folder / "snapshots")
-    plan = _plan(dataset, start, latents, config, folder)
+    plan = _plan(dataset, start, latents, texts, labels, config, folder)
     pace = Pace(seconds)
     _launch(plan, config, out, snapshots, resumed, pace)
     for name in ("model", "samples"):
@@ -86,6 +91,8 @@ def _plan(
     dataset: Artifact,
     start: Snapshot | Artifact | None,
     latents: Artifact | None,
+    texts: tuple[Snapshot | Artifact | None, ...],
+    labels: Artifact | None,
     config: TrainConfig,
     folder: Path,
 ) -> Path:
@@ -99,6 +106,8 @@ def _plan(
         "config": asdict(config),
         "start": str(started) if started else None,
         "latents": str(cached) if cached else None,
+        "texts": [str(one) if one else None for one in text_folders(texts, config, folder / "texts")],
+        "labels": str(labels.path("clusters.parquet") if labels else dataset.path("index.parquet")),
     }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "plan.json"

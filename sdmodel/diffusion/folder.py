@@ -1,8 +1,8 @@
 """Folders of text-to-image models.
 
 config.json         kind, "model": what decides the weights and what they mean, "training": how they came
-model.safetensors   the weights that were learned, but for a pipeline's text encoder
-tokenizer.json      of our own text encoder
+model.safetensors   the weights that were learned, but for those of text encoders
+text/N/             our own text encoders, each as one to start from
 text_encoder/, tokenizer/   in its place, as transformers lays them out
 autoencoder/        of a latent model, as diffusers lays it out
 adapter/            low-rank changes that were kept apart, as peft lays them out
@@ -26,22 +26,23 @@ from sdmodel.diffusion.model import CaptionEncoder, Diffusion
 from sdmodel.latents import autoencoder
 from sdmodel.latents import text as frozen
 from sdmodel.latents.space import PIXELS, Space
-from sdmodel.text.clip import ClipText
-from sdmodel.text.tokenizer import Tokenizer
-from sdmodel.text.words import Words
+from sdmodel.text.captions import ENCODERS, Captions
+from sdmodel.text.encoder import NOT_SHAPE
+from sdmodel.text.pipeline import ClipText
 from sdmodel.train.lora import ADAPTER, lay
 
 KIND = "diffusion"
 WEIGHTS = "model.safetensors"
 AUTOENCODER = "autoencoder"
 TEXT = ("text_encoder", "tokenizer")
+TEXTS = "text"
 
 
 def described(model: Diffusion) -> dict[str, Any]:
     """What decides a model's weights and what they mean, as JSON.
 
     "size"; "network" and, under its name, its config; "discrete": what `Discrete` was built from, or null;
-    "text": the config of our own text encoder, or null; "text_length": tokens that a pipeline's reads;
+    "text": the configs of our own text encoders, or null; "text_length": tokens that a pipeline's reads;
     "text_learns"; "augment": whether it is told how pictures were moved; "space"."""
     config = model.config
     name = config.network
@@ -51,12 +52,17 @@ def described(model: Diffusion) -> dict[str, Any]:
         "network": name,
         name: None if whole else dataclasses.asdict(getattr(config, name)),
         "discrete": model.network.told() if isinstance(model.network, Discrete) else None,
-        "text": dataclasses.asdict(config.text) if isinstance(model.text, Words) else None,
-        "text_length": 0 if isinstance(model.text, Words) else model.text.length,  # pyright: ignore
+        "text": _shapes(model.text) if isinstance(model.text, Captions) else None,
+        "text_length": 0 if isinstance(model.text, Captions) else model.text.length,  # pyright: ignore
         "text_learns": not isinstance(model.text, frozen.TextEncoder),
         "augment": model.network.augmentation is not None,
         "space": dataclasses.asdict(model.space),
     }
+
+
+def _shapes(text: Captions) -> list[dict[str, Any]]:
+    told = [dataclasses.asdict(encoder.config) for encoder in text.each()]
+    return [{name: value for name, value in one.items() if name not in NOT_SHAPE} for one in told]
 
 
 def save(folder: Path, model: Diffusion, weights: dict[str, Tensor], beside: Iterable[Path] = ()) -> None:
@@ -73,8 +79,8 @@ def save(folder: Path, model: Diffusion, weights: dict[str, Tensor], beside: Ite
     if isinstance(model.text, ClipText):
         words, weights = parted(weights)
         model.text.save(folder, words)
-    elif isinstance(model.text, Words):
-        model.text.tokenizer.save(folder)
+    elif isinstance(model.text, Captions):
+        weights = model.text.save(folder / TEXTS, weights, "text.")
     save_file(weights, folder / WEIGHTS)
     for source in beside:
         shutil.copytree(source, folder / source.name)
@@ -111,7 +117,9 @@ def load(folder: Path, *, learn: bool = False) -> Diffusion:
     ValueError: no such folder, or another kind of model."""
     held = read(folder)
     name = held["network"]
-    chosen = {key: held[key] for key in ("size", "network", "text", name) if held[key] is not None}
+    chosen = {key: held[key] for key in ("size", "network", name) if held[key] is not None}
+    if held["text"] is not None:
+        chosen["text"], *chosen["texts"] = held["text"]
     chosen["data"] = {"augment": float(held.get("augment", False))}
     config = TypeAdapter(TrainConfig).validate_python(chosen)
     space = Space.from_dict(held["space"]) if "space" in held else PIXELS
@@ -125,8 +133,9 @@ def load(folder: Path, *, learn: bool = False) -> Diffusion:
     pictures = autoencoder.read(folder / AUTOENCODER) if space.latent else None
     model = Diffusion(config, text, network, space, pictures)
     weights = load_file(folder / WEIGHTS)
-    # A pipeline's text encoder has weights of its own, which are there already.
-    own = {key for key in model.state_dict() if not (isinstance(text, ClipText) and key.startswith("text."))}
+    # Text encoders have weights of their own, which are there already.
+    apart = "text." if isinstance(text, ClipText) else f"text.{ENCODERS}"
+    own = {key for key in model.state_dict() if not key.startswith(apart)}
     if missing := own ^ weights.keys():
         raise ValueError(f"{folder}: {WEIGHTS} and config.json do not belong together: {sorted(missing)[:3]}")
     model.load_state_dict(weights, strict=False)
@@ -142,7 +151,7 @@ def parted(weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Ten
 
 def _text(folder: Path, config: TrainConfig, held: dict[str, Any], learn: bool) -> CaptionEncoder:
     if held["text"] is not None:
-        return Words(config.text, Tokenizer.load(folder))
+        return Captions.load((config.text, *config.texts), folder / TEXTS)
     changed = (folder / ADAPTER).is_dir()  # and it may be the text encoder that is
     if held["text_learns"] and (learn or changed):
         return ClipText.load(folder)

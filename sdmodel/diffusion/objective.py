@@ -2,6 +2,7 @@
 
 import filecmp
 import json
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,8 @@ from sdmodel.latents import text as frozen
 from sdmodel.latents.cache import read_empty, read_settings
 from sdmodel.latents.space import PIXELS
 from sdmodel.start import Pipeline, is_pipeline, load_unet, read_pipeline
-from sdmodel.text.clip import ClipText
-from sdmodel.text.tokenizer import Tokenizer
-from sdmodel.text.words import Words
+from sdmodel.text.captions import Captions
+from sdmodel.text.pipeline import ClipText
 
 
 class DiffusionObjective:
@@ -35,6 +35,7 @@ class DiffusionObjective:
         captions: list[str],
         latents: Path | None = None,
         *,
+        texts: Sequence[Path | None] = (),
         starting: bool = False,
     ):
         """Args:
@@ -42,6 +43,8 @@ class DiffusionObjective:
         captions: those of the training split, from which our own text encoder's words are learned.
         latents: folder of cached latents or text states, which are trained on in the place of pixels or of
             captions.
+        texts: folders of pretrained encoders for `config.text` and each of `config.texts`, None where one
+            begins with random weights; empty: all do.
         starting: `start` will bring the weights; the denoiser has none until then."""
         self.config = config
         self.latents = latents
@@ -53,7 +56,7 @@ class DiffusionObjective:
             text = frozen.read(latents, settings.text_length)
             text.empty = read_empty(latents)
         else:
-            text = Words(config.text, Tokenizer.learn(captions, config.text.vocabulary))
+            text = Captions.learn((config.text, *config.texts), captions, texts)
         with torch.device("meta") if starting else nullcontext():
             network = build(config, space, text.pooled_width, text.token_width, padded=text.padded)
         self.modules = Diffusion(config, text, network, space, pictures)
@@ -103,7 +106,7 @@ class DiffusionObjective:
         asked, held = comparable(mine), comparable(model)
         if isinstance(model.network, Discrete):  # its own config says what it is
             asked["settings"] = held["settings"]
-        if held["text"] is None and isinstance(mine.text, Words):  # a pipeline's, which goes on learning
+        if held["text"] is None and isinstance(mine.text, Captions):  # a pipeline's, which goes on learning
             asked["text"] = None
         if asked != held:
             differ = [key for key in held if asked[key] != held[key]]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sdmodel.condition import Condition
-from sdmodel.text.clip import ClipText
+from sdmodel.text.pipeline import ClipText
 
 
 class TextEncoder:

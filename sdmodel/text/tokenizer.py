@@ -1,4 +1,4 @@
-"""A tokenizer learned from the training captions: byte-level BPE, so that no caption has unknown words.
+"""Tokenizers learned from the training captions: pieces of bytes, whole words, or characters.
 
 The same captions give the same tokenizer, to the byte. It is one file, `tokenizer.json` of Hugging Face's
 `tokenizers`, which `transformers` and so open_clip load as a `PreTrainedTokenizerFast`.
@@ -8,43 +8,73 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from tokenizers import Tokenizer as HFTokenizer
-from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor
 
-PAD, START, END = "<pad>", "<start>", "<end>"
-PAD_ID, START_ID, END_ID = 0, 1, 2
+PAD, START, END, MASK, UNKNOWN = "<pad>", "<start>", "<end>", "<mask>", "<unknown>"
+PAD_ID, START_ID, END_ID, MASK_ID, UNKNOWN_ID = 0, 1, 2, 3, 4
+BYTES = 256
 FILE = "tokenizer.json"
 
 
 class Tokenizer:
     """Captions to token ids and back. A caption becomes <start> tokens <end> <pad> ..., even an empty one."""
 
+    pad = PAD_ID
+
     def __init__(self, tokenizer: HFTokenizer):
         self._tokenizer = tokenizer
+        found = (tokenizer.token_to_id(token) for token in (PAD, START, END, MASK, UNKNOWN))
+        self.special = frozenset(token for token in found if token is not None)
+        hidden = tokenizer.token_to_id(MASK)
+        self.mask = -1 if hidden is None else int(hidden)
 
     @classmethod
-    def learn(cls, captions: Iterable[str], vocabulary: int = 4096) -> Tokenizer:
-        """Learns at most `vocabulary` entries; 259 of them are the bytes and the three special tokens.
+    def learn(
+        cls,
+        captions: Iterable[str],
+        vocabulary: int = 4096,
+        tokens: Literal["bpe", "words", "characters"] = "bpe",
+    ) -> Tokenizer:
+        """Learns at most `vocabulary` entries.
 
-        ValueError: vocabulary is below 259."""
-        if vocabulary < 259:
-            raise ValueError(
-                f"vocabulary={vocabulary}: at least 259 entries are needed (256 bytes, 3 special tokens)"
+        Args:
+            captions: in any order.
+            vocabulary: entries; of bpe, 260 are the bytes and the special tokens.
+            tokens: "bpe" are pieces of bytes, so that no caption has unknown ones; "words" are whole words
+                and signs, "characters" single ones, in which what was not seen is <unknown>.
+
+        Raises:
+            ValueError: vocabulary is too small for what it must hold.
+        """
+        least = BYTES + 4 if tokens == "bpe" else 6
+        if vocabulary < least:
+            of = f"{BYTES} bytes, 4 special tokens" if tokens == "bpe" else "5 special tokens and a word"
+            raise ValueError(f"vocabulary={vocabulary}: at least {least} entries are needed ({of})")
+        special = [PAD, START, END, MASK]
+        # What is seen once teaches nothing: it is better read in pieces that were seen.
+        shared: dict[str, Any] = {"vocab_size": vocabulary, "min_frequency": 2, "show_progress": False}
+        if tokens == "bpe":
+            tokenizer = HFTokenizer(models.BPE())
+            tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+            tokenizer.decoder = decoders.ByteLevel()
+            alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+            trainer = trainers.BpeTrainer(**shared, special_tokens=special, initial_alphabet=alphabet)
+        else:
+            tokenizer = HFTokenizer(models.WordLevel({UNKNOWN: UNKNOWN_ID}, UNKNOWN))
+            tokenizer.pre_tokenizer = (
+                pre_tokenizers.Whitespace()
+                if tokens == "words"
+                else pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
             )
-        tokenizer = HFTokenizer(models.BPE())
+            if tokens == "characters":
+                tokenizer.decoder = decoders.Fuse()
+            trainer = trainers.WordLevelTrainer(**shared, special_tokens=[*special, UNKNOWN])
         tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-        tokenizer.decoder = decoders.ByteLevel()
-        trainer = trainers.BpeTrainer(
-            vocab_size=vocabulary,
-            min_frequency=2,  # a word seen once teaches nothing: it is better read in pieces that were seen
-            special_tokens=[PAD, START, END],
-            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-            show_progress=False,
-        )
         tokenizer.train_from_iterator(sorted(captions), trainer)
         tokenizer.post_processor = processors.TemplateProcessing(
             single=f"{START} $A {END}", special_tokens=[(START, START_ID), (END, END_ID)]
@@ -71,6 +101,10 @@ class Tokenizer:
             ids = encoding.ids if len(encoding.ids) <= length else [*encoding.ids[: length - 1], END_ID]
             row[: len(ids)] = torch.tensor(ids)
         return rows  # (B, L)
+
+    def rows(self, ids: Tensor) -> Tensor:
+        """The ids themselves: nothing else is said of a token."""
+        return ids
 
     def decode(self, ids: Tensor) -> list[str]:
         """Captions of (B, L) ids, as normalised: lower case, without special tokens."""

@@ -51,7 +51,7 @@ def train(
     device, main = accelerator.device, accelerator.is_main_process
     say = tell if main else lambda message: None
     modules = placed(objective, config, accelerator)
-    opts = optimizers(modules, config.optimizer)
+    opts = optimizers(modules, config.learning)
     averages = Averages(modules, config.ema, config.batch)
     rates = [group["lr"] for opt in opts for group in opt.param_groups]
     tally = Tally(config.guard, device)

@@ -48,14 +48,17 @@ def prepare(plan: dict[str, Any], config: TrainConfig, accelerator: Accelerator)
     torch.manual_seed(config.seed)
     captions = [caption for captions in reader.index.captions for caption in captions]
     latents = Path(plan["latents"]) if plan.get("latents") else None
-    objective = objective_of(config, captions, latents, starting=bool(plan.get("start")))
+    texts = [Path(one) if one else None for one in plan.get("texts") or []]
+    labels = Path(plan["labels"]) if plan.get("labels") else None
+    starting = bool(plan.get("start"))
+    objective = objective_of(config, captions, latents, texts=texts, labels=labels, starting=starting)
     if plan.get("start"):
         objective.start(Path(plan["start"]))
     if config.lora.rank:
         _check_lora(config, plan)
         inject(objective.modules, config.lora)
     sharding.check_modules(objective, config, accelerator)
-    freeze(objective.modules, config.optimizer.frozen)
+    freeze(objective.modules, config.learning.frozen)
     judge = _judge(plan, config, objective, reader, accelerator) if config.validation.every else None
     return Prepared(objective, stream, judge)
 

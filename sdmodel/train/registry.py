@@ -1,6 +1,7 @@
 """Objectives by name. Each brings libraries that the others do not need, so they are imported when asked
 for."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from sdmodel.config import TrainConfig
@@ -8,12 +9,21 @@ from sdmodel.train.objective import Objective
 
 
 def objective_of(
-    config: TrainConfig, captions: list[str], latents: Path | None = None, *, starting: bool = False
+    config: TrainConfig,
+    captions: list[str],
+    latents: Path | None = None,
+    *,
+    texts: Sequence[Path | None] = (),
+    labels: Path | None = None,
+    starting: bool = False,
 ) -> Objective:
     """The objective that `config` names, with initial weights from torch's global generator.
 
     captions: all of the training split's; autoencoder and selfsupervised do without.
     latents: folder of cached latents or text states, for diffusion alone.
+    texts: folders of pretrained text encoders, for `config.text` and each of `config.texts`; for diffusion
+    and text.
+    labels: table of uids and labels, for text.
     starting: its `start` will be called, so that weights need not be drawn.
     ValueError: config does not fit the objective, or names none."""
     if latents and config.objective != "diffusion":
@@ -25,7 +35,7 @@ def objective_of(
         case "diffusion":
             from sdmodel.diffusion.objective import DiffusionObjective
 
-            return DiffusionObjective(config, captions, latents, starting=starting)
+            return DiffusionObjective(config, captions, latents, texts=texts, starting=starting)
         case "contrastive":
             from sdmodel.contrastive.objective import ContrastiveObjective
 

@@ -1,7 +1,9 @@
 """The training process, `python -m sdmodel.train.run PLAN.json`: plan, data, objective, loop, model folder.
 
 A plan is {"folder": where results go, "index": path of index.parquet, "tars": {name in the index: local
-path}, "config": a TrainConfig, "start": a model folder or null, "latents": a folder of cached ones or null}.
+path}, "config": a TrainConfig, "start": a model folder or null, "latents": a folder of cached ones or null,
+"texts": [a folder or null for each text encoder], "labels": path of a table or null}; the last four may be
+left out.
 Running it again goes on where it stopped, or does nothing when it is done. Results: model/, metrics.jsonl,
 curve.png, samples/, snapshots/; cache/ and logs/ are no results. SIGTERM, or a file `stop` in the folder,
 makes it save and end with status 75.

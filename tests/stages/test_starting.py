@@ -64,7 +64,7 @@ def test_a_training_is_another_request_where_it_starts_from_something_else(
     config = dataclasses.replace(worlds.TINY, start=str(first))
     plain = TRAIN.inputs(store, "x", worlds.TINY, [dataset])
     started = TRAIN.inputs(store, "x", config, [dataset])
-    assert plain[1:] == [None, None]
+    assert plain[1:] == [None, None, (), None]
     asked = {train.fingerprint(*inputs, config=config) for inputs in (plain, started)}
     assert len(asked) == 2
     assert train.fingerprint(*started, config=config) == train.fingerprint(*started, config=worlds.TINY)

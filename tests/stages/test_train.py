@@ -41,7 +41,7 @@ from stages.train import train
 from tests.stages.test_train import CONFIG
 
 store = open_store(sys.argv[1])
-train(Artifact.open(store, "shard", sys.argv[2]), None, None, CONFIG, store=store)
+train(Artifact.open(store, "shard", sys.argv[2]), None, None, (), None, CONFIG, store=store)
 """
 
 
@@ -72,7 +72,7 @@ def dataset(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 
 @pytest.fixture(scope="module")
 def undisturbed(store: Store, dataset: Artifact) -> Artifact:
-    return train(dataset, None, None, CONFIG, store=store)
+    return train(dataset, None, None, (), None, CONFIG, store=store)
 
 
 def another(store: Store, dataset: Artifact, folder: Path) -> tuple[Store, Artifact]:
@@ -115,7 +115,8 @@ def test_a_model_and_how_it_was_learned(store: Store, dataset: Artifact, undistu
         rows,
         rows,
     )
-    assert {"config.json", "model.safetensors", "tokenizer.json"} == {
+    text = {f"text/0/{name}" for name in ("config.json", "model.safetensors", "tokenizer.json")}
+    assert {"config.json", "model.safetensors", *text} == {
         name.removeprefix("model/") for name in undisturbed.names("model/")
     }
     metrics = [json.loads(line) for line in undisturbed.read("metrics.jsonl").splitlines()]
@@ -134,7 +135,7 @@ def test_a_model_and_how_it_was_learned(store: Store, dataset: Artifact, undistu
     # Snapshots were its parts, one for each `snapshot_every`; they went once the model was there.
     assert said["parts"]["made"] == CONFIG.images // EVERY
     assert leftovers(store, undisturbed) == []
-    assert train(dataset, None, None, CONFIG, store=store).cached
+    assert train(dataset, None, None, (), None, CONFIG, store=store).cached
 
 
 @pytest.mark.slow
@@ -157,7 +158,7 @@ def test_killed_and_stopped_on_the_way_it_is_the_same_model(
     # Stopped: what it began ends, what it finished is kept.
     reporter = StopsAfter(2 * EVERY)
     with pytest.raises(Stopped):
-        train(same, None, None, CONFIG, store=own, reporter=reporter)
+        train(same, None, None, (), None, CONFIG, store=own, reporter=reporter)
     assert children() == []
     assert any("loss" in note and "left" in note for note in reporter.notes)
     assert train.find(same, None, None, config=CONFIG, store=own) is None
@@ -171,7 +172,7 @@ def test_killed_and_stopped_on_the_way_it_is_the_same_model(
     victim.chmod(0o644)
     victim.write_bytes(victim.read_bytes()[:-1])
     decoded_as_seen = dataclasses.replace(CONFIG, data=DataConfig(memory=0, workers=1))
-    finished = train(same, None, None, decoded_as_seen, store=own)
+    finished = train(same, None, None, (), None, decoded_as_seen, store=own)
     assert finished.statistics["resumed_at"] == kept[0][0]
     assert finished.fingerprint == undisturbed.fingerprint
     assert finished.digest == undisturbed.digest
@@ -190,7 +191,7 @@ def test_without_a_row_to_train_on_it_says_what_to_do(tmp_path: Path):
     with pytest.raises(
         ValueError, match=r"train split is empty; loosen the filter or lower shard\.validation"
     ):
-        train(dataset, None, None, CONFIG, store=store)
+        train(dataset, None, None, (), None, CONFIG, store=store)
     assert held(store) == []
     assert list(store.scratch().iterdir()) == []
 
@@ -211,7 +212,7 @@ def test_pictures_in_object_storage_may_be_read_where_they_lie(
     for fetch in (False, True):
         config = dataclasses.replace(CONFIG, data=DataConfig(fetch=fetch))
         with pytest.raises(RuntimeError, match="far enough"):
-            train(dataset, None, None, config, store=remote)
+            train(dataset, None, None, (), None, config, store=remote)
     there, here = (read_index(Path(plan["index"]), plan["tars"], "train") for plan in plans)
     there = dataclasses.replace(there, open_range=Objects())
     assert all(str(name).startswith(s3) for name in there.files)

@@ -171,5 +171,5 @@ def test_a_training_on_cached_states_leaves_the_text_encoder_alone(
     def refused(*_: Any) -> None:
         raise AssertionError("a text encoder works")
 
-    monkeypatch.setattr("sdmodel.text.clip.ClipText.encode", refused)
+    monkeypatch.setattr("sdmodel.text.pipeline.ClipText.encode", refused)
     assert run(plan(tmp_path / "training", dataset, replace(CONFIG, network="dit"), latents=latents))

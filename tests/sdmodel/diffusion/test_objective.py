@@ -119,10 +119,12 @@ def test_an_image_depends_on_its_caption_and_seed_alone(trained: TextToImage):
 def test_a_model_folder_holds_all(tmp_path: Path):
     made = objective()
     folder = saved(made, tmp_path / "model")
-    assert sorted(file.name for file in folder.iterdir()) == [
+    assert sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()) == [
         "config.json",
         "model.safetensors",
-        "tokenizer.json",
+        "text/0/config.json",
+        "text/0/model.safetensors",
+        "text/0/tokenizer.json",
     ]
     again = DiffusionObjective(CONFIG, ["other captions"])
     again.start(folder)

@@ -41,7 +41,7 @@ def test_long_captions_keep_their_end(tokenizer: Tokenizer):
 def test_vocabulary_is_bounded():
     words = [f"word{i} other{i * 7}" for i in range(2000)] * 2
     assert len(Tokenizer.learn(words, 500)) == 500
-    with pytest.raises(ValueError, match="vocabulary=200: at least 259"):
+    with pytest.raises(ValueError, match="vocabulary=200: at least 260"):
         Tokenizer.learn(words, 200)
 
 

@@ -1,0 +1,26 @@
+"""Text encoders by kind: learned from captions, or from a folder."""
+
+import importlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from sdmodel.config_text import TextConfig
+from sdmodel.text.encoder import Encoder
+
+
+def encoder_of(config: TextConfig) -> type[Encoder]:
+    """The class of a kind. Kinds are modules, so that each brings its libraries only when it is asked for;
+    the config's type has checked the name."""
+    return importlib.import_module(f"sdmodel.text.{config.kind}").ENCODER
+
+
+def learn(config: TextConfig, captions: Iterable[str]) -> Encoder:
+    """An encoder with random weights from torch's global generator and a tokenizer learned from captions.
+
+    ValueError: the config does not fit its kind."""
+    return encoder_of(config).learn(config, captions)
+
+
+def load(folder: Path, config: TextConfig) -> Encoder:
+    """The encoder of `config.kind` in a folder; see `Encoder.load`. ValueError: it holds none."""
+    return encoder_of(config).load(folder, config)

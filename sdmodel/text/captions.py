@@ -1,0 +1,96 @@
+"""What a denoiser is told of captions: the states of one text encoder or of several, and what learned
+queries read from them.
+
+The queries' answers, side by side, are the caption as one vector: a mean over the tokens dilutes the few
+words that matter, and was measured to teach the denoiser worse.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Self, cast
+
+import torch
+from torch import Tensor, nn
+
+from sdmodel.condition import Condition
+from sdmodel.config_text import TextConfig
+from sdmodel.text import build
+from sdmodel.text.attention import Attention
+from sdmodel.text.encoder import Encoder
+
+ENCODERS = "encoders."
+"""Beginning of the names of the encoders' weights."""
+
+
+class Captions(nn.Module):
+    """Text encoders side by side, their states joined."""
+
+    padded = True
+    """Captions have tokens that are not to be attended to."""
+
+    def __init__(self, encoders: Sequence[Encoder]):
+        """The first encoder's width is that of the joined states; queries and their heads are its config's.
+
+        ValueError: its heads do not divide its width."""
+        super().__init__()
+        first = encoders[0]
+        self.encoders = nn.ModuleList(encoders)
+        self.match = nn.ModuleList(nn.Linear(each.width, first.width) for each in encoders[1:])
+        self.queries = nn.Parameter(torch.randn(first.config.queries, first.width) * 0.5)
+        self.pool = Attention(first.width, first.config.heads)
+        self.pooled_width, self.token_width = first.config.queries * first.width, first.width
+
+    @classmethod
+    def learn(
+        cls, configs: Sequence[TextConfig], captions: Iterable[str], starts: Sequence[Path | None] = ()
+    ) -> Self:
+        """Encoders that begin with the weights in a folder where `starts` has one, else with random ones.
+
+        ValueError: a config does not fit its kind or folder."""
+        known, folders = list(captions), starts or [None] * len(configs)
+        return cls(
+            [
+                build.load(folder, config) if folder else build.learn(config, known)
+                for config, folder in zip(configs, folders, strict=True)
+            ]
+        )
+
+    def encode(self, captions: list[str], dropped: Tensor | None = None) -> Condition:
+        """B captions; "" stands for no caption, and is taken where `dropped` (B,) bool is true: pooled
+        (B, P), states (B, L, D) and mask (B, L), of all encoders' tokens one after the other."""
+        told: list[Condition] = [encoder.encode(captions, dropped) for encoder in self.each()]
+        states = [told[0].states]
+        states += [match(other.states) for match, other in zip(self.match, told[1:], strict=True)]
+        joined, mask = torch.cat(states, 1), torch.cat([one.mask for one in told], 1)
+        queries = self.queries.expand(len(captions), -1, -1)  # (B, Q, D)
+        pooled = self.pool(queries, joined, mask[:, None, None, :]).flatten(1)
+        return Condition(pooled, joined, mask)
+
+    def train(self, mode: bool = True) -> Self:
+        """As of modules, but what is frozen has no dropout."""
+        super().train(mode)
+        for encoder in self.each():
+            if not encoder.config.rate:
+                encoder.eval()
+        return self
+
+    @classmethod
+    def load(cls, configs: Sequence[TextConfig], folder: Path) -> Self:
+        """The encoders that `save` wrote; queries and what matches widths are random."""
+        return cls.learn(configs, (), [folder / str(number) for number in range(len(configs))])
+
+    def save(self, folder: Path, weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+        """Writes each encoder into a folder of its own below `folder`, which is made: one to start from.
+
+        weights: of a model that holds this module under `prefix`, by the names of its `state_dict`. Returns
+        those that no encoder has."""
+        for number, encoder in enumerate(self.each()):
+            own = f"{prefix}{ENCODERS}{number}."
+            (folder / str(number)).mkdir(parents=True)
+            held = {name.removeprefix(own): value for name, value in weights.items() if name.startswith(own)}
+            encoder.save(folder / str(number), held)
+        return {name: value for name, value in weights.items() if not name.startswith(prefix + ENCODERS)}
+
+    def each(self) -> list[Encoder]:
+        """The encoders."""
+        return [cast(Encoder, encoder) for encoder in self.encoders]

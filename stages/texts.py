@@ -1,0 +1,107 @@
+"""What text encoders start from: ours, or a folder in transformers' layout; and tables of labels."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from re import compile
+
+from sdmodel.config import TrainConfig
+from stages.artifact import Artifact, Snapshot
+from stages.encoders import snapshot_of
+from stages.reference import resolve
+from stages.store import Store
+
+FILES = compile(
+    r"(config|open_clip_config|tokenizer.*|special_tokens_map|vocab|added_tokens)\.json|(merges|vocab)\.txt|"
+    r".*\.model|(open_clip_)?model(-\d+-of-\d+)?\.safetensors(\.index\.json)?"
+)
+"""Files of a text encoder and its tokenizer that count; no pickles."""
+INSIDE = ("text_encoder", "tokenizer")
+"""Where a pipeline's folder keeps them."""
+
+
+def text_inputs(store: Store, config: TrainConfig) -> tuple[Snapshot | Artifact | None, ...]:
+    """What `start` of `config.text` and of each of `config.texts` names, as an input of train; none at all
+    where none names anything.
+
+    ValueError: it is neither a folder of a text encoder nor one of our models."""
+    starts = [text.start for text in (config.text, *config.texts)]
+    return tuple(_input(store, start) for start in starts) if any(starts) else ()
+
+
+def text_folders(
+    texts: tuple[Snapshot | Artifact | None, ...], config: TrainConfig, folder: Path
+) -> list[Path | None]:
+    """Where each lies: its own folder, or links to it below `folder`.
+
+    texts: `text_inputs(store, config)`. ValueError: what is in a folder has changed since."""
+    found: list[Path | None] = []
+    for number, (one, text) in enumerate(zip(texts, (config.text, *config.texts), strict=bool(texts))):
+        if isinstance(one, Artifact):
+            found.append(one.lay("model/", folder / str(number)))
+        elif one is None:
+            found.append(None)
+        elif snapshot_of(text_files(Path(text.start))).digest != one.digest:
+            raise ValueError(
+                f"text.start={text.start!r} has changed since it was looked at; start the run again"
+            )
+        else:
+            found.append(Path(text.start).resolve())
+    return found
+
+
+def labels_input(store: Store, config: TrainConfig) -> Artifact | None:
+    """What `pretrain.clusters` names, as an input of train. ValueError: it is no table of clusters."""
+    name = config.pretrain.clusters
+    if not name:
+        return None
+    try:
+        found = resolve(store, name)
+    except ValueError as error:
+        raise ValueError(f"pretrain.clusters={name!r}: {error}") from error
+    if "clusters.parquet" not in found.files:
+        raise ValueError(
+            f"pretrain.clusters={name!r} is no table of clusters but one of {found.stage}; "
+            "`sdflow cluster` makes one"
+        )
+    return found
+
+
+def text_files(folder: Path) -> Mapping[str, Path]:
+    """Files of a text encoder in transformers' layout, of one of ours, or of the two folders in a pipeline's.
+
+    ValueError: it holds none."""
+    places = [folder / part for part in INSIDE if (folder / part).is_dir()] or [folder]
+    found = {
+        path.relative_to(folder).as_posix(): path
+        for place in places
+        for path in sorted(place.iterdir())
+        if FILES.fullmatch(path.name)
+    }
+    if not any(name.endswith("config.json") for name in found) or not any(
+        name.endswith(".safetensors") for name in found
+    ):
+        raise ValueError(
+            f"text.start={str(folder)!r}: a text encoder's folder has config.json and *.safetensors; our own "
+            "go by reference, models/NAME@latest"
+        )
+    return found
+
+
+def _input(store: Store, text: str) -> Snapshot | Artifact | None:
+    if not text:
+        return None
+    if Path(text).is_dir():
+        return snapshot_of(text_files(Path(text)))
+    try:
+        model = resolve(store, text)
+    except ValueError as error:
+        raise ValueError(f"text.start={text!r} is no folder here, and {error}") from error
+    held = model.json("model/config.json") if "model/config.json" in model.files else {}
+    if not (
+        held.get("kind") == "text" or "model_type" in held or "model/open_clip_config.json" in model.files
+    ):
+        raise ValueError(
+            f"text.start={text!r} is no text encoder; name a model that train made with objective text, or "
+            'contrastive for kind "clip"'
+        )
+    return model
