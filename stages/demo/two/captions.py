@@ -1,0 +1,149 @@
+"""Captions of the world of two: a relation said from either side, in words that tell nothing without their
+order.
+
+A count is never told by a noun's ending or a verb's ("one circle shape" beside "two ring shapes", and no "is"
+or "are"): exchanging two shapes, colours or counts leaves the very same words.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from stages.demo.two.world import (
+    ATTRIBUTES,
+    COUNTS,
+    VALUES,
+    Attributes,
+    draw_attributes,
+    held_out,
+    is_scene,
+)
+
+TRAINING_PHRASINGS: tuple[str, ...] = (
+    "{a} {where} {b}",
+    "{where} {b}, {a}",
+    "a picture of {a} {where} {b}",
+    "a picture of {b} with {a} {where} that",
+    "{b}, and {where} that, {a}",
+    "this picture shows {a}, {where} {b}",
+    "this picture shows {b}, and {where} that, {a}",
+    "{where} {b} we see {a}",
+)
+"""What training captions look like: {a} stands {where} {b}. Every word of NOVEL_PHRASINGS is among their
+words."""
+
+NOVEL_PHRASINGS: tuple[str, ...] = (
+    "this shows {a} {where} {b}",
+    "a picture, and {where} {b} we see {a}",
+    "{b} with {a} {where} that",
+    "of this picture, {where} {b}, {a}",
+)
+"""Never used in training: they ask whether a model has learned the words or the sentences."""
+
+SIDES: dict[str, tuple[str, bool]] = {
+    "left of": ("left of", True),
+    "right of": ("left of", False),
+    "above": ("above", True),
+    "below": ("above", False),
+}
+"""How a relation is said -> (the relation, whether {a} is the first group)."""
+
+
+def caption(attributes: Attributes, phrasing: int, turned: bool = False) -> str:
+    """The caption in phrasing number `phrasing`: training's first, then novel ones.
+
+    `turned` says it from the second group's side: "right of" and "below". ValueError for a phrasing that does
+    not exist.
+    """
+    phrasings = TRAINING_PHRASINGS + NOVEL_PHRASINGS
+    if not 0 <= phrasing < len(phrasings):
+        raise ValueError(f"phrasing={phrasing}: the world of two has phrasings 0 to {len(phrasings) - 1}")
+    first, second = (_group(attributes, name) for name in ("first", "second"))
+    a, b = (second, first) if turned else (first, second)
+    where = next(said for said, meant in SIDES.items() if meant == (attributes.relation, not turned))
+    return phrasings[phrasing].format(a=a, b=b, where=where)
+
+
+def _group(attributes: Attributes, name: str) -> str:
+    count, colour, shape = (getattr(attributes, f"{name}_{what}") for what in ("count", "colour", "shape"))
+    return f"{count} {colour} {shape} {'shape' if COUNTS[count] == 1 else 'shapes'}"
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    def one_of(name: str, values: tuple[str, ...]) -> str:
+        return f"(?P<{name}>{'|'.join(values)})"
+
+    def group(name: str) -> str:
+        words = (one_of(f"{name}_{what}", VALUES[what]) for what in ("count", "colour", "shape"))
+        return " ".join(words) + f" (?P<{name}_noun>shapes?)"
+
+    slots = {"a": group("a"), "b": group("b"), "where": one_of("where", tuple(SIDES))}
+    return re.compile(template.format(**slots))
+
+
+_PATTERNS = [_pattern(template) for template in TRAINING_PHRASINGS + NOVEL_PHRASINGS]
+
+
+def parse(caption: str) -> Attributes | None:
+    """The scene that a caption tells; None where it is no sentence of this world.
+
+    Letters' case, spaces at the ends and a full stop are no matter.
+    """
+    text = caption.strip().removesuffix(".").lower()
+    for pattern in _PATTERNS:
+        found = pattern.fullmatch(text)
+        if found:
+            return _told(found)
+    return None
+
+
+def _told(found: re.Match[str]) -> Attributes | None:
+    relation, straight = SIDES[found["where"]]
+    first, second = ("a", "b") if straight else ("b", "a")
+    for name in (first, second):
+        if (found[f"{name}_noun"] == "shape") != (COUNTS[found[f"{name}_count"]] == 1):
+            return None
+    groups = {
+        f"{place}_{what}": found[f"{name}_{what}"]
+        for place, name in (("first", first), ("second", second))
+        for what in ("count", "colour", "shape")
+    }
+    told = Attributes(relation=relation, **groups)
+    return told if is_scene(told) else None
+
+
+def scenes() -> Iterator[Attributes]:
+    """Every combination of this world, training's and held-out ones, in a fixed order."""
+    names = [name.split("_")[-1] for name in ATTRIBUTES]
+    for values in itertools.product(*(VALUES[name] for name in names)):
+        drawn = Attributes(*values)
+        if is_scene(drawn):
+            yield drawn
+
+
+def swapped(attributes: Attributes, what: str) -> Attributes:
+    """The scene with one thing exchanged between the groups, "count", "colour" or "shape"."""
+    first, second = f"first_{what}", f"second_{what}"
+    return replace(attributes, **{first: getattr(attributes, second), second: getattr(attributes, first)})
+
+
+def unseen(n: int, seed: int) -> list[tuple[str, Attributes]]:
+    """`n` captions in novel phrasings of combinations kept from training, both sides by turns; by the
+    seed."""
+    drawn = [draw_attributes(seed, index, held=True) for index in range(n)]
+    novel, known = len(NOVEL_PHRASINGS), len(TRAINING_PHRASINGS)
+    return [(caption(each, known + i % novel, i // novel % 2 == 1), each) for i, each in enumerate(drawn)]
+
+
+__all__ = [
+    "NOVEL_PHRASINGS",
+    "SIDES",
+    "TRAINING_PHRASINGS",
+    "caption",
+    "held_out",
+    "parse",
+    "scenes",
+    "swapped",
+    "unseen",
+]

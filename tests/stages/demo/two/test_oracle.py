@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from stages.demo.two import oracle
+from stages.demo.two.captions import swapped
+from stages.demo.two.measures import right
+from stages.demo.two.world import ATTRIBUTES, Attributes, draw_attributes, render, scene
+
+SCENES = [scene(1_000, index, draw_attributes(1_000, index, held=None)) for index in range(150)]
+TRUTH = [one.attributes for one in SCENES]
+
+
+@pytest.fixture(scope="module")
+def renders() -> np.ndarray:
+    return np.stack([render(one, 32) for one in SCENES])
+
+
+def least(images: np.ndarray) -> float:
+    return min(float(found.mean()) for found in oracle.read(images).matches(TRUTH).values())
+
+
+def noisy(images: np.ndarray, noise: float) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return np.clip(images + rng.normal(0, 255 * noise, images.shape), 0, 255).astype(np.uint8)
+
+
+def test_clean_renders_are_read_exactly(renders: np.ndarray):
+    reading = oracle.read(renders)
+    assert set(reading.labels) == set(ATTRIBUTES)
+    assert least(renders) >= 0.99
+    assert reading.clean.mean() >= 0.98
+
+
+@pytest.mark.parametrize("pixels", [101])
+def test_larger_renders_scaled_down_are_read_as_well(pixels: int):
+    images = [Image.fromarray(render(one, pixels)).resize((32, 32), Image.Resampling.BOX) for one in SCENES]
+    assert least(np.stack(images)) >= 0.99
+
+
+@pytest.mark.parametrize("noise", [0.05, 0.10])
+def test_mild_noise_is_borne(renders: np.ndarray, noise: float):
+    assert least(noisy(renders, noise)) >= 0.98
+
+
+def test_clean_means_up_to_the_noise_that_is_named(renders: np.ndarray):
+    assert oracle.read(noisy(renders, oracle.NOISE)).clean.mean() >= 0.95
+    assert oracle.read(noisy(renders, 2 * oracle.NOISE)).clean.mean() <= 0.02
+
+
+def test_what_is_not_of_this_world_is_not_clean(renders: np.ndarray):
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
+    for images in (noise, np.full((8, 32, 32, 3), 222, np.uint8)):
+        assert not oracle.read(images).clean.any()
+    tiles = renders.reshape(-1, 4, 8, 4, 8, 3)[:, [2, 0, 3, 1]][:, :, :, [1, 3, 0, 2]]
+    assert oracle.read(tiles.reshape(-1, 32, 32, 3)).clean.mean() <= 0.1
+
+
+def test_one_group_alone_is_not_clean(renders: np.ndarray):
+    emptied = renders.copy()
+    for image, one in zip(emptied, SCENES, strict=True):
+        half = image[:, :16] if one.attributes.relation == "left of" else image[:16]
+        half[:] = image[0, 0]
+    assert not oracle.read(emptied).clean.any()
+
+
+def test_mirrored_pictures_are_read_as_the_groups_stand_in_them(renders: np.ndarray):
+    beside = [index for index, one in enumerate(TRUTH) if one.relation == "left of"]
+    reading = oracle.read(renders[beside][:, :, ::-1].copy())
+    turned = [swapped(swapped(swapped(TRUTH[i], "shape"), "colour"), "count") for i in beside]
+    assert reading.matches(turned)["binding"].all()
+    straight = reading.matches([TRUTH[i] for i in beside])
+    assert not straight["relation"].any()
+    assert not straight["binding"].any()
+    assert straight["shape"].all()
+
+
+def test_a_reading_depends_on_its_own_picture_alone(renders: np.ndarray):
+    whole, alone = oracle.read(renders), oracle.read(renders[140:141])
+    assert whole.attributes(140) == alone.attributes(0) == TRUTH[140]
+    assert whole.residual[140] == pytest.approx(alone.residual[0], abs=1e-3)
+
+
+def test_measures_go_from_words_to_their_order():
+    said = Attributes("left of", "one", "red", "circle", "two", "blue", "ring")
+    none = {"shape": True, "colour": True, "count": True, "relation": True, "binding": True}
+    assert right(said, said) == none
+    assert right(swapped(said, "colour"), said) == none | {"relation": False, "binding": False}
+    for what in ("shape", "count"):
+        assert right(swapped(said, what), said) == none | {"binding": False}
+    wrong = Attributes("above", "one", "red", "circle", "one", "blue", "cross")
+    found = {"shape": False, "count": False, "relation": False, "binding": False}
+    assert right(wrong, said) == none | found
+
+
+def test_no_pictures_give_an_empty_reading():
+    reading = oracle.read(np.empty((0, 32, 32, 3), np.uint8))
+    assert reading.clean.shape == (0,)
+    assert set(reading.labels) == set(ATTRIBUTES)
+
+
+def test_other_images_are_refused():
+    for images in (np.zeros((2, 64, 64, 3), np.uint8), np.zeros((2, 32, 32, 3), np.float32)):
+        with pytest.raises(ValueError, match="the oracle reads uint8"):
+            oracle.read(images)
