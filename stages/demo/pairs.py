@@ -1,36 +1,79 @@
-"""A folder of clean pairs: what the shipped CLIP was trained on. `python -m stages.demo.pairs FOLDER --rows N
---seed S`."""
+"""A folder of clean pairs, with the truth beside each: `python -m stages.demo.pairs FOLDER --rows N --seed S
+[--world one|two]`.
+
+Of world one, what the shipped CLIP was trained on: it measures others, so it has seen every combination and
+every phrasing. Of world two, what models are trained on that are measured themselves: no combination and no
+phrasing that is kept from training.
+"""
 
 import argparse
 import csv
+from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stages.demo import captions, encode, world
+from stages.demo import captions as one_captions
+from stages.demo import encode
+from stages.demo import world as one_world
+from stages.demo.two import captions as two_captions
+from stages.demo.two import world as two_world
+
+World = Literal["one", "two"]
 
 
-def clean_folder(folder: str | Path, rows: int, seed: int, sides: tuple[int, int] = encode.SIDES) -> Path:
-    """Writes `rows` faultless pictures of any combination and metadata.csv (file_name, text) into `folder`.
+def clean_folder(
+    folder: str | Path,
+    rows: int,
+    seed: int,
+    sides: tuple[int, int] = encode.SIDES,
+    world: World = "one",
+) -> Path:
+    """Writes `rows` faultless pictures and metadata.csv (file_name, text, attributes) into `folder`.
 
-    For training what measures others, such as the CLIP: pick a seed that no site uses. `sides` are the least
-    and the greatest side in pixels. Every phrasing occurs, novel ones too. Returns the folder.
+    Pick a seed that no site uses. `sides` are the least and the greatest side in pixels. The attributes'
+    columns are those of the world's `Attributes`. Returns the folder.
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    phrasings = len(captions.TRAINING_PHRASINGS) + len(captions.NOVEL_PHRASINGS)
+    draw, columns = (_one, one_world.ATTRIBUTES) if world == "one" else (_two, two_world.ATTRIBUTES)
     with (target / "metadata.csv").open("w", newline="") as file:
         table = csv.writer(file)
-        table.writerow(["file_name", "text"])
+        table.writerow(["file_name", "text", *columns])
         for row in range(rows):
             rng = np.random.default_rng([seed, row, 4])
-            attributes = world.draw_attributes(seed, row, held=None)
             side, encoding = int(rng.integers(sides[0], sides[1] + 1)), encode.draw_encoding(rng)
             name = f"{row:06d}.{encode.EXTENSIONS[encoding.format]}"
-            drawn = world.render(world.scene(seed, row, attributes), side)
-            (target / name).write_bytes(encode.encode(drawn, encoding))
-            table.writerow([name, captions.caption(attributes, int(rng.integers(phrasings)))])
+            pixels, text, attributes = draw(seed, row, side, rng)
+            (target / name).write_bytes(encode.encode(pixels, encoding))
+            table.writerow([name, text, *attributes])
     return target
+
+
+def _one(
+    seed: int, row: int, side: int, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], str, list[str]]:
+    """Pixels, caption and attributes of a picture of the one-object world."""
+    attributes = one_world.draw_attributes(seed, row, held=None)
+    phrasings = len(one_captions.TRAINING_PHRASINGS) + len(one_captions.NOVEL_PHRASINGS)
+    text = one_captions.caption(attributes, int(rng.integers(phrasings)))
+    return (
+        one_world.render(one_world.scene(seed, row, attributes), side),
+        text,
+        list(asdict(attributes).values()),
+    )
+
+
+def _two(
+    seed: int, row: int, side: int, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], str, list[str]]:
+    """Likewise of the world of two."""
+    scene = two_world.scene(seed, row)
+    phrasing, turned = int(rng.integers(len(two_captions.TRAINING_PHRASINGS))), bool(rng.integers(2))
+    text = two_captions.caption(scene.attributes, phrasing, turned)
+    return two_world.render(scene, side), text, list(asdict(scene.attributes).values())
 
 
 def main() -> None:
@@ -39,8 +82,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="folder to write pictures and metadata.csv into")
     parser.add_argument("--rows", type=int, required=True, help="pictures")
     parser.add_argument("--seed", type=int, required=True, help="of the world; one that no site uses")
+    parser.add_argument(
+        "--world", choices=["one", "two"], default="one", help="objects or groups in a picture"
+    )
     given = parser.parse_args()
-    clean_folder(given.folder, given.rows, given.seed)
+    clean_folder(given.folder, given.rows, given.seed, world=given.world)
 
 
 if __name__ == "__main__":

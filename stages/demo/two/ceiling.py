@@ -53,8 +53,8 @@ def ceilings(captions: Sequence[str]) -> dict[str, float]:
 
 
 def ceiling(captions: Sequence[str]) -> float:
-    """`ceilings` for "binding": everything right at once, [0, 1]."""
-    return ceilings(captions)["binding"]
+    """`ceilings` for "all": everything right at once, [0, 1]."""
+    return ceilings(captions)["all"]
 
 
 @functools.cache

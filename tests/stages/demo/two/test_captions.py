@@ -122,7 +122,8 @@ def test_ceilings_tell_what_words_alone_say_and_what_their_order():
         ("shape", "colour", "count"), 1.0
     )
     assert found["relation"] == pytest.approx(1 / 2)
-    assert 1 / 8 <= found["binding"] <= 1 / 4
+    assert found["binding"] == pytest.approx(2 * found["all"])
+    assert 1 / 8 <= found["all"] <= 1 / 4
     # A single caption is alone in its group, and yet its reader does not know it.
     assert ceiling([caption(EXAMPLE, 0)]) == 1 / 8
     assert ceiling([caption(EXAMPLE, 0).replace("two", "one").replace("shapes", "shape")]) == 1 / 4

@@ -1,0 +1,71 @@
+"""Folders of pairs of both worlds."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from stages.demo import captions as one_captions
+from stages.demo import pairs
+from stages.demo import world as one_world
+from stages.demo.two import oracle
+from stages.demo.two.captions import held_out, parse
+from stages.demo.two.world import ATTRIBUTES, Attributes
+
+ROWS = 60
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pairs.clean_folder(tmp_path_factory.mktemp("pairs") / "two", ROWS, 3, sides=(48, 64), world="two")
+
+
+@pytest.fixture(scope="module")
+def table(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / "metadata.csv")
+
+
+def test_columns_tell_what_captions_and_pictures_tell(folder: Path, table: pd.DataFrame):
+    assert list(table.columns) == ["file_name", "text", *ATTRIBUTES]
+    truth = [Attributes(*row) for row in table[list(ATTRIBUTES)].itertuples(index=False)]
+    assert [parse(text) for text in table["text"]] == truth
+    small: list[np.ndarray] = []
+    for name in table["file_name"]:
+        with Image.open(folder / name) as image:
+            small.append(np.asarray(image.convert("RGB").resize((32, 32), Image.Resampling.BOX)))
+    assert oracle.read(np.stack(small)).matches(truth)["all"].mean() >= 0.98
+
+
+def test_of_the_world_of_two_nothing_is_written_that_is_kept_from_training(table: pd.DataFrame):
+    told = [parse(text) for text in table["text"]]
+    assert not any(held_out(one) for one in told if one)
+    assert not any(text.startswith(("this shows", "of this", "a picture, ")) for text in table["text"])
+    sides = [side for text in table["text"] for side in ("left", "right", "above", "below") if side in text]
+    assert set(sides) == {"left", "right", "above", "below"}
+
+
+def test_the_same_request_gives_the_same_bytes(folder: Path, tmp_path: Path):
+    again = pairs.clean_folder(tmp_path, 10, 3, sides=(48, 64), world="two")
+    for path in again.glob("0*"):
+        assert path.read_bytes() == (folder / path.name).read_bytes()
+    first = (again / "metadata.csv").read_text().splitlines()
+    assert first == (folder / "metadata.csv").read_text().splitlines()[:11]
+
+
+def test_the_one_object_world_tells_its_attributes_too(tmp_path: Path):
+    table = pd.read_csv(pairs.clean_folder(tmp_path, 20, 3, sides=(32, 48)) / "metadata.csv")
+    assert list(table.columns) == ["file_name", "text", *one_world.ATTRIBUTES]
+    truth = [one_world.Attributes(*row) for row in table.iloc[:, 2:].itertuples(index=False)]
+    assert [one_captions.parse(text) for text in table["text"]] == truth
+
+
+def test_the_command_line_writes_what_the_function_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    words = [str(tmp_path / "cli"), "--rows", "3", "--seed", "5", "--world", "two"]
+    monkeypatch.setattr(sys, "argv", ["pairs", *words])
+    pairs.main()
+    pairs.clean_folder(tmp_path / "function", 3, 5, world="two")
+    for path in (tmp_path / "function").iterdir():
+        assert path.read_bytes() == (tmp_path / "cli" / path.name).read_bytes()
