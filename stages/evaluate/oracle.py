@@ -1,16 +1,21 @@
-"""The demo world's oracle reads what was sampled for unseen captions."""
+"""The demo worlds' oracles read what was sampled for unseen captions: of one object, or of two groups."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.demo.captions import TRAINING_PHRASINGS, caption, parse, unseen
-from stages.demo.oracle import PIXELS, read
-from stages.demo.world import render, scene
+from stages.demo import captions as one_captions
+from stages.demo import oracle as one_oracle
+from stages.demo import world as one_world
+from stages.demo.two import captions as two_captions
+from stages.demo.two import oracle as two_oracle
+from stages.demo.two import world as two_world
 from stages.image import shrink
 
-KNOWN = ("", "demo")
+KNOWN = ("", "demo", "two")
+PIXELS = 32
+"""Side of the pictures that both oracles read."""
 
 
 def unseen_captions(oracle: str, samples: int, seed: int) -> list[str]:
@@ -20,40 +25,62 @@ def unseen_captions(oracle: str, samples: int, seed: int) -> list[str]:
         ValueError: no oracle has this name.
     """
     if oracle not in KNOWN:
-        raise ValueError(f'evaluate.oracle={oracle!r} is unknown; known: "demo", or "" for none')
-    return [caption for caption, _ in unseen(samples, seed)] if oracle else []
+        raise ValueError(
+            f'evaluate.oracle={oracle!r} is unknown; known: "demo" for the world of one object, "two" for '
+            'that of two groups, or "" for none'
+        )
+    if not oracle:
+        return []
+    unseen = (two_captions if oracle == "two" else one_captions).unseen(samples, seed)
+    return [caption for caption, _ in unseen]
 
 
 def verdicts(captions: Sequence[str], images: NDArray[np.uint8]) -> dict[str, float]:
-    """Share of images that show what their captions say.
+    """Share of images that show what their captions say; the captions tell of which world they are.
 
     Args:
-        captions: of the demo world, N.
-        images: (N, S, S, 3) uint8.
+        captions: of one of the demo worlds, N. images: (N, S, S, 3) uint8.
 
     Returns:
-        For each attribute the share read right, "all" for all at once, "clean" for images that look like the
-        world at
-        all, and "samples", their number.
+        Of one object: for each attribute the share read right. Of two groups: for each of `two.measures`,
+        from "shape" to "binding". Of both "all" for everything at once, "clean" for images that look like the
+        world at all, and "samples", their number.
     """
-    truth = [parse(caption) for caption in captions]
-    assert all(truth), "a caption that the demo world did not write"
     sized = images if images.shape[1] == PIXELS else np.stack([shrink(image, PIXELS) for image in images])
-    reading = read(sized)
-    right = reading.matches([one for one in truth if one])
+    two = [one for one in map(two_captions.parse, captions) if one]
+    if two:
+        assert len(two) == len(captions), "a caption that the world of two did not write"
+        reading = two_oracle.read(sized)
+        right = reading.matches(two)
+    else:
+        one = [one for one in map(one_captions.parse, captions) if one]
+        assert len(one) == len(captions), "a caption that the demo world did not write"
+        reading = one_oracle.read(sized)
+        right = reading.matches(one)
     shares = {name: round(float(values.mean()), 4) for name, values in right.items()}
     return {**shares, "clean": round(float(reading.clean.mean()), 4), "samples": len(captions)}
 
 
-def clean_pairs(rows: int, seed: int) -> tuple[list[NDArray[np.uint8]], list[str]]:
-    """Pictures of the demo world with captions that tell them apart, from a seed that nothing else uses.
+def clean_pairs(rows: int, seed: int, oracle: str = "demo") -> tuple[list[NDArray[np.uint8]], list[str]]:
+    """Pictures of a demo world with captions that tell them apart, from a seed that nothing else uses.
 
     Returns:
         `rows` pictures of 64 pixels, and a caption of each in a training phrasing.
     """
-    scenes = [scene(_JUDGING + seed, index) for index in range(rows)]
-    captions = [caption(one.attributes, index % len(TRAINING_PHRASINGS)) for index, one in enumerate(scenes)]
-    return [render(one, 64) for one in scenes], captions
+    pictures: list[NDArray[np.uint8]] = []
+    captions: list[str] = []
+    for index in range(rows):
+        if oracle == "two":
+            two = two_world.scene(_JUDGING + seed, index)
+            pictures.append(two_world.render(two, 64))
+            phrasing = index % len(two_captions.TRAINING_PHRASINGS)
+            captions.append(two_captions.caption(two.attributes, phrasing))
+        else:
+            one = one_world.scene(_JUDGING + seed, index)
+            pictures.append(one_world.render(one, 64))
+            phrasing = index % len(one_captions.TRAINING_PHRASINGS)
+            captions.append(one_captions.caption(one.attributes, phrasing))
+    return pictures, captions
 
 
 _JUDGING = 7_000_000

@@ -2,6 +2,9 @@ import numpy as np
 import pytest
 
 from stages.demo.captions import TRAINING_PHRASINGS, held_out, parse
+from stages.demo.two import captions as two_captions
+from stages.demo.two import world as two_world
+from stages.demo.two.measures import MEASURES
 from stages.demo.world import ATTRIBUTES, render, scene
 from stages.evaluate.oracle import clean_pairs, unseen_captions, verdicts
 
@@ -35,6 +38,19 @@ def test_captions_for_the_oracle_are_of_held_out_combinations_and_go_by_the_seed
     assert unseen_captions("", 20, 3) == []
 
 
+@pytest.mark.parametrize("side", [32, 64])
+def test_pictures_of_two_groups_are_read_by_their_own_oracle(side: int):
+    captions = unseen_captions("two", 24, 3)
+    told = [two_captions.parse(caption) for caption in captions]
+    assert all(one is not None and two_captions.held_out(one) for one in told)
+    shown = [two_world.scene(1, index, one) for index, one in enumerate(told)]
+    pictures = np.stack([two_world.render(one, side) for one in shown])
+    assert verdicts(captions, pictures) == {**dict.fromkeys((*MEASURES, "clean"), 1.0), "samples": 24}
+    others = verdicts(captions, np.roll(pictures, 1, axis=0))
+    assert others["clean"] == 1.0
+    assert others["all"] < 0.1
+
+
 def test_an_unknown_oracle_is_named():
     with pytest.raises(ValueError, match=r"evaluate\.oracle='emoji' is unknown"):
         unseen_captions("emoji", 20, 3)
@@ -43,5 +59,7 @@ def test_an_unknown_oracle_is_named():
 def test_clean_pairs_tell_pictures_apart():
     pictures, captions = clean_pairs(len(TRAINING_PHRASINGS) + 1, seed=0)
     assert {picture.shape for picture in pictures} == {(64, 64, 3)}
-    found = verdicts(captions, np.stack(pictures))
-    assert found["all"] == 1.0
+    assert verdicts(captions, np.stack(pictures))["all"] == 1.0
+    pictures, captions = clean_pairs(9, seed=0, oracle="two")
+    assert {picture.shape for picture in pictures} == {(64, 64, 3)}
+    assert verdicts(captions, np.stack(pictures))["all"] == 1.0
