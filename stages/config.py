@@ -23,6 +23,7 @@ from stages.config_collect import (
 __all__ = [
     "FORM",
     "NEUTRAL",
+    "ClusterConfig",
     "CollectConfig",
     "DedupConfig",
     "EncodeConfig",
@@ -138,6 +139,28 @@ class EncodeConfig:
     """Pictures in a batch."""
     device: Literal["auto", "cpu", "cuda"] = field(default="auto", metadata=NEUTRAL)
     """"cpu", "cuda" or "auto"."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterConfig:
+    """How captions are put into clusters. Not part of a run: `sdflow cluster` takes it."""
+
+    __pydantic_config__ = FORM
+    clusters: int = 12
+    """How many."""
+    seeds: int = 3
+    """Runs from different starts: the best is kept, and how far they agree is said."""
+    column: str = ""
+    """Column of the dataset's index with a class of each picture, to which the clusters are compared; empty:
+    none."""
+    device: Literal["auto", "cpu", "cuda"] = field(default="auto", metadata=NEUTRAL)
+    """"cpu", "cuda" or "auto"."""
+
+    def __post_init__(self) -> None:
+        """ValueError: a number is out of range."""
+        for name in ("clusters", "seeds"):
+            if (value := getattr(self, name)) < 2:
+                raise ValueError(f"cluster: {name}={value} must be at least 2")
 
 
 @dataclass(frozen=True, kw_only=True)

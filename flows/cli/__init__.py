@@ -14,6 +14,7 @@ from importlib.metadata import version
 from cyclopts import App, CycloptsError
 
 from flows.cli.average import average
+from flows.cli.cluster import cluster
 from flows.cli.collect import collect
 from flows.cli.coverage import coverage
 from flows.cli.demo import demo
@@ -67,7 +68,7 @@ app = App(
 COMMANDS = (
     *(demo, init, plan, run, collect, stage),
     *(ls, show, diff, coverage, trace),
-    *(average, generate, export),
+    *(average, cluster, generate, export),
     *(forget, verify, gc, setup),
 )
 for order, command in enumerate(COMMANDS):

@@ -1,0 +1,77 @@
+"""`sdflow cluster`: pictures by what an encoder says of their captions."""
+
+from threading import Event
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_read
+
+
+def cluster(
+    model: Annotated[
+        str, Parameter(help="Whose text encoder reads: reference (models/words) or start of a fingerprint.")
+    ],
+    dataset: Annotated[str, Parameter(help="Whose captions: reference (datasets/birds) or likewise.")],
+    /,
+    *,
+    clusters: Annotated[int, Parameter(help="How many.")] = 12,
+    seeds: Annotated[int, Parameter(help="Runs from different starts; the best is kept.")] = 3,
+    column: Annotated[
+        str, Parameter(help="Column of the dataset with a class of each picture, to compare them to.")
+    ] = "",
+    device: Annotated[str, Parameter(help='"cpu", "cuda" or "auto".')] = "auto",
+    name: Annotated[str, Parameter(help="File it under clusters/NAME; else the dataset's own name.")] = "",
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Put a dataset's pictures into clusters of captions that a text encoder takes for alike.
+
+    Says how far to believe them: whether runs from other starts and on half of the pictures find the same
+    ones, and how pure they are where a column holds classes. They serve as labels to learn from:
+    `--set train.pretrain.clusters=clusters/birds --set 'train.pretrain.columns=[cluster]'`.
+
+    **Examples**
+
+    ```
+    sdflow cluster models/words datasets/birds --clusters 20
+    sdflow cluster models/birds datasets/birds --column species --json | jq .statistics.purity
+    ```
+    """
+    from flows.cli.listing import print_manifest
+    from flows.local import TerminalReporter
+    from flows.step import Result, Step
+    from flows.terminal import Terminal
+    from stages.cluster import cluster as stage
+    from stages.config import ClusterConfig
+    from stages.reference import check_name, resolve
+
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f'--device {device!r}: "cpu", "cuda" and "auto" are known')
+    config = ClusterConfig(clusters=clusters, seeds=seeds, column=column, device=device)
+    opened = open_to_read(store)
+    filed = name or _called(dataset)
+    check_name(filed)
+    read = [resolve(opened, dataset), resolve(opened, model)]
+    if read[0].kind != "dataset":
+        raise ValueError(f"{dataset} is no dataset but {read[0].kind}; `sdflow ls` shows datasets")
+    terminal = Terminal()
+    # Nobody sets the event: an interrupt may end it at once, as nothing that took long would be lost.
+    reporter = TerminalReporter(terminal, Event())
+    with terminal.live():
+        made = Step(stage, ("shard", "train"), reference="clusters").run(
+            opened, filed, config, read, reporter
+        )
+    terminal.finished(Result.of(made, store))
+    terminal.say(f"filed under clusters/{filed}")
+    print_manifest(made, as_json=json)
+
+
+def _called(dataset: str) -> str:
+    """The dataset's own name. ValueError: it is named by its fingerprint."""
+    name = dataset.partition("@")[0]
+    if not name.startswith("datasets/"):
+        raise ValueError(
+            f"{dataset} is no reference of a dataset; say with --name what its clusters are called"
+        )
+    return name.removeprefix("datasets/")

@@ -1,0 +1,221 @@
+"""cluster: pictures by what a text encoder says of their captions; a table of labels where nobody wrote any.
+
+The clusters are pseudo-labels: a training of the text objective takes them as `pretrain.clusters`, with
+`pretrain.columns: [cluster]`.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.artifact import Artifact, Funnel
+from stages.config import ClusterConfig
+from stages.output import Output
+from stages.stage import Stats, stage
+
+if TYPE_CHECKING:
+    from sdmodel.text.cluster import Clusters
+    from sdmodel.text.encoder import Encoder
+
+CLUSTERS = pa.schema([("uid", pa.string()), ("cluster", pa.string())])
+"""`clusters.parquet`: a row for each picture of the dataset, in its order."""
+PLACES = ("model/text/0/", "model/")
+"""Where a model keeps a text encoder: a text-to-image model its first, one of the text objective its own."""
+LENGTH = 512
+"""Tokens read of a caption where the encoder itself has no limit."""
+BATCH = 256
+"""Captions that are encoded at once."""
+WORDS = 3
+"""Words that are told of a cluster."""
+POINTS = 4000
+"""Pictures, at most, that the figure shows."""
+
+
+@stage(version=1, kind="clusters")
+def cluster(dataset: Artifact, encoder: Artifact, config: ClusterConfig, out: Output) -> Stats:
+    """Put the pictures of a dataset into clusters of captions that an encoder takes for alike.
+
+    A picture's place is the mean of its captions' pooled states. Centres are found by k-means on the train
+    split; every picture goes to the nearest.
+
+    Args:
+        dataset: of shard.
+        encoder: a model of the text or the contrastive objective, or a text-to-image model with a text
+            encoder of its own.
+        config: how many clusters, and of how many runs.
+        out: gets `clusters.parquet` (CLUSTERS; "00" is the largest) and `clusters.png`.
+
+    Returns:
+        The funnel (no picture is left out), and of the train split: `sizes`; `words`, what a cluster's
+        captions say more often than others; `inertia`, mean squared distance to a centre, and `explained`,
+        the share of the states' variance that the centres take away; `stability_seeds` and `stability_half`,
+        adjusted Rand indices; `purity`, and `purity_constant`, that of a single cluster, or None without
+        `config.column`.
+
+    Raises:
+        ValueError: the model has no text encoder, the column is no good, or there are fewer different
+            captions than clusters.
+    """
+    from sdmodel.text.cluster import best_of, nearest
+
+    index = pq.read_table(dataset.path("index.parquet"))
+    captions = [one or [""] for one in index.column("captions").to_pylist()]
+    train = np.array([split == "train" for split in index.column("split").to_pylist()])
+    classes = _classes(index, config.column)
+    if train.sum() < config.clusters:
+        raise ValueError(
+            f"cluster: the train split has {train.sum()} pictures; clusters={config.clusters} must be fewer"
+        )
+    states = _states(_encoder(encoder, out.folder), captions, config, out)
+    out.progress(0, 1, "finding clusters")
+    best, stability = best_of(states[train], config.clusters, config.seeds)
+    if len(best.centres) < config.clusters:
+        raise ValueError(
+            f"cluster: the encoder tells {len(best.centres)} captions of the train split apart; "
+            f"clusters={config.clusters} must be at most that"
+        )
+    labels, _ = nearest(states, best.centres)
+    table = {"uid": index.column("uid"), "cluster": [f"{label:02d}" for label in labels]}
+    pq.write_table(pa.table(table, CLUSTERS), out.write("clusters.parquet"), compression="zstd")
+    sizes = np.bincount(best.labels).tolist()
+    words = _words([one for one, kept in zip(captions, train, strict=True) if kept], best.labels)
+    spread = float(((states[train] - states[train].mean(0)) ** 2).sum(1).mean())
+    statistics: dict[str, Any] = {
+        "clusters": config.clusters,
+        "sizes": sizes,
+        "words": words,
+        "inertia": round(best.inertia, 6),
+        "explained": round(1 - best.inertia / spread, 4),
+        "stability_seeds": round(stability.seeds, 4),
+        "stability_half": round(stability.half, 4),
+        **_purities(best.labels, classes[train] if classes is not None else None),
+    }
+    _draw(states[train], best, words, statistics, out.write("clusters.png"))
+    return Stats(Funnel(len(index), len(index)), statistics)
+
+
+def _classes(index: Any, column: str) -> "np.ndarray | None":
+    """(N,) object: each picture's class as a text, None where it has none; None where no column is named.
+
+    ValueError: there is no such column, or it holds no classes."""
+    if not column:
+        return None
+    if column not in index.column_names:
+        raise ValueError(
+            f"cluster: the index of the dataset has no column {column!r}; it has "
+            f"{', '.join(sorted(index.column_names))}; `shard.columns` brings columns of the sources along"
+        )
+    held = index.column(column)
+    if pa.types.is_nested(held.type):
+        raise ValueError(
+            f"cluster: column {column!r} holds {held.type}; purity needs one class of each picture"
+        )
+    found = [None if value is None else str(value) for value in held.to_pylist()]
+    return np.array(found, dtype=object)
+
+
+def _encoder(model: Artifact, folder: Path) -> "Encoder":
+    """The text encoder in a model's folder. ValueError: it has none of its own."""
+    from sdmodel.config_text import TextConfig
+    from sdmodel.text import build
+    from sdmodel.text.encoder import held_in
+
+    for place in PLACES:
+        held = model.json(f"{place}config.json") if f"{place}config.json" in model.files else {}
+        if held.get("kind") == "text":
+            laid = model.lay(place, folder / "encoder")
+            return build.load(laid, held_in(laid, held["text"]["kind"]))
+        # transformers' own, "clip_text_model", or a CLIP of the contrastive objective
+        kind = str(held.get("model_type", "")).partition("_")[0]
+        if kind or f"{place}open_clip_config.json" in model.files:
+            laid = model.lay(place, folder / "encoder")
+            asked: Any = {"kind": kind or "clip", "length": LENGTH}
+            return build.load(laid, TextConfig(**asked))
+    raise ValueError(
+        f"cluster: {model.stage}/{model.fingerprint[:12]} has no text encoder of its own; name a model of "
+        'objective "text" or "contrastive", or a text-to-image model that learned its text encoder'
+    )
+
+
+def _states(
+    encoder: "Encoder", captions: Sequence[Sequence[str]], config: ClusterConfig, out: Output
+) -> np.ndarray:
+    """(N, D) float32: of each picture the mean of its captions' pooled states. Equal captions are read
+    once."""
+    import torch
+
+    cuda = torch.cuda.is_available() if config.device == "auto" else config.device == "cuda"
+    encoder.to("cuda" if cuda else "cpu").eval()
+    places: dict[str, int] = {}
+    for each in captions:
+        for one in each:
+            places.setdefault(one, len(places))
+    wanted = list(places)
+    found: list[np.ndarray] = []
+    with torch.inference_mode():
+        for at in range(0, len(wanted), BATCH):
+            out.progress(at, len(wanted), "reading captions")
+            out.check()
+            found.append(encoder.encode(wanted[at : at + BATCH]).pooled.float().cpu().numpy())
+    pooled = np.concatenate(found)  # (U, D)
+    return np.stack([pooled[[places[one] for one in each]].mean(0) for each in captions])
+
+
+def _purities(labels: np.ndarray, classes: "np.ndarray | None") -> dict[str, float | None]:
+    """Over the rows that have a class."""
+    from sdmodel.text.cluster import purity
+
+    known = np.array([one is not None for one in classes], bool) if classes is not None else None
+    if classes is None or known is None or not known.any():
+        return {"purity": None, "purity_constant": None}
+    named = classes[known].astype(str)
+    told = purity(labels[known], named), purity(np.zeros(len(named), int), named)
+    return {"purity": round(told[0], 4), "purity_constant": round(told[1], 4)}
+
+
+def _words(captions: Sequence[Sequence[str]], labels: np.ndarray) -> list[list[str]]:
+    """Of each cluster the words that the largest part of its pictures have beyond that of all pictures."""
+    from sdmodel.data.small import WORD
+
+    said = [{word for one in each for word in WORD.findall(one.casefold())} for each in captions]
+    everywhere = Counter(word for each in said for word in each)
+    found: list[list[str]] = []
+    for label in range(labels.max() + 1):
+        mine = [said[row] for row in np.flatnonzero(labels == label)]
+        here = Counter(word for each in mine for word in each)
+        excess = {word: count / len(mine) - everywhere[word] / len(said) for word, count in here.items()}
+        found.append(sorted(excess, key=lambda word: (-excess[word], word))[:WORDS])
+    return found
+
+
+def _draw(
+    states: np.ndarray, best: "Clusters", words: list[list[str]], told: dict[str, Any], path: Path
+) -> None:
+    """The pictures' places along the two directions in which they differ most, and the clusters' sizes."""
+    from matplotlib import colormaps
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    clusters = len(best.centres)
+    some = np.linspace(0, len(states) - 1, min(len(states), POINTS)).astype(int)
+    centred = states[some] - states.mean(0)
+    _, _, directions = np.linalg.svd(centred, full_matrices=False)
+    x, y = (centred @ directions[:2].T).T if len(directions) > 1 else (centred[:, 0], np.zeros(len(some)))
+    colours = colormaps["turbo"](np.linspace(0.05, 0.95, clusters))
+    figure = Figure(figsize=(12, max(4, 0.3 * clusters + 1)), layout="constrained")
+    places, bars = figure.subplots(1, 2)
+    places.scatter(x, y, s=6, c=colours[best.labels[some]], linewidths=0)
+    places.set(title="captions, by principal components of the states", xticks=[], yticks=[])
+    bars.barh(range(clusters), told["sizes"], color=colours)
+    bars.set_yticks(range(clusters), [f"{n:02d} {' '.join(each)}" for n, each in enumerate(words)])
+    bars.invert_yaxis()
+    pure = f", purity {told['purity']:.2f}" if told["purity"] is not None else ""
+    bars.set_title(
+        f"pictures; Rand {told['stability_seeds']:.2f} of seeds, {told['stability_half']:.2f} of halves{pure}"
+    )
+    FigureCanvasAgg(figure).print_png(str(path), metadata={"Software": None})
