@@ -174,8 +174,12 @@ def held_in(folder: Path, kind: str) -> TextConfig:
 
 
 def mask_of(ids: Tensor, pad: int) -> Tensor:
-    """(B, L) bool, true for tokens, of (B, L) or (B, L, G) ids."""
-    return (ids if ids.ndim == 2 else ids[..., 0]) != pad
+    """(B, L) bool, true for tokens, of (B, L) or (B, L, G) ids.
+
+    That is up to the last one: a caption can spell padding out ("<pad>"), which hides none of its words."""
+    tokens = (ids if ids.ndim == 2 else ids[..., 0]) != pad
+    places = torch.arange(1, ids.shape[1] + 1, device=ids.device)
+    return places <= (tokens * places).amax(1, keepdim=True)
 
 
 def mean_of(states: Tensor, mask: Tensor) -> Tensor:

@@ -1,0 +1,77 @@
+"""Recurrent text encoders: one network reads a caption from its start, another from its end.
+
+The two ways are apart in all layers, as in ELMo (Peters et al. 2018, arXiv:1802.05365), so that each can
+foretell the token to come: in a stack of bidirectional layers, the second's way there has seen the first's
+way back. With one layer it is the same as `bidirectional=True` of torch's modules.
+"""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from sdmodel.config_text import TextConfig
+from sdmodel.text.encoder import Encoder, Vocabulary
+
+
+class Recurrent(Encoder):
+    """States are those of both ways side by side, half of the width each; pooled are their last ones."""
+
+    cell: ClassVar[Callable[..., nn.RNNBase]]
+    """nn.RNN, nn.GRU or nn.LSTM."""
+
+    def __init__(self, config: TextConfig, tokenizer: Vocabulary) -> None:
+        """ValueError: the width is odd."""
+        super().__init__(config, tokenizer)
+        width, layers = config.width, config.layers
+        if width % 2:
+            raise ValueError(
+                f'text.width={width}: text.kind="{config.kind}" shares it between two directions; '
+                f"take an even one, as {width + 1}"
+            )
+        self.token = nn.Embedding(len(tokenizer), width)
+        self.dropout = nn.Dropout(config.dropout)
+        between = config.dropout if layers > 1 else 0.0  # torch warns where there is nothing between
+        self.onward, self.back = (
+            type(self).cell(width, width // 2, layers, batch_first=True, dropout=between) for _ in range(2)
+        )
+        self.norm = nn.LayerNorm(width)
+        nn.init.normal_(self.token.weight, std=0.5)
+
+    @property
+    def embedding(self) -> nn.Module:
+        """Of tokens."""
+        return self.token
+
+    def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Encoder.forward`."""
+        onward, back = self._ways(ids, mask)
+        rows = torch.arange(len(ids), device=ids.device)
+        last = torch.cat([onward[rows, mask.sum(1) - 1], back[:, 0]], 1)  # (B, D)
+        return self.norm(torch.cat([onward, back], 2)) * mask[..., None], self.norm(last)
+
+    def ahead(self, ids: Tensor, mask: Tensor) -> list[tuple[Tensor, int]]:
+        """See `Encoder.ahead`: both ways, each (B, L, D / 2)."""
+        onward, back = self._ways(ids, mask)
+        return [(onward, 1), (back, -1)]
+
+    def _ways(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The way there and the way back, (B, L, D / 2) each, 0 at padding."""
+        x = self.dropout(self.token(ids))
+        lengths = mask.sum(1)
+        counted = lengths.cpu()  # packing asks for them there
+
+        def read(network: nn.Module, x: Tensor) -> Tensor:
+            packed = pack_padded_sequence(x, counted, batch_first=True, enforce_sorted=False)
+            return pad_packed_sequence(network(packed)[0], batch_first=True, total_length=ids.shape[1])[0]
+
+        return read(self.onward, x), turned(read(self.back, turned(x, lengths)), lengths)
+
+
+def turned(x: Tensor, lengths: Tensor) -> Tensor:
+    """(B, L, D) with each row's first `lengths` (B,) vectors in reverse order, the rest in place."""
+    place = torch.arange(x.shape[1], device=x.device).expand(x.shape[:2])
+    mirrored = lengths[:, None] - 1 - place  # (B, L)
+    return x.gather(1, place.where(mirrored < 0, mirrored)[..., None].expand_as(x))
