@@ -29,8 +29,7 @@ def _scenes_of() -> dict[Bag, Counter[Attributes]]:
 
 
 def ceilings(captions: Sequence[str]) -> dict[str, float]:
-    """For each of the oracle's measures, the share right of the best reader who knows the world but no word
-    order.
+    """Measure -> the share right of the best reader who knows the world but not the order of words.
 
     All captions of the world are grouped by their multiset of words; a reader who knows which scenes a group
     may mean, and how often, gets the most frequent answer right. The share expected for `captions` is the

@@ -120,13 +120,11 @@ def _bank(relation: str, place: int) -> _Bank:
 
 
 def _explain(half: Array, bank: _Bank) -> tuple[NDArray[np.intp], Array, Array, Array]:
-    """Best drawn group, squared error, the group's and the background's colour (N, 3), of halves (N, 3,
-    P)."""
+    """Of halves (N, 3, P): the best drawn group, squared error, its and the background's colour (N, 3)."""
     each = np.arange(len(half))
     flat = bank.basis.reshape(-1, half.shape[-1])  # (S*5, P)
-    products = (
-        (half @ flat.T).reshape(len(half), 3, *bank.basis.shape[:2]).transpose(2, 0, 1, 3)
-    )  # (S, N, 3, 5)
+    products = (half @ flat.T).reshape(len(half), 3, *bank.basis.shape[:2])
+    products = products.transpose(2, 0, 1, 3)  # (S, N, 3, 5)
     solved = (products.reshape(len(bank.names), -1, 5) @ bank.inverse).reshape(products.shape)
     gain = np.einsum("snck,snck->ns", products, solved)
     best = gain.argmax(1)
