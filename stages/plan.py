@@ -3,7 +3,7 @@
 It is measured on this machine, for some seconds, on a few pictures of the dataset or on random ones.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,8 @@ class Forecast:
     """To see them."""
     cost: float | None
     """Of that time; None where no price is given."""
+    warnings: tuple[str, ...] = ()
+    """Whether the dataset is too small for the model, in sentences."""
 
 
 def forecast(
@@ -62,6 +64,7 @@ def forecast(
     folder: Path,
     *,
     start: Path | None = None,
+    texts: Sequence[Path | None] = (),
     latents: Artifact | None = None,
     encoders: Path | None = None,
     length: int = 0,
@@ -74,6 +77,7 @@ def forecast(
         dataset: to measure with; random pictures where None.
         folder: existing, empty, to work in.
         start: folder of the model to start from.
+        texts: folders of pretrained text encoders, None where one begins with random weights.
         latents: of encode, of that dataset: what is learned from.
         encoders: `encoders_in` of what has yet to be encoded: random latents are learned from.
         length: `EncodeConfig.length`, for random text states.
@@ -94,11 +98,13 @@ def forecast(
         index=index,
         tars=tars,
         start=start,
+        texts=texts,
         latents=cache,
         encoders=encoders,
         length=length,
         seconds=seconds,
     )
+    small = warned(dataset, config, found["learned"]) if dataset else ()
     time = found["start_up_seconds"] + config.images / found["images_per_second"]
     return Forecast(
         parameters=found["parameters"],
@@ -122,7 +128,17 @@ def forecast(
         images=config.images,
         seconds=time,
         cost=config.price * time / 3600 if config.price else None,
+        warnings=small,
     )
+
+
+def warned(dataset: Artifact, config: TrainConfig, parameters: int) -> tuple[str, ...]:
+    """Whether a dataset is too small for a model of so many learned parameters, in sentences."""
+    from sdmodel.data.index import read_index
+    from sdmodel.data.small import warnings
+
+    path, tars = dataset.path("index.parquet"), {name: name for name in dataset.names("shards/")}
+    return tuple(warnings(read_index(path, tars, "train"), config, parameters))
 
 
 def encoders_in(folder: Path, config: EncodeConfig, store: str) -> Path | None:

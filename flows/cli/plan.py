@@ -60,6 +60,7 @@ def plan(
             pictures,
             Path(folder),
             start=_start(run, Path(folder) / "start"),
+            texts=_texts(run, Path(folder) / "texts"),
             latents=latents,
             encoders=encoders,
             length=encode.length,
@@ -93,7 +94,7 @@ def said(run: "Run", found: "Forecast") -> list[str]:
     ]
     if found.cost is not None:
         lines.append(f"cost        {found.cost:,.2f} at {train.price:,.2f} an hour")
-    return lines
+    return lines + [f"note        {words}" for words in found.warnings]
 
 
 def _finished(run: "Run", step: str, name: str = "") -> "Artifact | None":
@@ -127,6 +128,17 @@ def _start(run: "Run", folder: "Path") -> "Path | None":
     if not text or Path(text).is_dir():
         return Path(text).resolve() if text else None
     return start_folder(start_input(open_store(run.store, writable=False), text), text, folder)
+
+
+def _texts(run: "Run", folder: "Path") -> "list[Path | None]":
+    """Folders of the pretrained text encoders, or links to them below `folder`."""
+    from stages.store import open_store
+    from stages.texts import text_folders, text_inputs
+
+    texts = (run.train.text, *run.train.texts)
+    if not any(text.start for text in texts):
+        return []
+    return text_folders(text_inputs(open_store(run.store, writable=False), run.train), run.train, folder)
 
 
 def _scaled(number: float) -> str:

@@ -5,7 +5,7 @@ torch is not imported here.
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ def measured(
     index: Path | None = None,
     tars: Mapping[str, Path] | None = None,
     start: Path | None = None,
+    texts: Sequence[Path | None] = (),
     latents: Path | None = None,
     encoders: Path | None = None,
     length: int = 0,
@@ -37,6 +38,7 @@ def measured(
         index: of pictures to learn from; random ones where None.
         tars: name in the index -> path.
         start: a model folder to start from.
+        texts: folders of pretrained text encoders, see `sdmodel.train.registry`.
         latents: a cache of those pictures to learn from.
         encoders: folder of frozen encoders whose cache is to be learned from, and is not made yet; it becomes
             one of random numbers.
@@ -60,6 +62,8 @@ def measured(
         "config": asdict(config),
         "start": str(start) if start else None,
         "latents": str(latents) if latents else None,
+        "texts": [str(one) if one else None for one in texts],
+        "labels": str(index),
         "seconds": seconds,
     }
     path = folder / "plan.json"

@@ -25,6 +25,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from pydantic import TypeAdapter
 
 from sdmodel.config import TrainConfig
+from sdmodel.data.small import warnings
 from sdmodel.data.stream import Stream
 from sdmodel.train import failure, trackers
 from sdmodel.train.command import PARENT_HOLDS_STDIN
@@ -64,6 +65,10 @@ def run(plan: dict[str, Any], stopping: Stopping | None = None) -> bool:
     main = accelerator.is_main_process
     prepared = prepare(plan, config, accelerator)
     objective, stream = prepared.objective, prepared.stream
+    if main:
+        learned = sum(p.numel() for p in objective.modules.parameters() if p.requires_grad)
+        for words in warnings(stream.reader.index, config, learned):
+            tell({"warning": words})
     gauge = gauge_of(config, accelerator, objective, stream)
     hasten(objective, config, accelerator, gauge)
 
