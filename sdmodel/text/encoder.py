@@ -76,7 +76,7 @@ class Encoder(nn.Module):
         self.width, self.length = config.width, config.length
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """States (B, L, D), 0 at padding, and pooled (B, D), both float32.
+        """States (B, L, D), 0 at padding, and pooled (B, D), both float32, but for autocast.
 
         Args:
             ids: (B, L) or (B, L, G) int64, as the tokenizer gives them; L may be below `length`.
@@ -119,7 +119,7 @@ class Encoder(nn.Module):
             ids = torch.where(dropped.view(-1, *[1] * (ids.ndim - 1)), empty, ids)
         mask = mask_of(ids, self.tokenizer.pad)
         states, pooled = self(ids, mask)
-        return Condition(pooled, states, mask)
+        return Condition(pooled.float(), states.float(), mask)  # a kind may end in bf16 under autocast
 
     @classmethod
     def vocabulary_of(cls, config: TextConfig, captions: Iterable[str]) -> Vocabulary:

@@ -108,6 +108,16 @@ def test_gradients_reach_every_parameter(encoder: Encoder):
     assert [name for name, one in zip(names, found, strict=True) if one is None or not one.any()] == []
 
 
+def test_under_autocast_a_caption_is_told_in_float32(encoder: Encoder):
+    captions = ["a reddish hat", "a hat"]
+    with torch.autocast("cpu", torch.bfloat16):
+        told = encoder.encode(captions)
+    assert told.states.dtype == told.pooled.dtype == torch.float32
+    found = torch.autograd.grad((told.states.sum() + told.pooled.sum()), list(encoder.parameters()))
+    assert all(one.isfinite().all() for one in found)
+    assert_close(told.states, encoder.encode(captions).states, atol=0.3, rtol=0.1)
+
+
 def test_what_is_saved_and_loaded_is_the_same_encoder(encoder: Encoder, tmp_path: Path):
     encoder.save(tmp_path, encoder.state_dict())
     again = build.load(tmp_path, config_of(encoder.config.kind)).eval()
@@ -171,7 +181,7 @@ def test_who_sees_whole_captions_has_nothing_to_foretell(encoder: Encoder):
             refused()
 
 
-@pytest.mark.parametrize("place", range(len(KINDS)))
+@pytest.mark.parametrize("place", range(len(KINDS)), ids=KINDS)
 def test_two_encoders_joined_obey_the_laws(place: int):
     torch.manual_seed(0)
     first, second = config_of(KINDS[place - 1]), config_of(KINDS[place], width=12, length=9)
