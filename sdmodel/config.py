@@ -60,7 +60,7 @@ class TrainConfig:
     """One training: an objective, a model and its data order."""
 
     __pydantic_config__ = FORM
-    objective: Literal["diffusion", "contrastive", "autoencoder", "selfsupervised"] = "diffusion"
+    objective: Literal["diffusion", "contrastive", "text", "autoencoder", "selfsupervised"] = "diffusion"
     """"diffusion" trains a text-to-image model, "contrastive" a CLIP that open_clip can load, "text" a text
     encoder to start from, "autoencoder" an AutoencoderKL that diffusers can load, "selfsupervised" an image
     encoder without captions."""

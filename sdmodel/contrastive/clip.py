@@ -9,32 +9,22 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sdmodel.config import TrainConfig
+from sdmodel.contrastive.tower import vision_config
 from sdmodel.text.tokenizer import END, END_ID, PAD, PAD_ID, START, Tokenizer
 
 
 def model_config(config: TrainConfig, vocabulary: int) -> dict[str, Any]:
-    """open_clip's own description of the model: its ModifiedResNet and its text transformer.
+    """open_clip's own description of the model: its image tower, see tower.py, and its text transformer.
 
-    Of open_clip's image towers the ResNet learns small pictures fastest: on 12,000 pictures of the demo world
-    a transformer with patches of 4 never saw the backgrounds' patterns. Its batch norm takes each process's
-    rows for themselves. ValueError: size is no multiple of 32, or text_heads does not divide text_width."""
+    ValueError: the tower cannot see pictures of that size, or text_heads does not divide text_width."""
     clip = config.contrastive
-    if config.size % 32:
-        raise ValueError(
-            f"size={config.size}: the image tower halves the sides five times; take a multiple of 32"
-        )
     if clip.text_width % clip.text_heads:
         raise ValueError(
             f"contrastive.text_heads={clip.text_heads} must divide contrastive.text_width={clip.text_width}"
         )
     return {
         "embed_dim": clip.embedding,
-        "vision_cfg": {
-            "image_size": config.size,
-            "layers": [clip.image_blocks] * 4,
-            "width": clip.image_width,
-            "head_width": 4 * clip.image_width,  # 8 heads pool the last stage
-        },
+        "vision_cfg": vision_config(config),
         "text_cfg": {
             "context_length": config.text.length,
             "vocab_size": vocabulary,

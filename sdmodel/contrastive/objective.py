@@ -1,26 +1,20 @@
 """The contrastive objective: images and captions of a pair together, those of different pairs apart."""
 
 import json
-import math
 from pathlib import Path
 
 import torch
 from open_clip import CLIP
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sdmodel.config import TrainConfig
 from sdmodel.contrastive import clip
 from sdmodel.contrastive.foils import Foils
-from sdmodel.contrastive.gather import gather
-from sdmodel.contrastive.loss import contrastive_loss, own_cosines
+from sdmodel.contrastive.pairs import directions, factor, foils_of, paired_loss
 from sdmodel.data.batch import Batch
 from sdmodel.text.tokenizer import Tokenizer
 from sdmodel.transfer import sent
-
-MAX_SCALE = 100.0
-"""Largest factor on cosines, as in CLIP: beyond it training becomes unstable."""
 
 
 class Contrastive(nn.Module):
@@ -35,26 +29,11 @@ class Contrastive(nn.Module):
 
     def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """{"contrastive": scalar}, over the global batch."""
-        count, rows, seed = self.config.contrastive.foils, len(batch), generator.initial_seed()
-        captions = [*batch.captions]
-        for row, caption in enumerate(batch.captions):
-            captions += self.foils.of(caption, count, (seed, batch.start + row))
-        all_ids = sent(self.tokenizer.encode(captions, self.config.text.length), batch.images.device)
-        image = F.normalize(self.clip.encode_image(batch.images).float(), dim=-1)  # (B, D)
-        all_text = F.normalize(self.clip.encode_text(all_ids).float(), dim=-1)  # (B + B * K, D)
-
-        # An image's foils are its own negatives; where none was found the foil is the caption, which is no
-        # negative.
-        ids, text = all_ids[:rows], all_text[:rows]
-        foils = own_cosines(image, all_text[rows:].view(rows, count, image.shape[1]))
-        none = (all_ids[rows:].view(rows, count, ids.shape[1]) == ids[:, None]).all(-1)  # (B, K)
-
-        ids = gather(ids)
-        same = (ids[:, None] == ids[None]).all(-1)
-        scale = self.clip.logit_scale.clamp(max=math.log(MAX_SCALE)).exp()
-        absent = gather(none.long()).bool()
-        loss = contrastive_loss(gather(image), gather(text), scale, same, gather(foils), absent)
-        return {"contrastive": loss}
+        captions = [*batch.captions, *foils_of(batch, self.foils, self.config.contrastive.foils, generator)]
+        ids = sent(self.tokenizer.encode(captions, self.config.text.length), batch.images.device)
+        image = directions(self.clip.encode_image(batch.images))  # (B, D)
+        text = directions(self.clip.encode_text(ids))  # (B + B * K, D)
+        return {"contrastive": paired_loss(image, text, ids, factor(self.clip.logit_scale))}
 
 
 class ContrastiveObjective:

@@ -14,8 +14,9 @@ from sdmodel.config import TrainConfig
 HERE = Path(__file__).parents[1]
 LONGEST = 3000
 """Characters of a message: lines of several processes stay whole in a pipe below 4096 bytes."""
-COMPARING = ("contrastive", "selfsupervised")
-"""Objectives that compare the rows of a batch, and cannot take it in parts."""
+COMPARING = ("contrastive", "text", "selfsupervised")
+"""Objectives that compare the rows of a batch, and cannot take it in parts; text only where its contrastive
+loss is in use."""
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -62,7 +63,8 @@ def out_of_memory(config: TrainConfig, words: str = "") -> str:
     """What to do about it: first what changes no result."""
     first = words.strip().split("\n", 1)[0][:300]
     remedies: list[str] = []
-    if config.objective not in COMPARING:
+    alone = config.objective == "text" and not config.pretrain.contrastive
+    if config.objective not in COMPARING or alone:
         remedies.append(f"train.accumulate={2 * max(1, config.accumulate)} (smaller parts, the same result)")
     if not config.checkpoint:
         remedies.append("train.checkpoint=true (slower, the same result)")

@@ -40,6 +40,10 @@ def objective_of(
             from sdmodel.contrastive.objective import ContrastiveObjective
 
             return ContrastiveObjective(config, captions)
+        case "text":
+            from sdmodel.pretrain.objective import TextObjective
+
+            return TextObjective(config, captions, labels, texts[0] if texts else None)
         case "autoencoder":
             from sdmodel.autoencoder.objective import AutoencoderObjective
 

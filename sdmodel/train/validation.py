@@ -7,8 +7,11 @@ takes about as long as training on 4 n / 3 images.
 
 An objective's `errors(batch, generator)` gives sums over a batch's rows, by name. Those named in
 `sdmodel.evaluate.regression.SUMS` come together, (levels,) each, and become mse, rmse, mae and r2, in all and
-for each level. Any other is () and becomes a mean over rows. A row of metrics holds them as
-"validation/mse@3", "validation/ema/mse" (of the averaged weights) and "train/...".
+for each level. Any other that is () is a loss and becomes a mean over rows; one that is (2,) is a sum and the
+number that it is of, and becomes their quotient. A row of metrics holds them as "validation/mse@3",
+"validation/ema/mse" (of the averaged weights) and "train/...".
+
+An objective that has `enough(figures)` ends the training by it, told all that was measured.
 """
 
 import math
@@ -93,6 +96,7 @@ class Validation:
         self.rows = {"validation": validation, "train": train}
         self.config = config
         self.early = Early(config.patience)
+        self.enough: Callable[[Mapping[str, float]], bool] = getattr(objective, "enough", lambda _: False)
 
     @property
     def stopped(self) -> bool:
@@ -111,9 +115,8 @@ class Validation:
             told |= self._told("ema/")
             if self.grid:
                 self.grid.draw(images)
-        self.early.look(
-            images, told["validation/ema/mse" if "validation/ema/mse" in told else "validation/ema/loss"]
-        )
+        error = told["validation/ema/mse" if "validation/ema/mse" in told else "validation/ema/loss"]
+        self.early.look(images, error, self.enough(told))
         return told
 
     def state(self) -> dict[str, Any]:
@@ -159,11 +162,14 @@ def forward_errors(modules: nn.Module, batch: Batch, generator: torch.Generator)
 
 
 def means(sums: Mapping[str, Tensor]) -> dict[str, float]:
-    """What sums come to, see the head of this file; "loss" is the sum of all that are means over rows."""
+    """What sums come to, see the head of this file; "loss" is the sum of all that are means over rows. A
+    quotient of nothing is left out."""
     rows = float(sums["rows"])
-    told = {name: float(value) / rows for name, value in sums.items() if name != "rows" and name not in SUMS}
+    own = {name: value for name, value in sums.items() if name != "rows" and name not in SUMS}
+    told = {name: float(value) / rows for name, value in own.items() if value.ndim == 0}
     if told:
         told["loss"] = math.fsum(told.values())
+    told |= {name: float(value[0] / value[1]) for name, value in own.items() if value.ndim and value[1]}
     return figures(sums) | told if "squared" in sums else told
 
 

@@ -41,6 +41,7 @@ def test_the_form_lists_the_choices_of_a_field():
     assert schema["definitions"]["TrainConfig"]["properties"]["objective"]["enum"] == [
         "diffusion",
         "contrastive",
+        "text",
         "autoencoder",
         "selfsupervised",
     ]

@@ -12,6 +12,7 @@ from sdmodel.config import (
     DataConfig,
     DiTConfig,
     OptimizerConfig,
+    PretrainConfig,
     SelfSupervisedConfig,
     TextConfig,
     TrainConfig,
@@ -43,6 +44,11 @@ CURVES: dict[str, Any] = {
     "selfsupervised": {"objective": "selfsupervised"},
     # Its image tower halves the sides five times.
     "contrastive": {"objective": "contrastive", "size": 32},
+    "text": {
+        "objective": "text",
+        "size": 32,
+        "pretrain": PretrainConfig(masked=1.0, noise=0.5, consistency=1.0),
+    },
     "diffusion": {"objective": "diffusion"},
     "unet2d": {"network": "unet2d"},
     "dit": {"network": "dit", "data": DataConfig(augment=0.2)},

@@ -19,6 +19,7 @@ from sdmodel.config import (
     ContrastiveConfig,
     EmaConfig,
     OptimizerConfig,
+    PretrainConfig,
     SelfSupervisedConfig,
     TextConfig,
     TrainConfig,
@@ -42,6 +43,7 @@ CONFIG = TrainConfig(
     contrastive=ContrastiveConfig(embedding=8, image_width=4, text_width=16, text_layers=1, text_heads=2),
     autoencoder=AutoencoderConfig(channels=(8, 8), groups=4, latent=2),
     selfsupervised=SelfSupervisedConfig(width=4, embedding=8),
+    pretrain=PretrainConfig(masked=1.0, noise=0.5, consistency=1.0),
     optimizer=OptimizerConfig(warmup=16),
     ema=EmaConfig(lengths=(0.05, 0.1)),
     validation=ValidationConfig(every=32, rows=8),
@@ -49,8 +51,8 @@ CONFIG = TrainConfig(
 
 
 def config_of(objective: str) -> TrainConfig:
-    """The contrastive image tower halves its sides five times."""
-    return replace(CONFIG, objective=objective, size=32 if objective == "contrastive" else 16)  # type: ignore[arg-type]
+    """The image tower of contrastive and text halves its sides five times."""
+    return replace(CONFIG, objective=objective, size=32 if objective in ("contrastive", "text") else 16)  # type: ignore[arg-type]
 
 
 def life(plan: dict[str, Any], folder: Path, objective: str, accelerator: Accelerator, end: int = -1) -> None:

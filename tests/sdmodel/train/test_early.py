@@ -32,6 +32,16 @@ def test_it_goes_on_from_json(before: list[float], then: list[float]):
     assert after(then, second).state() == after(then, after(before, whole)).state()
 
 
+def test_what_is_good_enough_ends_it_whatever_the_patience():
+    early, again = Early(0), Early(0)
+    early.look(0, 0.5, enough=True)
+    again.load(json.loads(json.dumps(early.state())))
+    assert early.stopped
+    assert again.stopped
+    again.load({"least": 0.5, "images": 8, "waited": 0})  # of before that was told
+    assert not again.stopped
+
+
 @pytest.mark.parametrize("patience", [1, 4])
 def test_equal_errors_are_not_smaller(patience: int):
     early = Early(patience)

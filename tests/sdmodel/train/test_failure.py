@@ -4,7 +4,7 @@ import errno
 import pytest
 import torch
 
-from sdmodel.config import TrainConfig
+from sdmodel.config import PretrainConfig, TrainConfig
 from sdmodel.train import failure
 from sdmodel.train.command import process_count
 
@@ -45,6 +45,8 @@ def test_memory_is_told_with_its_remedies(error: Exception):
     assert "checkpoint" not in str(crossed(error, dataclasses.replace(CONFIG, checkpoint=True)))
     for objective in failure.COMPARING:
         assert "accumulate" not in str(crossed(error, dataclasses.replace(CONFIG, objective=objective)))
+    alone = dataclasses.replace(CONFIG, objective="text", pretrain=PretrainConfig(contrastive=0, masked=1))
+    assert "train.accumulate=2" in str(crossed(error, alone))
 
 
 def test_too_much_for_the_machine_is_out_of_memory():

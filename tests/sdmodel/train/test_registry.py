@@ -25,6 +25,7 @@ CONFIG = TrainConfig(
 NAMES = {
     "diffusion": "DiffusionObjective",
     "contrastive": "ContrastiveObjective",
+    "text": "TextObjective",
     "autoencoder": "AutoencoderObjective",
     "selfsupervised": "SelfSupervisedObjective",
 }

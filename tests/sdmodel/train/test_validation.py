@@ -22,7 +22,7 @@ from sdmodel.diffusion.objective import DiffusionObjective
 from sdmodel.evaluate.denoising import LEVELS, level_errors
 from sdmodel.train.ema import Averages
 from sdmodel.train.grids import Grid
-from sdmodel.train.validation import Validation, batch_size, data_config, forward_errors
+from sdmodel.train.validation import Validation, batch_size, data_config, forward_errors, means
 
 SPLITS = {"train": 0, "validation": 1}
 
@@ -184,6 +184,24 @@ def test_it_stops_when_the_averaged_weights_no_longer_improve():
     assert again.stopped
     again.load({})  # of a training that was not validated until then
     assert made.state()["images"] == 8
+
+
+def test_quotients_stand_beside_the_loss():
+    sums = {"fit": 6.0, "right": [1.0, 4.0], "never": [0.0, 0.0], "rows": 3.0}
+    told = means({name: torch.tensor(value, dtype=torch.float64) for name, value in sums.items()})
+    assert told == {"fit": 2.0, "loss": 2.0, "right": 0.25}
+
+
+def test_the_objective_says_when_it_is_good_enough():
+    class Content(ToyObjective):
+        def enough(self, figures: dict[str, float]) -> bool:
+            return figures["validation/ema/fit"] < 1e9
+
+    assert not validation(ToyObjective(), rows=8).stopped
+    for objective in (ToyObjective(), Content()):
+        made = validation(objective, rows=8)
+        made.run(8, Halved(objective.modules))
+        assert made.stopped == isinstance(objective, Content)
 
 
 def test_the_grid_is_drawn_with_the_averaged_weights():

@@ -1,0 +1,1 @@
+"""Pretraining of text encoders: from pictures, labels, hidden tokens and next tokens."""

@@ -1,0 +1,36 @@
+"""The next token (Radford et al. 2018, "Improving language understanding by generative pre-training",
+equation 1), and where an encoder also reads backwards, the one before (ELMo, Peters et al. 2018,
+arXiv:1802.05365, equation 1)."""
+
+import torch
+from torch import Tensor, nn
+
+from sdmodel.pretrain.answers import Answer
+from sdmodel.text.encoder import Encoder
+
+
+class NextHead(nn.Module):
+    """A classifier for each direction that an encoder reads in."""
+
+    guess: Tensor
+
+    def __init__(self, encoder: Encoder, guess: Tensor):
+        """guess: () int64, the commonest token. ValueError: the encoder's states know whole captions."""
+        super().__init__()
+        with torch.no_grad():
+            self.offsets = [
+                (states.shape[2], offset) for states, offset in encoder.ahead(*encoder.read([""]))
+            ]
+        self.layers = nn.ModuleList(nn.Linear(width, len(encoder.tokenizer)) for width, _ in self.offsets)
+        self.register_buffer("guess", guess, persistent=False)
+
+    def forward(self, ahead: list[tuple[Tensor, int]], ids: Tensor, mask: Tensor) -> list[Answer]:
+        """An answer for each direction, of (B, L - 1) places, from `Encoder.ahead` of these ids (B, L) or
+        (B, L, G) and mask (B, L). The end is foretold too, and the start backwards."""
+        own = ids if ids.ndim == 2 else ids[..., 0]
+        there = mask[:, 1:]  # no token comes after padding: then both neighbours are tokens
+        answers: list[Answer] = []
+        for layer, (states, offset) in zip(self.layers, ahead, strict=True):
+            before, truth = (states[:, :-1], own[:, 1:]) if offset == 1 else (states[:, 1:], own[:, :-1])
+            answers.append(Answer(layer(before).float(), truth, there, there, self.guess))
+        return answers

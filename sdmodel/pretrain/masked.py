@@ -1,0 +1,120 @@
+"""Hidden tokens: which are hidden, and the head that says what they were (BERT, Devlin et al. 2018,
+arXiv:1810.04805, section 3.1).
+
+The head sees the state at the hidden place beside the pooled state. So an encoder whose states know nothing
+of each other (a bag of words) learns too: from the words around, as CBOW does (Mikolov et al. 2013,
+arXiv:1301.3781).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sdmodel.data.batch import Batch
+from sdmodel.pretrain.answers import Answer
+from sdmodel.text.encoder import Encoder, Vocabulary
+
+MASKED, RANDOM = 0.8, 0.1
+"""Shares of the hidden tokens in whose place stand the mask and some other token; the others stay as they
+are."""
+COUNTED = 20_000
+"""Captions, at most, whose tokens are counted for the best guess without looking."""
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """Captions some of whose tokens are hidden, and K places in each where that may be."""
+
+    ids: Tensor
+    """(B, L) or (B, L, G) int64, with something else where tokens are hidden."""
+    places: Tensor
+    """(B, K) int64."""
+    truth: Tensor
+    """(B, K) int64: the ids that stood there."""
+    asked: Tensor
+    """(B, K) bool: places where one is hidden, no special one; none in captions without a word."""
+
+
+def ordinary(tokenizer: Vocabulary) -> Tensor:
+    """(N,) int64 ids that stand for a part of a caption."""
+    return torch.tensor([token for token in range(len(tokenizer)) if token not in tokenizer.special])
+
+
+def commonest(tokenizer: Vocabulary, captions: Sequence[str], length: int) -> Tensor:
+    """() int64: the commonest ordinary token of some captions, evenly spread over all of them."""
+    some = captions[:: math.ceil(len(captions) / COUNTED) or 1]
+    ids = tokenizer.encode(some, length) if some else torch.zeros(0, length, dtype=torch.int64)
+    counts = torch.bincount((ids if ids.ndim == 2 else ids[..., 0]).flatten(), minlength=len(tokenizer))
+    counts[list(tokenizer.special)] = -1
+    return counts.argmax()
+
+
+def hide(
+    tokenizer: Vocabulary, ids: Tensor, share: float, words: Tensor, batch: Batch, generator: torch.Generator
+) -> Hidden:
+    """Hides `share` of each caption's ordinary tokens, rounded, 1 at least.
+
+    Args:
+        tokenizer: that the ids are of.
+        ids: (B, L) or (B, L, G).
+        share: (0, 1).
+        words: `ordinary(tokenizer)`, on the ids' device.
+        batch: whose rows the captions are; what is drawn is theirs.
+        generator: on the ids' device.
+    """
+    own = ids if ids.ndim == 2 else ids[..., 0]  # (B, L)
+    draws = batch.uniform(generator, 3, own.shape[1])  # (B, 3, L)
+    able = torch.isin(own, words)
+    most = max(1, round(share * own.shape[1]))
+    order, places = draws[:, 0].masked_fill(~able, -1).topk(most)  # (B, K)
+    count = (share * able.sum(1, keepdim=True)).round().clamp(min=1)
+    asked = (torch.arange(most, device=ids.device) < count) & (order >= 0)
+    truth = own.gather(1, places)
+
+    how, which = (draws[:, row].gather(1, places) for row in (1, 2))
+    other = words[(which * len(words)).long()]
+    put = torch.where(how < MASKED, tokenizer.mask, torch.where(how < MASKED + RANDOM, other, truth))
+    # What is left as it is keeps all that its row says of it: pieces of a word that nobody knows.
+    kept = ~asked | (how >= MASKED + RANDOM)
+    if ids.ndim == 2:
+        hidden = ids.scatter(1, places, torch.where(kept, truth, put))
+    else:
+        where = places[..., None].expand(-1, -1, ids.shape[2])  # (B, K, G)
+        rows = torch.where(kept[..., None], ids.gather(1, where), tokenizer.rows(put))
+        hidden = ids.scatter(1, where, rows)
+    return Hidden(hidden, places, truth, asked)
+
+
+class MaskedHead(nn.Module):
+    """Ids of hidden tokens from states and pooled state."""
+
+    guess: Tensor
+    words: Tensor
+    """Ordinary tokens."""
+
+    def __init__(self, encoder: Encoder, guess: Tensor):
+        """guess: the commonest token, see `commonest`. ValueError: the tokenizer cannot hide tokens."""
+        super().__init__()
+        if encoder.tokenizer.mask < 0:
+            raise ValueError(
+                "pretrain.masked: the encoder's tokenizer has no token that stands for a hidden one; set "
+                "pretrain.masked to 0, or start from random weights"
+            )
+        self.layers = nn.Sequential(
+            nn.Linear(2 * encoder.width, encoder.width),
+            nn.GELU(),
+            nn.LayerNorm(encoder.width),
+            nn.Linear(encoder.width, len(encoder.tokenizer)),
+        )
+        self.register_buffer("guess", guess, persistent=False)
+        self.register_buffer("words", ordinary(encoder.tokenizer), persistent=False)
+
+    def forward(self, states: Tensor, pooled: Tensor, hidden: Hidden) -> Answer:
+        """What was hidden, from states (B, L, D) and pooled (B, D) of `hidden.ids`."""
+        where = hidden.places[..., None].expand(-1, -1, states.shape[2])
+        near = states.gather(1, where)  # (B, K, D)
+        logits = self.layers(torch.cat([near, pooled[:, None].expand_as(near)], dim=-1)).float()
+        return Answer(logits, hidden.truth, hidden.asked, hidden.asked, self.guess)

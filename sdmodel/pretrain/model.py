@@ -1,0 +1,126 @@
+"""A text encoder with the heads that it is pretrained through, and their losses."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sdmodel.config import TrainConfig
+from sdmodel.data.batch import Batch
+from sdmodel.pretrain.answers import Answer, divergence, error
+from sdmodel.pretrain.following import NextHead
+from sdmodel.pretrain.labels import LabelHeads, Labels
+from sdmodel.pretrain.masked import Hidden, MaskedHead, commonest, hide
+from sdmodel.pretrain.paired import Pairing
+from sdmodel.pretrain.robust import disturbed
+from sdmodel.text.encoder import Encoder
+
+Answers = dict[str, list[Answer]]
+"""By the name of the loss: "contrastive", "labels", "masked", "next"."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the heads are asked about a batch."""
+
+    ids: Tensor
+    """(B, L) or (B, L, G) int64, of the captions."""
+    mask: Tensor
+    """(B, L) bool."""
+    image: Tensor | None
+    """(B, D) directions of the pictures; None where they are not asked about."""
+    hidden: Hidden | None
+    """None where no token is to be guessed."""
+    uids: Sequence[str]
+    every: bool
+    """Whether all labels are told, or those alone that teach."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Losses of a batch, and what they are of."""
+
+    losses: dict[str, Tensor]
+    """Each a float32 scalar, times its weight in the config."""
+    clean: Answers
+    disturbed: Answers
+    """The same with noise on the embeddings; empty where the config says none."""
+
+
+class Pretraining(nn.Module):
+    """The encoder, and a head for each loss whose weight is above 0."""
+
+    def __init__(self, config: TrainConfig, encoder: Encoder, captions: Sequence[str], labels: Labels):
+        """captions: of the training split; foils and the commonest token are learned from them.
+
+        ValueError: the encoder cannot learn by what the config asks for, or the image tower cannot see
+        pictures of its size."""
+        super().__init__()
+        self.config = config.pretrain
+        self.encoder = encoder
+        guess = commonest(encoder.tokenizer, captions, encoder.length)
+        wanted = config.pretrain
+        self.pairing = Pairing(config, encoder.width, captions) if wanted.contrastive else None
+        self.labels = LabelHeads(encoder.width, labels) if wanted.labels else None
+        self.masked = MaskedHead(encoder, guess) if wanted.masked else None
+        self.next = NextHead(encoder, guess) if wanted.next else None
+
+    def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Losses by name, each times its weight: "contrastive" over the global batch, the others means over
+        rows."""
+        return self.seen(batch, generator, every=False).losses
+
+    def seen(self, batch: Batch, generator: torch.Generator, *, every: bool) -> Seen:
+        """The losses with the answers. every: of all labels, not of those alone that teach."""
+        wanted = self.config
+        asked = self.asked(batch, generator, every)
+        clean, text = self.answers(asked)
+        noisy: Answers = {}
+        if wanted.noise and (wanted.consistency or not self.training):
+            with disturbed(self.encoder.embedding, wanted.noise, batch, generator):
+                noisy, _ = self.answers(asked)
+        losses: dict[str, Tensor] = {}
+        if self.pairing and asked.image is not None and text is not None:
+            found = self.pairing.loss(self.encoder, asked.image, text, asked.ids, batch, generator)
+            losses["contrastive"] = wanted.contrastive * found
+        if self.labels:
+            shares = self.labels.shares(every)
+            each = [error(one).mean() / share for one, share in zip(clean["labels"], shares, strict=True)]
+            losses["labels"] = wanted.labels * torch.stack(each).mean()
+        for name, weight in (("masked", wanted.masked), ("next", wanted.next)):
+            if name in clean:
+                losses[name] = weight * torch.stack([error(one).mean() for one in clean[name]]).mean()
+        if wanted.consistency:
+            pairs = [pair for name in clean for pair in zip(clean[name], noisy[name], strict=True)]
+            apart = torch.stack([divergence(one, other).mean() for one, other in pairs]).mean()
+            losses["consistency"] = wanted.consistency * apart
+        return Seen(losses, clean, noisy)
+
+    def asked(self, batch: Batch, generator: torch.Generator, every: bool) -> Asked:
+        """What this batch's rows are asked; which tokens are hidden is drawn."""
+        ids, mask = self.encoder.read(batch.captions)
+        hidden = None
+        if self.masked:
+            share, words = self.config.mask, self.masked.words
+            hidden = hide(self.encoder.tokenizer, ids, share, words, batch, generator)
+        image = self.pairing.images(batch.images) if self.pairing else None
+        return Asked(ids, mask, image, hidden, batch.uids, every)
+
+    def answers(self, asked: Asked) -> tuple[Answers, Tensor | None]:
+        """What each head in use says; and directions of captions (B, D), where pictures are asked about."""
+        found: Answers = {}
+        text = None
+        if self.pairing or self.labels:
+            _, pooled = self.encoder(asked.ids, asked.mask)
+            if self.pairing and asked.image is not None:
+                text = self.pairing.texts(pooled)
+                found["contrastive"] = [self.pairing.answer(asked.image, text, asked.ids)]
+            if self.labels:
+                found["labels"] = self.labels(pooled, asked.uids, asked.every)
+        if self.masked and asked.hidden:
+            states, pooled = self.encoder(asked.hidden.ids, asked.mask)
+            found["masked"] = [self.masked(states, pooled, asked.hidden)]
+        if self.next:
+            found["next"] = self.next(self.encoder.ahead(asked.ids, asked.mask), asked.ids, asked.mask)
+        return found, text

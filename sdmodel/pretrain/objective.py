@@ -1,0 +1,121 @@
+"""The text objective: a text encoder learns before it tells a denoiser anything."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sdmodel.config import TrainConfig
+from sdmodel.data.batch import Batch
+from sdmodel.pretrain import folder as kept
+from sdmodel.pretrain.answers import flipped, guessed, right
+from sdmodel.pretrain.labels import Labels
+from sdmodel.pretrain.model import Pretraining
+from sdmodel.text import build
+
+CLUSTERS = ("cluster",)
+"""Columns of a table of clusters."""
+
+
+class TextObjective:
+    """Trains a text encoder; `save` writes its folder, to be a denoiser's `text.start`."""
+
+    def __init__(
+        self, config: TrainConfig, captions: list[str], labels: Path | None = None, start: Path | None = None
+    ):
+        """Args:
+            config: pretrain says what is learned.
+            captions: of the training split.
+            labels: table of uids and labels.
+            start: folder of a text encoder, whose weights are the first; None: random ones.
+
+        ValueError: nothing is to be learned, or not by this encoder; something that is needed is not there.
+        """
+        _check(config)
+        self.config = config
+        encoder = build.load(start, config.text) if start else build.learn(config.text, captions)
+        self._captions, self._labels = captions, _labels(config, labels)
+        self.modules = Pretraining(config, encoder, captions, self._labels)
+
+    @property
+    def heavy(self) -> list[nn.Module]:
+        """The image tower; of the encoder, other parts than `forward` are called too."""
+        return [self.modules.pairing.tower] if self.modules.pairing else []
+
+    @property
+    def whole_batch(self) -> bool:
+        """Where pictures and captions are compared."""
+        return self.config.pretrain.contrastive > 0
+
+    def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """The losses, of all labels. Beside them, each as a sum and the number that it is of: predictions
+        that are right ("labels_right", "masked_right", "next_right"; "retrieved": of captions, whose own
+        picture is the first in the batch), those that the commonest answer would have right
+        ("labels_constant", ...), and where there is noise, those that it turns ("flips")."""
+        seen = self.modules.seen(batch, generator, every=True)
+        found = {name: loss.double() * len(batch) for name, loss in seen.losses.items()}
+        for name, answers in seen.clean.items():
+            if name == "contrastive":
+                found["retrieved"] = right(answers)
+            else:
+                found[f"{name}_right"], found[f"{name}_constant"] = right(answers), guessed(answers)
+        if seen.disturbed:
+            pairs = [flipped(seen.clean[name], seen.disturbed[name]) for name in seen.clean]
+            found["flips"] = torch.stack(pairs).sum(0)
+        return found
+
+    def enough(self, figures: Mapping[str, float]) -> bool:
+        """Whether a validation's figures end the training: few enough predictions turn under noise."""
+        most = self.config.pretrain.flips
+        return most > 0 and figures["validation/ema/flips"] <= most
+
+    def start(self, folder: Path) -> None:
+        """Goes on from a folder that `save` wrote: the encoder, and the heads and the tower as far as both
+        have them. ValueError: it holds another kind or shape."""
+        kept.about_of(folder)
+        encoder = build.load(folder, self.config.text)
+        self.modules = Pretraining(self.config, encoder, self._captions, self._labels)
+        kept.take(self.modules, folder)
+
+    def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
+        """Writes the folder, see folder.py."""
+        kept.save(folder, self.modules, self.config, weights)
+
+
+def _labels(config: TrainConfig, table: Path | None) -> Labels:
+    """ValueError: labels are to be learned, and there are none."""
+    wanted = config.pretrain
+    if not wanted.labels:
+        return Labels({}, {})
+    names = wanted.columns or (CLUSTERS if wanted.clusters else ())
+    if not names or not table:
+        raise ValueError(
+            f"pretrain.labels={wanted.labels}: name the columns that hold them in pretrain.columns, or a "
+            "table of clusters in pretrain.clusters"
+        )
+    return Labels.read(table, names, wanted.labelled)
+
+
+def _check(config: TrainConfig) -> None:
+    """ValueError: the parts of config.pretrain do not fit together, or the rest of the config."""
+    wanted = config.pretrain
+    if not (wanted.contrastive or wanted.labels or wanted.masked or wanted.next):
+        raise ValueError(
+            "pretrain: nothing is learned; set one of contrastive, labels, masked and next above 0"
+        )
+    if wanted.contrastive and config.data.buckets > 1:
+        raise ValueError(
+            f"data.buckets={config.data.buckets}: the image tower sees squares of one size; take 1, or set "
+            "pretrain.contrastive to 0"
+        )
+    for name in ("consistency", "flips"):
+        if getattr(wanted, name) and not wanted.noise:
+            raise ValueError(
+                f"pretrain.{name}={getattr(wanted, name)}: without noise no prediction changes; set "
+                "pretrain.noise, as 0.5"
+            )
+    if wanted.flips and not config.validation.every:
+        raise ValueError(
+            f"pretrain.flips={wanted.flips}: flips are counted on the validation split; set validation.every"
+        )

@@ -1,0 +1,77 @@
+"""Pictures and captions of a pair together (CLIP, Radford et al. 2021, arXiv:2103.00020, figure 3): an image
+tower beside the text encoder that is pretrained."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from sdmodel.config import TrainConfig
+from sdmodel.contrastive.foils import Foils
+from sdmodel.contrastive.gather import gather
+from sdmodel.contrastive.pairs import (
+    FIRST_SCALE,
+    directions,
+    factor,
+    foils_of,
+    paired_loss,
+    same_captions,
+)
+from sdmodel.contrastive.tower import build
+from sdmodel.data.batch import Batch
+from sdmodel.pretrain.answers import Answer
+from sdmodel.text.encoder import Encoder
+
+NEVER = -1e4
+"""Logit of what is not asked for; finite, so that divergences are."""
+
+
+class Pairing(nn.Module):
+    """The image tower, the way from the pooled state to the space that both share, and the loss."""
+
+    def __init__(self, config: TrainConfig, width: int, captions: Iterable[str]):
+        """width: of the pooled state. captions: that foils are learned from. ValueError: see tower.py."""
+        super().__init__()
+        self.tower = build(config)
+        self.project = nn.Linear(width, config.contrastive.embedding, bias=False)
+        self.scale = nn.Parameter(torch.tensor([math.log(FIRST_SCALE)]))
+        self.foils, self.count = Foils(captions), config.contrastive.foils
+
+    def images(self, pixels: Tensor) -> Tensor:
+        """(B, D) float32 of length 1."""
+        return directions(self.tower(pixels))
+
+    def texts(self, pooled: Tensor) -> Tensor:
+        """(B, D) float32 of length 1."""
+        return directions(self.project(pooled))
+
+    def loss(
+        self,
+        encoder: Encoder,
+        image: Tensor,
+        text: Tensor,
+        ids: Tensor,
+        batch: Batch,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Over the global batch, a scalar; image and text are (B, D) of length 1, ids the captions'."""
+        if self.count:
+            others, mask = encoder.read(foils_of(batch, self.foils, self.count, generator))
+            text = torch.cat([text, self.texts(encoder(others, mask)[1])])
+            ids = torch.cat([ids, others])
+        return paired_loss(image, text, ids, factor(self.scale))
+
+    def answer(self, image: Tensor, text: Tensor, ids: Tensor) -> Answer:
+        """Which picture of the global batch (W * B) each of this process's captions (B) is of; pictures with
+        the same caption are not asked for. Nothing is learned of the pictures."""
+        rank = dist.get_rank() if dist.is_initialized() else 0
+        own = rank * len(text) + torch.arange(len(text), device=text.device)  # (B,)
+        pictures = gather(image.detach())  # (W * B, D)
+        equal = same_captions(gather(ids))[own]  # (B, W * B)
+        equal[torch.arange(len(own), device=own.device), own] = False
+        with torch.autocast(text.device.type, enabled=False):
+            logits = (factor(self.scale) * text @ pictures.T).masked_fill(equal, NEVER)
+        there = torch.ones(len(text), 1, dtype=torch.bool, device=text.device)
+        return Answer(logits[:, None], own[:, None], there, there, torch.zeros_like(own[0]))

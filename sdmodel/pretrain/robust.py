@@ -1,0 +1,34 @@
+"""Noise on embeddings: what predictions are to be robust to.
+
+The embeddings of the words themselves are moved and not the words, as in virtual adversarial training of
+texts (Miyato et al. 2016, arXiv:1605.07725), though at random; that the predictions shall stay what they were
+is the consistency loss of Xie et al. 2019 (arXiv:1904.12848, equation 1).
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sdmodel.data.batch import Batch
+
+
+@contextmanager
+def disturbed(
+    embedding: nn.Module, noise: float, batch: Batch, generator: torch.Generator
+) -> Generator[None]:
+    """Inside, what `embedding` makes of the batch's captions (B, L, W) has normal noise on it.
+
+    noise: its deviation, in units of each token's own root mean square."""
+
+    def hook(module: nn.Module, given: Any, found: Tensor) -> Tensor:
+        size = found.detach().float().square().mean(-1, keepdim=True).sqrt()  # (B, L, 1)
+        return found + (noise * size * batch.normal(generator, *found.shape[1:])).to(found.dtype)
+
+    handle = embedding.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
