@@ -1,0 +1,216 @@
+"""Text encoders on models of transformers: of any size from random weights, or from a folder in its layout.
+
+Nothing is downloaded, no pickle is opened, and no code of a folder is run.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import AutoTokenizer
+
+from sdmodel.config_text import TextConfig
+from sdmodel.text.encoder import CONFIG, WEIGHTS, Encoder, Vocabulary
+from sdmodel.text.tokenizer import (
+    END,
+    END_ID,
+    FILE,
+    MASK,
+    PAD,
+    PAD_ID,
+    START,
+    START_ID,
+    UNKNOWN,
+    UNKNOWN_ID,
+    Tokenizer,
+)
+
+INSIDE = ("text_encoder", "tokenizer")
+"""Where a pipeline's folder keeps them."""
+
+
+class StockTokenizer:
+    """A tokenizer of transformers as a `Vocabulary`.
+
+    Some pad with the end's id (CLIP) or with that of a sign (Stable Diffusion 2), which would hide those from
+    the mask: padding is an id of its own here, beyond the tokenizer's."""
+
+    def __init__(self, tokenizer: Any):
+        """ValueError: the empty caption has no token, so nothing could be attended to."""
+        self._tokenizer = tokenizer
+        self.pad = max(tokenizer.get_vocab().values()) + 1
+        # T5 hides spans behind sentinels; the first of them hides a token as well.
+        hidden = tokenizer.get_vocab().get("<extra_id_0>", -1)
+        self.mask = hidden if tokenizer.mask_token_id is None else int(tokenizer.mask_token_id)
+        self.special = frozenset([*tokenizer.all_special_ids, self.pad])
+        if not tokenizer("")["input_ids"]:
+            raise ValueError(
+                "the tokenizer marks neither start nor end, so that the empty caption has no token"
+            )
+
+    def __len__(self) -> int:
+        return self.pad + 1
+
+    def encode(self, captions: Sequence[str], length: int) -> Tensor:
+        """(B, length) int64 ids; longer captions are cut before their end."""
+        rows = torch.full((len(captions), length), self.pad)
+        told = self._tokenizer(list(captions), truncation=True, max_length=length)["input_ids"]
+        for row, ids in zip(rows, told, strict=True):
+            row[: len(ids)] = torch.tensor(ids)
+        return rows
+
+    def rows(self, ids: Tensor) -> Tensor:
+        """The ids themselves."""
+        return ids
+
+    def save(self, folder: Path) -> None:
+        """Writes transformers' own files."""
+        self._tokenizer.save_pretrained(folder)
+
+
+class Pretrained(Encoder):
+    """A model of transformers that learns, with a tokenizer of ours or with its own."""
+
+    kinds: ClassVar[frozenset[str]]
+    """`model_type` of the folders that it reads."""
+    stock: ClassVar[Any]
+    """The class of the model."""
+    options: ClassVar[dict[str, Any]] = {}
+    """Further arguments of that class."""
+    dropouts: ClassVar[tuple[str, ...]]
+    """What its config calls the shares left out."""
+    tokenizer: Vocabulary
+
+    def __init__(self, config: TextConfig, tokenizer: Vocabulary, model: Any = None):
+        """model: with its weights; without one, weights are random.
+
+        ValueError: heads do not divide width."""
+        super().__init__(config, tokenizer)
+        if config.width % config.heads:
+            raise ValueError(
+                f"width {config.width} cannot be divided among {config.heads} heads; choose heads that "
+                "divide the width"
+            )
+        if model is None:
+            left_out = dict.fromkeys(self.dropouts, config.dropout)
+            model = self.stock(self.described(config, len(tokenizer), left_out), **self.options)
+        self.model: Any = self.slim(model)
+
+    @classmethod
+    def described(cls, config: TextConfig, vocabulary: int, dropouts: dict[str, float]) -> Any:
+        """transformers' config of a new model with our tokenizer."""
+        raise NotImplementedError
+
+    @classmethod
+    def slim(cls, model: Any) -> Any:
+        """The model without what is never used."""
+        return model
+
+    @property
+    def embedding(self) -> Any:
+        """Of tokens, without their places."""
+        return self.model.get_input_embeddings()
+
+    def states(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """(B, L, D) float32, 0 at padding."""
+        ids = ids.masked_fill(~mask, 0)  # padding's own id may be none of the model's
+        return self.last(ids, mask).float() * mask[..., None]
+
+    def last(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """The model's last states (B, L, D); those at padding do not matter."""
+        return self.model(input_ids=ids, attention_mask=mask).last_hidden_state
+
+    @classmethod
+    def load(cls, folder: Path, config: TextConfig) -> Self:
+        """From a folder in transformers' layout, or with `text_encoder` and `tokenizer` inside, as pipelines
+        have; see `Encoder.load`."""
+        place = folder / INSIDE[0] if (folder / INSIDE[0]).is_dir() else folder
+        file = place / CONFIG
+        found = json.loads(file.read_text()) if file.exists() else {}
+        if found.get("model_type") not in cls.kinds:
+            named = found.get("text", {}).get("kind") or found.get("model_type", "nothing that is known")
+            raise ValueError(
+                f'{folder} holds {named}; text.kind="{config.kind}" needs one of its own kind to start from'
+            )
+        try:
+            # transformers reads JSON and safetensors here; no pickle is opened.
+            model, told = cls.stock.from_pretrained(
+                place,
+                local_files_only=True,
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+                **dict.fromkeys(cls.dropouts, config.dropout),
+                **cls.options,
+            )
+        except (OSError, RuntimeError, ValueError) as error:
+            raise ValueError(f"{folder} holds no text encoder that transformers reads: {error}") from error
+        if lost := {*told["missing_keys"], *told["mismatched_keys"]}:
+            raise ValueError(f"{folder}: its weights lack {sorted(map(str, lost))[:3]}")
+        return cls.around(model.train(), cls.vocabulary_in(folder), config, folder)
+
+    @classmethod
+    def around(cls, model: Any, tokenizer: Vocabulary, config: TextConfig, folder: Path) -> Self:
+        """An encoder with a model from `folder`, the shape in its config being the model's.
+
+        ValueError: the tokenizer has tokens that the model does not know."""
+        told = model.config
+        known = len(tokenizer) - isinstance(tokenizer, StockTokenizer)  # whose padding is none of the model's
+        if known > told.vocab_size:
+            raise ValueError(
+                f"{folder}: its tokenizer has {known} entries, its model {told.vocab_size}; they do not "
+                "belong together"
+            )
+        shape = replace(
+            config,
+            width=told.hidden_size,
+            layers=told.num_hidden_layers,
+            # Queries have these heads too, and some T5 have 6 of 64 channels at a width of 512.
+            heads=max(h for h in range(1, told.num_attention_heads + 1) if told.hidden_size % h == 0),
+            length=min(config.length, getattr(told, "max_position_embeddings", config.length)),
+        )
+        return cls(shape, tokenizer, model)
+
+    @classmethod
+    def vocabulary_in(cls, folder: Path) -> Vocabulary:
+        """Ours, or whatever AutoTokenizer makes of a folder. ValueError: there is none in it."""
+        place = folder / INSIDE[1] if (folder / INSIDE[1]).is_dir() else folder
+        if (place / FILE).exists():
+            own = Tokenizer.load(place)
+            if own.special >= {PAD_ID, START_ID, END_ID}:
+                return own
+        try:
+            tokenizer: Any = AutoTokenizer.from_pretrained(
+                place, local_files_only=True, trust_remote_code=False
+            )
+            # Where a folder has no words transformers makes a tokenizer that knows none.
+            if not any((place / name).exists() for name in tokenizer.vocab_files_names.values()):
+                raise ValueError(f"none of {sorted(tokenizer.vocab_files_names.values())} is in it")
+            return StockTokenizer(tokenizer)
+        except (ImportError, OSError, RuntimeError, ValueError) as error:
+            raise ValueError(f"{folder} holds no tokenizer that transformers reads: {error}") from error
+
+    def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
+        """Writes transformers' layout: AutoModel and AutoTokenizer read it."""
+        self.model.config.architectures = [self.stock.__name__]
+        self.model.config.save_pretrained(folder)
+        held = {name.removeprefix("model."): value for name, value in weights.items()}
+        save_file(held, folder / WEIGHTS, metadata={"format": "pt"})
+        self.tokenizer.save(folder)
+        if isinstance(self.tokenizer, Tokenizer):
+            (folder / "tokenizer_config.json").write_text(_told(self.tokenizer, self.length))
+
+
+def _told(tokenizer: Tokenizer, length: int) -> str:
+    """What transformers asks of a tokenizer beside `tokenizer.json`."""
+    told: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": length}
+    told |= {"bos_token": START, "eos_token": END, "pad_token": PAD}
+    # Naming one that the vocabulary lacks would add it.
+    told |= {"mask_token": MASK} if tokenizer.mask >= 0 else {}
+    told |= {"unk_token": UNKNOWN} if UNKNOWN_ID in tokenizer.special else {}
+    return json.dumps(told, indent=2, sort_keys=True) + "\n"
