@@ -32,6 +32,8 @@ BATCH = 256
 """Captions that are encoded at once."""
 WORDS = 3
 """Words that are told of a cluster."""
+MORE = 0.05
+"""Share of a cluster's pictures, beyond that of all pictures, that a word must have to be told."""
 POINTS = 4000
 """Pictures, at most, that the figure shows."""
 
@@ -161,7 +163,10 @@ def _states(
         for at in range(0, len(wanted), BATCH):
             out.progress(at, len(wanted), "reading captions")
             out.check()
-            found.append(encoder.encode(wanted[at : at + BATCH]).pooled.float().cpu().numpy())
+            ids, mask = encoder.read(wanted[at : at + BATCH])
+            longest = int(mask.sum(1).max())  # padding changes nothing but the time that it takes
+            _, states = encoder(ids[:, :longest], mask[:, :longest])
+            found.append(states.float().cpu().numpy())
     pooled = np.concatenate(found)  # (U, D)
     return np.stack([pooled[[places[one] for one in each]].mean(0) for each in captions])
 
@@ -189,7 +194,8 @@ def _words(captions: Sequence[Sequence[str]], labels: np.ndarray) -> list[list[s
         mine = [said[row] for row in np.flatnonzero(labels == label)]
         here = Counter(word for each in mine for word in each)
         excess = {word: count / len(mine) - everywhere[word] / len(said) for word, count in here.items()}
-        found.append(sorted(excess, key=lambda word: (-excess[word], word))[:WORDS])
+        more = [word for word in excess if excess[word] > MORE]
+        found.append(sorted(more, key=lambda word: (-excess[word], word))[:WORDS])
     return found
 
 
@@ -209,7 +215,7 @@ def _draw(
     colours = colormaps["turbo"](np.linspace(0.05, 0.95, clusters))
     figure = Figure(figsize=(12, max(4, 0.3 * clusters + 1)), layout="constrained")
     places, bars = figure.subplots(1, 2)
-    places.scatter(x, y, s=6, c=colours[best.labels[some]], linewidths=0)
+    places.scatter(x, y, s=12, c=colours[best.labels[some]], linewidths=0)
     places.set(title="captions, by principal components of the states", xticks=[], yticks=[])
     bars.barh(range(clusters), told["sizes"], color=colours)
     bars.set_yticks(range(clusters), [f"{n:02d} {' '.join(each)}" for n, each in enumerate(words)])

@@ -1,6 +1,8 @@
 """The stage cluster: a dataset's pictures by what a text encoder says of their captions."""
 
 import dataclasses
+import shutil
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,6 +11,7 @@ import torch
 
 from sdmodel.config_text import TextConfig
 from sdmodel.text import build
+from stages import demo
 from stages.artifact import Artifact, Funnel
 from stages.cluster import cluster
 from stages.config import ClusterConfig, ShardConfig
@@ -136,6 +139,22 @@ def test_numbers_out_of_range_are_named():
         ClusterConfig(seeds=1)
 
 
+@pytest.mark.slow  # transformers takes seconds to import
+def test_a_clip_is_an_encoder_too(store: Store, dataset: Artifact):
+    shipped = Path(demo.__file__).parent / "clip"
+
+    @stage(version=1, kind="model", name="train")
+    def contrastive(config: ShardConfig, out: Output) -> Stats:
+        for file in shipped.iterdir():
+            shutil.copyfile(file, out.write(f"model/{file.name}"))
+        return Stats(Funnel(0, 0))
+
+    config = dataclasses.replace(CONFIG, clusters=6, column="form")
+    said = cluster(dataset, contrastive(ShardConfig(), store=store), config, store=store).statistics
+    assert said["purity"] == 1
+    assert said["explained"] > 0.99
+
+
 def test_a_picture_without_captions_has_a_cluster(store: Store, words: Artifact):
     said = [[], ["a red star"], ["a green circle"]] * 4
     found = labels(cluster(dataset_of(store, said), words, ClusterConfig(clusters=2, seeds=2), store=store))
@@ -149,4 +168,4 @@ def test_a_model_without_words_is_no_encoder(store: Store, dataset: Artifact):
         return Stats(Funnel(0, 0))
 
     with pytest.raises(ValueError, match="has no text encoder of its own"):
-        cluster(dataset, mute(ShardConfig(), store=store), CONFIG, store=store)
+        cluster(dataset, mute(ShardConfig(test=0.5), store=store), CONFIG, store=store)
