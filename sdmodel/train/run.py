@@ -29,6 +29,7 @@ from sdmodel.data.small import warnings
 from sdmodel.data.stream import Stream
 from sdmodel.train import failure, trackers
 from sdmodel.train.command import PARENT_HOLDS_STDIN
+from sdmodel.train.half import trust_bf16
 from sdmodel.train.loop import train
 from sdmodel.train.lora import published
 from sdmodel.train.metrics import Gauge, draw_curve
@@ -114,6 +115,8 @@ def accelerator_of(config: TrainConfig) -> Accelerator:
         raise ValueError('device="cuda": no CUDA device is found; device="auto" takes the CPU then')
     on_gpu = cuda and config.device != "cpu"
     bf16 = config.precision == "bf16" or (config.precision == "auto" and on_gpu)
+    if bf16 and not on_gpu:
+        trust_bf16()
     if on_gpu:
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
