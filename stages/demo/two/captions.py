@@ -22,22 +22,25 @@ from stages.demo.two.world import (
 
 TRAINING_PHRASINGS: tuple[str, ...] = (
     "{a} {where} {b}",
-    "{where} {b}, {a}",
     "a picture of {a} {where} {b}",
-    "a picture of {b} with {a} {where} that",
-    "{b}, and {where} that, {a}",
     "this picture shows {a}, {where} {b}",
-    "this picture shows {b}, and {where} that, {a}",
+    "{a}, {where} {b}",
+    "we see {a} placed {where} {b}",
+    "{where} {b}, {a}",
+    "{a} placed {where} {b}",
     "{where} {b} we see {a}",
 )
-"""What training captions look like: {a} stands {where} {b}. Every word of NOVEL_PHRASINGS is among their
-words."""
+"""What training captions look like: {a} stands {where} {b}. Every word of NOVEL_PHRASINGS is among theirs.
+
+Most name {a} first. Were both orders as frequent, neither the order alone nor the relation's word alone would
+say anything of the places, as in an exclusive or: so it was measured that a small transformer which begins
+with nothing still drew 9 % right after 36,000 pictures, less than a bag of words could."""
 
 NOVEL_PHRASINGS: tuple[str, ...] = (
-    "this shows {a} {where} {b}",
-    "a picture, and {where} {b} we see {a}",
-    "{b} with {a} {where} that",
-    "of this picture, {where} {b}, {a}",
+    "this picture shows {a} placed {where} {b}",
+    "this picture shows, {where} {b}, {a}",
+    "a picture: {a}, {where} {b}",
+    "we see, {where} {b}, {a}",
 )
 """Never used in training: they ask whether a model has learned the words or the sentences."""
 

@@ -24,7 +24,7 @@ EXAMPLE = Attributes("left of", "one", "red", "circle", "two", "blue", "ring")
 def test_a_relation_is_said_from_either_side():
     assert caption(EXAMPLE, 0) == "one red circle shape left of two blue ring shapes"
     assert caption(EXAMPLE, 0, turned=True) == "two blue ring shapes right of one red circle shape"
-    assert caption(EXAMPLE, 1, turned=True) == "right of one red circle shape, two blue ring shapes"
+    assert caption(EXAMPLE, 5, turned=True) == "right of one red circle shape, two blue ring shapes"
 
 
 def test_captions_are_read_back_in_every_phrasing_from_either_side():
@@ -63,10 +63,10 @@ def test_exchanges_between_the_groups_leave_the_very_same_words():
                     assert bag(caption(swapped(one, what), phrasing, turned)) == words
 
 
-def test_the_first_group_named_may_be_either():
-    named = Counter((template.index("{a}") < template.index("{b}")) for template in TRAINING_PHRASINGS)
-    assert set(named) == {True, False}
-    assert min(named.values()) >= 3
+def test_either_group_may_be_named_first():
+    for phrasings in (TRAINING_PHRASINGS, NOVEL_PHRASINGS):
+        named = Counter(template.index("{a}") < template.index("{b}") for template in phrasings)
+        assert min(named[True], named[False]) >= 2
 
 
 def test_novel_phrasings_use_known_words_in_sentences_of_their_own():
