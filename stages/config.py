@@ -109,6 +109,9 @@ class ShardConfig:
     """Larger images are scaled down to this longer side. None keeps their size."""
     background: str = "#ffffff"
     """Colour behind transparent pixels, as #rrggbb."""
+    columns: tuple[str, ...] = ()
+    """Columns of the sources that go with each picture into the dataset's index, as labels do; sources must
+    pass them on, see their `columns`."""
     workers: int = field(default=0, metadata=NEUTRAL)
     """Worker processes; 0 takes one for each core."""
 

@@ -15,6 +15,7 @@ from stages.engine import Inline, Processes
 from stages.fingerprint import JSON, fingerprint_of
 from stages.output import Output, Part, PartSpec
 from stages.record import INDEX
+from stages.shard.columns import passed
 from stages.shard.pack import pack
 from stages.shard.split import SPLITS, order_key, splits_of
 from stages.stage import Stats, stage
@@ -32,20 +33,22 @@ def shard(images: Artifact, selection: Artifact, config: ShardConfig, out: Outpu
         selection: of filter.
         config: splits, sizes, background.
         out: gets `shards/SPLIT-NNNNN.tar` (UID.jpg|png|webp, UID.txt, UID.json), `index.parquet`
-            (record.INDEX) and `statistics.json` (mean and deviation of each channel over the train split,
-            pixels in [-1, 1], each image counting once).
+            (record.INDEX, then config.columns) and `statistics.json` (mean and deviation of each channel over
+            the train split, pixels in [-1, 1], each image counting once).
 
     Returns:
         The funnel (every selected row is packed) and rows and bytes per split.
 
     Raises:
-        ValueError: the selection is empty, the shares leave nothing to train on, or a size is below 1.
+        ValueError: the selection is empty, the shares leave nothing to train on, a size is below 1, or no
+            picture has a column that is asked for.
     """
     rows = _rows(images, selection, config)
+    beside = passed(rows["columns"].tolist(), config.columns)
     keep = {"max_side": config.max_side, "background": config.background}
     engine = Inline() if config.workers == 1 else Processes(config.workers)
     parts = out.parts(_specs(rows, images, keep, config, out), pack, engine, config=keep, note="packing")
-    index = _index(parts, rows)
+    index = _index(parts, rows, beside)
     pq.write_table(index, out.write("index.parquet"), compression="zstd")
     for part in parts:
         out.add({name: entry for name, entry in part.files.items() if name.startswith("shards/")})
@@ -130,15 +133,20 @@ def _record(row: Mapping[Any, Any]) -> dict[str, Any]:
     }
 
 
-def _index(parts: list[Part], rows: pd.DataFrame) -> Any:
-    """The index of all tars, in tar order."""
+def _index(parts: list[Part], rows: pd.DataFrame, beside: Mapping[str, Any]) -> Any:
+    """The index of all tars, in tar order, with the columns that stand `beside` the rows."""
     packed = pd.DataFrame([record for part in parts for record in part.json(f"packed/{part.key}.json")])
     chosen = rows[["uid", "split", "captions", "multiplicity", "similarity"]]
     table = packed.merge(chosen, on="uid", validate="one_to_one")
     assert len(table) == len(rows), f"{len(rows)} rows were to be packed and {len(table)} were"
     table["captions"] = [[one["text"] for one in captions] for captions in table["captions"]]
     table["split"] = table["split"].astype(str)
-    return pa.Table.from_pandas(table[INDEX.names], INDEX, preserve_index=False)
+    index = pa.Table.from_pandas(table[INDEX.names], INDEX, preserve_index=False)
+    place = {uid: number for number, uid in enumerate(rows["uid"])}
+    order = [place[uid] for uid in table["uid"]]
+    for name, column in beside.items():
+        index = index.append_column(name, column.take(pa.array(order)))
+    return index
 
 
 def _channel_statistics(train: list[Mapping[str, Any]]) -> dict[str, JSON]:

@@ -28,6 +28,8 @@ class Picture:
     name: str
     data: bytes
     captions: Sequence[str] = ("a picture",)
+    columns: str = "{}"
+    """Passed on by the source, a JSON object."""
 
     @property
     def uid(self) -> str:
@@ -56,7 +58,10 @@ def collection(store: Store, tars: Sequence[Sequence[Picture]]) -> Artifact:
         pq.write_table(pa.Table.from_pylist(rows, IMAGES), out.write("images.parquet"), compression="zstd")
         return Stats(Funnel(len(rows), len(rows)))
 
-    contents = [[[p.name, hashlib.sha256(p.data).hexdigest(), list(p.captions)] for p in tar] for tar in tars]
+    contents = [
+        [[p.name, hashlib.sha256(p.data).hexdigest(), list(p.captions), p.columns] for p in tar]
+        for tar in tars
+    ]
     return collected(Snapshot(fingerprint_of(contents)), CollectConfig(), store=store)
 
 
@@ -76,7 +81,7 @@ def _write_tar(out: Output, pictures: Sequence[Picture]) -> list[dict[str, objec
                     "source": "test",
                     "location": picture.name,
                     "captions": [{"text": c, "source": "test", "weight": 1.0} for c in picture.captions],
-                    "columns": "{}",
+                    "columns": picture.columns,
                     "format": format,
                     "width": width,
                     "height": height,

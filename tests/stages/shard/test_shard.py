@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 import tarfile
@@ -163,6 +164,37 @@ def test_larger_images_are_scaled_down(store, pictures):
     by_uid = {p.uid: p for p in pictures}
     sides = {row.uid: row.width for row in index.itertuples()}
     assert all(side == min(40, 32 + int(by_uid[uid].name)) for uid, side in sides.items())
+
+
+def test_columns_of_the_sources_go_along(store):
+    """As another order than the tars' would show."""
+    said = [{"kind": f"k{n}", "tags": [f"t{n}", "x"], "size": n} for n in range(9)]
+    said += [{"kind": "", "tags": None}, {"tags": "alone"}, {"tags": []}]
+    pixels = [np.full((8, 8, 3), 20 * n, np.uint8) for n in range(12)]
+    pictures = [
+        Picture(f"{n}", save(data), columns=json.dumps(one))
+        for n, (data, one) in enumerate(zip(pixels, said, strict=True))
+    ]
+    config = dataclasses.replace(ONE, columns=("tags", "kind", "size"))
+    dataset = make(store, pictures, config)
+    index = pq.read_table(dataset.path("index.parquet"))
+    text, texts = pa.string(), pa.list_(pa.string())
+    beside = [pa.field("tags", texts), pa.field("kind", text), pa.field("size", text)]
+    assert index.schema.equals(pa.schema([*INDEX, *beside]))
+    rows = {row["uid"]: row for row in index.to_pylist()}
+    found = [tuple(rows[p.uid][name] for name in ("kind", "tags", "size")) for p in pictures]
+    assert found[:9] == [(f"k{n}", [f"t{n}", "x"], str(n)) for n in range(9)]
+    assert found[9:] == [(None, None, None), (None, ["alone"], None), (None, [], None)]
+
+    plain = make(store, pictures)
+    assert pq.read_schema(plain.path("index.parquet")).equals(INDEX)
+    assert plain.statistics["parts"]["made"] == 0  # the tars are the same
+    for name, message in (
+        ("kinds", r"no picture has \['kinds'\]; .*'kind', 'size', 'tags'"),
+        ("split", "own"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make(store, pictures, dataclasses.replace(ONE, columns=(name,)))
 
 
 def test_transparency_is_laid_over_the_background(store):

@@ -1,0 +1,56 @@
+"""The sources' own columns that go with each picture into the index: labels, among others."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from stages.record import INDEX
+
+
+def passed(held: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
+    """Arrow arrays by name, of strings, or of lists of strings where some row has a list; null where a row has
+    nothing, or nothing but an empty text.
+
+    Args:
+        held: `columns` of record.IMAGES, a JSON object for each row.
+        names: of the columns.
+
+    Raises:
+        ValueError: no row has a column of that name, or the index has one of its own.
+    """
+    if taken := sorted(set(names) & set(INDEX.names)):
+        raise ValueError(f"shard.columns={list(names)}: the index has {taken} of its own; leave them out")
+    if not names:
+        return {}
+    rows: list[dict[str, Any]] = [json.loads(one) for one in held]
+    found = Counter(name for row in rows for name in row)
+    if missing := [name for name in names if name not in found]:
+        raise ValueError(
+            f"shard.columns={list(names)}: no picture has {missing}; the sources passed on "
+            f"{sorted(found) or 'none'} (name them in a source's `columns`)"
+        )
+    return {name: _column([row.get(name) for row in rows]) for name in names}
+
+
+def _column(values: list[Any]) -> Any:
+    if not any(isinstance(value, list) for value in values):
+        return pa.array([_text(value) for value in values], pa.string())
+    return pa.array([_texts(value) for value in values], pa.list_(pa.string()))
+
+
+def _text(value: Any) -> str | None:
+    """Strings as they are, other things as JSON says them."""
+    if value is None or value == "":
+        return None
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _texts(value: Any) -> list[str] | None:
+    """An empty list stays one: nothing of the kind is there, and that is known."""
+    if isinstance(value, list):
+        items: list[Any] = value
+        return [text for text in map(_text, items) if text is not None]
+    return None if (text := _text(value)) is None else [text]
