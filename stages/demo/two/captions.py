@@ -32,9 +32,10 @@ TRAINING_PHRASINGS: tuple[str, ...] = (
 )
 """What training captions look like: {a} stands {where} {b}. Every word of NOVEL_PHRASINGS is among theirs.
 
-Most name {a} first. Were both orders as frequent, neither the order alone nor the relation's word alone would
-say anything of the places, as in an exclusive or: so it was measured that a small transformer which begins
-with nothing still drew 9 % right after 36,000 pictures, less than a bag of words could."""
+Most name {a} first: were both orders as frequent, neither the order alone nor the relation's word alone would
+say anything of the places, as in an exclusive or. (With both alike frequent a transformer of width 64 that
+began with nothing, learned jointly, drew 9 % right after 36,000 pictures; at 16,000 the two ways are alike, 1
+%.)"""
 
 NOVEL_PHRASINGS: tuple[str, ...] = (
     "this picture shows {a} placed {where} {b}",
