@@ -20,8 +20,13 @@ if TYPE_CHECKING:
 
 KEPT = re.compile(r"snapshots/(\d+)/averages\.safetensors")
 """Files of a model that hold averages, by images seen."""
-PREFIXES = {"model/model.safetensors": "", "model/text_encoder/model.safetensors": "text.model."}
-"""Files of a model that hold learned weights, and what their names begin with in the training besides."""
+PREFIXES = {
+    r"model/model\.safetensors": ("",),
+    r"model/text_encoder/model\.safetensors": ("text.model.",),
+    r"model/text/(\d+)/model\.safetensors": (r"text.encoders.\1.", r"text.encoders.\1.model."),
+}
+"""Files of a model that hold learned weights, and what their names may begin with in the training besides:
+transformers' own encoders are one level deeper there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,17 +181,31 @@ def _published(model: Artifact, averaged: set[str]) -> dict[str, str]:
     """Files of the model with averaged weights, and the prefix of these. ValueError: not all are there."""
     from safetensors import safe_open
 
-    found = {name: prefix for name, prefix in PREFIXES.items() if name in model.files}
+    found: dict[str, str] = {}
     there: set[str] = set()
-    for name, prefix in found.items():
+    for name, prefixes in _learned(model).items():
         with safe_open(model.path(name), "pt") as file:
-            there |= {f"{prefix}{key}" for key in file.keys()}  # noqa: SIM118 - it is no mapping
+            keys: list[str] = list(file.keys())
+        for prefix in prefixes:
+            named = {f"{prefix}{key}" for key in keys}
+            if named & averaged or prefixes == ("",):
+                found[name], there = prefix, there | named
     if missing := sorted(averaged - there):
         raise ValueError(
             f"average: objective {model.statistics['objective']} has published its weights in another form "
             f"than they were averaged in ({missing[0]} is in none of its files); averages are made for "
             "diffusion without train.lora"
         )
+    return found
+
+
+def _learned(model: Artifact) -> dict[str, tuple[str, ...]]:
+    """Files of a model that may hold learned weights, and what these may be called besides."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in model.names("model/"):
+        for pattern, prefixes in PREFIXES.items():
+            if match := re.fullmatch(pattern, name):
+                found[name] = tuple(match.expand(prefix) for prefix in prefixes)
     return found
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from hypothesis import settings
 
 from flows.presets import CLIP, SIMILARITY
 from stages.artifact import Artifact, artifacts
@@ -18,6 +19,10 @@ from stages.demo.defects import DEFECTS, Rates
 from stages.demo.server import DemoServer
 from stages.demo.site import DemoSite, build
 from stages.store import open_store
+
+# No test measures wall time, and a busy machine's examples take longer.
+settings.register_profile("sdflow", deadline=None)
+settings.load_profile("sdflow")
 
 ROWS = 120
 """Rows of the table; the site has some more, for a table that grows."""

@@ -39,6 +39,7 @@ class Captions(nn.Module):
         self.queries = nn.Parameter(torch.randn(first.config.queries, first.width) * 0.5)
         self.pool = Attention(first.width, first.config.heads)
         self.pooled_width, self.token_width = first.config.queries * first.width, first.width
+        self.train()  # what is frozen has no dropout from the start
 
     @classmethod
     def learn(

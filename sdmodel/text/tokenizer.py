@@ -28,6 +28,7 @@ class Tokenizer:
 
     def __init__(self, tokenizer: HFTokenizer):
         self._tokenizer = tokenizer
+        tokenizer.encode_special_tokens = True  # a caption's "<mask>" is text as any other
         found = (tokenizer.token_to_id(token) for token in (PAD, START, END, MASK, UNKNOWN))
         self.special = frozenset(token for token in found if token is not None)
         hidden = tokenizer.token_to_id(MASK)

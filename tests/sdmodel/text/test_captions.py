@@ -18,7 +18,7 @@ WORDS = ["a red hat", "a blue cat", "two green hats"]
 def captions() -> Captions:
     torch.manual_seed(0)
     wider = replace(CONFIG, width=24, tokens="words", length=6, rate=0.0, dropout=0.5)
-    return Captions.learn((CONFIG, wider), WORDS * 2)
+    return Captions.learn((CONFIG, wider), WORDS * 2).eval()
 
 
 def test_a_dropped_caption_is_the_empty_one(captions: Captions):

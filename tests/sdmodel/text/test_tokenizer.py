@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -36,6 +37,15 @@ def test_long_captions_keep_their_end(tokenizer: Tokenizer):
     assert ids.shape == (1, 8)
     assert ids.dtype == torch.int64
     assert ids[0, -1] == END_ID
+
+
+@pytest.mark.parametrize("tokens", ["bpe", "words", "characters"])
+def test_what_looks_like_a_special_token_is_text(tokens: Any):
+    tokenizer = Tokenizer.learn(CAPTIONS * 2, 300, tokens)
+    (ids,) = tokenizer.encode(["red <pad> <end> <mask> hat"], 40)
+    kept = ids[: int((ids != PAD_ID).nonzero().max()) + 1].tolist()
+    assert (kept[0], kept[-1]) == (START_ID, END_ID)
+    assert not {PAD_ID, START_ID, END_ID, tokenizer.mask} & set(kept[1:-1])
 
 
 def test_vocabulary_is_bounded():
