@@ -104,8 +104,8 @@ def test_of_a_dataset_some_tars_are_fetched_and_all_captions_count(asked: dict[s
     def packed(config: ShardConfig, out: Output) -> Stats:
         rows: list[dict[str, Any]] = [
             {"uid": f"{row:032x}", "split": "train" if row % 10 else "test", "captions": [f"caption {row}"],
-             "file": f"shards/train-{row // 800:05d}.tar", "offset": 512, "length": 9, "width": 9, "height": 9,
-             "multiplicity": 1}
+             "file": f"shards/train-{row // 800:05d}.tar", "offset": 512, "length": 9, "width": 9,
+             "height": 9, "multiplicity": 1}
             for row in range(4000)
         ]  # fmt: skip
         pq.write_table(pa.Table.from_pylist(rows, INDEX), out.write("index.parquet"))
