@@ -22,11 +22,12 @@ $(STAMP): requirements.lock pyproject.toml
 demo: setup
 	@$(BIN)/sdflow demo
 
+# Two workers, a file of tests each: much of the time goes into starting processes, one thread at a time.
 test: setup
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 fast: setup
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 lint: setup
 	@$(BIN)/ruff format --check .
