@@ -37,9 +37,13 @@ class Held:
     of: Mapping[str, tuple[int, ...]]
     """uid to places in `Column.classes`; of a row without a label nothing."""
     taught: float
-    """Share of the table's rows whose labels teach, (0, 1]."""
+    """Share of the table's rows whose labels teach, [0, 1]."""
     told: float
     """Share of the table's rows that have a label."""
+
+
+NOTHING = Held({}, 0.0, 0.0)
+"""Of a column that a table lacks."""
 
 
 class Labels:
@@ -59,10 +63,13 @@ class Labels:
     ) -> "Labels":
         """From a Parquet table with `uid` and these columns of strings or lists of strings.
 
-        known: classes that are asked for, others count as no label; None takes those that are there.
+        known: columns that were learned, of which classes count alone; the table need not have any of it.
+            None takes what is there.
         ValueError: a column is missing, holds something else, or fewer than 2 classes; or none of the rows
         that teach has a label in it."""
         found = pq.read_schema(path)
+        if known:
+            names = [name for name in names if name in found.names]
         if missing := [name for name in ("uid", *names) if name not in found.names]:
             raise ValueError(
                 f"pretrain.columns: the table of labels has no {', '.join(missing)}; there are "
@@ -81,13 +88,19 @@ class Labels:
                     f"pretrain.columns: {name!r} has {len(column.classes)} different values, of which "
                     "nothing can be learned; leave it out"
                 )
-            columns[name], held[name] = column, _held(uids, said, column, labelled, name)
-        return cls(columns, held, labelled)
+            columns[name], held[name] = column, _held(uids, said, column, labelled)
+            if not held[name].taught and not known:
+                raise ValueError(
+                    f"pretrain.columns: no row of the {labelled:.0%} that pretrain.labelled chooses has a "
+                    f"label in {name!r} ({len(held[name].of)} of {len(uids)} rows have one); raise it, or "
+                    "leave the column out"
+                )
+        return cls(known or columns, held, labelled)
 
     def guess(self, name: str) -> Tensor:
         """The best guess without looking: () int64, the commonest class, or (C,) float32, the tags that most
         labelled rows have."""
-        column, rows = self.columns[name], self.held[name].of if name in self.held else {}
+        column, rows = self.columns[name], self.held.get(name, NOTHING).of
         counts = torch.zeros(len(column.classes))
         for place, count in Counter(place for places in rows.values() for place in places).items():
             counts[place] = count
@@ -99,7 +112,7 @@ class Labels:
 
         every: all labels, not those alone that teach."""
         column = self.columns[name]
-        rows = self.held[name].of if name in self.held else {}
+        rows = self.held.get(name, NOTHING).of
         said = [rows.get(uid) if every or teaches(uid, self.labelled) else None for uid in uids]
         known = torch.tensor([[one is not None] for one in said])
         if not column.tags:
@@ -132,8 +145,8 @@ class LabelHeads(nn.Module):
     def shares(self, every: bool) -> list[float]:
         """Of all rows, those with a label (that teaches) for each column: a mean over a batch's rows divided
         by it is the mean over labelled rows, however the batch is shared out and taken in parts."""
-        held = [self.labels.held[name] for name in self.labels.columns]
-        return [one.told if every else one.taught for one in held]
+        held = [self.labels.held.get(name, NOTHING) for name in self.labels.columns]
+        return [(one.told if every else one.taught) or 1.0 for one in held]
 
 
 def teaches(uid: str, labelled: float) -> bool:
@@ -155,19 +168,11 @@ def _said(column: pa.ChunkedArray, name: str) -> list[tuple[str, ...] | None]:
     return [None if row is None else (row,) for row in rows]
 
 
-def _held(
-    uids: list[str], said: list[tuple[str, ...] | None], column: Column, labelled: float, name: str
-) -> Held:
-    """ValueError: no row that teaches has a label."""
+def _held(uids: list[str], said: list[tuple[str, ...] | None], column: Column, labelled: float) -> Held:
     place = {one: number for number, one in enumerate(column.classes)}
     of: dict[str, tuple[int, ...]] = {}
     for uid, row in zip(uids, said, strict=True):
         if row is not None and (column.tags or row[0] in place):
             of[uid] = tuple(sorted({place[one] for one in row if one in place}))
     teaching = sum(teaches(uid, labelled) for uid in of)
-    if not teaching:
-        raise ValueError(
-            f"pretrain.columns: no row of the {labelled:.0%} that pretrain.labelled chooses has a label in "
-            f"{name!r} ({len(of)} of {len(uids)} rows have one); raise it, or leave the column out"
-        )
-    return Held(of, teaching / len(uids), len(of) / len(uids))
+    return Held(of, teaching / max(1, len(uids)), len(of) / max(1, len(uids)))

@@ -38,11 +38,15 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Losses of a batch, and what they are of."""
+class Told:
+    """What the heads say of a batch."""
 
-    losses: dict[str, Tensor]
-    """Each a float32 scalar, times its weight in the config."""
+    ids: Tensor
+    """(B, L) or (B, L, G) int64, of the captions."""
+    image: Tensor | None
+    """(B, D) directions of the pictures; None where the model does not look at them."""
+    text: Tensor | None
+    """(B, D) directions of the captions; likewise."""
     clean: Answers
     disturbed: Answers
     """The same with noise on the embeddings; empty where the config says none."""
@@ -67,25 +71,30 @@ class Pretraining(nn.Module):
         self.next = NextHead(encoder, guess) if wanted.next else None
 
     def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """Losses by name, each times its weight: "contrastive" over the global batch, the others means over
-        rows."""
-        return self.seen(batch, generator, every=False).losses
+        """Losses by name, each a float32 scalar times its weight: "contrastive" over the global batch, the
+        others means over rows."""
+        return self.losses(self.told(batch, generator), batch, generator)
 
-    def seen(self, batch: Batch, generator: torch.Generator, *, every: bool) -> Seen:
-        """The losses with the answers. every: of all labels, not of those alone that teach."""
-        wanted = self.config
-        asked = self.asked(batch, generator, every)
-        clean, text = self.answers(asked)
+    def told(self, batch: Batch, generator: torch.Generator) -> Told:
+        """The answers: while it learns of those labels alone that teach, else of all."""
+        wanted, every = self.config, not self.training
+        asked = self._asked(batch, generator, every)
+        clean, text = self._answers(asked)
         noisy: Answers = {}
         if wanted.noise and (wanted.consistency or not self.training):
             with disturbed(self.encoder.embedding, wanted.noise, batch, generator):
-                noisy, _ = self.answers(asked)
+                noisy, _ = self._answers(asked)
+        return Told(asked.ids, asked.image, text, clean, noisy)
+
+    def losses(self, told: Told, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Losses of these answers, see `forward`."""
+        wanted, clean, noisy = self.config, told.clean, told.disturbed
         losses: dict[str, Tensor] = {}
-        if self.pairing and asked.image is not None and text is not None:
-            found = self.pairing.loss(self.encoder, asked.image, text, asked.ids, batch, generator)
+        if self.pairing and told.image is not None and told.text is not None:
+            found = self.pairing.loss(self.encoder, told.image, told.text, told.ids, batch, generator)
             losses["contrastive"] = wanted.contrastive * found
         if self.labels:
-            shares = self.labels.shares(every)
+            shares = self.labels.shares(every=not self.training)
             each = [error(one).mean() / share for one, share in zip(clean["labels"], shares, strict=True)]
             losses["labels"] = wanted.labels * torch.stack(each).mean()
         for name, weight in (("masked", wanted.masked), ("next", wanted.next)):
@@ -95,9 +104,16 @@ class Pretraining(nn.Module):
             pairs = [pair for name in clean for pair in zip(clean[name], noisy[name], strict=True)]
             apart = torch.stack([divergence(one, other).mean() for one, other in pairs]).mean()
             losses["consistency"] = wanted.consistency * apart
-        return Seen(losses, clean, noisy)
+        if set(clean) == {"next"}:
+            # What only whole captions pass is asked nothing: its gradient is 0, for who awaits one.
+            losses["next"] = losses["next"] + 0 * sum(p.sum() for p in self.encoder.parameters())
+        return losses
 
-    def asked(self, batch: Batch, generator: torch.Generator, every: bool) -> Asked:
+    def columns(self) -> list[str]:
+        """Columns of the labels that it tells, in the order of its answers."""
+        return list(self.labels.labels.columns) if self.labels else []
+
+    def _asked(self, batch: Batch, generator: torch.Generator, every: bool) -> Asked:
         """What this batch's rows are asked; which tokens are hidden is drawn."""
         ids, mask = self.encoder.read(batch.captions)
         hidden = None
@@ -107,7 +123,7 @@ class Pretraining(nn.Module):
         image = self.pairing.images(batch.images) if self.pairing else None
         return Asked(ids, mask, image, hidden, batch.uids, every)
 
-    def answers(self, asked: Asked) -> tuple[Answers, Tensor | None]:
+    def _answers(self, asked: Asked) -> tuple[Answers, Tensor | None]:
         """What each head in use says; and directions of captions (B, D), where pictures are asked about."""
         found: Answers = {}
         text = None

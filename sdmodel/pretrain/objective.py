@@ -53,8 +53,9 @@ class TextObjective:
         that are right ("labels_right", "masked_right", "next_right"; "retrieved": of captions, whose own
         picture is the first in the batch), those that the commonest answer would have right
         ("labels_constant", ...), and where there is noise, those that it turns ("flips")."""
-        seen = self.modules.seen(batch, generator, every=True)
-        found = {name: loss.double() * len(batch) for name, loss in seen.losses.items()}
+        seen = self.modules.told(batch, generator)
+        losses = self.modules.losses(seen, batch, generator)
+        found = {name: loss.double() * len(batch) for name, loss in losses.items()}
         for name, answers in seen.clean.items():
             if name == "contrastive":
                 found["retrieved"] = right(answers)

@@ -19,6 +19,7 @@ from stages.evaluate.prompts import Prompt, prompts_of
 from stages.evaluate.report import markdown
 from stages.evaluate.retrieval import r_at_1
 from stages.evaluate.samples import sample
+from stages.evaluate.text_models import understanding
 from stages.output import Made, Output
 from stages.stage import Stats, stage
 
@@ -54,7 +55,10 @@ def evaluate(
     unseen = unseen_captions(config.oracle, config.oracle_samples, config.seed)
     settings = model.json("model/config.json") if "model/config.json" in model.files else None
     report: dict[str, Any] = {"model": model.digest, "dataset": dataset.digest}
-    if settings is None:  # an open_clip folder, which the contrastive objective writes
+    if "model/pretrain.json" in model.files:  # beside whatever layout a text encoder's folder has
+        report["understanding"] = _understanding(model, dataset, config, out)
+        rows = int(report["understanding"]["rows"])
+    elif settings is None:  # an open_clip folder, which the contrastive objective writes
         report["retrieval"] = _retrieval(model, dataset, config, out)
         rows = int(report["retrieval"]["rows"])
     elif settings.get("_class_name") == "AutoencoderKL":
@@ -236,6 +240,16 @@ def _recognition(
     out.progress(0, 1, f"{len(images)} pictures, known again")
     folder = model.lay("model/", out.folder / "model")
     return {**recognition(folder, images, config.device), "split": "test"}
+
+
+def _understanding(model: Artifact, dataset: Artifact, config: EvaluateConfig, out: Output) -> dict[str, Any]:
+    """A pretrained text encoder is judged by what it finds, tells and fills in."""
+    images, captions = _split(dataset, "test", 0, int(model.json("model/pretrain.json")["size"]))
+    out.progress(0, 1, f"{len(images)} pictures and captions")
+    folder, table = model.lay("model/", out.folder / "model"), dataset.path("index.parquet")
+    uids = _index(dataset, "test").uids
+    found = understanding(folder, table, uids, images, captions, config.device, config.seed)
+    return {**found, "split": "test"}
 
 
 def _nearest(

@@ -7,7 +7,8 @@ from typing import Any
 def markdown(report: Mapping[str, Any]) -> str:
     """The report for people: what was measured, and what was not and why."""
     lines = [f"# Evaluation of {report['model'][:12]} on {report['dataset'][:12]}", ""]
-    for section in (_validation, _retrieval, _reconstruction, _recognition, _oracle, _similarity, _nearest):
+    pictures = (_reconstruction, _recognition, _oracle, _similarity, _nearest)
+    for section in (_validation, _retrieval, _understanding, *pictures):
         lines += section(report)
     return "\n".join(lines).rstrip() + "\n"
 
@@ -49,6 +50,26 @@ def _retrieval(report: Mapping[str, Any]) -> list[str]:
         f"of {found['rows']} captions of the {found['split']} split.",
         "",
     ]
+
+
+def _understanding(report: Mapping[str, Any]) -> list[str]:
+    found = report.get("understanding")
+    if not found:
+        return []
+    heads = {f"label {column}": one for column, one in found.get("labels", {}).items()}
+    heads |= {f"{name} token": found[name] for name in ("masked", "next") if name in found}
+    rows = [
+        [name, f"{one['right']:.1%}", f"{one['constant']:.1%}", str(one["of"])] for name, one in heads.items()
+    ]
+    lines = ["## Understanding", "", f"On {found['rows']} pictures of the {found['split']} split.", ""]
+    if rows:
+        lines += [*_table(["predicted", "right", "best constant guess", "of"], rows), ""]
+    if "r_at_1" in found:
+        words = f"Of {found['of']} pictures the one that a caption is of is found first in "
+        lines += [f"{words}{found['r_at_1']:.1%} of the captions.", ""]
+    if "flips" in found:
+        lines += [f"The noise of its training turns {found['flips']:.1%} of its predictions.", ""]
+    return lines
 
 
 def _reconstruction(report: Mapping[str, Any]) -> list[str]:

@@ -11,8 +11,8 @@ from stages.record import INDEX
 
 
 def passed(held: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
-    """Arrow arrays by name, of strings, or of lists of strings where some row has a list; null where a row has
-    nothing, or nothing but an empty text.
+    """Arrow arrays by name, of strings, or of lists of strings where some row has a list; null where a row
+    has nothing, or nothing but an empty text.
 
     Args:
         held: `columns` of record.IMAGES, a JSON object for each row.

@@ -47,7 +47,7 @@ CURVES: dict[str, Any] = {
     "text": {
         "objective": "text",
         "size": 32,
-        "pretrain": PretrainConfig(masked=1.0, noise=0.5, consistency=1.0),
+        "pretrain": PretrainConfig(masked=1.0, next=0.5, noise=0.5, consistency=1.0),
     },
     "diffusion": {"objective": "diffusion"},
     "unet2d": {"network": "unet2d"},

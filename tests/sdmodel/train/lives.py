@@ -43,7 +43,7 @@ CONFIG = TrainConfig(
     contrastive=ContrastiveConfig(embedding=8, image_width=4, text_width=16, text_layers=1, text_heads=2),
     autoencoder=AutoencoderConfig(channels=(8, 8), groups=4, latent=2),
     selfsupervised=SelfSupervisedConfig(width=4, embedding=8),
-    pretrain=PretrainConfig(masked=1.0, noise=0.5, consistency=1.0),
+    pretrain=PretrainConfig(masked=1.0, next=0.5, noise=0.5, consistency=1.0),
     optimizer=OptimizerConfig(warmup=16),
     ema=EmaConfig(lengths=(0.05, 0.1)),
     validation=ValidationConfig(every=32, rows=8),
