@@ -2,15 +2,18 @@
 
 import signal
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 from flows.server import be_quiet
 from flows.step import Result
 from flows.terminal import Terminal
 from stages.config import Run
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
 
 
 class RunFailedError(Exception):
@@ -18,10 +21,21 @@ class RunFailedError(Exception):
 
 
 def execute(run: Run, terminal: Terminal, *, ui: bool = False) -> dict[str, Result]:
-    """The results of a whole run, by stage; made through Prefect, on the user's server or one of our own.
+    """The results of a whole run, by stage; see `executed`."""
+
+    def start() -> "State[Any]":
+        from flows.pipeline import pipeline
+
+        return pipeline(run, return_state=True)
+
+    return cast("dict[str, Result]", executed(start, terminal, ui=ui))
+
+
+def executed(start: "Callable[[], State[Any]]", terminal: Terminal, *, ui: bool = False) -> Any:
+    """What a flow returns; run through Prefect, on the user's server or one of our own.
 
     Args:
-        run: what to run.
+        start: imports and calls the flow, with `return_state=True`, once there is a server.
         terminal: shows progress.
         ui: let the server of our own show Prefect's web pages, too.
 
@@ -36,15 +50,14 @@ def execute(run: Run, terminal: Terminal, *, ui: bool = False) -> dict[str, Resu
         from flows.server import prefect_server
 
         with prefect_server(ui=ui) as url:
-            from flows.pipeline import pipeline
             from flows.progress import shown_on
 
             terminal.say(f"Prefect is at {url.removesuffix('/api')}" if ui else "running")
             with terminal.live(), shown_on(terminal):
-                state = pipeline(run, return_state=True)
+                state = start()
             found = state.result(raise_on_failure=False)
     if state.is_completed():
-        return cast("dict[str, Result]", found)
+        return found
     # Interrupted flows raise; what comes here has failed.
     words = str(found) or type(found).__name__
     step = terminal.failed_step

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import UNet2DConditionModel  # pyright: ignore[reportPrivateImportUsage]
 
 from sdmodel.denoise.discrete import Discrete, check
 from sdmodel.latents.space import PIXELS, Space
@@ -55,6 +54,9 @@ def read_pipeline(folder: Path) -> Pipeline:
 def load_unet(folder: Path, network: Discrete) -> None:
     """Puts the weights of a pipeline's UNet into a denoiser built from its config. ValueError: there are
     none that fit, as safetensors."""
+    # It takes seconds to import.
+    from diffusers import UNet2DConditionModel  # pyright: ignore[reportPrivateImportUsage]
+
     try:
         found = UNet2DConditionModel.from_pretrained(
             folder / "unet", local_files_only=True, use_safetensors=True, torch_dtype=torch.float32

@@ -176,7 +176,8 @@ class EvaluateConfig:
     captions: tuple[str, ...] = ()
     """New captions to sample as well."""
     oracle: str = ""
-    """"demo" samples unseen captions of the demo world and has its oracle read them; empty: no oracle."""
+    """"demo" samples unseen captions of the demo world and has its oracle read them, "two" those of the world
+    of two groups; empty: no oracle."""
     oracle_samples: int = 512
     """Images for the oracle."""
     guidance: float = 2.5

@@ -8,7 +8,6 @@ alpha : sigma is t : 1 - t.
 from typing import Any
 
 import torch
-from diffusers import DDPMScheduler, UNet2DConditionModel  # pyright: ignore[reportPrivateImportUsage]
 from torch import Tensor, nn
 
 from sdmodel.condition import Condition
@@ -50,6 +49,9 @@ class Discrete(nn.Module):
         padded: whether captions have tokens that are not to be attended to.
 
         ValueError: it needs other conditions, or predicts something else."""
+        # Only who has such a denoiser waits for it: it takes seconds to import.
+        from diffusers import DDPMScheduler, UNet2DConditionModel  # pyright: ignore[reportPrivateImportUsage]
+
         super().__init__()
         check(unet, schedule)
         self._told = {"unet": unet, "schedule": schedule}

@@ -1,15 +1,17 @@
 """diffusers' UNet2DConditionModel as a denoiser: the network of Stable Diffusion 1 and 2 (Rombach et al.
 2021, arXiv:2112.10752)."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from diffusers import UNet2DConditionModel  # pyright: ignore[reportPrivateImportUsage]
 from torch import Tensor, nn
 
 from sdmodel.condition import Condition
 from sdmodel.config import UNet2DConfig
 from sdmodel.denoise.told import Augmentation
 from sdmodel.noise.interpolation import SIGMA_DATA, unit_scale
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel  # pyright: ignore[reportPrivateImportUsage]
 
 TIMESTEPS = 1000
 """Its time runs from 0, the data, to so many, the noise."""
@@ -66,7 +68,7 @@ class UNet2D(nn.Module):
         return found.float()
 
 
-def unet_of(config: UNet2DConfig, channels: int, token_width: int) -> UNet2DConditionModel:
+def unet_of(config: UNet2DConfig, channels: int, token_width: int) -> "UNet2DConditionModel":
     """With initial weights. ValueError: widths that don't fit together."""
     widths, attention = config.channels, config.attention
     if len(attention) != len(widths):
@@ -85,6 +87,9 @@ def unet_of(config: UNet2DConfig, channels: int, token_width: int) -> UNet2DCond
     down = tuple("CrossAttnDownBlock2D" if asks else "DownBlock2D" for asks in attention)
     up = tuple("CrossAttnUpBlock2D" if asks else "UpBlock2D" for asks in reversed(attention))
     heads = tuple(max(1, width // config.head_width) for width in widths)
+    # Only who has such a denoiser waits for it: it takes seconds to import.
+    from diffusers import UNet2DConditionModel  # pyright: ignore[reportPrivateImportUsage]
+
     return UNet2DConditionModel(
         in_channels=channels,
         out_channels=channels,

@@ -1,13 +1,15 @@
 """A frozen autoencoder: pictures to the moments of their latents, and latents to pictures."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
-from diffusers import AutoencoderKL  # pyright: ignore[reportPrivateImportUsage]
 from torch import Tensor
 
 from sdmodel.latents.space import LOG_VARIANCE
+
+if TYPE_CHECKING:  # what is not asked for is not waited for: it takes seconds to import
+    from diffusers import AutoencoderKL  # pyright: ignore[reportPrivateImportUsage]
 
 AT_ONCE = 2**20
 """Pixels, of all pictures that are encoded or decoded together: bounds memory, to some GiB."""
@@ -20,7 +22,7 @@ class Autoencoder:
     them by what was measured.
     """
 
-    def __init__(self, vae: AutoencoderKL, device: torch.device | str = "cpu"):
+    def __init__(self, vae: "AutoencoderKL", device: torch.device | str = "cpu"):
         self.device = torch.device(device)
         self.vae: Any = vae.float().eval().requires_grad_(False)
         self.vae.to(self.device)
@@ -77,6 +79,8 @@ class Autoencoder:
 
 def read(folder: Path, device: torch.device | str = "cpu") -> Autoencoder:
     """The autoencoder in a folder that diffusers wrote. ValueError: there is none in it."""
+    from diffusers import AutoencoderKL  # pyright: ignore[reportPrivateImportUsage]
+
     try:
         # diffusers knows the names that weights had in older folders; no pickle is opened.
         found = AutoencoderKL.from_pretrained(

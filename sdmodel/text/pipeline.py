@@ -3,15 +3,17 @@ pipelines use it."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTokenizer
 
 from sdmodel.condition import Condition
 from sdmodel.transfer import sent
+
+if TYPE_CHECKING:  # what is not asked for is not waited for: it takes seconds to import
+    from transformers import CLIPTextModel, CLIPTokenizer
 
 
 class ClipText(nn.Module):
@@ -24,7 +26,7 @@ class ClipText(nn.Module):
     padded = False
     """All tokens may be attended to."""
 
-    def __init__(self, model: CLIPTextModel, tokenizer: CLIPTokenizer, length: int = 0):
+    def __init__(self, model: "CLIPTextModel", tokenizer: "CLIPTokenizer", length: int = 0):
         """length: tokens of a caption; 0 is as many as the model knows places for.
 
         ValueError: it knows no more than so many."""
@@ -60,6 +62,8 @@ class ClipText(nn.Module):
         """From a folder with `text_encoder` and `tokenizer` in it, as Stable Diffusion's have.
 
         ValueError: there is none in it, or `length` is above what it knows places for."""
+        from transformers import CLIPTextModel, CLIPTokenizer
+
         try:
             # transformers reads JSON and safetensors here; no pickle is opened.
             model: Any = CLIPTextModel.from_pretrained(

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,8 @@ class Plan:
             config={"temp_directory": str(scratch / "duckdb"), "memory_limit": MEMORY},
         )
         self.sql.execute("SET preserve_insertion_order = false")
-        self.sql.execute("SET enable_progress_bar = false")
+        with suppress(duckdb.InvalidInputException):  # Jupyter without widgets has none to switch off
+            self.sql.execute("SET enable_progress_bar = false")
         self.sql.register("policies", _policies(config))
         self.sql.register("takedowns", takedowns)
         self.sql.read_parquet(str(rows)).create_view("given")

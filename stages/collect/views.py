@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import duckdb
 
@@ -17,7 +17,8 @@ def views(queries: Mapping[str, str]) -> Generator[duckdb.DuckDBPyConnection]:
         tempfile.TemporaryDirectory() as folder,
         duckdb.connect(config={"temp_directory": folder, "memory_limit": MEMORY}) as db,
     ):
-        db.execute("SET enable_progress_bar = false")
+        with suppress(duckdb.InvalidInputException):  # Jupyter without widgets has none to switch off
+            db.execute("SET enable_progress_bar = false")
         for name, query in queries.items():
             db.execute(f"CREATE VIEW {name} AS {query}")
         yield db

@@ -202,7 +202,7 @@ def _clip_figures(
     }
     if not config.oracle:
         return similarity, {}
-    pictures, captions = clean_pairs(8 * GROUP, config.seed)
+    pictures, captions = clean_pairs(8 * GROUP, config.seed, config.oracle)
     found = r_at_1(judge.images(pictures, config.batch), judge.texts(captions), GROUP)
     return similarity, {"clip": {"r_at_1_of_64": round(found, 4)}}
 
