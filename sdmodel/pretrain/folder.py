@@ -36,7 +36,7 @@ def save(folder: Path, model: Pretraining, config: TrainConfig, weights: dict[st
         "text": {**asdict(model.encoder.config), "start": ""},
         "contrastive": asdict(config.contrastive),
         "pretrain": {**asdict(config.pretrain), "clusters": ""},
-        "labels": {name: asdict(column) for name, column in columns.items()},
+        "labels": [{"column": name, **asdict(column)} for name, column in columns.items()],
     }
     (folder / ABOUT).write_text(json.dumps(about, indent=2, sort_keys=True) + "\n")
 
@@ -53,7 +53,7 @@ def load(folder: Path, labels: Path | None = None) -> Pretraining:
         contrastive=TypeAdapter(ContrastiveConfig).validate_python(about["contrastive"]),
         pretrain=TypeAdapter(PretrainConfig).validate_python(about["pretrain"]),
     )
-    columns = {name: Column(tuple(one["classes"]), one["tags"]) for name, one in about["labels"].items()}
+    columns = {one["column"]: Column(tuple(one["classes"]), one["tags"]) for one in about["labels"]}
     table = Labels.read(labels, list(columns), known=columns) if labels and columns else Labels(columns, {})
     model = Pretraining(config, build.load(folder, config.text), (), table)
     take(model, folder)
@@ -64,9 +64,9 @@ def take(model: Pretraining, folder: Path) -> None:
     """Puts a folder's heads and tower into a model, as far as both have them.
 
     ValueError: they have other shapes, or labels of other classes."""
-    held = about_of(folder)
+    learned = {one["column"]: one for one in about_of(folder)["labels"]}
     for name, column in (model.labels.labels.columns if model.labels else {}).items():
-        other = held["labels"].get(name)
+        other = learned.get(name)
         if other and tuple(other["classes"]) != column.classes:
             raise ValueError(
                 f"{folder}: learned {len(other['classes'])} classes of {name!r}, and the labels have "

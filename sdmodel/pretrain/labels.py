@@ -129,15 +129,17 @@ class LabelHeads(nn.Module):
     def __init__(self, width: int, labels: Labels):
         super().__init__()
         self.labels = labels
-        self.layers = nn.ModuleList(nn.Linear(width, len(one.classes)) for one in labels.columns.values())
+        self.layers = nn.ModuleDict(
+            {_key(name): nn.Linear(width, len(one.classes)) for name, one in labels.columns.items()}
+        )
         self.guesses = [labels.guess(name) for name in labels.columns]
 
     def forward(self, pooled: Tensor, uids: Sequence[str], every: bool) -> list[Answer]:
         """An answer for each column, of one place, from pooled (B, D); see `Labels.of`."""
         answers: list[Answer] = []
-        for name, layer, guess in zip(self.labels.columns, self.layers, self.guesses, strict=True):
+        for name, guess in zip(self.labels.columns, self.guesses, strict=True):
             truth, known = (sent(one, pooled.device) for one in self.labels.of(name, uids, every))
-            logits = layer(pooled)[:, None].float()  # (B, 1, C)
+            logits = self.layers[_key(name)](pooled)[:, None].float()  # (B, 1, C)
             there = torch.ones_like(known)
             answers.append(Answer(logits, truth, there, known, sent(guess, pooled.device)))
         return answers
@@ -147,6 +149,11 @@ class LabelHeads(nn.Module):
         by it is the mean over labelled rows, however the batch is shared out and taken in parts."""
         held = [self.labels.held.get(name, NOTHING) for name in self.labels.columns]
         return [(one.told if every else one.taught) or 1.0 for one in held]
+
+
+def _key(column: str) -> str:
+    """The name of a column's weights: modules' names have no dots, and some words are taken."""
+    return "column " + column.replace("%", "%25").replace(".", "%2E")
 
 
 def teaches(uid: str, labelled: float) -> bool:

@@ -18,7 +18,7 @@ EVERYTHING: dict[str, Any] = {
     "contrastive": 1.0,
     "labels": 0.5,
     "masked": 1.0,
-    "columns": ("colour", "tags"),
+    "columns": ("tags", "colour"),
     "noise": 0.5,
     "consistency": 1.0,
 }

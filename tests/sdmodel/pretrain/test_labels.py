@@ -77,6 +77,12 @@ def test_what_is_no_label_is_refused(tmp_path: Path, names: tuple[str, ...], sha
         Labels.read(tmp_path / "more.parquet", names, share)
 
 
+def test_columns_may_have_any_name():
+    columns = {name: Column(("a", "b"), tags=False) for name in ("type", "keys", "a.b", "a%2Eb", "")}
+    heads = LabelHeads(4, Labels(columns, {}))
+    assert len(heads(torch.zeros(2, 4), ["x", "y"], every=True)) == len(set(heads.layers)) == 5
+
+
 def test_a_batch_without_labels_teaches_nothing_and_has_gradients(tmp_path: Path):
     heads = LabelHeads(4, Labels.read(labels(tmp_path), NAMES))
     losses = [error(one).mean() for one in heads(torch.randn(2, 4), ["nobody", "no one"], every=False)]

@@ -133,6 +133,11 @@ def test_it_goes_on_from_a_folder_with_the_heads_that_both_have(tmp_path: Path, 
     assert set(weights(fewer)) < set(weights(made))
     assert all(torch.equal(value, weights(made)[name]) for name, value in weights(fewer).items())
 
+    one = objective(config(contrastive=0.0, labels=1.0, columns=("colour",)), table, seed=1)
+    one.start(tmp_path)  # a column's head is known by its name, not by its place
+    name = "labels.layers.column colour.weight"
+    assert torch.equal(weights(one)[name], weights(made)[name])
+
     folder = tmp_path / "fewer"
     folder.mkdir()
     fewer.save(folder, weights(fewer))
