@@ -16,6 +16,7 @@ from cyclopts import App, CycloptsError
 from flows.cli.average import average
 from flows.cli.cluster import cluster
 from flows.cli.collect import collect
+from flows.cli.compare_text import compare_text
 from flows.cli.coverage import coverage
 from flows.cli.demo import demo
 from flows.cli.diff import diff
@@ -68,7 +69,7 @@ app = App(
 COMMANDS = (
     *(demo, init, plan, run, collect, stage),
     *(ls, show, diff, coverage, trace),
-    *(average, cluster, generate, export),
+    *(average, cluster, compare_text, generate, export),
     *(forget, verify, gc, setup),
 )
 for order, command in enumerate(COMMANDS):

@@ -1,0 +1,73 @@
+"""`sdflow compare-text`: which text encoder a small denoiser learns best with."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from flows.cli.options import DEFAULT_STORE, StoreOption
+from sdmodel.config_text import TextKind
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
+ROWS = 12_000
+"""Pictures of the world of two."""
+SEED = 23
+"""Of that world."""
+
+
+def compare_text(
+    *,
+    out: Annotated[
+        Path, Parameter(help="Markdown page for table and plot; a page that has the marks keeps the rest.")
+    ] = Path("text-encoders.md"),
+    emoji: Annotated[
+        str, Parameter(help="Folder of captioned emoji (metadata.csv with a column text); empty: without.")
+    ] = "",
+    kinds: Annotated[tuple[TextKind, ...], Parameter(help="Encoders; all where none is named.")] = (),
+    seconds: Annotated[float, Parameter(help="That each denoiser learns.")] = 60.0,
+    seeds: Annotated[int, Parameter(help="Times that all is done, for intervals.")] = 3,
+    at_once: Annotated[int, Parameter(help="Trainings side by side; results are the same.")] = 1,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Compare text encoders: the same small denoiser with each, for the same time, three times.
+
+    The pictures show two groups of shapes, told apart by words that mean nothing without their order ("a red
+    circle left of two blue squares"). Each encoder is pretrained on pairs of pictures and captions, then
+    conditions a denoiser: frozen, learned on, and from nothing. It takes hours; the same command continues,
+    and what is finished is found.
+
+    **Examples**
+
+    ```
+    sdflow compare-text --store comparison --out docs/text-encoders.md --emoji emoji
+    sdflow compare-text --store try --kinds lstm --kinds fasttext --seconds 10 --seeds 1
+    ```
+    """
+    from flows.compare.cases import KINDS, Comparison
+    from flows.compare.figures import rows
+    from flows.compare.page import table, write_page
+    from flows.compare.pictures import ceiling, machine, pictures
+    from flows.execute import executed
+    from flows.terminal import Terminal
+
+    terminal = Terminal()
+    comparison = Comparison(
+        store=store,
+        pictures=str(pictures(store, ROWS, SEED)),
+        emoji=emoji,
+        kinds=kinds or KINDS,
+        seeds=seeds,
+        seconds=seconds,
+        at_once=at_once,
+    )
+
+    def start() -> "State[Any]":
+        from flows.compare.flow import compare_text as flow
+
+        return flow(comparison, return_state=True)
+
+    found = rows(executed(start, terminal))
+    write_page(out, found, comparison, ceiling(comparison), machine())
+    terminal.say(f"\n{table(found, comparison, ceiling(comparison), machine())}\n\nwritten to {out}")

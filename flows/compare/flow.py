@@ -1,0 +1,137 @@
+"""Every case of the comparison. Speeds are measured first, one after the other, so that each measurement has
+the machine for itself. What is finished is found; the same command continues."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from prefect import flow
+
+from flows.compare.cases import MODES, Comparison, Mode, denoiser, name_of, pretraining, world
+from flows.progress import threads
+from flows.step import Home, Result, Step
+from flows.tasks import collect, dedup, evaluate, filter_, score, shard, step_task, train
+from sdmodel.config import TrainConfig
+from sdmodel.config_text import TextKind
+from stages.config import Run
+from stages.pace import PaceConfig, pace
+
+measure = step_task(Step(pace, ("shard",), pool="gpu"))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model of the comparison, and what was found of it."""
+
+    kind: TextKind
+    mode: str
+    """How its text encoder began and learned; "pretrained" and "emoji" are encoders alone."""
+    seed: int
+    images: int
+    """Seen."""
+    pace: dict[str, Any]
+    """What pace.json says; empty for encoders alone."""
+    report: dict[str, Any]
+    """What report.json of its evaluation says."""
+
+
+@flow(name="compare_text", task_runner=threads(), validate_parameters=True)
+def compare_text(comparison: Comparison) -> list[Case]:
+    """Compare text encoders: the same denoiser with each, for the same time.
+
+    Args:
+        comparison: what is compared, and for how long.
+    """
+    two = world(comparison, comparison.pictures, "text-two")
+    emoji = world(comparison, comparison.emoji, "text-emoji") if comparison.emoji else None
+    pictures, names = dataset(two), dataset(emoji) if emoji else None
+    paces = {
+        (kind, learns): speed(two, pictures, kind, learns)
+        for kind in comparison.kinds
+        for learns in (True, False)
+    }
+
+    def chain(kind: TextKind, seed: int) -> list[Case]:
+        found = [pretrained(comparison, two, pictures, kind, "pretrained", seed)]
+        if emoji and names:
+            found.append(pretrained(comparison, emoji, names, kind, "emoji", seed))
+        for mode in MODES:
+            told = paces[kind, mode != "frozen"]
+            found.append(drawing(comparison, two, pictures, kind, mode, seed, told))
+        return found
+
+    # A chain is asked from a thread of its own, in which Prefect shall know whose flow it is.
+    with ThreadPoolExecutor(comparison.at_once) as lanes:
+        chains = [
+            lanes.submit(copy_context().run, chain, kind, seed)
+            for seed in range(comparison.seeds)
+            for kind in comparison.kinds
+        ]
+        return [case for one in chains for case in one.result()]
+
+
+def dataset(run: Run) -> Result:
+    """From a folder of pictures to shards."""
+    home = Home.of(run)
+    images = collect.submit(config=run.collect, home=home)
+    duplicates = dedup.submit(images, config=run.dedup, home=home)
+    scores = score.submit(images, config=run.score, home=home)
+    selection = filter_.submit(images, duplicates, scores, config=run.filter, home=home)
+    return _done(shard.submit(images, selection, config=run.shard, home=home))
+
+
+def pretrained(
+    comparison: Comparison,
+    run: Run,
+    pictures: Result,
+    kind: TextKind,
+    mode: Literal["pretrained", "emoji"],
+    seed: int,
+) -> Case:
+    """Pretrain an encoder and measure what it knows."""
+    config = pretraining(comparison, kind, seed, emoji=mode == "emoji")
+    return _case(run, pictures, kind, mode, seed, config, {})
+
+
+def speed(run: Run, pictures: Result, kind: TextKind, learns: bool) -> dict[str, Any]:
+    """How fast a denoiser learns with an encoder that learns or does not, measured once."""
+    config = PaceConfig(train=denoiser(kind, "random" if learns else "frozen", 0, 10**6, ""))
+    home = Home(run.store, f"text-{kind}-{'learned' if learns else 'frozen'}-pace")
+    return json.loads(_done(measure.submit(pictures, config=config, home=home)).open().read("pace.json"))
+
+
+def drawing(
+    comparison: Comparison,
+    run: Run,
+    pictures: Result,
+    kind: TextKind,
+    mode: Mode,
+    seed: int,
+    told: dict[str, Any],
+) -> Case:
+    """Learn to draw for the time that the comparison gives, at the pace told, and let the oracle look."""
+    start = f"models/{name_of(kind, 'pretrained', seed)}@latest"
+    config = denoiser(kind, mode, seed, comparison.images(told["images_per_second"]), start)
+    return _case(run, pictures, kind, mode, seed, config, told)
+
+
+def _case(
+    run: Run,
+    pictures: Result,
+    kind: TextKind,
+    mode: Mode | Literal["pretrained", "emoji"],
+    seed: int,
+    config: TrainConfig,
+    told: dict[str, Any],
+) -> Case:
+    home = Home(run.store, name_of(kind, mode, seed))
+    model = _done(train.submit(pictures, config=config, home=home))
+    found = _done(evaluate.submit(model, pictures, config=run.evaluate, home=home))
+    return Case(kind, mode, seed, config.images, told, json.loads(found.open().read("report.json")))
+
+
+def _done(future: Any) -> Result:
+    """The result of a task, once it is there."""
+    return future.result()

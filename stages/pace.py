@@ -1,0 +1,48 @@
+"""pace: how fast a training would go on this machine, measured once and kept, so that trainings of equal time
+are the same trainings whenever they are asked for."""
+
+import json
+from dataclasses import asdict, dataclass, field
+
+from sdmodel.config import FORM, NEUTRAL, TrainConfig
+from stages.artifact import Artifact, Funnel
+from stages.output import Output
+from stages.plan import forecast
+from stages.stage import Stats, stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaceConfig:
+    """What is measured."""
+
+    __pydantic_config__ = FORM
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """The training; what it starts from is left out, as it does not change the speed."""
+    seconds: float = field(default=5.0, metadata=NEUTRAL)
+    """Of measuring, after the first batches."""
+
+
+@stage(version=1, kind="pace")
+def pace(dataset: Artifact, config: PaceConfig, out: Output) -> Stats:
+    """Measure the speed of a training on some pictures of a dataset.
+
+    Args:
+        dataset: of shard.
+        config: the training.
+        out: gets `pace.json`.
+
+    Returns:
+        Images per second of all processes, parameters by part of the model, and those that learn.
+
+    Raises:
+        ValueError: the training's config is no good.
+    """
+    out.progress(0, 1, f"measuring for {config.seconds:g} s")
+    folder = out.folder / "measured"
+    folder.mkdir()
+    found = asdict(forecast(config.train, dataset, folder, seconds=config.seconds))
+    kept = {
+        name: found[name] for name in ("images_per_second", "parameters", "learned", "processes", "device")
+    }
+    out.write("pace.json").write_text(json.dumps(kept, indent=1, sort_keys=True))
+    return Stats(Funnel(0, 0), kept)

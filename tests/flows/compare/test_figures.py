@@ -1,0 +1,64 @@
+"""What the comparison makes of reports: means, intervals, what is undecided."""
+
+from typing import Any
+
+import pytest
+from scipy.stats import ttest_1samp
+
+from flows.compare.cases import MODES
+from flows.compare.figures import interval, rows, undecided
+from flows.compare.flow import Case
+
+
+def case(kind: Any, mode: str, seed: int, right: float = 0.5) -> Case:
+    if mode in ("pretrained", "emoji"):
+        return Case(
+            kind, mode, seed, 640, {}, {"understanding": {"r_at_1": right, "rows": 9, "split": "test"}}
+        )
+    pace = {"images_per_second": 100.0, "parameters": {"text": 7, "network": 9}}
+    oracle = {"all": right, "shape": 2 * right, "clean": 1.0, "samples": 8}
+    return Case(kind, mode, seed, 64, pace, {"oracle": oracle})
+
+
+def cases(kind: str, shares: list[float]) -> list[Case]:
+    made = [
+        case(kind, mode, seed, share) for seed, share in enumerate(shares) for mode in (*MODES, "pretrained")
+    ]
+    return [*made, *(case(kind, "emoji", seed, share) for seed, share in enumerate(shares))]
+
+
+def test_an_interval_is_students():
+    values = [0.2, 0.25, 0.4]
+    share = interval(values)
+    known = ttest_1samp(values, 0).confidence_interval(0.95)
+    assert share.mean == pytest.approx(sum(values) / 3)
+    assert (share.low, share.high) == pytest.approx((max(known.low, 0), min(known.high, 1)))
+    assert interval([0.9, 1.0, 0.8]).high == 1
+    one = interval([0.3])
+    assert (one.mean, one.count) == (0.3, 1)
+    assert one.low != one.low  # nothing is known of it
+
+
+def test_a_row_has_all_of_an_encoder():
+    (row,) = rows(cases("lstm", [0.2, 0.3, 0.4]))
+    assert (row.kind, row.parameters) == ("lstm", 7)
+    assert row.speed == dict.fromkeys(MODES, 100.0)
+    assert row.images == dict.fromkeys(MODES, 64)
+    assert row.right["joint"].mean == pytest.approx(0.3)
+    assert row.attributes["frozen"] == pytest.approx({"all": 0.3, "shape": 0.6, "clean": 1.0})
+    assert row.pretrained["r_at_1"] == pytest.approx(0.3)
+    assert row.emoji
+    assert row.emoji.count == 3
+
+
+def test_what_overlaps_is_undecided():
+    found = rows(
+        [*cases("rnn", [0.1, 0.11, 0.12]), *cases("gru", [0.5, 0.51, 0.52]), *cases("cnn", [0.49, 0.51, 0.5])]
+    )
+    assert undecided(found, "joint") == ["gru", "cnn"]
+    assert undecided(found[:2], "joint") == ["gru"]
+
+
+def test_one_seed_decides_nothing():
+    found = rows([*cases("rnn", [0.1]), *cases("gru", [0.9])])
+    assert undecided(found, "joint") == ["gru", "rnn"]

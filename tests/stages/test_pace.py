@@ -1,0 +1,30 @@
+"""A speed is measured once: whoever asks again hears the same."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.pace import PaceConfig, pace
+from stages.store import open_store
+from tests.stages import worlds
+
+
+def test_a_speed_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    speeds = iter([123.4, 99.0])
+
+    def measured(*_: Any, **__: Any) -> dict[str, Any]:
+        found = {"parameters": {"text": 3, "network": 4}, "learned": 7, "flops": 1.0, "state": 1, "memory": 1}
+        told = {"processes": 1, "device": "cpu", "mfu": None, "waiting": 0.0, "start_up_seconds": 1.0}
+        return {**found, **told, "images_per_second": next(speeds)}
+
+    monkeypatch.setattr("sdmodel.train.measuring.measured", measured)
+    store = open_store(str(tmp_path / "store"))
+    dataset = worlds.dataset(store, tmp_path / "pictures", rows=12)
+    first, again = (pace(dataset, PaceConfig(train=worlds.TINY, seconds=s), store=store) for s in (5.0, 9.0))
+    assert again.cached
+    assert again.json("pace.json")["images_per_second"] == 123.4
+    assert again.json("pace.json")["parameters"] == {"text": 3, "network": 4}
+    other = pace(dataset, PaceConfig(train=worlds.changed(batch=16)), store=store)
+    assert other.json("pace.json")["images_per_second"] == 99.0
+    assert first.digest != other.digest
