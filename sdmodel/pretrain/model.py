@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sdmodel.config import TrainConfig
 from sdmodel.data.batch import Batch
-from sdmodel.pretrain.answers import Answer, divergence, error
+from sdmodel.pretrain.answers import Answer, divergence, error, flipped
 from sdmodel.pretrain.following import NextHead
 from sdmodel.pretrain.labels import LabelHeads, Labels
 from sdmodel.pretrain.masked import Hidden, MaskedHead, commonest, hide
@@ -18,6 +18,8 @@ from sdmodel.text.encoder import Encoder
 
 Answers = dict[str, list[Answer]]
 """By the name of the loss: "contrastive", "labels", "masked", "next"."""
+WHOLE = ("contrastive", "labels")
+"""Those that whole captions are asked about."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,17 @@ class Told:
     clean: Answers
     disturbed: Answers
     """The same with noise on the embeddings; empty where the config says none."""
+
+    @property
+    def flips(self) -> Tensor | None:
+        """(2,) float64: predictions that the noise turns, and predictions in all, of pictures and labels
+        where they are predicted, else of tokens; None without noise.
+
+        A hidden token often has several good answers, whose order turns at the smallest noise."""
+        if not self.disturbed:
+            return None
+        names = [name for name in WHOLE if name in self.clean] or list(self.clean)
+        return torch.stack([flipped(self.clean[name], self.disturbed[name]) for name in names]).sum(0)
 
 
 class Pretraining(nn.Module):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from sdmodel.config import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.pretrain import folder as kept
-from sdmodel.pretrain.answers import flipped, guessed, right
+from sdmodel.pretrain.answers import guessed, right
 from sdmodel.pretrain.labels import Labels
 from sdmodel.pretrain.model import Pretraining
 from sdmodel.text import build
@@ -52,7 +52,7 @@ class TextObjective:
         """The losses, of all labels. Beside them, each as a sum and the number that it is of: predictions
         that are right ("labels_right", "masked_right", "next_right"; "retrieved": of captions, whose own
         picture is the first in the batch), those that the commonest answer would have right
-        ("labels_constant", ...), and where there is noise, those that it turns ("flips")."""
+        ("labels_constant", ...), and where there is noise, those that it turns ("flips", see `Told`)."""
         seen = self.modules.told(batch, generator)
         losses = self.modules.losses(seen, batch, generator)
         found = {name: loss.double() * len(batch) for name, loss in losses.items()}
@@ -61,10 +61,7 @@ class TextObjective:
                 found["retrieved"] = right(answers)
             else:
                 found[f"{name}_right"], found[f"{name}_constant"] = right(answers), guessed(answers)
-        if seen.disturbed:
-            pairs = [flipped(seen.clean[name], seen.disturbed[name]) for name in seen.clean]
-            found["flips"] = torch.stack(pairs).sum(0)
-        return found
+        return found if seen.flips is None else {**found, "flips": seen.flips}
 
     def enough(self, figures: Mapping[str, float]) -> bool:
         """Whether a validation's figures end the training: few enough predictions turn under noise."""

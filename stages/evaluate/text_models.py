@@ -40,13 +40,13 @@ def understanding(
         {"rows"}; {"r_at_1", "of": pictures in a group}; {"labels": column -> right, constant, rows},
         {"masked": right, constant, places}, {"next": ...}, shares [0, 1] of right predictions and of those
         that the commonest truth of these very rows would have right; {"flips": share of predictions that the
-        noise of its training turns}. What it did not learn is left out.
+        noise of its training turns, of pictures and labels where it predicts any}. What it did not learn is
+        left out.
     """
     import torch
 
     from sdmodel.data.batch import Batch
     from sdmodel.data.pixels import to_float
-    from sdmodel.pretrain.answers import flipped
     from sdmodel.pretrain.folder import load
     from sdmodel.pretrain.tally import Tally
 
@@ -73,18 +73,20 @@ def understanding(
             if told.image is not None and told.text is not None:
                 seen[0].append(told.image.float().cpu().numpy())
                 seen[1].append(told.text.float().cpu().numpy())
+            if told.flips is not None:
+                flips += told.flips.cpu()
             for name, answers in told.clean.items():
+                if name == "contrastive":  # told by r_at_1, among as many pictures each time
+                    continue
                 names = [f"labels {column}" for column in model.columns()] if name == "labels" else [name]
                 for number, answer in enumerate(answers):
                     tallies.setdefault(names[number % len(names)], Tally()).add(answer)
-                if told.disturbed:
-                    flips += flipped(answers, told.disturbed[name]).cpu()
     found: dict[str, Any] = {"rows": len(uids)}
     if seen[0]:
         of = min(GROUP, len(uids))
         found |= {"r_at_1": round(r_at_1(np.concatenate(seen[0]), np.concatenate(seen[1]), of), 4), "of": of}
     for name, tally in tallies.items():
-        if name == "contrastive" or not tally.count:
+        if not tally.count:
             continue
         figures = {"right": round(tally.right, 4), "constant": round(tally.constant, 4), "of": tally.count}
         if name.startswith("labels "):

@@ -15,7 +15,7 @@ from sdmodel.data.pixels import to_float
 from sdmodel.pretrain.objective import TextObjective
 from stages.artifact import Artifact
 from stages.config import EvaluateConfig
-from stages.evaluate import evaluate
+from stages.evaluate import evaluate, text_models
 from stages.evaluate.report import markdown
 from stages.evaluate.text_models import understanding
 from stages.store import Store
@@ -76,7 +76,9 @@ def told(folder: Path, table: str = "labels.parquet", count: int = 6, seed: int 
     )
 
 
-def test_what_was_learned_is_found_again_and_stands_beside_constant_guesses(trained: Path):
+def test_what_was_learned_is_found_again_and_stands_beside_constant_guesses(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+):
     found = told(trained)
     assert (found["rows"], found["of"], found["r_at_1"]) == (6, 6, 1.0)
     assert found["labels"]["colour"] == {"right": 1.0, "constant": 0.4, "of": 5}  # one has none
@@ -85,6 +87,9 @@ def test_what_was_learned_is_found_again_and_stands_beside_constant_guesses(trai
     assert 0 <= found["masked"]["constant"] < 1
     assert 0 <= found["flips"] <= 1
     assert found == told(trained)
+    monkeypatch.setattr(text_models, "CHUNK", 4)
+    parts = told(trained)
+    assert (parts["labels"], parts["r_at_1"]) == (found["labels"], found["r_at_1"])
     words = markdown({"model": "m", "dataset": "d", "understanding": {**found, "split": "test"}})
     assert "| label colour | 100.0% | 40.0% | 5 |" in words
     assert "found first in 100.0% of the captions" in words
