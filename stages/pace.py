@@ -18,7 +18,7 @@ class PaceConfig:
     __pydantic_config__ = FORM
     train: TrainConfig = field(default_factory=TrainConfig)
     """The training; what it starts from is left out, as it does not change the speed."""
-    seconds: float = field(default=5.0, metadata=NEUTRAL)
+    seconds: float = field(default=8.0, metadata=NEUTRAL)
     """Of measuring, after the first batches."""
 
 

@@ -43,14 +43,20 @@ def write_page(path: Path, rows: Sequence[Row], comparison: Comparison, ceiling:
 def table(rows: Sequence[Row], comparison: Comparison, ceiling: float, machine: str) -> str:
     """The comparison in Markdown."""
     emoji = any(row.emoji for row in rows)
-    columns = ["encoder", "parameters", "images/s", *(WORDS[mode] for mode in MODES), "R@1 of its own"]
+    columns = [
+        "encoder",
+        "parameters",
+        "images/s, frozen / learned",
+        *(WORDS[mode] for mode in MODES),
+        "R@1 of its own",
+    ]
     columns += ["emoji R@1"] if emoji else []
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     for row in sorted(rows, key=lambda one: -max(share.mean for share in one.right.values())):
         cells = [
             row.kind,
             f"{row.parameters:,}",
-            f"{row.speed['random']:.0f}",
+            " / ".join(f"{row.speed[mode]:.0f}" for mode in ("frozen", "random")),
             *(told(row.right[mode]) for mode in MODES),
             f"{row.pretrained.get('r_at_1', math.nan):.3f}",
         ]

@@ -21,6 +21,8 @@ VALIDATED = ("validation/ema/loss", "validation/ema/mse")
 """Measures that tell people how far a training is; the last one that there is counts."""
 SAME_SAID_TWICE = ("rmse", "mae", "r2")
 """Measures that the curve leaves out beside the mean squared error."""
+MANY = 12
+"""Lines that a panel has room for in its legend; of more, those of the averaged weights are drawn."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,8 @@ def draw_curve(metrics: Path, picture: Path) -> None:
         for name in names
         if "/" in name and "@" not in name and not name.endswith(tuple(f"/{m}" for m in SAME_SAID_TWICE))
     ]
+    if len(validated) > MANY:
+        validated = [name for name in validated if name.startswith("validation/ema/")]
     panels = [(losses, "training loss"), *([(validated, "validation")] if validated else [])]
     figure = Figure(figsize=(7, 3.5 * len(panels)), layout="constrained")
     places = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]

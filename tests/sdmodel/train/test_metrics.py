@@ -75,3 +75,18 @@ def test_the_curve_shows_what_was_validated(tmp_path: Path):
     draw_curve(tmp_path / "metrics.jsonl", tmp_path / "curve.png")
     with Image.open(tmp_path / "curve.png") as picture:
         assert picture.size == (700, 700)
+
+
+def test_of_many_measures_a_curve_shows_those_of_the_average(tmp_path: Path):
+    """Forty lines leave no room for axes, of which matplotlib warns."""
+    many = {
+        f"{split}/{weights}{n}": 1.0
+        for split in ("validation", "train")
+        for weights in ("", "ema/")
+        for n in range(10)
+    }
+    rows = [row(n) | many for n in (10, 20)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    draw_curve(tmp_path / "metrics.jsonl", tmp_path / "curve.png")
+    with Image.open(tmp_path / "curve.png") as picture:
+        assert picture.size == (700, 700)
