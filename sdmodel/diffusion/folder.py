@@ -86,14 +86,14 @@ def save(folder: Path, model: Diffusion, weights: dict[str, Tensor], beside: Ite
         shutil.copytree(source, folder / source.name)
 
 
-def _decisive(config: Any) -> dict[str, Any]:
+def _decisive(value: Any) -> Any:
     """A config without what cannot change a model (workers, memory): equal models are equal files."""
-    return {
-        field.name: _decisive(value) if dataclasses.is_dataclass(value) else value
-        for field in dataclasses.fields(config)
-        if not field.metadata.get("neutral")
-        for value in [getattr(config, field.name)]
-    }
+    if isinstance(value, tuple):
+        return [_decisive(one) for one in value]
+    if not dataclasses.is_dataclass(value):
+        return value
+    fields = [one.name for one in dataclasses.fields(value) if not one.metadata.get("neutral")]
+    return {name: _decisive(getattr(value, name)) for name in fields}
 
 
 def read(folder: Path) -> dict[str, Any]:

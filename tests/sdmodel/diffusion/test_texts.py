@@ -1,0 +1,103 @@
+"""Text encoders in a denoiser: pretrained or not, frozen, slow or joint, one or several."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+
+from sdmodel.config import OptimizerConfig, TextConfig, TrainConfig, UNetConfig
+from sdmodel.config_text import TextKind
+from sdmodel.sample.generate import load as load_sampler
+from sdmodel.text import build
+from sdmodel.train.loop import train
+from sdmodel.train.prepare import prepare
+from tests.sdmodel.golden.tiny import plan
+
+TEXT = TextConfig(width=16, heads=2, queries=2, length=12, vocabulary=300)
+CONFIG = TrainConfig(
+    images=64,
+    batch=8,
+    size=8,
+    snapshot_every=32,
+    device="cpu",
+    text=TEXT,
+    unet=UNetConfig(channels=(8, 16)),
+    optimizer=OptimizerConfig(warmup=8),
+)
+
+
+def pretrained(folder: Path, kind: TextKind) -> Path:
+    folder.mkdir(parents=True)
+    torch.manual_seed(7)
+    encoder = build.learn(replace(TEXT, kind=kind), ["a red circle", "a blue square"] * 3)
+    encoder.save(folder, encoder.state_dict())
+    return folder
+
+
+def trained(dataset, config: TrainConfig, folder: Path, texts: list[Path | None]) -> Path:
+    """A model folder, as a training leaves it."""
+    held = {**plan(folder, dataset, config), "texts": [str(one) if one else None for one in texts]}
+    accelerator = Accelerator(cpu=True)
+    prepared = prepare(held, config, accelerator)
+    weights = train(prepared.objective, prepared.stream, config, accelerator, folder, lambda _: None)
+    assert weights is not None
+    (folder / "model").mkdir()
+    prepared.objective.save(folder / "model", weights)
+    return folder / "model"
+
+
+def test_frozen_and_pretrained_beside_one_from_nothing(dataset, tmp_path: Path):
+    start = pretrained(tmp_path / "gru", "gru")
+    text, other = replace(TEXT, kind="gru", rate=0.0), replace(TEXT, kind="cnn", width=12)
+    config = replace(CONFIG, text=text, texts=(other,))
+    model = trained(dataset, config, tmp_path / "run", [start, None])
+
+    # What is frozen is as it was, and no snapshot carries it; the other has learned.
+    before, after = (load_file(folder / "model.safetensors") for folder in (start, model / "text/0"))
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    (newest,) = (tmp_path / "run/snapshots").glob("000000064")
+    kept = load_file(newest / "model.safetensors")
+    assert not any(name.startswith("text.encoders.0.") for name in kept)
+    assert any(name.startswith("text.encoders.1.") for name in kept)
+
+    # The model draws, and each encoder is one to start from.
+    drawn = load_sampler(model).sample(["a red circle"], [0], steps=2)
+    assert drawn.shape == (1, 3, 8, 8)
+    assert drawn.isfinite().all()
+    again = build.load(model / "text/1", replace(other, rate=0.5))
+    assert (again.config.kind, again.config.rate, again.width) == ("cnn", 0.5, 12)
+    trained(dataset, config, tmp_path / "next", [model / "text/0", model / "text/1"])
+
+
+def test_the_slower_the_rate_the_less_an_encoder_moves(dataset, tmp_path: Path):
+    start = pretrained(tmp_path / "rnn", "rnn")
+    before = load_file(start / "model.safetensors")
+    moved: list[float] = []
+    for rate in (1.0, 0.1):
+        config = replace(CONFIG, text=replace(TEXT, kind="rnn", rate=rate))
+        model = trained(dataset, config, tmp_path / f"run-{rate}", [start])
+        after = load_file(model / "text/0/model.safetensors")
+        moved.append(sum(float((after[name] - before[name]).square().sum()) for name in before) ** 0.5)
+    assert 0 < moved[1] < moved[0] / 3
+
+
+def test_ones_own_rates_go_before_the_encoders():
+    config = replace(
+        CONFIG,
+        text=replace(TEXT, rate=0.1),
+        texts=(replace(TEXT, rate=0.0), TEXT),
+        optimizer=OptimizerConfig(rates={"text.encoders.0.": 0.5}, frozen=("network.",)),
+    )
+    assert config.learning.rates == {"text.encoders.0.": 0.5}
+    assert config.learning.frozen == ("network.", "text.encoders.1.")
+    assert replace(config, objective="text").learning == config.optimizer
+
+
+def test_a_folder_of_another_kind_is_refused(dataset, tmp_path: Path):
+    start = pretrained(tmp_path / "rnn", "rnn")
+    with pytest.raises(ValueError, match=r'holds rnn; text\.kind="lstm" needs one of its own kind'):
+        trained(dataset, replace(CONFIG, text=replace(TEXT, kind="lstm")), tmp_path / "run", [start])
