@@ -49,6 +49,12 @@ class Line:
         return {one.stage: one for one in reversed(found)}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take minutes come first, so that workers end together."""
+    long = ("test_kill.py", "test_lives.py", "test_launch.py", "test_sharding.py")
+    items.sort(key=lambda item: long.index(item.path.name) if item.path.name in long else len(long))
+
+
 @pytest.fixture(scope="session")
 def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     """See `Line`. Shared: add to the store, change nothing in it."""

@@ -36,6 +36,9 @@ class Watched:
     def progress(self, stage: str, done: int, total: int, note: str) -> None:
         """Not of interest."""
 
+    def warn(self, stage: str, words: str) -> None:
+        """Of pictures that are few."""
+
     def finished(self, result: Result) -> None:
         self.results[result.stage] = result
 

@@ -56,6 +56,9 @@ class StopsAfter:
         self.seen = max(self.seen, done)
         self.notes.append(note)
 
+    def warn(self, stage: str, words: str) -> None:
+        """Of pictures that are few."""
+
     def stopping(self) -> bool:
         return self.seen > self.images
 
@@ -152,7 +155,7 @@ def test_killed_and_stopped_on_the_way_it_is_the_same_model(
         running.kill()
     assert below
     assert psutil.wait_procs(below, timeout=30)[1] == []
-    assert train.find(same, None, None, config=CONFIG, store=own) is None
+    assert train.find(same, None, None, (), None, config=CONFIG, store=own) is None
     assert held(own) == []
 
     # Stopped: what it began ends, what it finished is kept.
@@ -161,7 +164,7 @@ def test_killed_and_stopped_on_the_way_it_is_the_same_model(
         train(same, None, None, (), None, CONFIG, store=own, reporter=reporter)
     assert children() == []
     assert any("loss" in note and "left" in note for note in reporter.notes)
-    assert train.find(same, None, None, config=CONFIG, store=own) is None
+    assert train.find(same, None, None, (), None, config=CONFIG, store=own) is None
     assert sum(path.is_dir() for path in own.scratch().iterdir()) == 1  # the killed one's, gc's to remove
     kept = sorted(snapshots(own).items())
     assert len(kept) == KEEP
