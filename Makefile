@@ -24,10 +24,10 @@ demo: setup
 
 # Two workers, a file of tests each: much of the time goes into starting processes, one thread at a time.
 test: setup
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 fast: setup
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 lint: setup
 	@$(BIN)/ruff format --check .
