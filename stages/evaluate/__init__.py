@@ -246,7 +246,9 @@ def _understanding(model: Artifact, dataset: Artifact, config: EvaluateConfig, o
     """A pretrained text encoder is judged by what it finds, tells and fills in."""
     images, captions = _split(dataset, "test", 0, int(model.json("model/pretrain.json")["size"]))
     out.progress(0, 1, f"{len(images)} pictures and captions")
-    folder, table = model.lay("model/", out.folder / "model"), dataset.path("index.parquet")
+    taught = model.input("labels") if model.manifest.inputs.get("labels") else None
+    table = taught.path("clusters.parquet") if taught else dataset.path("index.parquet")
+    folder = model.lay("model/", out.folder / "model")
     uids = _index(dataset, "test").uids
     found = understanding(folder, table, uids, images, captions, config.device, config.seed)
     return {**found, "split": "test"}

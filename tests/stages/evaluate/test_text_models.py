@@ -9,15 +9,17 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from sdmodel.config import ContrastiveConfig, PretrainConfig, TextConfig
+from sdmodel.config import ContrastiveConfig, PretrainConfig, TextConfig, TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.data.pixels import to_float
 from sdmodel.pretrain.objective import TextObjective
-from stages.artifact import Artifact
-from stages.config import EvaluateConfig
+from stages.artifact import Artifact, Funnel
+from stages.config import EvaluateConfig, ShardConfig
 from stages.evaluate import evaluate, text_models
 from stages.evaluate.report import markdown
 from stages.evaluate.text_models import understanding
+from stages.output import Output
+from stages.stage import Stats, stage
 from stages.store import Store
 from tests.stages import worlds
 
@@ -111,3 +113,28 @@ def test_the_stage_reports_them(store: Store, dataset: Artifact):
     assert set(report) == {"rows", "of", "r_at_1", "masked", "split"}
     assert report["rows"] == result.funnel.rows_in == int((dataset.table("index")["split"] == "test").sum())
     assert "masked token" in result.read("report.md").decode()
+
+
+def test_clusters_that_a_model_learned_from_are_its_labels(store: Store, dataset: Artifact):
+    """A dataset's own index has no such column."""
+
+    @stage(version=1, kind="clusters", name="cluster")
+    def clustered(dataset: Artifact, config: ShardConfig, out: Output) -> Stats:
+        uids = dataset.table("index")["uid"].tolist()
+        rows = [{"uid": uid, "cluster": f"{number % 2:02d}"} for number, uid in enumerate(uids)]
+        pq.write_table(pa.Table.from_pylist(rows), out.write("clusters.parquet"))
+        return Stats(Funnel(len(rows), len(rows)))
+
+    @stage(version=1, kind="model", name="train")
+    def taught(dataset: Artifact, labels: Artifact, config: TrainConfig, out: Output) -> Stats:
+        captions = [one for row in dataset.table("index")["captions"] for one in row]
+        objective = TextObjective(config, captions, labels.path("clusters.parquet"))
+        objective.save(out.write("model/any").parent, objective.modules.state_dict())
+        return Stats(Funnel(0, 0))
+
+    labels = PretrainConfig(contrastive=0.0, labels=1.0, columns=("cluster",))
+    config = worlds.changed(objective="text", size=32, pretrain=labels)
+    model = taught(dataset, clustered(dataset, ShardConfig(), store=store), config, store=store)
+    result = evaluate(model, dataset, None, EvaluateConfig(device="cpu"), store=store)
+    found = result.json("report.json")["understanding"]
+    assert found["labels"]["cluster"]["of"] == found["rows"] > 0
