@@ -63,13 +63,18 @@ def compare_text(comparison: Comparison) -> list[Case]:
         return found
 
     # A chain is asked from a thread of its own, in which Prefect shall know whose flow it is.
-    with ThreadPoolExecutor(comparison.at_once) as lanes:
+    lanes = ThreadPoolExecutor(comparison.at_once)
+    try:
         chains = [
             lanes.submit(copy_context().run, chain, kind, seed)
             for seed in range(comparison.seeds)
             for kind in comparison.kinds
         ]
         return [case for one in chains for case in one.result()]
+    finally:
+        # After a failure or a signal nothing more begins. What runs is not waited for here: Prefect asks it
+        # to stop only once this flow has been left.
+        lanes.shutdown(wait=False, cancel_futures=True)
 
 
 def dataset(run: Run) -> Result:
