@@ -3,7 +3,7 @@ from open_clip's, as the contrastive objective writes them."""
 
 import json
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import torch
 from safetensors.torch import load_file
@@ -37,22 +37,6 @@ class Clip(Pretrained):
     kinds = frozenset({"clip", "clip_text_model"})
     stock = CLIPTextModel
     dropouts = ("attention_dropout",)  # it has no other
-
-    @classmethod
-    def described(cls, config: TextConfig, vocabulary: int, dropouts: dict[str, float]) -> Any:
-        """See `Pretrained.described`."""
-        return CLIPTextConfig(
-            vocab_size=vocabulary,
-            hidden_size=config.width,
-            intermediate_size=4 * config.width,
-            num_hidden_layers=config.layers,
-            num_attention_heads=config.heads,
-            max_position_embeddings=config.length,
-            pad_token_id=PAD_ID,
-            bos_token_id=START_ID,
-            eos_token_id=END_ID,
-            **dropouts,  # pyright: ignore[reportArgumentType]  # names of its own fields
-        )
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """See `Encoder.forward`."""

@@ -10,6 +10,7 @@ Its laws, which `tests/sdmodel/text/test_encoders.py` asks of every kind:
 """
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -59,7 +60,7 @@ class Vocabulary(Protocol):
         ...
 
 
-class Encoder(nn.Module):
+class Encoder(nn.Module, ABC):
     """A text encoder with its tokenizer."""
 
     width: int
@@ -75,6 +76,7 @@ class Encoder(nn.Module):
         self.config, self.tokenizer = config, tokenizer
         self.width, self.length = config.width, config.length
 
+    @abstractmethod
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """States (B, L, D), 0 at padding, and pooled (B, D), both float32, but for autocast.
 
@@ -82,12 +84,11 @@ class Encoder(nn.Module):
             ids: (B, L) or (B, L, G) int64, as the tokenizer gives them; L may be below `length`.
             mask: (B, L) bool, true for tokens; every row has one, and no token comes after padding.
         """
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def embedding(self) -> nn.Module:
         """The sub-module that makes (B, L, W) of ids, the first thing that is computed of them."""
-        raise NotImplementedError
 
     def ahead(self, ids: Tensor, mask: Tensor) -> list[tuple[Tensor, int]]:
         """States that know nothing of what they are to foretell, for next-token prediction.

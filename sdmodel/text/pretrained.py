@@ -103,8 +103,21 @@ class Pretrained(Encoder):
 
     @classmethod
     def described(cls, config: TextConfig, vocabulary: int, dropouts: dict[str, float]) -> Any:
-        """transformers' config of a new model with our tokenizer."""
-        raise NotImplementedError
+        """transformers' config of a new model with our tokenizer, by the names that BERT and CLIP share.
+
+        dropouts: what each name in `dropouts` leaves out."""
+        return cls.stock.config_class(
+            vocab_size=vocabulary,
+            hidden_size=config.width,
+            intermediate_size=4 * config.width,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            max_position_embeddings=config.length,
+            pad_token_id=PAD_ID,
+            bos_token_id=START_ID,
+            eos_token_id=END_ID,
+            **dropouts,
+        )
 
     @classmethod
     def slim(cls, model: Any) -> Any:
