@@ -74,13 +74,13 @@ class NoiseObjective:
         return [self.modules.unet]
 
     def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """Not asked for."""
-        raise NotImplementedError
+        """An objective must have it; the measured loop validates nothing."""
+        raise AssertionError("the benchmark measures no validation")
 
     def start(self, folder: Path) -> None:
-        """Not asked for."""
-        raise NotImplementedError
+        """An objective must have it; the folder's weights are there from the start."""
+        raise AssertionError("the benchmark starts from nothing else")
 
     def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
-        """Not asked for."""
-        raise NotImplementedError
+        """An objective must have it; the measured loop ends before a model is written."""
+        raise AssertionError("the benchmark saves no model")
