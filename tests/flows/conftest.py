@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from flows.cli import main
 from flows.server import be_quiet
 from sdmodel.config import TextConfig, TrainConfig, UNetConfig
 from stages.config import CollectConfig, DedupConfig, EvaluateConfig, FolderSource, Run, ShardConfig
@@ -72,6 +73,22 @@ def more_pictures() -> Callable[[Path], None]:
 def tiny_run(pictures: Path) -> Callable[[Path], Run]:
     """Makes the run of the fixture `run` for a store."""
     return lambda store: tiny(store, pictures)
+
+
+@pytest.fixture
+def sdflow(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run a command: status, standard output, standard error."""
+
+    def told(*arguments: object) -> tuple[int, str, str]:
+        try:
+            main([str(one) for one in arguments])
+            status = 0
+        except SystemExit as end:
+            status = int(end.code or 0)
+        words = capsys.readouterr()
+        return status, words.out, words.err
+
+    return told
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from flows.cli import main
 from flows.line import STEPS
 from flows.local import result_of
 from flows.step import finished
@@ -27,22 +26,6 @@ def filled(tmp_path_factory: pytest.TempPathFactory, tiny_run: Callable[[Path], 
     """A run whose dataset is made."""
     run = tiny_run(tmp_path_factory.mktemp("filled") / "store")
     result_of(STEPS, "shard", run, Terminal(), upstream=True)
-    return run
-
-
-@pytest.fixture
-def sdflow(capsys: pytest.CaptureFixture[str]) -> Told:
-    """Run a command: status, standard output, standard error."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        try:
-            main(arguments)
-            status = 0
-        except SystemExit as end:
-            status = int(end.code or 0)
-        told = capsys.readouterr()
-        return status, told.out, told.err
-
     return run
 
 

@@ -11,7 +11,6 @@ import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
-from flows.cli import main
 from flows.evaluate_model import trained_on
 from flows.line import STEPS
 from flows.local import result_of
@@ -60,19 +59,9 @@ def store(run: Run) -> Store:
 
 
 @pytest.fixture
-def sdflow(capsys: pytest.CaptureFixture[str], run: Run) -> Told:
-    """Run a command: status, standard output, standard error."""
-
-    def told(*arguments: str) -> tuple[int, str, str]:
-        try:
-            main([*arguments, "--store", run.store])
-            status = 0
-        except SystemExit as end:
-            status = int(end.code or 0)
-        words = capsys.readouterr()
-        return status, words.out, words.err
-
-    return told
+def sdflow(sdflow: Told, run: Run) -> Told:
+    """Run a command on the store: status, standard output, standard error."""
+    return lambda *arguments: sdflow(*arguments, "--store", run.store)
 
 
 def test_it_is_filed_beside_the_model(sdflow: Told, store: Store):

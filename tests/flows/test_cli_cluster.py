@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from flows.cli import main
 from flows.line import STEPS
 from flows.local import result_of
 from flows.terminal import Terminal
@@ -44,19 +43,9 @@ def store(tmp_path_factory: pytest.TempPathFactory, tiny_run: Callable[[Path], R
 
 
 @pytest.fixture
-def sdflow(capsys: pytest.CaptureFixture[str], store: str) -> Told:
-    """Run a command: status, standard output, standard error."""
-
-    def told(*arguments: str) -> tuple[int, str, str]:
-        try:
-            main([*arguments, "--store", store])
-            status = 0
-        except SystemExit as end:
-            status = int(end.code or 0)
-        words = capsys.readouterr()
-        return status, words.out, words.err
-
-    return told
+def sdflow(sdflow: Told, store: str) -> Told:
+    """Run a command on the store: status, standard output, standard error."""
+    return lambda *arguments: sdflow(*arguments, "--store", store)
 
 
 def test_it_is_filed_under_the_datasets_name(sdflow: Told, store: str):

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.cli import main
 from flows.config_file import read_run
 from stages.reference import resolve
 from stages.store import open_store
@@ -24,23 +23,13 @@ TEXTS = [f"a bird of kind {number}" for number in range(ROWS)]
 
 @pytest.fixture
 def sdflow(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sdflow: Callable[..., Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Told]:
     """Run a command in an empty folder of its own: status, standard output, standard error."""
     monkeypatch.setenv("SDFLOW_CACHE", str(tmp_path / "cache"))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-
-    def run(*arguments: object) -> Told:
-        try:
-            main([str(one) for one in arguments])
-            status = 0
-        except SystemExit as end:
-            status = int(end.code or 0)
-        told = capsys.readouterr()
-        return status, told.out, told.err
-
-    return run
+    return sdflow
 
 
 @pytest.fixture
