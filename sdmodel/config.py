@@ -50,7 +50,7 @@ __all__ = [
 
 LEAST = {
     **dict.fromkeys(("images", "batch", "size", "snapshot_every"), 1),
-    **dict.fromkeys(("seed", "keep_every", "processes", "accumulate"), 0),
+    **dict.fromkeys(("seed", "keep_every", "processes", "threads", "accumulate"), 0),
 }
 """Smallest values of a training's numbers."""
 
@@ -119,6 +119,9 @@ class TrainConfig:
     """What is done about a bad batch."""
     processes: int = field(default=0, metadata=NEUTRAL)
     """Processes that share each batch; 0 takes one a GPU, or on a CPU one a core up to 2."""
+    threads: int = field(default=0, metadata=NEUTRAL)
+    """CPU threads that each process computes in; 0 shares out the cores. Trainings side by side on a CPU are
+    quickest with one core each."""
     device: Literal["auto", "cpu", "cuda"] = field(default="auto", metadata=NEUTRAL)
     """"cpu", "cuda" or "auto"."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"

@@ -2,7 +2,7 @@
 are the same trainings whenever they are asked for."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from sdmodel.config import FORM, NEUTRAL, TrainConfig
 from stages.artifact import Artifact, Funnel
@@ -17,7 +17,11 @@ class PaceConfig:
 
     __pydantic_config__ = FORM
     train: TrainConfig = field(default_factory=TrainConfig)
-    """The training; what it starts from is left out, as it does not change the speed."""
+    """The training; what it starts from does not change the speed and is left out."""
+    processes: int = 0
+    """That it runs in, whatever the training says: a speed is one of so many."""
+    threads: int = 0
+    """Of each process."""
     seconds: float = field(default=8.0, metadata=NEUTRAL)
     """Of measuring, after the first batches."""
 
@@ -40,7 +44,8 @@ def pace(dataset: Artifact, config: PaceConfig, out: Output) -> Stats:
     out.progress(0, 1, f"measuring for {config.seconds:g} s")
     folder = out.folder / "measured"
     folder.mkdir()
-    found = asdict(forecast(config.train, dataset, folder, seconds=config.seconds))
+    train = replace(config.train, processes=config.processes, threads=config.threads)
+    found = asdict(forecast(train, dataset, folder, seconds=config.seconds))
     kept = {
         name: found[name] for name in ("images_per_second", "parameters", "learned", "processes", "device")
     }

@@ -26,9 +26,9 @@ def compare_text(
         str, Parameter(help="Folder of captioned emoji (metadata.csv with a column text); empty: without.")
     ] = "",
     kinds: Annotated[tuple[TextKind, ...], Parameter(help="Encoders; all where none is named.")] = (),
-    seconds: Annotated[float, Parameter(help="That each denoiser learns.")] = 60.0,
+    seconds: Annotated[float, Parameter(help="That each denoiser learns.")] = 75.0,
     seeds: Annotated[int, Parameter(help="Times that all is done, for intervals.")] = 3,
-    at_once: Annotated[int, Parameter(help="Trainings side by side; results are the same.")] = 1,
+    at_once: Annotated[int, Parameter(help="Trainings side by side, of one core each; 0: one a core.")] = 0,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Compare text encoders: the same small denoiser with each, for the same time, three times.
@@ -51,6 +51,7 @@ def compare_text(
     from flows.compare.pictures import ceiling, machine, pictures
     from flows.execute import executed
     from flows.terminal import Terminal
+    from sdmodel.train.command import cores
 
     terminal = Terminal()
     comparison = Comparison(
@@ -60,7 +61,7 @@ def compare_text(
         kinds=kinds or KINDS,
         seeds=seeds,
         seconds=seconds,
-        at_once=at_once,
+        at_once=at_once or cores(),
     )
 
     def start() -> "State[Any]":

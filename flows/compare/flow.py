@@ -102,7 +102,8 @@ def pretrained(
 
 def speed(run: Run, pictures: Result, kind: TextKind, learns: bool) -> dict[str, Any]:
     """How fast a denoiser learns with an encoder that learns or does not, measured once."""
-    config = PaceConfig(train=denoiser(kind, "random" if learns else "frozen", 0, 10**6, ""))
+    train = denoiser(kind, "random" if learns else "frozen", 0, 10**6, "")
+    config = PaceConfig(train=train, processes=train.processes, threads=train.threads)
     home = Home(run.store, f"text-{kind}-{'learned' if learns else 'frozen'}-pace")
     return json.loads(_done(measure.submit(pictures, config=config, home=home)).open().read("pace.json"))
 

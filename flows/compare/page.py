@@ -66,7 +66,7 @@ def table(rows: Sequence[Row], comparison: Comparison, ceiling: float, machine: 
     words = [
         f"Share of {comparison.samples} pictures in which the oracle finds everything that a caption says, "
         "for combinations and phrasings that were never trained on; every denoiser learned for "
-        f"{comparison.seconds:g} seconds on {machine}. Mean of {comparison.seeds} seeds and its "
+        f"{comparison.seconds:g} seconds on one of {machine}. Mean of {comparison.seeds} seeds and its "
         f"{CONFIDENCE:.0%} interval. Who reads captions as bags of words cannot pass {ceiling:.3f}.",
         "Best first, with all whose intervals overlap the best one's, among which nothing is decided: "
         + "; ".join(found)

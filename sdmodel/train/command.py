@@ -54,9 +54,10 @@ def process_count(config: TrainConfig) -> int:
 
 
 def environment(config: TrainConfig, processes: int) -> dict[str, str]:
-    """The processes' environment: each has its share of the cores, and threads that wait don't spin."""
+    """The processes' environment: each has `config.threads` or its share of the cores, and threads that wait
+    don't spin."""
     added = {
-        "OMP_NUM_THREADS": str(max(1, cores() // processes)),
+        "OMP_NUM_THREADS": str(config.threads or max(1, cores() // processes)),
         "OMP_WAIT_POLICY": "passive",
         "TOKENIZERS_PARALLELISM": "false",
         "NO_ALBUMENTATIONS_UPDATE": "1",

@@ -5,15 +5,18 @@ from typing import Any
 
 import pytest
 
+from sdmodel.config import TrainConfig
 from stages.pace import PaceConfig, pace
 from stages.store import open_store
 from tests.stages import worlds
 
 
 def test_a_speed_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    speeds = iter([123.4, 99.0])
+    speeds = iter([123.4, 99.0, 61.0])
+    threads: list[int] = []
 
-    def measured(*_: Any, **__: Any) -> dict[str, Any]:
+    def measured(config: TrainConfig, *_: Any, **__: Any) -> dict[str, Any]:
+        threads.append(config.threads)
         found = {"parameters": {"text": 3, "network": 4}, "learned": 7, "flops": 1.0, "state": 1, "memory": 1}
         told = {"processes": 1, "device": "cpu", "mfu": None, "waiting": 0.0, "start_up_seconds": 1.0}
         return {**found, **told, "images_per_second": next(speeds)}
@@ -27,4 +30,7 @@ def test_a_speed_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert again.json("pace.json")["parameters"] == {"text": 3, "network": 4}
     other = pace(dataset, PaceConfig(train=worlds.changed(batch=16)), store=store)
     assert other.json("pace.json")["images_per_second"] == 99.0
+    single = pace(dataset, PaceConfig(train=worlds.TINY, threads=1), store=store)
+    assert single.json("pace.json")["images_per_second"] == 61.0
+    assert threads == [0, 0, 1]
     assert first.digest != other.digest

@@ -18,7 +18,7 @@ def test_table_and_plot_stand_between_the_marks(tmp_path: Path):
     page.write_text(f"# Encoders\n\nbefore\n{BEGIN}\nold\n{END}\nafter\n")
     found = rows([*cases("lstm", [0.4, 0.5]), *cases("fasttext", [0.1, 0.12])])
     for _ in range(2):
-        write_page(page, found, COMPARISON, 0.168, "a machine")
+        write_page(page, found, COMPARISON, 0.168, "2 cores")
         text = page.read_text()
         assert text.startswith(f"# Encoders\n\nbefore\n{BEGIN}\n![")
         assert text.endswith(f"{END}\nafter\n")
@@ -26,7 +26,7 @@ def test_table_and_plot_stand_between_the_marks(tmp_path: Path):
     lines = [line for line in text.splitlines() if line.startswith("| lstm | ")]
     assert lines[0].count("0.450 (") == 4  # three modes, and emoji
     assert "cannot pass 0.168" in text
-    assert "30 seconds on a machine" in text
+    assert "30 seconds on one of 2 cores" in text
     with Image.open(page.with_suffix(".png")) as plot:
         assert min(plot.size) > 100
 
@@ -35,6 +35,6 @@ def test_a_page_without_marks_is_left_alone(tmp_path: Path):
     page = tmp_path / "page.md"
     page.write_text("mine")
     with pytest.raises(ValueError, match="no lines <!-- comparison: begin -->"):
-        write_page(page, rows(cases("lstm", [0.4])), COMPARISON, 0.168, "a machine")
+        write_page(page, rows(cases("lstm", [0.4])), COMPARISON, 0.168, "2 cores")
     assert page.read_text() == "mine"
     assert not page.with_suffix(".png").exists()

@@ -46,3 +46,9 @@ def test_accelerates_config_file_says_it_all(tmp_path: Path):
     assert line[3:] == ["--config_file", str(file), "-m", "sdmodel.train.run", "plan.json"]
     alone, several = command.environment(SMALL, 2), command.environment(config, 2)
     assert ("GLOO_SOCKET_IFNAME" in alone, "GLOO_SOCKET_IFNAME" in several) == (True, False)
+
+
+def test_cores_are_shared_out_unless_the_config_says_how_many(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(command, "cores", lambda: 8)
+    assert command.environment(SMALL, 2)["OMP_NUM_THREADS"] == "4"
+    assert command.environment(dataclasses.replace(SMALL, threads=1), 2)["OMP_NUM_THREADS"] == "1"
