@@ -66,6 +66,10 @@ class TextConfig:
             raise ValueError(f"text.ngrams={self.ngrams}: shortest and longest, as (3, 5)")
 
 
+CLUSTERS = ("cluster",)
+"""Columns of a table of clusters."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig:
     """What the text objective asks of an encoder: the weights of its losses, 0 leaves one out.
@@ -106,3 +110,11 @@ class PretrainConfig:
             raise ValueError(f"pretrain.labelled={self.labelled} must lie in (0, 1]")
         if not 0 < self.mask < 1:
             raise ValueError(f"pretrain.mask={self.mask} must lie in (0, 1)")
+        if (self.columns or self.clusters) and not self.labels:
+            name = "columns" if self.columns else "clusters"
+            raise ValueError(f"pretrain.{name}: nothing is learned of labels; set pretrain.labels, as 1.0")
+
+
+def columns_of(config: PretrainConfig) -> tuple[str, ...]:
+    """Columns of labels that are learned from."""
+    return (config.columns or (CLUSTERS if config.clusters else ())) if config.labels else ()

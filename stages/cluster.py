@@ -17,6 +17,7 @@ from stages.artifact import Artifact, Funnel
 from stages.config import ClusterConfig
 from stages.output import Output
 from stages.stage import Stats, stage
+from stages.texts import OWN
 
 if TYPE_CHECKING:
     from sdmodel.text.cluster import Clusters
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 CLUSTERS = pa.schema([("uid", pa.string()), ("cluster", pa.string())])
 """`clusters.parquet`: a row for each picture of the dataset, in its order."""
-PLACES = ("model/text/0/", "model/")
+PLACES = (OWN, "model/")
 """Where a model keeps a text encoder: a text-to-image model its first, one of the text objective its own."""
 LENGTH = 512
 """Tokens read of a caption where the encoder itself has no limit."""

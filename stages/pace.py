@@ -40,12 +40,19 @@ def pace(dataset: Artifact, config: PaceConfig, out: Output) -> Stats:
 
     Raises:
         ValueError: the training's config is no good.
+        Stopped: it was asked to stop.
     """
+    from sdmodel.train.launch import Interrupted
+
     out.progress(0, 1, f"measuring for {config.seconds:g} s")
     folder = out.folder / "measured"
     folder.mkdir()
     train = replace(config.train, processes=config.processes, threads=config.threads)
-    found = asdict(forecast(train, dataset, folder, seconds=config.seconds))
+    try:
+        found = asdict(forecast(train, dataset, folder, seconds=config.seconds, stopping=out.stopping))
+    except Interrupted:
+        out.check()
+        raise
     kept = {
         name: found[name] for name in ("images_per_second", "parameters", "learned", "processes", "device")
     }

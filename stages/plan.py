@@ -3,7 +3,7 @@
 It is measured on this machine, for some seconds, on a few pictures of the dataset or on random ones.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from stages.artifact import Artifact
 from stages.config import EncodeConfig
 from stages.encoders import autoencoder_files, autoencoder_input, laid, text_files
 from stages.store import open_store
+from stages.texts import TABLE
 
 ROWS = 1024
 """Pictures to measure with, about; they come from as few tars as hold them, for these are fetched."""
@@ -65,10 +66,12 @@ def forecast(
     *,
     start: Path | None = None,
     texts: Sequence[Path | None] = (),
+    labels: Artifact | None = None,
     latents: Artifact | None = None,
     encoders: Path | None = None,
     length: int = 0,
     seconds: float = 10,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Forecast:
     """Measure a training.
 
@@ -78,13 +81,16 @@ def forecast(
         folder: existing, empty, to work in.
         start: folder of the model to start from.
         texts: folders of pretrained text encoders, None where one begins with random weights.
+        labels: of cluster, what the text objective takes for labels; None takes the dataset's own.
         latents: of encode, of that dataset: what is learned from.
         encoders: `encoders_in` of what has yet to be encoded: random latents are learned from.
         length: `EncodeConfig.length`, for random text states.
         seconds: to measure, after the first batches.
+        stopping: whether to leave off.
 
     Raises:
         ValueError: the config is no good.
+        sdmodel.train.launch.Interrupted: `stopping` ended it.
         RuntimeError: the training failed; says why (it is out of memory, say).
     """
     from sdmodel.train.measuring import measured
@@ -99,10 +105,12 @@ def forecast(
         tars=tars,
         start=start,
         texts=texts,
+        labels=labels.path(TABLE) if labels else None,
         latents=cache,
         encoders=encoders,
         length=length,
         seconds=seconds,
+        stopping=stopping,
     )
     small = warned(dataset, config, found["learned"]) if dataset else ()
     time = found["start_up_seconds"] + config.images / found["images_per_second"]

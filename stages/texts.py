@@ -15,6 +15,10 @@ FILES = compile(
     r".*\.model|(open_clip_)?model(-\d+-of-\d+)?\.safetensors(\.index\.json)?"
 )
 """Files of a text encoder and its tokenizer that count; no pickles."""
+TABLE = "clusters.parquet"
+"""The table of an artifact of cluster."""
+OWN = "model/text/0/"
+"""Where a text-to-image model keeps its first text encoder."""
 INSIDE = ("text_encoder", "tokenizer")
 """Where a pipeline's folder keeps them."""
 
@@ -37,7 +41,8 @@ def text_folders(
     found: list[Path | None] = []
     for number, (one, text) in enumerate(zip(texts, (config.text, *config.texts), strict=bool(texts))):
         if isinstance(one, Artifact):
-            found.append(one.lay("model/", folder / str(number)))
+            place = OWN if f"{OWN}config.json" in one.files else "model/"
+            found.append(one.lay(place, folder / str(number)))
         elif one is None:
             found.append(None)
         elif snapshot_of(text_files(Path(text.start))).digest != one.digest:
@@ -58,7 +63,7 @@ def labels_input(store: Store, config: TrainConfig) -> Artifact | None:
         found = resolve(store, name)
     except ValueError as error:
         raise ValueError(f"pretrain.clusters={name!r}: {error}") from error
-    if "clusters.parquet" not in found.files:
+    if TABLE not in found.files:
         raise ValueError(
             f"pretrain.clusters={name!r} is no table of clusters but one of {found.stage}; "
             "`sdflow cluster` makes one"
@@ -96,12 +101,14 @@ def _input(store: Store, text: str) -> Snapshot | Artifact | None:
         model = resolve(store, text)
     except ValueError as error:
         raise ValueError(f"text.start={text!r} is no folder here, and {error}") from error
+    if f"{OWN}config.json" in model.files:
+        return model
     held = model.json("model/config.json") if "model/config.json" in model.files else {}
     if not (
         held.get("kind") == "text" or "model_type" in held or "model/open_clip_config.json" in model.files
     ):
         raise ValueError(
-            f"text.start={text!r} is no text encoder; name a model that train made with objective text, or "
-            'contrastive for kind "clip"'
+            f"text.start={text!r} is no text encoder; name a model that train made with objective text, with "
+            'diffusion and an encoder of its own, or for kind "clip" with contrastive'
         )
     return model

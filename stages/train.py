@@ -15,7 +15,7 @@ from stages.output import Output
 from stages.snapshots import Snapshots
 from stages.stage import Stats, stage
 from stages.starting import start_folder
-from stages.texts import text_folders
+from stages.texts import TABLE, text_folders
 
 
 @stage(version=3, kind="model")
@@ -107,7 +107,7 @@ def _plan(
         "start": str(started) if started else None,
         "latents": str(cached) if cached else None,
         "texts": [str(one) if one else None for one in text_folders(texts, config, folder / "texts")],
-        "labels": str(labels.path("clusters.parquet") if labels else dataset.path("index.parquet")),
+        "labels": str(labels.path(TABLE) if labels else dataset.path("index.parquet")),
     }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "plan.json"

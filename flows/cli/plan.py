@@ -61,6 +61,7 @@ def plan(
             Path(folder),
             start=_start(run, Path(folder) / "start"),
             texts=_texts(run, Path(folder) / "texts"),
+            labels=_labels(run),
             latents=latents,
             encoders=encoders,
             length=encode.length,
@@ -139,6 +140,16 @@ def _texts(run: "Run", folder: "Path") -> "list[Path | None]":
     if not any(text.start for text in texts):
         return []
     return text_folders(text_inputs(open_store(run.store, writable=False), run.train), run.train, folder)
+
+
+def _labels(run: "Run") -> "Artifact | None":
+    """The table of clusters to learn from."""
+    from stages.store import open_store
+    from stages.texts import labels_input
+
+    if not run.train.pretrain.clusters:
+        return None
+    return labels_input(open_store(run.store, writable=False), run.train)
 
 
 def _scaled(number: float) -> str:

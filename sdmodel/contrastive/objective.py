@@ -46,6 +46,12 @@ class ContrastiveObjective:
             raise ValueError(
                 f"data.buckets={config.data.buckets}: an open_clip model sees squares of one size; take 1"
             )
+        if config.text.kind not in ("transformer", "clip") or config.text.start or config.texts:
+            raise ValueError(
+                f"train.text: objective contrastive makes a CLIP with a text tower of its own, not "
+                f"{config.text.start or config.text.kind!r}; objective text with pretrain.contrastive "
+                "teaches any encoder by pictures"
+            )
         self.config = config
         self.foils = Foils(captions)
         self._build(Tokenizer.learn(captions, config.text.vocabulary))

@@ -14,6 +14,8 @@ from sdmodel.data.batch import Batch
 
 FIRST_SCALE = 1 / 0.07
 """Of CLIP, at first."""
+BASE = 6364136223846793005
+"""Odd, so that its powers never come to 0: Knuth's multiplier of 64 bits."""
 MAX_SCALE = 100.0
 """Largest factor on cosines, as in CLIP: beyond it training becomes unstable."""
 
@@ -39,8 +41,14 @@ def directions(vectors: Tensor) -> Tensor:
 
 
 def same_captions(ids: Tensor) -> Tensor:
-    """(B, B) bool: which captions are equal, of ids (B, ...)."""
-    return (ids[:, None] == ids[None]).flatten(2).all(-1)
+    """(B, B) bool: which captions are equal, of ids (B, ...).
+
+    By hashes of 64 bits: all ids of all pairs would take gigabytes for batches of thousands. Products and
+    sums of int64 wrap around."""
+    flat = ids.flatten(1) + 1
+    powers = torch.full_like(flat[0], BASE).cumprod(0)
+    hashes = (flat * powers).sum(1)
+    return hashes[:, None] == hashes[None]
 
 
 def paired_loss(image: Tensor, text: Tensor, ids: Tensor, scale: Tensor) -> Tensor:

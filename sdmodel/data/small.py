@@ -31,6 +31,8 @@ glyphs were learned and the rare ones were not, it is 0.12; of 300 of them 0.33.
 MEDIAN = 20
 """Pictures with the median word, below which a set is small: a random start needs several times what a
 pretrained one does. Of 3,249 emoji it is about 200; of 300 of them 16."""
+LABELS = 100
+"""Labels that teach, below which they are few: with ten classes ten each."""
 LARGE = 100_000
 """Pictures from which on no set is small, and its words are not counted."""
 
@@ -82,7 +84,7 @@ def warnings(index: Index, config: TrainConfig, parameters: int = 0) -> list[str
     rows = len(index)
     if rows >= LARGE:
         return []
-    found = [_parameters(rows, config, parameters), _epochs(rows, config)]
+    found = [_parameters(rows, config, parameters), _epochs(rows, config), _labels(rows, config)]
     if config.objective not in WORDLESS:
         found.append(_words(index, config))
     return [words for words in found if words]
@@ -117,11 +119,31 @@ def _words(index: Index, config: TrainConfig) -> str:
         f"{words.rare_kinds:.0%} of the different words, {words.rare:.0%} of what captions say, occur in "
         f"fewer than {SEEN}. What is seen so seldom is hardly learned. "
         + _remedy(
-            "begin with a text encoder that knows more words (train.text.start)",
+            _words_known(config),
             "say the same things in the same words",
             "add pictures of what is rare",
         )
     )
+
+
+def _labels(rows: int, config: TrainConfig) -> str:
+    wanted = config.pretrain
+    most = round(rows * wanted.labelled)
+    if config.objective != "text" or not wanted.labels or most >= LABELS:
+        return ""
+    more = "use more of them (train.pretrain.labelled=1)" if wanted.labelled < 1 else "label more pictures"
+    alone = "" if wanted.contrastive else "learn from pictures as well (train.pretrain.contrastive=1)"
+    return f"At most {most:,} labels teach: {wanted.labelled:.0%} of {rows:,} pictures. " + _remedy(
+        more, alone, "look at the validation's labels_right beside labels_taught_right"
+    )
+
+
+def _words_known(config: TrainConfig) -> str:
+    """To begin with an encoder that has read more, where one can be named and is not."""
+    named = config.start or any(text.start for text in (config.text, *config.texts))
+    if named or config.objective == "contrastive":
+        return ""
+    return "begin with a text encoder that knows more words (train.text.start)"
 
 
 def _remedy(*acts: str) -> str:

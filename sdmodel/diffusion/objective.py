@@ -60,6 +60,8 @@ class DiffusionObjective:
         with torch.device("meta") if starting else nullcontext():
             network = build(config, space, text.pooled_width, text.token_width, padded=text.padded)
         self.modules = Diffusion(config, text, network, space, pictures)
+        if not starting:
+            self._check_rates()
 
     @property
     def heavy(self) -> list[nn.Module]:
@@ -93,6 +95,7 @@ class DiffusionObjective:
 
         ValueError: it holds another kind or shape of model, or one of other encoders than were cached."""
         self.modules = self._pipeline(read_pipeline(folder)) if is_pipeline(folder) else self._ours(folder)
+        self._check_rates()
 
     def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
         """Writes a model folder; encoders that did not learn go with it."""
@@ -100,6 +103,18 @@ class DiffusionObjective:
         if isinstance(self.modules.text, frozen.TextEncoder):
             names += folders.TEXT
         folders.save(folder, self.modules, weights, [self._beside(name) for name in names])
+
+    def _check_rates(self) -> None:
+        """ValueError: rates are told of text encoders that are not `config.text` and `config.texts`."""
+        told = [text.rate for text in (self.config.text, *self.config.texts) if text.rate != 1]
+        if told and not isinstance(self.modules.text, Captions):
+            instead = (
+                "cached states learn nothing; leave it out"
+                if isinstance(self.modules.text, frozen.TextEncoder)
+                else 'a pipeline brings its own; freeze it by optimizer.frozen: ["text."], or slow it by '
+                'optimizer.rates: {"text.": 0.1}'
+            )
+            raise ValueError(f"text.rate={told[0]:g} is of encoders that the config describes, but {instead}")
 
     def _ours(self, folder: Path) -> Diffusion:
         mine, model = self.modules, folders.load(folder, learn=True)
@@ -116,6 +131,8 @@ class DiffusionObjective:
             )
         # Its space, not the one measured now: the weights learned what they know in it.
         text = model.text
+        if isinstance(text, Captions):
+            text.take_rates((self.config.text, *self.config.texts))
         if isinstance(mine.text, frozen.TextEncoder):
             self._same(folder, folders.TEXT[0])
             text = mine.text

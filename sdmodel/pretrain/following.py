@@ -6,23 +6,27 @@ import torch
 from torch import Tensor, nn
 
 from sdmodel.pretrain.answers import Answer
+from sdmodel.pretrain.masked import commonest
 from sdmodel.text.encoder import Encoder
 
 
 class NextHead(nn.Module):
     """A classifier for each direction that an encoder reads in."""
 
-    guess: Tensor
+    guesses: Tensor
+    """(directions,) int64: of each the commonest token that is foretold."""
 
-    def __init__(self, encoder: Encoder, guess: Tensor):
-        """guess: () int64, the commonest token. ValueError: the encoder's states know whole captions."""
+    def __init__(self, encoder: Encoder, seen: Tensor):
+        """seen: (N, L) tokens of captions. ValueError: the encoder's states know whole captions."""
         super().__init__()
         with torch.no_grad():
             self.offsets = [
                 (states.shape[2], offset) for states, offset in encoder.ahead(*encoder.read([""]))
             ]
         self.layers = nn.ModuleList(nn.Linear(width, len(encoder.tokenizer)) for width, _ in self.offsets)
-        self.register_buffer("guess", guess, persistent=False)
+        told = [seen[:, 1:] if offset == 1 else seen[:, :-1] for _, offset in self.offsets]
+        guesses = [commonest(encoder.tokenizer, one, (encoder.tokenizer.pad,)) for one in told]
+        self.register_buffer("guesses", torch.stack(guesses), persistent=False)
 
     def forward(self, ahead: list[tuple[Tensor, int]], ids: Tensor, mask: Tensor) -> list[Answer]:
         """An answer for each direction, of (B, L - 1) places, from `Encoder.ahead` of these ids (B, L) or
@@ -30,7 +34,7 @@ class NextHead(nn.Module):
         own = ids if ids.ndim == 2 else ids[..., 0]
         there = mask[:, 1:]  # no token comes after padding: then both neighbours are tokens
         answers: list[Answer] = []
-        for layer, (states, offset) in zip(self.layers, ahead, strict=True):
+        for layer, (states, offset), guess in zip(self.layers, ahead, self.guesses, strict=True):
             before, truth = (states[:, :-1], own[:, 1:]) if offset == 1 else (states[:, 1:], own[:, :-1])
-            answers.append(Answer(layer(before).float(), truth, there, there, self.guess))
+            answers.append(Answer(layer(before).float(), truth, there, there, guess))
         return answers

@@ -6,7 +6,7 @@ has. A row may have none of either (null): then it teaches that head nothing.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class Held:
     of: Mapping[str, tuple[int, ...]]
     """uid to places in `Column.classes`; of a row without a label nothing."""
     taught: float
-    """Share of the table's rows whose labels teach, [0, 1]."""
+    """Share of the rows to learn from whose labels teach, [0, 1]."""
     told: float
     """Share of the table's rows that have a label."""
 
@@ -60,11 +60,13 @@ class Labels:
         names: Sequence[str],
         labelled: float = 1.0,
         known: Mapping[str, Column] | None = None,
+        rows: Collection[str] | None = None,
     ) -> "Labels":
         """From a Parquet table with `uid` and these columns of strings or lists of strings.
 
         known: columns that were learned, of which classes count alone; the table need not have any of it.
             None takes what is there.
+        rows: uids to learn from; None: all of the table.
         ValueError: a column is missing, holds something else, or fewer than 2 classes; or none of the rows
         that teach has a label in it."""
         found = pq.read_schema(path)
@@ -77,6 +79,7 @@ class Labels:
             )
         table = pq.read_table(path, columns=["uid", *names])
         uids: list[str] = table.column("uid").to_pylist()
+        learned = set(uids if rows is None else rows)
         columns: dict[str, Column] = {}
         held: dict[str, Held] = {}
         for name in names:
@@ -88,12 +91,13 @@ class Labels:
                     f"pretrain.columns: {name!r} has {len(column.classes)} different values, of which "
                     "nothing can be learned; leave it out"
                 )
-            columns[name], held[name] = column, _held(uids, said, column, labelled)
+            columns[name], held[name] = column, _held(uids, said, column, labelled, learned)
             if not held[name].taught and not known:
+                there = sum(uid in learned for uid in held[name].of)
                 raise ValueError(
                     f"pretrain.columns: no row of the {labelled:.0%} that pretrain.labelled chooses has a "
-                    f"label in {name!r} ({len(held[name].of)} of {len(uids)} rows have one); raise it, or "
-                    "leave the column out"
+                    f"label in {name!r} ({there} of {len(learned)} rows to learn from have one); raise it, "
+                    "leave the column out, or name a table of this dataset"
                 )
         return cls(known or columns, held, labelled)
 
@@ -175,11 +179,17 @@ def _said(column: pa.ChunkedArray, name: str) -> list[tuple[str, ...] | None]:
     return [None if row is None else (row,) for row in rows]
 
 
-def _held(uids: list[str], said: list[tuple[str, ...] | None], column: Column, labelled: float) -> Held:
+def _held(
+    uids: list[str],
+    said: list[tuple[str, ...] | None],
+    column: Column,
+    labelled: float,
+    learned: Collection[str],
+) -> Held:
     place = {one: number for number, one in enumerate(column.classes)}
     of: dict[str, tuple[int, ...]] = {}
     for uid, row in zip(uids, said, strict=True):
         if row is not None and (column.tags or row[0] in place):
             of[uid] = tuple(sorted({place[one] for one in row if one in place}))
-    teaching = sum(teaches(uid, labelled) for uid in of)
-    return Held(of, teaching / max(1, len(uids)), len(of) / max(1, len(uids)))
+    teaching = sum(uid in learned and teaches(uid, labelled) for uid in of)
+    return Held(of, teaching / max(1, len(learned)), len(of) / max(1, len(uids)))

@@ -7,7 +7,7 @@ arXiv:1301.3781).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -43,12 +43,17 @@ def ordinary(tokenizer: Vocabulary) -> Tensor:
     return torch.tensor([token for token in range(len(tokenizer)) if token not in tokenizer.special])
 
 
-def commonest(tokenizer: Vocabulary, captions: Sequence[str], length: int) -> Tensor:
-    """() int64: the commonest ordinary token of some captions, evenly spread over all of them."""
+def counted_of(tokenizer: Vocabulary, captions: Sequence[str], length: int) -> Tensor:
+    """(N, L) int64: tokens of some captions, evenly spread over all of them, to count."""
     some = captions[:: math.ceil(len(captions) / COUNTED) or 1]
-    ids = tokenizer.encode(some, length) if some else torch.zeros(0, length, dtype=torch.int64)
-    counts = torch.bincount((ids if ids.ndim == 2 else ids[..., 0]).flatten(), minlength=len(tokenizer))
-    counts[list(tokenizer.special)] = -1
+    ids = tokenizer.encode(some, length) if some else torch.full((1, length), tokenizer.pad)
+    return ids if ids.ndim == 2 else ids[..., 0]
+
+
+def commonest(tokenizer: Vocabulary, ids: Tensor, but: Iterable[int]) -> Tensor:
+    """() int64: the commonest token of ids of any shape, leaving out some."""
+    counts = torch.bincount(ids.flatten(), minlength=len(tokenizer))
+    counts[list(but)] = -1
     return counts.argmax()
 
 
@@ -95,8 +100,8 @@ class MaskedHead(nn.Module):
     words: Tensor
     """Ordinary tokens."""
 
-    def __init__(self, encoder: Encoder, guess: Tensor):
-        """guess: the commonest token, see `commonest`. ValueError: the tokenizer cannot hide tokens."""
+    def __init__(self, encoder: Encoder, seen: Tensor):
+        """seen: (N, L) tokens of captions, see `counted_of`. ValueError: the tokenizer cannot hide tokens."""
         super().__init__()
         if encoder.tokenizer.mask < 0:
             raise ValueError(
@@ -109,6 +114,7 @@ class MaskedHead(nn.Module):
             nn.LayerNorm(encoder.width),
             nn.Linear(encoder.width, len(encoder.tokenizer)),
         )
+        guess = commonest(encoder.tokenizer, seen, encoder.tokenizer.special)
         self.register_buffer("guess", guess, persistent=False)
         self.register_buffer("words", ordinary(encoder.tokenizer), persistent=False)
 

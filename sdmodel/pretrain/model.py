@@ -1,6 +1,6 @@
 """A text encoder with the heads that it is pretrained through, and their losses."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,7 @@ from sdmodel.data.batch import Batch
 from sdmodel.pretrain.answers import Answer, divergence, error, flipped
 from sdmodel.pretrain.following import NextHead
 from sdmodel.pretrain.labels import LabelHeads, Labels
-from sdmodel.pretrain.masked import Hidden, MaskedHead, commonest, hide
+from sdmodel.pretrain.masked import Hidden, MaskedHead, counted_of, hide
 from sdmodel.pretrain.paired import Pairing
 from sdmodel.pretrain.robust import disturbed
 from sdmodel.text.encoder import Encoder
@@ -61,8 +61,14 @@ class Told:
         A hidden token often has several good answers, whose order turns at the smallest noise."""
         if not self.disturbed:
             return None
-        names = [name for name in WHOLE if name in self.clean] or list(self.clean)
+        names = counted(self.clean)
         return torch.stack([flipped(self.clean[name], self.disturbed[name]) for name in names]).sum(0)
+
+
+def counted(names: Iterable[str]) -> list[str]:
+    """Those losses, of some, whose predictions are counted as flips."""
+    known = list(names)
+    return [name for name in WHOLE if name in known] or known
 
 
 class Pretraining(nn.Module):
@@ -76,12 +82,12 @@ class Pretraining(nn.Module):
         super().__init__()
         self.config = config.pretrain
         self.encoder = encoder
-        guess = commonest(encoder.tokenizer, captions, encoder.length)
+        seen = counted_of(encoder.tokenizer, captions, encoder.length)
         wanted = config.pretrain
         self.pairing = Pairing(config, encoder.width, captions) if wanted.contrastive else None
         self.labels = LabelHeads(encoder.width, labels) if wanted.labels else None
-        self.masked = MaskedHead(encoder, guess) if wanted.masked else None
-        self.next = NextHead(encoder, guess) if wanted.next else None
+        self.masked = MaskedHead(encoder, seen) if wanted.masked else None
+        self.next = NextHead(encoder, seen) if wanted.next else None
 
     def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Losses by name, each a float32 scalar times its weight: "contrastive" over the global batch, the
@@ -121,6 +127,17 @@ class Pretraining(nn.Module):
             # What only whole captions pass is asked nothing: its gradient is 0, for who awaits one.
             losses["next"] = losses["next"] + 0 * sum(p.sum() for p in self.encoder.parameters())
         return losses
+
+    @property
+    def counted(self) -> list[str]:
+        """The losses whose predictions are counted as flips."""
+        wanted = self.config
+        heads = {"contrastive": wanted.contrastive, "labels": wanted.labels}
+        return counted(
+            name
+            for name, weight in (heads | {"masked": wanted.masked, "next": wanted.next}).items()
+            if weight
+        )
 
     def columns(self) -> list[str]:
         """Columns of the labels that it tells, in the order of its answers."""

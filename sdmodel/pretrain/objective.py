@@ -1,41 +1,50 @@
 """The text objective: a text encoder learns before it tells a denoiser anything."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from sdmodel.config import TrainConfig
+from sdmodel.config_text import columns_of
 from sdmodel.data.batch import Batch
 from sdmodel.pretrain import folder as kept
-from sdmodel.pretrain.answers import guessed, right
-from sdmodel.pretrain.labels import Labels
+from sdmodel.pretrain.answers import Answer, guessed, right
+from sdmodel.pretrain.labels import Labels, teaches
 from sdmodel.pretrain.model import Pretraining
 from sdmodel.text import build
+from sdmodel.transfer import sent
 
-CLUSTERS = ("cluster",)
-"""Columns of a table of clusters."""
+TELLS = {"contrastive": "retrieved"}
+"""What a loss's predictions go by, where that is not its own name."""
 
 
 class TextObjective:
     """Trains a text encoder; `save` writes its folder, to be a denoiser's `text.start`."""
 
     def __init__(
-        self, config: TrainConfig, captions: list[str], labels: Path | None = None, start: Path | None = None
+        self,
+        config: TrainConfig,
+        captions: list[str],
+        labels: Path | None = None,
+        start: Path | None = None,
+        uids: Collection[str] | None = None,
     ):
         """Args:
             config: pretrain says what is learned.
             captions: of the training split.
             labels: table of uids and labels.
             start: folder of a text encoder, whose weights are the first; None: random ones.
+            uids: of the rows to learn from; None: all in the table of labels.
 
         ValueError: nothing is to be learned, or not by this encoder; something that is needed is not there.
         """
         _check(config)
         self.config = config
         encoder = build.load(start, config.text) if start else build.learn(config.text, captions)
-        self._captions, self._labels = captions, _labels(config, labels)
+        self._captions, self._labels = captions, _labels(config, labels, uids)
         self.modules = Pretraining(config, encoder, captions, self._labels)
 
     @property
@@ -50,23 +59,39 @@ class TextObjective:
 
     def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """The losses, of all labels. Beside them, each as a sum and the number that it is of: predictions
-        that are right ("labels_right", "masked_right", "next_right"; "retrieved": of captions, whose own
-        picture is the first in the batch), those that the commonest answer would have right
-        ("labels_constant", ...), and where there is noise, those that it turns ("flips", see `Told`)."""
+        that are right ("labels_right", "masked_right", "next_right"; "retrieved_right": of captions, whose
+        own picture is the first in the batch), those that one constant answer would have right
+        ("labels_constant", ...), and where there is noise, those that it turns ("flips", see `Told`). Where
+        part of the labels teach, "labels_taught_right" is of those rows alone, the ones to be learned by
+        heart."""
         seen = self.modules.told(batch, generator)
         losses = self.modules.losses(seen, batch, generator)
         found = {name: loss.double() * len(batch) for name, loss in losses.items()}
         for name, answers in seen.clean.items():
-            if name == "contrastive":
-                found["retrieved"] = right(answers)
-            else:
-                found[f"{name}_right"], found[f"{name}_constant"] = right(answers), guessed(answers)
+            told = TELLS.get(name, name)
+            found[f"{told}_right"], found[f"{told}_constant"] = right(answers), guessed(answers)
+        if "labels" in seen.clean and self.config.pretrain.labelled < 1:
+            found["labels_taught_right"] = right(self._taught(seen.clean["labels"], batch))
         return found if seen.flips is None else {**found, "flips": seen.flips}
 
     def enough(self, figures: Mapping[str, float]) -> bool:
-        """Whether a validation's figures end the training: few enough predictions turn under noise."""
+        """Whether a validation's figures end the training: few enough predictions turn under noise, and
+        they are better than a constant answer, which never turns."""
         most = self.config.pretrain.flips
-        return most > 0 and figures["validation/ema/flips"] <= most
+        if not most or figures["validation/ema/flips"] > most:
+            return False
+        told = [TELLS.get(name, name) for name in self.modules.counted]
+        better = [
+            figures[f"validation/ema/{name}_right"] > figures[f"validation/ema/{name}_constant"]
+            for name in told
+        ]
+        return all(better)
+
+    def _taught(self, answers: Sequence[Answer], batch: Batch) -> list[Answer]:
+        """The same of those rows alone whose labels teach."""
+        share = self.config.pretrain.labelled
+        rows = torch.tensor([[teaches(uid, share)] for uid in batch.uids])
+        return [replace(one, known=one.known & sent(rows, one.known.device)) for one in answers]
 
     def start(self, folder: Path) -> None:
         """Goes on from a folder that `save` wrote: the encoder, and the heads and the tower as far as both
@@ -81,18 +106,18 @@ class TextObjective:
         kept.save(folder, self.modules, self.config, weights)
 
 
-def _labels(config: TrainConfig, table: Path | None) -> Labels:
+def _labels(config: TrainConfig, table: Path | None, uids: Collection[str] | None) -> Labels:
     """ValueError: labels are to be learned, and there are none."""
     wanted = config.pretrain
     if not wanted.labels:
         return Labels({}, {})
-    names = wanted.columns or (CLUSTERS if wanted.clusters else ())
+    names = columns_of(wanted)
     if not names or not table:
         raise ValueError(
             f"pretrain.labels={wanted.labels}: name the columns that hold them in pretrain.columns, or a "
             "table of clusters in pretrain.clusters"
         )
-    return Labels.read(table, names, wanted.labelled)
+    return Labels.read(table, names, wanted.labelled, rows=uids)
 
 
 def _check(config: TrainConfig) -> None:
@@ -101,6 +126,10 @@ def _check(config: TrainConfig) -> None:
     if not (wanted.contrastive or wanted.labels or wanted.masked or wanted.next):
         raise ValueError(
             "pretrain: nothing is learned; set one of contrastive, labels, masked and next above 0"
+        )
+    if config.texts:
+        raise ValueError(
+            "train.texts: objective text learns one encoder at a time, train.text; leave it empty"
         )
     if wanted.contrastive and config.data.buckets > 1:
         raise ValueError(

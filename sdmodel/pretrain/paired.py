@@ -74,4 +74,5 @@ class Pairing(nn.Module):
         with torch.autocast(text.device.type, enabled=False):
             logits = (factor(self.scale) * text @ pictures.T).masked_fill(equal, NEVER)
         there = torch.ones(len(text), 1, dtype=torch.bool, device=text.device)
+        # One picture for all captions would be right once in the global batch.
         return Answer(logits[:, None], own[:, None], there, there, torch.zeros_like(own[0]))

@@ -6,6 +6,7 @@ words that matter, and was measured to teach the denoiser worse.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self, cast
 
@@ -66,6 +67,12 @@ class Captions(nn.Module):
         queries = self.queries.expand(len(captions), -1, -1)  # (B, Q, D)
         pooled = self.pool(queries, joined, mask[:, None, None, :]).flatten(1)
         return Condition(pooled, joined, mask)
+
+    def take_rates(self, configs: Sequence[TextConfig]) -> None:
+        """The encoders learn as these configs say, one for each; a model's folder does not say it."""
+        for encoder, config in zip(self.each(), configs, strict=True):
+            encoder.config = replace(encoder.config, rate=config.rate)
+        self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
         """As of modules, but what is frozen has no dropout."""

@@ -102,7 +102,7 @@ class Encoder(nn.Module, ABC):
         """
         raise ValueError(
             f'text.kind="{self.config.kind}" sees whole captions and has nothing to foretell; set '
-            "pretrain.next to 0, or take rnn, gru, lstm, transformer or clip"
+            "pretrain.next to 0, or take a kind that can look one way, as lstm or transformer"
         )
 
     def read(self, captions: Sequence[str]) -> tuple[Tensor, Tensor]:

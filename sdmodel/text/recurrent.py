@@ -10,10 +10,30 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from sdmodel.config_text import TextConfig
 from sdmodel.text.encoder import Encoder, Vocabulary
+
+
+class Stack(nn.Module):
+    """Layers of one direction. A layer is a module of its own and dropout between them is torch's: cuDNN's
+    own keeps a state that no seed of a batch sets, so that a resumed training would draw others."""
+
+    def __init__(self, cell: Callable[..., nn.RNNBase], width: int, half: int, layers: int, dropout: float):
+        super().__init__()
+        self.layers = nn.ModuleList(
+            cell(half if layer else width, half, batch_first=True) for layer in range(layers)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: PackedSequence) -> PackedSequence:
+        """Packed (B, L, width) to packed (B, L, half)."""
+        for number, layer in enumerate(self.layers):
+            if number:
+                x = PackedSequence(self.dropout(x.data), *x[1:])
+            x = layer(x)[0]
+        return x
 
 
 class Recurrent(Encoder):
@@ -33,9 +53,8 @@ class Recurrent(Encoder):
             )
         self.token = nn.Embedding(len(tokenizer), width)
         self.dropout = nn.Dropout(config.dropout)
-        between = config.dropout if layers > 1 else 0.0  # torch warns where there is nothing between
         self.onward, self.back = (
-            type(self).cell(width, width // 2, layers, batch_first=True, dropout=between) for _ in range(2)
+            Stack(type(self).cell, width, width // 2, layers, config.dropout) for _ in range(2)
         )
         self.norm = nn.LayerNorm(width)
         nn.init.normal_(self.token.weight, std=0.5)
@@ -65,7 +84,7 @@ class Recurrent(Encoder):
 
         def read(network: nn.Module, x: Tensor) -> Tensor:
             packed = pack_padded_sequence(x, counted, batch_first=True, enforce_sorted=False)
-            return pad_packed_sequence(network(packed)[0], batch_first=True, total_length=ids.shape[1])[0]
+            return pad_packed_sequence(network(packed), batch_first=True, total_length=ids.shape[1])[0]
 
         return read(self.onward, x), turned(read(self.back, turned(x, lengths)), lengths)
 

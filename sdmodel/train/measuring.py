@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sdmodel.config import TrainConfig, ValidationConfig
+from sdmodel.config_text import columns_of
 from sdmodel.train import failure, launch, random_latents, random_pictures
 
 ROWS = (64, 512)
@@ -25,10 +26,12 @@ def measured(
     tars: Mapping[str, Path] | None = None,
     start: Path | None = None,
     texts: Sequence[Path | None] = (),
+    labels: Path | None = None,
     latents: Path | None = None,
     encoders: Path | None = None,
     length: int = 0,
     seconds: float = 10.0,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """Trains for some seconds without keeping anything, and says what was seen; see measure.py.
 
@@ -39,19 +42,25 @@ def measured(
         tars: name in the index -> path.
         start: a model folder to start from.
         texts: folders of pretrained text encoders, see `sdmodel.train.registry`.
+        labels: table of those pictures' labels; None: the index itself, as always of random pictures.
         latents: a cache of those pictures to learn from.
         encoders: folder of frozen encoders whose cache is to be learned from, and is not made yet; it becomes
             one of random numbers.
         length: tokens of a caption in that cache; 0 is as many as its text encoder knows places for.
         seconds: to measure, after the first batches.
+        stopping: whether to leave off.
 
-    ValueError: the config is no good. RuntimeError: it failed; says why, or ends with the last errors."""
-    config = replace(config, validation=ValidationConfig())  # the training itself is measured
+    ValueError: the config is no good. RuntimeError: it failed; says why, or ends with the last errors.
+    launch.Interrupted: `stopping` ended it."""
+    # The training itself is measured: nothing is validated, nothing ends early.
+    config = replace(config, validation=ValidationConfig(), pretrain=replace(config.pretrain, flips=0.0))
     if index is None:
         config = replace(config, data=replace(config.data, weight=""))  # random pictures weigh all the same
         data = folder / "random"
         data.mkdir()
-        index, tars = random_pictures.write(data, min(max(config.batch, ROWS[0]), ROWS[1]), config.size)
+        rows, columns = min(max(config.batch, ROWS[0]), ROWS[1]), columns_of(config.pretrain)
+        index, tars = random_pictures.write(data, rows, config.size, columns)
+        labels = index
     if encoders and not latents:
         random_latents.write(encoders, index, config, length)
         latents = encoders
@@ -63,7 +72,7 @@ def measured(
         "start": str(start) if start else None,
         "latents": str(latents) if latents else None,
         "texts": [str(one) if one else None for one in texts],
-        "labels": str(index),
+        "labels": str(labels or index),
         "seconds": seconds,
     }
     path = folder / "plan.json"
@@ -72,18 +81,20 @@ def measured(
     with (folder / "errors.txt").open("w+") as errors:
         child = launch.start(path, config, errors, "sdmodel.train.measure")
         try:
-            found = _found(child, lambda: False)
+            found = _found(child, stopping)
         finally:
             launch.end(child)
         if found:
             return {**found, "start_up_seconds": round(time.monotonic() - began - found["seconds"], 1)}
+        if stopping():
+            raise launch.Interrupted("the measurement was asked to stop")
         errors.seek(0)
         ended = launch.Ended(child.returncode, errors=launch.own(errors.read())[-launch.TAIL :].strip())
     raise RuntimeError(launch.died(ended, config))
 
 
 def _found(child: Any, stopping: Callable[[], bool]) -> dict[str, Any]:
-    for line in launch.lines(child, stopping):
+    for line in launch.lines(child, stopping, patience=0):  # it has nothing to save
         message = launch.parsed(line)
         if "failed" in message:
             raise failure.raised(message)

@@ -51,7 +51,15 @@ def prepare(plan: dict[str, Any], config: TrainConfig, accelerator: Accelerator)
     texts = [Path(one) if one else None for one in plan.get("texts") or []]
     labels = Path(plan["labels"]) if plan.get("labels") else None
     starting = bool(plan.get("start"))
-    objective = objective_of(config, captions, latents, texts=texts, labels=labels, starting=starting)
+    objective = objective_of(
+        config,
+        captions,
+        latents,
+        texts=texts,
+        labels=labels,
+        uids=reader.index.uids,
+        starting=starting,
+    )
     if plan.get("start"):
         objective.start(Path(plan["start"]))
     if config.lora.rank:

@@ -7,6 +7,7 @@ like any other.
 import io
 import itertools
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,17 @@ TAR = "shards/train-00000.tar"
 SYLLABLES = [a + b for a, b in itertools.product("bdfgklmnprstvz", "aeiou")]
 WORDS = 12
 """Words of a caption."""
+CLASSES = 10
+"""Values of a column of labels."""
 CAPTIONS = 20
 """Captions of a picture: enough to learn a tokenizer of some thousand entries from."""
 
 
-def write(folder: Path, rows: int, size: int, seed: int = 0) -> tuple[Path, dict[str, Path]]:
-    """Writes a dataset of `rows` JPEG pictures of `size` pixels a side into an existing folder.
+def write(
+    folder: Path, rows: int, size: int, columns: Sequence[str] = (), seed: int = 0
+) -> tuple[Path, dict[str, Path]]:
+    """Writes a dataset of `rows` JPEG pictures of `size` pixels a side into an existing folder; `columns` of
+    its index hold classes.
 
     Returns:
         Path of the index, and the tars by their names in it."""
@@ -40,6 +46,7 @@ def write(folder: Path, rows: int, size: int, seed: int = 0) -> tuple[Path, dict
                 "uid": f"{row:032x}", "file": TAR, "offset": tar.offset + tarfile.BLOCKSIZE,
                 "length": len(data), "split": "train", "captions": [_caption(rng) for _ in range(CAPTIONS)],
                 "width": size, "height": size, "multiplicity": 1,
+                **dict.fromkeys(columns, f"class {row % CLASSES}"),
             })  # fmt: skip
             tar.addfile(member, io.BytesIO(data))
     pq.write_table(pa.Table.from_pylist(index), folder / "index.parquet")

@@ -1,7 +1,7 @@
 """Objectives by name. Each brings libraries that the others do not need, so they are imported when asked
 for."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from sdmodel.config import TrainConfig
@@ -15,6 +15,7 @@ def objective_of(
     *,
     texts: Sequence[Path | None] = (),
     labels: Path | None = None,
+    uids: Collection[str] | None = None,
     starting: bool = False,
 ) -> Objective:
     """The objective that `config` names, with initial weights from torch's global generator.
@@ -24,6 +25,7 @@ def objective_of(
     texts: folders of pretrained text encoders, for `config.text` and each of `config.texts`; for diffusion
     and text.
     labels: table of uids and labels, for text.
+    uids: of the training split's rows, for text; None: those of that table.
     starting: its `start` will be called, so that weights need not be drawn.
     ValueError: config does not fit the objective, or names none."""
     if latents and config.objective != "diffusion":
@@ -43,7 +45,7 @@ def objective_of(
         case "text":
             from sdmodel.pretrain.objective import TextObjective
 
-            return TextObjective(config, captions, labels, texts[0] if texts else None)
+            return TextObjective(config, captions, labels, texts[0] if texts else None, uids)
         case "autoencoder":
             from sdmodel.autoencoder.objective import AutoencoderObjective
 

@@ -250,7 +250,7 @@ def _understanding(model: Artifact, dataset: Artifact, config: EvaluateConfig, o
     table = taught.path("clusters.parquet") if taught else dataset.path("index.parquet")
     folder = model.lay("model/", out.folder / "model")
     uids = _index(dataset, "test").uids
-    found = understanding(folder, table, uids, images, captions, config.device, config.seed)
+    found = understanding(folder, table, uids, images, captions, config.device, config.seed, out.check)
     return {**found, "split": "test"}
 
 

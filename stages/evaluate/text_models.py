@@ -1,7 +1,7 @@
 """What a pretrained text encoder is worth: what it finds, tells and fills in on pictures that nobody learned
 from, each against the best answer that does not look."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ def understanding(
     captions: Sequence[str],
     device: str,
     seed: int,
+    check: Callable[[], None],
 ) -> dict[str, Any]:
     """What a model of the text objective makes of pictures and captions, as far as it learned to.
 
@@ -35,6 +36,7 @@ def understanding(
         captions: one a picture.
         device: "cpu", "cuda" or "auto".
         seed: of which tokens are hidden, and of the noise.
+        check: called between some pictures and the next; may raise.
 
     Returns:
         {"rows"}; {"r_at_1", "of": pictures in a group}; {"labels": column -> right, constant, rows},
@@ -52,12 +54,13 @@ def understanding(
 
     place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     model = load(folder, table).to(place)
-    tallies: dict[str, Tally] = {}
+    tallies: dict[str, dict[int, Tally]] = {}  # of each place of a head's answers: of next, each direction
     flips = torch.zeros(2, dtype=torch.float64)
     seen: list[list[NDArray[np.float32]]] = [[], []]
     generator = torch.Generator(place)
     with torch.no_grad():
         for start in range(0, len(uids), CHUNK):
+            check()
             rows = slice(start, start + CHUNK)
             pixels = to_float(pictures[rows]).permute(0, 3, 1, 2).contiguous()
             count = len(pixels)
@@ -80,15 +83,21 @@ def understanding(
                     continue
                 names = [f"labels {column}" for column in model.columns()] if name == "labels" else [name]
                 for number, answer in enumerate(answers):
-                    tallies.setdefault(names[number % len(names)], Tally()).add(answer)
+                    own = tallies.setdefault(names[number % len(names)], {})
+                    own.setdefault(number, Tally()).add(answer)
     found: dict[str, Any] = {"rows": len(uids)}
     if seen[0]:
         of = min(GROUP, len(uids))
         found |= {"r_at_1": round(r_at_1(np.concatenate(seen[0]), np.concatenate(seen[1]), of), 4), "of": of}
-    for name, tally in tallies.items():
-        if not tally.count:
+    for name, own in tallies.items():
+        count = sum(tally.count for tally in own.values())
+        if not count:
             continue
-        figures = {"right": round(tally.right, 4), "constant": round(tally.constant, 4), "of": tally.count}
+        right, constant = (
+            sum(getattr(tally, what) * tally.count for tally in own.values() if tally.count) / count
+            for what in ("right", "constant")
+        )
+        figures = {"right": round(right, 4), "constant": round(constant, 4), "of": count}
         if name.startswith("labels "):
             found.setdefault("labels", {})[name.removeprefix("labels ")] = figures
         else:

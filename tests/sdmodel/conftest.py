@@ -36,7 +36,8 @@ def picture(row: int, seed: int = 0) -> tuple[Image.Image, str]:
 
 @pytest.fixture(scope="session")
 def write_dataset() -> Callable[..., Written]:
-    """write_dataset(folder, rows): tars of 30 pictures each; every tenth row is of the validation split."""
+    """write_dataset(folder, rows): tars of 30 pictures each; every tenth row is of the validation split,
+    every fifth has no label in the column `colour`."""
 
     def write(folder: Path, rows: int = 70) -> Written:
         index, tars = [], {}
@@ -60,6 +61,7 @@ def write_dataset() -> Callable[..., Written]:
                             "length": member.size,
                             "split": "validation" if row % 10 == 9 else "train",
                             "captions": [caption, caption.upper()],
+                            "colour": caption.split()[1] if row % 5 else None,
                         }
                     )
         pq.write_table(pa.Table.from_pylist(index), folder / "index.parquet")

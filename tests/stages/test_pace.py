@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from sdmodel.config import TrainConfig
+from stages.errors import Stopped
+from stages.output import Silent
 from stages.pace import PaceConfig, pace
 from stages.store import open_store
 from tests.stages import worlds
@@ -34,3 +36,18 @@ def test_a_speed_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert single.json("pace.json")["images_per_second"] == 61.0
     assert threads == [0, 0, 1]
     assert first.digest != other.digest
+
+
+class Ending(Silent):
+    """Wants the end from the start."""
+
+    def stopping(self) -> bool:
+        return True
+
+
+def test_it_stops_when_it_is_asked_to(tmp_path: Path):
+    store = open_store(str(tmp_path / "store"))
+    dataset = worlds.dataset(store, tmp_path / "pictures", rows=12)
+    config = PaceConfig(train=worlds.TINY, processes=1, threads=1, seconds=600)
+    with pytest.raises(Stopped, match="pace was asked to stop"):
+        pace(dataset, config, store=store, reporter=Ending())

@@ -79,6 +79,16 @@ def test_one_of_ours_is_laid_where_it_is_read(store: Store, tmp_path: Path):
     assert json.loads((laid / "config.json").read_text())["text"]["kind"] == "lstm"
 
 
+def test_a_text_to_image_model_s_first_encoder_is_one_to_start_from(store: Store, tmp_path: Path):
+    own = folder(tmp_path / "own", kind="lstm")
+    files = {f"model/text/0/{path.name}": path.read_bytes() for path in own.iterdir()}
+    filed(store, "models/drawer", {**files, "model/config.json": b'{"kind": "diffusion"}'})
+    config = starting("models/drawer@latest")
+    (laid,) = text_folders(text_inputs(store, config), config, tmp_path / "laid")
+    assert laid
+    assert {path.name for path in laid.iterdir()} == {path.name for path in own.iterdir()}
+
+
 def test_where_nothing_is_named_there_is_no_input(store: Store, tmp_path: Path):
     assert text_inputs(store, starting("", "")) == ()
     assert text_folders((), starting("", ""), tmp_path) == []
@@ -107,6 +117,6 @@ def test_what_is_no_text_encoder_is_refused(store: Store, tmp_path: Path):
         ("clusters/none", "pretrain.clusters='clusters/none'"),
         ("models/drawer", "is no table"),
     ):
-        config = dataclasses.replace(worlds.TINY, pretrain=PretrainConfig(clusters=name))
+        config = dataclasses.replace(worlds.TINY, pretrain=PretrainConfig(labels=1.0, clusters=name))
         with pytest.raises(ValueError, match=words):
             labels_input(store, config)

@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import pytest
@@ -127,3 +128,16 @@ def test_pairs_are_learned():
 def test_sizes_that_don_t_fit_are_named(config: TrainConfig, message: str):
     with pytest.raises(ValueError, match=message):
         ContrastiveObjective(config, CAPTIONS)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"text": replace(CONFIG.text, kind="lstm")},
+        {"text": replace(CONFIG.text, start="models/words")},
+        {"texts": (CONFIG.text,)},
+    ],
+)
+def test_what_it_would_leave_out_is_refused(changes: dict[str, Any]):
+    with pytest.raises(ValueError, match=r"objective text with pretrain\.contrastive teaches any encoder"):
+        ContrastiveObjective(replace(CONFIG, **changes), CAPTIONS)

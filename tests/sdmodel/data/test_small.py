@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdmodel.config import DataConfig, LoraConfig, TrainConfig, ValidationConfig
+from sdmodel.config import DataConfig, LoraConfig, PretrainConfig, TrainConfig, ValidationConfig
 from sdmodel.data.index import Index
 from sdmodel.data.small import LARGE, Words, warnings
 
@@ -115,3 +115,27 @@ def test_large_sets_are_not_counted():
     index = of([])
     object.__setattr__(index, "uids", range(LARGE))
     assert warnings(index, replace(CONFIG, images=10**9), 10**12) == []
+
+
+def test_few_labels():
+    config = replace(
+        CONFIG,
+        objective="text",
+        images=1000,
+        pretrain=PretrainConfig(contrastive=0.0, labels=1.0, columns=("shape",), labelled=0.1),
+    )
+    (found,) = warnings(shapes(600), config)
+    assert found.startswith("At most 60 labels teach: 10% of 600 pictures. ")
+    assert "train.pretrain.labelled=1" in found
+    assert "train.pretrain.contrastive=1" in found
+    assert warnings(shapes(600), replace(config, pretrain=replace(config.pretrain, labelled=0.2))) == []
+
+
+def test_what_cannot_be_named_is_not_advised():
+    rare = of([[f"bird{row // 3}", "one of my birds"] for row in range(90)])
+    assert "train.text.start" in warnings(rare, CONFIG)[0]
+    for config in (
+        replace(CONFIG, text=replace(CONFIG.text, start="models/one")),
+        replace(CONFIG, objective="contrastive"),
+    ):
+        assert "train.text.start" not in warnings(rare, config)[0]

@@ -10,10 +10,13 @@ from safetensors.torch import load_file
 
 from sdmodel.config import OptimizerConfig, TextConfig, TrainConfig, UNetConfig
 from sdmodel.config_text import TextKind
+from sdmodel.diffusion.objective import DiffusionObjective
 from sdmodel.sample.generate import load as load_sampler
 from sdmodel.text import build
+from sdmodel.train import random_latents, random_pictures
 from sdmodel.train.loop import train
 from sdmodel.train.prepare import prepare
+from tests import frozen
 from tests.sdmodel.golden.tiny import plan
 
 TEXT = TextConfig(width=16, heads=2, queries=2, length=12, vocabulary=300)
@@ -101,3 +104,25 @@ def test_a_folder_of_another_kind_is_refused(dataset, tmp_path: Path):
     start = pretrained(tmp_path / "rnn", "rnn")
     with pytest.raises(ValueError, match=r'holds rnn; text\.kind="lstm" needs one of its own kind'):
         trained(dataset, replace(CONFIG, text=replace(TEXT, kind="lstm")), tmp_path / "run", [start])
+
+
+def test_what_is_frozen_has_no_dropout_when_a_model_goes_on(dataset, tmp_path: Path):
+    config = replace(CONFIG, text=replace(TEXT, dropout=0.5, rate=0.0))
+    model = trained(dataset, config, tmp_path / "run", [None])
+    objective = DiffusionObjective(config, ["a red circle"] * 3, starting=True)
+    objective.start(model)
+    objective.modules.train()
+    with torch.no_grad():
+        told = [objective.modules.text.encode(["a red circle"]).states for _ in range(2)]
+    assert torch.equal(*told)
+
+
+def test_rates_are_of_encoders_that_the_config_describes(tmp_path: Path):
+    frozen.text_encoder(tmp_path)
+    data = tmp_path / "data"
+    data.mkdir()
+    path, _ = random_pictures.write(data, 8, CONFIG.size)
+    random_latents.write(tmp_path, path, CONFIG, length=6)
+    slow = replace(CONFIG, text=replace(TEXT, rate=0.1))
+    with pytest.raises(ValueError, match=r"text\.rate=0\.1 .* cached states learn nothing"):
+        DiffusionObjective(slow, ["a red circle"] * 3, tmp_path)

@@ -49,12 +49,19 @@ CURVES: dict[str, Any] = {
         "size": 32,
         "pretrain": PretrainConfig(masked=1.0, next=0.5, noise=0.5, consistency=1.0),
     },
+    # Part of the rows teach; states of one direction, dropout between layers.
+    "labels": {
+        "objective": "text",
+        "size": 32,
+        "text": TextConfig(kind="lstm", width=16, layers=2, length=12, vocabulary=300, dropout=0.3),
+        "pretrain": PretrainConfig(contrastive=0.0, labels=1.0, columns=("colour",), labelled=0.5, next=0.5),
+    },
     "diffusion": {"objective": "diffusion"},
     "unet2d": {"network": "unet2d"},
     "dit": {"network": "dit", "data": DataConfig(augment=0.2)},
 }
 """What is changed of CONFIG, by the curve's name."""
-OBJECTIVES = tuple(name for name, changed in CURVES.items() if "objective" in changed)
+OBJECTIVES = tuple(name for name, changed in CURVES.items() if changed.get("objective") == name)
 
 
 def config_of(curve: str, **changes: Any) -> TrainConfig:
@@ -68,6 +75,7 @@ def plan(folder: Path, dataset: Any, config: TrainConfig) -> dict[str, Any]:
         "folder": str(folder),
         "index": str(dataset.index),
         "tars": {name: str(tar) for name, tar in dataset.tars.items()},
+        "labels": str(dataset.index),
         "config": dataclasses.asdict(config),
         "start": None,
     }

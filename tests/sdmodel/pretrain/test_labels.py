@@ -52,6 +52,13 @@ def test_a_share_of_the_rows_teaches_always_the_same(tmp_path: Path):
     assert heads.shares(every=False)[0] == sum(learned) / 12 < heads.shares(every=True)[0] == 9 / 12
 
 
+def test_rows_that_are_not_learned_from_teach_nothing(tmp_path: Path):
+    heads = LabelHeads(4, Labels.read(labels(tmp_path), ("colour",), rows=CAPTIONS[:8]))
+    assert heads.shares(every=False) == [6 / 8]  # two of them have no label
+    with pytest.raises(ValueError, match=r"'colour' \(0 of 2 rows to learn from have one\).*of this dataset"):
+        Labels.read(labels(tmp_path), ("colour",), rows=["of another", "dataset"])
+
+
 def test_classes_that_were_not_learned_are_no_labels(tmp_path: Path):
     known = {"colour": Column(("red", "violet"), tags=False)}
     table = Labels.read(labels(tmp_path), ("colour",), known=known)

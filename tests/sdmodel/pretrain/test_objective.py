@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from sdmodel.config import PretrainConfig, TextConfig
 from sdmodel.pretrain import folder as kept
+from sdmodel.pretrain.labels import teaches
 from sdmodel.pretrain.objective import TextObjective
 from sdmodel.text import build
 from sdmodel.train.validation import means
@@ -90,7 +91,7 @@ def test_everything_is_learned_by_heart(tower: Any, table: Path):
     with torch.no_grad():
         rows = torch.tensor(float(len(CAPTIONS)))
         told = means({**made.errors(batch(), generator(99)), "rows": rows})
-    assert told["retrieved"] > 0.9
+    assert told["retrieved_right"] > 0.9 > told["retrieved_constant"] == pytest.approx(1 / 12)
     assert told["labels_right"] > 0.9 > told["labels_constant"]
     assert told["masked_right"] > told["masked_constant"]
     assert 0 <= told["flips"] < 0.5
@@ -98,7 +99,8 @@ def test_everything_is_learned_by_heart(tower: Any, table: Path):
     assert told["loss"] == pytest.approx(sum(told[name] for name in losses))
     assert set(told) == {
         *losses,
-        *("loss", "retrieved", "labels_right", "labels_constant", "masked_right", "masked_constant", "flips"),
+        *("loss", "flips"),
+        *(f"{name}_{what}" for name in ("retrieved", "labels", "masked") for what in ("right", "constant")),
     }
 
 
@@ -167,9 +169,49 @@ def test_other_shapes_and_other_classes_are_refused(tmp_path: Path, table: Path)
 
 def test_few_flips_are_enough(table: Path):
     made = objective(config(contrastive=0.0, masked=1.0, noise=0.5, flips=0.1))
-    assert made.enough({"validation/ema/flips": 0.1, "validation/flips": 1.0})
-    assert not made.enough({"validation/ema/flips": 0.11})
+    good = {"validation/ema/masked_right": 0.4, "validation/ema/masked_constant": 0.1}
+    assert made.enough({**good, "validation/ema/flips": 0.1, "validation/flips": 1.0})
+    assert not made.enough({**good, "validation/ema/flips": 0.11})
     assert not objective(config()).enough({"validation/ema/loss": 0.0})
+
+
+def test_answers_that_never_change_are_not_enough(table: Path):
+    """A head that says the commonest class whatever it reads has no flips, and has learned nothing."""
+    made = objective(config(contrastive=0.0, labels=1.0, columns=("colour",), noise=0.5, flips=0.1), table)
+    made.modules.eval()
+    assert made.modules.labels
+    (layer,) = made.modules.labels.layers.values()
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.bias.copy_(torch.nn.functional.one_hot(made.modules.labels.guesses[0], 3))
+        found = means({**made.errors(batch(), generator()), "rows": torch.tensor(12.0)})
+    assert found["flips"] == 0
+    assert not made.enough({f"validation/ema/{name}": value for name, value in found.items()})
+
+
+def test_what_teaches_is_told_apart_from_what_could(table: Path):
+    """A head that knows the rows that taught it by heart and nothing else: over-fitting shows."""
+    few = objective(config(contrastive=0.0, labels=1.0, columns=("tags",), labelled=0.5), table)
+    taught = [teaches(caption, 0.5) for caption in CAPTIONS]
+    with torch.no_grad():
+        counted = few.errors(batch(), generator())["labels_taught_right"][1]
+    assert 0 < sum(taught[1:]) < 11
+    assert counted == 7 * sum(taught[1:])  # of each row seven tags; the first row has no label
+    with torch.no_grad():
+        assert "labels_taught_right" not in objective(config(**EVERYTHING), table).errors(
+            batch(), generator()
+        )
+
+
+def test_the_best_constant_foretelling_is_the_end_where_captions_are_short():
+    captions = ["red cat", "blue hat", "green mat", "one bat"]
+    made = TextObjective(
+        config(TextConfig(kind="gru", width=16, tokens="words"), contrastive=0.0, next=1.0), captions * 2
+    )
+    made.modules.eval()
+    with torch.no_grad():
+        found = means({**made.errors(batch(captions), generator()), "rows": torch.tensor(4.0)})
+    assert found["next_constant"] == pytest.approx(1 / 3)  # of two words and an end, each way
 
 
 def test_more_noise_flips_more():
@@ -192,12 +234,20 @@ def test_more_noise_flips_more():
         ({"consistency": 1.0}, "pretrain.consistency=1.0: without noise"),
         ({"flips": 0.1}, "pretrain.flips=0.1: without noise"),
         ({"next": 1.0}, 'kind="fasttext" sees whole captions'),
+        ({"columns": ("colour",)}, r"pretrain\.columns: nothing is learned of labels"),
+        ({"clusters": "clusters/one"}, r"pretrain\.clusters: nothing is learned of labels"),
     ],
 )
 def test_what_does_not_go_together_is_told_with_its_remedy(changes: dict[str, Any], message: str):
     text = TextConfig(kind="fasttext" if "next" in changes else "transformer", width=16, vocabulary=300)
     with pytest.raises(ValueError, match=message):
         TextObjective(config(text, **changes), CAPTIONS)
+
+
+def test_one_encoder_is_learned_at_a_time():
+    made = replace(config(), texts=(TextConfig(kind="lstm"),))
+    with pytest.raises(ValueError, match=r"train\.texts: objective text learns one encoder at a time"):
+        TextObjective(made, CAPTIONS)
 
 
 def test_flips_need_a_validation_and_towers_their_sizes():

@@ -3,12 +3,12 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 from torch.testing import assert_close
 
 from sdmodel.config_text import TextConfig, TextKind
 from sdmodel.text.build import learn, load
-from sdmodel.text.recurrent import Recurrent, turned
+from sdmodel.text.recurrent import Recurrent, Stack, turned
 
 CAPTIONS = ["a red hat on two blue cats"] * 2
 KINDS: dict[TextKind, type[nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -22,13 +22,20 @@ def made(kind: TextKind, **changes: object) -> Recurrent:
     return encoder
 
 
+def stacked(stack: Stack, way: str = "") -> dict[str, Tensor]:
+    """Weights by the names that torch's own stack has for them."""
+    return {
+        f"{name.removesuffix('0')}{number}{way}": value
+        for number, layer in enumerate(stack.layers)
+        for name, value in layer.state_dict().items()
+    }
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_layer_is_torchs_own_in_both_directions(kind: TextKind):
     encoder = made(kind)
     plain = KINDS[kind](8, 4, batch_first=True, bidirectional=True)
-    weights = encoder.onward.state_dict()
-    weights |= {f"{name}_reverse": value for name, value in encoder.back.state_dict().items()}
-    plain.load_state_dict(weights)
+    plain.load_state_dict(stacked(encoder.onward) | stacked(encoder.back, "_reverse"))
 
     ids, mask = encoder.read(["a red hat"])
     count = int(mask.sum())
@@ -47,8 +54,23 @@ def test_layers_of_a_direction_are_torchs_own_stack(kind: TextKind):
     x = encoder.token(ids[:, :count])
     (onward, there), (back, before) = encoder.ahead(ids, mask)
     assert (there, before) == (1, -1)
-    assert_close(onward[:, :count], encoder.onward(x)[0])
-    assert_close(back[:, :count], encoder.back(x.flip(1))[0].flip(1))
+    plain = KINDS[kind](8, 4, 3, batch_first=True)
+    plain.load_state_dict(stacked(encoder.onward))
+    assert_close(onward[:, :count], plain(x)[0])
+    plain.load_state_dict(stacked(encoder.back))
+    assert_close(back[:, :count], plain(x.flip(1))[0].flip(1))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_dropout_between_layers_is_torchs_generators(kind: TextKind):
+    encoder = made(kind, layers=2, dropout=0.5).train()
+    told: list[Tensor] = []
+    for _ in range(2):
+        torch.manual_seed(7)
+        told.append(encoder.encode(["a red hat"]).states)
+    assert torch.equal(told[0], told[1])
+    assert not torch.equal(told[0], encoder.encode(["a red hat"]).states)
+    assert not any(layer.dropout for layer in encoder.modules() if isinstance(layer, nn.RNNBase))
 
 
 def test_each_caption_is_turned_within_itself():

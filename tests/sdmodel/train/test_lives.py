@@ -25,7 +25,9 @@ def lived(dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("lives")
     tars = {name: str(tar) for name, tar in dataset.tars.items()}
     plan = root / "plan.json"
-    plan.write_text(json.dumps({"index": str(dataset.index), "tars": tars, "start": None}))
+    plan.write_text(
+        json.dumps({"index": str(dataset.index), "labels": str(dataset.index), "tars": tars, "start": None})
+    )
     module = ["-m", "tests.sdmodel.train.lives", str(plan)]
     together = ["-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
     together += ["--nproc-per-node", "2"]

@@ -10,7 +10,15 @@ import pytest
 import torch
 from torch import nn
 
-from sdmodel.config import EmaConfig, OptimizerConfig, TextConfig, TrainConfig, UNetConfig
+from sdmodel.config import (
+    EmaConfig,
+    OptimizerConfig,
+    PretrainConfig,
+    TextConfig,
+    TrainConfig,
+    UNetConfig,
+    ValidationConfig,
+)
 from sdmodel.data.index import read_index
 from sdmodel.data.pixels import decode
 from sdmodel.latents.cache import read_settings
@@ -127,3 +135,23 @@ def test_what_would_not_train_says_why(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(launch, "command", lambda *rest: [sys.executable, "-c", said])
     with pytest.raises(ValueError, match=r"^size=18 is not divisible by"):
         measured(dataclasses.replace(SMALL, size=18), tmp_path, seconds=0.5)
+
+
+def test_it_leaves_off_when_it_is_asked_to(tmp_path: Path):
+    with pytest.raises(launch.Interrupted, match="asked to stop"):
+        measured(SMALL, tmp_path, seconds=600, stopping=lambda: (tmp_path / "plan.json").exists())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "pretrain",
+    [
+        PretrainConfig(contrastive=0.0, labels=1.0, columns=("shape", "colour")),
+        PretrainConfig(contrastive=0.0, labels=1.0, clusters="clusters/one"),
+        PretrainConfig(contrastive=0.0, masked=1.0, noise=0.5, flips=0.1),
+    ],
+)
+def test_a_pretraining_is_measured_before_there_are_any_labels(pretrain: PretrainConfig, tmp_path: Path):
+    config = dataclasses.replace(SMALL, objective="text", pretrain=pretrain)
+    config = dataclasses.replace(config, validation=ValidationConfig(every=64))
+    assert measured(config, tmp_path, seconds=0.2)["images_per_second"] > 0

@@ -1,5 +1,6 @@
 """What the report says of models of the text objective."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sdmodel.data.pixels import to_float
 from sdmodel.pretrain.objective import TextObjective
 from stages.artifact import Artifact, Funnel
 from stages.config import EvaluateConfig, ShardConfig
+from stages.errors import Stopped
 from stages.evaluate import evaluate, text_models
 from stages.evaluate.report import markdown
 from stages.evaluate.text_models import understanding
@@ -70,11 +72,17 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def told(folder: Path, table: str = "labels.parquet", count: int = 6, seed: int = 0) -> dict[str, Any]:
+def told(
+    folder: Path,
+    table: str = "labels.parquet",
+    count: int = 6,
+    seed: int = 0,
+    check: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
     pictures, captions, rows = world()
     uids = [row["uid"] for row in rows]
     return understanding(
-        folder / "model", folder / table, uids[:count], pictures[:count], captions[:count], "cpu", seed
+        folder / "model", folder / table, uids[:count], pictures[:count], captions[:count], "cpu", seed, check
     )
 
 
@@ -138,3 +146,16 @@ def test_clusters_that_a_model_learned_from_are_its_labels(store: Store, dataset
     result = evaluate(model, dataset, None, EvaluateConfig(device="cpu"), store=store)
     found = result.json("report.json")["understanding"]
     assert found["labels"]["cluster"]["of"] == found["rows"] > 0
+
+
+def test_it_can_be_stopped_between_pictures(trained: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(text_models, "CHUNK", 2)
+    asked: list[int] = []
+
+    def check() -> None:
+        asked.append(1)
+        if len(asked) == 2:
+            raise Stopped("enough")
+
+    with pytest.raises(Stopped):
+        told(trained, check=check)
