@@ -69,7 +69,7 @@ def result_of(
     for needed in _needed(steps, own, run) if upstream else ():
         read = [before[one] for one in reads(steps, needed, run)]
         before[needed] = _run(steps[needed], run, store, read, terminal)
-        terminal.finished(Result.of(before[needed], run.store))
+        terminal.finished(needed, Result.of(before[needed], run.store))
     found = named | {one: before[one] if upstream else finished(steps, one, run, store) for one in own}
     return _run(step, run, store, [found[one] for one in step.reads if one in found], terminal)
 

@@ -23,15 +23,15 @@ EVERY = 2.0
 
 
 class Screen(Protocol):
-    """A place where people watch a run."""
+    """A place where people watch a run; steps go by their names behind `Home.prefix`."""
 
-    def progress(self, stage: str, done: int, total: int, note: str) -> None: ...
+    def progress(self, step: str, done: int, total: int, note: str) -> None: ...
 
-    def warn(self, stage: str, words: str) -> None: ...
+    def warn(self, step: str, words: str) -> None: ...
 
-    def finished(self, result: Result) -> None: ...
+    def finished(self, step: str, result: Result) -> None: ...
 
-    def failed(self, stage: str, error: BaseException) -> None: ...
+    def failed(self, step: str, error: BaseException) -> None: ...
 
 
 _screens: list[Screen] = []  # of this process; tasks run in its threads
@@ -47,16 +47,22 @@ def shown_on(screen: Screen) -> Generator[None]:
         _screens.remove(screen)
 
 
-def tell_finished(result: Result) -> None:
+def tell_progress(step: str, done: int, total: int, note: str) -> None:
+    """Let the screens know how far something is."""
+    for screen in _screens:
+        screen.progress(step, done, total, note)
+
+
+def tell_finished(step: str, result: Result) -> None:
     """Let the screens know that a step has its result."""
     for screen in _screens:
-        screen.finished(result)
+        screen.finished(step, result)
 
 
-def tell_failed(stage: str, error: BaseException) -> None:
+def tell_failed(step: str, error: BaseException) -> None:
     """Let the screens know that a step has failed; it may be tried again."""
     for screen in _screens:
-        screen.failed(stage, error)
+        screen.failed(step, error)
 
 
 class Threads(ThreadPoolTaskRunner[Any]):
@@ -88,13 +94,14 @@ def threads() -> TaskRunner[PrefectFuture[Any]]:
 class TaskReporter:
     """What a stage reports to when Prefect runs it; to be made in the task's own thread."""
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, step: str) -> None:
         """A reporter.
 
         Args:
             key: of the progress artifact, [a-z0-9-].
+            step: what the task is called on screens.
         """
-        self._key = key
+        self._key, self._step = key, step
         self._context = contextvars.copy_context()  # stages may report from threads of their own
         flow = FlowRunContext.get()
         runner = flow.task_runner if flow else None
@@ -104,8 +111,7 @@ class TaskReporter:
 
     def progress(self, stage: str, done: int, total: int, note: str) -> None:
         """Show it on the screens at once, and in Prefect at most every `EVERY` seconds."""
-        for screen in _screens:
-            screen.progress(stage, done, total, note)
+        tell_progress(self._step, done, total, note)
         if time.monotonic() - self._last >= EVERY:
             self._last = time.monotonic()
             self._show(done, total, note)
@@ -116,7 +122,7 @@ class TaskReporter:
     def warn(self, stage: str, words: str) -> None:
         """Show it on the screens, and in the run's log."""
         for screen in _screens:
-            screen.warn(stage, words)
+            screen.warn(self._step, words)
         self._context.copy().run(lambda: get_run_logger().warning("%s: %s", stage, words))
 
     def done(self) -> None:

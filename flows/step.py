@@ -19,9 +19,16 @@ class Home:
 
     store: str
     name: str
+    title: str = ""
+    """What its steps are told apart by on screens, where several runs work side by side."""
 
     def __post_init__(self) -> None:
         check_name(self.name)
+
+    @property
+    def prefix(self) -> str:
+        """What stands before a step's name on screens."""
+        return f"{self.title} " if self.title else ""
 
     @classmethod
     def of(cls, run: Run) -> "Home":

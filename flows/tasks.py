@@ -33,17 +33,18 @@ def step_task(step: Step) -> Task[..., Any]:
     """
 
     def run(*read: Result, config: Any, home: Home) -> "Result | State[Result]":
-        reporter = TaskReporter(key_of(home.name, step.name, "progress"))
+        called = home.prefix + step.name
+        reporter = TaskReporter(key_of(home.name, step.name, "progress"), called)
         try:
             store = open_store(home.store)
             artifact = step.run(store, home.name, config, [one.open() for one in read], reporter)
         except Exception as error:
-            tell_failed(step.name, error)
+            tell_failed(called, error)
             raise
         result = Result.of(artifact, home.store)
         report(artifact, home.name)
         reporter.done()
-        tell_finished(result)
+        tell_finished(called, result)
         if artifact.cached:
             when = artifact.manifest.ended[:19]
             return Completed(name="Cached", data=result, message=f"finished on {when} as {result}")
@@ -52,7 +53,7 @@ def step_task(step: Step) -> Task[..., Any]:
     run.__doc__ = step.stage.__doc__
     return task(
         name=step.name,
-        task_run_name=step.name,
+        task_run_name=f"{{home.prefix}}{step.name}",  # filled in by Prefect
         tags=[step.pool],
         version=str(step.stage.version),
         retries=RETRIES,

@@ -56,39 +56,39 @@ class Terminal:
         """A line that stays."""
         self.console.print(text, markup=False)
 
-    def progress(self, stage: str, done: int, total: int, note: str) -> None:
+    def progress(self, step: str, done: int, total: int, note: str) -> None:
         """How far a step is; see `stages.output.Reporter`."""
         count = f"{done:,}/{total:,}" if total else ""
         if self._live is not None:
-            if stage not in self._tasks:
-                self._tasks[stage] = self._live.add_task(stage, total=None, name=stage, note="", count="")
-            self._live.update(self._tasks[stage], completed=done, total=total or None, note=note, count=count)
-        elif time.monotonic() - self._said.get(stage, -EVERY) >= EVERY:
-            self._said[stage] = time.monotonic()
-            self.say(f"{stage:>8}  {count}  {note}".rstrip())
+            if step not in self._tasks:
+                self._tasks[step] = self._live.add_task(step, total=None, name=step, note="", count="")
+            self._live.update(self._tasks[step], completed=done, total=total or None, note=note, count=count)
+        elif time.monotonic() - self._said.get(step, -EVERY) >= EVERY:
+            self._said[step] = time.monotonic()
+            self.say(f"{step:>8}  {count}  {note}".rstrip())
 
-    def warn(self, stage: str, words: str) -> None:
+    def warn(self, step: str, words: str) -> None:
         """Something that a person should hear of."""
-        self.say(f"{stage:>8}  warning: {words}")
+        self.say(f"{step:>8}  warning: {words}")
 
-    def finished(self, result: Result) -> None:
+    def finished(self, step: str, result: Result) -> None:
         """A step has its result."""
-        self._drop(result.stage)
-        if self.failed_step == result.stage:  # tried again, and well
+        self._drop(step)
+        if self.failed_step == step:  # tried again, and well
             self.failed_step = ""
         funnel = result.open().funnel
         cached = ", cached" if result.cached else ""
-        self.say(f"{result.stage:>8}  {funnel.rows_out:,} of {funnel.rows_in:,} rows{cached}")
+        self.say(f"{step:>8}  {funnel.rows_out:,} of {funnel.rows_in:,} rows{cached}")
 
-    def failed(self, stage: str, error: BaseException) -> None:
+    def failed(self, step: str, error: BaseException) -> None:
         """A step failed; the error itself is for whoever runs it."""
-        self._drop(stage)
-        self.failed_step = self.failed_step or stage
-        self.say(f"{stage:>8}  failed: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+        self._drop(step)
+        self.failed_step = self.failed_step or step
+        self.say(f"{step:>8}  failed: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
 
-    def _drop(self, stage: str) -> None:
-        if self._live is not None and stage in self._tasks:
-            self._live.remove_task(self._tasks.pop(stage))
+    def _drop(self, step: str) -> None:
+        if self._live is not None and step in self._tasks:
+            self._live.remove_task(self._tasks.pop(step))
 
 
 def funnel_table(artifacts: Iterable[Artifact], cached: Mapping[str, bool]) -> Table:

@@ -59,7 +59,7 @@ def average(
     config = AverageConfig(length=length, images=images)
     with terminal.live():
         made = Step(stage, ("train",), reference="models").run(opened, filed, config, [source], reporter)
-    terminal.finished(Result.of(made, store))
+    terminal.finished(made.stage, Result.of(made, store))
     terminal.say(f"filed under models/{filed}")
     print_manifest(made, as_json=json)
 

@@ -62,7 +62,7 @@ def cluster(
         made = Step(stage, ("shard", "train"), reference="clusters").run(
             opened, filed, config, read, reporter
         )
-    terminal.finished(Result.of(made, store))
+    terminal.finished(made.stage, Result.of(made, store))
     terminal.say(f"filed under clusters/{filed}")
     print_manifest(made, as_json=json)
 

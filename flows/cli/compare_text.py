@@ -1,5 +1,6 @@
 """`sdflow compare-text`: which text encoder a small denoiser learns best with."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,28 +48,34 @@ def compare_text(
     """
     from flows.compare.cases import KINDS, Comparison
     from flows.compare.figures import rows
-    from flows.compare.page import table, write_page
-    from flows.compare.pictures import ceiling, machine, pictures
+    from flows.compare.machine import lanes, machine
+    from flows.compare.page import check_page, found, write_page
+    from flows.compare.pictures import ceilings, pictures
     from flows.execute import executed
     from flows.terminal import Terminal
-    from sdmodel.train.command import cores
 
     terminal = Terminal()
     comparison = Comparison(
         store=store,
-        pictures=str(pictures(store, ROWS, SEED)),
+        pictures="",
         emoji=emoji,
         kinds=kinds or KINDS,
         seeds=seeds,
         seconds=seconds,
-        at_once=at_once or cores(),
+        at_once=at_once or lanes(),
     )
+    check_page(out)
+    if emoji and not (Path(emoji) / "metadata.csv").is_file():
+        raise ValueError(f"emoji={emoji}: there is no {Path(emoji) / 'metadata.csv'}, which has the captions")
+    terminal.say(f"pictures of two groups of shapes: {ROWS:,}, drawn where they are not there yet")
+    comparison = replace(comparison, pictures=str(pictures(store, ROWS, SEED)))
 
     def start() -> "State[Any]":
         from flows.compare.flow import compare_text as flow
 
         return flow(comparison, return_state=True)
 
-    found = rows(executed(start, terminal))
-    write_page(out, found, comparison, ceiling(comparison), machine())
-    terminal.say(f"\n{table(found, comparison, ceiling(comparison), machine())}\n\nwritten to {out}")
+    told = rows(executed(start, terminal))
+    most = ceilings(comparison)
+    write_page(out, told, comparison, most, machine())
+    terminal.say(f"\n{found(told, comparison, most, machine())}\n\nwritten to {out}")

@@ -53,5 +53,5 @@ def stage(
     terminal = Terminal()
     with terminal.live():
         artifact = result_of(STEPS, name, run, terminal, upstream=upstream, given=given)
-    terminal.finished(Result.of(artifact, run.store))
+    terminal.finished(name, Result.of(artifact, run.store))
     print_manifest(artifact, as_json=json)

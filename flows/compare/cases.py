@@ -5,7 +5,7 @@ differs.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from sdmodel.config import OptimizerConfig, PretrainConfig, TextConfig, TrainConfig, UNetConfig
 from sdmodel.config_text import TextKind
@@ -49,6 +49,8 @@ class Comparison:
     """Times that all is done, each with other weights and another order."""
     seconds: float = 60.0
     """That each denoiser learns, on a core of the machine where its speed was measured."""
+    measuring: float = 8.0
+    """Seconds that each speed is measured for."""
     pretrain_images: int = 32_000
     """Seen while an encoder is pretrained on the world of two."""
     emoji_images: int = 32_000
@@ -60,15 +62,40 @@ class Comparison:
     machine for itself, so this changes when the results come, not what they are."""
 
     def __post_init__(self) -> None:
-        """ValueError: there is nothing to compare."""
-        if self.seeds < 1 or self.seconds <= 0 or not self.kinds:
+        """ValueError: there is nothing to compare, or something twice."""
+        least = {"seeds": self.seeds, "seconds": self.seconds, "samples": self.samples}
+        least |= {"at_once": self.at_once, "kinds": len(self.kinds)}
+        if wrong := [f"{name}={value:g}" for name, value in least.items() if value <= 0]:
+            raise ValueError(f"{', '.join(wrong)}: take more than 0 of each")
+        if len(set(self.kinds)) < len(self.kinds):
             raise ValueError(
-                f"seeds={self.seeds}, seconds={self.seconds:g}, kinds={self.kinds}: take more than 0 of each"
+                f"kinds={', '.join(self.kinds)}: name each once; seeds says how often it is done"
             )
+
+    @property
+    def cases(self) -> int:
+        """Models that are trained in all."""
+        return len(self.kinds) * self.seeds * (len(MODES) + (2 if self.emoji else 1))
 
     def images(self, per_second: float) -> int:
         """Images that a denoiser sees in its time, a whole number of batches."""
         return max(1, round(self.seconds * per_second / BATCH)) * BATCH
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model of the comparison, and what was found of it."""
+
+    kind: TextKind
+    mode: str
+    """How its text encoder began and learned; "pretrained" and "emoji" are encoders alone."""
+    seed: int
+    images: int
+    """Seen."""
+    pace: dict[str, Any]
+    """What pace.json says; empty for encoders alone."""
+    report: dict[str, Any]
+    """What report.json of its evaluation says."""
 
 
 def text_of(kind: TextKind) -> TextConfig:
@@ -103,6 +130,7 @@ def pretraining(comparison: Comparison, kind: TextKind, seed: int, *, emoji: boo
         seed=seed,
         text=text_of(kind),
         pretrain=PretrainConfig(contrastive=1.0, masked=1.0),
+        device="cpu",
         optimizer=OptimizerConfig(kind="adamw", adam_rate=2e-3),
         processes=1,
         threads=THREADS,
@@ -130,6 +158,7 @@ def denoiser(kind: TextKind, mode: Mode, seed: int, images: int, start: str) -> 
         seed=seed,
         text=text,
         unet=unet,
+        device="cpu",
         processes=1,
         threads=THREADS,
     )

@@ -1,15 +1,15 @@
 """What the comparison found: for each encoder its size, speed and shares right, with intervals over seeds."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
+from scipy.stats import binomtest
 from scipy.stats import t as student
 
-from flows.compare.cases import MODES
-from flows.compare.flow import Case
+from flows.compare.cases import MODES, Case
 
 CONFIDENCE = 0.95
 
@@ -20,7 +20,7 @@ class Share:
 
     mean: float
     low: float
-    """Of Student's interval at CONFIDENCE, cut at 0; nan where there is one seed alone."""
+    """Of the interval at CONFIDENCE; nan where there is one seed alone."""
     high: float
     count: int
     """Seeds."""
@@ -39,8 +39,6 @@ class Row:
     """Of the text encoder and of what reads it for the denoiser."""
     speed: dict[str, float]
     """Mode -> images per second of the whole model's training."""
-    images: dict[str, int]
-    """Mode -> images that it saw in the same time."""
     right: dict[str, Share]
     """Mode -> share of pictures right in everything, for captions never trained on."""
     attributes: dict[str, dict[str, float]]
@@ -50,29 +48,48 @@ class Row:
     emoji: Share | None
     """Share of emoji found by their names; None where there were none."""
 
+    @property
+    def best(self) -> float:
+        """Share right in everything of its best mode."""
+        return max(share.mean for share in self.right.values())
 
-def interval(values: Sequence[float]) -> Share:
-    """Mean and Student's interval over seeds."""
+
+def interval(values: Sequence[float], asked: int) -> Share:
+    """A share over seeds; the wider of two intervals: Student's of the seeds, Wilson's of all questions.
+
+    Three seeds may agree by chance, even to the last picture; they know no more than their questions tell.
+
+    Args:
+        values: a share for each seed.
+        asked: questions that each of them answers.
+    """
     mean, count = fmean(values), len(values)
     if count < 2:
         return Share(mean, math.nan, math.nan, count)
     half = float(student.ppf((1 + CONFIDENCE) / 2, count - 1)) * stdev(values) / math.sqrt(count)
-    return Share(mean, max(0.0, mean - half), min(1.0, mean + half), count)
+    total = asked * count
+    wilson = binomtest(round(mean * total), total).proportion_ci(CONFIDENCE, "wilson")
+    return Share(
+        mean,
+        max(0.0, min(mean - half, float(wilson.low))),
+        min(1.0, max(mean + half, float(wilson.high))),
+        count,
+    )
 
 
 def rows(cases: Iterable[Case]) -> list[Row]:
-    """A row for each encoder, in the order in which they were compared."""
+    """A row for each encoder, the best first."""
     kinds: dict[str, list[Case]] = {}
     for case in cases:
         kinds.setdefault(case.kind, []).append(case)
-    return [_row(kind, held) for kind, held in kinds.items()]
+    return sorted((_row(kind, held) for kind, held in kinds.items()), key=lambda row: -row.best)
 
 
-def undecided(found: Sequence[Row], mode: str) -> list[str]:
-    """Encoders whose interval overlaps the best one's, the best one first; it alone where it is decided."""
-    ranked = sorted(found, key=lambda row: -row.right[mode].mean)
-    best = ranked[0].right[mode]
-    return [row.kind for row in ranked if row is ranked[0] or not row.right[mode].decided(best)]
+def rivals(shares: dict[str, Share]) -> list[str]:
+    """The best by name, and those that are not told apart from it, in their order."""
+    ranked = sorted(shares, key=lambda name: -shares[name].mean)
+    best = shares[ranked[0]]
+    return [name for name in ranked if name == ranked[0] or not shares[name].decided(best)]
 
 
 def _row(kind: str, held: Sequence[Case]) -> Row:
@@ -84,17 +101,20 @@ def _row(kind: str, held: Sequence[Case]) -> Row:
         }
         for mode in MODES
     }
-    emoji = [float(case.report["understanding"]["r_at_1"]) for case in by["emoji"]]
+    emoji = [case.report["understanding"] for case in by["emoji"]]
     return Row(
         kind,
         int(by["random"][0].pace["parameters"]["text"]),
         {mode: float(by[mode][0].pace["images_per_second"]) for mode in MODES},
-        {mode: by[mode][0].images for mode in MODES},
-        {mode: interval([float(one["all"]) for one in oracles[mode]]) for mode in MODES},
+        {mode: _share(oracles[mode], "all", lambda one: one["samples"]) for mode in MODES},
         attributes,
         _means([case.report["understanding"] for case in by["pretrained"]]),
-        interval(emoji) if emoji else None,
+        _share(emoji, "r_at_1", lambda one: one["rows"]) if emoji else None,
     )
+
+
+def _share(reports: Sequence[dict[str, Any]], name: str, asked: Callable[[dict[str, Any]], int]) -> Share:
+    return interval([float(one[name]) for one in reports], asked(reports[0]))
 
 
 def _means(reports: Sequence[dict[str, Any]]) -> dict[str, float]:

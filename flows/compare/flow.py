@@ -1,16 +1,17 @@
 """Every case of the comparison. Speeds are measured first, one after the other, so that each measurement has
 the machine for itself. What is finished is found; the same command continues."""
 
+import itertools
 import json
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextvars import copy_context
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from prefect import flow
 
-from flows.compare.cases import MODES, Comparison, Mode, denoiser, name_of, pretraining, world
-from flows.progress import threads
+from flows.compare.cases import MODES, Case, Comparison, Mode, denoiser, name_of, pretraining, world
+from flows.progress import tell_progress, threads
 from flows.step import Home, Result, Step
 from flows.tasks import collect, dedup, evaluate, filter_, score, shard, step_task, train
 from sdmodel.config import TrainConfig
@@ -19,22 +20,6 @@ from stages.config import Run
 from stages.pace import PaceConfig, pace
 
 measure = step_task(Step(pace, ("shard",), pool="gpu"))
-
-
-@dataclass(frozen=True)
-class Case:
-    """A model of the comparison, and what was found of it."""
-
-    kind: TextKind
-    mode: str
-    """How its text encoder began and learned; "pretrained" and "emoji" are encoders alone."""
-    seed: int
-    images: int
-    """Seen."""
-    pace: dict[str, Any]
-    """What pace.json says; empty for encoders alone."""
-    report: dict[str, Any]
-    """What report.json of its evaluation says."""
 
 
 @flow(name="compare_text", task_runner=threads(), validate_parameters=True)
@@ -48,19 +33,26 @@ def compare_text(comparison: Comparison) -> list[Case]:
     emoji = world(comparison, comparison.emoji, "text-emoji") if comparison.emoji else None
     pictures, names = dataset(two), dataset(emoji) if emoji else None
     paces = {
-        (kind, learns): speed(two, pictures, kind, learns)
+        (kind, learns): speed(comparison, two, pictures, kind, learns)
         for kind in comparison.kinds
         for learns in (True, False)
     }
 
+    count = itertools.count(1)
+
     def chain(kind: TextKind, seed: int) -> list[Case]:
-        found = [pretrained(comparison, two, pictures, kind, "pretrained", seed)]
-        if emoji and names:
-            found.append(pretrained(comparison, emoji, names, kind, "emoji", seed))
-        for mode in MODES:
-            told = paces[kind, mode != "frozen"]
-            found.append(drawing(comparison, two, pictures, kind, mode, seed, told))
+        found: list[Case] = []
+        for case in cases(kind, seed):
+            found.append(case)
+            tell_progress("compare", next(count), comparison.cases, f"{kind} {case.mode} {seed}")
         return found
+
+    def cases(kind: TextKind, seed: int) -> Iterator[Case]:
+        yield pretrained(comparison, two, pictures, kind, "pretrained", seed)
+        if emoji and names:
+            yield pretrained(comparison, emoji, names, kind, "emoji", seed)
+        for mode in MODES:
+            yield drawing(comparison, two, pictures, kind, mode, seed, paces[kind, mode != "frozen"])
 
     # A chain is asked from a thread of its own, in which Prefect shall know whose flow it is.
     lanes = ThreadPoolExecutor(comparison.at_once)
@@ -70,6 +62,8 @@ def compare_text(comparison: Comparison) -> list[Case]:
             for seed in range(comparison.seeds)
             for kind in comparison.kinds
         ]
+        for one in wait(chains, return_when=FIRST_EXCEPTION).done:
+            one.result()  # the first failure, of whichever chain
         return [case for one in chains for case in one.result()]
     finally:
         # After a failure or a signal nothing more begins. What runs is not waited for here: Prefect asks it
@@ -79,7 +73,7 @@ def compare_text(comparison: Comparison) -> list[Case]:
 
 def dataset(run: Run) -> Result:
     """From a folder of pictures to shards."""
-    home = Home.of(run)
+    home = Home(run.store, run.name, run.name)
     images = collect.submit(config=run.collect, home=home)
     duplicates = dedup.submit(images, config=run.dedup, home=home)
     scores = score.submit(images, config=run.score, home=home)
@@ -100,11 +94,14 @@ def pretrained(
     return _case(run, pictures, kind, mode, seed, config, {})
 
 
-def speed(run: Run, pictures: Result, kind: TextKind, learns: bool) -> dict[str, Any]:
+def speed(comparison: Comparison, run: Run, pictures: Result, kind: TextKind, learns: bool) -> dict[str, Any]:
     """How fast a denoiser learns with an encoder that learns or does not, measured once."""
     train = denoiser(kind, "random" if learns else "frozen", 0, 10**6, "")
-    config = PaceConfig(train=train, processes=train.processes, threads=train.threads)
-    home = Home(run.store, f"text-{kind}-{'learned' if learns else 'frozen'}-pace")
+    config = PaceConfig(
+        train=train, processes=train.processes, threads=train.threads, seconds=comparison.measuring
+    )
+    name = f"{kind} {'learned' if learns else 'frozen'}"
+    home = Home(run.store, f"text-{name.replace(' ', '-')}-pace", name)
     return json.loads(_done(measure.submit(pictures, config=config, home=home)).open().read("pace.json"))
 
 
@@ -132,7 +129,7 @@ def _case(
     config: TrainConfig,
     told: dict[str, Any],
 ) -> Case:
-    home = Home(run.store, name_of(kind, mode, seed))
+    home = Home(run.store, name_of(kind, mode, seed), f"{kind} {mode} {seed}")
     model = _done(train.submit(pictures, config=config, home=home))
     found = _done(evaluate.submit(model, pictures, config=run.evaluate, home=home))
     return Case(kind, mode, seed, config.images, told, json.loads(found.open().read("report.json")))

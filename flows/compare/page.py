@@ -1,11 +1,11 @@
-"""The page that shows a comparison: a table in Markdown between two marks of a page, and a plot."""
+"""The page that shows a comparison: tables in Markdown between two marks of a page, and a plot."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from flows.compare.cases import MODES, Comparison
-from flows.compare.figures import CONFIDENCE, Row, Share, undecided
+from flows.compare.figures import CONFIDENCE, Row, Share, rivals
 
 BEGIN, END = "<!-- comparison: begin -->", "<!-- comparison: end -->"
 """What stands between them is written anew each time; the rest of the page is its authors'."""
@@ -15,44 +15,74 @@ WORDS = {
     "random": "from nothing",
 }
 COLOURS = {"frozen": "#4c72b0", "joint": "#55a868", "random": "#c44e52"}
+SHOWN = "joint"
+"""The mode that is told attribute by attribute, the same for all encoders."""
 
 
-def write_page(path: Path, rows: Sequence[Row], comparison: Comparison, ceiling: float, machine: str) -> None:
-    """Put table and plot into a page; the plot lies beside it, under its name with ".png".
+def check_page(path: Path) -> None:
+    """ValueError: a comparison cannot be written there; to be asked before anything that takes long."""
+    if not path.parent.is_dir():
+        raise ValueError(f"{path}: there is no folder {path.parent}; make it first")
+    if path.exists() and not (BEGIN in (held := path.read_text()) and END in held):
+        raise ValueError(f"{path} has no lines {BEGIN} and {END}, between which the comparison belongs")
+
+
+def write_page(
+    path: Path, rows: Sequence[Row], comparison: Comparison, ceilings: Mapping[str, float], machine: str
+) -> None:
+    """Put tables and plot into a page; the plot lies beside it, under its name with ".png".
 
     Args:
         path: of a Markdown page; one that is not there begins with a title alone.
         rows: what was found.
         comparison: what was compared.
-        ceiling: share right that no reader of bags of words can pass.
+        ceilings: by attribute and for "all", shares right that no reader of bags of words can pass.
         machine: in words.
+
+    ValueError: see `check_page`.
     """
+    check_page(path)
     before = path.read_text() if path.exists() else f"# Text encoders compared\n\n{BEGIN}\n{END}\n"
-    if BEGIN not in before or END not in before:
-        raise ValueError(f"{path} has no lines {BEGIN} and {END}, between which the comparison belongs")
     plot = path.with_suffix(".png")
-    draw_plot(plot, rows, ceiling)
+    draw_plot(plot, rows, ceilings["all"])
     head, rest = before.split(BEGIN, 1)
     tail = rest.split(END, 1)[1]
-    body = table(rows, comparison, ceiling, machine)
+    body = found(rows, comparison, ceilings, machine)
     path.write_text(
         f"{head}{BEGIN}\n![Share of pictures right with each encoder]({plot.name})\n\n{body}\n{END}{tail}"
     )
 
 
-def table(rows: Sequence[Row], comparison: Comparison, ceiling: float, machine: str) -> str:
-    """The comparison in Markdown."""
-    emoji = any(row.emoji for row in rows)
-    columns = [
-        "encoder",
-        "parameters",
-        "images/s, frozen / learned",
-        *(WORDS[mode] for mode in MODES),
-        "R@1 of its own",
+def found(rows: Sequence[Row], comparison: Comparison, ceilings: Mapping[str, float], machine: str) -> str:
+    """The comparison in Markdown: table, how to read it, what is decided, attribute by attribute."""
+    words = [
+        f"Share of {comparison.samples} pictures in which the oracle finds everything that a caption says, "
+        "for combinations and phrasings that were never trained on; every denoiser learned for "
+        f"{comparison.seconds:g} seconds on one of {machine}, {comparison.seconds:g} times as many pictures "
+        f"as it learns from in a second. Mean of {comparison.seeds} seeds and its {CONFIDENCE:.0%} interval, "
+        "the wider one of seeds and of pictures. Who reads captions as bags of words cannot pass "
+        f"{ceilings['all']:.3f}. Pretraining ({comparison.pretrain_images:,} pictures of the same training "
+        "split, captions alone for labels) comes before those seconds and is not counted in them. R@1: test "
+        "captions whose own picture the pretrained encoder's tower finds among 64"
+        + (
+            f"; emoji: names whose own emoji one pretrained on those ({comparison.emoji_images:,} pictures) "
+            "finds."
+            if comparison.emoji
+            else "."
+        ),
+        decisions(rows),
+        per_attribute(rows, ceilings),
     ]
+    return table(rows) + "\n\n" + "\n\n".join(words)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """A line for each encoder."""
+    emoji = any(row.emoji for row in rows)
+    columns = ["encoder", "parameters", "images/s, frozen / learned", *(WORDS[mode] for mode in MODES), "R@1"]
     columns += ["emoji R@1"] if emoji else []
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
-    for row in sorted(rows, key=lambda one: -max(share.mean for share in one.right.values())):
+    for row in rows:
         cells = [
             row.kind,
             f"{row.parameters:,}",
@@ -62,31 +92,35 @@ def table(rows: Sequence[Row], comparison: Comparison, ceiling: float, machine: 
         ]
         cells += [told(row.emoji) if row.emoji else "-"] if emoji else []
         lines.append("| " + " | ".join(cells) + " |")
-    found = [f"{WORDS[mode]}: {', '.join(undecided(rows, mode))}" for mode in MODES]
-    words = [
-        f"Share of {comparison.samples} pictures in which the oracle finds everything that a caption says, "
-        "for combinations and phrasings that were never trained on; every denoiser learned for "
-        f"{comparison.seconds:g} seconds on one of {machine}. Mean of {comparison.seeds} seeds and its "
-        f"{CONFIDENCE:.0%} interval. Who reads captions as bags of words cannot pass {ceiling:.3f}.",
-        "Best first, with all whose intervals overlap the best one's, among which nothing is decided: "
-        + "; ".join(found)
-        + ".",
-        per_attribute(rows),
-    ]
-    return "\n".join(lines) + "\n\n" + "\n\n".join(words)
+    return "\n".join(lines)
 
 
-def per_attribute(rows: Sequence[Row]) -> str:
-    """What the best mode of each encoder gets right, attribute by attribute."""
-    names = [name for name in rows[0].attributes[MODES[0]] if name not in ("all", "clean")]
+def decisions(rows: Sequence[Row]) -> str:
+    """Who is best, with those whose intervals overlap the best one's: between them nothing is decided."""
+    asked = {f"Encoders, {WORDS[mode]}": {row.kind: row.right[mode] for row in rows} for mode in MODES}
+    if emoji := {row.kind: row.emoji for row in rows if row.emoji}:
+        asked["Encoders, emoji"] = emoji
+    for row in rows:
+        asked[f"Ways to learn, {row.kind}"] = {WORDS[mode]: row.right[mode] for mode in MODES}
+    lines = ["| question | best | undecided: its interval overlaps the best one's |", "|---|---|---|"]
+    for question, shares in asked.items():
+        best, *others = rivals(shares)
+        lines.append(f"| {question} | {best} | {'; '.join(others) or '-'} |")
+    return "\n".join(lines)
+
+
+def per_attribute(rows: Sequence[Row], ceilings: Mapping[str, float]) -> str:
+    """What each encoder gets right, attribute by attribute, and what a bag of words can."""
+    names = [name for name in rows[0].attributes[SHOWN] if name not in ("all", "clean")]
     lines = [
-        "| encoder, at its best | " + " | ".join([*names, "clean"]) + " |",
+        f"| {WORDS[SHOWN]} | " + " | ".join([*names, "clean"]) + " |",
         "|---" * (len(names) + 2) + "|",
     ]
     for row in rows:
-        mode = max(MODES, key=lambda one: row.right[one].mean)
-        shares = " | ".join(f"{row.attributes[mode][name]:.2f}" for name in [*names, "clean"])
-        lines.append(f"| {row.kind}, {WORDS[mode]} | {shares} |")
+        shares = " | ".join(f"{row.attributes[SHOWN][name]:.2f}" for name in [*names, "clean"])
+        lines.append(f"| {row.kind} | {shares} |")
+    most = " | ".join(f"{ceilings[name]:.2f}" if name in ceilings else "-" for name in names)
+    lines.append(f"| *a bag of words, at most* | {most} | - |")
     return "\n".join(lines)
 
 
@@ -102,11 +136,11 @@ def draw_plot(path: Path, rows: Sequence[Row], ceiling: float) -> None:
     from matplotlib.figure import Figure
 
     emoji = any(row.emoji for row in rows)
-    figure = Figure(figsize=(9, 1.2 + 0.45 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(9, max(2.5, 1.5 + 0.45 * len(rows))), layout="constrained")
     panels = figure.subplots(
         1, 2 if emoji else 1, sharey=True, squeeze=False, width_ratios=[2, 1][: 1 + emoji]
     )[0]
-    ordered = sorted(rows, key=lambda one: max(share.mean for share in one.right.values()))
+    ordered = rows[::-1]  # the best on top
     for place, mode in enumerate(MODES):
         shares = [row.right[mode] for row in ordered]
         _points(panels[0], shares, 0.2 * (1 - place), COLOURS[mode], WORDS[mode])
@@ -114,10 +148,11 @@ def draw_plot(path: Path, rows: Sequence[Row], ceiling: float) -> None:
     panels[0].set_xlabel("share of pictures right in everything")
     panels[0].set_yticks(range(len(ordered)), [row.kind for row in ordered])
     panels[0].set_xlim(0, 1)
-    panels[0].legend(fontsize="small", loc="lower right")
+    panels[0].set_ylim(-0.5, len(ordered) - 0.5)
+    figure.legend(fontsize="small", loc="outside upper center", ncols=len(MODES) + 1)
     if emoji:
         named = [row.emoji or Share(math.nan, math.nan, math.nan, 0) for row in ordered]
-        _points(panels[1], named, 0.0, "#8172b2", "emoji")
+        _points(panels[1], named, 0.0, "#8172b2", "")
         panels[1].set_xlabel("emoji found by name (R@1)")
         panels[1].set_xlim(left=0)
     figure.savefig(path, dpi=110)

@@ -1,13 +1,11 @@
-"""The pictures of the comparison, what can be known of them without word order, and where it ran."""
+"""The pictures of a comparison, and what a reader without order can make of their captions."""
 
-import os
-import platform
 from pathlib import Path
 
 from flows.compare.cases import Comparison
 from stages.demo.pairs import clean_folder
 from stages.demo.two.captions import unseen
-from stages.demo.two.ceiling import ceiling as ceiling_of
+from stages.demo.two.ceiling import ceilings as ceilings_of
 
 
 def pictures(store: str, rows: int, seed: int) -> Path:
@@ -21,13 +19,7 @@ def pictures(store: str, rows: int, seed: int) -> Path:
     return folder
 
 
-def ceiling(comparison: Comparison) -> float:
-    """Share right that no reader of bags of words can pass on the captions that the oracle asks for."""
-    return ceiling_of([caption for caption, _ in unseen(comparison.samples, 0)])
-
-
-def machine() -> str:
-    """This machine in words."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
-    return f"{os.cpu_count()} cores of {model or platform.processor() or platform.machine()}"
+def ceilings(comparison: Comparison) -> dict[str, float]:
+    """By attribute, and for "all": shares right that no reader of bags of words can pass on the captions that
+    the oracle asks for."""
+    return ceilings_of([caption for caption, _ in unseen(comparison.samples, 0)])

@@ -33,17 +33,17 @@ class Watched:
         self.results: dict[str, Result] = {}
         self.failures: dict[str, str] = {}
 
-    def progress(self, stage: str, done: int, total: int, note: str) -> None:
+    def progress(self, step: str, done: int, total: int, note: str) -> None:
         """Not of interest."""
 
-    def warn(self, stage: str, words: str) -> None:
+    def warn(self, step: str, words: str) -> None:
         """Of pictures that are few."""
 
-    def finished(self, result: Result) -> None:
+    def finished(self, step: str, result: Result) -> None:
         self.results[result.stage] = result
 
-    def failed(self, stage: str, error: BaseException) -> None:
-        self.failures[stage] = str(error)
+    def failed(self, step: str, error: BaseException) -> None:
+        self.failures[step] = str(error)
 
     def cached(self) -> list[str]:
         return [stage for stage in LINE if stage in self.results and self.results[stage].cached]
