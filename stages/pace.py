@@ -22,6 +22,8 @@ class PaceConfig:
     """That it runs in, whatever the training says: a speed is one of so many."""
     threads: int = 0
     """Of each process."""
+    machine: str = ""
+    """That it is measured on, in words: a speed is one of a machine's."""
     seconds: float = field(default=8.0, metadata=NEUTRAL)
     """Of measuring, after the first batches."""
 

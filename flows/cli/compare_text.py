@@ -63,6 +63,7 @@ def compare_text(
         seeds=seeds,
         seconds=seconds,
         at_once=at_once or lanes(),
+        machine=machine(),
     )
     check_page(out)
     if emoji and not (Path(emoji) / "metadata.csv").is_file():
@@ -77,5 +78,5 @@ def compare_text(
 
     told = rows(executed(start, terminal))
     most = ceilings(comparison)
-    write_page(out, told, comparison, most, machine())
-    terminal.say(f"\n{found(told, comparison, most, machine())}\n\nwritten to {out}")
+    write_page(out, told, comparison, most)
+    terminal.say(f"\n{found(told, comparison, most)}\n\nwritten to {out}")

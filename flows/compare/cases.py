@@ -55,6 +55,9 @@ class Comparison:
     """Seen while an encoder is pretrained on the world of two."""
     emoji_images: int = 32_000
     """Seen while one is pretrained on emoji."""
+    machine: str = ""
+    """Where speeds are measured, in words; another machine has others, and equal time there is other
+    trainings."""
     samples: int = 256
     """Pictures that the oracle reads of each model."""
     at_once: int = 1

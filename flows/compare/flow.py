@@ -98,7 +98,11 @@ def speed(comparison: Comparison, run: Run, pictures: Result, kind: TextKind, le
     """How fast a denoiser learns with an encoder that learns or does not, measured once."""
     train = denoiser(kind, "random" if learns else "frozen", 0, 10**6, "")
     config = PaceConfig(
-        train=train, processes=train.processes, threads=train.threads, seconds=comparison.measuring
+        train=train,
+        processes=train.processes,
+        threads=train.threads,
+        machine=comparison.machine,
+        seconds=comparison.measuring,
     )
     name = f"{kind} {'learned' if learns else 'frozen'}"
     home = Home(run.store, f"text-{name.replace(' ', '-')}-pace", name)

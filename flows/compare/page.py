@@ -28,7 +28,7 @@ def check_page(path: Path) -> None:
 
 
 def write_page(
-    path: Path, rows: Sequence[Row], comparison: Comparison, ceilings: Mapping[str, float], machine: str
+    path: Path, rows: Sequence[Row], comparison: Comparison, ceilings: Mapping[str, float]
 ) -> None:
     """Put tables and plot into a page; the plot lies beside it, under its name with ".png".
 
@@ -37,7 +37,6 @@ def write_page(
         rows: what was found.
         comparison: what was compared.
         ceilings: by attribute and for "all", shares right that no reader of bags of words can pass.
-        machine: in words.
 
     ValueError: see `check_page`.
     """
@@ -47,20 +46,21 @@ def write_page(
     draw_plot(plot, rows, ceilings["all"])
     head, rest = before.split(BEGIN, 1)
     tail = rest.split(END, 1)[1]
-    body = found(rows, comparison, ceilings, machine)
+    body = found(rows, comparison, ceilings)
     path.write_text(
         f"{head}{BEGIN}\n![Share of pictures right with each encoder]({plot.name})\n\n{body}\n{END}{tail}"
     )
 
 
-def found(rows: Sequence[Row], comparison: Comparison, ceilings: Mapping[str, float], machine: str) -> str:
+def found(rows: Sequence[Row], comparison: Comparison, ceilings: Mapping[str, float]) -> str:
     """The comparison in Markdown: table, how to read it, what is decided, attribute by attribute."""
     words = [
         f"Share of {comparison.samples} pictures in which the oracle finds everything that a caption says, "
         "for combinations and phrasings that were never trained on; every denoiser learned for "
-        f"{comparison.seconds:g} seconds on one of {machine}, {comparison.seconds:g} times as many pictures "
-        f"as it learns from in a second. Mean of {comparison.seeds} seeds and its {CONFIDENCE:.0%} interval, "
-        "the wider one of seeds and of pictures. Who reads captions as bags of words cannot pass "
+        f"{comparison.seconds:g} seconds on one of {comparison.machine or 'the cores'}, on "
+        f"{comparison.seconds:g} times as many pictures as it learns from in a second. Mean of "
+        f"{comparison.seeds} seeds and its {CONFIDENCE:.0%} interval, the wider one of seeds and of pictures. "
+        "Who reads captions as bags of words cannot pass "
         f"{ceilings['all']:.3f}. Pretraining ({comparison.pretrain_images:,} pictures of the same training "
         "split, captions alone for labels) comes before those seconds and is not counted in them. R@1: test "
         "captions whose own picture the pretrained encoder's tower finds among 64"

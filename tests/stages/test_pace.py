@@ -14,7 +14,7 @@ from tests.stages import worlds
 
 
 def test_a_speed_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    speeds = iter([123.4, 99.0, 61.0])
+    speeds = iter([123.4, 99.0, 61.0, 880.0])
     threads: list[int] = []
 
     def measured(config: TrainConfig, *_: Any, **__: Any) -> dict[str, Any]:
@@ -35,6 +35,8 @@ def test_a_speed_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     single = pace(dataset, PaceConfig(train=worlds.TINY, threads=1), store=store)
     assert single.json("pace.json")["images_per_second"] == 61.0
     assert threads == [0, 0, 1]
+    elsewhere = PaceConfig(train=worlds.TINY, machine="64 cores")
+    assert pace(dataset, elsewhere, store=store).json("pace.json")["images_per_second"] == 880.0
     assert first.digest != other.digest
 
 

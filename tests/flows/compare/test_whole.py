@@ -53,5 +53,5 @@ def test_it_is_done_once_and_found_again(server: str, tmp_path: Path, capsys: py
     assert again.count(", cached") == again.count(" rows")
 
     page = tmp_path / "page.md"
-    write_page(page, rows(first), comparison, {"all": 0.168}, "2 cores")
+    write_page(page, rows(first), comparison, {"all": 0.168})
     assert "| fasttext | " in page.read_text()
