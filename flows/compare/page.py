@@ -59,7 +59,7 @@ def found(rows: Sequence[Row], comparison: Comparison, ceilings: Mapping[str, fl
         "for combinations and phrasings that were never trained on; every denoiser learned for "
         f"{comparison.seconds:g} seconds on one of {comparison.machine or 'the cores'}, on "
         f"{comparison.seconds:g} times as many pictures as it learns from in a second. Mean of "
-        f"{comparison.seeds} seeds and its {CONFIDENCE:.0%} interval, the wider one of seeds and of pictures. "
+        f"{comparison.seeds} seeds and its {CONFIDENCE:.0%} interval, the wider of seeds and pictures. "
         "Who reads captions as bags of words cannot pass "
         f"{ceilings['all']:.3f}. Pretraining ({comparison.pretrain_images:,} pictures of the same training "
         "split, captions alone for labels) comes before those seconds and is not counted in them. R@1: test "
