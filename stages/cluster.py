@@ -17,7 +17,7 @@ from stages.artifact import Artifact, Funnel
 from stages.config import ClusterConfig
 from stages.output import Output
 from stages.stage import Stats, stage
-from stages.texts import OWN
+from stages.texts import OWN, TABLE
 
 if TYPE_CHECKING:
     from sdmodel.text.cluster import Clusters
@@ -84,7 +84,7 @@ def cluster(dataset: Artifact, encoder: Artifact, config: ClusterConfig, out: Ou
         )
     labels, _ = nearest(states, best.centres)
     table = {"uid": index.column("uid"), "cluster": [f"{label:02d}" for label in labels]}
-    pq.write_table(pa.table(table, CLUSTERS), out.write("clusters.parquet"), compression="zstd")
+    pq.write_table(pa.table(table, CLUSTERS), out.write(TABLE), compression="zstd")
     sizes = np.bincount(best.labels).tolist()
     words = _words([one for one, kept in zip(captions, train, strict=True) if kept], best.labels)
     spread = float(((states[train] - states[train].mean(0)) ** 2).sum(1).mean())

@@ -43,7 +43,7 @@ def ordinary(tokenizer: Vocabulary) -> Tensor:
     return torch.tensor([token for token in range(len(tokenizer)) if token not in tokenizer.special])
 
 
-def counted_of(tokenizer: Vocabulary, captions: Sequence[str], length: int) -> Tensor:
+def tokens_of(tokenizer: Vocabulary, captions: Sequence[str], length: int) -> Tensor:
     """(N, L) int64: tokens of some captions, evenly spread over all of them, to count."""
     some = captions[:: math.ceil(len(captions) / COUNTED) or 1]
     ids = tokenizer.encode(some, length) if some else torch.full((1, length), tokenizer.pad)
@@ -101,7 +101,7 @@ class MaskedHead(nn.Module):
     """Ordinary tokens."""
 
     def __init__(self, encoder: Encoder, seen: Tensor):
-        """seen: (N, L) tokens of captions, see `counted_of`. ValueError: the tokenizer cannot hide tokens."""
+        """seen: (N, L) tokens of captions, see `tokens_of`. ValueError: the tokenizer cannot hide tokens."""
         super().__init__()
         if encoder.tokenizer.mask < 0:
             raise ValueError(

@@ -11,13 +11,15 @@ from sdmodel.data.batch import Batch
 from sdmodel.pretrain.answers import Answer, divergence, error, flipped
 from sdmodel.pretrain.following import NextHead
 from sdmodel.pretrain.labels import LabelHeads, Labels
-from sdmodel.pretrain.masked import Hidden, MaskedHead, counted_of, hide
+from sdmodel.pretrain.masked import Hidden, MaskedHead, hide, tokens_of
 from sdmodel.pretrain.paired import Pairing
 from sdmodel.pretrain.robust import disturbed
 from sdmodel.text.encoder import Encoder
 
 Answers = dict[str, list[Answer]]
 """By the name of the loss: "contrastive", "labels", "masked", "next"."""
+LOSSES = ("contrastive", "labels", "masked", "next")
+"""Names of losses that come of predictions; config.pretrain has their weights."""
 WHOLE = ("contrastive", "labels")
 """Those that whole captions are asked about."""
 
@@ -82,7 +84,7 @@ class Pretraining(nn.Module):
         super().__init__()
         self.config = config.pretrain
         self.encoder = encoder
-        seen = counted_of(encoder.tokenizer, captions, encoder.length)
+        seen = tokens_of(encoder.tokenizer, captions, encoder.length)
         wanted = config.pretrain
         self.pairing = Pairing(config, encoder.width, captions) if wanted.contrastive else None
         self.labels = LabelHeads(encoder.width, labels) if wanted.labels else None
@@ -131,13 +133,7 @@ class Pretraining(nn.Module):
     @property
     def counted(self) -> list[str]:
         """The losses whose predictions are counted as flips."""
-        wanted = self.config
-        heads = {"contrastive": wanted.contrastive, "labels": wanted.labels}
-        return counted(
-            name
-            for name, weight in (heads | {"masked": wanted.masked, "next": wanted.next}).items()
-            if weight
-        )
+        return counted(name for name in LOSSES if getattr(self.config, name))
 
     def columns(self) -> list[str]:
         """Columns of the labels that it tells, in the order of its answers."""

@@ -22,6 +22,7 @@ from stages.evaluate.samples import sample
 from stages.evaluate.text_models import understanding
 from stages.output import Made, Output
 from stages.stage import Stats, stage
+from stages.texts import TABLE
 
 SHOWN = 24
 """Samples on the grid."""
@@ -247,7 +248,7 @@ def _understanding(model: Artifact, dataset: Artifact, config: EvaluateConfig, o
     images, captions = _split(dataset, "test", 0, int(model.json("model/pretrain.json")["size"]))
     out.progress(0, 1, f"{len(images)} pictures and captions")
     taught = model.input("labels") if model.manifest.inputs.get("labels") else None
-    table = taught.path("clusters.parquet") if taught else dataset.path("index.parquet")
+    table = taught.path(TABLE) if taught else dataset.path("index.parquet")
     folder = model.lay("model/", out.folder / "model")
     uids = _index(dataset, "test").uids
     found = understanding(folder, table, uids, images, captions, config.device, config.seed, out.check)

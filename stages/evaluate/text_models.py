@@ -93,10 +93,9 @@ def understanding(
         count = sum(tally.count for tally in own.values())
         if not count:
             continue
-        right, constant = (
-            sum(getattr(tally, what) * tally.count for tally in own.values() if tally.count) / count
-            for what in ("right", "constant")
-        )
+        counted = [tally for tally in own.values() if tally.count]
+        right = sum(tally.right * tally.count for tally in counted) / count
+        constant = sum(tally.constant * tally.count for tally in counted) / count
         figures = {"right": round(right, 4), "constant": round(constant, 4), "of": count}
         if name.startswith("labels "):
             found.setdefault("labels", {})[name.removeprefix("labels ")] = figures

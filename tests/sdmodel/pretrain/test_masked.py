@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdmodel.pretrain.masked import commonest, counted_of, hide, ordinary
+from sdmodel.pretrain.masked import commonest, hide, ordinary, tokens_of
 from sdmodel.text.tokenizer import MASK_ID, Tokenizer
 from tests.sdmodel.pretrain.made import CAPTIONS, batch, generator
 
@@ -96,7 +96,7 @@ def test_the_commonest_token_is_a_word():
     (a,) = (token for token in WORDS.tolist() if TOKENIZER.decode(torch.tensor([[token]])) == ["a"])
 
     def told(captions: list[str]) -> int:
-        return int(commonest(TOKENIZER, counted_of(TOKENIZER, captions, 8), TOKENIZER.special))
+        return int(commonest(TOKENIZER, tokens_of(TOKENIZER, captions, 8), TOKENIZER.special))
 
     assert told(CAPTIONS) == a
     assert told(["red cat", "red hat"]) != a

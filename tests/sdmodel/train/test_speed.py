@@ -54,11 +54,13 @@ class Objective:
         self.heavy: list[nn.Module] = [self.modules.block]
 
     def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        raise NotImplementedError
+        raise AssertionError("single steps are taken here, and nothing is validated")
 
-    def start(self, folder: Path) -> None: ...
+    def start(self, folder: Path) -> None:
+        raise AssertionError("it begins with its own weights")
 
-    def save(self, folder: Path, weights: dict[str, Tensor]) -> None: ...
+    def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
+        raise AssertionError("nothing is trained to its end here")
 
 
 def batch(side: int = 4) -> Batch:
