@@ -1,23 +1,37 @@
 # `make demo` and `make test` set up what they need; nothing happens when nothing changed.
-PYTHON ?= $(shell for p in python3.11 python3.12 python3; do $$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] < (3,13))' 2>/dev/null && echo $$p && break; done)
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python3.14; do $$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] < (3,15))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 STAMP := .venv/.made-from-lock
+
+# UV_TORCH_BACKEND=cpu chooses builds of torch without CUDA, 5 GB less; an environment that was made so stays so. Those builds
+# come from PyTorch's own index, under other hashes, so that their versions alone are locked.
+BACKEND := $(or $(UV_TORCH_BACKEND),$(shell cat $(STAMP) 2>/dev/null))
+ifeq ($(BACKEND),cpu)
+LOCK := requirements/cpu.lock
+TORCH := requirements/cpu-torch.txt
+else
+LOCK := requirements.lock
+TORCH :=
+endif
 
 .PHONY: setup demo test fast lint types check lock clean
 
 setup: $(STAMP)
 
-# uv is used from the PATH where it is, else fetched into the environment itself. The project's flags travel in
-# UV_* variables (say UV_TORCH_BACKEND=cpu on a machine that shall not fetch CUDA).
-$(STAMP): requirements.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed and neither was found; set PYTHON=/path/to/python3.11"; exit 1; }
+# uv is used from the PATH where it is, else fetched into the environment itself. Nothing is installed whose hash the lock does not
+# know (but torch and torchvision of the CPU choice), and no code of others runs to build it: wheels alone. The project itself
+# is built by what the lock has brought, so that this fetches nothing either.
+$(STAMP): requirements.lock requirements/cpu.lock requirements/cpu-torch.txt requirements/uv.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12, 3.13 or 3.14 is needed and none was found; set PYTHON=/path/to/python3.11"; exit 1; }
+	@case "$(BACKEND)" in ""|cpu) ;; *) echo "UV_TORCH_BACKEND=$(BACKEND): only cpu is known; unset it for the locked builds, which bring CUDA"; exit 1;; esac
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
-	@UV=$$(command -v uv || echo $(BIN)/uv); \
-	  echo "installing the locked packages into .venv" && \
-	  $$UV pip install --quiet --python $(BIN)/python --no-deps -r requirements.lock && \
-	  $$UV pip install --quiet --python $(BIN)/python --no-deps --editable .
-	@touch $@
+	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.lock
+	@UV=$$(command -v uv || echo $(BIN)/uv); INSTALL="$$UV pip install --quiet --python $(BIN)/python --no-deps"; \
+	  echo "installing the packages of $(LOCK) into .venv" && \
+	  env -u UV_TORCH_BACKEND $$INSTALL --no-build --require-hashes -r $(LOCK) && \
+	  $(if $(TORCH),UV_TORCH_BACKEND=cpu $$INSTALL -r $(TORCH) &&) \
+	  $$INSTALL --no-build-isolation --editable .
+	@echo $(BACKEND) > $@
 
 demo: setup
 	@$(BIN)/sdflow demo
@@ -39,11 +53,17 @@ types: setup
 
 check: lint types test
 
-# Rewrites requirements.lock for Python 3.11 and 3.12; registry addresses never enter it. The backport `dataclasses`, which
+# Rewrites the locks, for Python 3.11 and later; registry addresses never enter them. The backport `dataclasses`, which
 # img2dataset asks for, stays out: Prefect starts its server with site-packages first on the path, where it would hide
-# Python's own, and the server could not start.
+# Python's own, and the server could not start. The CPU choice has the same packages at the same versions, without
+# what torch brings for CUDA (requirements/cuda.txt).
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 lock:
-	uv pip compile --quiet --universal --no-emit-package dataclasses --python-version 3.11 --extra dev --no-emit-index-url --no-header pyproject.toml -o requirements.lock
+	$(COMPILE) --extra dev --no-emit-package dataclasses pyproject.toml -o requirements.lock
+	$(COMPILE) --extra dev --no-emit-package dataclasses --no-emit-package torch --no-emit-package torchvision --no-annotate \
+	  --excludes requirements/cuda.txt -c requirements.lock pyproject.toml -o requirements/cpu.lock
+	grep -oE '^torch(vision)?==[^ ]+' requirements.lock > requirements/cpu-torch.txt
+	echo uv | $(COMPILE) --no-annotate -c requirements.lock - -o requirements/uv.lock
 
 clean:
 	rm -rf .venv
