@@ -23,6 +23,11 @@ PULSE = 0.1
 """Seconds between two looks at whether all processes are gone."""
 START = 60.0
 """Seconds that a process may take to start."""
+PATIENCE = 5
+"""Times the processor time that a decoder may take: so long it may wait without working."""
+AHEAD = 32
+"""Bodies that a process is sent before its first verdict is read: its verdicts must fit into the socket, or
+both ends wait for the other to read."""
 BYTES_PER_PIXEL = 20
 """What decoding may take. A JPEG takes 8, a picture that is turned or has alpha 12, a WebP with its canvases
 17. Only a transparent, moving WebP of nearly `max_pixels` takes more, and gets DECODER_FAILED."""
@@ -42,10 +47,10 @@ class Sandbox:
             workers: processes; 0 takes one for each core that this process may use.
             rules: what is taken for a picture.
             seconds: processor time that decoding one image may take. So a busy machine changes no verdict; a
-                decoder that waits without working is given up after five times as long.
+                decoder that waits without working is given up after `PATIENCE` times as long.
             memory: bytes that a process may take to decode; more where `rules.max_pixels` needs more.
         """
-        self._patience = 5 * seconds
+        self._patience = PATIENCE * seconds
         self._told = {
             "parent": os.getpid(),
             "limits": {field.name: getattr(rules, field.name) for field in fields(Limits)},
@@ -90,7 +95,7 @@ class Sandbox:
         try:
             verdicts: list[Verdict] = []
             while len(verdicts) < len(batch):
-                told, failure = self._ask(cell, batch[len(verdicts) :])
+                told, failure = self._ask(cell, batch[len(verdicts) : len(verdicts) + AHEAD])
                 verdicts += told
                 if failure:
                     alone, failure = self._ask(cell, batch[len(verdicts) : len(verdicts) + 1])

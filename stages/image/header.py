@@ -33,9 +33,15 @@ def inspect(data: bytes) -> Header:
     kind = _format_of(data)
     try:
         width, height = _SIZES[kind](data)
+    except ImageError:
+        raise
     except (struct.error, IndexError):
         raise ImageError(
             Reason.TRUNCATED, f"{kind} of {len(data)} bytes ends before its size is told"
+        ) from None
+    except Exception as error:  # noqa: BLE001 - strangers write headers; no number of theirs ends a process
+        raise ImageError(
+            Reason.UNDECODABLE, f"{kind} whose header makes no sense: {type(error).__name__}"
         ) from None
     if width < 1 or height < 1:
         raise ImageError(Reason.UNDECODABLE, f"{kind} that claims {width} x {height} pixels")
@@ -43,7 +49,17 @@ def inspect(data: bytes) -> Header:
 
 
 def is_cut(data: bytes, kind: str) -> bool:
-    """Whether a file of this format lacks the end that its own structure announces."""
+    """Whether a file of this format lacks the end that its own structure announces.
+
+    Never raises: it is asked about files that have failed already.
+    """
+    try:
+        return _lacks_its_end(data, kind)
+    except Exception:  # noqa: BLE001 - a structure that makes no sense announces nothing
+        return False
+
+
+def _lacks_its_end(data: bytes, kind: str) -> bool:
     if kind == "jpeg":
         return b"\xff\xd9" not in data[-4096:]
     if kind == "png":

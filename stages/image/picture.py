@@ -111,9 +111,9 @@ def picture_of(
     colour = _colour(background)
     header = inspect(data)
     _check_size(header.format, header.width, header.height, max_pixels)
-    if header.format == "png":
-        png.check(data)
     try:
+        if header.format == "png":
+            png.check(data)
         with _opened(data, header) as image:
             # A second frame header can contradict the first: what the decoder is about to allocate counts.
             _check_size(header.format, *image.size, max_pixels)

@@ -29,7 +29,7 @@ def size_of(data: bytes) -> tuple[int, int]:
     Raises ImageError where the page is but a thumbnail of a camera's raw data (then UNSUPPORTED_FORMAT), or
     has no size; struct.error where the data end before that.
     """
-    directory, _ = _directory(data, _first(data), (_SUBFILE, _WIDTH, _HEIGHT, _DNG))
+    directory, _, _ = _directory(data, _first(data), (_SUBFILE, _WIDTH, _HEIGHT, _DNG))
     if _DNG in directory or directory.get(_SUBFILE, (0,))[0] & _REDUCED:
         raise ImageError(Reason.UNSUPPORTED_FORMAT, "tiff that begins with a thumbnail, as raw files do")
     if not directory.get(_WIDTH) or not directory.get(_HEIGHT):
@@ -38,13 +38,15 @@ def size_of(data: bytes) -> tuple[int, int]:
 
 
 def pages_of(data: bytes) -> int:
-    """Pages of a TIFF but thumbnails and masks, 1 to `MAX_PAGES`. Broken chains end where they break."""
-    pages, seen = 0, set[int]()
+    """Pages of a TIFF but thumbnails and masks, 1 to `MAX_PAGES`. Broken chains end where they break, and
+    where directories overlap: together they take more bytes than the file has."""
+    pages, seen, length = 0, set[int](), 0
     try:
         place = _first(data)
-        while place and place not in seen and len(seen) < MAX_PAGES:
+        while place and place not in seen and len(seen) < MAX_PAGES and length <= len(data):
             seen.add(place)
-            directory, place = _directory(data, place, (_SUBFILE,))
+            directory, place, size = _directory(data, place, (_SUBFILE,))
+            length += size
             pages += not directory.get(_SUBFILE, (0,))[0] & (_REDUCED | _MASK)
     except struct.error:
         pass
@@ -54,7 +56,7 @@ def pages_of(data: bytes) -> int:
 def is_cut(data: bytes) -> bool:
     """Whether the first page has strips or tiles that lie, or end, behind the end of the data."""
     try:
-        directory, _ = _directory(data, _first(data), sum(_PLACES, ()))
+        directory, _, _ = _directory(data, _first(data), sum(_PLACES, ()))
     except struct.error:
         return True
     ends = [
@@ -67,30 +69,40 @@ def is_cut(data: bytes) -> bool:
 
 def _first(data: bytes) -> int:
     if data[:4] == _BIG:
-        return struct.unpack_from("<Q", data, 8)[0]
-    return struct.unpack_from(_order(data) + "I", data, 4)[0]
+        return _unpack("<Q", data, 8)[0]
+    return _unpack(_order(data) + "I", data, 4)[0]
+
+
+def _unpack(layout: str, data: bytes, place: int) -> tuple[int, ...]:
+    """The numbers at a byte; struct.error where none are there.
+
+    struct itself raises OverflowError for places beyond 2**63, which a BigTIFF can name.
+    """
+    return struct.unpack_from(layout, data, min(place, len(data)))
 
 
 def _order(data: bytes) -> str:
     return "<" if data[:1] == b"I" else ">"
 
 
-def _directory(data: bytes, place: int, tags: tuple[int, ...]) -> tuple[Directory, int]:
-    """The whole numbers under `tags` in the directory at byte `place`, and the place of the next; 0 ends."""
+def _directory(data: bytes, place: int, tags: tuple[int, ...]) -> tuple[Directory, int, int]:
+    """The whole numbers under `tags` in the directory at byte `place`, the place of the next, where 0 ends
+    the chain, and the bytes that it takes."""
+    start = place
     order = _order(data)
     number, entry, offset = ("Q", "HHQ", "Q") if data[:4] == _BIG else ("H", "HHI", "I")
-    (entries,) = struct.unpack_from(order + number, data, place)
+    (entries,) = _unpack(order + number, data, place)
     place += struct.calcsize(order + number)
     inline = struct.calcsize(order + offset)
     found: Directory = {}
     for _ in range(entries):
-        tag, kind, count = struct.unpack_from(order + entry, data, place)
+        tag, kind, count = _unpack(order + entry, data, place)
         place += struct.calcsize(order + entry)
         if tag in tags and kind in _FORMATS and 0 < count <= len(data):
             values = f"{order}{count}{_FORMATS[kind]}"
             where = place
             if struct.calcsize(values) > inline:
-                (where,) = struct.unpack_from(order + offset, data, place)
-            found[tag] = struct.unpack_from(values, data, where)
+                (where,) = _unpack(order + offset, data, place)
+            found[tag] = _unpack(values, data, where)
         place += inline
-    return found, struct.unpack_from(order + offset, data, place)[0]
+    return found, _unpack(order + offset, data, place)[0], place + inline - start

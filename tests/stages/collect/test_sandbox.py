@@ -21,8 +21,9 @@ from stages.collect.judge import Rules, Verdict, judge
 from stages.collect.sandbox import Sandbox
 from stages.config import CollectConfig
 from stages.errors import RetryableError, Stopped
+from stages.image import FORMATS
 from stages.reasons import Reason
-from tests.stages.image.files import gradient, save
+from tests.stages.image.files import BIGTIFF_BEYOND, gradient, mutations, save
 
 RULES = Rules.of(CollectConfig())
 GOOD = [save(Image.fromarray(gradient(20 + n, 24)), "png") for n in range(6)]
@@ -89,6 +90,22 @@ def test_verdicts_are_those_of_this_process() -> None:
         assert cell.memory_info().rss < 100_000_000
 
 
+def test_damaged_files_of_every_format_end_no_process() -> None:
+    small = dataclasses.replace(RULES, max_pixels=1 << 20)
+    bodies = [BIGTIFF_BEYOND, BIGTIFF_BEYOND * 2]
+    for number, format in enumerate(FORMATS):
+        whole = save(Image.fromarray(gradient(20, 24)), format)
+        bodies += mutations(whole, 60, seed=number)
+    with Sandbox(1, small) as judges:
+        judges.judge(GOOD[:1])
+        (before,) = cells()
+        verdicts = judges.judge(bodies)
+        assert cells() == [before]  # psutil tells processes by pid and start
+    assert len(verdicts) == len(bodies)
+    assert not [verdict for verdict in verdicts if verdict.reason == Reason.DECODER_FAILED]
+    assert verdicts[0].reason == Reason.TRUNCATED
+
+
 @pytest.mark.usefixtures("mischief")
 @pytest.mark.parametrize(
     ("body", "detail"),
@@ -99,7 +116,9 @@ def test_verdicts_are_those_of_this_process() -> None:
         (b"greedy", "decoder takes more than 1024 MiB"),
     ],
 )
-def test_a_failing_decoder_takes_one_image(body: bytes, detail: str) -> None:
+def test_a_failing_decoder_takes_one_image(body: bytes, detail: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if body != b"wait":  # however little of the processor a busy machine gives it
+        monkeypatch.setattr(sandbox, "PATIENCE", 1000)
     with Sandbox(1, RULES, seconds=0.2) as judges:
         verdicts = judges.judge([*GOOD[:3], body, *GOOD[3:]])
     failed = Verdict(Reason.DECODER_FAILED, detail)
@@ -122,7 +141,8 @@ def test_a_decoder_that_somebody_kills_costs_nothing() -> None:
             until(lambda cell=cell: cell.status() == psutil.STATUS_ZOMBIE)
 
 
-def test_real_pictures_are_bounded_in_time_and_memory() -> None:
+def test_real_pictures_are_bounded_in_time_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "PATIENCE", 10_000)  # a busy machine gives little processor time at once
     noise = np.random.default_rng(0).integers(0, 255, (1500, 1500, 3), dtype=np.uint8)
     large = save(Image.fromarray(noise), "png", compress_level=1)
     with Sandbox(1, RULES, seconds=0.01) as judges:

@@ -1,9 +1,10 @@
 """Image files written by hand, byte by byte, for what Pillow doesn't write."""
 
 import io
+import random
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -132,3 +133,30 @@ def paper() -> bytes:
     matrix = struct.pack(">9i", *(0x10000 if at % 4 == 0 else 0 for at in range(9)))
     table = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + matrix + identity * 4 + grid + identity * 3
     return profile(b"prtr", b"CMYK", b"Lab ", {b"A2B0": table})
+
+
+BIGTIFF_BEYOND = b"II+\0\x08\0\0\0" + b"\xff" * 8
+"""A BigTIFF whose directory lies beyond 2**63: a place that struct takes for no place at all."""
+
+_NUMBERS = (b"\0", b"\xff", b"\x7f\xff", b"\0" * 4, b"\xff" * 4, b"\x80\0\0\0", b"\xff" * 8)
+
+
+def mutations(body: bytes, count: int, seed: int, head: int = 400) -> Iterator[bytes]:
+    """`body` damaged in its first `head` bytes, `count` times: bytes changed, numbers at their limits, parts
+    left out, put in twice or cut off. The same seed gives the same damage."""
+    chance = random.Random(seed)
+    for _ in range(count):
+        data = bytearray(body)
+        for _ in range(chance.randint(1, 4)):
+            place = chance.randrange(min(head, len(data)) + 1)
+            kind = chance.randrange(6)
+            if kind < 2:
+                data[place : place + 1] = bytes([chance.randrange(256)])
+            elif kind < 4:
+                number = chance.choice(_NUMBERS)
+                data[place : place + len(number)] = number
+            elif kind == 4:
+                data[place:place] = data[place : place + chance.randint(1, 40)]
+            else:
+                del data[place : place + chance.choice((1, 4, 20, len(data)))]
+        yield bytes(data)

@@ -1,6 +1,7 @@
 """What a file says of itself: told by its bytes, before a pixel is allocated."""
 
 import struct
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -9,8 +10,10 @@ from PIL import Image
 
 from stages.image import FORMATS, Header, ImageError, inspect, picture_of
 from stages.image.avif import is_deep
+from stages.image.frames import frames_of
+from stages.image.header import is_cut
 from stages.reasons import Reason
-from tests.stages.image.files import avif, box, png, save, tiff
+from tests.stages.image.files import BIGTIFF_BEYOND, avif, box, mutations, png, save, tiff
 
 PICTURE = Image.effect_noise((300, 77), 90).convert("RGB")
 FILES = {format: save(PICTURE, format) for format in FORMATS}
@@ -138,3 +141,46 @@ def test_any_beginning_gives_the_header_or_one_reason(format: str, data: st.Data
     else:
         assert min(found.width, found.height) >= 1
     assert inspect(body) == Header(format, 300, 77)
+
+
+SMALL = [
+    *(save(Image.effect_noise((8, 6), 90).convert("RGB"), format) for format in FORMATS),
+    save(Image.effect_noise((8, 6), 90).convert("RGBA"), "webp", lossless=True),
+    tiff((3, 2), [8], 1, bytes(6), big=True),
+]
+
+
+@pytest.mark.parametrize("number", range(len(SMALL)))
+def test_ten_thousand_damaged_headers_of_a_format_each_give_a_header_or_a_reason(number: int) -> None:
+    """What is asked of a file's structure alone, of a good header or a damaged one, raises nothing else."""
+    reasons: Counter[str] = Counter()
+    for data in mutations(SMALL[number], 10_000, seed=number):
+        try:
+            found = inspect(data)
+        except ImageError as error:
+            reasons[error.reason] += 1
+        else:
+            assert min(found.width, found.height) >= 1
+            assert frames_of(data, found.format) >= 1
+        assert is_cut(data, FORMATS[number % len(FORMATS)]) in (True, False)
+    assert len(reasons) > 1  # the damage is of more than one kind
+
+
+@pytest.mark.parametrize("length", [16, 17, 40])
+def test_a_place_that_is_too_large_for_struct_lies_beyond_the_file(length: int) -> None:
+    data = BIGTIFF_BEYOND.ljust(length, b"\0")
+    assert refused(data) == (Reason.TRUNCATED, f"tiff of {length} bytes ends before its size is told")
+    first = tiff((3, 2), [8], 1, bytes(6), big=True)
+    chained = first[:-8] + b"\xff" * 8  # the next directory of a good one
+    assert picture_of(chained).frames == 1
+
+
+def test_directories_that_overlap_are_not_followed_for_ever() -> None:
+    """Each of 2,000 directories begins 12 bytes behind the one before: 4 million entries in 48 kB."""
+    count, start = 2000, 8
+    data = bytearray(b"II*\0" + struct.pack("<I", start) + bytes(12 * 2 * count + 6))
+    for number in range(count):
+        place = start + 12 * number
+        struct.pack_into("<H", data, place, count)
+        struct.pack_into("<I", data, place + 2 + 12 * count, place + 12)
+    assert frames_of(bytes(data), "tiff") < 5
