@@ -64,7 +64,7 @@ def collect_garbage(
     records = list(store.list("parts"))
     leases = list(store.list("leases"))
     scratch = store.scratch()
-    folders = sorted(scratch.iterdir()) if scratch.is_dir() else []
+    folders = sorted(scratch.iterdir())
 
     active = held(store)
     busy = {_stage(lease) for lease in active}

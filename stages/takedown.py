@@ -12,11 +12,11 @@ picture that two sites once had would draw everything of both with it.
 
 import json
 import re
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -172,7 +172,10 @@ def _closure(store: Store, given: Iterable[Name]) -> Mapping[str, set[str]]:
     paths = [one.path("images.parquet") for one in artifacts(store) if one.kind == "images"]
     if not paths:
         return found
-    with duckdb.connect(config={"temp_directory": str(store.scratch() / f"forget-{uuid.uuid4().hex}")}) as db:
+    with (
+        TemporaryDirectory(prefix="sdflow-") as folder,
+        duckdb.connect(config={"temp_directory": folder}) as db,
+    ):
         _read(db, paths)
         columns = list(zip(*[(one.kind, one.value) for one in given], strict=True))
         db.register("given", pa.table({"kind": columns[0], "value": columns[1]}))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stages.errors import DamagedError, naming_full_disk
 from stages.fingerprint import sha256_of
+from stages.store.private import private_folder
 
 # Cache folder -> this process's note, and what is on it.
 _ASKED: dict[Path, tuple[TextIOWrapper, set[str]]] = {}
@@ -64,6 +65,8 @@ class Cache:
         aside = self.folder / "arriving" / uuid.uuid4().hex
         with naming_full_disk(f"the cache {self.folder}"):
             try:
+                # A link is the user's own way to another disk; what it leads to must be theirs as well.
+                private_folder(self.folder.resolve(), "set SDFLOW_CACHE to another")
                 for folder in (path.parent, aside.parent, self.folder / "asked"):
                     folder.mkdir(parents=True, exist_ok=True)
             except (PermissionError, FileExistsError, NotADirectoryError) as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from stages.errors import DamagedError, naming_full_disk
 from stages.fingerprint import sha256_of
 from stages.store.interface import Listed
+from stages.store.private import private_folder
 
 
 class FolderStore:
@@ -19,14 +20,15 @@ class FolderStore:
         """Open a folder.
 
         Raises:
-            ValueError: the root is a file, cannot be made, or is missing and `make` is False.
+            ValueError: the root is a file, cannot be made, or is missing and `make` is False; or others can
+                write where unpublished work would lie.
         """
         self.root = root
         self.url = str(root)
         self._durable = {root}  # folders that this process knows to survive a power failure
         try:
             if make:
-                self.scratch().mkdir(parents=True, exist_ok=True)
+                self.scratch()
         except OSError as error:
             raise ValueError(
                 f"store {root} cannot be made: {error.strerror}; name a folder that can be written"
@@ -36,7 +38,6 @@ class FolderStore:
 
     def create(self, key: str, data: bytes) -> bool:
         with naming_full_disk(f"store {self.url}"):
-            self.scratch().mkdir(exist_ok=True)
             aside = self.scratch() / uuid.uuid4().hex
             try:
                 with aside.open("xb") as file:
@@ -108,7 +109,7 @@ class FolderStore:
         """Nothing is copied: `fetch` gives the object itself."""
 
     def scratch(self) -> Path:
-        return self.root / "tmp"
+        return private_folder(self.root / "tmp", "name a store of your own")
 
     def _path(self, key: str) -> Path:
         path = self.root / key

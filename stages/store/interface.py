@@ -64,5 +64,9 @@ class Store(Protocol):
         ...
 
     def scratch(self) -> Path:
-        """A folder in which attempts make their working folders."""
+        """A folder in which attempts make their working folders; made, if need be, for this user alone.
+
+        Raises:
+            ValueError: another user made it, or can write to it; says what to do.
+        """
         ...

@@ -14,6 +14,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedEr
 from stages.errors import DamagedError, RetryableError
 from stages.store.cache import Cache
 from stages.store.interface import Listed
+from stages.store.private import private_folder
 
 
 class RemoteStore:
@@ -101,7 +102,10 @@ class RemoteStore:
 
     def scratch(self) -> Path:
         mine = hashlib.sha256(self.url.encode()).hexdigest()[:16]
-        return Path(gettempdir()) / f"sdflow-{os.getuid()}" / mine
+        remedy = "set TMPDIR to a folder of your own"
+        return private_folder(
+            private_folder(Path(gettempdir(), f"sdflow-{os.geteuid()}"), remedy) / mine, remedy
+        )
 
     def _chunks(self, key: str) -> Iterator[bytes]:
         with _translated(self.url, key):

@@ -24,7 +24,6 @@ def sha(data: bytes) -> str:
 
 def put(store: Store, key: str, data: bytes) -> None:
     path = store.scratch() / uuid.uuid4().hex
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     store.put(key, path)
 
