@@ -6,13 +6,12 @@ says so: which path, where its bytes lie now, what they hash to, why. Whoever op
 files as amended. Fingerprint and digest stay: they name what was asked and what came, then.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
 
+from stages.seal import sealed, unsealed
 from stages.store import Store
 
 
@@ -42,9 +41,9 @@ class Amendment:
     changes: tuple[Change, ...]
 
     @classmethod
-    def parse(cls, data: bytes) -> "Amendment":
-        """A record as it was written."""
-        raw: dict[str, Any] = json.loads(data)
+    def parse(cls, data: bytes, name: str = "an amendment") -> "Amendment":
+        """A record as it was written. DamagedError: it is another; `name` is what the message calls it."""
+        raw = unsealed(data, name)
         raw["changes"] = tuple(Change(**change) for change in raw["changes"])
         return cls(**raw)
 
@@ -52,7 +51,7 @@ class Amendment:
 def amendments(store: Store, stage: str, fingerprint: str) -> list[Amendment]:
     """The amendments of an artifact, in the order in which they apply."""
     folder = f"amendments/{stage}/{fingerprint}"
-    return [Amendment.parse(store.read(listed.key)) for listed in store.list(folder)]
+    return [Amendment.parse(store.read(listed.key), listed.key) for listed in store.list(folder)]
 
 
 def all_amendments(store: Store) -> Mapping[tuple[str, str], list[Amendment]]:
@@ -60,7 +59,7 @@ def all_amendments(store: Store) -> Mapping[tuple[str, str], list[Amendment]]:
     found: dict[tuple[str, str], list[Amendment]] = defaultdict(list)
     for listed in store.list("amendments"):
         _, stage, fingerprint, _ = listed.key.split("/")
-        found[stage, fingerprint].append(Amendment.parse(store.read(listed.key)))
+        found[stage, fingerprint].append(Amendment.parse(store.read(listed.key), listed.key))
     return found
 
 
@@ -78,10 +77,10 @@ def amend(
         takedown: number of the take-down.
     """
     time = datetime.now(UTC).isoformat(timespec="seconds")
-    data = json.dumps(asdict(Amendment(time, reason, takedown, tuple(changes))), indent=1, sort_keys=True)
+    data = sealed(asdict(Amendment(time, reason, takedown, tuple(changes))))
     while True:
         folder = f"amendments/{stage}/{fingerprint}"
         keys = [listed.key for listed in store.list(folder)]
         number = int(keys[-1].rsplit("/", 1)[1][:8]) + 1 if keys else 1
-        if store.create(f"{folder}/{number:08d}.json", data.encode()):
+        if store.create(f"{folder}/{number:08d}.json", data):
             return

@@ -4,7 +4,7 @@ What was purged from its files since then is told by amendments beside the manif
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from stages.amendment import Amendment, all_amendments, amendments
 from stages.errors import DamagedError
-from stages.fingerprint import JSON, digest_of
+from stages.fingerprint import JSON, digest_of, request_fingerprint
+from stages.seal import sealed, unsealed
 from stages.store import Store
 
 
@@ -86,7 +87,7 @@ class Manifest:
     host: str
 
     def to_json(self) -> bytes:
-        return json.dumps(asdict(self), indent=1, sort_keys=True, default=dict).encode()
+        return sealed(asdict(self))
 
     @classmethod
     def read(cls, store: Store, key: str) -> "Manifest":
@@ -96,15 +97,20 @@ class Manifest:
             FileNotFoundError: there is none.
             DamagedError: what lies there is no manifest.
         """
-        data = store.read(key)
+        return cls.parse(store.read(key), f"{key} in {store.url}")
+
+    @classmethod
+    def parse(cls, data: bytes, name: str) -> "Manifest":
+        """The manifest that was written as `data`. DamagedError: it is none; `name` is what messages call
+        it."""
+        raw = unsealed(data, name)
         try:
-            raw: dict[str, Any] = json.loads(data)
             raw["funnel"] = Funnel(**raw["funnel"])
             raw["files"] = {name: FileEntry(**entry) for name, entry in raw["files"].items()}
             return cls(**raw)
         except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
             raise DamagedError(
-                f"{key} in {store.url} is no manifest that this version reads ({error}); restore it from a "
+                f"{name} is no manifest that this version reads ({error}); restore it from a "
                 "copy, or read it with the version that wrote it"
             ) from error
 
@@ -258,15 +264,19 @@ class Artifact(Files):
                     queue.append(parent)
                     yield parent
 
-    def verify(self) -> list[str]:
-        """Hash again every file; the complaints, none where all is well.
+    def verify(self, sha256: Callable[[str], str] | None = None) -> list[str]:
+        """Hash again every file, and name again what was asked; the complaints, none where all is well.
 
         A file that was amended is compared with its amendment, the digest with the manifest's own files.
+
+        Args:
+            sha256: of the bytes below a key, as `Store.sha256`, which it is where None.
         """
+        sha256 = sha256 or self.store.sha256
         complaints: list[str] = []
         for name, entry in sorted(self.files.items()):
             try:
-                found = self.store.sha256(entry.key)
+                found = sha256(entry.key)
             except FileNotFoundError:
                 complaints.append(f"{name}: missing ({entry.key})")
                 continue
@@ -277,6 +287,14 @@ class Artifact(Files):
         named = digest_of({name: entry.sha256 for name, entry in self.manifest.files.items()})
         if named != self.digest:
             complaints.append(f"manifest: digest should be {named} and is {self.digest}")
+        manifest = self.manifest
+        digests = {name: one["digest"] if one else None for name, one in manifest.inputs.items()}
+        asked = request_fingerprint(manifest.stage, manifest.version, manifest.config, digests)
+        if asked != self.fingerprint:
+            complaints.append(
+                f"manifest: stage, version, config and inputs make the fingerprint {asked}, and it is "
+                f"{self.fingerprint}"
+            )
         return complaints
 
 

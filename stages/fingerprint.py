@@ -60,6 +60,20 @@ def fingerprint_of(value: JSON) -> str:
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
+def request_fingerprint(
+    stage: str, version: int, config: Mapping[str, JSON], inputs: Mapping[str, str | None]
+) -> str:
+    """64 hex digits that name what is asked of a stage.
+
+    Args:
+        stage: its name.
+        version: of the stage.
+        config: canonical.
+        inputs: name -> digest; None where that input is absent.
+    """
+    return fingerprint_of({"stage": stage, "version": version, "config": config, "inputs": inputs})
+
+
 def digest_of(files: Mapping[str, str]) -> str:
     """64 hex digits that name a result.
 

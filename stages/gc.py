@@ -14,7 +14,6 @@ What remains: a run that was stopped for longer than its lease stands, at just t
 on with parts that are gone. It checks for that before it publishes (`Stage`), and runs again.
 """
 
-import json
 import shutil
 import time
 from collections.abc import Iterable
@@ -24,7 +23,9 @@ from pathlib import Path
 
 from stages.amendment import all_amendments
 from stages.artifact import Manifest, manifest_key
+from stages.errors import DamagedError
 from stages.lease import held
+from stages.seal import unsealed
 from stages.store import Listed, Store
 
 GRACE = timedelta(days=7)
@@ -74,9 +75,13 @@ def collect_garbage(
     old_records: list[str] = []
     for record in records:
         try:
-            keys = {entry["key"] for entry in json.loads(store.read(record.key))["files"].values()}
+            entries = unsealed(store.read(record.key), record.key)["files"]
         except FileNotFoundError:  # a run had no more need of it
             continue
+        except DamagedError:  # no run takes it for finished
+            old_records.append(record.key)
+            continue
+        keys = {entry["key"] for entry in entries.values()}
         if keep_parts or _stage(record.key) in busy or record.modified > before:
             named |= keys
         elif not keys <= published:

@@ -6,7 +6,6 @@ died takes it over in the same way, and of several racers one wins. Leases save 
 never rests on them.
 """
 
-import json
 import os
 import socket
 import threading
@@ -22,6 +21,7 @@ from types import TracebackType
 import psutil
 
 from stages.errors import StageError
+from stages.seal import sealed, unsealed
 from stages.store import Store
 
 SECONDS = 60.0
@@ -162,7 +162,7 @@ def _key(folder: str, number: int) -> str:
 
 def _append(store: Store, folder: str, number: int, holder: Holder) -> bool:
     """Add a record and drop the one before it. False: somebody else added this number first."""
-    data = json.dumps(asdict(holder), sort_keys=True).encode()
+    data = sealed(asdict(holder))
     if not store.create(_key(folder, number), data):
         try:
             # Where an answer was lost, the store's client asked again, and was told of our own record.
@@ -182,7 +182,9 @@ def _latest(store: Store, folder: str) -> tuple[int, Holder | None]:
         if not keys:
             return 0, None
         try:
-            return int(keys[-1].rsplit("/", 1)[1][:8]), Holder(**json.loads(store.read(keys[-1])))
+            return int(keys[-1].rsplit("/", 1)[1][:8]), Holder(
+                **unsealed(store.read(keys[-1]), f"{keys[-1]} in {store.url}")
+            )
         except FileNotFoundError:
             continue
 

@@ -1,6 +1,5 @@
 """What a stage writes to: parts that survive a crash, result files, progress, the wish that it stop."""
 
-import json
 import shutil
 import socket
 import uuid
@@ -14,8 +13,9 @@ from typing import Any, Protocol, TypeVar
 
 from stages.artifact import FileEntry, Files, Funnel
 from stages.engine import Engine, Inline
-from stages.errors import Stopped
+from stages.errors import DamagedError, Stopped
 from stages.fingerprint import JSON, canonical_config, fingerprint_of, sha256_of
+from stages.seal import sealed, unsealed
 from stages.store import Store
 
 P = TypeVar("P")
@@ -258,9 +258,13 @@ class Output:
         return folder
 
     def _find(self, key: str, fingerprint: str) -> Part | None:
+        record_key = _part_key(self.stage, fingerprint)
         try:
-            raw = json.loads(self.store.read(_part_key(self.stage, fingerprint)))
+            raw = unsealed(self.store.read(record_key), f"{record_key} in {self.store.url}")
         except FileNotFoundError:
+            return None
+        except DamagedError as error:  # what it named is made again, and the record written anew
+            self.warn(f"part {key} is made again: {error}")
             return None
         files = {name: FileEntry(**entry) for name, entry in raw["files"].items()}
         if not all(self.store.exists(entry.key) for entry in files.values()):
@@ -279,12 +283,12 @@ class Output:
             "statistics": made.statistics,
         }
         record_key = _part_key(self.stage, fingerprint)
-        if not self.store.create(record_key, json.dumps(record, sort_keys=True, default=dict).encode()):
+        if not self.store.create(record_key, sealed(record)):
             first = self._find(key, fingerprint)
             if first is not None:
                 return first
             self.store.delete([record_key])  # its files are gone
-            self.store.create(record_key, json.dumps(record, sort_keys=True, default=dict).encode())
+            self.store.create(record_key, sealed(record))
         shutil.rmtree(folder, ignore_errors=True)
         self.parts_made += 1
         return Part(self.store, key, fingerprint, files, made, cached=False)

@@ -11,7 +11,6 @@ at work: a run that read an old file's name before could publish it after. One t
 so still; `Purged.busy` names it, and the same call again amends what it published.
 """
 
-import json
 import shutil
 import uuid
 from collections import defaultdict
@@ -32,6 +31,7 @@ from stages.fingerprint import sha256_of
 from stages.gc import collect_garbage
 from stages.holders import Lineage
 from stages.lease import acquire, held
+from stages.seal import unsealed
 from stages.store import Store
 from stages.takedown import Takedown
 from stages.whereabouts import Span, drawings, names_in, spans, stems
@@ -137,8 +137,9 @@ def _busy(store: Store) -> list[str]:
 def _records(store: Store) -> Records:
     found: Records = {}
     for listed in store.list("parts"):
-        with suppress(FileNotFoundError):  # a run that began meanwhile had no more need of it
-            files: dict[str, dict[str, Any]] = json.loads(store.read(listed.key))["files"]
+        # A run that began meanwhile had no more need of it; a damaged one gc sweeps with its files.
+        with suppress(FileNotFoundError, DamagedError):
+            files: dict[str, dict[str, Any]] = unsealed(store.read(listed.key), listed.key)["files"]
             found[listed.key] = {name: FileEntry(**entry) for name, entry in files.items()}
     return found
 

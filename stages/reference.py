@@ -1,6 +1,5 @@
 """References: names that people use, with a numbered history: `datasets/demo@3`, `datasets/demo@latest`."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -8,6 +7,7 @@ from typing import Any
 
 from stages.artifact import Artifact, artifacts
 from stages.fingerprint import JSON
+from stages.seal import sealed, unsealed
 from stages.store import Store
 
 
@@ -53,7 +53,7 @@ def refer(store: Store, name: str, artifact: Artifact, note: Mapping[str, JSON] 
         entry = Reference(
             name, number, artifact.stage, artifact.fingerprint, artifact.digest, time, dict(note or {})
         )
-        if store.create(f"refs/{name}/{number:08d}.json", json.dumps(asdict(entry), sort_keys=True).encode()):
+        if store.create(f"refs/{name}/{number:08d}.json", sealed(asdict(entry))):
             return entry
 
 
@@ -61,7 +61,7 @@ def references(store: Store, name: str) -> list[Reference]:
     """The history of a name, oldest first; empty if there is none."""
     prefix = f"refs/{name}/"
     keys = [listed.key for listed in store.list(prefix) if "/" not in listed.key.removeprefix(prefix)]
-    return [Reference(**json.loads(store.read(key))) for key in keys]
+    return [Reference(**unsealed(store.read(key), f"{key} in {store.url}")) for key in keys]
 
 
 def names(store: Store) -> list[str]:

@@ -4,13 +4,13 @@ Each goes by the images seen when it was taken. The newest ones are what a resum
 is chosen to stay, and its averaged weights become files of the model.
 """
 
-import json
 import shutil
 from pathlib import Path
 
 from sdmodel.config import TrainConfig
 from stages.errors import DamagedError
 from stages.output import Made, Output, Part
+from stages.seal import unsealed
 
 KEEP = 2
 """Snapshots kept in the store while the training runs: the newest, and one before it in case that is
@@ -109,8 +109,8 @@ class Snapshots:
         found: set[int] = set()
         for listed in self._out.store.list(f"parts/{self._out.stage}"):
             try:
-                key = str(json.loads(self._out.store.read(listed.key))["key"])
-            except FileNotFoundError:  # dropped since the listing
+                key = str(unsealed(self._out.store.read(listed.key), listed.key)["key"])
+            except (FileNotFoundError, DamagedError):  # dropped since the listing, or of no use
                 continue
             if key.startswith(KEY):
                 found.add(int(key.removeprefix(KEY)))

@@ -25,7 +25,7 @@ from typing import Any
 
 from stages.artifact import Artifact, Digested, Funnel, Manifest, manifest_key
 from stages.errors import RetryableError, StageError, Stopped, naming_full_disk
-from stages.fingerprint import JSON, canonical_config, digest_of, fingerprint_of
+from stages.fingerprint import JSON, canonical_config, digest_of, request_fingerprint
 from stages.lease import Holder, Lease, acquire
 from stages.output import Output, Reporter, Silent
 from stages.store import Store
@@ -54,14 +54,8 @@ class Stage:
 
     def fingerprint(self, *inputs: Digested | None, config: Any) -> str:
         """64 hex digits that name this request. An input may be a tuple of some, each or all of them None."""
-        return fingerprint_of(
-            {
-                "stage": self.name,
-                "version": self.version,
-                "config": canonical_config(config),
-                "inputs": {name: one.digest if one else None for name, one in self._named(inputs).items()},
-            }
-        )
+        digests = {name: one.digest if one else None for name, one in self._named(inputs).items()}
+        return request_fingerprint(self.name, self.version, canonical_config(config), digests)
 
     def find(self, *inputs: Digested | None, config: Any, store: Store) -> Artifact | None:
         """The artifact of this request if it is finished."""

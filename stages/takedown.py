@@ -10,7 +10,6 @@ ever held one of these pictures. What else those names brought at other times is
 picture that two sites once had would draw everything of both with it.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +23,7 @@ import pyarrow as pa
 
 from stages.artifact import Snapshot, artifacts
 from stages.fingerprint import fingerprint_of
+from stages.seal import sealed, unsealed
 from stages.store import Store
 
 KINDS = {"url": "urls", "uid": "uids", "sha256": "sha256s", "host": "hosts"}
@@ -83,9 +83,9 @@ class Takedown:
         return {Name(kind, value) for kind, field in KINDS.items() for value in getattr(self, field)}
 
     @classmethod
-    def parse(cls, data: bytes) -> "Takedown":
-        """A record as it was written."""
-        raw: dict[str, Any] = json.loads(data)
+    def parse(cls, data: bytes, name: str = "a take-down") -> "Takedown":
+        """A record as it was written. DamagedError: it is another; `name` is what the message calls it."""
+        raw = unsealed(data, name)
         for field in KINDS.values():
             raw[field] = tuple(raw[field])
         raw["given"] = tuple(Name(**one) for one in raw["given"])
@@ -94,7 +94,7 @@ class Takedown:
 
 def records(store: Store) -> list[Takedown]:
     """Every take-down, in the order of their numbers."""
-    return [Takedown.parse(store.read(listed.key)) for listed in store.list("takedowns")]
+    return [Takedown.parse(store.read(listed.key), listed.key) for listed in store.list("takedowns")]
 
 
 def takedowns(store: Store) -> Snapshot | None:
@@ -147,7 +147,7 @@ def forget(store: Store, given: Sequence[Name], why: str) -> Takedown:
                 return record
         number = past[-1].number + 1 if past else 1
         numbered = replace(draft, number=number)
-        data = json.dumps(asdict(numbered), indent=1, sort_keys=True).encode()
+        data = sealed(asdict(numbered))
         if store.create(f"takedowns/{number:08d}.json", data):
             return numbered
 

@@ -21,7 +21,11 @@ def verify(
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Hash again every file that artifacts name, and compare. The status is 1 where something is wrong.
+    """Hash again every file, compute again every fingerprint, and compare. The status is 1 where something
+    is wrong.
+
+    Without a name it also looks at the records of parts, references, leases, amendments and take-downs, and
+    at the files of unfinished work.
 
     **Examples**
 
@@ -30,20 +34,23 @@ def verify(
     sdflow verify models/demo datasets/demo@3
     ```
     """
-    from stages.artifact import artifacts
     from stages.reference import resolve
+    from stages.verify import verify_artifacts, verify_store
 
     opened = open_to_read(store)
-    chosen = [resolve(opened, one) for one in what] if what else list(artifacts(opened))
-    found = {f"{one.stage}/{one.fingerprint}": one.verify() for one in chosen}
-    wrong = sum(map(bool, found.values()))
+    result = verify_artifacts(resolve(opened, one) for one in what) if what else verify_store(opened)
     if json:
-        print_json(found)
+        print_json(result.complaints)
     else:
-        print_lines(f"{name}: {complaint}" for name, complaints in found.items() for complaint in complaints)
-        files = sum(len(one.files) for one in chosen)
-        print_lines([f"{len(found):,} artifacts with {files:,} files, {wrong:,} of them damaged"])
-    if wrong:
+        print_lines(f"{name}: {one}" for name, complaints in result.complaints.items() for one in complaints)
+        others = f" and {result.records:,} other records" if not what else ""
+        print_lines([
+            f"{result.artifacts:,} artifacts with {result.files:,} files{others}, "
+            f"{result.damaged:,} of them damaged"
+        ])  # fmt: skip
+        if result.unnamed:
+            print_lines([f"{result.unnamed:,} files that no record names: nothing says what they should be"])
+    if result.damaged:
         sys.exit(1)
 
 

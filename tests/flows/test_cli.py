@@ -79,7 +79,7 @@ def test_verify_finds_a_damaged_file(sdflow: Told, tmp_path: Path, tiny_run: Cal
     images = result_of(STEPS, "collect", run, Terminal())
     status, out, _ = sdflow("verify", "--store", run.store)
     assert status == 0
-    assert re.fullmatch(r"1 artifacts with \d+ files, 0 of them damaged\n", out)
+    assert re.fullmatch(r"1 artifacts with \d+ files and \d+ other records, 0 of them damaged\n", out)
     path = images.path("rejects.parquet")
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     status, out, _ = sdflow("verify", "images/tiny", "--store", run.store)

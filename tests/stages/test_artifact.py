@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from stages.artifact import Artifact, FileEntry, Funnel, Manifest, artifacts, manifest_key
 from stages.errors import DamagedError
-from stages.fingerprint import digest_of
+from stages.fingerprint import digest_of, request_fingerprint
 from stages.store import FolderStore, Store
 
-FINGERPRINT = "ab" * 32
+FINGERPRINT = request_fingerprint("collect", 1, {"limit": 3}, {"site": None, "outside": "cd" * 32})
 
 
 def table() -> bytes:
@@ -122,7 +122,7 @@ def test_laid_files_have_their_bytes(store: Store, tmp_path_factory: pytest.Temp
 
 def test_what_is_not_finished_is_not_found(store: Store) -> None:
     assert Artifact.find(store, "collect", FINGERPRINT) is None
-    with pytest.raises(ValueError, match="no finished collect abab"):
+    with pytest.raises(ValueError, match=f"no finished collect {FINGERPRINT}"):
         Artifact.open(store, "collect", FINGERPRINT)
 
 

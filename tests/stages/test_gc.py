@@ -1,4 +1,3 @@
-import json
 import os
 import threading
 import time
@@ -15,6 +14,7 @@ from stages.errors import RetryableError
 from stages.gc import Swept, collect_garbage
 from stages.lease import Holder, acquire
 from stages.output import Made, Output, PartSpec
+from stages.seal import sealed
 from stages.stage import Stats, stage
 from stages.store import FolderStore, Store
 
@@ -193,7 +193,7 @@ def test_a_run_that_was_stopped_for_longer_than_its_lease_does_not_publish_what_
     def asleep(_: str) -> None:
         """For so long that the lease expired, and gc swept what the run had found."""
         late = asdict(Holder("t", "another-host", 1, 0.0, time.time() - 1))
-        while not held_by_nobody(store, json.dumps(late).encode()):
+        while not held_by_nobody(store, sealed(late)):
             pass
         while any(thread.name.startswith("lease ") for thread in threading.enumerate()):
             time.sleep(0.01)

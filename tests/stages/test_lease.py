@@ -1,4 +1,3 @@
-import json
 import os
 import signal
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from stages.lease import Holder, Lease, acquire, held, this_host
+from stages.seal import sealed, unsealed
 from stages.store import Store, open_store
 
 REQUEST = ("dedup", "ab" * 32)
@@ -34,7 +34,7 @@ def take(store: Store, seconds: float = 60.0) -> Lease:
 
 
 def record(store: Store, holder: Holder, number: int = 1) -> None:
-    store.create(f"{FOLDER}/{number:08d}.json", json.dumps(asdict(holder)).encode())
+    store.create(f"{FOLDER}/{number:08d}.json", sealed(asdict(holder)))
 
 
 def me() -> Holder:
@@ -148,7 +148,7 @@ def test_a_lease_that_was_not_renewed_in_time_has_lapsed_for_good(tmp_path: Path
 def take_over(store: Store) -> Lease:
     """As a process on another host would, by the clock."""
     (newest,) = store.list(FOLDER)
-    holder = Holder(**json.loads(store.read(newest.key)))
+    holder = Holder(**unsealed(store.read(newest.key), newest.key))
     store.delete([newest.key])
     record(store, replace(holder, host=SOMEBODY.host, until=time.time() - 1), int(newest.key[-13:-5]))
     return take(store)
@@ -157,6 +157,7 @@ def take_over(store: Store) -> Lease:
 HOLDING = """
 import sys
 from stages.lease import acquire
+from stages.seal import sealed, unsealed
 from stages.store import open_store
 with acquire(open_store(sys.argv[1]), sys.argv[2], sys.argv[3], lambda _: True):
     print("held", flush=True)
