@@ -9,14 +9,17 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from stages.artifact import FileEntry, Files, Funnel
 from stages.engine import Engine, Inline
 from stages.errors import DamagedError, Stopped
 from stages.fingerprint import JSON, canonical_config, fingerprint_of, sha256_of
+from stages.reporter import Reporter, Silent
 from stages.seal import sealed, unsealed
 from stages.store import Store
+
+__all__ = ["Made", "Output", "Part", "PartSpec", "Reporter", "Silent"]
 
 P = TypeVar("P")
 
@@ -61,35 +64,6 @@ class Part(Files):
         self.funnel = made.funnel
         self.statistics = made.statistics
         self.cached = cached
-
-
-class Reporter(Protocol):
-    """Whoever runs a stage: a flow, the command line, a test."""
-
-    def progress(self, stage: str, done: int, total: int, note: str) -> None:
-        """Called often; `done` of `total` units of the stage's own choosing."""
-        ...
-
-    def stopping(self) -> bool:
-        """Whether the stage shall end soon; what is finished is kept."""
-        ...
-
-    def warn(self, stage: str, words: str) -> None:
-        """Something that a person should hear of, in a sentence; the work goes on."""
-        ...
-
-
-class Silent:
-    """Hears nothing and never stops."""
-
-    def progress(self, stage: str, done: int, total: int, note: str) -> None:
-        """Nobody looks."""
-
-    def stopping(self) -> bool:
-        return False
-
-    def warn(self, stage: str, words: str) -> None:
-        """Nobody hears."""
 
 
 class Output:
