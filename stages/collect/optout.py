@@ -111,12 +111,11 @@ def _directives(line: str) -> Iterator[tuple[str, str]]:
     """
     name = "*"
     for piece in line.split(","):
-        directive = piece.strip()
-        while ":" in directive:
-            before, _, after = directive.partition(":")
+        *names, directive = piece.split(":")
+        for before in names:
             before = before.strip().lower()
             if before in _VALUED or not _NAME.fullmatch(before):
                 break
-            name, directive = before, after.strip()
+            name = before
         else:
-            yield name, directive
+            yield name, directive.strip()

@@ -1,21 +1,35 @@
 """What a robots.txt asks of one crawler: RFC 9309, Crawl-delay, and the preferences of AIPREF.
 
-Protego matches paths. Which lines are meant for us is decided here: RFC 9309 (2.2.1) wants the whole product
-token to match, where Protego takes a prefix of it, and the very line that decided is wanted as evidence.
-`Content-Usage: [PATH] train-ai=n` is that of draft-ietf-aipref-attach-05; `Content-Signal: ai-train=no`,
-Cloudflare's, is read alike.
+Protego decides between rules. Which lines are meant for us is decided here: RFC 9309 (2.2.1) wants the whole
+product token to match, where Protego takes a prefix of it, and the very line that decided is wanted as
+evidence. `Content-Usage: [PATH] train-ai=n` is that of draft-ietf-aipref-attach-05; `Content-Signal:
+ai-train=no`, Cloudflare's, is read alike.
+
+A hostile file costs little: lines for other crawlers are never kept, so that agents are not multiplied with
+rules, and a file with more rules for us than can be looked at for each URL forbids everything.
 """
 
 import re
-from functools import cached_property, lru_cache
-from typing import NamedTuple
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import cached_property
+from threading import Lock
+from typing import Generic, NamedTuple, TypeVar
 
 from protego import Protego
 
 from stages.collect.optout import quoted, reserves_training
+from stages.collect.path_pattern import PathPattern, within_bounds
 
 MAX_PARSED = 500 * 1024
 """Bytes of a robots.txt that are read (RFC 9309, 2.5)."""
+MAX_RULES = 10_000
+"""Different rules for us above which a file forbids everything: no more are looked at for each URL."""
+MAX_PREFERENCES = 1_000
+"""Different lines of preferences above which they are taken for a no."""
+PARSED_CHARACTERS = 4_000_000
+"""Of the lines of sites that are held ready for matching, which takes some thirty times their memory."""
+_OVERHEAD = 100
 
 _AGENT = re.compile(r"user[- ]?agent\s*[:\s]\s*([a-z_-]+|\*(?!\S))?", re.IGNORECASE)
 _DISALLOW = re.compile(
@@ -23,18 +37,6 @@ _DISALLOW = re.compile(
 )  # and the misspellings that Protego takes for it
 _RULE = re.compile(r"(?:allow|di\w+w|crawl[- ]delay)\s*[:\s]", re.IGNORECASE)
 _PREFERENCE = re.compile(r"content-(?:usage|signal)\s*:\s*(?:(/\S*)\s+)?(.*)", re.IGNORECASE)
-
-
-class PathPattern:
-    """A path as robots.txt writes it: a prefix, "*" for anything, "$" for the end (RFC 9309, 2.2.3)."""
-
-    def __init__(self, path: str) -> None:
-        """A pattern; an empty one matches every path."""
-        self._rule = Protego.parse(f"User-agent: *\nDisallow: {path or '/'}")
-
-    def matches(self, url: str) -> bool:
-        """Whether a URL's path, with its query, matches."""
-        return not self._rule.can_fetch(url, "*")
 
 
 class Robots:
@@ -49,23 +51,28 @@ class Robots:
         """
         if len(body) > MAX_PARSED:
             body = body[:MAX_PARSED].rpartition(b"\n")[0]
-        self._text = "\n".join(_lines_for(agent, body.decode("utf-8-sig", "replace")))
+        rules, preferences = _lines_for(agent, body.decode("utf-8-sig", "replace"))
+        self._too_many_rules = not within_bounds(rules, MAX_RULES)
+        self._too_many_preferences = not within_bounds(preferences, MAX_PREFERENCES)
+        self._rules = "" if self._too_many_rules else "\n".join(rules)
+        self._preferences = "" if self._too_many_preferences else "\n".join(preferences)
 
     @property
     def size(self) -> int:
         """Bytes that it takes, about."""
-        return len(self._text)
+        return len(self._rules) + len(self._preferences)
 
     @property
     def crawl_delay(self) -> float | None:
         """Seconds from one request to the next that the site asks for; None where it asks for none."""
-        return self._rules.parsed.crawl_delay("*")
+        return _rules(self._rules).parsed.crawl_delay("*")
 
     def forbids(self, url: str) -> str | None:
         """The line that forbids to fetch a URL; None where it may be fetched."""
-        if self._rules.parsed.can_fetch(url, "*"):
-            return None
-        return next((line.words for line in self._rules.disallowing if line.pattern.matches(url)), "Disallow")
+        if self._too_many_rules:
+            return "more rules than are read: everything is taken as forbidden"
+        rules = _rules(self._rules)
+        return None if rules.parsed.can_fetch(url, "*") else rules.forbidding(url)
 
     def reserves(self, url: str) -> str | None:
         """The Content-Usage or Content-Signal line that says no to training on what a URL holds, if any.
@@ -73,14 +80,12 @@ class Robots:
         Of the lines that speak of training, the one with the longest path that matches decides, of two
         contrary ones with the same path the stricter (draft-ietf-aipref-attach-05, 3.1).
         """
-        for line in self._rules.preferences:
+        if self._too_many_preferences:
+            return "more preferences than are read: taken for a no to training"
+        for line in _preferences(self._preferences).lines:
             if line.pattern.matches(url):
                 return line.words if line.reserves else None
         return None
-
-    @property
-    def _rules(self) -> "_Rules":
-        return (_few_rules if len(self._text) <= 65536 else _many_rules)(self._text)
 
 
 class _Line(NamedTuple):
@@ -92,58 +97,110 @@ class _Line(NamedTuple):
 
 
 class _Rules:
-    """Lines made ready for matching, which takes thirty times their memory."""
+    """Allow, Disallow and Crawl-delay, made ready for matching."""
 
     def __init__(self, text: str) -> None:
         self._lines = text.split("\n")
         self.parsed = Protego.parse(f"User-agent: *\n{text}")
 
+    def forbidding(self, url: str) -> str:
+        """The line with the longest path that matches a URL that is forbidden."""
+        return next((line.words for line in self._disallowing if line.pattern.matches(url)), "Disallow")
+
     @cached_property
-    def disallowing(self) -> list[_Line]:
+    def _disallowing(self) -> list[_Line]:
         """Made where something is forbidden, which is seldom; longest path first, as it decides."""
         lines = [
-            _Line(quoted(line), len(found[1]), PathPattern(found[1]))
+            _Line(quoted(line), len(match[1]), PathPattern(match[1].strip()))
             for line in self._lines
-            if (found := _DISALLOW.match(line))
+            if (match := _DISALLOW.match(line))
         ]
         return sorted(lines, key=lambda line: -line.length)
 
-    @cached_property
-    def preferences(self) -> list[_Line]:
+
+class _Group:
+    """Lines for one crawler, in order, as keys."""
+
+    def __init__(self) -> None:
+        self.rules: dict[str, None] = {}
+        self.preferences: dict[str, None] = {}
+
+
+class _Preferences:
+    """Content-Usage and Content-Signal, made ready for matching."""
+
+    def __init__(self, text: str) -> None:
         lines: list[_Line] = []
-        for line in self._lines:
+        for line in text.split("\n"):
             found = _PREFERENCE.match(line)
             reserves = reserves_training(found[2]) if found else None
             if found and reserves is not None:
                 path = found[1] or ""
                 lines.append(_Line(quoted(line), len(path), PathPattern(path), reserves))
-        return sorted(lines, key=lambda line: (-line.length, not line.reserves))
+        self.lines = sorted(lines, key=lambda line: (-line.length, not line.reserves))
+        """The longest path first, of equal ones the stricter."""
 
 
-_few_rules = lru_cache(maxsize=1024)(_Rules)
-_many_rules = lru_cache(maxsize=8)(_Rules)
+T = TypeVar("T")
 
 
-def _lines_for(agent: str, text: str) -> list[str]:
-    """The lines of all groups that name a crawler; without any, of those that name all crawlers.
+class _Recent(Generic[T]):
+    """Lines that were made ready for matching last: an LRU cache of PARSED_CHARACTERS, for many threads."""
 
-    A preference before any group is meant for all. Lines of other kinds neither end a group's head nor count.
+    def __init__(self, make: Callable[[str], T]) -> None:
+        self._make = make
+        self._lock = Lock()
+        self._ready: OrderedDict[str, T] = OrderedDict()
+        self._characters = 0
+
+    def __call__(self, text: str) -> T:
+        with self._lock:
+            if text in self._ready:
+                self._ready.move_to_end(text)
+                return self._ready[text]
+        made = self._make(text)  # outside of the lock: no site waits for another's lines
+        with self._lock:
+            if text not in self._ready:
+                self._ready[text] = made
+                self._characters += len(text) + _OVERHEAD
+            while self._characters > PARSED_CHARACTERS and len(self._ready) > 1:
+                self._characters -= len(self._ready.popitem(last=False)[0]) + _OVERHEAD
+        return made
+
+
+_rules = _Recent(_Rules)
+_preferences = _Recent(_Preferences)
+
+
+def _lines_for(agent: str, text: str) -> tuple[list[str], list[str]]:
+    """The rules and the preferences of all groups that name a crawler; without any, of those that name all.
+
+    Each line once. A preference before any group is meant for all. Lines of other kinds neither end a group's
+    head nor count.
     """
-    groups: dict[str, list[str]] = {}
-    named = {"*"}
+    everyone, ours = _Group(), None
+    for_us, for_everyone = False, True
     in_head, before_any = False, True
-    for raw in re.split(r"[\r\n]+", text):
+    for raw in text.splitlines():  # at all that Protego takes for the end of a line
         line = raw.partition("#")[0].strip()
-        if found := _AGENT.match(line):
+        if not line:
+            continue
+        if match := _AGENT.match(line):
             if not in_head:
-                named = set[str]()
+                for_us = for_everyone = False
             in_head, before_any = True, False
-            named.add((found[1] or "").lower())
-            for name in named:
-                groups.setdefault(name, [])
+            name = (match[1] or "").lower()
+            for_everyone = for_everyone or name == "*"
+            if name == agent.lower():
+                for_us, ours = True, ours or _Group()
         elif (rule := _RULE.match(line)) or _PREFERENCE.match(line):
             in_head = False
-            if not (rule and before_any):
-                for name in named:
-                    groups.setdefault(name, []).append(line)
-    return groups.get(agent.lower(), groups.get("*", []))
+            if rule and before_any:
+                continue
+            for group in (everyone if for_everyone else None, ours if for_us else None):
+                if group is not None:
+                    lines = group.rules if rule else group.preferences
+                    lines.pop(line, None)
+                    lines[line] = None  # of two delays the last counts
+    group = everyone if ours is None else ours
+    return list(group.rules), list(group.preferences)

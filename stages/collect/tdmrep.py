@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, cast
 from urllib.parse import quote
 
 from stages.collect.optout import quoted
-from stages.collect.robots import PathPattern
+from stages.collect.path_pattern import PathPattern, within_bounds
 
 MAX_PARSED = 500 * 1024
-"""Bytes above which a file is taken for none."""
+"""Bytes above which a file is not read."""
 MAX_RULES = 2000
 """Rules of a file that are read."""
 
@@ -24,38 +24,47 @@ _KEPT = string.punctuation.replace("#", "")  # "#" would begin a comment of robo
 
 class _Rule(NamedTuple):
     words: str
+    location: str
     pattern: PathPattern
     reserves: bool
 
 
 class Reservations:
-    """The rules of one tdmrep.json. What is malformed reserves nothing: a broken rule, or the whole file."""
+    """The rules of one tdmrep.json.
+
+    What is malformed reserves nothing: a broken rule, or the whole file. What is too much to be read reserves
+    whatever no rule before it speaks of.
+    """
 
     def __init__(self, body: bytes) -> None:
         """Read a file."""
-        self._rules = [rule for item in _items(body) if (rule := _rule(item)) is not None]
+        items = _items(body) if len(body) <= MAX_PARSED else []
+        self._unread = len(items) > MAX_RULES or (
+            len(body) > MAX_PARSED and body.lstrip()[:1] in (b"[", b"{")
+        )
+        self._rules = [rule for item in items[:MAX_RULES] if (rule := _rule(item)) is not None]
+        if not within_bounds((rule.location for rule in self._rules), MAX_RULES):
+            self._rules, self._unread = [], True
 
     @property
     def size(self) -> int:
         """Bytes that it takes, about."""
-        return 3000 * len(self._rules)
+        return sum(1000 + 4 * len(rule.location) for rule in self._rules)
 
     def reserves(self, url: str) -> str | None:
         """The rule, as JSON, that reserves what a URL holds; None where none does."""
         for rule in self._rules:
             if rule.pattern.matches(url):
                 return rule.words if rule.reserves else None
-        return None
+        return "more rules than are read: taken as reserved" if self._unread else None
 
 
 def _items(body: bytes) -> list[Any]:
-    if len(body) > MAX_PARSED:
-        return []
     try:
         found = json.loads(body.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError):
         return []
-    return cast("list[Any]", found)[:MAX_RULES] if isinstance(found, list) else [found]
+    return cast("list[Any]", found) if isinstance(found, list) else [found]
 
 
 def _rule(item: Any) -> _Rule | None:
@@ -68,4 +77,4 @@ def _rule(item: Any) -> _Rule | None:
     path = quote(location.strip(), safe=_KEPT, errors="replace")
     pattern = PathPattern(path if path[0] in "/*" else f"/{path}")
     said = {key: value for key in _KEYS if isinstance(value := rule.get(key), str | int)}
-    return _Rule(quoted(json.dumps(said)), pattern, rule.get("tdm-reservation") in (1, "1"))
+    return _Rule(quoted(json.dumps(said)), location, pattern, rule.get("tdm-reservation") in (1, "1"))

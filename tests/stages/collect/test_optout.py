@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from stages.collect.answer import Signal
 from stages.collect.optout import BINDING, refusal_in_headers, reserves_training
 from stages.config_collect import OPT_OUTS, OptOut
+from tests.work import calls
 
 URL = "https://example.com/a.jpg"
 WHEN = "2026-01-02T03:04:05Z"
@@ -203,3 +204,13 @@ def test_what_binds_is_found_wherever_it_stands(before: list[str], binding: str,
     assert tag(", ".join(["otherbot: " + binding, *after])) is None
     assert tag(*before, binding, *after) is not None
     assert tag(*before, *after) is None
+
+
+@pytest.mark.parametrize(
+    "piece", ["a:", "a,", "a;", "a: b ", ":", "noai-", "train-ai=y,", "unavailable_after:"]
+)
+def test_a_hostile_header_costs_as_much_as_it_is_long(piece: str) -> None:
+    def read(count: int) -> None:
+        refused(*((name, piece * count) for name in ("X-Robots-Tag", "Content-Usage", "TDM-Reservation")))
+
+    assert calls(lambda: read(1600)) < 4.4 * calls(lambda: read(400)) + 100

@@ -1,10 +1,14 @@
 """robots.txt: groups, longest match, sizes and odd bytes by RFC 9309; preferences by AIPREF's drafts."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.collect.robots import MAX_PARSED, PathPattern, Robots
+from stages.collect.path_pattern import MAX_WILDCARD_CHARACTERS
+from stages.collect.robots import MAX_PARSED, MAX_PREFERENCES, MAX_RULES, Robots
+from tests.work import calls, peak
 
 
 def robots(text: str | bytes, agent: str = "sdflow") -> Robots:
@@ -255,7 +259,66 @@ def test_no_file_is_too_odd_to_be_read(body: bytes) -> None:
     assert found.crawl_delay is None or found.crawl_delay >= 0
 
 
-def test_a_pattern_by_itself() -> None:
-    assert PathPattern("").matches("http://example.com/")
-    assert PathPattern("/a*c$").matches("http://example.com/abc")
-    assert not PathPattern("/a*c$").matches("http://example.com/abcd")
+def agents_and_rules(count: int) -> str:
+    """One group of many crawlers with many rules: they were multiplied with each other."""
+    agents = "".join(f"user-agent:{chr(97 + n % 26)}{chr(97 + n // 26 % 26)}\n" for n in range(count))
+    return f"{agents}user-agent:sdflow\n" + "".join(f"disallow:/{n}\n" for n in range(count))
+
+
+BOMBS: dict[str, Callable[[int], str]] = {
+    "agents and rules": agents_and_rules,
+    # Line ends to Protego alone would bring agents back.
+    "agents in a rule": lambda n: "user-agent:*\ndisallow:/" + "\vuser-agent:x\v\x85disallow:/b" * n,
+    "agents": lambda n: "".join(f"user-agent:{chr(97 + k % 26)}\n" for k in range(n)),
+    "rules": lambda n: "user-agent:*\n" + "".join(f"disallow:/{k:x}\n" for k in range(n)),
+    "equal rules": lambda n: "user-agent:*\n" + "disallow:/b\n" * n,
+    "wildcards": lambda n: "user-agent:*\n" + "".join(f"disallow:/{'*a' * 30}{k:x}\n" for k in range(n)),
+    "one of wildcards": lambda n: "user-agent:*\ndisallow:/" + "*a" * n + "b",
+    "preferences": lambda n: "user-agent:*\n" + "".join(f"content-usage:/{k:x} bots=n\n" for k in range(n)),
+    "one preference": lambda n: "user-agent:*\ncontent-usage:/ " + "bots=n," * n,
+    "blanks": lambda n: (
+        "user-agent:*\ndisallow" + " \t" * n + "x\ndiw" + "w" * n + "\ncontent-usage:/" + "x" * n
+    ),
+    "lines": lambda n: "\n\r" * n,
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)
+def test_a_hostile_file_costs_as_much_as_it_is_long(bomb: Callable[[int], str]) -> None:
+    url = "http://example.com/" + "a" * 3000
+
+    def read(count: int) -> Robots:
+        found = robots(bomb(count))
+        found.forbids(url)
+        found.reserves(url)
+        return found
+
+    assert calls(lambda: read(1600)) < 4.4 * calls(lambda: read(400)) + 1000
+    whole = bomb(MAX_PARSED // 8)[:MAX_PARSED].encode()
+    assert peak(lambda: robots(whole)) < 40 * MAX_PARSED
+    assert robots(whole).size <= MAX_PARSED
+
+
+def test_more_rules_than_can_be_looked_at_forbid_everything() -> None:
+    few = "User-agent: *\n" + "".join(f"Disallow: /{number}\n" for number in range(MAX_RULES))
+    assert allowed(few, "/x")
+    assert not allowed(few + "Allow: /x\n", "/x")
+    assert allowed(few + "Disallow: /7\n" * MAX_RULES, "/x")  # each counts once
+    assert allowed(few + "Allow: /x\nUser-agent: sdflow\nAllow: /\n", "/x")  # only ours count
+    stars = "User-agent: *\n" + "Disallow: /*" + "a" * (MAX_WILDCARD_CHARACTERS - 12)
+    assert allowed(stars, "/x")
+    assert robots(stars + "a\n").forbids("http://example.com/x") == (
+        "more rules than are read: everything is taken as forbidden"
+    )
+    assert robots(stars + "a\n").crawl_delay is None
+
+
+def test_more_preferences_than_can_be_looked_at_are_a_no() -> None:
+    text = "".join(f"Content-Usage: /{number} train-ai=y\n" for number in range(MAX_PREFERENCES))
+    assert robots(text).reserves("http://example.com/x") is None
+    assert robots(text + "Content-Usage: /y train-ai=y").reserves("http://example.com/x") is not None
+    assert robots(text + "Content-Usage: /y train-ai=y").forbids("http://example.com/x") is None
+
+
+def test_of_two_delays_the_last_counts() -> None:
+    assert robots("User-agent: *\nCrawl-delay: 1\nCrawl-delay: 2\nCrawl-delay: 1\n").crawl_delay == 1.0

@@ -75,9 +75,9 @@ def test_what_is_malformed_reserves_nothing_and_hides_nothing(rules: Any, path: 
         b'{"location": "/", "tdm-reservation": 1',
         b"\xff\xfe\x00",
         b'[{"location": "/", "tdm-reservation": ' + b"1" * 5000 + b"}]",
-        b'[{"location": "/", "tdm-reservation": 1}]' + b" " * MAX_PARSED,
+        b"<html>no such page</html>" + b" " * MAX_PARSED,
     ],
-    ids=["empty", "html", "deep", "cut", "bytes", "number", "large"],
+    ids=["empty", "html", "deep", "cut", "bytes", "number", "large page"],
 )
 def test_a_file_that_is_none_reserves_nothing(body: bytes) -> None:
     assert Reservations(body).reserves("http://example.com/") is None
@@ -87,10 +87,18 @@ def test_odd_texts_in_a_file() -> None:
     odd = rb'{"location": "/a\ud800\u0000\n", "tdm-reservation": 1}'
     with_mark = b"\xef\xbb\xbf[" + odd + b', {"location": "/b", "tdm-reservation": 1}]'
     assert Reservations(with_mark).reserves("http://example.com/b") is not None
-    many = [{"location": "/none", "tdm-reservation": 1}] * MAX_RULES + [
-        {"location": "/", "tdm-reservation": 1}
-    ]
-    assert not reserves(many, "/a")
+
+
+def test_what_is_too_much_to_be_read_reserves() -> None:
+    few, last = [{"location": "/none", "tdm-reservation": 0}] * MAX_RULES, {"location": "/x"}
+    assert not reserves(few, "/a")
+    assert reserves([*few, last], "/a")
+    assert not reserves([*few, last], "/none/a")  # of which a rule that is read speaks
+    assert Reservations(b" [" + b" " * MAX_PARSED + b"]").reserves("http://example.com/a") is not None
+    stars = [{"location": f"/*{'a' * 99}{number}", "tdm-reservation": 0} for number in range(400)]
+    assert not reserves(stars[:100], "/a")
+    assert reserves(stars, "/a")
+    assert Reservations(json.dumps(stars[:100] * 20).encode()).size < 4 * MAX_PARSED
 
 
 values = st.recursive(
