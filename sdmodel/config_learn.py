@@ -95,7 +95,8 @@ class ValidationConfig:
     rows: int = 256
     """Pictures of the validation split, and as many of the train split, always the same."""
     patience: int = 0
-    """Stop after so many validations without a smaller error of the averaged weights; 0: never."""
+    """Stop after so many validations without a smaller error of the averaged weights, and publish the weights
+    of the best validation; 0: never stop, publish the last."""
     prompts: tuple[str, ...] = ()
     """Captions that are drawn at every validation, from the same noise."""
 

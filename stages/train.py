@@ -11,14 +11,18 @@ from typing import Any
 from sdmodel.config import TrainConfig
 from stages.artifact import Artifact, Funnel, Snapshot
 from stages.errors import RetryableError
+from stages.fingerprint import JSON
 from stages.output import Output
 from stages.snapshots import Snapshots
 from stages.stage import Stats, stage
 from stages.starting import start_folder
 from stages.texts import TABLE, text_folders
 
+BEST = "best.json"
+"""Images seen by the published weights, and their error, where the best validation chose them."""
 
-@stage(version=3, kind="model")
+
+@stage(version=4, kind="model")
 def train(
     dataset: Artifact,
     start: Snapshot | Artifact | None,
@@ -41,10 +45,12 @@ def train(
         config: the objective, the model and its training.
         out: gets `model/` (the averaged weights: for diffusion sdmodel's folder, for contrastive an open_clip
             folder),
-            `metrics.jsonl`, `curve.png`, `samples/`, `snapshots/IMAGES/` of those that are kept, and `logs/`.
+            `metrics.jsonl`, `curve.png`, `samples/`, `snapshots/IMAGES/` of those that are kept, `best.json`
+            where `validation.patience` chose the weights, and `logs/`.
 
     Returns:
-        The funnel of the train split (every row is seen) and images seen, final loss, images per second.
+        The funnel of the train split (every row is seen) and images seen, final loss, images per second, and of
+        which validation the weights are where `validation.patience` chose them.
 
     Raises:
         ValueError: the dataset has no row to train on, the latents are another dataset's, or a choice in the
@@ -73,6 +79,10 @@ def train(
         _move(folder / name, out, name)
     for name in ("metrics.jsonl", "curve.png"):
         shutil.move(folder / name, out.write(name))
+    best: dict[str, JSON] = {}
+    if (folder / BEST).exists():
+        best["best"] = json.loads((folder / BEST).read_text())
+        shutil.move(folder / BEST, out.write(BEST))
     _move(folder / "logs", out, "logs", but=("errors.txt",))
     snapshots.publish()
     losses = [json.loads(line) for line in out.write("metrics.jsonl").read_text().splitlines()]
@@ -83,6 +93,7 @@ def train(
         "loss": losses[-1]["loss"],
         "images_per_second": pace.mean(losses[-1]["images"]),
         "resumed_at": resumed,
+        **best,
     }
     return Stats(Funnel(rows, rows), statistics)
 

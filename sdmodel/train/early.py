@@ -1,4 +1,5 @@
-"""Early stopping: when an error has not become smaller for a while, or what was wanted is reached."""
+"""Early stopping: when an error has not become smaller for a while, or what was wanted is reached; and which
+weights are the best so far."""
 
 import math
 from typing import Any
@@ -13,7 +14,9 @@ class Early:
         self.least = math.inf
         """Smallest error so far."""
         self.images = 0
-        """Images seen when it was found."""
+        """Images seen by the best weights: those with the smallest error, or those that were good enough."""
+        self.error: float | None = None
+        """Error of the best weights; None before there are some."""
         self.waited = 0
         """Validations since."""
         self.enough = False
@@ -24,22 +27,25 @@ class Early:
         """Whether it is time to stop."""
         return self.enough or 0 < self.patience <= self.waited
 
-    def look(self, images: int, error: float, enough: bool = False) -> None:
+    def look(self, images: int, error: float, enough: bool = False) -> bool:
         """Takes in the error after `images` images, and whether the model is good enough; an error that is
-        not a number is not smaller."""
+        not a number is not smaller. Returns whether the weights are the best so far."""
         self.enough = enough
-        if error < self.least:
-            self.least, self.images, self.waited = error, images, 0
-        else:
-            self.waited += 1
+        smaller = error < self.least
+        self.least, self.waited = (error, 0) if smaller else (self.least, self.waited + 1)
+        best = smaller or enough
+        if best:
+            self.images, self.error = images, error if math.isfinite(error) else None
+        return best
 
     def state(self) -> dict[str, Any]:
         """What it remembers, as JSON."""
         least = self.least if math.isfinite(self.least) else None
-        return {"least": least, "images": self.images, "waited": self.waited, "enough": self.enough}
+        best = {"images": self.images, "error": self.error}
+        return {"least": least, "waited": self.waited, "enough": self.enough, **best}
 
     def load(self, state: dict[str, Any]) -> None:
         """Takes back what `state` gave. The patience is the config's, which may have changed."""
         self.least = math.inf if state["least"] is None else float(state["least"])
-        self.images, self.waited = int(state["images"]), int(state["waited"])
+        self.images, self.waited, self.error = int(state["images"]), int(state["waited"]), state.get("error")
         self.enough = bool(state.get("enough", False))  # snapshots of before it was told have none

@@ -40,7 +40,8 @@ def train(
     stopping: Callable[[], bool] = lambda: False,
     gauge: Gauge | None = None,
 ) -> dict[str, Tensor] | None:
-    """Trains until `config.images` are seen and returns the averaged weights, as `Objective.save` takes them.
+    """Trains until `config.images` are seen, or `judge` says to stop, and returns the averaged weights, as
+    `Objective.save` takes them: with `config.validation.patience` those of the best validation, else the last.
 
     Goes on from the newest complete snapshot in folder/snapshots. `tell` hears of progress, of each new
     snapshot ("snapshot") and of what is amiss ("warning"), in the main process alone. When `stopping` is true
@@ -58,6 +59,7 @@ def train(
 
     # Resume. The model is wrapped after that, so that all processes begin with the same weights.
     images, reported = 0, ""
+    best: dict[str, Tensor] | None = None  # of the best validation; the main process alone holds the weights
     found = snapshot.newest(folder / "snapshots", lambda text: say({"warning": text}))
     if found:
         try:
@@ -69,6 +71,8 @@ def train(
         tally.load(found.tensors["tally"], found.facts["tally"])
         if judge:
             judge.load(found.facts["judge"])
+        if "best" in found.tensors:
+            best = {name: value.clone() for name, value in found.tensors["best"].items()} if main else {}
         images, reported = found.images, found.metrics
         del found  # its tensors lie in files, which take their room until then, deleted or not
     accelerator.wait_for_everyone()
@@ -98,6 +102,9 @@ def train(
             if judge and config.validation.every and (crossed(config.validation.every) or done):
                 told |= judge.run(images, averages)
                 done = done or judge.stopped
+                if config.validation.patience and judge.improved:
+                    weights = averages.weights()  # all processes gather them
+                    best = weights if main else {}
             if metrics:
                 say(metrics.report(told))
 
@@ -110,6 +117,8 @@ def train(
                 "optimizer": shares.gathered(snapshot.optimizer_tensors(modules, opts)),
                 "tally": sums,
             }
+            if best is not None:
+                tensors["best"] = best
             facts = {"tally": facts, "judge": judge.state() if judge else {}}
             if metrics:
                 try:
@@ -154,7 +163,9 @@ def train(
     if metrics:
         metrics.close()
     accelerator.wait_for_everyone()
-    return averages.weights() if done else None
+    if not done:
+        return None
+    return averages.weights() if best is None else best
 
 
 def report_interval(config: TrainConfig) -> int:

@@ -65,6 +65,11 @@ class Judge(Protocol):
         """Whether it is time to stop early."""
         ...
 
+    @property
+    def improved(self) -> bool:
+        """Whether the averaged weights of the last `run` are the best so far."""
+        ...
+
     def run(self, images: int, averages: Averages) -> dict[str, float]:
         """Measures by name, the same on all processes; all processes call it."""
         ...

@@ -5,7 +5,8 @@ path}, "config": a TrainConfig, "start": a model folder or null, "latents": a fo
 "texts": [a folder or null for each text encoder], "labels": path of a table or null}; the last four may be
 left out.
 Running it again goes on where it stopped, or does nothing when it is done. Results: model/, metrics.jsonl,
-curve.png, samples/, snapshots/; cache/ and logs/ are no results. SIGTERM, or a file `stop` in the folder,
+curve.png, samples/, snapshots/, and best.json where the weights are those of the best validation; cache/ and
+logs/ are no results. SIGTERM, or a file `stop` in the folder,
 makes it save and end with status 75.
 """
 
@@ -44,6 +45,10 @@ from sdmodel.train.speed import (
     worth_compiling,
 )
 from sdmodel.train.stopping import RESUME, Stopping
+
+
+BEST = "best.json"
+"""Which validation the published weights are of."""
 
 
 def tell(message: dict[str, Any]) -> None:
@@ -90,6 +95,8 @@ def run(plan: dict[str, Any], stopping: Stopping | None = None) -> bool:
     )
     if main and weights is not None:
         draw_curve(folder / "metrics.jsonl", folder / "curve.png")
+        if prepared.judge and config.validation.patience:
+            (folder / BEST).write_text(json.dumps(prepared.judge.best, sort_keys=True))
         aside = folder / ".model"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()

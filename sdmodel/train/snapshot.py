@@ -4,6 +4,7 @@
                         averages.safetensors   averaged weights
                         optimizer.safetensors  momenta, by parameter and name
                         tally.safetensors      what the next report will be made of
+                        best.safetensors       weights of the best validation, where it is what is published
                         metrics.jsonl          what was reported until then
                         state.json             images seen, small facts, SHA-256 of the files above
 

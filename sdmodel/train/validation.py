@@ -96,6 +96,8 @@ class Validation:
         self.rows = {"validation": validation, "train": train}
         self.config = config
         self.early = Early(config.patience)
+        self.improved = False
+        """Whether the averaged weights of the last `run` are the best so far."""
         self.enough: Callable[[Mapping[str, float]], bool] = getattr(objective, "enough", lambda _: False)
 
     @property
@@ -116,8 +118,14 @@ class Validation:
             if self.grid:
                 self.grid.draw(images)
         error = told["validation/ema/mse" if "validation/ema/mse" in told else "validation/ema/loss"]
-        self.early.look(images, error, self.enough(told))
+        self.improved = self.early.look(images, error, self.enough(told))
         return told
+
+    @property
+    def best(self) -> dict[str, float | None]:
+        """The best validation: {"images" seen, "error" of the averaged weights}, None where no error was a
+        number."""
+        return {"images": self.early.images, "error": self.early.error}
 
     def state(self) -> dict[str, Any]:
         """What it remembers, as JSON."""

@@ -23,6 +23,7 @@ def test_it_stops_when_the_last_errors_were_no_smaller_than_the_least(errors: li
     waited = len(errors) - 1 - errors.index(min(finite)) if finite else len(errors)
     assert early.stopped == (0 < patience <= waited)
     assert early.least == min(finite, default=math.inf)
+    assert (early.images, early.error) == ((errors.index(early.least), early.least) if finite else (0, None))
 
 
 @given(ERRORS, ERRORS)
@@ -34,7 +35,9 @@ def test_it_goes_on_from_json(before: list[float], then: list[float]):
 
 def test_what_is_good_enough_ends_it_whatever_the_patience():
     early, again = Early(0), Early(0)
-    early.look(0, 0.5, enough=True)
+    assert early.look(0, 0.5)
+    assert early.look(8, 0.6, enough=True)
+    assert (early.images, early.error, early.least) == (8, 0.6, 0.5)
     again.load(json.loads(json.dumps(early.state())))
     assert early.stopped
     assert again.stopped

@@ -13,6 +13,7 @@ from sdmodel.config import TrainConfig, ValidationConfig
 from sdmodel.data.index import read_index
 from sdmodel.data.pictures import decode_all
 from sdmodel.data.stream import Stream
+from sdmodel.train import snapshot
 from sdmodel.train.grids import Grid
 from sdmodel.train.loop import train
 from sdmodel.train.validation import Validation, batch_size
@@ -30,11 +31,13 @@ def run(dataset):
     }
     accelerator = Accelerator(cpu=True)
     torch.set_num_threads(1)
+    judges: list[Validation] = []
 
     def run(
         folder: Path, config: TrainConfig = JUDGED, kill_at: int = 10**9, judged: bool = True
     ) -> tuple[dict[str, Tensor] | None, list[dict[str, float]]]:
-        """One life: (weights, rows of metrics), unless it dies when `kill_at` images are reported."""
+        """One life: (weights, rows of metrics), unless it dies when `kill_at` images are reported; the judge
+        comes last in `run.judges`."""
         folder.mkdir(exist_ok=True)
         torch.manual_seed(config.seed)
         objective = ToyObjective()
@@ -52,10 +55,12 @@ def run(dataset):
 
         grid = Grid(sample, ["a", "b"], folder / "samples")
         judge = Validation(objective, rows("train"), rows("validation"), config.validation, grid=grid)
+        judges.append(judge)
         stream = Stream(pictures["train"], batch=config.batch, seed=config.seed)
         weights = train(objective, stream, config, accelerator, folder, tell, judge=judge if judged else None)
         return weights, [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
+    run.judges = judges  # type: ignore[attr-defined]
     return run
 
 
@@ -72,9 +77,25 @@ def test_what_is_measured_changes_nothing(run, tmp_path: Path):
     ]
 
 
-def test_killed_and_resumed_it_stops_early_where_it_would_have(run, tmp_path: Path):
-    patient = replace(JUDGED, images=800, validation=ValidationConfig(every=EVERY, rows=8, patience=2))
+def publishes_the_best(
+    weights: dict[str, Tensor], told: list[dict[str, float]], folder: Path, judge: Validation
+) -> None:
+    """They are the averages, and the running statistics beside them, of the best validation's time."""
+    errors = {row["images"]: row["validation/ema/loss"] for row in told if "validation/ema/loss" in row}
+    least = min(errors, key=lambda images: errors[images])
+    assert least < told[-1]["images"]
+    assert judge.best == {"images": least, "error": errors[least]}
+    held = snapshot.read(folder / f"snapshots/{least:09d}").tensors
+    for name, value in weights.items():
+        average = held["averages"].get(f"half_life:{name}")
+        assert torch.equal(value, held["model"][name] if average is None else average), name
+
+
+def test_killed_and_resumed_it_stops_early_where_it_would_have_and_publishes_the_best(run, tmp_path: Path):
+    rule = ValidationConfig(every=EVERY, rows=8, patience=2)
+    patient = replace(JUDGED, images=800, snapshot_every=EVERY, keep_every=1, validation=rule)
     expected, told = run(tmp_path / "whole", patient)
+    publishes_the_best(expected, told, tmp_path / "whole", run.judges[-1])
     errors = [row["validation/ema/loss"] for row in told if "validation/ema/loss" in row]
     assert told[-1]["images"] < 800
     assert errors.index(min(errors)) == len(errors) - 3
@@ -85,5 +106,13 @@ def test_killed_and_resumed_it_stops_early_where_it_would_have(run, tmp_path: Pa
     weights, _ = run(tmp_path / "killed", patient)
     assert tree(tmp_path / "whole") == tree(tmp_path / "killed")
     assert all(torch.equal(value, weights[name]) for name, value in expected.items())
-    run(tmp_path / "killed", patient)  # nothing is left to do
+    again, _ = run(tmp_path / "killed", patient)  # nothing is left to do
     assert tree(tmp_path / "whole") == tree(tmp_path / "killed")
+    assert all(torch.equal(value, again[name]) for name, value in expected.items())
+
+
+def test_without_patience_the_last_weights_are_published(run, tmp_path: Path):
+    weights, _ = run(tmp_path)
+    held = snapshot.read(tmp_path / "snapshots/000000200").tensors
+    assert "best" not in held
+    assert all(torch.equal(value, weights[name.split(":")[1]]) for name, value in held["averages"].items())
