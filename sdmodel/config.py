@@ -55,6 +55,12 @@ LEAST = {
 """Smallest values of a training's numbers."""
 
 
+CAPTIONED = ("contrastive", "text")
+"""Objectives that learn from captions: pictures without one teach them nothing."""
+WORDLESS = ("autoencoder", "selfsupervised")
+"""Objectives that read no caption."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """One training: an objective, a model and its data order."""

@@ -78,6 +78,9 @@ class FilterConfig:
     """Which pictures are trained on. Cheap to change: no picture is read again."""
 
     __pydantic_config__ = FORM
+    captions: Literal["required", "optional"] = "required"
+    """"required" drops a picture without a caption that passes the rules; "optional" keeps it without one,
+    for an autoencoder, a self-supervised encoder, or a text-to-image model of partly captioned pictures."""
     min_words: int = 1
     """Fewest words of a caption."""
     max_words: int = 256

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 
 from stages.artifact import Artifact, Funnel, Snapshot
 from stages.config import FilterConfig
+from stages.fingerprint import JSON
 from stages.output import Output
 from stages.reasons import Reason
 from stages.record import REJECTS, SELECTION
@@ -26,8 +27,8 @@ SELECT uid, min(number) AS takedown FROM (
 ) GROUP BY uid
 """
 
-# Captions are judged one by one: a row keeps those that pass; where none does, the first
-# one gives the reason.
+# Captions are judged one by one: a row keeps those that pass; where none does, the first one gives the
+# reason, unless captions are optional. What has none is not judged by its similarity to one.
 _JUDGED = f"""
 CREATE TABLE judged AS
 WITH joined AS (
@@ -42,12 +43,14 @@ WITH joined AS (
 SELECT *,
     CASE
         WHEN takedown IS NOT NULL THEN '{Reason.TAKEN_DOWN}'
-        WHEN len(said) = 0 THEN '{Reason.NO_CAPTION}'
-        WHEN len(captions) = 0 AND words(said[1].text) < $min_words THEN '{Reason.CAPTION_TOO_SHORT}'
-        WHEN len(captions) = 0 THEN '{Reason.CAPTION_TOO_LONG}'
+        WHEN len(said) = 0 AND NOT $optional THEN '{Reason.NO_CAPTION}'
+        WHEN len(captions) = 0 AND NOT $optional AND words(said[1].text) < $min_words
+            THEN '{Reason.CAPTION_TOO_SHORT}'
+        WHEN len(captions) = 0 AND NOT $optional THEN '{Reason.CAPTION_TOO_LONG}'
         WHEN least(width, height) < $min_side THEN '{Reason.IMAGE_TOO_SMALL}'
         WHEN greatest(width, height) > $max_aspect * least(width, height) THEN '{Reason.ASPECT_TOO_WIDE}'
-        WHEN $min_similarity IS NOT NULL AND NOT coalesce(similarity >= $min_similarity, false)
+        WHEN $min_similarity IS NOT NULL AND len(captions) > 0
+            AND NOT coalesce(similarity >= $min_similarity, false)
             THEN '{Reason.LOW_SIMILARITY}'
     END AS failed
 FROM joined
@@ -56,18 +59,19 @@ FROM joined
 _RANKED = """
 CREATE TABLE ranked AS
 SELECT *,
-    failed IS NULL AND $top_fraction IS NOT NULL
-        AND row_number() OVER (PARTITION BY failed IS NULL ORDER BY similarity DESC NULLS LAST, uid)
-            > ceil(round($top_fraction * count(*) OVER (PARTITION BY failed IS NULL), 6)) AS outranked
-FROM judged
+    ranks AND $top_fraction IS NOT NULL
+        AND row_number() OVER (PARTITION BY ranks ORDER BY similarity DESC NULLS LAST, uid)
+            > ceil(round($top_fraction * count(*) OVER (PARTITION BY ranks), 6)) AS outranked
+FROM (SELECT *, failed IS NULL AND len(captions) > 0 AS ranks FROM judged)
 """
 
-# Of each cluster the best row that is still here stands for it, in dedup's order: pixels, bytes, uid.
+# Of each cluster the best row that is still here stands for it: one with a caption, then in dedup's order:
+# pixels, bytes, uid.
 _DECIDED = f"""
 CREATE TABLE decided AS
 WITH passed AS (
     SELECT uid, first_value(uid) OVER (
-        PARTITION BY cluster ORDER BY width::BIGINT * height DESC, length DESC, uid
+        PARTITION BY cluster ORDER BY len(captions) = 0, width::BIGINT * height DESC, length DESC, uid
     ) AS stands
     FROM ranked WHERE failed IS NULL AND NOT outranked
 )
@@ -89,6 +93,8 @@ SELECT uid, captions, multiplicity, cluster, similarity FROM decided WHERE reaso
 
 # Captions that fell out of rows that stay.
 _DROPPED = "SELECT coalesce(sum(len(said) - len(captions)), 0) FROM decided WHERE reason IS NULL"
+
+_WITHOUT = "SELECT count(*) FROM decided WHERE reason IS NULL AND len(captions) = 0"
 
 _REJECTS = f"""
 SELECT uid, reason,
@@ -133,7 +139,8 @@ def filter_(
     Rules are asked in a fixed order: take-downs, captions, side, aspect, similarity threshold, top fraction
     of what passed so far, copies. A row's first failing rule is its reason. Copies come last, so that a
     cluster whose best picture fails another rule (a swapped caption, say) is stood for by its best remaining
-    one, not lost.
+    one, not lost. Where captions are optional, rows without one are asked all but what is asked of captions,
+    and of copies one with a caption is kept.
 
     Args:
         images: of collect.
@@ -157,23 +164,25 @@ def filter_(
         "drop_duplicates",
     )
     values = {name: getattr(config, name) for name in names}
+    rules = {**values, "optional": config.captions == "optional"}
     with duckdb.connect(config={"temp_directory": str(out.folder / "duckdb")}) as db:
         db.sql("CREATE MACRO words(text) AS len(regexp_extract_all(coalesce(text, ''), '\\S+'))")
         for name, artifact in (("images", images), ("duplicates", duplicates), ("scores", scores)):
             db.sql(f"CREATE VIEW {name} AS FROM read_parquet('{_quoted(artifact, name)}')")
         db.register("takedowns", tables(takedowns))
         for statement in (_FORGOTTEN, _JUDGED, _RANKED, _DECIDED):
-            db.execute(statement, {name: value for name, value in values.items() if f"${name}" in statement})
+            db.execute(statement, {name: value for name, value in rules.items() if f"${name}" in statement})
         selection: Any = db.sql(_SELECTION).to_arrow_table()
         rejects: Any = db.sql(_REJECTS, params={name: values[name] for name in names[:-1]}).to_arrow_table()
-        (dropped,) = db.execute(_DROPPED).fetchall()[0]
+        (dropped,), (without,) = (db.execute(query).fetchall()[0] for query in (_DROPPED, _WITHOUT))
         counts = db.execute(
             "SELECT reason, count(*) FROM decided WHERE reason IS NOT NULL GROUP BY reason ORDER BY reason"
         ).fetchall()
     pq.write_table(selection.cast(SELECTION), out.write("selection.parquet"), compression="zstd")
     pq.write_table(rejects.cast(REJECTS), out.write("rejects.parquet"), compression="zstd")
     funnel = Funnel(images.funnel.rows_out, selection.num_rows, dict(counts))
-    return Stats(funnel, {"clip": bool(scores.statistics["clip"]), "captions_dropped": int(dropped)})
+    told: dict[str, JSON] = {"clip": bool(scores.statistics["clip"]), "captions_dropped": int(dropped)}
+    return Stats(funnel, told | ({"without_caption": int(without)} if without else {}))
 
 
 def _check(config: FilterConfig, scores: Artifact) -> None:

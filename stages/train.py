@@ -8,11 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sdmodel.config import TrainConfig
+from sdmodel.config import CAPTIONED, TrainConfig
+from sdmodel.data.captioned import without_caption
 from stages.artifact import Artifact, Funnel, Snapshot
 from stages.errors import RetryableError
 from stages.fingerprint import JSON
 from stages.output import Output
+from stages.reasons import Reason
 from stages.snapshots import Snapshots
 from stages.stage import Stats, stage
 from stages.starting import start_folder
@@ -49,16 +51,19 @@ def train(
             where `validation.patience` chose the weights, and `logs/`.
 
     Returns:
-        The funnel of the train split (every row is seen) and images seen, final loss, images per second, and of
+        The funnel of the train split (every row is seen, but for those without a caption by objectives that
+        learn from captions) and images seen, final loss, images per second, and of
         which validation the weights are where `validation.patience` chose them.
 
     Raises:
-        ValueError: the dataset has no row to train on, the latents are another dataset's, or a choice in the
-            config is no good.
+        ValueError: the dataset has no row to train on, or none with a caption where the objective needs one;
+            the latents are another dataset's, or a choice in the config is no good.
         RetryableError: somebody ended the training's processes; the same run goes on from what they saved.
         RuntimeError: the training process failed; the message says why, or ends with its last errors.
     """
-    rows = int((dataset.table("index")["split"] == "train").sum())
+    index = dataset.table("index")
+    captions = [list(own) for own in index.loc[index["split"] == "train", "captions"]]
+    rows = len(captions)
     if rows == 0:
         raise ValueError(
             "train: the dataset's train split is empty; loosen the filter or lower shard.validation and .test"
@@ -68,6 +73,15 @@ def train(
             f"train: the latents {latents.fingerprint[:12]} are of another dataset than "
             f"{dataset.fingerprint[:12]}; encode this one"
         )
+    empty, words = without_caption(captions, config)
+    left_out = empty if config.objective in CAPTIONED else 0
+    if left_out == rows:
+        raise ValueError(
+            f"train: no picture of the train split has a caption, and objective {config.objective} learns "
+            "from captions; take autoencoder, selfsupervised or diffusion, or bring captions"
+        )
+    if words:
+        out.warn(words)
     folder = out.folder / "training"
     digests = [dataset.digest, *(one.digest if one else "" for one in (start, latents, labels, *texts))]
     snapshots = Snapshots(out, config, digests, folder / "samples")
@@ -95,7 +109,8 @@ def train(
         "resumed_at": resumed,
         **best,
     }
-    return Stats(Funnel(rows, rows), statistics)
+    reasons = {str(Reason.NO_CAPTION): left_out} if left_out else {}
+    return Stats(Funnel(rows, rows - left_out, reasons), statistics)
 
 
 def _plan(

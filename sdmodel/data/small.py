@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from sdmodel.config import TrainConfig
+from sdmodel.config import WORDLESS, TrainConfig
 from sdmodel.data.index import Index
 
 NUMBERS = 1.0
@@ -38,8 +38,6 @@ LARGE = 100_000
 
 PICTURING = ("diffusion", "autoencoder")
 """Objectives whose models give pictures back, and could give back those that they have seen."""
-WORDLESS = ("autoencoder", "selfsupervised")
-"""Objectives that read no caption."""
 
 # Scripts without spaces: Thai to Lao, Burmese, Khmer, kana and Han. Their characters stand for words.
 ALONE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"

@@ -8,6 +8,7 @@ import torch
 from accelerate import Accelerator
 
 from sdmodel.config import DataConfig, TrainConfig
+from sdmodel.data.captioned import trained_on
 from sdmodel.data.index import read_index
 from sdmodel.data.kept import decode_shared
 from sdmodel.data.objects import Objects, is_object
@@ -89,6 +90,10 @@ def _reader(
     tars: dict[str, str] = plan["tars"]
     there = Objects() if any(map(is_object, tars.values())) else None
     index = read_index(Path(plan["index"]), tars, split, weight=data.weight, open_range=there)
+    try:
+        index = trained_on(index, config)
+    except ValueError as error:
+        raise ValueError(f"the {split} split: {error}") from error
     cache, wait = Path(plan["folder"]) / "cache", accelerator.wait_for_everyone
     rank, world = accelerator.process_index, accelerator.num_processes
 

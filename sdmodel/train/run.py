@@ -46,7 +46,6 @@ from sdmodel.train.speed import (
 )
 from sdmodel.train.stopping import RESUME, Stopping
 
-
 BEST = "best.json"
 """Which validation the published weights are of."""
 

@@ -119,7 +119,7 @@ def _text_to_image(
         chosen = groups["oracle"]
         report["oracle"] = verdicts([prompts[i].caption for i in chosen], images[chosen])
     report["similarity"] = None
-    if clip is not None and judge is not None:
+    if clip is not None and judge is not None and any(prompt.caption for prompt in prompts):
         found, pairs = _clip_figures(judge, prompts, images, config, out)
         report |= {"similarity": {**found, "clip": clip.digest[:12]}, **pairs}
 
@@ -155,7 +155,10 @@ def _validation(
         from sdmodel.data.pixels import to_float
         from sdmodel.evaluate.denoising import denoising_errors
 
-        images, captions = _split(dataset, "validation", config.validation_rows, load().size)
+        held = [len(own) > 0 for own in _index(dataset, "validation").captions]
+        images, captions = _split(
+            dataset, "validation", config.validation_rows, load().size, captions=sum(held) >= 2
+        )
         out.progress(0, 1, f"validation loss of {len(images)} images")
         tensors = to_float(images).permute(0, 3, 1, 2).contiguous()  # (N, 3, S, S)
         found = {"rows": len(images), **denoising_errors(load(), tensors, captions, seed=config.seed)}
@@ -176,16 +179,24 @@ def _index(dataset: Artifact, split: str) -> Any:
     return read_index(dataset.path("index.parquet"), tars, split)
 
 
-def _split(dataset: Artifact, split: str, rows: int, size: int) -> tuple[NDArray[np.uint8], list[str]]:
-    """The first rows of a split (all where 0) as (N, S, S, 3) uint8 with their first captions."""
+def _split(
+    dataset: Artifact, split: str, rows: int, size: int, *, captions: bool = False
+) -> tuple[NDArray[np.uint8], list[str]]:
+    """The first rows of a split (all where 0) as (N, S, S, 3) uint8 with their first captions, "" where a row
+    has none.
+
+    captions: leave out rows without one. ValueError: no row is there."""
+    from sdmodel.data.captioned import captioned
     from sdmodel.data.pictures import Pictures
 
     index = _index(dataset, split)
     if not len(index):
         raise ValueError(f"evaluate: the dataset's {split} split is empty; raise shard.{split}")
+    if captions:
+        index = captioned(index)
     chosen = np.arange(min(rows, len(index)) if rows else len(index))
     pictures = Pictures(index, size).read(chosen).transpose(0, 2, 3, 1)  # (N, S, S, 3)
-    return pictures, [index.captions[row][0] for row in chosen]
+    return pictures, [next(iter(index.captions[row]), "") for row in chosen]
 
 
 def _clip_figures(
@@ -213,7 +224,7 @@ def _retrieval(model: Artifact, dataset: Artifact, config: EvaluateConfig, out: 
     folder = model.lay("model/", out.folder / "model")
     judge = Clip(f"local-dir:{folder}", device=config.device)
     size = int(model.json("model/open_clip_config.json")["model_cfg"]["vision_cfg"]["image_size"])
-    images, captions = _split(dataset, "test", 0, size)
+    images, captions = _split(dataset, "test", 0, size, captions=True)
     of = min(GROUP, len(images))
     out.progress(0, 1, f"retrieval among {len(images)} images")
     found = r_at_1(judge.images(list(images), config.batch), judge.texts(captions), of)
@@ -245,12 +256,15 @@ def _recognition(
 
 def _understanding(model: Artifact, dataset: Artifact, config: EvaluateConfig, out: Output) -> dict[str, Any]:
     """A pretrained text encoder is judged by what it finds, tells and fills in."""
-    images, captions = _split(dataset, "test", 0, int(model.json("model/pretrain.json")["size"]))
+    from sdmodel.data.captioned import captioned
+
+    size = int(model.json("model/pretrain.json")["size"])
+    images, captions = _split(dataset, "test", 0, size, captions=True)
     out.progress(0, 1, f"{len(images)} pictures and captions")
     taught = model.input("labels") if model.manifest.inputs.get("labels") else None
     table = taught.path(TABLE) if taught else dataset.path("index.parquet")
     folder = model.lay("model/", out.folder / "model")
-    uids = _index(dataset, "test").uids
+    uids = captioned(_index(dataset, "test")).uids
     found = understanding(folder, table, uids, images, captions, config.device, config.seed, out.check)
     return {**found, "split": "test"}
 

@@ -24,15 +24,19 @@ def prompts_of(
     """All images of an evaluation.
 
     Args:
-        index: a dataset's index; captions come from its test split, first of each row, in the order of uids.
+        index: a dataset's index; captions come from its test split, first of each row that has one, in the
+            order of uids; "" for each row where none has, and no other caption is given.
         new: captions that somebody wrote.
         unseen: captions for the oracle.
         samples: most captions of the test split.
         seed: of the evaluation; each image's own seed is a hash of it, the caption and how often it came
             before.
     """
-    test = index.loc[index["split"] == "test"].sort_values(["uid"])["captions"].head(samples)
-    chosen = [("test", str(captions[0])) for captions in test if len(captions)]
+    test = list(index.loc[index["split"] == "test"].sort_values(["uid"])["captions"])
+    told = [str(captions[0]) for captions in test if len(captions)]
+    if not (told or new or unseen):  # of pictures without captions a model learns to draw without one
+        told = [""] * len(test)
+    chosen = [("test", caption) for caption in told[:samples]]
     chosen += [("new", caption) for caption in new]
     chosen += [("oracle", caption) for caption in unseen]
     count: dict[tuple[str, str], int] = {}

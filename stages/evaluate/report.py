@@ -119,7 +119,12 @@ def _similarity(report: Mapping[str, Any]) -> list[str]:
         return []
     found = report["similarity"]
     if not found:
-        return ["## Similarity", "", "Not measured: this run has no CLIP (`evaluate.clip` is empty).", ""]
+        return [
+            "## Similarity",
+            "",
+            "Not measured: this run has no CLIP (`evaluate.clip` is empty), or no captions.",
+            "",
+        ]
     return [
         "## Similarity",
         "",

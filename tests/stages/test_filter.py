@@ -156,6 +156,41 @@ def test_captions_are_dropped_one_by_one(store):
     assert result.statistics["captions_dropped"] == 1  # blank ones are no captions
 
 
+def test_optional_captions_keep_pictures_without_one(store):
+    rows = [
+        row("bare"),
+        row("blank", " "),
+        row("short", "one"),
+        row("said", "two words", "one"),
+        row("small", height=10),
+        # Of copies the one with a caption is kept, though another has more pixels.
+        row("copy", cluster="large", level="exact", multiplicity=2),
+        row("large", "two words", cluster="large", multiplicity=2, width=40),
+    ]
+    config = FilterConfig(captions="optional", min_words=2, min_side=20)
+    result = run(store, rows, config)
+    selection = result.table("selection").set_index("uid")
+    held = {uid: [one["text"] for one in captions] for uid, captions in selection["captions"].items()}
+    assert held == {
+        "bare": [],
+        "blank": [],
+        "large": ["two words"],
+        "said": ["two words"],
+        "short": [],
+    }
+    assert reasons(result) == {"small": Reason.IMAGE_TOO_SMALL, "copy": Reason.EXACT_DUPLICATE}
+    assert (result.statistics["without_caption"], result.statistics["captions_dropped"]) == (3, 2)
+
+
+def test_optional_captions_are_judged_by_similarity_where_there_are_some(store):
+    rows = [row("bare", similarity=None), row("unscored", "said", similarity=None)]
+    rows += [row(f"{n}", "said", similarity=n / 10) for n in range(4)]
+    least = run(store, rows, FilterConfig(captions="optional", min_similarity=0.2))
+    assert least.table("selection")["uid"].tolist() == ["2", "3", "bare"]
+    most = run(store, rows, FilterConfig(captions="optional", top_fraction=0.2))
+    assert most.table("selection")["uid"].tolist() == ["3", "bare"]
+
+
 def test_a_cluster_whose_best_picture_fails_is_stood_for_by_the_best_that_is_left(store):
     rows = [
         row("best", "", multiplicity=4),

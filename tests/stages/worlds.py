@@ -1,5 +1,6 @@
 """Demo-world datasets through the real stages, and untrained models, for tests of train and evaluate."""
 
+import csv
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -38,14 +39,25 @@ TINY = TrainConfig(
 )
 
 
-def dataset(store: Store, folder: Path, *, rows: int = 60, seed: int = 5, **splits: float) -> Artifact:
-    """Clean pictures of 32 to 48 pixels in a folder, collected, filtered without CLIP, and packed."""
+def dataset(
+    store: Store, folder: Path, *, rows: int = 60, seed: int = 5, captioned: int = 1, **splits: float
+) -> Artifact:
+    """Clean pictures of 32 to 48 pixels in a folder, collected, filtered without CLIP, and packed.
+
+    captioned: every so many-th picture has its caption, in a text beside it; 0: none has."""
     clean_folder(folder, rows, seed, sides=(32, 48))
+    if captioned != 1:
+        table = csv.DictReader((folder / "metadata.csv").read_text().splitlines())
+        texts = {row["file_name"]: row["text"] for row in table}
+        (folder / "metadata.csv").unlink()
+        for name in sorted(texts)[::captioned] if captioned else []:
+            (folder / name).with_suffix(".txt").write_text(texts[name])
     config = CollectConfig(folders=(FolderSource(name="world", folder=str(folder)),), workers=1)
     images = collect(None, snapshot(config), None, config, store=store)
     duplicates = dedup(images, DedupConfig(workers=1), store=store)
     scores = score(images, None, ScoreConfig(), store=store)
-    selection = filter_(images, duplicates, scores, None, FilterConfig(), store=store)
+    rules = FilterConfig(captions="required" if captioned == 1 else "optional")
+    selection = filter_(images, duplicates, scores, None, rules, store=store)
     shares = {"validation": 0.15, "test": 0.15, **splits}
     return shard(images, selection, ShardConfig(shard_rows=25, workers=1, **shares), store=store)
 
