@@ -14,7 +14,7 @@ LOCK := requirements.lock
 TORCH :=
 endif
 
-.PHONY: setup demo test fast lint types check lock clean
+.PHONY: setup demo test fast matrix lint types check lock clean
 
 setup: $(STAMP)
 
@@ -37,11 +37,19 @@ demo: setup
 	@$(BIN)/sdflow demo
 
 # Two workers, a file of tests each: much of the time goes into starting processes, one thread at a time.
-test: setup
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
+# All tests but the matrices.
+test: setup
+	@$(PYTEST) -m "not matrix"
+
+# What neither trains nor starts a server.
 fast: setup
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
+	@$(PYTEST) -m "not slow and not matrix"
+
+# The same question asked at every crash point, of every objective, in every browser: minutes each.
+matrix: setup
+	@$(PYTEST) -m matrix
 
 lint: setup
 	@$(BIN)/ruff format --check .
@@ -51,7 +59,7 @@ lint: setup
 types: setup
 	@$(BIN)/pyright
 
-check: lint types test
+check: lint types test matrix
 
 # Rewrites the locks, for Python 3.11 and later; registry addresses never enter them. The backport `dataclasses`, which
 # img2dataset asks for, stays out: Prefect starts its server with site-packages first on the path, where it would hide

@@ -59,7 +59,7 @@ def worker(pool: str, server: str, log: Path) -> Iterator[None]:
         finally:
             process.send_signal(signal.SIGINT)
             try:
-                process.wait(30)
+                process.wait(300)
             finally:
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGKILL)

@@ -100,10 +100,10 @@ def end_while_training(config: Path, server: str, log: Path, sign: signal.Signal
         children = psutil.Process(process.pid).children(recursive=True)
         assert children
         os.killpg(process.pid, sign) if sign == signal.SIGINT else process.send_signal(sign)
-        assert process.wait(60) == status, log.read_text()
+        assert process.wait(300) == status, log.read_text()
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-    _, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=300)
     assert not alive
     return log.read_text()

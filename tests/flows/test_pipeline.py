@@ -85,7 +85,7 @@ def meet(patch: pytest.MonkeyPatch, *stages: str) -> None:
 
         def meeting(*arguments: Any, stage: str = stage, body: Callable[..., Any] = body) -> Any:
             begun[stage].set()
-            assert all(event.wait(60) for event in begun.values())
+            assert all(event.wait(300) for event in begun.values())
             return body(*arguments)
 
         patch.setattr(one, "function", meeting)

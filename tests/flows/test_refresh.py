@@ -63,7 +63,7 @@ def payload(run: Run, results: dict[str, Any]) -> dict[str, str]:
 def announced(server: str, wanted: int = 1) -> list[dict[str, str]]:
     """What the server has heard of datasets/fresh, oldest first; events may arrive after their run's end."""
     events: list[dict[str, Any]] = []
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while time.monotonic() < until:
         asked = {"filter": {"event": {"name": ["dataset.refreshed"]}, "order": "ASC"}}
         events = httpx.post(f"{server}/events/filter", json=asked).json()["events"]

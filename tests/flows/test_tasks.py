@@ -72,19 +72,18 @@ def test_a_stage_hears_when_its_flow_is_being_ended(server: str, tmp_path: Path)
     @stage(version=1, kind="thing")
     def endless(config: Config, out: Output) -> Stats:
         begun.set()
-        for _ in range(600):
+        while True:  # the test's own limit of time ends it where nobody asks
             if out.stopping():
                 heard.set()
             out.check()
             threading.Event().wait(0.1)
-        raise AssertionError("nobody asked it to stop")
 
     task = step_task(Step(endless))
 
     @flow(task_runner=threads())
     def interrupted():
         task.submit(config=Config(), home=Home(str(tmp_path), "name"))
-        begun.wait(60)
+        begun.wait()
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

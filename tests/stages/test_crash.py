@@ -306,7 +306,7 @@ class Turns:
     def watched(self, store: Store, actor: bool) -> Watched:
         def around(_: str, operation: Callable[[], Any]) -> Any:
             with self.changed:
-                self.changed.wait_for(lambda: self.turn == actor or (not actor) in self.ended, timeout=60)
+                self.changed.wait_for(lambda: self.turn == actor or (not actor) in self.ended, timeout=300)
                 try:
                     return operation()
                 finally:
@@ -385,7 +385,7 @@ def killed(run: Callable[[], object], at: int) -> bool:
     """Whether a process that runs it is killed before it ends."""
     child = os.fork()
     if child == 0:
-        signal.alarm(60)
+        signal.alarm(300)
         lines_of(run, at)
         os._exit(0)
     _, status = os.waitpid(child, 0)

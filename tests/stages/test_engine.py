@@ -106,7 +106,7 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     assert workers
     parent.send_signal(signal.SIGKILL)
     parent.communicate()
-    _, alive = psutil.wait_procs(workers, timeout=30)
+    _, alive = psutil.wait_procs(workers, timeout=300)
     assert not alive
 
 
@@ -129,7 +129,7 @@ def test_a_check_ends_the_waiting_for_a_long_part() -> None:
 
 
 def test_threads_work_on_so_many_parts_at_once() -> None:
-    together = threading.Barrier(3, timeout=30)
+    together = threading.Barrier(3, timeout=300)
 
     def meet(number: int) -> int:
         together.wait()
@@ -143,7 +143,7 @@ def test_threads_that_are_left_are_told_and_waited_for() -> None:
 
     def work(number: int) -> int:
         if number:
-            assert left.wait(30)
+            assert left.wait(300)
             ended.set()
         return number
 

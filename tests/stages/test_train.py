@@ -154,7 +154,7 @@ def test_killed_and_stopped_on_the_way_it_is_the_same_model(
         below = psutil.Process(running.pid).children(recursive=True)
         running.kill()
     assert below
-    assert psutil.wait_procs(below, timeout=30)[1] == []
+    assert psutil.wait_procs(below, timeout=300)[1] == []
     assert train.find(same, None, None, (), None, config=CONFIG, store=own) is None
     assert held(own) == []
 

@@ -34,9 +34,9 @@ class Steps:
         if kind == self.failing:
             raise ValueError(f"no {kind}")
         if self.failing:
-            self.over.wait(30)
+            self.over.wait(300)
         elif comparison.at_once == 2:
-            self.side_by_side.wait(30)  # for ever, unless two chains run together
+            self.side_by_side.wait(300)  # for ever, unless two chains run together
         assert pictures == ("text-emoji" if mode == "emoji" else "text-two")
         return case(kind, mode, seed)
 

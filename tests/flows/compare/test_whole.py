@@ -14,7 +14,7 @@ from stages.demo.pairs import clean_folder
 from stages.reference import resolve
 from stages.store import open_store
 
-pytestmark = [pytest.mark.prefect, pytest.mark.slow]
+pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.matrix]
 
 
 def test_it_is_done_once_and_found_again(server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -25,7 +25,7 @@ def test_processes_share_the_decoding(index, tmp_path: Path):
     with ThreadPoolExecutor(2) as pool:
         both = list(
             pool.map(
-                lambda rank: decode_shared(index, 16, tmp_path, rank, 2, lambda: barrier.wait(20)), range(2)
+                lambda rank: decode_shared(index, 16, tmp_path, rank, 2, lambda: barrier.wait(300)), range(2)
             )
         )
     rows = np.arange(len(index))

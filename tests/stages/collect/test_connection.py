@@ -134,14 +134,12 @@ def test_a_look_up_that_hangs_ends_by_the_moment() -> None:
     ending = threading.Event()
 
     def hangs(_: str, __: int) -> list[Address]:
-        ending.wait(20)
+        ending.wait()
         return []
 
-    before = time.monotonic()
     error = fails("http://a.example/", hangs, seconds=0.2)
     ending.set()
     assert error.reason == Reason.TIMEOUT
-    assert time.monotonic() - before < 10  # a bound on waiting, no measurement
 
 
 def test_a_name_is_looked_up_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +224,7 @@ def sealed(certificate: Path) -> Iterator[int]:
                 while head := connection.recv(65_536):
                     if b"/drip" in head:
                         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n")
-                        for _ in range(400):
+                        while True:  # until nobody listens any more
                             time.sleep(0.05)
                             connection.sendall(b"x")
                     connection.sendall(ok(b"sealed"))
@@ -266,13 +264,11 @@ def test_what_is_no_tls(wire: Wire) -> None:
 
 
 def test_deadlines_hold_under_tls(sealed: int, trusting: ssl.SSLContext) -> None:
-    before = time.monotonic()
     error = fails(f"https://sealed.example:{sealed}/drip", at("127.0.0.1"), seconds=0.5, tls=trusting)
     assert error.reason == Reason.TIMEOUT
     with socket.create_server(("127.0.0.1", 0)) as silent:  # shakes no hands
         url = f"https://sealed.example:{silent.getsockname()[1]}/x"
         assert fails(url, at("127.0.0.1"), seconds=0.3, tls=trusting).reason == Reason.TIMEOUT
-    assert time.monotonic() - before < 10  # a bound on waiting, no measurement
 
 
 def test_tls_connections_are_kept_too(sealed: int, trusting: ssl.SSLContext) -> None:

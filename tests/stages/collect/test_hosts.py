@@ -81,7 +81,7 @@ def queued(of: Hosts, number: int, run: Callable[[int], None]) -> list[threading
 
 
 def _until(true: Callable[[], bool]) -> None:
-    for _ in range(2000):
+    for _ in range(60_000):
         if true():
             return
         time.sleep(0.005)

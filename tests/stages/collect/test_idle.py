@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 
@@ -160,13 +161,22 @@ def test_after_its_end_nothing_is_kept(get: Asker) -> None:
         assert wire.numbers() == [1, 2, 3]
 
 
-def test_a_kept_connection_has_the_moment_of_its_new_exchange(get: Asker) -> None:
-    def script(connection: socket.socket, _: str) -> bytes:
-        time.sleep(0.3)
+def test_a_kept_connection_has_the_moment_of_its_new_exchange(
+    get: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead, over = [0.0], threading.Event()
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + ahead[0])
+
+    def script(connection: socket.socket, head: str) -> bytes:
+        if "/never" in head:
+            over.wait()
         return ok(b"abc")
 
+    monkeypatch.setattr("stages.collect.connection.time", clock)
     with served(script) as wire:
-        assert get(wire.url(), seconds=0.6).body == b"abc"
-        assert get(wire.url(), seconds=10).body == b"abc"
-        assert get.fails(wire.url(), seconds=0.1).reason == Reason.TIMEOUT
+        assert get(wire.url(), seconds=100).body == b"abc"
+        ahead[0] = 1000.0  # the first moment has passed
+        assert get(wire.url(), seconds=1100).body == b"abc"
+        assert get.fails(wire.url("/never"), seconds=1000.1).reason == Reason.TIMEOUT
+        over.set()
         assert wire.numbers() == [1, 1, 1]

@@ -111,7 +111,7 @@ class Asker:
     def __init__(self) -> None:
         self.exchanger = Exchanger(agent="birds", contact="https://birds.example", resolve=here)
 
-    def __call__(self, url: str, seconds: float = 10.0, **changes: object) -> Response:
+    def __call__(self, url: str, seconds: float = 60.0, **changes: object) -> Response:
         limits = {"networks": LOOPBACK, "max_bytes": 1000, "until": time.monotonic() + seconds, **changes}
         return self.exchanger.get(url, **limits)  # type: ignore[arg-type]
 
