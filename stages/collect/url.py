@@ -8,12 +8,18 @@ from urllib.parse import quote, unquote
 import idna
 
 from stages.reasons import Reason
+from stages.redaction import without_credentials
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_URL = 4096
 """Characters of a normalised URL above which it is refused; servers take 8,000 at most, and few that."""
+MAX_SPELLED = 4 * MAX_URL
+"""Characters above which a URL is refused before a close look: needless escapes are three each."""
 KEPT_CHARACTERS = 2000
 """Of a refused URL that tables keep."""
+
+_MAX_HOST = 253
+_MAX_LABEL = 63
 
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _PARTS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?://([^/?#]*))?([^?#]*)(\?[^#]*)?")  # RFC 3986, appendix B
@@ -24,7 +30,6 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PATH_ODD = re.compile(r"%[0-9A-Fa-f]{2}|[^A-Za-z0-9._~!$&'()*+,;=:@/-]")
 _QUERY_ODD = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9._~!$&'()*+,;=:@/?%\[\]-]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_USER = re.compile(r"(?<=//)[^/?#]*@|^[^/?#]*@|(?<=//)[^/?#:[\]]*:(?![0-9]*(?:[/?#]|$)).*@", re.DOTALL)
 # What `normalise` would give back as it is, told at one look; dot segments are looked for apart.
 _NORMAL = re.compile(
     rf"https?://(?=[^/]{{1,253}}/)(?:{_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?/"
@@ -67,6 +72,8 @@ def normalise(url: str) -> str:
     url = url.strip()
     if not url:
         raise UrlError(Reason.EMPTY_URL, "is empty")
+    length = len(url)
+    url = url[:MAX_SPELLED]
     found = _PARTS.match(url)
     if found is None:
         raise UrlError(Reason.BAD_URL, "has no scheme")
@@ -77,6 +84,8 @@ def normalise(url: str) -> str:
         raise UrlError(Reason.URL_SCHEME, f"has {named}, not http or https")
     if "@" in authority:
         raise UrlError(Reason.URL_CREDENTIALS, "carries a user name or password")
+    if length > MAX_SPELLED:
+        raise UrlError(Reason.URL_TOO_LONG, f"has {length} characters, more than {MAX_URL}")
     if _CONTROL.search(url):
         raise UrlError(Reason.BAD_URL, "holds control characters")
     try:
@@ -109,7 +118,7 @@ def redacted(text: str) -> str:
 
     A longer one ends in the beginning of its SHA-256, so that different ones stay different.
     """
-    text = _USER.sub("…@", text.encode("utf-8", "replace").decode())
+    text = without_credentials(text.encode("utf-8", "replace").decode())
     if len(text) <= KEPT_CHARACTERS:
         return text
     return f"{text[: KEPT_CHARACTERS - 18]}… {hashlib.sha256(text.encode()).hexdigest()[:16]}"
@@ -141,10 +150,12 @@ def _host(text: str) -> str:
             return f"[{IPv6Address(text[1:-1]).compressed}]"
         except AddressValueError:
             raise UrlError(Reason.BAD_URL, f"has host {text[:100]!r}, no IPv6 address") from None
+    if len(text) > 12 * _MAX_HOST:  # each character four bytes, each byte an escape
+        raise UrlError(Reason.BAD_URL, f"has host {text[:100]!r}, no domain name")
     name = (text.lower() if text.isascii() and "%" not in text else _ascii(text)).removesuffix(".")
     if not name:
         raise UrlError(Reason.BAD_URL, "has no host")
-    if len(name) > 253 or not _HOST.fullmatch(name):
+    if len(name) > _MAX_HOST or not _HOST.fullmatch(name):
         raise UrlError(Reason.BAD_URL, f"has host {text[:100]!r}, no domain name")
     if _NUMBER.fullmatch(name.rpartition(".")[2]):
         try:
@@ -158,6 +169,9 @@ def _ascii(name: str) -> str:
     """A host with other characters in ASCII: mapped as browsers do, then encoded label by label."""
     try:
         labels = idna.uts46_remap(unquote(name, errors="strict"), std3_rules=False).split(".")
+        # Each character takes one or more in ASCII; idna looks at all others for some of them.
+        if max(map(len, labels)) > _MAX_LABEL:
+            raise idna.IDNAError("a label is too long")
         return ".".join(label if label.isascii() else idna.alabel(label).decode("ascii") for label in labels)
     except (idna.IDNAError, UnicodeError):
         raise UrlError(Reason.BAD_URL, f"has host {redacted(name[:100])!r}, no domain name") from None

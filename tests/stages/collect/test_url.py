@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.collect.url import KEPT_CHARACTERS, MAX_URL, UrlError, host_of, normalise, origin_of, redacted
+from stages.collect.url import (
+    KEPT_CHARACTERS,
+    MAX_SPELLED,
+    MAX_URL,
+    UrlError,
+    host_of,
+    normalise,
+    origin_of,
+    redacted,
+)
+from stages.reasons import Reason
+from tests.work import calls
 
 
 @pytest.mark.parametrize(
@@ -220,6 +231,33 @@ def test_host_and_origin() -> None:
     assert origin_of("https://example.com/") == "https://example.com:443"
     assert origin_of("http://example.com:8080/x") == "http://example.com:8080"
     assert origin_of("http://[2001:db8::1]/") == "http://[2001:db8::1]:80"
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://example.com/" + "%41" * MAX_URL, Reason.URL_TOO_LONG),
+        ("http://example.com/" + "./" * MAX_SPELLED, Reason.URL_TOO_LONG),
+        ("http://example.com/#" + "a" * MAX_SPELLED, Reason.URL_TOO_LONG),
+        ("http://example.com/\n" + "a" * MAX_SPELLED, Reason.URL_TOO_LONG),
+        ("data:" + "A" * MAX_SPELLED, Reason.URL_SCHEME),
+        ("http://u@example.com/" + "A" * MAX_SPELLED, Reason.URL_CREDENTIALS),
+        ("a" * MAX_SPELLED + "://h", Reason.BAD_URL),
+        ("http://" + "\u30fb" * 1500 + "\u3042/", Reason.BAD_URL),
+        ("http://" + "%e3%83%bb" * 1500 + "/", Reason.BAD_URL),
+        ("http://" + "ä." * 2000, Reason.BAD_URL),
+    ],
+)
+def test_what_is_far_too_long_is_refused_before_it_is_looked_at_closely(url: str, reason: Reason) -> None:
+    with pytest.raises(UrlError) as caught:
+        normalise(url)
+    assert caught.value.reason == reason
+    assert calls(lambda: _refused(url * 3)) < calls(lambda: _refused(url)) + 100
+
+
+def _refused(url: str) -> None:
+    with suppress(UrlError):
+        normalise(url)
 
 
 @pytest.mark.parametrize(
