@@ -219,4 +219,4 @@ def _said_of(location: Sequence[str]) -> str:
     adapter: Any = TypeAdapter  # whose stub wants a literal type
     schema = adapter(owner).json_schema()  # pydantic reads the docstrings
     described: Any = schema.get("properties") or schema["$defs"][getattr(owner, "__name__", "")]["properties"]
-    return str(described.get(location[-1], {}).get("description", ""))
+    return " ".join(str(described.get(location[-1], {}).get("description", "")).split())  # in one line

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
+from flows.preflight import check
 from flows.server import be_quiet
 from flows.step import Result
 from flows.terminal import Terminal
@@ -21,7 +22,11 @@ class RunFailedError(Exception):
 
 
 def execute(run: Run, terminal: Terminal, *, ui: bool = False) -> dict[str, Result]:
-    """The results of a whole run, by stage; see `executed`."""
+    """The results of a whole run, by stage; see `executed`.
+
+    ValueError: it cannot work, which is told before anything starts."""
+
+    check(run)
 
     def start() -> "State[Any]":
         from flows.pipeline import pipeline
@@ -61,10 +66,12 @@ def executed(start: "Callable[[], State[Any]]", terminal: Terminal, *, ui: bool 
     # Interrupted flows raise; what comes here has failed.
     words = str(found) or type(found).__name__
     step = terminal.failed_step
-    raise RunFailedError(
-        f"{step + ' failed: ' if step else ''}{words}\n"
-        "What is finished is kept; the same command continues it."
-    ) from (found if isinstance(found, Exception) else None)
+    # A mistake of the user's in the first step: nothing was made that could be kept.
+    begun = terminal.has_finished or not isinstance(found, ValueError)
+    promise = "\nWhat is finished is kept; the same command continues it." if begun else ""
+    raise RunFailedError(f"{step + ' failed: ' if step else ''}{words}{promise}") from (
+        found if isinstance(found, Exception) else None
+    )
 
 
 @contextmanager

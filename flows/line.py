@@ -7,7 +7,9 @@ from flows.step import Step
 from sdmodel.config import TrainConfig
 from stages.artifact import Artifact, Digested
 from stages.clip import clip_snapshot
-from stages.collect import collect, note_of, previous_of, snapshot
+from stages.collect.collect import collect
+from stages.collect.edition import note_of, previous_of
+from stages.collect.files import snapshot
 from stages.config import CollectConfig, EncodeConfig, EvaluateConfig, FilterConfig, ScoreConfig
 from stages.dedup import dedup
 from stages.encode import encode

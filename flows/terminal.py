@@ -29,6 +29,8 @@ class Terminal:
         width = None if sys.stderr.isatty() else 120
         self.console = console or Console(stderr=True, highlight=False, width=width)
         self.failed_step = ""
+        self.has_finished = False
+        """Whether a step has its result."""
         self._live: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._said: dict[str, float] = {}
@@ -74,6 +76,7 @@ class Terminal:
     def finished(self, step: str, result: Result) -> None:
         """A step has its result."""
         self._drop(step)
+        self.has_finished = True
         if self.failed_step == step:  # tried again, and well
             self.failed_step = ""
         funnel = result.open().funnel

@@ -1,13 +1,17 @@
-"""What became of one row: read from the tables of a store's artifacts, from collect down to the models."""
+"""What became of one row: read from the tables of a store's artifacts, from collect down to the models.
+
+DuckDB reads the tables: pyarrow would bring pandas along, which takes a second to import.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
+from duckdb import DuckDBPyConnection
 
 from stages.artifact import Artifact, artifacts
 from stages.collect.url import normalise
+from stages.collect.views import parquet, views
 from stages.reference import names, references, resolve
 from stages.store import Store
 
@@ -39,25 +43,26 @@ def trace_row(store: Store, what: str) -> dict[str, Any]:
     collected = [one for one in everything if one.stage == "collect"]
     if not collected:
         raise ValueError(f"store {store.url} holds no collected images yet")
-    uids: dict[str, str] = {}
-    for images in collected:
-        uids.update(_meant(images, what))
-    if not uids:
-        raise ValueError(
-            f"{what!r} is no URL, path or uid of any collection in {store.url}; " + _hint(store, what)
-        )
-    rows: list[dict[str, Any]] = []
-    for uid, location in sorted(uids.items()):
-        events = [
-            {
-                "stage": one.stage,
-                "artifact": f"{one.stage}/{one.fingerprint[:12]}",
-                "references": called.get(one.fingerprint, []),
-                **told,
-            }
-            for one, told in _events(everything, uid)
-        ]
-        rows.append({"uid": uid, "location": location, "events": events})
+    with views({}) as db:
+        uids: dict[str, str] = {}
+        for images in collected:
+            uids.update(_meant(db, images, what))
+        if not uids:
+            raise ValueError(
+                f"{what!r} is no URL, path or uid of any collection in {store.url}; " + _hint(store, what)
+            )
+        rows: list[dict[str, Any]] = []
+        for uid, location in sorted(uids.items()):
+            events = [
+                {
+                    "stage": one.stage,
+                    "artifact": f"{one.stage}/{one.fingerprint[:12]}",
+                    "references": called.get(one.fingerprint, []),
+                    **told,
+                }
+                for one, told in _events(db, everything, uid)
+            ]
+            rows.append({"uid": uid, "location": location, "events": events})
     return {"asked": what, "rows": rows}
 
 
@@ -80,19 +85,17 @@ def as_lines(found: dict[str, Any]) -> Iterator[str]:
         yield ""
 
 
-def _meant(images: Artifact, what: str) -> dict[str, str]:
+def _meant(db: DuckDBPyConnection, images: Artifact, what: str) -> dict[str, str]:
     """uid -> location of the rows of one collection, kept or rejected, that are meant."""
     found: dict[str, str] = {}
     for name in ("images", "rejects"):
         path = images.path(f"{name}.parquet")
-        found.update(
-            {row["uid"]: row["location"] for row in _select(path, "location", _spellings(what)) if row["uid"]}
-        )
+        spellings = _spellings(what)
+        rows = _select(db, path, f"location IN ({', '.join('?' * len(spellings))})", spellings)
         if 8 <= len(what) <= 32 and set(what) <= set("0123456789abcdef"):
             # uids that begin with the digits lie between these two
-            between = [("uid", ">=", what), ("uid", "<=", what + "g")]
-            table = pq.read_table(path, columns=["uid", "location"], filters=between)
-            found.update({row["uid"]: row["location"] for row in table.to_pylist()})
+            rows += _select(db, path, "uid BETWEEN ? AND ?", [what, what + "g"])
+        found.update({row["uid"]: row["location"] for row in rows if row["uid"]})
     return found
 
 
@@ -104,7 +107,9 @@ def _spellings(what: str) -> list[str]:
         return [what]
 
 
-def _events(everything: Sequence[Artifact], uid: str) -> Iterator[tuple[Artifact, dict[str, Any]]]:
+def _events(
+    db: DuckDBPyConnection, everything: Sequence[Artifact], uid: str
+) -> Iterator[tuple[Artifact, dict[str, Any]]]:
     """What each artifact says of a uid; models and evaluations follow the datasets that the row is in."""
     trained: set[str] = set()  # fingerprints of datasets and models that the row is part of
     for one in everything:
@@ -115,20 +120,20 @@ def _events(everything: Sequence[Artifact], uid: str) -> Iterator[tuple[Artifact
         elif one.kind == "evaluation" and inputs & trained:
             yield one, {"what": "an evaluation of a model trained on it"}
         elif one.kind not in ("model", "evaluation"):
-            for told in _told(one, uid):
+            for told in _told(db, one, uid):
                 if one.stage == "shard" and told.get("split") == "train":
                     trained.add(one.fingerprint)
                 yield one, told
 
 
-def _told(artifact: Artifact, uid: str) -> Iterator[dict[str, Any]]:
+def _told(db: DuckDBPyConnection, artifact: Artifact, uid: str) -> Iterator[dict[str, Any]]:
     if "rejects.parquet" in artifact.files:
-        for row in _select(artifact.path("rejects.parquet"), "uid", [uid]):
+        for row in _select(db, artifact.path("rejects.parquet"), "uid = ?", [uid]):
             facts = ("reason", "rule", "detail", "merged_into", "row")
             said = {fact: row[fact] for fact in facts if row.get(fact)}
-            yield {"what": "left out", **said, **_heard(artifact, row["location"])}
+            yield {"what": "left out", **said, **_heard(db, artifact, row["location"])}
     if "images.parquet" in artifact.files:
-        for row in _select(artifact.path("images.parquet"), "uid", [uid]):
+        for row in _select(db, artifact.path("images.parquet"), "uid = ?", [uid]):
             yield {
                 "what": "held",
                 "source": row["source"],
@@ -139,20 +144,20 @@ def _told(artifact: Artifact, uid: str) -> Iterator[dict[str, Any]]:
                 "licence": row["licence"],
                 "repairs": row["repairs"],
                 "bytes": f"{row['file']} from {row['offset']}, {row['length']} bytes",
-                **_heard(artifact, row["location"]),
+                **_heard(db, artifact, row["location"]),
             }
     for name, columns in TOLD.items():
         if f"{name}.parquet" in artifact.files:
-            for row in _select(artifact.path(f"{name}.parquet"), "uid", [uid]):
+            for row in _select(db, artifact.path(f"{name}.parquet"), "uid = ?", [uid]):
                 yield {"what": _word(name, row), **{column: row[column] for column in columns}}
 
 
-def _heard(artifact: Artifact, location: str) -> dict[str, Any]:
+def _heard(db: DuckDBPyConnection, artifact: Artifact, location: str) -> dict[str, Any]:
     """What the web said of a URL when it was last asked, opt-outs with where and when they were read."""
     if "evidence/answers.parquet" not in artifact.files:
         return {}
     facts = ("asked", "status", "final_url", "signal", "signal_value", "signal_where", "signal_when")
-    for row in _select(artifact.path("evidence/answers.parquet"), "url", [location]):
+    for row in _select(db, artifact.path("evidence/answers.parquet"), "url = ?", [location]):
         return {fact: row[fact] for fact in facts if row[fact] and row[fact] != location}
     return {}
 
@@ -165,8 +170,11 @@ def _word(table: str, row: dict[str, Any]) -> str:
     return {"scores": "scored", "selection": "selected", "index": "packed"}[table]
 
 
-def _select(path: Path, column: str, values: list[str]) -> list[dict[str, Any]]:
-    return pq.read_table(path, filters=[(column, "in", values)]).to_pylist()
+def _select(db: DuckDBPyConnection, path: Path, condition: str, values: list[str]) -> list[dict[str, Any]]:
+    """The rows of a table that meet an SQL condition, in their order; `values` are for its question marks."""
+    found = db.execute(f"SELECT * FROM {parquet(path)} WHERE {condition}", values)
+    names = [column for column, *_ in found.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 def _hint(store: Store, what: str) -> str:

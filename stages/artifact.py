@@ -7,16 +7,16 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
-
-import pandas as pd
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stages.amendment import Amendment, all_amendments, amendments
 from stages.errors import DamagedError
 from stages.fingerprint import JSON, digest_of, request_fingerprint
 from stages.seal import sealed, unsealed
 from stages.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,11 @@ class Files:
                 f"{entry.key} is missing in {self.store.url}; restore it from a copy"
             ) from error
 
-    def table(self, name: str) -> pd.DataFrame:
+    def table(self, name: str) -> "pd.DataFrame":
         """The table of file `name` + ".parquet"."""
+        # Only here, as pandas takes a second to import, and most callers read manifests alone.
+        import pyarrow.parquet as pq
+
         return pq.read_table(self.path(f"{name}.parquet")).to_pandas()
 
     def json(self, name: str) -> Any:

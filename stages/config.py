@@ -19,6 +19,7 @@ from stages.config_collect import (
     TarSource,
     UrlSource,
 )
+from stages.names import check_name
 
 __all__ = [
     "FORM",
@@ -210,7 +211,8 @@ class Run:
 
     __pydantic_config__ = FORM
     name: str
-    """Names the references: images/NAME, datasets/NAME, models/NAME, evaluations/NAME."""
+    """Names the references: images/NAME, datasets/NAME, models/NAME, evaluations/NAME. Of lower-case words,
+    digits, "-", "_" and "."."""
     store: str = "store"
     """Where artifacts live: a folder, s3://bucket/prefix, gs:// or az://."""
     collect: CollectConfig = field(default_factory=CollectConfig)
@@ -231,7 +233,11 @@ class Run:
     """From the model to a report."""
 
     def __post_init__(self) -> None:
-        """ValueError: pictures would be encoded that the training then refuses."""
+        """ValueError: the name is none, or pictures would be encoded that the training then refuses."""
+        try:
+            check_name(self.name)
+        except ValueError as error:
+            raise ValueError(f"name {error}") from None
         encode, data = self.encode, self.train.data
         if not encode.autoencoder:
             return

@@ -7,6 +7,7 @@ from typing import Any
 
 from stages.artifact import Artifact, artifacts
 from stages.fingerprint import JSON
+from stages.names import check_name, is_name
 from stages.seal import sealed, unsealed
 from stages.store import Store
 
@@ -81,7 +82,7 @@ def resolve(store: Store, text: str) -> Artifact:
         ValueError: nothing, or more than one thing, is meant; says what there is.
     """
     name, _, number = text.partition("@")
-    history = references(store, name) if _good(name) else []
+    history = references(store, name) if is_name(name) else []
     if history:
         if number in ("", "latest"):
             return history[-1].open(store)
@@ -106,16 +107,3 @@ def _by_hash(store: Store, stage: str, start: str) -> list[Artifact]:
         for artifact in artifacts(store, stage or None)
         if artifact.fingerprint.startswith(start) or artifact.digest.startswith(start)
     ]
-
-
-def check_name(name: str) -> None:
-    """ValueError if a name is no good for a reference."""
-    if not _good(name):
-        raise ValueError(
-            f"{name!r} is no name for a reference: use lower-case words, digits, '-', '_' and '.'"
-        )
-
-
-def _good(name: str) -> bool:
-    allowed = set("abcdefghijklmnopqrstuvwxyz0123456789-_.")
-    return all(part.strip(".") and set(part) <= allowed for part in name.split("/"))

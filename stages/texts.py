@@ -29,7 +29,7 @@ def text_inputs(store: Store, config: TrainConfig) -> tuple[Snapshot | Artifact 
 
     ValueError: it is neither a folder of a text encoder nor one of our models."""
     starts = [text.start for text in (config.text, *config.texts)]
-    return tuple(_input(store, start) for start in starts) if any(starts) else ()
+    return tuple(encoder_input(store, start) for start in starts) if any(starts) else ()
 
 
 def text_folders(
@@ -92,7 +92,10 @@ def text_files(folder: Path) -> Mapping[str, Path]:
     return found
 
 
-def _input(store: Store, text: str) -> Snapshot | Artifact | None:
+def encoder_input(store: Store, text: str) -> Snapshot | Artifact | None:
+    """What `start` of one text encoder names, as an input of train; None where it names nothing.
+
+    ValueError: it is neither a folder of a text encoder nor one of our models."""
     if not text:
         return None
     if Path(text).is_dir():

@@ -61,7 +61,8 @@ def main() -> None:
     from pydantic import TypeAdapter
 
     from stages.artifact import Artifact
-    from stages.collect import collect, snapshot
+    from stages.collect.collect import collect
+    from stages.collect.files import snapshot
     from stages.config import CollectConfig
     from stages.store import open_store
 

@@ -1,7 +1,8 @@
 """`sdflow`: the command line.
 
-Commands import what they need when they run: Prefect takes seconds to import and torch more, and
-`sdflow --help`, `ls` and `show` need neither. So deferred imports are the rule in this folder.
+A command's module is imported when it is called, or listed by `--help`, and imports what it needs when it
+runs. Prefect takes seconds to import and torch more, pandas one; `--help`, `ls`, `show` and `trace` need none
+of them. So deferred imports are the rule in this folder.
 """
 
 import atexit
@@ -13,24 +14,6 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
-from flows.cli.average import average
-from flows.cli.cluster import cluster
-from flows.cli.collect import collect
-from flows.cli.compare_text import compare_text
-from flows.cli.coverage import coverage
-from flows.cli.demo import demo
-from flows.cli.diff import diff
-from flows.cli.export import export
-from flows.cli.forget import forget
-from flows.cli.generate import generate
-from flows.cli.init import init
-from flows.cli.listing import ls, show
-from flows.cli.plan import plan
-from flows.cli.run import run
-from flows.cli.setup import setup
-from flows.cli.stage import stage
-from flows.cli.trace import trace
-from flows.cli.upkeep import gc, verify
 from stages.errors import Stopped
 
 HELP = """
@@ -38,8 +21,8 @@ From lists of image URLs to an evaluated text-to-image model, with the origin of
 record.
 
 A *store* holds results: a folder (default: ./store, or $SDFLOW_STORE), s3://bucket/prefix, gs:// or az://.
-*References* name them: images/NAME, datasets/NAME, models/NAME, evaluations/NAME, each with a history (@1,
-@2, @latest).
+*References* name them: images/NAME, datasets/NAME, models/NAME, evaluations/NAME, each with a history:
+`@1`, `@2` and so on, and `@latest`.
 
 Try it, then run your own:
 
@@ -67,13 +50,23 @@ app = App(
     result_action="return_value",
 )
 COMMANDS = (
-    *(demo, init, plan, run, collect, stage),
-    *(ls, show, diff, coverage, trace),
-    *(average, cluster, compare_text, generate, export),
-    *(forget, verify, gc, setup),
+    *("demo:demo", "init:init", "plan:plan", "run:run", "collect:collect", "stage:stage"),
+    *("listing:ls", "listing:show", "diff:diff", "coverage:coverage", "trace:trace"),
+    *(
+        "average:average",
+        "cluster:cluster",
+        "compare_text:compare_text",
+        "generate:generate",
+        "export:export",
+    ),
+    *("forget:forget", "upkeep:verify", "upkeep:gc", "setup:setup"),
 )
-for order, command in enumerate(COMMANDS):
-    app.command(command, sort_key=order)
+"""Module of this folder and function in it, in the order of `--help`."""
+for order, path in enumerate(COMMANDS):
+    app.command(f"flows.cli.{path}", sort_key=order)
+
+CONTINUED = frozenset({"demo", "run", "collect", "stage", "compare-text"})
+"""Commands that keep what they have finished when they are interrupted."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -84,6 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in given
     given = [one for one in given if one != "--debug"]
     try:
+        if not given or given[0] in app.help_flags:
+            _import_commands()
         app(given, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         _say(" ".join(str(error).split()) + " (see sdflow --help)")
@@ -91,7 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # `sdflow ls | head`: whoever read has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
-        _say("interrupted; what is finished is kept, and the same command continues")
+        promise = "; what is finished is kept, and the same command continues"
+        _say("interrupted" + (promise if given[:1] and given[0] in CONTINUED else ""))
         sys.exit(130)
     except ValueError as error:
         _explain(error, debug)
@@ -102,6 +98,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:  # noqa: BLE001 - the one place where whatever is left becomes a line for people
         _explain(error, debug)
         sys.exit(1)
+
+
+def _import_commands() -> None:
+    """The list of commands says what each one does in its function's own words."""
+    for name in app:
+        app[name]
 
 
 def _end_quietly() -> None:

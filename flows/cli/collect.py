@@ -60,7 +60,9 @@ def _preview(run: "Run") -> "Preview":
     from pathlib import Path
     from tempfile import TemporaryDirectory
 
-    from stages.collect import collect, previous_of, snapshot
+    from stages.collect.collect import collect
+    from stages.collect.edition import previous_of
+    from stages.collect.files import snapshot
     from stages.collect.preview import preview
     from stages.store import open_store
     from stages.takedown import takedowns

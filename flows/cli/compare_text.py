@@ -53,6 +53,7 @@ def compare_text(
     from flows.compare.pictures import ceilings, pictures
     from flows.execute import executed
     from flows.terminal import Terminal
+    from stages.store import open_store
 
     terminal = Terminal()
     comparison = Comparison(
@@ -65,6 +66,7 @@ def compare_text(
         at_once=at_once or lanes(),
         machine=machine(),
     )
+    open_store(store)
     check_page(out)
     if emoji and not (Path(emoji) / "metadata.csv").is_file():
         raise ValueError(f"emoji={emoji}: there is no {Path(emoji) / 'metadata.csv'}, which has the captions")

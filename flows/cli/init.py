@@ -41,6 +41,8 @@ def init(
         raise ValueError(
             "sdflow init needs a source: a table of URLs, a folder of images, tars or Parquet files"
         )
+    if name:
+        check_name(name)
     guesses = inspect_sources(sources)
     name = name or guesses[0].source.name
     check_name(name)

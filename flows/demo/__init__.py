@@ -12,6 +12,7 @@ from flows.presets import PRESETS, ROWS
 from flows.terminal import Terminal
 from stages.demo.server import DemoServer
 from stages.demo.site import build
+from stages.store import open_store
 
 SEED = 20
 """Of the demo's world; the shipped CLIP was trained on another."""
@@ -27,12 +28,13 @@ def demo(store: str, report: Path | None, preset: str, port: int) -> None:
         port: of the demo's web server on loopback; part of the URLs, so another port is another collection.
 
     Raises:
-        ValueError: the port is taken.
+        ValueError: the port is taken, or the store cannot be used.
         RunFailedError: a step failed.
     """
     began = time.monotonic()
     terminal = Terminal()
     rows = ROWS[preset]
+    open_store(store)  # a ValueError here costs nobody the building of the site
     below = Path(".sdflow") if "://" in store else Path(store)
     terminal.say(f"building a web site of {rows:,} captioned pictures with planted defects")
     site = build(below / "demo-site" / preset, rows, SEED, port=port)

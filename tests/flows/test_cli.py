@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from flows.cli import HELP, app
 from flows.line import STEPS
 from flows.local import result_of
 from flows.step import finished
@@ -154,6 +155,63 @@ def test_wrong_input_is_one_line_and_a_status(
         assert word in error
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("name=Two Birds", ["Two Birds", "lower-case"]),
+        ("name=''", ["no name"]),
+        (f"name={'a' * 300}", ["200 characters"]),
+        ("store=ftp://x", ["ftp://x", "s3://"]),
+        ("store=/dev/null/store", ["/dev/null/store cannot be made"]),
+        ("train.start=models/none@latest", ["train.start='models/none@latest'", "no reference"]),
+        ("train.start=Models/None", ["train.start='Models/None'"]),
+        ("train.text.start=models/none", ["text.start='models/none'"]),
+        ("train.text.start=datasets/tiny", ["text.start='datasets/tiny' is no text encoder"]),
+        ("train.pretrain={{labels: 1, columns: [c], clusters: datasets/tiny}}", ["no table of clusters"]),
+        ("encode.text=none", ["encode.text", "none"]),
+        ("encode.text={folder}", ["encode.text", "holds no CLIPText"]),
+        ("train.start={folder}", ["train.start", "unet/config.json"]),
+    ],
+)
+def test_what_cannot_work_is_refused_before_prefect_starts(
+    sdflow: Told, filled: Run, tmp_path: Path, pictures: Path, change: str, words: list[str]
+):
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"name: one\nstore: {filled.store}\ncollect: {{folders: [{{name: p, folder: {pictures}}}]}}\n"
+    )
+    status, out, error = sdflow("run", str(config), "--set", change.format(folder=tmp_path))
+    assert (status, out) == (2, "")
+    assert len(error.splitlines()) == 1
+    for word in words:
+        assert word in error
+    assert "kept" not in error
+    assert "Prefect" not in error
+
+
+def test_a_store_is_refused_before_anything_is_drawn(sdflow: Told, tmp_path: Path):
+    status, _, error = sdflow("demo", "--store", "ftp://x")
+    assert status == 2
+    assert error.startswith("sdflow: unknown store 'ftp://x'")
+    assert len(error.splitlines()) == 1
+    status, _, error = sdflow("compare-text", "--store", "ftp://x", "--out", str(tmp_path / "page.md"))
+    assert status == 2
+    assert error.startswith("sdflow: unknown store 'ftp://x'")
+
+
+@pytest.mark.parametrize(("command", "promised"), [("ls", False), ("stage", True), ("run", True)])
+def test_an_interrupt_promises_only_what_is_so(
+    sdflow: Told, monkeypatch: pytest.MonkeyPatch, command: str, promised: bool
+):
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(app), "__call__", interrupt)
+    status, _, error = sdflow(command)
+    assert status == 130
+    assert ("what is finished is kept" in error) == promised
+
+
 def test_debug_shows_the_traceback(sdflow: Told):
     _, _, error = sdflow("--debug", "run", "none.yaml")
     assert "Traceback" in error
@@ -170,21 +228,72 @@ def test_help_teaches_with_examples(sdflow: Told, command: str):
     assert f" sdflow {command}" in out.split("Examples", 1)[1]
 
 
-@pytest.mark.slow
-def test_light_commands_import_neither_prefect_nor_torch(filled: Run):
-    for arguments in (
+HEAVY = {
+    "prefect",
+    "torch",
+    "open_clip",
+    "img2dataset",
+    "pandas",
+    "pyarrow",
+    "scipy",
+    "transformers",
+    "diffusers",
+}
+"""What takes long to import."""
+
+
+def test_light_commands_import_nothing_that_takes_long(filled: Run):
+    commands = [
         ["--help"],
         ["ls", "--store", filled.store],
         ["show", "images/tiny", "--store", filled.store],
-    ):
-        script = (
-            "import sys\nfrom flows.cli import main\n"
-            f"try: main({arguments!r})\nexcept SystemExit as end: assert not end.code\n"
-            "heavy = {'prefect', 'torch', 'open_clip', 'img2dataset'} & set(sys.modules)\n"
-            "assert not heavy, heavy"
-        )
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        ["trace", "001.png", "--store", filled.store],
+        ["gc", "--dry-run", "--store", filled.store],
+    ]
+    script = f"""
+import sys
+from flows.cli import main
+for command in {commands!r}:
+    try:
+        main(command)
+    except SystemExit as end:
+        assert not end.code, command
+    imported = {HEAVY!r} & {{name.partition('.')[0] for name in sys.modules}}
+    assert not imported, (command, imported)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_command_imports_no_other_command(filled: Run):
+    script = (
+        "import sys\nfrom flows.cli import main\n"
+        f"main(['ls', '--store', {filled.store!r}])\n"
+        "print(*sorted(name for name in sys.modules if name.startswith('flows.cli.')), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr.split() == ["flows.cli.listing", "flows.cli.options"]
+
+
+def test_help_says_all_that_is_written(sdflow: Told):
+    _, out, _ = sdflow("--help")
+    words = " ".join(out.split())
+    for sentence in (HELP.split("\n\n")[2], HELP.rsplit("```", 1)[1]):
+        assert " ".join(sentence.replace("*", "").replace("`", "").split()) in words
+    assert words.count("sdflow ") > 8
+
+
+@pytest.mark.parametrize("command", [name for name in app if not name.startswith("-")])
+def test_each_command_is_listed_and_helped_with_its_own_words(sdflow: Told, command: str):
+    _, overview, _ = sdflow()
+    summary, _, details = (app[command].default_command.__doc__ or "").partition("\n\n")
+    listed = " ".join(overview.replace("│", " ").split())
+    assert f"{command} {' '.join(summary.split())}" in listed
+    _, out, _ = sdflow(command, "--help")
+    words = " ".join(out.split())
+    prose = [part for part in details.partition("**Examples**")[0].split("\n\n") if "```" not in part]
+    for paragraph in (summary, *prose):
+        assert " ".join(paragraph.replace("`", "").replace("*", "").split()) in words
 
 
 @pytest.mark.slow

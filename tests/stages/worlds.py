@@ -14,7 +14,8 @@ from sdmodel.config import (
     UNetConfig,
 )
 from stages.artifact import Artifact, Funnel
-from stages.collect import collect, snapshot
+from stages.collect.collect import collect
+from stages.collect.files import snapshot
 from stages.config import CollectConfig, DedupConfig, FilterConfig, FolderSource, ScoreConfig, ShardConfig
 from stages.dedup import dedup
 from stages.demo.pairs import clean_folder

@@ -14,7 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stages.artifact import Artifact
-from stages.collect import collect, note_of, previous_of, snapshot
+from stages.collect.collect import collect
+from stages.collect.edition import note_of, previous_of
+from stages.collect.files import snapshot
 from stages.config import CollectConfig, FolderSource, TarSource, UrlSource
 from stages.errors import Stopped
 from stages.record import IMAGES, REJECTS, uid_of

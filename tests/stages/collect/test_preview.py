@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.artifact import Artifact
-from stages.collect import collect, snapshot
+from stages.collect.collect import collect
+from stages.collect.files import snapshot
 from stages.collect.preview import Preview, preview
 from stages.config import CollectConfig, FolderSource, UrlSource
 from stages.store import Store, open_store

@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stages.artifact import Artifact
-from stages.collect import collect, snapshot
+from stages.collect.collect import collect
+from stages.collect.files import snapshot
 from stages.config import CollectConfig
 from stages.store import Store, open_store
 from tests.stages.collect.conftest import Web, body, picture, status
@@ -178,7 +179,8 @@ def test_what_was_taken_down_does_not_come_back(web: Web, store: Store, tmp_path
 PROGRAM = """
 import sys
 from pathlib import Path
-from stages.collect import collect, snapshot
+from stages.collect.collect import collect
+from stages.collect.files import snapshot
 from stages.store import open_store
 from tests.stages.collect.test_collect import config_of
 store, table = sys.argv[1:]

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from stages.artifact import Artifact
-from stages.collect import collect, snapshot
+from stages.collect.collect import collect
+from stages.collect.files import snapshot
 from stages.config import CollectConfig, UrlSource
 from stages.demo import manners
 from stages.demo.outcomes import OUTCOMES

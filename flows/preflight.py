@@ -1,0 +1,37 @@
+"""Preflight checks: what of a run cannot work is refused before Prefect starts, or hours are spent on it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from stages import encoders, texts
+from stages.config import Run
+from stages.starting import pipeline_files, start_input
+from stages.store import Store, open_store
+
+
+def check(run: Run) -> None:
+    """Look whether the store can be written, and whether the models are there that the config names.
+
+    Folders are looked into and not read: weights can take minutes to hash.
+
+    Raises:
+        ValueError: the store cannot be used, or a folder or a reference is not what it is named for.
+    """
+    store, train, encode = open_store(run.store), run.train, run.encode
+    _check(store, train.start, pipeline_files, start_input)
+    for text in (train.text, *train.texts):
+        _check(store, text.start, texts.text_files, texts.encoder_input)
+    _check(store, encode.autoencoder, encoders.autoencoder_files, encoders.autoencoder_input)
+    if encode.text:
+        encoders.text_files(Path(encode.text))
+    texts.labels_input(store, train)
+
+
+def _check(
+    store: Store, text: str, files: Callable[[Path], object], resolve: Callable[[Store, str], object]
+) -> None:
+    """ValueError unless a text is empty, a folder with the right files, or a reference to the right model."""
+    if text and Path(text).is_dir():
+        files(Path(text))
+    elif text:
+        resolve(store, text)
