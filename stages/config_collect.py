@@ -1,5 +1,6 @@
 """What can be chosen of a collection: its sources, each with its policy, and what is taken for an image."""
 
+import codecs
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,6 +12,10 @@ OPT_OUTS: tuple[OptOut, ...] = ("robots", "x-robots-tag", "aipref", "tdmrep")
 """Every kind of signal by which a site can say no; docs/collection.md tells each."""
 
 
+MOST_ROW_BYTES = 100_000_000
+"""What `max_row_bytes` may be: a row is held in memory, some of them as Python's objects."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class UrlSource:
     """Tables of image URLs with captions."""
@@ -19,10 +24,10 @@ class UrlSource:
     name: str
     """Names the source in every row; part of the rows' uids."""
     tables: tuple[str, ...]
-    """Parquet, CSV, TSV or JSONL files (texts also as .gz or .zst), by path or fsspec URL; globs are expanded
-    and sorted."""
+    """Parquet, CSV, TSV or JSONL files, or .txt with a URL a line (texts also as .gz or .zst), by path or
+    fsspec URL; globs are expanded and sorted."""
     url_column: str = "url"
-    """Column that holds the URL."""
+    """Column that holds the URL; of a table without a header its position: 1, 2, ..."""
     caption_columns: tuple[str, ...] = ("caption",)
     """Columns that hold captions, each a text or a list of texts."""
     licence_column: str = ""
@@ -32,6 +37,15 @@ class UrlSource:
     columns: tuple[str, ...] = ()
     """Columns passed through to the images table. Those called width, height, original_width,
     original_height, sha256 or format are compared with the file, and what disagrees is kept as evidence."""
+    header: bool = True
+    """The first line of CSV and TSV names the columns. Where it doesn't (false) or holds a URL, which names
+    nothing, columns are called by position: 1, 2, ..."""
+    delimiter: str = ""
+    """What parts the cells of CSV and TSV, one character, as ";"; empty: a comma in .csv, a tab in .tsv."""
+    quotes: bool = True
+    """Quote marks enclose cells of CSV and TSV; false where they are letters like others, as in CC12M."""
+    encoding: str = "utf-8"
+    """Of texts (CSV, TSV, .txt), by Python's name for it, as latin-1 or utf-16. JSONL is always UTF-8."""
     obey: tuple[OptOut, ...] = OPT_OUTS
     """Which opt-out signals bind: robots (robots.txt), x-robots-tag, aipref (Content-Usage) and tdmrep. All
     by default; for mirrors of your own, none need."""
@@ -41,6 +55,24 @@ class UrlSource:
     revalidate_days: float | None = None
     """Ask again for pictures that were last seen longer ago than this; unchanged ones cost no body. None:
     never."""
+
+    def __post_init__(self) -> None:
+        """ValueError: a table cannot be laid out like that."""
+        if len(self.delimiter) > 1 or self.delimiter in ('"', "\n", "\r", "\0"):
+            raise ValueError(
+                f"source {self.name!r}: delimiter={self.delimiter!r} must be one character, no quote "
+                "mark and no line end; leave it out for a comma in .csv and a tab in .tsv"
+            )
+        try:
+            codec = codecs.lookup(self.encoding)
+            is_text = codec._is_text_encoding  # what open() asks too; others turn bytes into bytes
+        except (LookupError, ValueError):
+            is_text = False
+        if not is_text:
+            raise ValueError(
+                f"source {self.name!r}: encoding={self.encoding!r} is none that Python knows; name one, "
+                "as utf-8, latin-1 or cp1252"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +167,14 @@ class CollectConfig:
     """Longer side over shorter side above which an image is no picture."""
     max_bytes: int = 20_000_000
     """Bytes after which a download is given up."""
+    max_cell_bytes: int = 1_000_000
+    """Bytes of one cell of a table, or of a text beside a picture, above which the row is refused; at least
+    1,000."""
+    max_row_bytes: int = 4_000_000
+    """Bytes of one row of a table (one line of JSONL, a record of CSV) above which it is refused; at least
+    `max_cell_bytes`, at most 100,000,000."""
+    max_caption_chars: int = 10_000
+    """Characters of one caption above which its row is refused; at least 1."""
     drop_blank: bool = True
     """Leave out pictures of a single colour."""
     placeholder_urls: int = 10
@@ -159,3 +199,16 @@ class CollectConfig:
     """Downloads at once, all hosts together."""
     workers: int = field(default=0, metadata=NEUTRAL)
     """Processes that decode, to judge what came; 0 takes one for each core."""
+
+    def __post_init__(self) -> None:
+        """ValueError: a limit is out of range; names them all."""
+        least = {"max_cell_bytes": 1_000, "max_row_bytes": self.max_cell_bytes, "max_caption_chars": 1}
+        wrong = [
+            f"{name}={getattr(self, name)} must be at least {number}"
+            for name, number in least.items()
+            if getattr(self, name) < number
+        ]
+        if self.max_row_bytes > MOST_ROW_BYTES:
+            wrong.append(f"max_row_bytes={self.max_row_bytes} must be at most {MOST_ROW_BYTES}")
+        if wrong:
+            raise ValueError(f"collect: {'; '.join(wrong)}")

@@ -21,6 +21,7 @@ from stages.collect.hosts import Hosts
 from stages.collect.judge import Rules
 from stages.collect.known import ANSWERS_FILE, reuse, tightened
 from stages.collect.late import pack_late
+from stages.collect.limits import Limits, Reading
 from stages.collect.local import CopyPart, copy
 from stages.collect.opener import Opener
 from stages.collect.outcome import TABLE
@@ -43,7 +44,7 @@ SOURCES = "evidence/sources.json"
 """The snapshot, as a file of the artifact: the next edition compares with it."""
 
 
-@stage(version=2, kind="images")
+@stage(version=3, kind="images")
 def collect(
     previous: Artifact | None,
     sources: Snapshot,
@@ -72,7 +73,8 @@ def collect(
     check_names(config)
     rules = Rules.of(config)
     out.progress(0, 0, "reading the sources")
-    write_rows(source_rows(config, sources, previous), out.folder / "rows.parquet")
+    reading = Reading(limits=Limits.of(config), check=out.check, warn=out.warn)
+    write_rows(source_rows(config, sources, previous, reading), out.folder / "rows.parquet")
     forgotten = tables(takedowns)
     plan = Plan(out.folder / "rows.parquet", config, forgotten, out.folder)
     asked = [sources.digest, previous.digest if previous else "", takedowns.digest if takedowns else ""]
@@ -106,7 +108,9 @@ def collect(
     return Stats(funnel, statistics)
 
 
-def source_rows(config: CollectConfig, sources: Snapshot, previous: Artifact | None) -> Iterator[Row]:
+def source_rows(
+    config: CollectConfig, sources: Snapshot, previous: Artifact | None, reading: Reading
+) -> Iterator[Row]:
     """Every row that the sources name, in order."""
     before = previous.json(SOURCES) if previous is not None else None
     stricter = tightened(previous, config)
@@ -116,13 +120,14 @@ def source_rows(config: CollectConfig, sources: Snapshot, previous: Artifact | N
 
     for url in config.urls:
         # What was fetched under a laxer policy must not stay.
-        yield from url_rows(url, changed=url.name in stricter)
+        yield from url_rows(url, changed=url.name in stricter, reading=reading)
     for folder in config.folders:
         yield from folder_rows(folder, stamps_of(sources.contents, folder.name), was(folder.name))
     for tar in config.tars:
         yield from tar_rows(tar, stamps_of(sources.contents, tar.name), was(tar.name))
     for parquet in config.parquets:
-        yield from parquet_rows(parquet, stamps_of(sources.contents, parquet.name), was(parquet.name))
+        stamps = stamps_of(sources.contents, parquet.name)
+        yield from parquet_rows(parquet, stamps, was(parquet.name), reading)
 
 
 def _crew(config: CollectConfig, rules: Rules, forgotten: Any, out: Output) -> Crew:

@@ -1,8 +1,9 @@
 """Which files a source means, what to call them, and what they are: the snapshot."""
 
+import hashlib
 import os
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from glob import has_magic
 from pathlib import Path
@@ -13,7 +14,8 @@ from fsspec.core import url_to_fs
 
 from stages.artifact import Snapshot
 from stages.config import CollectConfig
-from stages.fingerprint import fingerprint_of, sha256_of
+from stages.fingerprint import fingerprint_of
+from stages.regular_file import kind_of, open_regular
 
 TARS = "tars"
 PARQUETS = "Parquet files with pictures"
@@ -33,6 +35,10 @@ class Found:
         """Whether it lies on this machine's file system."""
         return "file" in _protocols(self.system)
 
+    def open(self) -> Any:
+        """The file, for reading bytes; one on this machine must be a regular file."""
+        return open_regular(Path(self.path)) if self.is_local else self.system.open(self.path, "rb")
+
 
 def expand(source: str, patterns: Sequence[str]) -> list[Found]:
     """The files that paths, fsspec URLs and globs mean, each once, sorted by path.
@@ -50,8 +56,11 @@ def expand(source: str, patterns: Sequence[str]) -> list[Found]:
         except (OSError, ImportError, ValueError) as error:
             raise ValueError(f"source {source!r}: {pattern!r} cannot be opened: {error}") from error
         if not paths:
+            other = _other_kind(system, path)
             raise ValueError(
-                f"source {source!r}: there is no file {pattern!r}; check the path or the pattern"
+                f"source {source!r}: {pattern!r} is {other}, no regular file; give a file"
+                if other
+                else f"source {source!r}: there is no file {pattern!r}; check the path or the pattern"
             )
         found.update(((str(path), _protocols(system)[0]), system) for path in paths)
     keys = sorted(found)
@@ -61,11 +70,29 @@ def expand(source: str, patterns: Sequence[str]) -> list[Found]:
     return [Found(label, found[key], key[0]) for key, label in zip(keys, labels, strict=True)]
 
 
-def files_below(source: str, folder: str) -> dict[str, Path]:
+def _other_kind(system: AbstractFileSystem, path: str) -> str:
+    """What lies at a local path where that is no regular file, as "a FIFO"; "" where nothing does."""
+    try:
+        return kind_of(Path(path)) if "file" in _protocols(system) else ""
+    except OSError:
+        return ""
+
+
+def files_below(
+    source: str, folder: str, passed_over: Callable[[str, str], None] | None = None
+) -> dict[str, Path]:
     """Path below the folder (POSIX) -> local path of every regular file in it, sorted, hidden ones left out.
 
-    Symbolic links are followed to files inside the folder only. ValueError if the folder is none, or a name
-    is no text.
+    Symbolic links are followed to files inside the folder only.
+
+    Args:
+        source: named in errors.
+        folder: where to look.
+        passed_over: takes the path of whatever else has a name there, and what that is: "a FIFO", "a link
+            that leads out of the folder or nowhere". Folders are not told.
+
+    Raises:
+        ValueError: the folder is none, or a name is no text.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -75,11 +102,13 @@ def files_below(source: str, folder: str) -> dict[str, Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = Path(parent, name)
-            if name.startswith(".") or not path.is_file():
-                continue
-            if path.is_symlink() and not is_inside(path, root):
+            if name.startswith("."):
                 continue
             location = path.relative_to(root).as_posix()
+            if other := _other(path, root):
+                if passed_over is not None:
+                    passed_over(location, other)
+                continue
             try:
                 location.encode()
             except UnicodeEncodeError:
@@ -88,6 +117,15 @@ def files_below(source: str, folder: str) -> dict[str, Path]:
                 ) from None
             inside[location] = path
     return dict(sorted(inside.items()))
+
+
+def _other(path: Path, root: Path) -> str:
+    """What a path is where it is no regular file inside the folder; "" where it is one."""
+    try:
+        outside = path.is_symlink() and not is_inside(path, root)
+        return "a link that leads out of the folder" if outside else kind_of(path)
+    except OSError:
+        return "a link that leads nowhere"
 
 
 def is_inside(path: Path, root: Path) -> bool:
@@ -173,7 +211,11 @@ def _stamps(found: Iterable[Found]) -> dict[str, dict[str, Any]]:
 
 def _stamp(path: Path) -> dict[str, Any]:
     try:
-        return {"size": path.stat().st_size, "sha256": sha256_of(path)}
+        with open_regular(path) as file:
+            return {
+                "size": os.fstat(file.fileno()).st_size,
+                "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
+            }
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}; check its permissions") from error
 

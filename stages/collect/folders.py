@@ -98,8 +98,8 @@ def _from_metadata(source: FolderSource, tables: list[str]) -> Iterator[_Told]:
         table = Found(name, LocalFileSystem(), str(Path(source.folder, name)))
         number = 0
         for batch in read(table, ("file_name", source.caption_column), others=True):
-            for cells in zip(*batch.values(), strict=True):
-                values: dict[str, Any] = dict(zip(batch, cells, strict=True))
+            for cells in zip(*batch.columns.values(), strict=True):
+                values: dict[str, Any] = dict(zip(batch.columns, cells, strict=True))
                 file_name = text_of(values.pop("file_name"))
                 told = captions_of([source.caption_column], [values.pop(source.caption_column)])
                 location = posixpath.normpath(posixpath.join(posixpath.dirname(name), file_name))

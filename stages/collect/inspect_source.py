@@ -14,12 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
+from stages.collect.delimited import check_columns
 from stages.collect.files import PARQUETS, TARS, Found, check_local, expand, files_below
 from stages.collect.folders import IMAGE_SUFFIXES, METADATA
 from stages.collect.guess import Head, guess_caption, guess_columns
 from stages.collect.parquets import read_images
-from stages.collect.tables import check_columns, read
-from stages.config import FolderSource, ParquetSource, TarSource, UrlSource
+from stages.collect.tables import read
+from stages.config import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
 from stages.image import ImageError, inspect
 
 ROWS = 200
@@ -72,8 +73,8 @@ def first_rows(table: Found, rows: int = ROWS) -> Head:
     ValueError if it cannot be read.
     """
     if not table.label.lower().endswith(".parquet"):
-        head = next(read(table, (), others=True), {})
-        return {name: values[:rows] for name, values in head.items()}
+        head = next(read(table, (), others=True), None)
+        return {name: values[:rows] for name, values in head.columns.items()} if head else {}
     try:
         with table.system.open(table.path, "rb") as file:
             parquet = pq.ParquetFile(file, pre_buffer=False)
@@ -213,8 +214,8 @@ def _picture_columns(table: Found, names: Sequence[str]) -> list[str]:
 
 def _is_picture(table: Found, column: str, rows: int) -> bool:
     try:
-        cells = read_images(Path(table.path), column, range(min(rows, 16)))
-        data = next((data for _, data in cells if data), b"")
+        cells = read_images(Path(table.path), column, range(min(rows, 16)), CollectConfig.max_bytes)
+        data = next((data for _, data in cells if isinstance(data, bytes)), b"")
         inspect(data)
     except (ImageError, ValueError, OSError, pa.ArrowException):
         return False

@@ -1,5 +1,6 @@
 """A part of rows whose bytes lie on this machine, in files, in tars or in tables: copied, and judged."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from stages.collect.parquets import IN_TABLE, read_images
 from stages.errors import RetryableError
 from stages.output import Made
 from stages.reasons import Reason
+from stages.regular_file import open_regular
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,16 +63,21 @@ def _bodies(part: CopyPart, max_bytes: int) -> Iterator[tuple[str, bytes | Verdi
         else:
             yield key, _read(Path(path), offset, length, max_bytes)
     for path, keys in in_tables.items():
-        for row, data in read_images(Path(path), part.column, sorted(keys)):
-            yield keys[row], Verdict(Reason.MISSING_FILE, "the cell is empty") if data is None else data
+        for row, data in read_images(Path(path), part.column, sorted(keys), max_bytes):
+            if data is None:
+                yield keys[row], Verdict(Reason.MISSING_FILE, "the cell is empty")
+            elif isinstance(data, int):
+                yield keys[row], Verdict(Reason.TOO_MANY_BYTES, f"{data} bytes")
+            else:
+                yield keys[row], data
 
 
 def _read(path: Path, offset: int, length: int, max_bytes: int) -> bytes | Verdict:
     try:
-        size = path.stat().st_size if length < 0 else length
-        if size > max_bytes:
-            return Verdict(Reason.TOO_MANY_BYTES, f"{size} bytes")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size if length < 0 else length
+            if size > max_bytes:
+                return Verdict(Reason.TOO_MANY_BYTES, f"{size} bytes")
             file.seek(offset)
             return file.read(size)
     except OSError as error:

@@ -6,21 +6,33 @@ from typing import Any
 
 import pyarrow as pa
 
+from stages.collect.delimited import check_columns
 from stages.collect.files import PARQUETS, Found, check_local, expand
-from stages.collect.rows import Row, captions_of, columns_of, text_of
-from stages.collect.tables import check_columns, opened
+from stages.collect.limits import Fault, Reading
+from stages.collect.parquet_batches import (
+    IMAGE_PAGE_BYTES,
+    leaves_of,
+    opened,
+    read_parquet,
+    rows_at_once,
+    with_dictionaries,
+)
+from stages.collect.rows import Row, captions_of, columns_of, fault_of, refused, text_of
 from stages.config import ParquetSource
 from stages.record import uid_of
+from stages.regular_file import open_regular
 
 IN_TABLE = -2
 """`Row.length` where the bytes are a cell: `Row.path` is the Parquet file, `Row.offset` the row in it, the
 column the source's `image_column`; `read_images` reads them."""
-_BATCH = 10_000
 _IMAGES = 16  # that are in memory at once
 
 
 def parquet_rows(
-    source: ParquetSource, stamps: Mapping[str, str], before: Mapping[str, str] | None
+    source: ParquetSource,
+    stamps: Mapping[str, str],
+    before: Mapping[str, str] | None,
+    reading: Reading | None = None,
 ) -> Iterator[Row]:
     """Every row of a source's Parquet files, in order; pictures are not read.
 
@@ -31,6 +43,7 @@ def parquet_rows(
         source: which files and columns.
         stamps: label of the file -> its hash, now.
         before: the same in the previous edition; None where there is none.
+        reading: the limits of a row, and who is asked whether to stop; the defaults where None.
 
     Raises:
         ValueError: a file cannot be read, is not on this machine, has no rows, or lacks a column, or its
@@ -42,9 +55,9 @@ def parquet_rows(
         stamp = stamps.get(table.label, "")
         changed = before is not None and before.get(table.label, "") != stamp
         number = 0
-        for captions, licence, passed in _told(source, table):
+        for captions, licence, passed, fault in _told(source, table, reading or Reading()):
             location = f"{Path(table.path).name}#{number}"
-            yield Row(
+            row = Row(
                 uid=uid_of(source.name, location),
                 source=source.name,
                 location=location,
@@ -59,12 +72,15 @@ def parquet_rows(
                 stamp=stamp,
                 changed=changed,
             )
+            yield row if fault is None else refused(row, fault)
             number += 1
         if number == 0:
             raise ValueError(f"{table.path!r} of source {source.name!r} has no rows; give one that has")
 
 
-def read_images(path: Path, column: str, rows: Sequence[int]) -> Iterator[tuple[int, bytes | None]]:
+def read_images(
+    path: Path, column: str, rows: Sequence[int], max_bytes: int
+) -> Iterator[tuple[int, bytes | int | None]]:
     """The bytes of some rows' pictures, in the order of the rows; None where a cell holds none.
 
     Reads the row groups that hold them, each once: ask for neighbours together.
@@ -73,22 +89,27 @@ def read_images(path: Path, column: str, rows: Sequence[int]) -> Iterator[tuple[
         path: of the Parquet file.
         column: that holds a struct of `bytes` and `path`, or the bytes alone.
         rows: their numbers, from 0; sorted, each once.
+        max_bytes: of a longer picture only its length comes.
 
     Raises:
-        OSError: the file cannot be read; IndexError: it has not so many rows.
+        OSError: the file cannot be read; IndexError: it has not so many rows; ValueError: its pages unpack to
+            more than may be held.
     """
-    with opened(path) as file:
-        leaf = _leaf(file.schema_arrow, column, str(path))
+    with open_regular(path) as file, opened(file) as plain:
+        leaf = _leaf(plain.schema_arrow, column, str(path))
+        leaves = [number for number in leaves_of(plain, [column]) if plain.schema.column(number).path == leaf]
+        table = with_dictionaries(file, plain, leaves)
         first, place = 0, 0
-        for group in range(file.num_row_groups):
-            end = first + file.metadata.row_group(group).num_rows
+        for group in range(table.num_row_groups):
+            end = first + table.metadata.row_group(group).num_rows
             if place < len(rows) and rows[place] < end:
-                for batch in file.iter_batches(_IMAGES, row_groups=[group], columns=[leaf]):
+                count = rows_at_once(file, table, group, leaves, str(path), IMAGE_PAGE_BYTES)
+                for batch in table.iter_batches(min(count, _IMAGES), row_groups=[group], columns=[leaf]):
                     cells = batch.column(0)
+                    if leaf != column:
+                        cells = cells.flatten()[0]  # a missing struct has no bytes
                     while place < len(rows) and rows[place] < first + len(cells):
-                        cell = cells[rows[place] - first]
-                        value = cell.as_py() if leaf == column else (cell.as_py() or {}).get("bytes")
-                        yield rows[place], value or None
+                        yield rows[place], _bytes(cells, rows[place] - first, max_bytes)
                         place += 1
                     first += len(cells)
             first = end
@@ -96,26 +117,38 @@ def read_images(path: Path, column: str, rows: Sequence[int]) -> Iterator[tuple[
             raise IndexError(f"{path} has {first} rows, none of number {rows[place]}")
 
 
-_Told = tuple[tuple[list[str], list[str]], str, str]  # captions with their columns, licence, columns
+def _bytes(cells: Any, place: int, max_bytes: int) -> bytes | int | None:
+    """A cell's bytes, or how many they are where they are too many; None where there are none."""
+    cell = cells[place]
+    if pa.types.is_dictionary(cells.type):
+        cell = cell.value
+    buffer = cell.as_buffer() if cell is not None and cell.is_valid else None
+    if not buffer:
+        return None
+    return buffer.size if buffer.size > max_bytes else buffer.to_pybytes()
 
 
-def _told(source: ParquetSource, table: Found) -> Iterator[_Told]:
+_Told = tuple[tuple[list[str], list[str]], str, str, Fault | None]
+"""Captions with their columns, licence, columns, why the row is refused."""
+
+
+def _told(source: ParquetSource, table: Found, reading: Reading) -> Iterator[_Told]:
     """What each row says of its picture."""
     names = (*source.caption_columns, *source.columns, *filter(None, [source.licence_column]))
     try:
-        with opened(table.path) as file:
-            _leaf(file.schema_arrow, source.image_column, table.path)
-            check_columns(names, file.schema_arrow.names, table.path)
-            for batch in file.iter_batches(_BATCH, columns=list(dict.fromkeys(names))):
-                cells = {name: batch.column(name).to_pylist() for name in names}
-                for place in range(batch.num_rows):
-                    values = {name: cells[name][place] for name in names}
-                    told = [values[name] for name in source.caption_columns]
-                    yield (
-                        captions_of(source.caption_columns, told),
-                        text_of(values.get(source.licence_column)).strip() or source.licence,
-                        columns_of({name: values[name] for name in source.columns}),
+        with table.open() as file:
+            _leaf(opened(file).schema_arrow, source.image_column, table.path)
+            for batch in read_parquet(file, names, table.path, reading, others=False):
+                for place in range(len(batch)):
+                    values = {name: batch.columns[name][place] for name in names}
+                    captions = captions_of(
+                        source.caption_columns, [values[name] for name in source.caption_columns]
                     )
+                    licence = text_of(values.get(source.licence_column)).strip() or source.licence
+                    columns = columns_of({name: values[name] for name in source.columns})
+                    where = batch.places[place]
+                    fault = batch.faults.get(place) or fault_of(captions[0], columns, where, reading)
+                    yield captions, licence, columns, fault
     except (OSError, pa.ArrowException) as error:
         raise ValueError(
             f"{table.path!r} of source {source.name!r} cannot be read as Parquet: {error}; check the file"
@@ -128,6 +161,7 @@ def _leaf(schema: Any, column: str, path: str) -> str:
     kind = schema.field(column).type
     if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
         column, kind = f"{column}.bytes", kind.field("bytes").type
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)):
         raise ValueError(
             f"column {column!r} of {path!r} is {kind}, neither bytes nor a struct that has `bytes`; "

@@ -99,8 +99,8 @@ class Plan:
                 SELECT uid, min(t.number) FROM firsts f JOIN takedowns t
                 ON (t.kind = 'host' AND (f.host = t.value OR ends_with(f.host, '.' || t.value))) GROUP BY uid
             )
-            SELECT f.* REPLACE (CASE WHEN out THEN '{Reason.TAKEN_DOWN}' ELSE reason END AS reason),
-                CASE WHEN out THEN 'take-down ' || takedown ELSE '' END AS rule
+            SELECT f.* REPLACE (CASE WHEN out THEN '{Reason.TAKEN_DOWN}' ELSE reason END AS reason,
+                CASE WHEN out THEN 'take-down ' || takedown ELSE rule END AS rule)
             FROM (
                 SELECT firsts.*, takedown, reason = '' AND takedown IS NOT NULL AS out FROM firsts
                 LEFT JOIN (SELECT uid, min(takedown) AS takedown FROM forgotten GROUP BY uid) USING (uid)

@@ -14,6 +14,7 @@ from stages.collect.files import check_names
 from stages.collect.forecast import Forecast, forecast, habits
 from stages.collect.judge import Rules
 from stages.collect.known import reuse
+from stages.collect.limits import Limits, Reading
 from stages.collect.outcome import iso
 from stages.collect.plan import Plan
 from stages.collect.rows import write_rows
@@ -81,7 +82,9 @@ def preview(
     """
     check_names(config)
     rules = Rules.of(config)
-    write_rows(source_rows(config, sources, previous), scratch / "rows.parquet")
+    notes: list[str] = []
+    reading = Reading(limits=Limits.of(config), warn=notes.append)
+    write_rows(source_rows(config, sources, previous, reading), scratch / "rows.parquet")
     plan = Plan(scratch / "rows.parquet", config, tables(takedowns), scratch)
     try:
         if previous is not None:
@@ -89,7 +92,7 @@ def preview(
         seen = source_previews(plan, config)
         told = forecast(_hosts(plan), _bytes_to_copy(plan, sources, config), config, habits(previous))
         free = None if store is None else _free(store)
-        problems = list(concerns(config, seen, told, free))
+        problems = [*concerns(config, seen, told, free), *notes]
         return Preview(
             **_counts(plan), sources=seen, forecast=told, urls=told.urls, free=free, problems=problems
         )

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.artifact import Funnel
@@ -11,6 +12,12 @@ from stages.collect.plan import PASSING, Plan
 from stages.fingerprint import JSON
 from stages.reasons import Reason
 from stages.record import IMAGES, REJECTS
+
+_BATCH = 10_000
+_GROUP = 100_000
+"""Rows of a row group of a result ..."""
+_GROUP_BYTES = 128 << 20
+"""... unless captions are so long that fewer are held at a time."""
 
 _PLACEHOLDERS = f"""
 CREATE TABLE placeholders AS
@@ -138,11 +145,20 @@ def per_source(plan: Plan) -> dict[str, JSON]:
 
 
 def _write(plan: Plan, query: str, path: Path, schema: Any) -> int:
-    reader = plan.sql.sql(query).to_arrow_reader(100_000)
+    reader = plan.sql.sql(query).to_arrow_reader(_BATCH)
     rows = 0
+    group: list[Any] = []
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+
+        def write() -> None:
+            writer.write_table(pa.Table.from_batches(group, schema))
+            group.clear()
+
         for batch in reader:
-            if len(batch):
-                writer.write_batch(batch.cast(schema))
-                rows += len(batch)
+            group.append(batch.cast(schema))
+            rows += len(batch)
+            if sum(map(len, group)) >= _GROUP or sum(one.nbytes for one in group) >= _GROUP_BYTES:
+                write()
+        if group:
+            write()
     return rows

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stages.collect.limits import Fault, Reading
+
 ROWS = pa.schema(
     [
         ("uid", pa.string()),
@@ -20,6 +22,7 @@ ROWS = pa.schema(
         ("licence", pa.string()),  # "" where none is stated
         ("columns", pa.string()),  # JSON object
         ("reason", pa.string()),  # a `Reason` where the row is refused as it stands, else ""
+        ("rule", pa.string()),  # the config that refused it; "" where none did
         ("detail", pa.string()),
         ("path", pa.string()),  # local file that holds the bytes; "": they must be fetched from the location
         ("offset", pa.int64()),  # of the bytes in that file
@@ -30,6 +33,7 @@ ROWS = pa.schema(
     ]
 )
 _BATCH = 20_000
+_BATCH_CHARACTERS = 16_000_000
 
 
 class Row(NamedTuple):
@@ -44,6 +48,7 @@ class Row(NamedTuple):
     licence: str
     columns: str
     reason: str = ""
+    rule: str = ""
     detail: str = ""
     path: str = ""
     offset: int = 0
@@ -56,13 +61,14 @@ def write_rows(rows: Iterable[Row], path: Path) -> None:
     """Write the rows to a Parquet file, in batches, numbered as they come."""
     with pq.ParquetWriter(path, ROWS, compression="zstd") as writer:
         batch: list[Row] = []
-        written = 0
+        written, characters = 0, 0
         for row in rows:
             batch.append(row)
-            if len(batch) == _BATCH:
+            characters += len(row.columns) + sum(map(len, row.captions))
+            if len(batch) == _BATCH or characters > _BATCH_CHARACTERS:
                 writer.write_table(_table(batch, written))
                 written += len(batch)
-                batch = []
+                batch, characters = [], 0
         writer.write_table(_table(batch, written))
 
 
@@ -100,6 +106,26 @@ def columns_of(values: Mapping[str, Any]) -> str:
         for key, value in values.items()
     }
     return json.dumps(plain, sort_keys=True, ensure_ascii=False, default=text_of)
+
+
+def fault_of(captions: Sequence[str], columns: str, place: str, reading: Reading) -> Fault | None:
+    """Why a row of so long captions and passed-through columns is refused; None where it isn't."""
+    limits = reading.limits
+    if len(columns) > limits.row_bytes:
+        return limits.long_row(place)
+    return limits.of_captions(captions, place)
+
+
+def refused(row: Row, fault: Fault) -> Row:
+    """A row with the fault for which it is refused, without captions and columns."""
+    return row._replace(
+        captions=[],
+        caption_sources=[],
+        columns="{}",
+        reason=fault.reason,
+        rule=fault.rule,
+        detail=fault.detail,
+    )
 
 
 def text_of(value: Any) -> str:

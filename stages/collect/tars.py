@@ -7,8 +7,8 @@ from typing import Any
 
 from stages.collect.files import TARS, Found, check_local, expand
 from stages.collect.folders import IMAGE_SUFFIXES
+from stages.collect.json_lines import json_of
 from stages.collect.rows import Row, captions_of, columns_of
-from stages.collect.tables import json_of
 from stages.config import TarSource
 from stages.record import uid_of
 

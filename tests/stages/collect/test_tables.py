@@ -139,9 +139,9 @@ def cells(data: bytes, name: str = "t.csv", columns: tuple[str, ...] = ("url", "
     system.pipe(f"/cells/{name}", data)
     batches = list(read(Found(name, system, f"/cells/{name}"), columns))
     return [
-        [batch[column][place] for column in columns]
+        [batch.columns[column][place] for column in columns]
         for batch in batches
-        for place in range(len(batch["url"]))
+        for place in range(len(batch))
     ]
 
 
@@ -161,11 +161,20 @@ def test_columns_of_csv_in_any_order() -> None:
         (b"url,caption,url\na,b,c\n", "several columns 'url'"),
         (
             b"url,caption\na,b\nhttp://x/,a cat, sitting\n",
-            "line 3, has 3 cells, the header 2; put cells with ','",
+            "line 3, has 3 cells, the first line 2; put cells with ','",
         ),
-        (b'url,caption\nhttp://a/,"open\nhttp://b/,x\n', "cannot be read as csv: unexpected end of data"),
-        (b'url,caption\nhttp://a/,"x" y\n', "cannot be read as csv: .* expected after"),
-        (b"url,caption\nhttp://a/,\xff\n", "cannot be read as csv: .*utf-8"),
+        (
+            b'url,caption\nhttp://a/,"open\nhttp://b/,x\n',
+            "line 2, cannot be read as cells between ',': unexpected end of data",
+        ),
+        (
+            b'url,caption\nhttp://a/,"x" y\n',
+            "line 2, .* expected after .* or set the source's `quotes: false`",
+        ),
+        (
+            b"url,caption\nhttp://a/,\xff\n",
+            r"line 2, is no utf-8 \(byte 0xff\); save it as UTF-8, or .* latin-1",
+        ),
     ],
 )
 def test_csv_that_could_be_misread_is_refused(data: bytes, words: str) -> None:

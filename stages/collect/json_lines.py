@@ -1,0 +1,87 @@
+"""JSON Lines: an object a line."""
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+from stages.collect.batch import Batch, Gathering, bounded
+from stages.collect.delimited import check_columns
+from stages.collect.limits import Reading
+from stages.collect.lines import Watched, skip_line
+
+
+def read_json_lines(
+    file: Any, columns: Sequence[str], path: str, reading: Reading, others: bool
+) -> Iterator[Batch]:
+    """The objects in batches, key -> values, None where a row lacks the key.
+
+    Args:
+        file: of bytes.
+        columns: keys that the first rows must have.
+        path: named in errors.
+        reading: its limits; a line that is longer is one refused row, and is read over.
+        others: give all keys.
+
+    Raises:
+        ValueError: a line is no JSON object, or none of the first rows has a column; names path and line.
+    """
+    limit = reading.limits.row_bytes
+    gathering = Gathering()
+    first = True
+    with io.BufferedReader(Watched(file, reading.check), 1 << 16) as lines:
+        number = 0
+        while line := lines.readline(limit + 1):
+            number += 1
+            place = f"line {number}"
+            if len(line) > limit:
+                if not line.endswith(b"\n"):
+                    skip_line(lines)
+                gathering.refuse({}, place, reading.limits.long_row(place))
+            elif line.strip():
+                row = _object(line, path, number)
+                kept = row if others else {name: row[name] for name in columns if name in row}
+                if first:
+                    kept = row  # for the error that tells what there is
+                gathering.add(kept, place, len(line))
+            if gathering.is_full:
+                yield _batch(gathering, columns, others, path, reading, first)
+                gathering, first = Gathering(), False
+    if gathering.rows:
+        yield _batch(gathering, columns, others, path, reading, first)
+
+
+def json_of(text: bytes) -> Any:
+    """A JSON value whose texts are texts: "?" stands for half a surrogate pair, which no table can hold.
+
+    ValueError if it is none, or nested deeper than Python can read.
+    """
+    try:
+        value = json.loads(text)
+        if b"\\ud" in text or b"\\uD" in text:
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    return value
+
+
+def _object(line: bytes, path: str, number: int) -> dict[str, Any]:
+    try:
+        value = json_of(line)
+    except ValueError as error:
+        raise ValueError(f"table {path!r}, line {number}, is no JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"table {path!r}, line {number}, is no JSON object but {type(value).__name__}")
+    return cast("dict[str, Any]", value)
+
+
+def _batch(
+    gathering: Gathering, columns: Sequence[str], others: bool, path: str, reading: Reading, first: bool
+) -> Batch:
+    rows: list[dict[str, Any]] = gathering.rows
+    present = list(dict.fromkeys(key for row in rows for key in row))
+    if first and len(gathering.faults) < len(rows):
+        check_columns(columns, present, path)  # a key may be absent from some rows, not from all first ones
+    names = dict.fromkeys([*columns, *present] if others else columns)
+    cells = {name: [row.get(name) for row in rows] for name in names}
+    return bounded(cells, gathering.places, gathering.faults, reading.limits)
