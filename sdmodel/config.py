@@ -143,8 +143,8 @@ class TrainConfig:
     checkpoint: bool = field(default=False, metadata=NEUTRAL)
     """Compute activations twice, for less memory."""
     accelerate: str = field(default="", metadata=NEUTRAL)
-    """Config file of `accelerate config` for the launch on GPUs and over machines; empty: one machine, all
-    its GPUs."""
+    """Stays empty: trainings over several machines are not known yet, one takes one machine and all its
+    GPUs."""
     trackers: tuple[str, ...] = field(default=(), metadata=NEUTRAL)
     """Where curves go besides TensorBoard's files: "wandb", "mlflow"; each must be installed."""
     price: float = field(default=0.0, metadata=NEUTRAL)
@@ -167,3 +167,8 @@ class TrainConfig:
             if (value := getattr(self, name)) < least:
                 default = self.__dataclass_fields__[name].default
                 raise ValueError(f"{name}={value} must be at least {least}; leave it out for {default}")
+        if self.accelerate:
+            raise ValueError(
+                f"accelerate={self.accelerate!r}: trainings over several machines come later; leave it "
+                "empty, and the training takes this machine's GPUs, train.processes of them"
+            )

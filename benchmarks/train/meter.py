@@ -32,7 +32,7 @@ class Meter:
     def __init__(self, task: Task, report: Path) -> None:
         """report: where `write` puts what was found."""
         self.task, self.report = task, report
-        self.turns = os.environ.get("RANK", "0") == "0"  # torchrun's
+        self.turns = os.environ.get("RANK", "0") == "0"
         self.start, self.first = 0.0, 0.0
         self.steps: list[float] = []
         self.waits: list[float] = []

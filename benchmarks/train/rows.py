@@ -19,7 +19,7 @@ PLAIN = "a plain accelerate loop"
 PAIRS = {
     "one process of two threads": ("ours", SCRIPT, "script"),
     "one process of two threads, no average, clipping or curves in the peer": ("ours", PLAIN, "plain"),
-    "two processes of one thread": ("ours two", f"{SCRIPT}, by torchrun", "script two"),
+    "two processes of one thread": ("ours two", f"{SCRIPT}, started as ours are", "script two"),
     "each as it starts itself": ("ours two", f"{SCRIPT}, by accelerate launch --cpu", "script launched"),
 }
 """How the machine's two cores are used -> (our side, the peer, its side)."""

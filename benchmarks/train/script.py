@@ -29,12 +29,14 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from benchmarks.train.meter import Enough, Meter
 from benchmarks.train.pictures import Pictures, collate
 from benchmarks.train.task import Task
+from sdmodel.train.rendezvous import join
 
 
 def main(task: Task, meter: Meter) -> None:
     """The script's main(), until the meter has enough."""
     output = meter.report.parent
     project = ProjectConfiguration(project_dir=str(output), logging_dir=str(output / "logs"))
+    join(on_gpu=False)  # several processes meet as ours do, not through a port that is open to everybody
     accelerator = Accelerator(
         cpu=True,
         gradient_accumulation_steps=1,

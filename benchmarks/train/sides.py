@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.train.meter import BEGAN, DONE, TURN
 from benchmarks.train.task import Task
 from sdmodel.config import DataConfig, EmaConfig, OptimizerConfig, TrainConfig
-from sdmodel.train.command import command, environment, process_count
+from sdmodel.train.command import command, environment, process_count, ranks
 
 ROOT = Path(__file__).parents[2]
 BYTECODE = "PYTHONPYCACHEPREFIX"
@@ -28,8 +28,7 @@ IMPORTED = (
         "benchmarks.train.plain",
         "benchmarks.train.caching",
     ),
-    *("sdmodel.latents.autoencoder", "sdmodel.latents.text", "torch.distributed.run"),
-    "accelerate.commands.launch",
+    *("sdmodel.latents.autoencoder", "sdmodel.latents.text", "accelerate.commands.launch"),
 )
 
 
@@ -142,17 +141,16 @@ def peer(task: Task, folder: Path, name: str, *, launcher: bool = False) -> Star
     folder.mkdir(parents=True)
     told = folder / "task.json"
     told.write_text(task.to_json())
-    module = ["-m", f"benchmarks.train.{name}", str(told), str(folder / "report.json")]
+    module = (f"benchmarks.train.{name}", str(told), str(folder / "report.json"))
     processes = process_count(config_of(task))
     if launcher:
         offline = {**os.environ, "HF_HUB_OFFLINE": "1"}
-        return Start([sys.executable, "-m", "accelerate.commands.launch", "--cpu", *module], offline)
-    if processes > 1:
-        module = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), *module]
+        return Start([sys.executable, "-m", "accelerate.commands.launch", "--cpu", "-m", *module], offline)
+    line = ranks(processes, folder, *module) if processes > 1 else [sys.executable, "-m", *module]
     # Threads as ours have them; how our launcher has the system handle memory is a part of ours.
     given = environment(config_of(task), processes)
     threads = {name: value for name, value in given.items() if not name.startswith("MALLOC_")}
-    return Start([sys.executable, *module], threads)
+    return Start(line, threads)
 
 
 def cache(task: Task, folder: Path) -> tuple[float, float]:

@@ -1,7 +1,6 @@
 """How a training's processes are started: command line, number, environment. torch is not imported on a CPU.
 
-On GPUs `accelerate launch` starts them, from its own config file where one is named; on a CPU it starts one
-process however many are asked for, so `torch.distributed.run` does it there. One process needs neither.
+ranks.py starts them, one a GPU, or on a CPU as many as the config says; a single one needs nobody.
 """
 
 import os
@@ -10,42 +9,51 @@ import sys
 from pathlib import Path
 
 from sdmodel.config import TrainConfig
+from sdmodel.train.ranks import RENDEZVOUS
 
 PARENT_HOLDS_STDIN = "SDMODEL_PARENT_HOLDS_STDIN"
 """Environment variable that tells the processes to end when their standard input closes."""
-ONE_MACHINE = [
-    *("--multi_gpu", "--num_machines", "1", "--mixed_precision", "no"),
-    *("--dynamo_backend", "no", "--main_process_port", "0"),
-]
-"""What accelerate would otherwise ask of its own defaults; precision and compiling are ours to choose."""
+PLACES = ("RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "NCCL_COMM_ID")
+PLACE_PREFIXES = (
+    *(
+        "MASTER_",
+        "PMI_",
+        "PMIX_",
+        "OMPI_COMM_WORLD_",
+        "MV2_COMM_WORLD_",
+        "MPI_",
+        "TORCHELASTIC_",
+        "GLOO_DEVICE_",
+    ),
+    *("ACCELERATE_", "FSDP_", RENDEZVOUS),
+)
+"""Environment variables of other launchers, from whose jobs a training may be started: with them accelerate
+would take it for one of several processes, and open a port for them."""
 
 
 def command(
     plan_path: Path, config: TrainConfig, processes: int, module: str = "sdmodel.train.run"
 ) -> list[str]:
-    """The command line that starts `processes` processes of a module with a plan.
-
-    ValueError: config.accelerate names no file."""
-    program = ["-m", module, str(plan_path)]
-    accelerate = [sys.executable, "-m", "accelerate.commands.launch"]
-    if config.accelerate:
-        if not Path(config.accelerate).is_file():
-            raise ValueError(
-                f"train.accelerate={config.accelerate} is no file; write one with "
-                f"`accelerate config --config_file {config.accelerate}`, or leave it empty for one machine"
-            )
-        return [*accelerate, "--config_file", config.accelerate, *program]
+    """The command line that starts `processes` processes of a module with a plan; several meet in a folder of
+    their own beside the plan."""
     if processes == 1:
-        return [sys.executable, *program]
-    if gpus(config):
-        return [*accelerate, "--num_processes", str(processes), *ONE_MACHINE, *program]
-    local = ["--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", str(processes)]
-    return [sys.executable, "-m", "torch.distributed.run", *local, *program]
+        return [sys.executable, "-m", module, str(plan_path)]
+    return ranks(processes, plan_path.parent, module, str(plan_path))
+
+
+def ranks(processes: int, folder: Path, module: str, *arguments: str) -> list[str]:
+    """The command line that starts a module as several processes, see ranks.py."""
+    return [sys.executable, "-m", "sdmodel.train.ranks", str(processes), str(folder), module, *arguments]
 
 
 def process_count(config: TrainConfig) -> int:
     """`config.processes`, or one a GPU, or one a core up to 2, as far as it divides the batch."""
     if config.processes:
+        if config.processes > (available := gpus(config)) > 0:
+            raise ValueError(
+                f"train.processes={config.processes}, and this machine has {available} GPUs, one for each "
+                "process; lower it, or leave it out for all of them"
+            )
         if config.batch % config.processes:
             raise ValueError(f"train.processes={config.processes} must divide train.batch={config.batch}")
         return config.processes
@@ -54,8 +62,9 @@ def process_count(config: TrainConfig) -> int:
 
 
 def environment(config: TrainConfig, processes: int) -> dict[str, str]:
-    """The processes' environment: each has `config.threads` or its share of the cores, and threads that wait
-    don't spin."""
+    """The processes' environment: each has `config.threads` or its share of the cores, threads that wait
+    don't spin, what they send each other stays on the loopback, and what torch compiles (pickles among it)
+    lies in a folder that no other user can have made."""
     added = {
         "OMP_NUM_THREADS": str(config.threads or max(1, cores() // processes)),
         "OMP_WAIT_POLICY": "passive",
@@ -68,9 +77,16 @@ def environment(config: TrainConfig, processes: int) -> dict[str, str]:
     if not gpus(config):
         added |= {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
         added |= {"MALLOC_TOP_PAD_": str(2**28)}  # of glibc alone; others don't know these
-    # Processes of one machine talk over its loopback; a config file may name several.
-    loopback = {"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" and not config.accelerate else {}
-    return {**os.environ, **loopback, **added}
+    loopback = "lo" if sys.platform == "linux" else "lo0"
+    added |= {"GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": f"={loopback}", "NCCL_RAS_ENABLE": "0"}
+    given = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in PLACES and not name.startswith(PLACE_PREFIXES)
+    }
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    given.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "torchinductor"))
+    return {**given, **added}
 
 
 def cores() -> int:

@@ -3,11 +3,10 @@
 import torch
 
 
-def trust_bf16() -> None:
-    """Takes oneDNN out of a process that is to compute in bf16 on a processor without AMX.
+def leave_onednn() -> None:
+    """Takes oneDNN out of a process that is to compute in bf16 on a processor, whatever that one knows.
 
-    With AVX-512's bf16 its convolutions give gradients that are NaN, infinite or of the order of 1e15, about
-    every second time, from the same numbers (torch 2.15, oneDNN's own kernels, a ResNet in training). Without
-    oneDNN they are right, and slower; in float32 it is quicker on such processors anyway."""
-    if not torch.cpu._is_amx_tile_supported():  # pyright: ignore - torch has no public word for it
-        torch.backends.mkldnn.set_flags(False)
+    Its convolutions give gradients that are NaN, infinite or too large by factors of 1e3 to 1e15, about every
+    second time, from the same numbers: with AVX-512's bf16 instructions and with AMX (torch 2.15, a ResNet in
+    training). Without oneDNN they are right, and slower; float32 is quicker on most processors anyway."""
+    torch.backends.mkldnn.set_flags(False)

@@ -5,13 +5,11 @@ processes. torch is not imported here.
 
 Asked to stop, a training saves a snapshot and ends with status 75. Where a process dies on the way (the
 system took its memory, a GPU fell off), all are started again as long as each start brings a new snapshot:
-resume is exact, so nobody can tell afterwards. torch's own elastic restarts would repeat users' mistakes,
-too, so they are not used.
+resume is exact, so nobody can tell afterwards. Users' mistakes are not repeated.
 """
 
 import json
 import os
-import re
 import selectors
 import signal
 import subprocess
@@ -25,6 +23,7 @@ from typing import Any, TextIO
 from sdmodel.config import TrainConfig
 from sdmodel.train import failure, trackers
 from sdmodel.train.command import command, environment, process_count
+from sdmodel.train.ranks import by_rank
 from sdmodel.train.stopping import RESUME, STOP
 
 SAVING = 30.0
@@ -35,8 +34,6 @@ LOOK = 0.2
 """Seconds between two looks at `stopping`."""
 TAIL = 4000
 """Characters of the processes' errors that a failure shows."""
-LAUNCHERS = re.compile(r"^.*elastic/multiprocessing/api\.py.*failed.*$", re.MULTILINE)
-"""First line of what torch's launcher says of a process that failed."""
 ENDED_BY_SIGTERM = (RESUME, -signal.SIGTERM, 128 + signal.SIGTERM)
 
 
@@ -133,15 +130,8 @@ def attempt(
             end(child)
         ended.status = child.returncode
         errors.seek(0)
-        ended.errors = own(errors.read())[-TAIL:].strip()
+        ended.errors = by_rank(errors.read())[-TAIL:].strip()
     return ended
-
-
-def own(errors: str) -> str:
-    """What the processes said of a failure, without what torch's launcher says of it behind."""
-    found = LAUNCHERS.search(errors)
-    before = errors[: found.start()] if found else ""
-    return before if before.strip() else errors
 
 
 def start(
@@ -210,8 +200,7 @@ def died(ended: Ended, config: TrainConfig) -> str:
 def end(child: "subprocess.Popen[bytes]") -> None:
     """Ends the child and all that it started: asks, waits, kills. Nothing of it runs when this returns.
 
-    Its process group is not enough: torch's launcher gives each process a session of its own. They watch
-    their standard input instead, and end when it closes."""
+    Their standard input closes first: who hears no signal ends by that, with its whole process group."""
     if child.stdin:
         child.stdin.close()
     for sign in (signal.SIGTERM, signal.SIGKILL):

@@ -13,6 +13,7 @@ from typing import Any
 from sdmodel.config import TrainConfig, ValidationConfig
 from sdmodel.config_text import columns_of
 from sdmodel.train import failure, launch, random_latents, random_pictures
+from sdmodel.train.ranks import by_rank
 
 ROWS = (64, 512)
 """Random pictures, at least and at most; in between, as many as a batch."""
@@ -89,7 +90,7 @@ def measured(
         if stopping():
             raise launch.Interrupted("the measurement was asked to stop")
         errors.seek(0)
-        ended = launch.Ended(child.returncode, errors=launch.own(errors.read())[-launch.TAIL :].strip())
+        ended = launch.Ended(child.returncode, errors=by_rank(errors.read())[-launch.TAIL :].strip())
     raise RuntimeError(launch.died(ended, config))
 
 

@@ -30,12 +30,13 @@ from sdmodel.data.small import warnings
 from sdmodel.data.stream import Stream
 from sdmodel.train import failure, trackers
 from sdmodel.train.command import PARENT_HOLDS_STDIN
-from sdmodel.train.half import trust_bf16
+from sdmodel.train.half import leave_onednn
 from sdmodel.train.loop import train
 from sdmodel.train.lora import published
 from sdmodel.train.metrics import Gauge, draw_curve
 from sdmodel.train.objective import Objective
 from sdmodel.train.prepare import prepare
+from sdmodel.train.rendezvous import join
 from sdmodel.train.sharding import shares
 from sdmodel.train.speed import (
     checkpoint_heavy,
@@ -51,8 +52,8 @@ BEST = "best.json"
 
 
 def tell(message: dict[str, Any]) -> None:
-    """One JSON line to whoever launched the training."""
-    print(json.dumps(message), flush=True)  # noqa: T201 - the protocol with launch.py
+    """One JSON line to whoever launched the training, in one piece: other processes write there, too."""
+    print(json.dumps(message) + "\n", end="", flush=True)  # noqa: T201 - the protocol with launch.py
 
 
 def run(plan: dict[str, Any], stopping: Stopping | None = None) -> bool:
@@ -113,7 +114,8 @@ def config_of(plan: dict[str, Any]) -> TrainConfig:
 
 
 def accelerator_of(config: TrainConfig) -> Accelerator:
-    """Device, processes and precision. ValueError: CUDA is asked for and not there."""
+    """Device, processes and precision. ValueError: CUDA is asked for and not there, or another launcher
+    started this process."""
     cuda = torch.cuda.is_available()
     if config.device not in ("auto", "cpu", "cuda"):
         raise ValueError(f'device={config.device!r}: "cpu", "cuda" or "auto" are known')
@@ -122,16 +124,17 @@ def accelerator_of(config: TrainConfig) -> Accelerator:
     on_gpu = cuda and config.device != "cpu"
     bf16 = config.precision == "bf16" or (config.precision == "auto" and on_gpu)
     if bf16 and not on_gpu:
-        trust_bf16()
+        leave_onednn()
     if on_gpu:
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
+    join(on_gpu=on_gpu)
     ddp = DistributedDataParallelKwargs(gradient_as_bucket_view=True)
     return Accelerator(cpu=not on_gpu, mixed_precision="bf16" if bf16 else "no", kwargs_handlers=[ddp])
 
 
 def end_with_parent() -> None:
-    """Ends this process and its siblings when the launching process is gone: nobody else would stop them."""
+    """Ends this process, with its process group, when the launching process is gone: nobody else would."""
 
     def watch() -> None:
         os.read(sys.stdin.fileno(), 1)  # returns when the other end closes

@@ -43,9 +43,9 @@ def check(config: TrainConfig, accelerator: Accelerator) -> None:
     """ValueError: an option that does not go together with shards, or shards that are not ours."""
     if accelerator.distributed_type.value in OTHERS:
         raise ValueError(
-            f"accelerate={config.accelerate!r} hands the training over to "
-            f"{accelerator.distributed_type.value}, which is not known here; take that out of the file, and "
-            "set shard=true for a model that is too large for one GPU"
+            f"accelerate's settings hand the training over to {accelerator.distributed_type.value}, which is "
+            "not known here; take them out of the environment (ACCELERATE_USE_...), and set train.shard=true "
+            "for a model that is too large for one GPU"
         )
     if config.shard and config.optimizer.kind in WHOLE_MATRICES:
         raise ValueError(

@@ -14,11 +14,11 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from sdmodel.config import OptimizerConfig
+from sdmodel.config import OptimizerConfig, TrainConfig
 from sdmodel.train.ema import Averages
-from sdmodel.train.half import trust_bf16
+from sdmodel.train.half import leave_onednn
 from sdmodel.train.optimizers import optimizers
-from sdmodel.train.run import run
+from sdmodel.train.run import accelerator_of, run
 from sdmodel.train.schedule import rate
 from sdmodel.train.steps import Steps
 from tests.sdmodel.golden.tiny import OBJECTIVES, config_of, plan
@@ -33,7 +33,7 @@ def mixed(precision: str) -> Iterator[Accelerator]:
     AcceleratorState._reset_state(reset_partial_state=True)
     trusted = torch._C._get_mkldnn_enabled()
     try:
-        trust_bf16()
+        leave_onednn()
         yield Accelerator(cpu=True, mixed_precision=precision)
     finally:
         torch.backends.mkldnn.set_flags(trusted)
@@ -70,7 +70,18 @@ def test_in_bf16_weights_and_averages_are_fp32_and_move(objective: Any):
         assert not torch.equal(average[name], before[name]), name
 
 
-# oneDNN's gradients of bf16 are garbage every second time.
+# oneDNN's gradients of bf16 are garbage every second time, with AMX too.
+
+
+@pytest.mark.parametrize("amx", [False, True])
+def test_in_bf16_no_processor_computes_by_onednn(amx: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    config = TrainConfig(device="cpu", precision="bf16")
+    with mixed("no"):
+        torch.backends.mkldnn.set_flags(True)
+        AcceleratorState._reset_state(reset_partial_state=True)
+        assert accelerator_of(config).mixed_precision == "bf16"
+        assert not torch._C._get_mkldnn_enabled()
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

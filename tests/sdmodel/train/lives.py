@@ -28,7 +28,9 @@ from sdmodel.config import (
 )
 from sdmodel.train.loop import train
 from sdmodel.train.prepare import prepare
+from sdmodel.train.rendezvous import join
 from tests.sdmodel.gradients import gradients
+from tests.sdmodel.train.stranger import Watch, intrude
 from tests.sdmodel.train.toy import KilledError
 
 OBJECTIVES: tuple[str, ...] = get_args(get_type_hints(TrainConfig)["objective"])
@@ -86,8 +88,11 @@ def life(plan: dict[str, Any], folder: Path, objective: str, accelerator: Accele
 
 
 def lives(plan: dict[str, Any], root: Path) -> None:
-    """ROOT/OBJECTIVE/whole and /killed, and /gradients-RANK.safetensors of a single step."""
+    """ROOT/OBJECTIVE/whole and /killed, and /gradients-RANK.safetensors of a single step; ROOT/RANK.json says
+    what was unpickled, although a stranger meddles between two trainings."""
+    join(on_gpu=False)
     accelerator = Accelerator(cpu=True)
+    watch = Watch()
     for objective in OBJECTIVES:
         (root / objective).mkdir(parents=True, exist_ok=True)
         held = {name: value.contiguous() for name, value in gradients(accelerator, objective).items()}
@@ -98,7 +103,10 @@ def lives(plan: dict[str, Any], root: Path) -> None:
                 life(plan, root / objective / "killed", objective, accelerator, end)
             except KilledError:
                 accelerator.wait_for_everyone()
+        if accelerator.num_processes > 1 and accelerator.is_main_process:
+            intrude(root / "intruded")
         life(plan, root / objective / "killed", objective, accelerator)
+    watch.write(root / f"{accelerator.process_index}.json")
     accelerator.end_training()
 
 

@@ -20,9 +20,11 @@ from sdmodel.data.stream import Stream
 from sdmodel.train.loop import train
 from sdmodel.train.objective import Judge, Objective
 from sdmodel.train.prepare import prepare
+from sdmodel.train.rendezvous import join
 from sdmodel.train.speed import checkpoint_heavy
 from sdmodel.train.validation import Validation
 from tests.sdmodel.train import lives
+from tests.sdmodel.train.stranger import Watch
 from tests.sdmodel.train.toy import KilledError, Toy, ToyObjective
 
 CONFIG = replace(
@@ -113,8 +115,10 @@ def life(
 
 
 def cases(plan: dict[str, Any], root: Path) -> None:
-    """ROOT/CASE/LIFE, see CASES and LIVES."""
+    """ROOT/CASE/LIFE, see CASES and LIVES; ROOT/RANK.json says what was unpickled."""
+    join(on_gpu=False)
     accelerator = Accelerator(cpu=True)
+    watch = Watch()
     for case, config in CASES.items():
         for name in LIVED[case]:
             folder = root / case / name
@@ -132,6 +136,7 @@ def cases(plan: dict[str, Any], root: Path) -> None:
                     life((toy, made.stream, judge), asked, folder, accelerator, end)
                 else:
                     life((made.objective, made.stream, made.judge), asked, folder, accelerator, end)
+    watch.write(root / f"{accelerator.process_index}.json")
     accelerator.end_training()
 
 

@@ -17,35 +17,52 @@ def test_processes_divide_the_batch():
         command.process_count(dataclasses.replace(SMALL, processes=3))
 
 
-def test_one_process_needs_no_launcher():
+def test_one_process_needs_nobody_to_start_it():
     assert command.command(PLAN, SMALL, 1)[1:] == ["-m", "sdmodel.train.run", "plan.json"]
 
 
-def test_processes_on_a_cpu_are_torchs_to_start():
-    line = command.command(PLAN, SMALL, 3)
-    assert line[2] == "torch.distributed.run"
-    assert line[line.index("--nproc-per-node") + 1] == "3"
-    assert "--max-restarts" not in line  # users' mistakes would be tried again
+@pytest.mark.parametrize("gpus", [0, 4])
+def test_several_are_ours_to_start(gpus: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(command, "gpus", lambda config: gpus)
+    line = command.command(Path("place/plan.json"), SMALL, 4)
+    assert line[1:4] == ["-m", "sdmodel.train.ranks", "4"]
+    assert line[4:] == ["place", "sdmodel.train.run", "place/plan.json"]
 
 
-def test_gpus_are_accelerates_to_start(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(command, "gpus", lambda config: 4)
-    line = command.command(PLAN, dataclasses.replace(SMALL, device="cuda"), 4)
-    assert line[2] == "accelerate.commands.launch"
-    assert line[line.index("--num_processes") + 1] == "4"
-    assert line[-3:] == ["-m", "sdmodel.train.run", "plan.json"]
+def test_a_gpu_takes_one_process(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(command, "gpus", lambda config: 2)
+    assert command.process_count(dataclasses.replace(SMALL, processes=2)) == 2
+    with pytest.raises(ValueError, match=r"processes=4, and this machine has 2 GPUs"):
+        command.process_count(dataclasses.replace(SMALL, processes=4))
 
 
-def test_accelerates_config_file_says_it_all(tmp_path: Path):
-    file = tmp_path / "machines.yaml"
-    config = dataclasses.replace(SMALL, accelerate=str(file))
-    with pytest.raises(ValueError, match=r"machines\.yaml is no file; write one with `accelerate config"):
-        command.command(PLAN, config, 2)
-    file.write_text("num_machines: 2\n")
-    line = command.command(PLAN, config, 2)
-    assert line[3:] == ["--config_file", str(file), "-m", "sdmodel.train.run", "plan.json"]
-    alone, several = command.environment(SMALL, 2), command.environment(config, 2)
-    assert ("GLOO_SOCKET_IFNAME" in alone, "GLOO_SOCKET_IFNAME" in several) == (True, False)
+def test_several_machines_are_refused_where_the_config_is_read():
+    with pytest.raises(
+        ValueError, match=r"accelerate=.machines\.yaml.: trainings over several machines come"
+    ):
+        TrainConfig(accelerate="machines.yaml")
+
+
+def test_processes_talk_over_the_loopback_whatever_started_us(monkeypatch: pytest.MonkeyPatch):
+    foreign = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "10.0.0.1", "OMPI_COMM_WORLD_SIZE": "2"}
+    foreign |= {"ACCELERATE_USE_FSDP": "true", "GLOO_SOCKET_IFNAME": "eth0", "NCCL_COMM_ID": "10.0.0.1:5"}
+    for name, value in foreign.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(command.sys, "platform", "linux")
+    given = command.environment(SMALL, 2)
+    assert foreign.keys() & given.keys() == {"GLOO_SOCKET_IFNAME"}
+    assert (given["GLOO_SOCKET_IFNAME"], given["NCCL_SOCKET_IFNAME"]) == ("lo", "=lo")
+
+
+def test_what_torch_compiles_lies_where_no_other_user_can_have_put_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Left alone it takes a folder in /tmp that anybody can make first, and reads pickles from it."""
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert command.environment(SMALL, 1)["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "torchinductor")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/elsewhere")
+    assert command.environment(SMALL, 1)["TORCHINDUCTOR_CACHE_DIR"] == "/elsewhere"
 
 
 def test_cores_are_shared_out_unless_the_config_says_how_many(monkeypatch: pytest.MonkeyPatch):

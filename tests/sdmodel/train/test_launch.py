@@ -16,6 +16,7 @@ import pytest
 from sdmodel.config import OptimizerConfig, TextConfig, TrainConfig, UNetConfig
 from sdmodel.train import launch
 from sdmodel.train.run import run
+from tests.sdmodel.train.stranger import listening
 
 SMALL = TrainConfig(
     images=1280,
@@ -130,14 +131,6 @@ def test_launching_imports_no_torch():
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_a_failure_is_told_in_the_processes_own_words():
-    said = "Traceback ...\nValueError: box offset\n"
-    behind = "E1121 [0] torch/distributed/elastic/multiprocessing/api.py:1024] failed (exitcode: 1)\nTrace"
-    assert launch.own(said + behind) == said
-    assert launch.own(said) == said
-    assert launch.own(behind) == behind
-
-
 PARENT = """
 import pathlib, sys
 from sdmodel.train import launch
@@ -170,6 +163,7 @@ def test_killed_and_resumed_is_undisturbed_to_the_bit(dataset, tmp_path: Path):
         while int(parent.stdout.readline()) < 368:
             pass
         below = descendants(parent.pid)
+        assert {address for pid in below for address, _ in listening(pid)} == {"127.0.0.1"}
         assert len(below) >= 3  # the launcher and two processes
         parent.kill()
     assert wait_until(lambda: not any(running(pid) for pid in below))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sdmodel.train.command import environment
+from sdmodel.train.command import environment, ranks
 from tests.sdmodel.golden import tiny
 from tests.sdmodel.gradients import made
 from tests.sdmodel.train.lives import CONFIG, OBJECTIVES
@@ -28,12 +28,13 @@ def lived(dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     plan.write_text(
         json.dumps({"index": str(dataset.index), "labels": str(dataset.index), "tars": tars, "start": None})
     )
-    module = ["-m", "tests.sdmodel.train.lives", str(plan)]
-    together = ["-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
-    together += ["--nproc-per-node", "2"]
-    for processes, launcher in ((1, []), (2, together)):
+    program = "tests.sdmodel.train.lives"
+    for processes in (1, 2):
+        arguments = (str(plan), str(root / str(processes)))
+        alone = [sys.executable, "-m", program, *arguments]
+        line = alone if processes == 1 else ranks(processes, root, program, *arguments)
         done = subprocess.run(
-            [sys.executable, *launcher, *module, str(root / str(processes))],
+            line,
             env=environment(CONFIG, 2),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -84,3 +85,11 @@ def test_two_processes_have_one_gradient_that_of_the_whole_batch(lived: Path, ob
         torch.testing.assert_close(first[name], alone[name], rtol=1e-3, atol=1e-5, msg=name)
     for name in set(alone) - learned - {"norm"}:  # the losses
         torch.testing.assert_close((first[name] + second[name]) / 2, alone[name], rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.slow
+def test_ranks_listen_on_the_loopback_alone_and_unpickle_nothing(lived: Path):
+    """Whatever somebody else on the machine sends them: the lives above are undisturbed by it."""
+    reports = [json.loads((lived / "2" / f"{rank}.json").read_text()) for rank in range(2)]
+    assert reports == [{"listening": ["127.0.0.1"], "unpickled": []}] * 2
+    assert not (lived / "2" / "intruded").exists()

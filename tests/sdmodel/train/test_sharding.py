@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +13,7 @@ from accelerate.utils import DistributedType
 from safetensors.torch import load_file
 
 from sdmodel.config import OptimizerConfig, TrainConfig
-from sdmodel.train.command import environment
+from sdmodel.train.command import environment, ranks
 from sdmodel.train.sharding import check, placed
 from tests.sdmodel.train.shared import CASES, CONFIG, LIVED
 from tests.sdmodel.train.toy import ToyObjective, tree
@@ -27,10 +26,8 @@ def shared(dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     tars = {name: str(tar) for name, tar in dataset.tars.items()}
     plan = root / "plan.json"
     plan.write_text(json.dumps({"index": str(dataset.index), "tars": tars, "start": None}))
-    together = ["-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
-    together += ["--nproc-per-node", "2"]
     done = subprocess.run(
-        [sys.executable, *together, "-m", "tests.sdmodel.train.shared", str(plan), str(root)],
+        ranks(2, root, "tests.sdmodel.train.shared", str(plan), str(root)),
         env=environment(CONFIG, 2),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -71,6 +68,12 @@ def test_shares_learn_what_whole_weights_do(shared: Path, case: str, life: str):
             assert (other / name).exists()
 
 
+@pytest.mark.slow
+def test_shares_are_sent_without_pickles(shared: Path):
+    reports = [json.loads((shared / f"{rank}.json").read_text()) for rank in range(2)]
+    assert reports == [{"listening": ["127.0.0.1"], "unpickled": []}] * 2
+
+
 def accelerator(kind: DistributedType = DistributedType.MULTI_CPU, processes: int = 2) -> Any:
     return SimpleNamespace(distributed_type=kind, num_processes=processes, device=torch.device("cpu"))
 
@@ -91,7 +94,7 @@ def test_what_shares_cannot_do_is_refused(config: TrainConfig, words: str):
 
 @pytest.mark.parametrize("kind", [DistributedType.FSDP, DistributedType.DEEPSPEED])
 def test_a_training_is_not_handed_over(kind: DistributedType):
-    with pytest.raises(ValueError, match="set shard=true"):
+    with pytest.raises(ValueError, match=r"set train\.shard=true"):
         check(CONFIG, accelerator(kind))
 
 
