@@ -5,7 +5,7 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -19,6 +19,7 @@ from stages.demo.defects import DEFECTS, Rates
 from stages.demo.server import DemoServer
 from stages.demo.site import DemoSite, build
 from stages.store import open_store
+from tests.listening import Watch
 
 # No test measures wall time, and a busy machine's examples take longer.
 settings.register_profile("sdflow", deadline=None)
@@ -47,6 +48,37 @@ class Line:
         """The first finished artifact of each stage in a store."""
         found = sorted(artifacts(open_store(str(store or self.store))), key=lambda one: one.manifest.ended)
         return {one.stage: one for one in reversed(found)}
+
+
+WATCH = pytest.StashKey[Watch]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The watch lasts as long as the session: a worker of xdist watches what it has started."""
+    config.stash[WATCH] = Watch()
+    config.stash[WATCH].start()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Ends it."""
+    config.stash[WATCH].stop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
+    """A test fails when anything of it, its fixtures or its processes listens where other machines reach it.
+
+    A look before the fixtures end, and what was seen in between."""
+    watch = item.config.stash[WATCH]
+    watch.look()
+    yield
+    watch.refuse()
+
+
+@pytest.fixture(scope="session")
+def listening(pytestconfig: pytest.Config) -> Watch:
+    """The session's own watch."""
+    return pytestconfig.stash[WATCH]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,7 +14,7 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 class Web:
-    """Answers by path; counts how often each path was asked for."""
+    """Answers by path, at each address of which it gave a URL; counts how often each path was asked for."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
@@ -37,11 +37,20 @@ class Web:
             def handle_error(self, *_: object) -> None:  # clients that hang up are part of the tests
                 pass
 
-        self._server = Server(("0.0.0.0", 0), Handler)
-        self.port = self._server.server_port
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        self._open = lambda host, port: Server((host, port), Handler)
+        self._servers: dict[str, ThreadingHTTPServer] = {}
+        self.port = 0
+        self._listen("127.0.0.1")
+
+    def _listen(self, host: str) -> None:
+        """127.0.0.0/8 is this machine, as other hosts: each has the same port."""
+        self._servers[host] = server = self._open(host, self.port)
+        self.port = server.server_port
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
 
     def url(self, path: str, host: str = "127.0.0.1") -> str:
+        if host not in self._servers and host.startswith("127."):
+            self._listen(host)
         return f"http://{host}:{self.port}{path}"
 
     def serve(self, path: str, data: bytes) -> str:
@@ -54,8 +63,9 @@ class Web:
         return Counter({path: times for path, times in self.asked.items() if path not in sites})
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        for server in self._servers.values():
+            server.shutdown()
+            server.server_close()
 
 
 def body(data: bytes, length: int | None = -1, **headers: str) -> Answer:
