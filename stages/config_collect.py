@@ -25,7 +25,8 @@ class UrlSource:
     """Names the source in every row; part of the rows' uids."""
     tables: tuple[str, ...]
     """Parquet, CSV, TSV or JSONL files, or .txt with a URL a line (texts also as .gz or .zst), by path or
-    fsspec URL; globs are expanded and sorted."""
+    as s3://, gs://, az:// or hf://, whose fsspec package must be installed; globs are expanded and sorted.
+    Not http://: download those first."""
     url_column: str = "url"
     """Column that holds the URL; of a table without a header its position: 1, 2, ..."""
     caption_columns: tuple[str, ...] = ("caption",)

@@ -12,8 +12,8 @@ def init(
     *sources: Annotated[
         str,
         Parameter(
-            help="Tables of URLs (path, glob or fsspec URL), folders of images, tars, or Parquet files "
-            "with pictures."
+            help="Tables of URLs (path, glob, s3://, gs:// or az://), folders of images, tars, or Parquet "
+            "files with pictures."
         ),
     ],
     out: Annotated[Path, Parameter(help="YAML file to write.")] = Path("run.yaml"),

@@ -13,6 +13,7 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 
 from stages.artifact import Snapshot
+from stages.collect.places import check_place
 from stages.config import CollectConfig
 from stages.fingerprint import fingerprint_of
 from stages.regular_file import kind_of, open_regular
@@ -44,11 +45,12 @@ def expand(source: str, patterns: Sequence[str]) -> list[Found]:
     """The files that paths, fsspec URLs and globs mean, each once, sorted by path.
 
     Raises:
-        ValueError: one of them means no file, or its file system is unknown, names the source and the
-            pattern.
+        ValueError: one of them means no file, or its file system is none that is read, names the source and
+            the pattern.
     """
     found: dict[tuple[str, str], AbstractFileSystem] = {}  # (path, protocol)
     for pattern in patterns:
+        check_place(source, pattern)
         try:
             system, path = url_to_fs(pattern)
             system.invalidate_cache()  # of listings from an earlier look, in a process that lives on

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -276,6 +277,38 @@ def test_tables_that_are_not_there_or_no_tables(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"x")
         with pytest.raises(ValueError, match=r"is none of \.parquet, \.csv.*\.gz or \.zst; convert it"):
             rows_of(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "http://127.0.0.1:1/t.csv",
+        "https://example.org/t.parquet",
+        "HTTP://169.254.169.254/latest/meta-data/t.csv",
+        "ftp://10.0.0.1/t.csv",
+        "jupyter://10.0.0.1:8888/t.csv",
+        "webhdfs://namenode:9870/t.csv",
+        "github://owner:repository@main/t.csv",
+        "reference://::http://127.0.0.1:1/t.json",
+        "simplecache::http://127.0.0.1:1/t.csv",
+        "zip://t.csv::https://example.org/t.zip",
+        "https://user:secret@example.org/t.csv?sig=secret",
+    ],
+)
+def test_a_table_on_the_web_is_not_read(table: str) -> None:
+    with pytest.raises(ValueError, match="download it and name the file") as refusal:
+        rows_of(table)
+    assert "source 'web'" in str(refusal.value)
+    assert len(str(refusal.value).splitlines()) == 1
+    assert "secret" not in str(refusal.value)
+
+
+def test_a_table_in_an_archive_is_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
+        archive.writestr("t.csv", "url,caption\nhttps://example.org/a.png,a\n")
+    assert [row.location for row in rows_of(f"zip://t.csv::{tmp_path}/t.zip")] == [
+        "https://example.org/a.png"
+    ]
 
 
 # where they lie
