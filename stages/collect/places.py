@@ -21,6 +21,6 @@ def check_place(source: str, pattern: str) -> None:
             continue
         raise ValueError(
             f"source {source!r}: {redact(pattern)!r} cannot be opened: files lie in folders or on s3://, "
-            f"gs://, az:// or hf://, as nothing would guard which address answers to {protocol}://; download it "
-            "and name the file"
+            f"gs://, az:// or hf://, as nothing would guard which address answers to {protocol}://; download "
+            "it and name the file"
         )
