@@ -64,10 +64,11 @@ def cluster(dataset: Artifact, encoder: Artifact, config: ClusterConfig, out: Ou
         ValueError: the model has no text encoder, the column is no good, or there are fewer different
             captions than clusters.
     """
+    from sdmodel.data.index import texts
     from sdmodel.text.cluster import best_of, nearest
 
     index = pq.read_table(dataset.path("index.parquet"))
-    captions = [one or [""] for one in index.column("captions").to_pylist()]
+    captions = [one or [""] for one in texts(index.column("captions"))]
     train = np.array([split == "train" for split in index.column("split").to_pylist()])
     classes = _classes(index, config.column)
     if train.sum() < config.clusters:

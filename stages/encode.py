@@ -18,6 +18,7 @@ from sdmodel.data.buckets import nearest, shapes
 from stages.artifact import Artifact, Funnel, Snapshot
 from stages.config import EncodeConfig
 from stages.encoders import autoencoder_files, laid, text_files
+from stages.errors import DamagedError
 from stages.fingerprint import JSON, fingerprint_of
 from stages.output import Made, Output, Part, PartSpec
 from stages.stage import Stats, stage
@@ -139,9 +140,9 @@ def _pictures(
         name = Path(str(file)).stem
         of_each = [wanted[bucket] for bucket in members["bucket"]]
         rows = [
-            [str(uid), int(offset), int(length), list(shape)]
-            for uid, offset, length, shape in zip(
-                members["uid"], members["offset"], members["length"], of_each, strict=True
+            [str(uid), int(offset), int(length), int(checksum), list(shape)]
+            for uid, offset, length, checksum, shape in zip(
+                *(members[name] for name in ("uid", "offset", "length", "checksum")), of_each, strict=True
             )
         ]
         inputs = [encoder.digest, name, dataset.entry(str(file)).sha256, fingerprint_of(rows)]
@@ -184,7 +185,7 @@ def _captions(
         table.loc[members.index, "captions"] = counts
         table.loc[members.index, "caption"] = np.cumsum([0, *counts[:-1]])
         table.loc[members.index, "text"] = name if any(counts) else ""
-        said[name] = [str(caption) for some in members["captions"] for caption in some]
+        said[name] = [str(caption["text"]) for some in members["captions"] for caption in some]
     kept = {"precision": config.precision, "length": config.length}
     specs = [
         PartSpec(f"text/{name}", [encoder.digest, name, fingerprint_of(captions)],
@@ -201,12 +202,17 @@ def _captions(
 
 def _picture(tar: str, row: Sequence[Any], shape: tuple[int, int]) -> Any:
     """(H, W, 3) uint8, scaled and cropped as training does."""
+    from sdmodel.data.index import check_bytes
     from sdmodel.data.pixels import decode
 
-    uid, offset, length, _ = row
+    uid, offset, length, checksum, _ = row
     with Path(tar).open("rb") as file:
         file.seek(offset)
         data = file.read(length)
+    try:
+        check_bytes(data, checksum, uid, tar, offset)
+    except ValueError as error:
+        raise DamagedError(str(error)) from error
     try:
         return decode(data, shape)
     except OSError as error:

@@ -74,21 +74,39 @@ SELECTION = pa.schema(
 )
 """`selection.parquet` of filter: a row for each picture to train on."""
 
+LABELS = pa.list_(
+    pa.struct(
+        [
+            ("name", pa.string()),  # what is labelled: "style", "quality"
+            ("value", pa.string()),
+            ("source", pa.string()),  # who says so
+            ("weight", pa.float32()),  # how sure they are, [0, 1]
+        ]
+    )
+)
+
 INDEX = pa.schema(
     [
         ("uid", pa.string()),
         ("file", pa.string()),  # artifact path of the tar, "shards/train-00000.tar"
         ("offset", pa.int64()),  # of the image member's data in that tar, bytes
         ("length", pa.int64()),
-        ("width", pa.int32()),
+        ("checksum", pa.uint32()),  # CRC-32 (zlib's) of these bytes
+        ("width", pa.int32()),  # pixels, of what is stored
         ("height", pa.int32()),
+        ("original_width", pa.int32()),  # pixels, of what was collected: as displayed, before `max_side`
+        ("original_height", pa.int32()),
         ("split", pa.string()),  # "train", "validation" or "test"
-        ("captions", pa.list_(pa.string())),
+        ("captions", CAPTIONS),
+        ("labels", LABELS),  # empty where nobody says any
         ("multiplicity", pa.int32()),
         ("similarity", pa.float32()),
-    ]
+        ("sampling_weight", pa.float32()),  # null where nothing says one
+    ],
+    metadata={"sdflow.index_version": "2"},  # `sdmodel.data.index.VERSION`
 )
-"""`index.parquet` of shard: a row for each image in the tars, in tar order. What sdmodel reads."""
+"""`index.parquet` of shard: a row for each image in the tars, in tar order. What sdmodel reads; the file's
+key-value metadata name the version."""
 
 
 def uid_of(source: str, location: str) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from stages.artifact import Artifact, Funnel, Snapshot
 from stages.clip import Clip
+from stages.collected import read_collected
 from stages.config import ScoreConfig
 from stages.fingerprint import fingerprint_of
 from stages.image import decode
@@ -74,7 +75,7 @@ def score(images: Artifact, clip: Snapshot | None, config: ScoreConfig, out: Out
 
 def _specs(images: Artifact, clip: Snapshot, config: ScoreConfig, out: Output) -> list[PartSpec]:
     """A part for every `part_rows` rows of each tar: it reads one tar, and depends on nothing else."""
-    columns = ["uid", "file", "offset", "length", "captions"]
+    columns = ["uid", "file", "offset", "length", "sha256", "captions"]
     table = pq.read_table(images.path("images.parquet"), columns=columns).to_pandas()
     table = table.sort_values(["file", "offset"], kind="stable")
     specs: list[PartSpec] = []
@@ -82,9 +83,9 @@ def _specs(images: Artifact, clip: Snapshot, config: ScoreConfig, out: Output) -
         for number, start in enumerate(range(0, len(members), config.part_rows)):
             chosen = members.iloc[start : start + config.part_rows]
             rows = [
-                (uid, int(offset), int(length), [caption["text"] or "" for caption in captions])
-                for uid, offset, length, captions in zip(
-                    *(chosen[name] for name in ("uid", "offset", "length", "captions")), strict=True
+                (uid, int(offset), int(length), sha256, [caption["text"] or "" for caption in captions])
+                for uid, offset, length, sha256, captions in zip(
+                    *(chosen[name] for name in ("uid", "offset", "length", "sha256", "captions")), strict=True
                 )
             ]
             name = f"{Path(str(file)).stem}-{number:03d}"
@@ -115,7 +116,7 @@ def _score_part(folder: Path, payload: dict[str, Any], clip: Clip, batch: int) -
         torch.set_num_threads(threads)
     place = {text: number for number, text in enumerate(said)}
     records: list[dict[str, Any]] = []
-    for number, (uid, _, _, captions) in enumerate(rows):
+    for number, (uid, *_, captions) in enumerate(rows):
         judged = [n for n, text in enumerate(captions) if text.strip()]
         cosines = texts[[place[captions[n]] for n in judged]] @ embeddings[number] if judged else np.zeros(0)
         best = int(cosines.argmax()) if judged else None
@@ -140,7 +141,6 @@ def _pictures(tar: str, rows: Sequence[Sequence[Any]]) -> list[NDArray[np.uint8]
     """The pictures of some rows of a tar, on white."""
     pictures: list[NDArray[np.uint8]] = []
     with Path(tar).open("rb") as file:
-        for _, offset, length, _ in rows:
-            file.seek(offset)
-            pictures.append(decode(file.read(length)))
+        for uid, offset, length, sha256, _ in rows:
+            pictures.append(decode(read_collected(file, uid, offset, length, sha256)))
     return pictures

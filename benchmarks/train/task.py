@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+
+from sdmodel.data.index import stamped
 
 COLOURS = {"red": (220, 30, 30), "green": (20, 160, 60), "blue": (30, 80, 230), "white": (240, 240, 240)}
 HEIGHT, WIDTH = 160, 128
@@ -108,9 +111,16 @@ def write_pictures(folder: Path, pictures: int) -> None:
                 place = {"offset": tar.offset + 512, "length": len(data), "height": HEIGHT, "width": WIDTH}
                 tar.addfile(member, io.BytesIO(data))
                 index.append(
-                    {"uid": f"{row:032x}", "file": name, "split": "train", "captions": [caption], **place}
+                    {
+                        "uid": f"{row:032x}",
+                        "file": name,
+                        "split": "train",
+                        "captions": [{"text": caption}],
+                        "checksum": zlib.crc32(data),
+                        **place,
+                    }
                 )
                 (folder / "pictures" / f"{row:05d}.jpg").write_bytes(data)
                 lines.append(json.dumps({"file_name": f"{row:05d}.jpg", "text": caption}))
-    pq.write_table(pa.Table.from_pylist(index), folder / "index.parquet")
+    pq.write_table(stamped(pa.Table.from_pylist(index)), folder / "index.parquet")
     (folder / "pictures" / "metadata.jsonl").write_text("\n".join(lines) + "\n")

@@ -1,9 +1,16 @@
-"""The index of a dataset: where each picture's bytes lie in the tars, and what its captions are."""
+"""The index of a dataset: where each picture's bytes lie in the tars, and what its captions are.
 
+A Parquet table whose key-value metadata name its version, `VERSION`. Columns that every index has are in
+`COLUMNS`; captions are lists of structs with at least a field `text`.
+"""
+
+import itertools
+import zlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +18,11 @@ import pyarrow.parquet as pq
 
 from sdmodel.data.ranges import Maps, OpenRange
 
-COLUMNS = ["uid", "file", "offset", "length", "split", "captions"]
+VERSION = 2
+"""Of the index: other versions are refused."""
+KEY = b"sdflow.index_version"
+"""Of the metadata entry that names it."""
+COLUMNS = ["uid", "file", "offset", "length", "checksum", "split", "captions"]
 SIZES = ["height", "width"]
 
 
@@ -26,6 +37,8 @@ class Index:
     """(N,) int64: first byte of the picture's data in its tar."""
     lengths: np.ndarray
     """(N,) int64: bytes of the picture."""
+    checksums: np.ndarray
+    """(N,) uint32: CRC-32 of the picture's bytes, as `zlib.crc32`."""
     captions: list[list[str]]
     """One or more for each picture."""
     sizes: np.ndarray | None = None
@@ -41,7 +54,9 @@ class Index:
         return len(self.uids)
 
     def bytes_of(self, row: int) -> bytes:
-        """The encoded picture of a row. ValueError: the tar ends before it."""
+        """The encoded picture of a row.
+
+        ValueError: the tar ends before it, or holds other bytes than the index says."""
         offset, length = int(self.offsets[row]), int(self.lengths[row])
         data = self.open_range(str(self.files[row]), offset, length)
         if len(data) != length:
@@ -49,7 +64,24 @@ class Index:
                 f"{self.files[row]}: picture {self.uids[row]} should take {length} bytes from {offset}, it "
                 f"ends after {len(data)}; tar and index don't belong together, or the tar is damaged"
             )
+        check_bytes(data, int(self.checksums[row]), self.uids[row], f"{self.files[row]}", offset)
         return data
+
+
+def check_bytes(data: bytes, checksum: int, uid: str, tar: str, offset: int) -> None:
+    """ValueError: a picture's bytes, read from `offset` of a tar, have another CRC-32 than its index says."""
+    if (found := zlib.crc32(data)) == checksum:
+        return
+    if data.count(0) == len(data):  # purging writes zeros
+        raise ValueError(
+            f"{tar}: picture {uid} at offset {offset} was purged after a take-down; filter and shard again, "
+            "and use the new dataset"
+        )
+    raise ValueError(
+        f"{tar}: picture {uid} at offset {offset} should have the checksum {checksum:08x} and has "
+        f"{found:08x}: the tar is damaged, or not the index's; `sdflow verify` names what is: restore it "
+        "from a copy, or make the dataset again in another store"
+    )
 
 
 def read_index(
@@ -69,8 +101,11 @@ def read_index(
         weight: a column of numbers, besides; empty: none.
         open_range: reads from a tar that is not on this machine; None maps local files.
 
-    ValueError: a column is missing, the split has no rows, or a tar is not in `tars`."""
-    found = pq.read_schema(path).names
+    ValueError: it is of another version, a column is missing, the split has no rows, or a tar is not in
+    `tars`."""
+    schema = pq.read_schema(path)
+    check_version(schema, str(path))
+    found = schema.names
     if missing := [column for column in COLUMNS if column not in found]:
         raise ValueError(
             f"{path}: an index needs the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}"
@@ -91,7 +126,8 @@ def read_index(
         files=[tars[file] for file in files],
         offsets=table.column("offset").to_numpy(),
         lengths=table.column("length").to_numpy(),
-        captions=table.column("captions").to_pylist(),
+        checksums=table.column("checksum").to_numpy(),
+        captions=texts(table.column("captions")),
         sizes=np.stack([_numbers(table, side).astype(np.int64) for side in SIZES], axis=1)
         if set(SIZES) <= set(found)
         else None,
@@ -99,6 +135,29 @@ def read_index(
         weight=_numbers(table, weight) if weight else None,
         open_range=open_range or Maps(),
     )
+
+
+def check_version(schema: Any, name: str) -> None:
+    """ValueError: an Arrow schema is not that of an index of this version; `name` is what to call it."""
+    version = (schema.metadata or {}).get(KEY, b"1").decode(errors="replace")
+    if version != str(VERSION):
+        raise ValueError(
+            f"{name}: an index of version {version[:20]}, and this program reads version {VERSION}; make the "
+            "dataset again with it (`sdflow run`, or `sdflow stage shard`)"
+        )
+
+
+def stamped(table: pa.Table) -> pa.Table:
+    """The same table as an index of this version, for whoever writes one by hand."""
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), KEY: str(VERSION)})
+
+
+def texts(captions: Any) -> list[list[str]]:
+    """Of a column of an index, or an array, (N,) of lists of structs with a field `text`: the texts alone."""
+    lists = captions.combine_chunks() if isinstance(captions, pa.ChunkedArray) else captions
+    words: list[str] = lists.flatten().field("text").to_pylist()
+    bounds = [0, *itertools.accumulate(lists.value_lengths().fill_null(0).to_pylist())]
+    return [words[start:end] for start, end in itertools.pairwise(bounds)]
 
 
 def _numbers(table: pa.Table, column: str) -> np.ndarray:

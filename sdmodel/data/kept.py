@@ -77,7 +77,7 @@ def _digest(index: Index, rows: np.ndarray, shape: tuple[int, ...]) -> str:
     """Names what is decoded: which pictures, at which size."""
     held = hashlib.sha256(repr(shape).encode())
     for row in rows:
-        held.update(f" {index.uids[row]} {index.lengths[row]}".encode())
+        held.update(f" {index.uids[row]} {index.lengths[row]} {index.checksums[row]}".encode())
     return held.hexdigest()[:16]
 
 

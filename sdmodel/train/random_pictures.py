@@ -7,6 +7,7 @@ like any other.
 import io
 import itertools
 import tarfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+
+from sdmodel.data.index import stamped
 
 TAR = "shards/train-00000.tar"
 """The one tar's name in the index."""
@@ -44,12 +47,13 @@ def write(
             member.size = len(data)
             index.append({
                 "uid": f"{row:032x}", "file": TAR, "offset": tar.offset + tarfile.BLOCKSIZE,
-                "length": len(data), "split": "train", "captions": [_caption(rng) for _ in range(CAPTIONS)],
+                "length": len(data), "checksum": zlib.crc32(data), "split": "train",
+                "captions": [{"text": _caption(rng)} for _ in range(CAPTIONS)],
                 "width": size, "height": size, "multiplicity": 1,
                 **dict.fromkeys(columns, f"class {row % CLASSES}"),
             })  # fmt: skip
             tar.addfile(member, io.BytesIO(data))
-    pq.write_table(pa.Table.from_pylist(index), folder / "index.parquet")
+    pq.write_table(stamped(pa.Table.from_pylist(index)), folder / "index.parquet")
     return folder / "index.parquet", {TAR: path}
 
 

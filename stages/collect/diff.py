@@ -139,7 +139,8 @@ def _version(artifact: Artifact) -> _Version:
     assert selection is not None, f"{artifact.fingerprint} has no selection"
     index, collected = parquet(artifact.path("index.parquet")), parquet(images.path("images.parquet"))
     return _Version(
-        "SELECT i.uid, c.sha256, c.location, hash(list_sort(i.captions)) AS captions "
+        "SELECT i.uid, c.sha256, c.location, "
+        "hash(list_sort(list_transform(i.captions, lambda c: c.text))) AS captions "
         f"FROM {index} i JOIN {collected} c USING (uid)",
         " UNION ALL ".join(_refused(one.path("rejects.parquet")) for one in (selection, images)),
     )

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.artifact import Artifact, Funnel
+from stages.collected import read_collected
 from stages.dedup.phash import SIDE, contrasts, perceptual_hashes, thumbnail
 from stages.fingerprint import fingerprint_of
 from stages.image import decode, is_plain
@@ -40,7 +41,7 @@ def part_specs(images: Artifact, part_rows: int, out: Output) -> list[PartSpec]:
 
     Its inputs are the tar's hash and the rows that it reads, nothing of the rest: other tars may come and go.
     """
-    columns = ["uid", "file", "offset", "length"]
+    columns = ["uid", "file", "offset", "length", "sha256"]
     table = pq.read_table(images.path("images.parquet"), columns=columns).to_pandas()
     table = table.sort_values(["file", "offset"], kind="stable")
     specs: list[PartSpec] = []
@@ -48,7 +49,13 @@ def part_specs(images: Artifact, part_rows: int, out: Output) -> list[PartSpec]:
         for number, start in enumerate(range(0, len(rows), part_rows)):
             chosen = rows.iloc[start : start + part_rows]
             members = list(
-                zip(chosen["uid"], chosen["offset"].tolist(), chosen["length"].tolist(), strict=True)
+                zip(
+                    chosen["uid"],
+                    chosen["offset"].tolist(),
+                    chosen["length"].tolist(),
+                    chosen["sha256"],
+                    strict=True,
+                )
             )
             name = f"{Path(str(file)).stem}-{number:03d}"
             inputs = [images.entry(str(file)).sha256, name, fingerprint_of(members)]
@@ -67,9 +74,8 @@ def make_part(folder: Path, payload: dict[str, Any]) -> Made:
     records: list[dict[str, Any]] = []
     thumbnails = np.empty((len(payload["members"]), SIDE, SIDE, 3), dtype=np.uint8)
     with Path(payload["tar"]).open("rb") as tar:
-        for number, (uid, offset, length) in enumerate(payload["members"]):
-            tar.seek(offset)
-            data = tar.read(length)
+        for number, (uid, offset, length, sha256) in enumerate(payload["members"]):
+            data = read_collected(tar, uid, offset, length, sha256)
             pixels = decode(data)
             thumbnails[number] = thumbnail(pixels)
             height, width, _ = pixels.shape

@@ -33,7 +33,7 @@ def prompts_of(
             before.
     """
     test = list(index.loc[index["split"] == "test"].sort_values(["uid"])["captions"])
-    told = [str(captions[0]) for captions in test if len(captions)]
+    told = [str(captions[0]["text"]) for captions in test if len(captions)]
     if not (told or new or unseen):  # of pictures without captions a model learns to draw without one
         told = [""] * len(test)
     chosen = [("test", caption) for caption in told[:samples]]

@@ -21,7 +21,7 @@ from stages.shard.split import SPLITS, order_key, splits_of
 from stages.stage import Stats, stage
 
 
-@stage(version=1, kind="dataset")
+@stage(version=2, kind="dataset")
 def shard(images: Artifact, selection: Artifact, config: ShardConfig, out: Output) -> Stats:
     """Pack the selected pictures into tars of oriented, opaque, 8-bit sRGB images.
 
@@ -124,6 +124,8 @@ def _record(row: Mapping[Any, Any]) -> dict[str, Any]:
         "source": row["source"],
         "location": row["location"],
         "format": row["format"],
+        "original_width": int(row["width"]),
+        "original_height": int(row["height"]),
         "captions": [{**one, "weight": float(one["weight"])} for one in row["captions"]],
         "multiplicity": int(row["multiplicity"]),
         "similarity": None if pd.isna(similarity) else round(float(similarity), 6),
@@ -136,11 +138,16 @@ def _record(row: Mapping[Any, Any]) -> dict[str, Any]:
 def _index(parts: list[Part], rows: pd.DataFrame, beside: Mapping[str, Any]) -> Any:
     """The index of all tars, in tar order, with the columns that stand `beside` the rows."""
     packed = pd.DataFrame([record for part in parts for record in part.json(f"packed/{part.key}.json")])
-    chosen = rows[["uid", "split", "captions", "multiplicity", "similarity"]]
+    chosen = rows[["uid", "split", "captions", "multiplicity", "similarity"]].assign(
+        original_width=rows["width"], original_height=rows["height"]
+    )
     table = packed.merge(chosen, on="uid", validate="one_to_one")
     assert len(table) == len(rows), f"{len(rows)} rows were to be packed and {len(table)} were"
-    table["captions"] = [[one["text"] for one in captions] for captions in table["captions"]]
     table["split"] = table["split"].astype(str)
+    table["labels"], table["sampling_weight"] = (
+        [[] for _ in range(len(table))],
+        None,
+    )  # until somebody says them
     index = pa.Table.from_pandas(table[INDEX.names], INDEX, preserve_index=False)
     place = {uid: number for number, uid in enumerate(rows["uid"])}
     order = [place[uid] for uid in table["uid"]]

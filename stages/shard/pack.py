@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from stages.collected import read_collected
 from stages.image import decode, encode, is_plain
 from stages.output import Made
+from stages.shard.moments import channel_moments
 
 EXTENSIONS = {"jpeg": "jpg", "png": "png", "webp": "webp"}
 """Formats that are kept as they came, and the extensions that loaders know them by."""
@@ -30,12 +33,12 @@ def pack(folder: Path, payload: dict[str, Any]) -> Made:
     for below in ("shards", "packed", "moments"):
         (folder / below).mkdir()
     sizes: dict[str, tuple[int, int]] = {}
+    checksums: dict[str, int] = {}
     mean, square, kept = np.zeros(3), np.zeros(3), 0
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
         for row in rows:
             with Path(row["file"]).open("rb") as file:
-                file.seek(row["offset"])
-                data = file.read(row["length"])
+                data = read_collected(file, row["uid"], row["offset"], row["length"], row["sha256"])
             pixels = _fit(decode(data, payload["background"]), payload["max_side"])
             height, width = pixels.shape[:2]
             sizes[row["uid"]] = (width, height)
@@ -49,12 +52,13 @@ def pack(folder: Path, payload: dict[str, Any]) -> Made:
                 tar, f"{row['uid']}.json", json.dumps(_described(row, width, height), sort_keys=True).encode()
             )
             _add(tar, f"{row['uid']}.txt", row["captions"][0]["text"].encode() if row["captions"] else b"")
-            scaled = pixels.reshape(-1, 3) / 127.5 - 1  # (H W, 3)
-            mean += scaled.mean(axis=0)
-            square += (scaled**2).mean(axis=0)
+            checksums[row["uid"]] = zlib.crc32(data)
+            own_mean, own_square = channel_moments(pixels)
+            mean += own_mean
+            square += own_square
     packed = [
         {"uid": uid, "file": f"shards/{name}.tar", "offset": offset, "length": length,
-         "width": sizes[uid][0], "height": sizes[uid][1]}
+         "checksum": checksums[uid], "width": sizes[uid][0], "height": sizes[uid][1]}
         for uid, offset, length in _images_in(path)
     ]  # fmt: skip
     (folder / "packed" / f"{name}.json").write_text(json.dumps(packed))
@@ -98,4 +102,5 @@ def _unscaled(data: bytes, pixels: NDArray[np.uint8]) -> bool:
 def _described(row: dict[str, Any], width: int, height: int) -> dict[str, Any]:
     """What the .json member says of an image."""
     names = ("uid", "sha256", "source", "location", "captions", "multiplicity", "similarity")
+    names += ("original_width", "original_height")
     return {**{name: row[name] for name in names}, "width": width, "height": height}

@@ -103,7 +103,8 @@ def test_of_a_dataset_some_tars_are_fetched_and_all_captions_count(asked: dict[s
     @stage(version=1, kind="dataset", name="shard")
     def packed(config: ShardConfig, out: Output) -> Stats:
         rows: list[dict[str, Any]] = [
-            {"uid": f"{row:032x}", "split": "train" if row % 10 else "test", "captions": [f"caption {row}"],
+            {"uid": f"{row:032x}", "split": "train" if row % 10 else "test",
+             "captions": [{"text": f"caption {row}"}], "checksum": 0,
              "file": f"shards/train-{row // 800:05d}.tar", "offset": 512, "length": 9, "width": 9,
              "height": 9, "multiplicity": 1}
             for row in range(4000)
@@ -138,5 +139,5 @@ def test_of_a_dataset_some_tars_are_fetched_and_all_captions_count(asked: dict[s
     assert all(len(row["captions"]) == 1 for row in asked["rows"])
     assert asked["latents"] == other / "latents"
 
-    captions = [caption for row in rows for caption in row["captions"]]
+    captions = [caption["text"] for row in rows for caption in row["captions"]]
     assert sorted(captions) == sorted(f"caption {row}" for row in range(4000) if row % 10)

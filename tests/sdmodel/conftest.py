@@ -1,5 +1,6 @@
 import io
 import tarfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
+
+from sdmodel.data.index import stamped
 
 torch.set_num_threads(1)  # threads that wait for each other on shared cores cost more than they bring
 
@@ -60,11 +63,12 @@ def write_dataset() -> Callable[..., Written]:
                             "offset": offset,
                             "length": member.size,
                             "split": "validation" if row % 10 == 9 else "train",
-                            "captions": [caption, caption.upper()],
+                            "checksum": zlib.crc32(data.getvalue()),
+                            "captions": [{"text": caption}, {"text": caption.upper()}],
                             "colour": caption.split()[1] if row % 5 else None,
                         }
                     )
-        pq.write_table(pa.Table.from_pylist(index), folder / "index.parquet")
+        pq.write_table(stamped(pa.Table.from_pylist(index)), folder / "index.parquet")
         return Written(folder / "index.parquet", tars)
 
     return write

@@ -100,7 +100,7 @@ def prepared(dataset: Artifact, config: TrainConfig, folder: Path) -> Prepared:
 
 def captions(dataset: Artifact, split: str) -> list[list[str]]:
     index = dataset.table("index")
-    return [list(own) for own in index.loc[index["split"] == split, "captions"]]
+    return [[one["text"] for one in own] for own in index.loc[index["split"] == split, "captions"]]
 
 
 def test_they_become_a_dataset(bare: Artifact, mixed: Artifact):

@@ -38,7 +38,7 @@ def dataset_of(store: Store, captions: list[list[str]], **columns: list[object])
         table = {
             "uid": [f"{row:03d}" for row in range(rows)],
             "split": ["validation" if row // 6 % 3 == 2 else "train" for row in range(rows)],
-            "captions": captions,
+            "captions": [[{"text": one} for one in some] for some in captions],
             **columns,
         }
         pq.write_table(pa.table(table), out.write("index.parquet"))

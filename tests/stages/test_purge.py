@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sdmodel.data.index import read_index
 from stages.amendment import all_amendments
 from stages.artifact import Artifact, artifacts
 from stages.config import FilterConfig, ShardConfig
@@ -108,6 +109,7 @@ def of_kind(store: Store, kind: str) -> list[Artifact]:
 
 
 def test_reading_what_was_purged_fails_and_says_so(filled: FolderStore):
+    gone_uid = PICTURES[0].uid
     purge(filled, gone(filled, 0))
     for images in of_kind(filled, "images"):
         for row in images.table("images").to_dict("records"):
@@ -127,8 +129,13 @@ def test_reading_what_was_purged_fails_and_says_so(filled: FolderStore):
         assert (data.count(0) == len(data)) == (Path(name).stem == PICTURES[0].uid)
     (images, _) = of_kind(filled, "images")
     (selection,) = of_kind(filled, "selection")
-    with pytest.raises(ImageError):
+    with pytest.raises(DamagedError, match=rf"picture {gone_uid} .* was purged after a take-down"):
         shard(images, selection, ShardConfig(shard_rows=2, workers=1), store=filled)
+    tars = {name: dataset.path(name) for name in dataset.names("shards/")}
+    (split,) = {row["split"] for row in dataset.table("index").to_dict("records") if row["uid"] == gone_uid}
+    index = read_index(dataset.path("index.parquet"), tars, split)
+    with pytest.raises(ValueError, match=rf"picture {gone_uid} .* was purged after a take-down"):
+        index.bytes_of(index.uids.index(gone_uid))
 
 
 def test_later_versions_leave_it_out(filled: FolderStore):

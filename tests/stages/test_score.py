@@ -11,6 +11,7 @@ from stages.clip import Clip, clip_snapshot
 from stages.config import ScoreConfig
 from stages.demo.captions import caption
 from stages.demo.world import render, scene
+from stages.errors import DamagedError
 from stages.image import decode
 from stages.record import SCORES
 from stages.score import score
@@ -134,3 +135,18 @@ def test_the_statistics_tell_the_mean_similarity(store, clip, pictures):
     assert json.loads(json.dumps(dict(result.statistics)))["mean_similarity"] == pytest.approx(
         float(result.table("scores")["similarity"].mean()), abs=1e-3
     )
+
+
+def test_a_flipped_bit_of_a_picture_is_an_error(store, clip, pictures):
+    images = collection(store, [pictures])
+    row = images.table("images").iloc[3]
+    path = images.path(row["file"])
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.seek(row["offset"] + row["length"] // 2)
+        (byte,) = file.read(1)
+        file.seek(row["offset"] + row["length"] // 2)
+        file.write(bytes([byte ^ 4]))
+    config = ScoreConfig(model=f"local-dir:{clip}", device="cpu")
+    with pytest.raises(DamagedError, match=rf"picture {row['uid']} at offset .* should hash to"):
+        score(images, clip_snapshot(config.model), config, store=store)

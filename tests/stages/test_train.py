@@ -185,7 +185,7 @@ def test_killed_and_stopped_on_the_way_it_is_the_same_model(
 def test_without_a_row_to_train_on_it_says_what_to_do(tmp_path: Path):
     @stage(version=1, kind="dataset", name="shard")
     def without_training(config: ShardConfig, out: Output) -> Stats:
-        rows = [{"uid": "0" * 32, "split": "test", "captions": ["a picture"]}]
+        rows = [{"uid": "0" * 32, "split": "test", "captions": [{"text": "a picture"}]}]
         pq.write_table(pa.Table.from_pylist(rows, INDEX), out.write("index.parquet"))
         return Stats(Funnel(1, 1))
 

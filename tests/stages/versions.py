@@ -91,7 +91,7 @@ def dataset(store: Store, images: Artifact, names: Sequence[str], refused: Seque
     def packed(images: Artifact, selection: Artifact, config: CollectConfig, out: Output) -> Stats:
         chosen = {uid_of("test", name) for name in names}
         rows = [
-            {**row, "captions": [one["text"] for one in row["captions"]], "split": "train", "multiplicity": 1}
+            {**row, "split": "train", "multiplicity": 1}
             for row in pq.read_table(images.path("images.parquet")).to_pylist()
             if row["uid"] in chosen
         ]

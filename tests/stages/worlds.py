@@ -73,7 +73,9 @@ def model(store: Store, dataset: Artifact, config: TrainConfig = TINY) -> Artifa
     @stage(version=1, kind="model", name="train")
     def untrained(dataset: Artifact, config: TrainConfig, out: Output) -> Stats:
         torch.manual_seed(config.seed)
-        objective = objective_of(config, [one for row in dataset.table("index")["captions"] for one in row])
+        objective = objective_of(
+            config, [one["text"] for row in dataset.table("index")["captions"] for one in row]
+        )
         with torch.no_grad():  # what begins at zero would draw one picture for all captions and noise
             for parameter in objective.modules.parameters():
                 parameter.add_(0.1 * torch.randn_like(parameter))

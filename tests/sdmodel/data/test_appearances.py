@@ -12,6 +12,7 @@ INDEX = Index(
     files=[],
     offsets=np.zeros(3, np.int64),
     lengths=np.zeros(3, np.int64),
+    checksums=np.zeros(3, np.uint32),
     captions=[[]] * 3,
     multiplicity=np.array([1.0, 4.0, 9.0]),
     weight=np.array([1.0, 0.5, 0.0]),

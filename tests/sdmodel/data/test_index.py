@@ -1,5 +1,7 @@
+import random
 import tarfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sdmodel.data.index import read_index
+from sdmodel.data.index import KEY, VERSION, read_index, stamped, texts
+from sdmodel.data.objects import Objects
+from sdmodel.data.pixels import decode
+from sdmodel.data.ranges import Maps, OpenRange
 
 
 def test_bytes_are_those_that_tarfile_finds(dataset):
@@ -25,8 +30,8 @@ def test_a_split_without_rows_is_named(dataset):
 
 
 def test_a_missing_column_is_named(tmp_path: Path):
-    pq.write_table(pa.table({"uid": ["1"], "file": ["a.tar"]}), tmp_path / "index.parquet")
-    with pytest.raises(ValueError, match="missing: offset, length, split, captions"):
+    pq.write_table(stamped(pa.table({"uid": ["1"], "file": ["a.tar"]})), tmp_path / "index.parquet")
+    with pytest.raises(ValueError, match="missing: offset, length, checksum, split, captions"):
         read_index(tmp_path / "index.parquet", {}, "train")
 
 
@@ -47,15 +52,77 @@ def test_a_tar_that_ends_early_is_named(write_dataset: Callable, tmp_path: Path)
 
 def test_ranges_come_from_elsewhere_where_no_file_is_here(dataset):
     asked = []
+    here = Maps()
 
     def open_range(name: str, offset: int, length: int) -> bytes:
         asked.append((name, offset, length))
-        return b"x" * length
+        return here(str(dataset.tars[name.removeprefix("bucket/")]), offset, length)
 
     tars = {name: Path("bucket") / name for name in dataset.tars}
     index = read_index(dataset.index, tars, "train", open_range=open_range)
-    assert index.bytes_of(60) == b"x" * int(index.lengths[60])
+    assert index.bytes_of(60) == read_index(dataset.index, dataset.tars, "train").bytes_of(60)
     assert asked == [("bucket/shards/train-00002.tar", int(index.offsets[60]), int(index.lengths[60]))]
+
+
+@pytest.mark.parametrize("open_range", [Maps(), Objects()])
+def test_a_flipped_bit_is_noticed_at_each_read(
+    write_dataset: Callable, tmp_path: Path, open_range: OpenRange
+):
+    """Most flips decode to other pixels without a word, so only the checksum can tell."""
+    written = write_dataset(tmp_path, 20)
+    (tar,) = written.tars.values()
+    names = {name: str(path) for name, path in written.tars.items()}
+    if isinstance(open_range, Objects):
+        names = {name: f"file://{path}" for name, path in names.items()}
+    index = read_index(written.index, names, "train", open_range=open_range)
+    before, chance, decoded = tar.read_bytes(), random.Random(0), 0
+    for _ in range(60):
+        row = chance.randrange(len(index))
+        at = int(index.offsets[row]) + chance.randrange(int(index.lengths[row]))
+        with tar.open("r+b") as file:  # in place: the same file stays mapped
+            file.seek(at)
+            file.write(bytes([before[at] ^ 1 << chance.randrange(8)]))
+        found = f"picture {index.uids[row]} at offset {index.offsets[row]} should have the checksum "
+        with pytest.raises(ValueError, match=rf"{found}[0-9a-f]{{8}} and has [0-9a-f]{{8}}: .*sdflow verify"):
+            index.bytes_of(row)
+        with suppress(OSError):
+            data = tar.read_bytes()[int(index.offsets[row]) :][: int(index.lengths[row])]
+            decoded += len(decode(data, 16)) > 0
+        with tar.open("r+b") as file:
+            file.seek(at)
+            file.write(before[at : at + 1])
+    assert decoded > 20, "without the checksum these would have been trained on"
+    assert [len(index.bytes_of(row)) for row in range(len(index))] == index.lengths.tolist()
+
+
+def test_a_purged_picture_is_not_read(write_dataset: Callable, tmp_path: Path):
+    written = write_dataset(tmp_path, 5)
+    (tar,) = written.tars.values()
+    index = read_index(written.index, written.tars, "train")
+    with tar.open("r+b") as file:
+        file.seek(int(index.offsets[2]))
+        file.write(bytes(int(index.lengths[2])))
+    with pytest.raises(ValueError, match=r"was purged after a take-down; filter and shard again"):
+        index.bytes_of(2)
+
+
+@pytest.mark.parametrize("version", [None, "1", "3"])
+def test_another_version_is_refused_and_says_what_to_do(dataset, tmp_path: Path, version: str | None):
+    table = pq.read_table(dataset.index)
+    metadata = {} if version is None else {KEY: version}
+    pq.write_table(table.replace_schema_metadata(metadata), tmp_path / "index.parquet")
+    words = rf"of version {version or 1}, and this program reads version {VERSION}; make the dataset again"
+    with pytest.raises(ValueError, match=words):
+        read_index(tmp_path / "index.parquet", dataset.tars, "train")
+
+
+def test_captions_are_texts_whatever_else_is_said_of_them():
+    captions = pa.array(
+        [[{"text": "a", "weight": 1.0}, {"text": "b", "weight": 0.5}], [], None, [{"text": "c"}]]
+    )
+    assert texts(captions) == [["a", "b"], [], [], ["c"]]
+    assert texts(pa.chunked_array([captions, captions])[3:6]) == [["c"], ["a", "b"], []]
+    assert texts(captions[:0]) == []
 
 
 def columns(path: Path, **columns: list) -> Path:
@@ -65,9 +132,11 @@ def columns(path: Path, **columns: list) -> Path:
         "file": ["t", "t"],
         "offset": [0, 9],
         "length": [9, 9],
+        "checksum": [0, 0],
         "split": ["train"] * 2,
     }
-    pq.write_table(pa.table({**table, "captions": [["one"], []], **columns}), path / "index.parquet")
+    captions = [[{"text": "one"}], []]
+    pq.write_table(stamped(pa.table({**table, "captions": captions, **columns})), path / "index.parquet")
     return path / "index.parquet"
 
 

@@ -1,5 +1,6 @@
 import dataclasses
 import threading
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -55,7 +56,10 @@ def test_a_large_set_is_decoded_as_it_is_read(index, tmp_path: Path):
 
 
 def test_a_picture_that_cannot_be_decoded_is_named(index):
-    wrong = dataclasses.replace(index, offsets=index.offsets + 100)
+    offsets = index.offsets + 100
+    data = index.open_range(str(index.files[2]), int(offsets[2]), int(index.lengths[2]))
+    checksums = np.where(np.arange(len(index)) == 2, zlib.crc32(data), index.checksums)
+    wrong = dataclasses.replace(index, offsets=offsets, checksums=checksums)
     with pytest.raises(ValueError, match=f"{index.uids[2]} cannot be decoded"):
         decode_row(wrong, 2, 16)
 

@@ -25,6 +25,7 @@ def of(captions: Sequence[Sequence[str]]) -> Index:
         files=[Path("a.tar")] * rows,
         offsets=np.zeros(rows, np.int64),
         lengths=np.zeros(rows, np.int64),
+        checksums=np.zeros(rows, np.uint32),
         captions=[list(one) for one in captions],
     )
 

@@ -47,7 +47,7 @@ def pixels(row: int, shape: tuple[int, int]) -> NDArray[np.uint8]:
 def index(captions: list[list[str]] = CAPTIONS) -> Index:
     rows = len(captions)
     zeros = np.zeros(rows, np.int64)
-    return Index([f"uid{row}" for row in range(rows)], [Path("a.tar")] * rows, zeros, zeros, captions)
+    return Index([f"uid{row}" for row in range(rows)], [Path("a.tar")] * rows, zeros, zeros, zeros, captions)
 
 
 def seen(captions: list[int], mirror: list[bool]) -> Seen:

@@ -2,11 +2,16 @@ import pandas as pd
 
 from stages.evaluate.prompts import Prompt, prompts_of
 
+
+def said(*captions: list[str]) -> list[list[dict[str, str]]]:
+    return [[{"text": text} for text in own] for own in captions]
+
+
 INDEX = pd.DataFrame(
     {
         "uid": ["d", "a", "c", "b"],
         "split": ["test", "test", "train", "test"],
-        "captions": [["fourth", "other"], ["first"], ["of training"], []],
+        "captions": said(["fourth", "other"], ["first"], ["of training"], []),
     }
 )
 

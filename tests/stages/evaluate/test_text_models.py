@@ -135,7 +135,7 @@ def test_clusters_that_a_model_learned_from_are_its_labels(store: Store, dataset
 
     @stage(version=1, kind="model", name="train")
     def taught(dataset: Artifact, labels: Artifact, config: TrainConfig, out: Output) -> Stats:
-        captions = [one for row in dataset.table("index")["captions"] for one in row]
+        captions = [one["text"] for row in dataset.table("index")["captions"] for one in row]
         objective = TextObjective(config, captions, labels.path("clusters.parquet"))
         objective.save(out.write("model/any").parent, objective.modules.state_dict())
         return Stats(Funnel(0, 0))

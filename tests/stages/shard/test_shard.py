@@ -2,6 +2,8 @@ import dataclasses
 import hashlib
 import json
 import tarfile
+import zlib
+from fractions import Fraction
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import webdataset
 
+from sdmodel.data.index import KEY, VERSION, read_index
 from stages.artifact import Artifact, Funnel, Snapshot
 from stages.config import FilterConfig, ShardConfig
 from stages.demo.world import render, scene
@@ -17,6 +20,7 @@ from stages.image import decode, is_plain
 from stages.output import Output
 from stages.record import INDEX, SELECTION
 from stages.shard import shard
+from stages.shard.moments import channel_moments
 from stages.stage import Stats, stage
 from stages.store import Store, open_store
 from tests.stages.handmade import Picture, collection, save
@@ -94,7 +98,8 @@ def test_offsets_of_the_index_read_back_the_images(dataset, pictures):
         assert pixels.shape == (row.height, row.width, 3)
         np.testing.assert_array_equal(pixels, decode(original.data))
         assert (data == original.data) == is_plain(original.data)  # kept as they came, or stored without loss
-        assert row.captions.tolist() == list(original.captions)
+        assert zlib.crc32(data) == row.checksum
+        assert [caption["text"] for caption in row.captions] == list(original.captions)
         assert row.multiplicity == (2 if original.name == "1" else 1)
         assert row.file.startswith(f"shards/{row.split}-")
     assert dataset.statistics["kept_as_they_came"] == sum(is_plain(p.data) for p in pictures)
@@ -164,6 +169,38 @@ def test_larger_images_are_scaled_down(store, pictures):
     by_uid = {p.uid: p for p in pictures}
     sides = {row.uid: row.width for row in index.itertuples()}
     assert all(side == min(40, 32 + int(by_uid[uid].name)) for uid, side in sides.items())
+    originals = {uid: decode(picture.data).shape[:2] for uid, picture in by_uid.items()}
+    assert {row.uid: (row.original_height, row.original_width) for row in index.itertuples()} == originals
+
+
+def test_the_index_names_its_version_and_says_who_says_what(dataset, pictures):
+    index = pq.read_table(dataset.path("index.parquet"))
+    assert index.schema.equals(INDEX)
+    assert index.schema.metadata[KEY].decode() == str(VERSION)
+    by_uid = {p.uid: p for p in pictures}
+    for row in index.to_pylist():
+        said = [(one["text"], one["source"], one["weight"]) for one in row["captions"]]
+        assert said == [(text, "test", 1.0) for text in by_uid[row["uid"]].captions]
+        assert (row["labels"], row["sampling_weight"]) == ([], None)
+    tars = {name: dataset.path(name) for name in dataset.names("shards/")}
+    for split in ("train", "validation", "test"):
+        read = read_index(dataset.path("index.parquet"), tars, split)
+        assert [len(read.bytes_of(row)) for row in range(len(read))] == read.lengths.tolist()
+        assert read.captions == [list(by_uid[uid].captions) for uid in read.uids]
+
+
+def test_moments_are_exact():
+    chance = np.random.default_rng(0)
+    for height, width in ((1, 1), (37, 51), (512, 512)):
+        pixels = chance.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        mean, square = channel_moments(pixels)
+        exact = [[Fraction(2 * int(v) - 255, 255) for v in pixels[..., c].ravel()[:5000]] for c in range(3)]
+        if pixels.size <= 15_000:
+            assert mean == pytest.approx([float(sum(x) / len(x)) for x in exact], abs=1e-15)
+            assert square == pytest.approx([float(sum(v * v for v in x) / len(x)) for x in exact], abs=1e-15)
+        scaled = pixels.reshape(-1, 3) / 127.5 - 1
+        assert mean == pytest.approx(scaled.mean(axis=0), abs=1e-12)
+        assert square == pytest.approx((scaled**2).mean(axis=0), abs=1e-12)
 
 
 def test_columns_of_the_sources_go_along(store):
