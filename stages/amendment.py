@@ -8,11 +8,11 @@ files as amended. Fingerprint and digest stay: they name what was asked and what
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from stages.seal import sealed, unsealed
-from stages.store import Store
+from stages.store import NumberedLog, Store
 
 
 @dataclass(frozen=True)
@@ -48,25 +48,39 @@ class Amendment:
         return cls(**raw)
 
 
+def _log(store: Store, stage: str, fingerprint: str) -> NumberedLog[Amendment]:
+    return NumberedLog(
+        store,
+        f"amendments/{stage}/{fingerprint}",
+        "amendment",
+        Amendment.parse,
+        "; without it nobody knows which of the artifact's files were purged",
+    )
+
+
 def amendments(store: Store, stage: str, fingerprint: str) -> list[Amendment]:
-    """The amendments of an artifact, in the order in which they apply."""
-    folder = f"amendments/{stage}/{fingerprint}"
-    return [Amendment.parse(store.read(listed.key), listed.key) for listed in store.list(folder)]
+    """The amendments of an artifact, in the order in which they apply; DamagedError if one cannot be read."""
+    return _log(store, stage, fingerprint).records()
 
 
 def all_amendments(store: Store) -> Mapping[tuple[str, str], list[Amendment]]:
     """(stage, fingerprint) -> its amendments in order; of artifacts without, an empty list."""
     found: dict[tuple[str, str], list[Amendment]] = defaultdict(list)
-    for listed in store.list("amendments"):
-        _, stage, fingerprint, _ = listed.key.split("/")
-        found[stage, fingerprint].append(Amendment.parse(store.read(listed.key), listed.key))
+    for stage, fingerprint in amended_artifacts(store):
+        found[stage, fingerprint] = amendments(store, stage, fingerprint)
     return found
+
+
+def amended_artifacts(store: Store) -> list[tuple[str, str]]:
+    """(stage, fingerprint) of every artifact with amendments, sorted."""
+    keys = (listed.key.split("/") for listed in store.list("amendments"))
+    return sorted({(key[1], key[2]) for key in keys if len(key) == 4})
 
 
 def amend(
     store: Store, stage: str, fingerprint: str, changes: Sequence[Change], reason: str, takedown: int
 ) -> None:
-    """Let an artifact have other files from now on.
+    """Let an artifact have other files from now on; once, however often it is said.
 
     Args:
         store: where the artifact is, and the files already are.
@@ -76,11 +90,13 @@ def amend(
         reason: for people.
         takedown: number of the take-down.
     """
+    log = _log(store, stage, fingerprint)
     time = datetime.now(UTC).isoformat(timespec="seconds")
-    data = sealed(asdict(Amendment(time, reason, takedown, tuple(changes))))
+    amendment = Amendment(time, reason, takedown, tuple(changes))
+    data = sealed(asdict(amendment))
     while True:
-        folder = f"amendments/{stage}/{fingerprint}"
-        keys = [listed.key for listed in store.list(folder)]
-        number = int(keys[-1].rsplit("/", 1)[1][:8]) + 1 if keys else 1
-        if store.create(f"{folder}/{number:08d}.json", data):
+        numbers = log.numbers()
+        if any(replace(log.record(number), time=time) == amendment for number in numbers):
+            return
+        if log.append(max(numbers, default=0) + 1, data):
             return

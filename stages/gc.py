@@ -10,8 +10,11 @@ manifests and amendments again; and only then deletes files. Of the runs that ma
 parts, one that is still at work is seen by its lease, and one that has ended by its manifest; a run that
 begins later finds no record.
 
-What remains: a run that was stopped for longer than its lease stands, at just the moment when gc ran, may go
-on with parts that are gone. It checks for that before it publishes (`Stage`), and runs again.
+A run that was stopped for longer than its lease stands may go on with parts that are gone: its lease is ended
+first, so that it learns of it, checks for what is gone before it publishes (`Stage`), and runs again.
+
+What is damaged is named, and nothing is deleted that it might name: with a part's record, up to the age to
+which parts are kept, the files of its stage; with a manifest or an amendment all files and parts.
 """
 
 import shutil
@@ -21,11 +24,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from stages.amendment import all_amendments
+from stages.activity import activity, held, release_abandoned
+from stages.amendment import amended_artifacts, amendments
 from stages.artifact import Manifest, manifest_key
 from stages.errors import DamagedError
-from stages.lease import held
-from stages.seal import unsealed
+from stages.lease import CLOCK, SECONDS, Clock
+from stages.part import read_part
 from stages.store import Listed, Store
 
 GRACE = timedelta(days=7)
@@ -46,10 +50,18 @@ class Swept:
     folders: int
     busy: tuple[str, ...] = ()
     """Stages that were left alone, because somebody is working on them."""
+    damaged: tuple[str, ...] = ()
+    """For each record that cannot be read: its key and what to do. What it might name was kept."""
 
 
 def collect_garbage(
-    store: Store, *, grace: timedelta = GRACE, keep_parts: bool = False, dry_run: bool = False
+    store: Store,
+    *,
+    grace: timedelta = GRACE,
+    keep_parts: bool = False,
+    dry_run: bool = False,
+    watch: float = SECONDS,
+    clock: Clock = CLOCK,
 ) -> Swept:
     """Delete files that no manifest and no kept part names, old parts, ended leases, dead attempts' folders.
 
@@ -58,6 +70,8 @@ def collect_garbage(
         grace: age up to which unfinished work is kept. With zero, everything unfinished goes.
         keep_parts: keep finished parts of whatever age: what was given up can be continued still.
         dry_run: count only.
+        watch: seconds for which another host's lease is watched, before it counts as abandoned.
+        clock: what these seconds are measured by.
     """
     now = datetime.now(UTC)
     before = now - grace
@@ -67,34 +81,43 @@ def collect_garbage(
     scratch = store.scratch()
     folders = sorted(scratch.iterdir())
 
-    active = held(store)
+    work = activity(store, watch, clock)
+    active = [*work.held, *([] if dry_run else release_abandoned(store, work.abandoned))]
     busy = {_stage(lease) for lease in active}
-    finished: set[str] = set()
-    published = _named_files(store, finished)
+    names = _Names(store)
+    published = set(names.read())
     named = set(published)
     old_records: list[str] = []
+    unclear: set[str] = set()  # stages with a part whose files nobody knows
     for record in records:
         try:
-            entries = unsealed(store.read(record.key), record.key)["files"]
+            keys = {entry.key for entry in read_part(store, record.key).files.values()}
         except FileNotFoundError:  # a run had no more need of it
             continue
-        except DamagedError:  # no run takes it for finished
-            old_records.append(record.key)
+        except DamagedError as error:
+            names.damaged.append(str(error))
+            if keep_parts or _stage(record.key) in busy or record.modified > before:
+                unclear.add(_stage(record.key))
+            else:  # no run takes it for finished
+                old_records.append(record.key)
             continue
-        keys = {entry["key"] for entry in entries.values()}
         if keep_parts or _stage(record.key) in busy or record.modified > before:
             named |= keys
         elif not keys <= published:
             old_records.append(record.key)
-    # Of an unfinished request the lease stays: were it deleted while somebody takes it, two could hold it.
-    old_leases = [one.key for one in leases if _finished(one.key, finished)]
     old_folders = [folder for folder in folders if _abandoned(folder, active, grace)]
 
     if not dry_run:
-        store.delete(old_records)
+        if not names.unclear:
+            store.delete(old_records)
         busy |= {_stage(lease) for lease in held(store)}
-        named |= _named_files(store, finished)
-    old_files = [one for one in files if one.key not in named and _stage(one.key) not in busy]
+        named |= names.read()
+    if names.unclear:
+        old_records, files = [], [one for one in files if one.key.startswith("probe/")]
+    kept = busy | unclear
+    old_files = [one for one in files if one.key not in named and _stage(one.key) not in kept]
+    # Of an unfinished request the lease stays: were it deleted while somebody takes it, two could hold it.
+    old_leases = [one.key for one in leases if _finished(one.key, names.manifests)]
     if not dry_run:
         store.delete(one.key for one in old_files)
         store.delete(old_leases)
@@ -106,6 +129,7 @@ def collect_garbage(
         leases=len(old_leases),
         folders=len(old_folders),
         busy=tuple(sorted(busy)),
+        damaged=tuple(dict.fromkeys([*work.damaged, *names.damaged])),
     )
 
 
@@ -113,23 +137,46 @@ def _old(store: Store, prefix: str, before: datetime) -> list[Listed]:
     return [one for one in store.list(prefix) if one.modified <= before]
 
 
-def _named_files(store: Store, seen: set[str]) -> set[str]:
-    """Keys of the files that amendments put into place, and that manifests name and no amendment replaced.
+class _Names:
+    """Which files manifests and amendments name."""
 
-    Manifests in `seen` are passed over; the others' keys are added to it.
-    """
-    new = [listed.key for listed in store.list("manifests") if listed.key not in seen]
-    seen.update(new)
-    amended = {
-        manifest_key(stage, fingerprint): {change.path: change.key for one in found for change in one.changes}
-        for (stage, fingerprint), found in all_amendments(store).items()
-    }
-    named = {key for changes in amended.values() for key in changes.values()}
-    for key in new:
-        changes = amended.get(key, {})
-        files = Manifest.read(store, key).files
-        named |= {entry.key for path, entry in files.items() if path not in changes}
-    return named
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.manifests: set[str] = set()
+        self.damaged: list[str] = []
+        self.unclear = False
+        """A manifest, or an amendment, could not be read: nobody knows what it names."""
+
+    def read(self) -> set[str]:
+        """Keys of files that amendments put into place, and that manifests name and no amendment replaced.
+
+        Manifests that an earlier call has read are passed over.
+        """
+        new = [one.key for one in self._store.list("manifests") if one.key not in self.manifests]
+        self.manifests.update(new)
+        amended: dict[str, dict[str, str]] = {}
+        for stage, fingerprint in amended_artifacts(self._store):
+            try:
+                changes = amendments(self._store, stage, fingerprint)
+            except DamagedError as error:
+                self._complain(error)
+                continue
+            amended[manifest_key(stage, fingerprint)] = {
+                change.path: change.key for amendment in changes for change in amendment.changes
+            }
+        named = {key for changes in amended.values() for key in changes.values()}
+        for key in new:
+            try:
+                files = Manifest.read(self._store, key).files
+            except DamagedError as error:
+                self._complain(error)
+                continue
+            named |= {entry.key for path, entry in files.items() if path not in amended.get(key, {})}
+        return named
+
+    def _complain(self, error: DamagedError) -> None:
+        self.unclear = True
+        self.damaged.append(str(error))
 
 
 def _stage(key: str) -> str:

@@ -1,95 +1,104 @@
 """Leases: who works on a fingerprint, so that nobody else does the same work at the same time.
 
 A lease is the highest of a row of numbered, create-only records below ``leases/STAGE/FINGERPRINT/``. The
-holder renews it by adding the next number; whoever finds it released, expired, or held by a process that has
-died takes it over in the same way, and of several racers one wins. Leases save work; that results are right
-never rests on them.
+holder renews it by adding the next number, its heartbeat; whoever finds it released, held by a process that
+has died, or without a heartbeat for a minute takes it over in the same way, and of several racers one wins.
+Leases save work; that results are right never rests on them.
+
+The minute is measured by the one who waits, on a clock that nobody can set: hosts' wall clocks are never
+compared, so that a lease dated a year ahead, or a clock that jumps, keeps nobody out and lets nobody in.
 """
 
 import os
-import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
-from functools import cache
-from pathlib import Path
+from dataclasses import asdict, replace
 from types import TracebackType
 
-import psutil
-
-from stages.errors import StageError
-from stages.seal import sealed, unsealed
-from stages.store import Store
+from stages.errors import DamagedError, StageError
+from stages.leaseholder import UNREADABLE, Holder, at_work, born, claim, disclaim, lease_log, this_host
+from stages.seal import sealed
+from stages.store import NumberedLog, Store
 
 SECONDS = 60.0
-"""A lease that was not renewed for this long may be taken over. Hosts' clocks may differ by a third of it."""
+"""A lease without a heartbeat for this long may be taken over; its holder renews it three times as often."""
 
 
-@dataclass(frozen=True)
-class Holder:
-    """A process somewhere, and until when (Unix seconds) it holds; 0 once released."""
+class Clock:
+    """The clocks of this host that leases go by."""
 
-    token: str
-    host: str
-    pid: int
-    born: float
-    until: float
+    def watch(self) -> float:
+        """Seconds that a waiter has watched: suspended, it sees nothing, so that such time does not count."""
+        return time.monotonic()
+
+    def age(self) -> float:
+        """Seconds by which a holder's heartbeat ages: others go on while this host is suspended."""
+        return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+    def wall(self) -> float:
+        """Unix seconds, for people who read a record."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
 
 
-_MINE: set[str] = set()  # tokens of this process: one that is not here is held by nobody any more
-
-
-@cache
-def this_host() -> str:
-    """The machine's name, its boot and the process namespace: within these, process ids mean something."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        namespace = str(Path("/proc/self/ns/pid").readlink())
-    except OSError:  # not Linux
-        return socket.gethostname()
-    return f"{socket.gethostname()} {boot} {namespace}"
+CLOCK = Clock()
 
 
 class Lease:
     """A held lease; renews itself in a thread until released. A context manager."""
 
-    def __init__(self, store: Store, folder: str, number: int, holder: Holder, seconds: float) -> None:
-        self._store, self._folder, self._number, self._holder = store, folder, number, holder
-        self._seconds = seconds
+    def __init__(
+        self,
+        log: NumberedLog[Holder],
+        number: int,
+        holder: Holder,
+        seconds: float,
+        clock: Clock,
+        since: float,
+    ) -> None:
+        self._log, self._number, self._holder = log, number, holder
+        self._seconds, self._clock = seconds, clock
+        self._since = since  # by `Clock.age`: taken before the last heartbeat was written
         self._lost = False
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._renew, name=f"lease {folder}", daemon=True)
+        self._thread = threading.Thread(target=self._renew, name=f"lease {log.folder}", daemon=True)
         self._thread.start()
 
     def lapsed(self) -> bool:
         """Whether somebody else may have thought that nobody holds it."""
-        return self._lost or time.time() > self._holder.until
+        return self._lost or self._clock.age() - self._since > self._seconds
 
     def _renew(self) -> None:
         while not self._done.wait(self._seconds / 3):
             if self.lapsed():  # the process was stopped, or the store out of reach, for too long
                 return
             try:
-                self._write(time.time() + self._seconds)
+                self._write(self._clock.wall() + self._seconds)
             except (StageError, OSError, ValueError):
                 continue  # the next round may renew in time
 
     def _write(self, until: float) -> None:
-        holder = replace(self._holder, until=until)
-        if not _append(self._store, self._folder, self._number + 1, holder):
-            self._lost = True
+        holder, since = replace(self._holder, until=until), self._clock.age()
+        if append(self._log, self._number + 1, holder):
+            self._number += 1
+            self._holder, self._since = holder, since
             return
-        self._number += 1
-        self._holder = holder
+        self._number, current, _ = latest(
+            self._log
+        )  # an earlier heartbeat that seemed to fail may stand there
+        self._lost = current is None or current.token != holder.token
 
     def release(self) -> None:
         """Let the next one in. A store that is out of reach is no error: then the lease ends by itself."""
         self._done.set()
         self._thread.join()
-        _MINE.discard(self._holder.token)
+        disclaim(self._holder.token)
         if not self.lapsed():
             with suppress(StageError, OSError, ValueError):
                 self._write(0.0)
@@ -109,6 +118,7 @@ def acquire(
     fingerprint: str,
     waiting: Callable[[Holder], bool],
     seconds: float = SECONDS,
+    clock: Clock = CLOCK,
 ) -> Lease | None:
     """Take the lease of a fingerprint, waiting for as long as somebody else has it.
 
@@ -118,87 +128,61 @@ def acquire(
         fingerprint: of the work.
         waiting: called about once a second while another holder has it; False ends the waiting (say, because
             the result is there now), and None is returned.
-        seconds: how long the lease stands without renewal.
+        seconds: how long the lease stands without a heartbeat.
+        clock: what time is measured by.
     """
-    folder = f"leases/{stage}/{fingerprint}"
-    me = Holder(uuid.uuid4().hex, this_host(), os.getpid(), psutil.Process().create_time(), 0.0)
-    _MINE.add(me.token)
+    log = lease_log(store, f"leases/{stage}/{fingerprint}")
+    me = Holder(uuid.uuid4().hex, this_host(), os.getpid(), born(os.getpid()), 0.0)
+    claim(me.token)
     lease = None
     try:
-        lease = _acquire(store, folder, me, waiting, seconds)
+        lease = _acquire(log, me, waiting, seconds, clock)
     finally:
         if lease is None:
-            _MINE.discard(me.token)
+            disclaim(me.token)
     return lease
 
 
 def _acquire(
-    store: Store, folder: str, me: Holder, waiting: Callable[[Holder], bool], seconds: float
+    log: NumberedLog[Holder], me: Holder, waiting: Callable[[Holder], bool], seconds: float, clock: Clock
 ) -> Lease | None:
-    pause = 0.05
+    pause, seen, first_seen = 0.05, -1, 0.0
     while True:
-        number, holder = _latest(store, folder)
-        if holder is None or not _alive(holder):
-            mine = replace(me, until=time.time() + seconds)
-            if _append(store, folder, number + 1, mine):
-                return Lease(store, folder, number + 1, mine, seconds)
+        number, holder, _ = latest(log)
+        if number != seen:
+            seen, first_seen = number, clock.watch()
+        if holder is None or at_work(holder) is False or clock.watch() - first_seen >= seconds:
+            mine, since = replace(me, until=clock.wall() + seconds), clock.age()
+            if append(log, number + 1, mine):
+                return Lease(log, number + 1, mine, seconds, clock, since)
             continue  # another racer won: look at what it wrote
         if not waiting(holder):
             return None
-        time.sleep(pause)
+        clock.sleep(pause)
         pause = min(1.0, 2 * pause)
 
 
-def held(store: Store) -> list[str]:
-    """Folders ("leases/STAGE/FINGERPRINT") of the leases that somebody holds now."""
-    folders = {listed.key.rsplit("/", 1)[0] for listed in store.list("leases")}
-    latest = {folder: _latest(store, folder)[1] for folder in folders}
-    return sorted(folder for folder, holder in latest.items() if holder is not None and _alive(holder))
-
-
-def _key(folder: str, number: int) -> str:
-    return f"{folder}/{number:08d}.json"
-
-
-def _append(store: Store, folder: str, number: int, holder: Holder) -> bool:
-    """Add a record and drop the one before it. False: somebody else added this number first."""
-    data = sealed(asdict(holder))
-    if not store.create(_key(folder, number), data):
-        try:
-            # Where an answer was lost, the store's client asked again, and was told of our own record.
-            if store.read(_key(folder, number)) != data:
-                return False
-        except FileNotFoundError:
-            return False
-    with suppress(StageError, OSError, ValueError):  # a record too many does no harm: the highest counts
-        store.delete([_key(folder, number - 1)])
-    return True
-
-
-def _latest(store: Store, folder: str) -> tuple[int, Holder | None]:
-    """The highest record; it may be renewed, and deleted, between listing and reading: then look again."""
+def latest(log: NumberedLog[Holder]) -> tuple[int, Holder | None, DamagedError | None]:
+    """The highest record's number, its holder (None: no record), and what is wrong with it where damaged."""
     while True:
-        keys = [listed.key for listed in store.list(folder)]
-        if not keys:
-            return 0, None
+        number = log.last()
+        if not number:
+            return 0, None, None
         try:
-            return int(keys[-1].rsplit("/", 1)[1][:8]), Holder(
-                **unsealed(store.read(keys[-1]), f"{keys[-1]} in {store.url}")
-            )
-        except FileNotFoundError:
+            return number, log.record(number), None
+        except DamagedError as error:
+            return number, UNREADABLE, error
+        except FileNotFoundError:  # renewed, and deleted, between listing and reading: look again
             continue
 
 
-def _alive(holder: Holder) -> bool:
-    if holder.until < time.time():
+def append(log: NumberedLog[Holder], number: int, holder: Holder) -> bool:
+    """Add a record and drop the one before it. False: the lease has gone on without this process."""
+    if not log.append(number, sealed(asdict(holder))):
         return False
-    if holder.host != this_host():
-        return True  # only the clock can tell
-    if holder.pid == os.getpid():
-        return holder.token in _MINE
-    try:
-        process = psutil.Process(holder.pid)
-        # The time of birth tells a process from a later one of its id; the clock behind it gets adjusted.
-        return abs(process.create_time() - holder.born) < 5 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
+    if log.last() > number:  # this number was taken and dropped while this process was stopped
+        log.store.delete([log.key(number)])
         return False
+    with suppress(StageError, OSError, ValueError):  # a record too many does no harm: the highest counts
+        log.store.delete([log.key(number - 1)])
+    return True

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,8 +15,8 @@ from stages.artifact import FileEntry, Files, Funnel
 from stages.engine import Engine, Inline
 from stages.errors import DamagedError, Stopped
 from stages.fingerprint import JSON, canonical_config, fingerprint_of, sha256_of
+from stages.part import PartRecord, part_key, read_part
 from stages.reporter import Reporter, Silent
-from stages.seal import sealed, unsealed
 from stages.store import Store
 
 __all__ = ["Made", "Output", "Part", "PartSpec", "Reporter", "Silent"]
@@ -167,7 +167,7 @@ class Output:
 
     def forget(self, part: Part) -> None:
         """Delete the record of a part that nobody will need again; its files become garbage unless added."""
-        self.store.delete([_part_key(self.stage, part.fingerprint)])
+        self.store.delete([part_key(self.stage, part.fingerprint)])
 
     # result files
 
@@ -232,37 +232,30 @@ class Output:
         return folder
 
     def _find(self, key: str, fingerprint: str) -> Part | None:
-        record_key = _part_key(self.stage, fingerprint)
         try:
-            raw = unsealed(self.store.read(record_key), f"{record_key} in {self.store.url}")
+            record = read_part(self.store, part_key(self.stage, fingerprint))
         except FileNotFoundError:
             return None
-        except DamagedError as error:  # what it named is made again, and the record written anew
+        except DamagedError as error:
             self.warn(f"part {key} is made again: {error}")
             return None
-        files = {name: FileEntry(**entry) for name, entry in raw["files"].items()}
-        if not all(self.store.exists(entry.key) for entry in files.values()):
+        if not all(self.store.exists(entry.key) for entry in record.files.values()):
             return None  # swept away by gc; it will be made again
-        funnel = Funnel(**raw["funnel"]) if raw["funnel"] else None
-        return Part(self.store, key, fingerprint, files, Made(funnel, raw["statistics"]), cached=True)
+        made = Made(record.funnel, record.statistics)
+        return Part(self.store, key, fingerprint, record.files, made, cached=True)
 
     def _record(
         self, key: str, fingerprint: str, folder: Path, made: Made, hashes: Mapping[str, tuple[int, str]]
     ) -> Part:
         files = self._upload(folder, hashes)
-        record = {
-            "key": key,
-            "files": {name: asdict(entry) for name, entry in files.items()},
-            "funnel": asdict(made.funnel) if made.funnel else None,
-            "statistics": made.statistics,
-        }
-        record_key = _part_key(self.stage, fingerprint)
-        if not self.store.create(record_key, sealed(record)):
+        record = PartRecord(key, files, made.funnel, made.statistics).to_json()
+        record_key = part_key(self.stage, fingerprint)
+        if not self.store.create(record_key, record):
             first = self._find(key, fingerprint)
             if first is not None:
                 return first
-            self.store.delete([record_key])  # its files are gone
-            self.store.create(record_key, sealed(record))
+            self.store.delete([record_key])  # its files are gone, or it is damaged
+            self.store.create(record_key, record)
         shutil.rmtree(folder, ignore_errors=True)
         self.parts_made += 1
         return Part(self.store, key, fingerprint, files, made, cached=False)
@@ -274,10 +267,6 @@ class Output:
             self.store.put(key, folder / name)
             files[name] = FileEntry(key, size, sha256)
         return files
-
-
-def _part_key(stage: str, fingerprint: str) -> str:
-    return f"parts/{stage}/{fingerprint}.json"
 
 
 def _make(

@@ -20,18 +20,19 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
+from stages.activity import activity, held, release_abandoned
 from stages.amendment import Change, all_amendments, amend
 from stages.artifact import Artifact, FileEntry
 from stages.errors import DamagedError, RetryableError
 from stages.fingerprint import sha256_of
 from stages.gc import collect_garbage
 from stages.holders import Lineage
-from stages.lease import acquire, held
-from stages.seal import unsealed
+from stages.lease import CLOCK, Clock, acquire
+from stages.leaseholder import Holder, at_work
+from stages.part import read_part
 from stages.store import Store
 from stages.takedown import Takedown
 from stages.whereabouts import Span, drawings, names_in, spans, stems
@@ -75,34 +76,36 @@ Records = dict[str, Mapping[str, FileEntry]]
 """Key of a part's record -> its files."""
 
 
-def purge(store: Store, takedown: Takedown, *, dry_run: bool = False) -> Purged:
+def purge(store: Store, takedown: Takedown, *, dry_run: bool = False, clock: Clock = CLOCK) -> Purged:
     """Take the bytes of a take-down's pictures out of every file of the store.
 
     Args:
         store: where; copies in other machines' caches are out of reach.
         takedown: recorded.
         dry_run: count only.
+        clock: by which leases of other hosts are watched for a minute, before they count as left.
 
     Raises:
-        RetryableError: somebody is at work in the store; a run that was killed may count for a minute.
+        RetryableError: somebody is at work in the store.
     """
     if dry_run:
         lineage = Lineage(store, set(takedown.sha256s))
         cuts = _cuts(lineage, set(takedown.sha256s))
         naming = [one for one in lineage.artifacts.values() if any(e.key in cuts for e in one.files.values())]
         return Purged(len(cuts), sum(cut.bytes for cut in cuts.values()), len(naming), 0)
-    lease = acquire(store, *LEASE, waiting=lambda holder: False)
+    lease = acquire(store, *LEASE, _Renewal().missing, clock=clock)
     if lease is None:
         raise RetryableError(f"somebody purges {store.url} already; try again when they have ended")
     with lease:
-        if busy := _busy(store):
+        work = activity(store, clock=clock)
+        if busy := _busy([*work.held, *release_abandoned(store, work.abandoned)]):
             raise RetryableError(
                 f"{', '.join(busy)} at work in {store.url}; stop what runs, or purge when it has ended"
             )
         purged = _purge(store, takedown)
         # Files that nobody names, and what crashed attempts left, may hold the pictures too.
-        collect_garbage(store, grace=timedelta(0), keep_parts=True)
-        return Purged(**purged, busy=tuple(_busy(store)))
+        collect_garbage(store, grace=timedelta(0), keep_parts=True, clock=clock)
+        return Purged(**purged, busy=tuple(_busy(held(store))))
 
 
 def _purge(store: Store, takedown: Takedown) -> dict[str, int]:
@@ -130,17 +133,31 @@ def _purge(store: Store, takedown: Takedown) -> dict[str, int]:
     return {"files": len(cuts), "bytes": cut_out, "artifacts": len(amended), "parts": parts + len(holding)}
 
 
-def _busy(store: Store) -> list[str]:
-    return sorted({lease.split("/")[1] for lease in held(store)} - {LEASE[0]})
+class _Renewal:
+    """Waits for a lease that may have been left, until its holder shows that it is at work."""
+
+    def __init__(self) -> None:
+        self._first: Holder | None = None
+
+    def missing(self, holder: Holder) -> bool:
+        """Whether no heartbeat has come since the first look, and none here can say that the holder lives."""
+        self._first = self._first or holder
+        return holder == self._first and not at_work(holder)
+
+
+def _busy(leases: Iterable[str]) -> list[str]:
+    return sorted({lease.split("/")[1] for lease in leases} - {LEASE[0]})
 
 
 def _records(store: Store) -> Records:
     found: Records = {}
     for listed in store.list("parts"):
-        # A run that began meanwhile had no more need of it; a damaged one gc sweeps with its files.
-        with suppress(FileNotFoundError, DamagedError):
-            files: dict[str, dict[str, Any]] = unsealed(store.read(listed.key), listed.key)["files"]
-            found[listed.key] = {name: FileEntry(**entry) for name, entry in files.items()}
+        try:
+            found[listed.key] = read_part(store, listed.key).files
+        except FileNotFoundError:  # a run that began meanwhile had no more need of it
+            continue
+        except DamagedError:  # nobody knows what its files hold; they go with it, and the part is made again
+            store.delete([listed.key])
     return found
 
 

@@ -9,7 +9,7 @@ from stages.artifact import Artifact, artifacts
 from stages.fingerprint import JSON
 from stages.names import check_name, is_name
 from stages.seal import sealed, unsealed
-from stages.store import Store
+from stages.store import NumberedLog, Store
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,11 @@ class Reference:
     digest: str
     time: str
     note: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, data: bytes, name: str = "a reference") -> "Reference":
+        """A record as it was written. DamagedError: it is another; `name` is what the message calls it."""
+        return cls(**unsealed(data, name))
 
     def open(self, store: Store) -> Artifact:
         """The artifact that this entry names."""
@@ -43,26 +48,28 @@ def refer(store: Store, name: str, artifact: Artifact, note: Mapping[str, JSON] 
     """
     check_name(name)
     while True:
-        past = references(store, name)
-        same = (
-            past and past[-1].fingerprint == artifact.fingerprint and dict(past[-1].note) == dict(note or {})
-        )
-        if same:
-            return past[-1]
-        number = past[-1].number + 1 if past else 1
+        log = _log(store, name)
+        last = log.last()
+        newest = log.record(last) if last else None
+        if newest and newest.fingerprint == artifact.fingerprint and dict(newest.note) == dict(note or {}):
+            return newest
+        number = last + 1
         time = datetime.now(UTC).isoformat(timespec="seconds")
         entry = Reference(
             name, number, artifact.stage, artifact.fingerprint, artifact.digest, time, dict(note or {})
         )
-        if store.create(f"refs/{name}/{number:08d}.json", sealed(asdict(entry))):
+        if log.append(number, sealed(asdict(entry))):
             return entry
 
 
 def references(store: Store, name: str) -> list[Reference]:
-    """The history of a name, oldest first; empty if there is none."""
-    prefix = f"refs/{name}/"
-    keys = [listed.key for listed in store.list(prefix) if "/" not in listed.key.removeprefix(prefix)]
-    return [Reference(**unsealed(store.read(key), f"{key} in {store.url}")) for key in keys]
+    """The history of a name, oldest first; empty if there is none. DamagedError names a damaged entry."""
+    return _log(store, name).records()
+
+
+def _log(store: Store, name: str) -> NumberedLog[Reference]:
+    remedy = ", or delete it: then the name means its other entries"
+    return NumberedLog(store, f"refs/{name}", "reference", Reference.parse, remedy)
 
 
 def names(store: Store) -> list[str]:
@@ -82,14 +89,14 @@ def resolve(store: Store, text: str) -> Artifact:
         ValueError: nothing, or more than one thing, is meant; says what there is.
     """
     name, _, number = text.partition("@")
-    history = references(store, name) if is_name(name) else []
+    log = _log(store, name)
+    history = log.numbers() if is_name(name) else []
     if history:
         if number in ("", "latest"):
-            return history[-1].open(store)
-        for entry in history:
-            if str(entry.number) == number:
-                return entry.open(store)
-        raise ValueError(f"{name} has no entry {number!r}; it has 1 to {history[-1].number}, or use @latest")
+            return log.record(history[-1]).open(store)
+        if number in map(str, history):
+            return log.record(int(number)).open(store)
+        raise ValueError(f"{name} has no entry {number!r}; it has 1 to {history[-1]}, or use @latest")
     stage, _, start = text.rpartition("/")
     if len(start) >= 6 and set(start) <= set("0123456789abcdef"):
         found = _by_hash(store, stage, start)

@@ -10,7 +10,7 @@ from pathlib import Path
 from sdmodel.config import TrainConfig
 from stages.errors import DamagedError
 from stages.output import Made, Output, Part
-from stages.seal import unsealed
+from stages.part import read_part
 
 KEEP = 2
 """Snapshots kept in the store while the training runs: the newest, and one before it in case that is
@@ -109,8 +109,8 @@ class Snapshots:
         found: set[int] = set()
         for listed in self._out.store.list(f"parts/{self._out.stage}"):
             try:
-                key = str(unsealed(self._out.store.read(listed.key), listed.key)["key"])
-            except (FileNotFoundError, DamagedError):  # dropped since the listing, or of no use
+                key = read_part(self._out.store, listed.key).key
+            except (FileNotFoundError, DamagedError):  # dropped since the listing, or none to go on from
                 continue
             if key.startswith(KEY):
                 found.add(int(key.removeprefix(KEY)))

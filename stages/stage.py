@@ -26,7 +26,8 @@ from typing import Any
 from stages.artifact import Artifact, Digested, Funnel, Manifest, manifest_key
 from stages.errors import RetryableError, StageError, Stopped, naming_full_disk
 from stages.fingerprint import JSON, canonical_config, digest_of, request_fingerprint
-from stages.lease import Holder, Lease, acquire
+from stages.lease import Lease, acquire
+from stages.leaseholder import Holder
 from stages.output import Output, Reporter, Silent
 from stages.store import Store
 
@@ -82,8 +83,7 @@ class Stage:
             return found
 
         def waiting(holder: Holder) -> bool:
-            who = f"{holder.host.split()[0]} (process {holder.pid})"
-            reporter.progress(self.name, 0, 0, f"waiting for {who}, who works on the same")
+            reporter.progress(self.name, 0, 0, f"waiting for {holder}, who works on the same")
             return not reporter.stopping() and Artifact.find(store, self.name, fingerprint) is None
 
         lease = acquire(store, self.name, fingerprint, waiting)

@@ -24,7 +24,7 @@ import pyarrow as pa
 from stages.artifact import Snapshot, artifacts
 from stages.fingerprint import fingerprint_of
 from stages.seal import sealed, unsealed
-from stages.store import Store
+from stages.store import NumberedLog, Store
 
 KINDS = {"url": "urls", "uid": "uids", "sha256": "sha256s", "host": "hosts"}
 """What a name can be, and the field of a record that lists those of its kind."""
@@ -93,8 +93,13 @@ class Takedown:
 
 
 def records(store: Store) -> list[Takedown]:
-    """Every take-down, in the order of their numbers."""
-    return [Takedown.parse(store.read(listed.key), listed.key) for listed in store.list("takedowns")]
+    """Every take-down, in the order of their numbers; DamagedError if one cannot be read."""
+    return _log(store).records()
+
+
+def _log(store: Store) -> NumberedLog[Takedown]:
+    remedy = "; without it nobody knows which pictures must not be used"
+    return NumberedLog(store, "takedowns", "take-down", Takedown.parse, remedy)
 
 
 def takedowns(store: Store) -> Snapshot | None:
@@ -140,15 +145,14 @@ def forget(store: Store, given: Sequence[Name], why: str) -> Takedown:
     """
     draft = drafted(store, given, why)
     wanted = draft.names()
+    log = _log(store)
     while True:
-        past = records(store)
-        for record in past:
+        number = log.last() + 1  # before the look: a record that comes meanwhile takes this number
+        for record in records(store):
             if wanted <= record.names():
                 return record
-        number = past[-1].number + 1 if past else 1
         numbered = replace(draft, number=number)
-        data = sealed(asdict(numbered))
-        if store.create(f"takedowns/{number:08d}.json", data):
+        if log.append(number, sealed(asdict(numbered))):
             return numbered
 
 

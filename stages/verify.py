@@ -9,9 +9,9 @@ from pathlib import PurePosixPath
 from stages.amendment import Amendment
 from stages.artifact import Artifact, Manifest
 from stages.errors import DamagedError
-from stages.lease import Holder
+from stages.leaseholder import Holder
+from stages.part import PartRecord
 from stages.reference import Reference
-from stages.seal import unsealed
 from stages.store import Store
 from stages.takedown import Takedown
 
@@ -90,19 +90,19 @@ def verify_store(store: Store) -> Verification:
             complaints[name].append(f"manifest: it is that of {parsed.stage}/{parsed.fingerprint}")
 
     def part(key: str, data: bytes) -> None:
-        for name, entry in unsealed(data, key)["files"].items():
-            named.add(entry["key"])
+        for name, entry in PartRecord.parse(data, key).files.items():
+            named.add(entry.key)
             try:
-                found = sha256(entry["key"])
+                found = sha256(entry.key)
             except FileNotFoundError:
                 continue
-            if found != entry["sha256"]:
+            if found != entry.sha256:
                 complaints.setdefault(key, []).append(
-                    f"{name}: should hash to {entry['sha256']} and hashes to {found} ({entry['key']})"
+                    f"{name}: should hash to {entry.sha256} and hashes to {found} ({entry.key})"
                 )
 
     def reference(key: str, data: bytes) -> None:
-        entry = Reference(**unsealed(data, key))
+        entry = Reference.parse(data, key)
         digest = digests.get(f"{entry.stage}/{entry.fingerprint}")
         if digest != entry.digest:
             complaints.setdefault(key, []).append(
@@ -126,7 +126,7 @@ def _name(key: str) -> str:
 
 
 def _lease(data: bytes, key: str) -> None:
-    Holder(**unsealed(data, key))
+    Holder.parse(data, key)
 
 
 def _takedown(data: bytes, key: str) -> None:

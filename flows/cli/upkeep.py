@@ -4,12 +4,15 @@ import re
 import sys
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from flows.cli.listing import print_json, print_lines
 from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_read
+
+if TYPE_CHECKING:
+    from stages.gc import Swept
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -67,6 +70,9 @@ def gc(
 ) -> None:
     """Delete what no finished artifact names: parts and files of runs that were given up, ended leases.
 
+    Where another machine's lease was never released, it is watched for a minute: whoever works renews it. A
+    record that is damaged is named, what it may name is kept, and the status is 1.
+
     **Examples**
 
     ```
@@ -80,11 +86,19 @@ def gc(
     swept = collect_garbage(open_store(store), grace=_age(older_than), dry_run=dry_run)
     if json:
         print_json(asdict(swept))
-        return
+    else:
+        _print_swept(swept, dry_run)
+    if swept.damaged:
+        sys.exit(1)
+
+
+def _print_swept(swept: "Swept", dry_run: bool) -> None:
     verb = "would delete" if dry_run else "deleted"
     print_lines([
         f"{verb} {swept.files:,} files ({swept.bytes / 1e6:,.1f} MB), {swept.parts:,} unfinished parts, "
-        f"{swept.leases:,} ended leases, {swept.folders:,} working folders"
+        f"{swept.leases:,} ended leases, {swept.folders:,} working folders",
+        *([f"left alone, at work: {', '.join(swept.busy)}"] if swept.busy else []),
+        *(f"damaged: {words}" for words in swept.damaged),
     ])  # fmt: skip
 
 

@@ -17,9 +17,19 @@ from stages.errors import NoSpaceError, RetryableError
 from stages.store.cache import Cache
 from stages.store.folder import FolderStore
 from stages.store.interface import Listed, Store
+from stages.store.records import NumberedLog, read_record
 from stages.store.remote import RemoteStore
 
-__all__ = ["Cache", "FolderStore", "Listed", "RemoteStore", "Store", "open_store"]
+__all__ = [
+    "Cache",
+    "FolderStore",
+    "Listed",
+    "NumberedLog",
+    "RemoteStore",
+    "Store",
+    "open_store",
+    "read_record",
+]
 
 _ALLOWED = "use a folder, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or memory://NAME"
 _MEMORY: dict[str, MemoryStore] = {}  # memory://NAME is one store for the whole process

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stages.errors import DamagedError, naming_full_disk
 from stages.fingerprint import sha256_of
-from stages.store.interface import Listed
+from stages.store.interface import Listed, stands
 from stages.store.private import private_folder
 
 
@@ -46,7 +46,9 @@ class FolderStore:
                     os.fsync(file.fileno())
                 self._place(aside, key, os.link)
             except FileExistsError:
-                return False
+                if not stands(self, key, data):
+                    return False
+                self._secure(self._path(key))
             finally:
                 aside.unlink(missing_ok=True)
         return True
@@ -128,7 +130,12 @@ class FolderStore:
                 break
             except FileNotFoundError:
                 if not source.exists():
+                    if target.exists():  # a network file system's first try did it, and its answer was lost
+                        break
                     raise
+        self._secure(target)
+
+    def _secure(self, target: Path) -> None:
         for folder in target.parents:
             _sync(folder)
             if folder in self._durable:

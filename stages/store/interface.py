@@ -26,7 +26,12 @@ class Store(Protocol):
     url: str
 
     def create(self, key: str, data: bytes) -> bool:
-        """Put a record if no object has this key; durable on return. False: somebody else was first."""
+        """Put a record if no object has this key; durable on return. False: somebody else's stands there.
+
+        An object that has just these bytes is the record: the answer to an earlier try was lost, and the
+        client, or the network file system, has tried again and met its own. So whoever must know who was
+        first writes what nobody else would.
+        """
         ...
 
     def put(self, key: str, path: Path) -> None:
@@ -70,3 +75,11 @@ class Store(Protocol):
             ValueError: another user made it, or can write to it; says what to do.
         """
         ...
+
+
+def stands(store: Store, key: str, data: bytes) -> bool:
+    """Whether an object has just these bytes: after a create-only put was refused, or left unanswered."""
+    try:
+        return store.read(key) == data
+    except FileNotFoundError:
+        return False

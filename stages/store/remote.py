@@ -1,7 +1,9 @@
 """An object store, or memory, on obstore: create-only by conditional put, read through a cache."""
 
+import errno
 import hashlib
 import os
+import re
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -13,8 +15,25 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedEr
 
 from stages.errors import DamagedError, RetryableError
 from stages.store.cache import Cache
-from stages.store.interface import Listed
+from stages.store.interface import Listed, stands
 from stages.store.private import private_folder
+
+CODE = re.compile(r"<Code>(\w{1,60})</Code>")
+"""The code in a server's answer, as S3, Google and Azure write it."""
+
+NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
+
+CERTIFICATE = re.compile(r"InvalidCertificate\((.*)", re.DOTALL)
+"""What the TLS client says of a server's certificate that it does not take."""
+
+FAULTS = {
+    "Expired": "it has expired",
+    "NotValidYet": "it is not valid yet",
+    "NotValidForName": "it is for another name",
+    "UnknownIssuer": "nobody whom this machine trusts has signed it",
+    "CaUsedAsEndEntity": "it has signed itself",
+}
+"""A word of the TLS client -> what is wrong with a certificate."""
 
 
 class RemoteStore:
@@ -26,12 +45,19 @@ class RemoteStore:
         self._cache = cache or Cache.default()
 
     def create(self, key: str, data: bytes) -> bool:
-        with _translated(self.url, key):
-            try:
-                obstore.put(self._store, key, data, mode="create")
-            except AlreadyExistsError:
-                return False
-        return True
+        try:
+            with _translated(self.url, key):
+                try:
+                    obstore.put(self._store, key, data, mode="create")
+                    return True
+                except AlreadyExistsError:
+                    pass
+        except RetryableError:  # no try had an answer; perhaps only the answers were lost
+            with suppress(RetryableError, FileNotFoundError):
+                return self.read(key) == data
+            raise
+        # The client asks again where an answer was lost, and is then told of its own record.
+        return stands(self, key, data)
 
     def put(self, key: str, path: Path) -> None:
         size = path.stat().st_size
@@ -114,16 +140,34 @@ class RemoteStore:
 
 @contextmanager
 def _translated(url: str, key: str) -> Generator[None]:
-    """obstore tries again by itself; what it still raises may pass later, unless it is about credentials."""
+    """obstore tries again by itself; what it still raises may pass later, unless somebody must act.
+
+    Its messages go on for pages (the server's answer, its own structures): one line of them is for people.
+    """
     try:
         yield
-    except BaseError as error:
-        words = str(error).split("\n", 1)[0]
+    except (BaseError, FileNotFoundError) as error:
+        text = str(error)
+        words = text.split("\n", 1)[0].split(": <", 1)[0][:300]
+        code = CODE.search(text)
+        if code and code[1] in NO_BUCKET:
+            raise ValueError(
+                f"store {url}: there is no such bucket ({code[1]}); create it, or correct the address"
+            ) from error
+        if isinstance(error, FileNotFoundError):
+            raise FileNotFoundError(errno.ENOENT, "no such object in the store", f"{url}/{key}") from error
+        if certificate := CERTIFICATE.search(text):
+            fault = next((says for word, says in FAULTS.items() if word in certificate[1]), "it is not valid")
+            raise ValueError(
+                f"store {url}: the server's certificate is refused, {fault}; check the address and this "
+                "machine's clock, or have the machine trust who signed it"
+            ) from error
         refused = isinstance(error, PermissionDeniedError | UnauthenticatedError)
         # Of listings and deletions, obstore tells the status in words only.
-        if refused or any(f"status code: {code}" in words for code in (400, 401, 403, 404)):
+        if refused or any(f"status code: {status}" in words for status in (400, 401, 403, 404)):
+            reason = f"{words} ({code[1]})" if code else words
             raise ValueError(
-                f"store {url} refuses {key}: {words}; check the address, the credentials in the environment, "
-                "and that they may list, read, write and delete there"
+                f"store {url} refuses {key}: {reason}; check the address, the credentials in the "
+                "environment, and that they may list, read, write and delete there"
             ) from error
         raise RetryableError(f"store {url} did not answer for {key}: {words}") from error

@@ -13,12 +13,12 @@ from sdmodel.config import EmaConfig, TrainConfig
 from sdmodel.sample.generate import load
 from sdmodel.train import launch, run
 from sdmodel.train.posthoc import reconstruct
+from stages.activity import held
 from stages.artifact import Artifact, Funnel
 from stages.average import AverageConfig, average
 from stages.config import ShardConfig
 from stages.errors import Stopped
 from stages.holders import holders
-from stages.lease import held
 from stages.output import Output
 from stages.stage import Stats, stage
 from stages.store import Store, open_store

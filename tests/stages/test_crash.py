@@ -25,10 +25,10 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from stages.activity import held
 from stages.artifact import Artifact, FileEntry, Funnel, artifacts
 from stages.fingerprint import digest_of
 from stages.gc import GRACE, collect_garbage
-from stages.lease import held
 from stages.output import Made, Output, PartSpec
 from stages.reference import refer, references
 from stages.stage import Stats, stage
@@ -396,8 +396,9 @@ def killed(run: Callable[[], object], at: int) -> bool:
 def test_a_run_killed_at_any_line_is_resumed(tmp_path: Path) -> None:
     config = Config(words=tuple("abc"))
     # The first run also fills caches of facts about this machine.
-    lines_of(lambda: spell(config, store=FolderStore(tmp_path / "first")), 0)
-    total = lines_of(lambda: spell(config, store=FolderStore(tmp_path / "second")), 0)
+    first, second = FolderStore(tmp_path / "first"), FolderStore(tmp_path / "second")
+    lines_of(lambda: spell(config, store=first), 0)
+    total = lines_of(lambda: spell(config, store=second), 0)
     moments = range(1, total - 10, max(1, total // (24 * EFFORT)))
     found: set[int] = set()
     for moment in moments:

@@ -12,7 +12,8 @@ import pytest
 from stages.artifact import Artifact, Funnel, artifacts
 from stages.errors import RetryableError
 from stages.gc import Swept, collect_garbage
-from stages.lease import Holder, acquire
+from stages.lease import acquire
+from stages.leaseholder import Holder
 from stages.output import Made, Output, PartSpec
 from stages.seal import sealed
 from stages.stage import Stats, stage
@@ -197,7 +198,7 @@ def test_a_run_that_was_stopped_for_longer_than_its_lease_does_not_publish_what_
             pass
         while any(thread.name.startswith("lease ") for thread in threading.enumerate()):
             time.sleep(0.01)
-        swept.append(collect_garbage(store))
+        swept.append(collect_garbage(store, watch=0.01))
 
     HOOK.append(asleep)
     with pytest.raises(RetryableError, match=r"stopped for so long that a.txt, b.txt were swept"):
@@ -209,6 +210,72 @@ def test_a_run_that_was_stopped_for_longer_than_its_lease_does_not_publish_what_
 
 
 def held_by_nobody(store: Store, record: bytes) -> bool:
-    """Whether the highest record of the one lease is now this one."""
+    """Whether the highest record of the one lease is now this one, of a host that vanished."""
     newest = [one.key for one in store.list("leases")][-1]
     return store.create(f"{newest[:-13]}{int(newest[-13:-5]) + 1:08d}.json", record)
+
+
+# damage
+
+
+def damage(store: Store, prefix: str) -> str:
+    """Other bytes for the one object below a prefix; its key."""
+    (listed,) = store.list(prefix)
+    store.delete([listed.key])
+    assert store.create(listed.key, b'{"fi\x00es": ')
+    return listed.key
+
+
+def test_with_a_damaged_part_the_files_of_its_stage_stay(store: Store) -> None:
+    crashed(store, "a", "b")
+    key = damage(store, "parts")
+    swept = collect_garbage(store)
+    assert (swept.parts, swept.files) == (0, 0)
+    (words,) = swept.damaged
+    assert words.startswith(f"{key} in {store.url} is damaged: it is no JSON")
+    assert "restore it from a copy, or delete it: then the part is made again" in words
+    swept = collect_garbage(store, grace=NOW, keep_parts=True)
+    assert (swept.parts, swept.files, len(swept.damaged)) == (0, 0, 1)
+    again = made(store, "a", "b")
+    assert again.statistics["parts"] == {"made": 2, "found": 0}
+    assert key in again.statistics["warnings"][0]
+    assert again.verify() == []
+    assert collect_garbage(store, grace=NOW).damaged == ()
+
+
+def test_with_a_damaged_manifest_every_file_and_part_stays(store: Store) -> None:
+    made(store, "a")
+    key = damage(store, "manifests")
+    crashed(store, "b", "c")
+    before = [one.key for one in store.list("") if not one.key.startswith("leases")]
+    swept = collect_garbage(store, grace=NOW)
+    assert (swept.parts, swept.files) == (0, 0)
+    assert [one.key for one in store.list("") if not one.key.startswith("leases")] == before
+    (words,) = swept.damaged
+    assert words.startswith(f"{key} in {store.url} is damaged")
+    assert "restore it from a copy" in words
+
+
+def test_with_a_damaged_amendment_every_file_and_part_stays(store: Store) -> None:
+    made(store, "a")
+    crashed(store, "b", "c")
+    key = f"amendments/spell/{'ab' * 32}/00000001.json"
+    store.create(key, b"{")
+    swept = collect_garbage(store, grace=NOW)
+    assert (swept.parts, swept.files) == (0, 0)
+    assert len(swept.damaged) == 1
+    assert key in swept.damaged[0]
+    store.delete([key])
+    assert collect_garbage(store, grace=NOW).parts == 1
+
+
+def test_a_damaged_lease_is_named_and_its_stage_left_alone_until_nothing_follows_it(store: Store) -> None:
+    crashed(store, "a", "b")
+    key = damage(store, "leases")
+    swept = collect_garbage(store, grace=NOW, dry_run=True, watch=0)
+    assert (swept.busy, swept.parts) == (("spell",), 0)
+    assert swept.damaged[0].startswith(f"{key} in {store.url} is damaged")
+    swept = collect_garbage(store, grace=NOW, watch=0.01)
+    assert (swept.busy, swept.parts) == ((), 1)
+    assert collect_garbage(store, grace=NOW, watch=0.01).damaged == ()
+    assert made(store, "a", "b").verify() == []

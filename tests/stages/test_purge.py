@@ -5,6 +5,7 @@ import json
 import shutil
 import tarfile
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +23,8 @@ from stages.errors import DamagedError, RetryableError
 from stages.filter import filter_
 from stages.gc import collect_garbage
 from stages.image import ImageError, decode
-from stages.lease import acquire
+from stages.lease import Clock, acquire, append
+from stages.leaseholder import Holder, lease_log
 from stages.output import Made, Output
 from stages.purge import Purged, purge
 from stages.shard import shard
@@ -185,6 +187,39 @@ def test_nobody_may_be_at_work(filled: FolderStore):
     with lease, pytest.raises(RetryableError, match="train at work"):
         purge(filled, takedown)
     assert purge(filled, takedown).files == 5
+
+
+class Passing(Clock):
+    """Time passes where somebody sleeps."""
+
+    now = 0.0
+
+    def watch(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.mark.parametrize("held", ["purge/all", "train/" + "ab" * 32])
+def test_a_lease_that_a_vanished_host_left_keeps_nobody_from_purging(filled: FolderStore, held: str):
+    takedown = gone(filled, 0)
+    nobody = Holder("t", "vanished boot pid:[1]", 1, 0.0, time.time() + 366 * 86_400)
+    append(lease_log(filled, f"leases/{held}"), 1, nobody)
+    clock = Passing()
+    assert purge(filled, takedown, clock=clock).files == 5
+    assert clock.now >= 60
+
+
+def test_a_damaged_part_goes_with_its_files(filled: FolderStore):
+    """Nobody knows whether they hold the picture."""
+    takedown = gone(filled, 0)
+    key = next(filled.list("parts/collect")).key
+    filled.delete([key])
+    assert filled.create(key, b"{")
+    purge(filled, takedown)
+    assert not filled.exists(key)
+    whole(filled)
 
 
 def test_a_takedown_that_nothing_holds_changes_nothing(filled: FolderStore):

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from stages.activity import held
 from stages.artifact import Artifact, Funnel, Snapshot, artifacts
 from stages.errors import NoSpaceError, Stopped
-from stages.lease import acquire, held
+from stages.lease import acquire
 from stages.output import Made, Output, PartSpec, Silent
 from stages.stage import Stage, Stats, stage
 from stages.store import Store, open_store

@@ -166,11 +166,24 @@ def test_a_store_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: 
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_a_bucket_that_is_not_there_is_refused(s3: str) -> None:
-    with pytest.raises(ValueError, match="s3://not-here cannot be written"):
-        open_store("s3://not-here")
-    with pytest.raises(ValueError, match="s3://not-here refuses"):
-        list(open_store("s3://not-here", writable=False).list("manifests"))
+def test_a_bucket_that_is_not_there_is_named_in_one_line(s3: str) -> None:
+    reading = open_store("s3://not-here", writable=False)
+    for act in (
+        lambda: open_store("s3://not-here"),
+        lambda: list(reading.list("manifests")),
+        lambda: reading.read("a"),
+        lambda: reading.create("a", b"1"),
+    ):
+        with pytest.raises(ValueError, match="store s3://not-here: there is no such bucket") as told:
+            act()
+        assert "\n" not in str(told.value)
+        assert len(str(told.value)) < 200
+
+
+def test_an_object_that_is_not_there_is_named_in_one_line(s3: str) -> None:
+    with pytest.raises(FileNotFoundError) as told:
+        open_store(s3).read("no/where")
+    assert str(told.value) == f"[Errno 2] no such object in the store: '{s3}/no/where'"
 
 
 def test_opening_leaves_nothing_behind(store: Store) -> None:

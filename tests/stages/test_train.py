@@ -18,10 +18,10 @@ from PIL import Image
 from sdmodel.config import DataConfig
 from sdmodel.data.index import read_index
 from sdmodel.data.objects import Objects
+from stages.activity import held
 from stages.artifact import Artifact, Funnel
 from stages.config import ShardConfig
 from stages.errors import Stopped
-from stages.lease import held
 from stages.output import Output
 from stages.record import INDEX
 from stages.snapshots import KEEP

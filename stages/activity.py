@@ -1,0 +1,83 @@
+"""Activity: which requests of a store somebody works on now, told from their leases.
+
+Garbage collection and purges must leave alone what is at work, and must not be held up for ever by a host
+that vanished. Where nothing here can tell (another host's lease, a damaged record), the lease is watched
+until its holder adds a heartbeat, or for as long as a lease stands without one.
+"""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from stages.lease import CLOCK, SECONDS, Clock, append, latest
+from stages.leaseholder import Holder, at_work, lease_log, this_host
+from stages.store import Store
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What the leases of a store say; each is "leases/STAGE/FINGERPRINT"."""
+
+    held: tuple[str, ...]
+    abandoned: tuple[tuple[str, int], ...]
+    """Leases that nobody released and nobody renews, with the number of the last record."""
+    damaged: tuple[str, ...]
+    """For each last record that cannot be read: its key and what to do."""
+
+
+def activity(store: Store, watch: float = SECONDS, clock: Clock = CLOCK) -> Activity:
+    """Who is at work in a store.
+
+    Args:
+        store: where.
+        watch: seconds without a heartbeat after which a lease counts as abandoned; with 0, nothing is watched
+            and what nobody here can tell counts as held.
+        clock: what time is measured by.
+    """
+    held: set[str] = set()
+    unknown: dict[str, int] = {}
+    damaged: list[str] = []
+    for folder in _folders(store):
+        number, holder, damage = latest(lease_log(store, folder))
+        lives = at_work(holder) if holder is not None else False
+        if lives:
+            held.add(folder)
+        elif lives is None:
+            unknown[folder] = number
+        if damage is not None:
+            damaged.append(str(damage))
+    if not watch:
+        return Activity(tuple(sorted(held | unknown.keys())), (), tuple(damaged))
+    began, pause = clock.watch(), 0.05
+    while unknown and clock.watch() - began < watch:
+        clock.sleep(pause)
+        pause = min(1.0, 2 * pause)
+        held |= _moved(store, unknown)
+    return Activity(tuple(sorted(held)), tuple(sorted(unknown.items())), tuple(damaged))
+
+
+def held(store: Store) -> list[str]:
+    """Folders ("leases/STAGE/FINGERPRINT") of the leases that somebody holds now, or may hold."""
+    return list(activity(store, watch=0).held)
+
+
+def release_abandoned(store: Store, leases: Iterable[tuple[str, int]]) -> list[str]:
+    """End abandoned leases, so that a holder that comes back learns of it; returns those that went on."""
+    nobody = Holder(uuid.uuid4().hex, this_host(), 0, 0.0, 0.0)
+    return [folder for folder, number in leases if not append(lease_log(store, folder), number + 1, nobody)]
+
+
+def _folders(store: Store) -> list[str]:
+    return sorted({listed.key.rsplit("/", 1)[0] for listed in store.list("leases")})
+
+
+def _moved(store: Store, unknown: dict[str, int]) -> set[str]:
+    """Take out those leases that have another record than before; the ones of them that may be held."""
+    moved: set[str] = set()
+    for folder, number in list(unknown.items()):
+        now, holder, _ = latest(lease_log(store, folder))
+        if now != number:
+            del unknown[folder]
+            if holder is not None and at_work(holder) is not False:
+                moved.add(folder)
+    return moved
