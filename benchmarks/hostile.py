@@ -1,6 +1,6 @@
 """Judges hostile bodies, made by code from valid images of every format, in decoder processes.
 
-    python benchmarks/hostile.py [--bodies 200]
+    python -m benchmarks.hostile [--bodies 200]
 
 The number of a body is its seed. Each is judged alone, then all again in batches of 16. Every one must get
 exactly one verdict, the same both times, in bounded time, and no decoder process may come to hold 1 GiB.
@@ -9,27 +9,25 @@ Writes benchmarks/results/hostile.json.
 
 import argparse
 import json
-import os
-import platform
 import sys
 import threading
 import time
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
-from hostile_bodies import body
 
+from benchmarks import schema
+from benchmarks.hostile_bodies import body
 from stages.collect.judge import Rules
 from stages.collect.sandbox import Sandbox
 from stages.config import CollectConfig
 
-RESULT = Path(__file__).parent / "results" / "hostile.json"
+RESULT = schema.RESULTS / "hostile.json"
 SECONDS = 5.0
 """Processor time for one image."""
-GOAL = 1024
-"""MiB."""
+BOUND = 1024
+"""MiB that a decoder process may come to hold."""
 BATCH = 16
 
 
@@ -92,29 +90,31 @@ def main() -> int:
     same = sum(first == second for first, second in zip(alone, again, strict=True))
     peak = watch.peak >> 20
     print(f"{same} of {count} alike in batches; {peak} MiB; slowest {slowest}; {dict(reasons)}")
-    about = {"peer": None, "peer_name": None, "ratio": None}
-    where = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-    }
     rows = [
-        {
-            "name": "hostile bodies with exactly one verdict, the same alone and in batches of 16",
-            "unit": f"of {count}, seeds 0 to {count - 1}: {json.dumps(dict(sorted(reasons.items())))}",
-            "ours": same, **about, "goal": count, **where,
-        },
-        {
-            "name": "peak memory of a decoder process over these bodies",
-            "unit": "MiB, at most", "ours": peak, **about, "goal": GOAL, **where,
-        },
-        {
-            "name": "longest wait for a verdict on one of these bodies",
-            "unit": f"s, on {slowest[1]}; bounded by twice {SECONDS:g} s of work, ten times that in all",
-            "ours": round(slowest[0], 1), **about, "goal": 10 * SECONDS, **where,
-        },
-    ]  # fmt: skip
-    RESULT.write_text(json.dumps(rows, indent=1) + "\n")
-    return int(same != count or peak >= GOAL)
+        schema.row(
+            "hostile bodies with exactly one verdict, the same alone and in batches of 16",
+            f"of {count}, seeds 0 to {count - 1}: {json.dumps(dict(sorted(reasons.items())))}",
+            same,
+            count,
+            "all of them",
+        ),
+        schema.row(
+            "peak memory of a decoder process over these bodies",
+            "MiB, at most",
+            peak,
+            BOUND,
+            "the bound that is set for it",
+        ),
+        schema.row(
+            "longest wait for a verdict on one of these bodies",
+            f"s, on {slowest[1]}; bounded by twice {SECONDS:g} s of work, ten times that in all",
+            slowest[0],
+            10 * SECONDS,
+            "the bound that is set for it",
+        ),
+    ]
+    schema.write(RESULT, rows)
+    return schema.report(rows)
 
 
 if __name__ == "__main__":

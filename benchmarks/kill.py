@@ -1,6 +1,6 @@
 """Kills the smoke run with SIGKILL, flow and children, at random moments of every stage, and runs it again.
 
-    python benchmarks/kill.py --kills 21 [--seed 0]
+    python -m benchmarks.kill --kills 21 [--seed 0]
 
 The undisturbed run comes first, in a store of its own. Then rounds, each in a fresh store: in each stage of
 the line the
@@ -12,20 +12,21 @@ undisturbed run. Writes benchmarks/results/kill.json.
 import argparse
 import json
 import os
-import platform
 import random
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import psutil
 
+from benchmarks import schema
+
 LINE = ("collect", "dedup", "score", "filter", "shard", "train", "evaluate")
-RESULT = Path(__file__).parent / "results" / "kill.json"
+RESULT = schema.RESULTS / "kill.json"
 
 
 def start(store: Path, port: int, report: Path) -> subprocess.Popen[bytes]:
@@ -133,19 +134,15 @@ def main() -> int:
             f"  ended with status {status}, digests equal: {found == expected}; kills so far {kills}",
             flush=True,
         )
-    row = {
-        "name": "rounds of kill -9 that end in the undisturbed run's digests",
-        "unit": f"of {rounds} rounds, {sum(kills.values())} kills {json.dumps(kills)}",
-        "ours": same,
-        "peer": None,
-        "peer_name": None,
-        "ratio": None,
-        "goal": rounds,
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-    }
-    RESULT.write_text(json.dumps([row], indent=1) + "\n")
-    return int(same != rounds)
+    row = schema.row(
+        "rounds of kill -9 that end in the undisturbed run's digests",
+        f"of {rounds} rounds, {sum(kills.values())} kills {json.dumps(kills)}",
+        same,
+        rounds,
+        "all of them",
+    )
+    schema.write(RESULT, [row])
+    return schema.report([row])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Reads a table of ten million rows as collect does, and measures the memory that it takes.
 
-    python benchmarks/rows.py [--rows 10000000]
+    python -m benchmarks.rows [--rows 10000000]
 
 A Parquet file of URLs, captions and licences is made in a temporary folder. Then, in processes of their own:
 `url_rows` through `write_rows`, and `pandas.read_parquet`. Writes benchmarks/results/rows.json.
@@ -8,22 +8,21 @@ A Parquet file of URLs, captions and licences is made in a temporary folder. The
 
 import argparse
 import json
-import os
-import platform
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
+
+from benchmarks import schema
 
 # The measuring processes import what they need themselves: Linux counts the memory of the process that starts
 # another into the other's peak.
 
-RESULT = Path(__file__).parent / "results" / "rows.json"
-GOAL = 1024
-"""MiB."""
+RESULT = schema.RESULTS / "rows.json"
+BOUND = 1024
+"""MiB that reading may take."""
 GROUP = 50_000
 """Rows to a row group: about 5 MB."""
 
@@ -114,25 +113,18 @@ def main() -> int:
         print(
             f"collect: {peak:.0f} MiB, {seconds:.0f} s, {seconds / given.rows * 1e6:.1f} us a row", flush=True
         )
+        name = f"peak memory of reading {given.rows:,} rows of a URL table, {seconds:.0f} s"
+        unit = f"MiB; the table is {size:.0f} MiB of Parquet"
+        found = [schema.row(name, unit, peak, BOUND, "the bound that is set for it")]
         try:
             peer, peer_seconds = json.loads(run("load", table, given.rows))
-            print(f"pandas:  {peer:.0f} MiB, {peer_seconds:.0f} s", flush=True)
-        except subprocess.CalledProcessError as error:
-            print(f"pandas:  ended with status {error.returncode}", flush=True)
-            peer = None
-    row = {
-        "name": f"peak memory of reading {given.rows:,} rows of a URL table, {seconds:.0f} s",
-        "unit": f"MiB; the table is {size:.0f} MiB of Parquet",
-        "ours": round(peak),
-        "peer": peer and round(peer),
-        "peer_name": "pandas.read_parquet",
-        "ratio": peer and round(peer / peak, 2),
-        "goal": GOAL,
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-    }
-    RESULT.write_text(json.dumps([row], indent=1) + "\n")
-    return int(peak >= GOAL)
+        except subprocess.CalledProcessError as error:  # too little memory for it, most likely
+            print(f"pandas ended with status {error.returncode}: no comparison", flush=True)
+        else:
+            peer_name = f"pandas.read_parquet, {peer_seconds:.0f} s"
+            found.append(schema.row(f"{name}, beside pandas", unit, peak, peer, peer_name))
+    schema.write(RESULT, found)
+    return schema.report(found)
 
 
 if __name__ == "__main__":

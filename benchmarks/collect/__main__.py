@@ -11,12 +11,13 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
+from benchmarks import schema
 from benchmarks.collect.kill import kill
 from benchmarks.collect.refresh import refresh
-from benchmarks.collect.rows import keep
 from benchmarks.collect.speed import speed
+
+RESULT = schema.RESULTS / "collect.json"
 
 
 def main() -> int:
@@ -32,21 +33,10 @@ def main() -> int:
     for name in given.names or benchmarks:
         with tempfile.TemporaryDirectory(prefix=f"collect-{name}-") as folder:
             pictures = given.pictures // 2 if name == "kill" else given.pictures
-            rows: list[dict[str, Any]] = benchmarks[name](Path(folder), pictures)
-        keep(rows)
-        for row in rows:
-            print(f"{row['name']}: {row['ours']} (peer {row['peer']}, goal {row['goal']}) {row['unit']}")
-            missed += not met(row)
-    return int(missed > 0)
-
-
-def met(row: dict[str, Any]) -> bool:
-    """Whether a row reaches its goal: in comparisons that of the ratio, else that of the figure itself."""
-    if row["ratio"] is not None:
-        return row["ratio"] >= row["goal"]
-    if row["name"].startswith("requests"):
-        return row["ours"] <= row["goal"]
-    return row["ours"] >= row["goal"]
+            rows = benchmarks[name](Path(folder), pictures)
+        schema.update(RESULT, rows)
+        missed |= schema.report(rows)
+    return missed
 
 
 if __name__ == "__main__":

@@ -10,18 +10,17 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from benchmarks.collect import collection
-from benchmarks.collect.rows import row
 from benchmarks.collect.served import ROOT, Served
+from benchmarks.schema import Row, row
 
 PART_ROWS = 250
 
 
-def kill(folder: Path, pictures: int) -> list[dict[str, Any]]:
+def kill(folder: Path, pictures: int) -> list[Row]:
     """Requests of the second run, and whether its result is that of an undisturbed one."""
     with Served(folder, latency=0.02) as served:
         table = served.table(folder / "table.parquet", range(pictures))
@@ -45,12 +44,14 @@ def kill(folder: Path, pictures: int) -> list[dict[str, Any]]:
             f"requests, {twice} for pictures asked for before; {finished} rows were in finished parts",
             after.total,
             pictures - finished,
+            "the rows that were not finished",
         ),
         row(
             f"kill -9 in the middle of {pictures:,} pictures ends in the undisturbed run's digest",
             "of 1 run",
             float(again.digest == whole.digest and again.images == whole.images),
             1,
+            "all of them",
         ),
     ]
 

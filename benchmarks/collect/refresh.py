@@ -5,16 +5,15 @@
 """
 
 from pathlib import Path
-from typing import Any
 
 from benchmarks.collect import collection
-from benchmarks.collect.rows import row
 from benchmarks.collect.served import Served
+from benchmarks.schema import Row, row
 
 DUE, GONE, NEW = 100, 50, 200
 
 
-def refresh(folder: Path, pictures: int) -> list[dict[str, Any]]:
+def refresh(folder: Path, pictures: int) -> list[Row]:
     """Requests of the second edition."""
     store = folder / "store"
     # Numbers below DUE fail; without further rounds, as a site that is down for longer than a run.
@@ -36,5 +35,6 @@ def refresh(folder: Path, pictures: int) -> list[dict[str, Any]]:
             f"{len(asked.pictures.keys() - wanted)} needless; {second.seconds:.1f} s",
             asked.total,
             NEW + DUE,
+            "the rows that are new or due",
         )
     ]

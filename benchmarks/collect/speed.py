@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.collect import collection, peer
-from benchmarks.collect.rows import row
 from benchmarks.collect.served import HOSTS, Served
+from benchmarks.schema import Row, row
 
 SERVERS: dict[str, dict[str, Any]] = {
     "loopback": {},
@@ -104,11 +104,11 @@ def measure(folder: Path, pictures: int, sides: dict[str, Runner]) -> dict[str, 
     return found
 
 
-def speed(folder: Path, pictures: int) -> list[dict[str, Any]]:
+def speed(folder: Path, pictures: int) -> list[Row]:
     """All comparisons: speed with each setting, time to all with the fastest of them."""
     peer.command()  # installed before anything is timed
     sides = {"ours": ours_on, **{name: peer_on(settings) for name, settings in peer.SETTINGS.items()}}
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for server, timings in measure(folder, pictures, sides).items():
         mine = timings.pop("ours")
         for name, one in timings.items():
@@ -118,7 +118,6 @@ def speed(folder: Path, pictures: int) -> list[dict[str, Any]]:
                     f"1/s, whole commands; by the server's clock {mine.served:.0f} against {one.served:.0f}; "
                     f"{mine.first:,} and {one.first:,} pictures came",
                     mine.speed,
-                    1.0,
                     one.speed,
                     f"img2dataset {peer.VERSION}, {name}",
                 )
@@ -130,10 +129,8 @@ def speed(folder: Path, pictures: int) -> list[dict[str, Any]]:
                 f"time to all {pictures:,} pictures, {server}",
                 f"s, whole commands; ours {_told(mine)}; img2dataset {_told(best)}",
                 mine.seconds,
-                1.0,
                 best.seconds,
                 f"img2dataset {peer.VERSION}, {quick}; failed rows by hand into further runs",
-                less_is_better=True,
             )
         )
     return rows

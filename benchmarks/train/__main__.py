@@ -9,15 +9,15 @@ was missed.
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks import schema
 from benchmarks.train.model import write_model
-from benchmarks.train.rows import RESULT, met, rows
+from benchmarks.train.rows import RESULT, rows
 from benchmarks.train.sides import Side, Start, Times, cache, compile_modules, ours, peer
 from benchmarks.train.task import Task, write_pictures
 
@@ -39,10 +39,8 @@ def main() -> int:
         whole, stage = cache(task, task.place / "encode")
         print(f"encode: {whole:.1f} s, the stage alone {stage:.1f} s", flush=True)
         found = rows(task, measure(task, task.place / "encode" / "latents"), whole)
-    RESULT.write_text(json.dumps(found, indent=1) + "\n")
-    for row in found:
-        print(f"{row['name']}: {row['ours']} (peer {row['peer']}, ratio {row['ratio']}, goal {row['goal']})")
-    return int(not all(map(met, found)))
+    schema.write(RESULT, found)
+    return schema.report(found)
 
 
 def measure(task: Task, latents: Path) -> dict[str, Times]:

@@ -1,15 +1,11 @@
 """Rows of results: what was measured, ours and the peer's."""
 
-import os
-import platform
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
-
+from benchmarks import schema
+from benchmarks.schema import Row, row
 from benchmarks.train.sides import Times
 from benchmarks.train.task import Task
 
-RESULT = Path(__file__).parents[1] / "results" / "train.json"
+RESULT = schema.RESULTS / "train.json"
 CACHED, UNCACHED = 1.5, 1.1
 """Goals: so many times a peer's images per second, with latents and text states cached and without."""
 WAITING = 3.0
@@ -25,26 +21,9 @@ PAIRS = {
 """How the machine's two cores are used -> (our side, the peer, its side)."""
 
 
-def row(
-    name: str, unit: str, ours: float, peer: float, peer_name: str, goal: float | None, ratio: float
-) -> dict[str, Any]:
-    """One row; `ratio` is above 1 where ours is better."""
-    return {
-        "name": name,
-        "unit": unit,
-        "ours": round(ours, 2),
-        "peer": round(peer, 2),
-        "peer_name": peer_name,
-        "ratio": round(ratio, 3),
-        "goal": goal,
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[2]:.1f}",
-    }
-
-
-def rows(task: Task, times: dict[str, Times], encode: float) -> list[dict[str, Any]]:
+def rows(task: Task, times: dict[str, Times], encode: float) -> list[Row]:
     """What the sides came to. encode: seconds that the cache's making takes, its process and all."""
-    found: list[dict[str, Any]] = []
+    found: list[Row] = []
     for cached, goal in ((True, CACHED), (False, UNCACHED)):
         for pair, (ours, peer_name, peer) in PAIRS.items():
             mine, theirs = times[f"{ours}, {'cached' if cached else 'uncached'}"], times[peer]
@@ -52,7 +31,7 @@ def rows(task: Task, times: dict[str, Times], encode: float) -> list[dict[str, A
             name = f"images per second, caches {'on' if cached else 'off'}, {pair}"
             unit = f"1/s, batches of {task.batch}; processor seconds a step and process "
             unit += f"{mine.cpu:.2f} against {theirs.cpu:.2f}"
-            found.append(row(name, unit, *speeds, peer_name, goal, speeds[0] / speeds[1]))
+            found.append(row(name, unit, *speeds, peer_name, goal))
     images = task.epochs * task.pictures
     steps = images / task.batch
     for pair, (ours, peer_name, peer) in PAIRS.items():
@@ -61,21 +40,16 @@ def rows(task: Task, times: dict[str, Times], encode: float) -> list[dict[str, A
         speed = images / (theirs.start + steps * theirs.step)
         name = f"images per second of {task.epochs} epochs, encoding and start included, {pair}"
         unit = f"1/s; encoding {encode:.0f} s; reckoned from the median step"
-        found.append(row(name, unit, whole, speed, peer_name, CACHED, whole / speed))
+        found.append(row(name, unit, whole, speed, peer_name, CACHED))
     for pair, (ours, peer_name, peer) in PAIRS.items():
         mine, theirs = times[f"{ours}, cached"], times[peer]
         name = f"seconds from the command to the first step, {pair}"
         unit = f"s; to the step's end {mine.first:.1f} against {theirs.first:.1f}"
-        found.append(row(name, unit, mine.start, theirs.start, peer_name, None, theirs.start / mine.start))
+        found.append(row(name, unit, mine.start, theirs.start, peer_name))
     for side, one in times.items():
         if side.startswith("ours"):
             share = 100 * one.waiting
             name = f"share of time waiting for data, {side}"
-            script = f"the goal's bound; the script waits {100 * times['script'].waiting:.1f} %"
-            found.append(row(name, "%", share, WAITING, script, 1.0, WAITING / max(share, 0.01)))
+            script = f"the bound that is set for it; the script waits {100 * times['script'].waiting:.1f} %"
+            found.append(row(name, "%", share, WAITING, script))
     return found
-
-
-def met(one: dict[str, Any]) -> bool:
-    """Whether a row reaches its goal, where it has one."""
-    return one["goal"] is None or one["ratio"] >= one["goal"]
