@@ -79,7 +79,7 @@ class UrlSource:
 @dataclass(frozen=True, kw_only=True)
 class FolderSource:
     """A folder of images: captions from metadata.csv, .jsonl or .parquet (as HF datasets has them), else
-    from .txt files beside the pictures, else from class folders' names."""
+    from .txt, .caption and .json files beside the pictures, else from class folders' names."""
 
     __pydantic_config__ = FORM
     name: str
@@ -88,21 +88,50 @@ class FolderSource:
     """Path of the folder."""
     caption_column: str = "text"
     """Column of the metadata file that holds the caption."""
+    file_column: str = "file_name"
+    """Column of the metadata file that holds the picture's path below the metadata file's folder."""
+    metadata: tuple[str, ...] = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+    """Names of the metadata files, which may lie in any folder below; none: captions come from elsewhere."""
+    caption_keys: tuple[str, ...] = ("caption",)
+    """Keys of a .json beside a picture that hold captions, a text or a list of texts, as text or prompt."""
+    exclude: tuple[str, ...] = ()
+    """Files that are left out, by globs of their paths or names, as "*_mask.png" or "previews/*"."""
+    repeats: bool = False
+    """Where a class folder is called "10_rex dog", pass 10 on as a column `repeats` (1 where there is no
+    number). The number is no part of the caption either way."""
     licence: str = ""
-    """Licence of all pictures of this source."""
+    """Licence of all pictures of this source, where no .json beside them says it."""
+
+    def __post_init__(self) -> None:
+        """ValueError: a metadata file's name is none, or a list of names holds an empty one."""
+        for name in self.metadata:
+            if "/" in name or "." not in name or name.startswith("."):
+                raise ValueError(
+                    f"source {self.name!r}: metadata={list(self.metadata)}: {name!r} must be a file's name, "
+                    "without folders, as captions.csv"
+                )
+        _check_names(self.name, caption_keys=self.caption_keys, exclude=self.exclude)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TarSource:
-    """WebDataset tars: image members with .txt or .json (key "caption", a text or a list) beside them."""
+    """WebDataset tars: image members with .txt, .caption, .json or .cls beside them."""
 
     __pydantic_config__ = FORM
     name: str
     """Names the source in every row; part of the rows' uids."""
     tars: tuple[str, ...]
     """Tar files, by path; globs are expanded and sorted."""
+    caption_keys: tuple[str, ...] = ("caption",)
+    """Keys of a .json that hold captions, each a text or a list of texts, as text or prompt."""
+    exclude: tuple[str, ...] = ()
+    """Members that are left out, by globs of their names, as "*.seg.png"."""
     licence: str = ""
-    """Licence of all pictures of this source."""
+    """Licence of all pictures of this source, where no .json beside them says it."""
+
+    def __post_init__(self) -> None:
+        """ValueError: a list of names holds an empty one."""
+        _check_names(self.name, caption_keys=self.caption_keys, exclude=self.exclude)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,3 +242,9 @@ class CollectConfig:
             wrong.append(f"max_row_bytes={self.max_row_bytes} must be at most {MOST_ROW_BYTES}")
         if wrong:
             raise ValueError(f"collect: {'; '.join(wrong)}")
+
+
+def _check_names(source: str, **names: tuple[str, ...]) -> None:
+    for key, listed in names.items():
+        if not all(listed):
+            raise ValueError(f"source {source!r}: {key}={list(listed)} holds an empty text; leave it out")

@@ -15,6 +15,7 @@ class Reason(StrEnum):
     DUPLICATE_URL = "duplicate_url"
     MISSING_FILE = "missing_file"
     FORBIDDEN_PATH = "forbidden_path"
+    CONFLICTING_FILES = "conflicting_files"
     CELL_TOO_LONG = "cell_too_long"
     ROW_TOO_LONG = "row_too_long"
     TAKEN_DOWN = "taken_down"

@@ -122,9 +122,10 @@ def source_rows(
         # What was fetched under a laxer policy must not stay.
         yield from url_rows(url, changed=url.name in stricter, reading=reading)
     for folder in config.folders:
-        yield from folder_rows(folder, stamps_of(sources.contents, folder.name), was(folder.name))
+        stamps = stamps_of(sources.contents, folder.name)
+        yield from folder_rows(folder, stamps, was(folder.name), reading)
     for tar in config.tars:
-        yield from tar_rows(tar, stamps_of(sources.contents, tar.name), was(tar.name))
+        yield from tar_rows(tar, stamps_of(sources.contents, tar.name), was(tar.name), reading)
     for parquet in config.parquets:
         stamps = stamps_of(sources.contents, parquet.name)
         yield from parquet_rows(parquet, stamps, was(parquet.name), reading)

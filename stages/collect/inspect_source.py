@@ -16,7 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from stages.collect.delimited import check_columns
 from stages.collect.files import PARQUETS, TARS, Found, check_local, expand, files_below
-from stages.collect.folders import IMAGE_SUFFIXES, METADATA
+from stages.collect.folders import IMAGE_SUFFIXES
 from stages.collect.guess import Head, guess_caption, guess_columns
 from stages.collect.parquets import read_images
 from stages.collect.tables import read
@@ -126,7 +126,7 @@ def _folder(name: str, patterns: Sequence[str]) -> Guess:
     files = files_below(name, folder)
     images = [path for path in files if Path(path).suffix.lower() in IMAGE_SUFFIXES]
     saw = f"A folder of {len(images):,} images"
-    tables = [path for path in files if path.rpartition("/")[2] in METADATA]
+    tables = [path for path in files if path.rpartition("/")[2] in FolderSource.metadata]
     if tables:
         table = Found(tables[0], LocalFileSystem(), str(files[tables[0]]))
         head = first_rows(table)

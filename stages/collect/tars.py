@@ -1,101 +1,164 @@
-"""WebDataset tars: image members with a .txt or .json beside them."""
+"""WebDataset tars: image members with texts, JSON and classes beside them."""
 
+import posixpath
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from stages.collect.files import TARS, Found, check_local, expand
 from stages.collect.folders import IMAGE_SUFFIXES
-from stages.collect.json_lines import json_of
-from stages.collect.rows import Row, captions_of, columns_of
+from stages.collect.limits import Fault, Reading
+from stages.collect.rows import Row
+from stages.collect.sidecars import (
+    ROLES,
+    Beside,
+    ConflictError,
+    Sidecars,
+    conflict,
+    counted,
+    described,
+    is_excluded,
+    read_beside,
+    suffix_of,
+)
 from stages.config import TarSource
 from stages.record import uid_of
 
 
-def tar_rows(source: TarSource, stamps: Mapping[str, str], before: Mapping[str, str] | None) -> Iterator[Row]:
-    """Every image member of a source's tars; what else a sample holds is not read.
+@dataclass
+class _Contents:
+    """Members of a tar: name, offset, length."""
 
-    Members of one sample share their name up to the first dot. Its captions are its .txt, the whole of it,
-    and the "caption" of its .json, a text or a list of texts, where that says another; the rest of the .json
-    is passed through, as the URL that img2dataset writes there.
+    images: list[tuple[str, int, int]] = field(default_factory=list[tuple[str, int, int]])
+    texts: list[tuple[str, int, int]] = field(default_factory=list[tuple[str, int, int]])
+    others: Counter[str] = field(default_factory=Counter[str])
+    """Suffix -> members that are not read."""
+    excluded: int = 0
+
+
+def tar_rows(
+    source: TarSource,
+    stamps: Mapping[str, str],
+    before: Mapping[str, str] | None,
+    reading: Reading | None = None,
+) -> Iterator[Row]:
+    """Every image member of a source's tars.
+
+    What belongs to a picture, `sidecars.Sidecars` says: captions are its .txt and .caption, the whole of
+    each, and what stands under the source's `caption_keys` in its .json; the rest of the .json and the .cls
+    are passed through as columns. Two members that claim the same place refuse the row. What is not read is
+    counted and said.
 
     Args:
         source: which tars, plain ones.
         stamps: label of the tar -> its hash, now.
         before: the same in the previous edition; None where there is none.
+        reading: the limits of a row, and who is asked whether to stop; the defaults where None.
 
     Raises:
-        ValueError: a tar cannot be read, is compressed, or holds no images; names it.
+        ValueError: a tar cannot be read, is compressed, or holds no images, or a .json is none; names it.
     """
+    reading = reading or Reading()
     found = expand(source.name, source.tars)
     check_local(source.name, found, TARS)
+    unread: Counter[str] = Counter()
+    excluded = 0
     for tar in found:
         try:
-            members, texts = _contents(tar)
+            with tar.open() as file:
+                contents = _contents(file, source, reading)
+                if not contents.images:
+                    raise ValueError(f"tar {tar.path!r} of source {source.name!r} holds no images")
+                stamp = stamps.get(tar.label, "")
+                changed = before is not None and before.get(tar.label, "") != stamp
+                for row in _rows(source, tar, contents, file, reading):
+                    yield row._replace(stamp=stamp, changed=changed)
         except (OSError, tarfile.TarError) as error:
             raise ValueError(
                 f"tar {tar.path!r} of source {source.name!r} cannot be read: {error}; "
                 "it must be whole and uncompressed"
             ) from error
-        if not members:
-            raise ValueError(f"tar {tar.path!r} of source {source.name!r} holds no images")
-        stamp = stamps.get(tar.label, "")
-        for number, (name, offset, length) in enumerate(members):
-            captions, caption_sources, columns = _told(texts.get(_sample(name), {}), tar.path, name)
-            location = f"{Path(tar.path).name}/{name}"
-            yield Row(
-                uid=uid_of(source.name, location),
-                source=source.name,
-                location=location,
-                row=f"{source.name}:{tar.label}:{number}",
-                captions=captions,
-                caption_sources=caption_sources,
-                licence=source.licence,
-                columns=columns,
-                path=tar.path,
-                offset=offset,
-                length=length,
-                stamp=stamp,
-                changed=before is not None and before.get(tar.label, "") != stamp,
-            )
+        unread.update(contents.others)
+        excluded += contents.excluded
+    if unread:
+        reading.warn(
+            f"source {source.name!r}: {unread.total():,} members beside the pictures are not read: "
+            f"{counted(unread)}"
+        )
+    if excluded:
+        reading.warn(f"source {source.name!r}: {excluded:,} members are left out by `exclude`")
 
 
-def _contents(tar: Found) -> tuple[list[tuple[str, int, int]], dict[str, dict[str, bytes]]]:
-    """Image members (name, offset, length) in order; sample -> {"txt" or "json": its bytes}."""
-    members: list[tuple[str, int, int]] = []
-    texts: dict[str, dict[str, bytes]] = {}
-    with tarfile.open(tar.path, "r:", encoding="utf-8", errors="backslashreplace") as archive:
+def _rows(
+    source: TarSource, tar: Found, contents: _Contents, file: BinaryIO, reading: Reading
+) -> Iterator[Row]:
+    names = Counter(name for name, _, _ in contents.images)
+    sidecars = Sidecars(((name, number) for number, (name, _, _) in enumerate(contents.texts)), names)
+    for number, (name, offset, length) in enumerate(contents.images):
+        reading.check()
+        location = f"{Path(tar.path).name}/{name}"
+        row_name = f"{source.name}:{tar.label}:{number}"
+        beside: Beside | Fault
+        try:
+            members = {
+                role: contents.texts[place] for role, place in sidecars.of(name, first_dot=True).items()
+            }
+            if names[name] > 1:
+                raise ConflictError(f"{names[name]} members of the tar have this name")
+            texts: dict[str, Callable[[int], bytes]] = {
+                role: partial(_read, file, member[1], member[2]) for role, member in members.items()
+            }
+            beside = read_beside(texts, source.caption_keys, f"{name!r} in tar {tar.path!r}", reading.limits)
+            if isinstance(beside, Beside) and beside.is_json_too_long:
+                contents.others["too long .json"] += 1
+        except ConflictError as error:
+            beside = conflict(str(error))
+        row = Row(
+            uid=uid_of(source.name, location if names[name] == 1 else row_name),
+            source=source.name,
+            location=location,
+            row=row_name,
+            captions=[],
+            caption_sources=[],
+            licence=source.licence,
+            columns="{}",
+            path=tar.path,
+            offset=offset,
+            length=length,
+        )
+        yield described(row, beside, reading)
+    for number, (name, _, _) in enumerate(contents.texts):
+        if number not in sidecars.used:
+            contents.others[suffix_of(name)] += 1
+
+
+def _contents(file: BinaryIO, source: TarSource, reading: Reading) -> _Contents:
+    contents = _Contents()
+    with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="backslashreplace") as archive:
+        headers: Any = archive
         for member in archive:
+            reading.check()
+            headers.members = []  # or it keeps every header that it has read
             if not member.isreg() or member.issparse():
                 continue
-            suffix = Path(member.name).suffix.lower()
-            if suffix in IMAGE_SUFFIXES:
-                members.append((member.name, member.offset_data, member.size))
-            elif suffix in (".txt", ".json") and member.size < 1_000_000:
-                file = archive.extractfile(member)
-                assert file is not None
-                texts.setdefault(_sample(member.name), {})[suffix[1:]] = file.read()
-    return members, texts
+            suffix = posixpath.splitext(member.name)[1].lower()
+            if posixpath.basename(member.name).startswith("."):  # as in folders; macOS leaves "._a.jpg"
+                contents.others[suffix_of(member.name)] += 1
+            elif is_excluded(member.name, source.exclude):
+                contents.excluded += 1
+            elif suffix in IMAGE_SUFFIXES:
+                contents.images.append((member.name, member.offset_data, member.size))
+            elif suffix in ROLES:
+                contents.texts.append((member.name, member.offset_data, member.size))
+            else:
+                contents.others[suffix_of(member.name)] += 1
+    return contents
 
 
-def _sample(name: str) -> str:
-    folder, _, base = name.rpartition("/")
-    return f"{folder}/{base.split('.', 1)[0]}"
-
-
-def _told(texts: Mapping[str, bytes], path: str, name: str) -> tuple[list[str], list[str], str]:
-    """Captions of a sample, the file that each came from, and the columns passed through."""
-    told: dict[str, Any] = {}
-    if "json" in texts:
-        try:
-            value = json_of(texts["json"])
-        except ValueError as error:
-            raise ValueError(f"tar {path!r}: the .json beside {name!r} is no JSON: {error}") from None
-        told = value if isinstance(value, dict) else {}
-    text = texts.get("txt", b"").decode("utf-8-sig", "replace").strip()
-    captions, sources = captions_of(["txt", "caption"], [text, told.pop("caption", None)])
-    if text:
-        others = [place for place, caption in enumerate(captions) if not place or caption.strip() != text]
-        captions, sources = [captions[place] for place in others], [sources[place] for place in others]
-    return captions, sources, columns_of(told)
+def _read(file: BinaryIO, offset: int, length: int, most: int) -> bytes:
+    file.seek(offset)
+    return file.read(min(length, most))
