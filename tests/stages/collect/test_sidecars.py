@@ -211,8 +211,8 @@ def test_what_is_not_read_is_said(tmp_path: Path) -> None:
         },
     )  # fmt: skip
     may_be = (
-        "may say something of the pictures and is not read; if so, name it in the source's `metadata`, and its "
-        "columns in `file_column` and `caption_column`"
+        "may say something of the pictures and is not read; if so, name it in the source's `metadata`, and "
+        "its columns in `file_column` and `caption_column`"
     )
     rows, heard = rows_and_warnings(tmp_path, exclude=("*_mask.png", "previews/*"))
     assert list(rows) == ["a.jpg", "b.jpg"]
