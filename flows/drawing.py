@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sdmodel.data.pixels import to_uint8
 from sdmodel.sample.generate import load
+from sdmodel.text.lengths import warnings
 
 CELL = 128
 """Least pixels to a side of a drawn image; smaller ones are enlarged by whole factors."""
@@ -24,7 +25,7 @@ def draw(
     guidance: float,
     steps: int,
     device: str = "auto",
-) -> None:
+) -> list[str]:
     """Write a PNG with a row of images for each caption, the caption above it.
 
     Args:
@@ -36,6 +37,9 @@ def draw(
         guidance: classifier-free guidance; 1 is none.
         steps: of the sampler.
         device: "cpu", "cuda" or "auto".
+
+    Returns:
+        What a person should hear of captions that the model cannot read whole.
 
     Raises:
         ValueError: the device is unknown or not there.
@@ -59,6 +63,7 @@ def draw(
             )
             sheet.paste(picture, (GAP + column * (side + GAP), top + LINE))
     sheet.save(out, "PNG")
+    return warnings(model.model.text.readers, captions, "The model draws what it read of them.")
 
 
 def _device(name: str) -> str:

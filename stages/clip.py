@@ -102,6 +102,26 @@ class Clip:
             batch,
         )
 
+    @property
+    def length(self) -> int:
+        """Tokens that it reads of a caption."""
+        return int(self._model.context_length)
+
+    def cut(self, captions: Sequence[str], batch: int = 512) -> list[bool]:
+        """Which captions have more tokens than it reads."""
+        # No token is shorter than half a byte, whatever is normalised before.
+        long = [number for number, text in enumerate(captions) if 2 * len(text.encode()) > self.length - 2]
+        found = [False] * len(captions)
+        padding = self._tokenizer([""], context_length=self.length + 1)[0, -1]
+        for start in range(0, len(long), batch):
+            some = long[start : start + batch]
+            texts = [captions[number] for number in some]
+            whole, read = (self._tokenizer(texts, context_length=self.length + more) for more in (1, 0))
+            differ = (whole[:, :-1] != read).any(1) | (whole[:, -1] != padding)
+            for number, differs in zip(some, differ.tolist(), strict=True):
+                found[number] = differs
+        return found
+
     def _embed(self, items: list[Any], encode: Any, batch: int) -> Embeddings:
         torch = self._torch
         parts: list[Embeddings] = []

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sdmodel.text.lengths import Cut
 from stages.artifact import Artifact, Funnel
 from stages.config import ClusterConfig
 from stages.output import Output
@@ -159,16 +160,19 @@ def _states(
     for each in captions:
         for one in each:
             places.setdefault(one, len(places))
-    wanted = list(places)
+    wanted, cut = list(places), Cut(0, 0)
     found: list[np.ndarray] = []
     with torch.inference_mode():
         for at in range(0, len(wanted), BATCH):
             out.progress(at, len(wanted), "reading captions")
             out.check()
+            cut += Cut.of(encoder.count(wanted[at : at + BATCH]), encoder.length)
             ids, mask = encoder.read(wanted[at : at + BATCH])
             longest = int(mask.sum(1).max())  # padding changes nothing but the time that it takes
             _, states = encoder(ids[:, :longest], mask[:, :longest])
             found.append(states.float().cpu().numpy())
+    if words := cut.words(encoder.length, "Take an encoder that reads more, or shorten the captions."):
+        out.warn(words)
     pooled = np.concatenate(found)  # (U, D)
     return np.stack([pooled[[places[one] for one in each]].mean(0) for each in captions])
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sdmodel.data.buckets import nearest, shapes
+from sdmodel.text.lengths import Cut
 from stages.artifact import Artifact, Funnel, Snapshot
 from stages.config import EncodeConfig
 from stages.encoders import autoencoder_files, laid, text_files
@@ -40,6 +41,11 @@ LATENTS = pa.schema(
 NO_TEXT: dict[str, JSON] = {"pooled_width": 0, "token_width": 0, "text_length": 0}
 EMPTY = "empty"
 """Name of the arrays of the empty caption."""
+REMEDY = (
+    "Set encode.length to 0 for all that the text encoder has places for, take another one, or shorten the "
+    "captions (filter.max_words)."
+)
+"""Of captions that are cut."""
 
 
 @stage(version=1, kind="latents")
@@ -175,8 +181,9 @@ def _captions(
 
     def make(target: Path, payload: dict[str, Any]) -> Made:
         dtype = np.float16 if config.precision == "fp16" else np.float32
-        write_text(target, payload["name"], payload["captions"], model(), batch=config.batch, dtype=dtype)
-        return Made()
+        name, captions = payload["name"], payload["captions"]
+        write_text(target, name, captions, model(), batch=config.batch, dtype=dtype)
+        return Made(statistics=asdict(Cut.of(model().count(captions), model().length)))
 
     said: dict[str, list[str]] = {EMPTY: [""]}
     for file, members in index.groupby("file", sort=True):
@@ -195,8 +202,11 @@ def _captions(
     parts = out.parts(specs, make, config=kept, note="encoding captions")
     for part in parts:
         out.add(part)
+    cut = Cut.total(part.statistics for part in parts[1:])  # the first is the empty caption
     pooled, states = (np.load(parts[0].path(f"{what}/{EMPTY}.npy")) for what in ("pooled", "states"))
     _, length, width = states.shape
+    if words := cut.words(int(length), REMEDY):
+        out.warn(words)
     return {"pooled_width": int(pooled.shape[-1]), "token_width": int(width), "text_length": int(length)}
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from sdmodel.text.lengths import Cut
 from stages.artifact import Artifact, Funnel, Snapshot
 from stages.clip import Clip
 from stages.collected import read_collected
@@ -21,6 +23,11 @@ from stages.image import decode
 from stages.output import Made, Output, PartSpec
 from stages.record import SCORES
 from stages.stage import Stats, stage
+
+REMEDY = (
+    "What is cut away is not judged: shorten the captions (filter.max_words), or take a CLIP that reads more."
+)
+"""Of captions that are cut."""
 
 
 @stage(version=1, kind="scores")
@@ -70,6 +77,9 @@ def score(images: Artifact, clip: Snapshot | None, config: ScoreConfig, out: Out
     similarity = table.column("similarity").drop_null().to_numpy()
     facts = {"clip": True, "model": config.model, "pretrained": config.pretrained, "scored": len(similarity)}
     mean = round(float(similarity.mean(dtype=np.float64)), 4) if len(similarity) else None
+    cut = Cut.total(part.statistics for part in parts)
+    if cut.cut and (words := cut.words(model().length, REMEDY)):
+        out.warn(words)
     return Stats(Funnel(rows, rows), {**facts, "weights": clip.digest, "mean_similarity": mean})
 
 
@@ -108,10 +118,11 @@ def _score_part(folder: Path, payload: dict[str, Any], clip: Clip, batch: int) -
     threads, cores = torch.get_num_threads(), len(os.sched_getaffinity(0))
     try:
         with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            later = pool.submit(clip.texts, said)  # one task: tokenizers are not for several threads
+            # One task: tokenizers are not for several threads.
+            later = pool.submit(lambda: (clip.texts(said), clip.cut(said)))
             batches = [rows[start : start + batch] for start in range(0, len(rows), batch)]
             embedded = pool.map(lambda some: clip.images(_pictures(payload["tar"], some), batch), batches)
-            embeddings, texts = np.concatenate(list(embedded)), later.result()
+            embeddings, (texts, cut) = np.concatenate(list(embedded)), later.result()
     finally:
         torch.set_num_threads(threads)
     place = {text: number for number, text in enumerate(said)}
@@ -134,7 +145,8 @@ def _score_part(folder: Path, payload: dict[str, Any], clip: Clip, batch: int) -
     np.save(folder / f"embeddings/{name}.npy", embeddings.astype(np.float16))
     table = pa.Table.from_pylist(records, SCORES)
     pq.write_table(table, folder / f"scores/{name}.parquet", compression="zstd")
-    return Made(Funnel(len(rows), len(rows)))
+    told = [cut[place[text]] for *_, captions in rows for text in captions if text.strip()]
+    return Made(Funnel(len(rows), len(rows)), asdict(Cut(len(told), sum(told))))
 
 
 def _pictures(tar: str, rows: Sequence[Sequence[Any]]) -> list[NDArray[np.uint8]]:

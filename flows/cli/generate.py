@@ -51,5 +51,7 @@ def generate(
 
     with tempfile.TemporaryDirectory() as folder:
         laid = artifact.lay("model/", Path(folder))
-        draw(laid, list(captions), out, count=count, seed=seed, guidance=guidance, steps=steps, device=device)
-    print_lines([str(out)])
+        notes = draw(
+            laid, list(captions), out, count=count, seed=seed, guidance=guidance, steps=steps, device=device
+        )
+    print_lines([str(out), *(f"note: {words}" for words in notes)])

@@ -1,6 +1,8 @@
 """The contrastive objective: images and captions of a pair together, those of different pairs apart."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,6 +15,7 @@ from sdmodel.contrastive import clip
 from sdmodel.contrastive.foils import Foils
 from sdmodel.contrastive.pairs import directions, factor, foils_of, paired_loss
 from sdmodel.data.batch import Batch
+from sdmodel.text.lengths import CaptionReader, fitting
 from sdmodel.text.tokenizer import Tokenizer
 from sdmodel.transfer import sent
 
@@ -52,12 +55,15 @@ class ContrastiveObjective:
                 f"{config.text.start or config.text.kind!r}; objective text with pretrain.contrastive "
                 "teaches any encoder by pictures"
             )
-        self.config = config
+        self.config, self._follows = config, not config.text.length
         self.foils = Foils(captions)
-        self._build(Tokenizer.learn(captions, config.text.vocabulary))
+        tokenizer = Tokenizer.learn(captions, config.text.vocabulary)
+        self._build(tokenizer, config.text.length or fitting(tokenizer.count, captions))
 
-    def _build(self, tokenizer: Tokenizer) -> None:
-        self.tokenizer = tokenizer
+    def _build(self, tokenizer: Tokenizer, length: int) -> None:
+        """length: tokens read of a caption."""
+        self.tokenizer, self.length = tokenizer, length
+        self.config = replace(self.config, text=replace(self.config.text, length=length))
         self.modules = Contrastive(
             clip.build(self.config, len(tokenizer)), tokenizer, self.foils, self.config
         )
@@ -66,6 +72,15 @@ class ContrastiveObjective:
     def heavy(self) -> list[nn.Module]:
         """The image tower."""
         return [self.modules.clip.visual]
+
+    def count(self, captions: Sequence[str]) -> list[int]:
+        """Tokens of each caption, start and end among them, uncut."""
+        return self.tokenizer.count(captions)
+
+    @property
+    def readers(self) -> list[CaptionReader]:
+        """What reads captions: its own text tower."""
+        return [self]
 
     def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """The loss, over the batch at hand: smaller batches are easier."""
@@ -77,11 +92,13 @@ class ContrastiveObjective:
 
         ValueError: it holds another shape of model."""
         tokenizer = Tokenizer.load(folder)
-        wanted = clip.model_config(self.config, len(tokenizer))
         held = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]
+        length = held["text_cfg"]["context_length"] if self._follows else self.length
+        text = replace(self.config.text, length=length)
+        wanted = clip.model_config(replace(self.config, text=text), len(tokenizer))
         if held != wanted:
             raise ValueError(f"{folder}: holds the model {held}; the config asks for {wanted}")
-        self._build(tokenizer)
+        self._build(tokenizer, length)
         weights = load_file(folder / "open_clip_model.safetensors")
         self.modules.clip.load_state_dict({name: value.float() for name, value in weights.items()})
 

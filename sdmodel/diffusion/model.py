@@ -1,5 +1,6 @@
 """A text-to-image diffusion model: text encoder, denoiser, and the space in which it denoises."""
 
+from collections.abc import Sequence
 from typing import Protocol, cast
 
 import torch
@@ -13,6 +14,7 @@ from sdmodel.latents.space import PIXELS, Space
 from sdmodel.latents.text import TextEncoder
 from sdmodel.noise.interpolation import expand, interpolate
 from sdmodel.noise.times import logit_normal
+from sdmodel.text.lengths import CaptionReader
 
 
 class CaptionEncoder(Protocol):
@@ -24,6 +26,11 @@ class CaptionEncoder(Protocol):
     """D of `Condition`."""
     padded: bool
     """Whether captions have tokens that are not to be attended to."""
+
+    @property
+    def readers(self) -> Sequence[CaptionReader]:
+        """What reads captions, each so many tokens of one."""
+        ...
 
     def encode(self, captions: list[str], dropped: Tensor | None = None) -> Condition:
         """B captions; "" stands for no caption, and is taken where `dropped` (B,) bool is true."""

@@ -23,6 +23,7 @@ from sdmodel.latents.cache import read_empty, read_settings
 from sdmodel.latents.space import PIXELS
 from sdmodel.start import Pipeline, is_pipeline, load_unet, read_pipeline
 from sdmodel.text.captions import Captions
+from sdmodel.text.lengths import CaptionReader
 from sdmodel.text.pipeline import ClipText
 
 
@@ -74,6 +75,11 @@ class DiffusionObjective:
         """No row needs another."""
         return False
 
+    @property
+    def readers(self) -> Sequence[CaptionReader]:
+        """What reads captions."""
+        return self.modules.text.readers
+
     def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Sums of denoising errors for each level of noise."""
         model = self.modules
@@ -123,6 +129,11 @@ class DiffusionObjective:
             asked["settings"] = held["settings"]
         if held["text"] is None and isinstance(mine.text, Captions):  # a pipeline's, which goes on learning
             asked["text"] = None
+        for one, other, text in zip(
+            asked["text"] or (), held["text"] or (), (self.config.text, *self.config.texts), strict=False
+        ):
+            if not text.length:  # what it was taught on, not what these captions would ask for
+                one["length"] = other["length"]
         if asked != held:
             differ = [key for key in held if asked[key] != held[key]]
             raise ValueError(

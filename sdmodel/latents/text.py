@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sdmodel.condition import Condition
+from sdmodel.text.lengths import CaptionReader
 from sdmodel.text.pipeline import ClipText
 
 
@@ -30,6 +31,15 @@ class TextEncoder:
             self.clip.to(device)
             self.device = device
         return self
+
+    @property
+    def readers(self) -> Sequence[CaptionReader]:
+        """Itself."""
+        return [self]
+
+    def count(self, captions: Sequence[str]) -> list[int]:
+        """As `ClipText.count`."""
+        return self.clip.count(captions)
 
     @torch.no_grad()
     def encode(self, captions: Sequence[str], dropped: Tensor | None = None) -> Condition:

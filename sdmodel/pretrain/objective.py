@@ -15,6 +15,7 @@ from sdmodel.pretrain.answers import Answer, guessed, right
 from sdmodel.pretrain.labels import Labels, teaches
 from sdmodel.pretrain.model import Pretraining
 from sdmodel.text import build
+from sdmodel.text.lengths import CaptionReader
 from sdmodel.transfer import sent
 
 TELLS = {"contrastive": "retrieved"}
@@ -43,7 +44,7 @@ class TextObjective:
         """
         _check(config)
         self.config = config
-        encoder = build.load(start, config.text) if start else build.learn(config.text, captions)
+        encoder = build.load(start, config.text, captions) if start else build.learn(config.text, captions)
         self._captions, self._labels = captions, _labels(config, labels, uids)
         self.modules = Pretraining(config, encoder, captions, self._labels)
 
@@ -56,6 +57,11 @@ class TextObjective:
     def whole_batch(self) -> bool:
         """Where pictures and captions are compared."""
         return self.config.pretrain.contrastive > 0
+
+    @property
+    def readers(self) -> list[CaptionReader]:
+        """What reads captions."""
+        return [self.modules.encoder]
 
     def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """The losses, of all labels. Beside them, each as a sum and the number that it is of: predictions
@@ -97,7 +103,7 @@ class TextObjective:
         """Goes on from a folder that `save` wrote: the encoder, and the heads and the tower as far as both
         have them. ValueError: it holds another kind or shape."""
         kept.about_of(folder)
-        encoder = build.load(folder, self.config.text)
+        encoder = build.load(folder, self.config.text, self._captions)
         self.modules = Pretraining(self.config, encoder, self._captions, self._labels)
         kept.take(self.modules, folder)
 

@@ -1,7 +1,7 @@
 """Text encoders by kind: learned from captions, or from a folder."""
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sdmodel.config_text import TextConfig
@@ -21,6 +21,6 @@ def learn(config: TextConfig, captions: Iterable[str]) -> Encoder:
     return encoder_of(config).learn(config, captions)
 
 
-def load(folder: Path, config: TextConfig) -> Encoder:
+def load(folder: Path, config: TextConfig, captions: Sequence[str] = ()) -> Encoder:
     """The encoder of `config.kind` in a folder; see `Encoder.load`. ValueError: it holds none."""
-    return encoder_of(config).load(folder, config)
+    return encoder_of(config).load(folder, config, captions)

@@ -18,6 +18,7 @@ from sdmodel.config_text import TextConfig
 from sdmodel.text import build
 from sdmodel.text.attention import Attention
 from sdmodel.text.encoder import Encoder
+from sdmodel.text.lengths import CaptionReader
 
 ENCODERS = "encoders."
 """Beginning of the names of the encoders' weights."""
@@ -52,7 +53,7 @@ class Captions(nn.Module):
         known, folders = list(captions), starts or [None] * len(configs)
         return cls(
             [
-                build.load(folder, config) if folder else build.learn(config, known)
+                build.load(folder, config, known) if folder else build.learn(config, known)
                 for config, folder in zip(configs, folders, strict=True)
             ]
         )
@@ -98,6 +99,11 @@ class Captions(nn.Module):
             held = {name.removeprefix(own): value for name, value in weights.items() if name.startswith(own)}
             encoder.save(folder / str(number), held)
         return {name: value for name, value in weights.items() if not name.startswith(prefix + ENCODERS)}
+
+    @property
+    def readers(self) -> Sequence[CaptionReader]:
+        """The encoders."""
+        return self.each()
 
     def each(self) -> list[Encoder]:
         """The encoders."""

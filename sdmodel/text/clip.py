@@ -2,6 +2,7 @@
 from open_clip's, as the contrastive objective writes them."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -51,12 +52,12 @@ class Clip(Pretrained):
         return [(self.states(ids, mask), 1)]
 
     @classmethod
-    def load(cls, folder: Path, config: TextConfig) -> Self:
+    def load(cls, folder: Path, config: TextConfig, captions: Sequence[str] = ()) -> Self:
         """From transformers' layout, as `Pretrained.load`, or from open_clip's with its own text transformer.
 
         ValueError: it holds none."""
         if not (folder / OPEN_CLIP).exists():
-            return super().load(folder, config)
+            return super().load(folder, config, captions)
         told = json.loads((folder / OPEN_CLIP).read_text())["model_cfg"]
         text = told["text_cfg"]
         if "hf_model_name" in text:
@@ -81,7 +82,7 @@ class Clip(Pretrained):
             model.load_state_dict(renamed(load_file(folder / OPEN_CLIP_WEIGHTS)))
         except (OSError, RuntimeError) as error:
             raise ValueError(f"{folder} holds no text transformer of open_clip's own: {error}") from error
-        return cls.around(model, cls.vocabulary_in(folder), config, folder)
+        return cls.around(model, cls.vocabulary_in(folder), config, folder, captions)
 
 
 def renamed(weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from sdmodel.condition import Condition
 from sdmodel.config_text import TextConfig
+from sdmodel.text.lengths import fitting
 from sdmodel.text.tokenizer import Tokenizer
 from sdmodel.transfer import sent
 
@@ -51,6 +52,10 @@ class Vocabulary(Protocol):
         say more about it; padded at the end, longer captions are cut."""
         ...
 
+    def count(self, captions: Sequence[str]) -> list[int]:
+        """Tokens of each caption, start and end among them, uncut."""
+        ...
+
     def rows(self, ids: Tensor) -> Tensor:
         """What `encode` gives for tokens with these ids: ids of any shape to the same shape, or (..., G)."""
         ...
@@ -73,6 +78,7 @@ class Encoder(nn.Module, ABC):
     def __init__(self, config: TextConfig, tokenizer: Vocabulary):
         """Random weights from torch's global generator."""
         super().__init__()
+        assert config.length, "a length that follows the captions is chosen before the encoder is built"
         self.config, self.tokenizer = config, tokenizer
         self.width, self.length = config.width, config.length
 
@@ -105,6 +111,10 @@ class Encoder(nn.Module, ABC):
             "pretrain.next to 0, or take a kind that can look one way, as lstm or transformer"
         )
 
+    def count(self, captions: Sequence[str]) -> list[int]:
+        """Tokens of each caption, start and end among them, uncut."""
+        return self.tokenizer.count(captions)
+
     def read(self, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
         """B captions as ids and mask, on the encoder's device."""
         device = next(self.parameters()).device
@@ -134,18 +144,22 @@ class Encoder(nn.Module, ABC):
 
     @classmethod
     def learn(cls, config: TextConfig, captions: Iterable[str]) -> Self:
-        """Random weights, and a tokenizer learned from captions, as the config says."""
-        return cls(config, cls.vocabulary_of(config, captions))
+        """Random weights, and a tokenizer learned from captions, as the config says; its length follows them
+        where the config's is 0."""
+        known = list(captions)
+        tokenizer = cls.vocabulary_of(config, known)
+        return cls(replace(config, length=config.length or fitting(tokenizer.count, known)), tokenizer)
 
     @classmethod
-    def load(cls, folder: Path, config: TextConfig) -> Self:
+    def load(cls, folder: Path, config: TextConfig, captions: Sequence[str] = ()) -> Self:
         """What `save` wrote, or of transformers' kinds any folder in its layout.
 
         Tokenizer and shape are the folder's; `rate`, `queries` and `dropout`, and `length` where it
-        is below the folder's, are the config's. ValueError: it holds none of this kind."""
+        is below the folder's, are the config's. Of 0 it follows `captions` in transformers' kinds, as far as
+        the model has places for. ValueError: it holds none of this kind."""
         held = held_in(folder, config.kind)
         chosen = {name: getattr(config, name) for name in ("rate", "queries", "dropout")}
-        shape = replace(held, **chosen, length=min(held.length, config.length))
+        shape = replace(held, **chosen, length=min(held.length, config.length or held.length))
         encoder = cls(shape, cls.vocabulary_in(folder))
         encoder.load_state_dict(load_file(folder / WEIGHTS))
         return encoder

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sdmodel.condition import Condition
+from sdmodel.text.lengths import CaptionReader
 from sdmodel.transfer import sent
 
 if TYPE_CHECKING:  # what is not asked for is not waited for: it takes seconds to import
@@ -56,6 +57,16 @@ class ClipText(nn.Module):
         found = self.model(input_ids=ids)
         states, pooled = found.last_hidden_state.float(), found.pooler_output.float()
         return Condition(pooled, states, torch.ones(states.shape[:2], dtype=torch.bool, device=states.device))
+
+    @property
+    def readers(self) -> Sequence[CaptionReader]:
+        """Itself."""
+        return [self]
+
+    def count(self, captions: Sequence[str]) -> list[int]:
+        """Tokens of each caption, start and end among them, uncut."""
+        ids = self.tokenizer(list(captions), truncation=False, verbose=False)["input_ids"] if captions else []
+        return [len(row) for row in ids]
 
     @classmethod
     def load(cls, folder: Path, length: int = 0) -> Self:

@@ -16,6 +16,7 @@ from transformers import AutoTokenizer
 
 from sdmodel.config_text import TextConfig
 from sdmodel.text.encoder import CONFIG, WEIGHTS, Encoder, Vocabulary
+from sdmodel.text.lengths import fitting
 from sdmodel.text.tokenizer import (
     END,
     END_ID,
@@ -64,6 +65,10 @@ class StockTokenizer:
             row[: len(ids)] = torch.tensor(ids)
         return rows
 
+    def count(self, captions: Sequence[str]) -> list[int]:
+        """Tokens of each caption, with what marks its start and end, uncut."""
+        return counts_of(self._tokenizer, captions)
+
     def rows(self, ids: Tensor) -> Tensor:
         """The ids themselves."""
         return ids
@@ -71,6 +76,12 @@ class StockTokenizer:
     def save(self, folder: Path) -> None:
         """Writes transformers' own files."""
         self._tokenizer.save_pretrained(folder)
+
+
+def counts_of(tokenizer: Any, captions: Sequence[str]) -> list[int]:
+    """Tokens that a tokenizer of transformers makes of each caption, uncut."""
+    ids = tokenizer(list(captions), truncation=False, verbose=False)["input_ids"] if captions else []
+    return [len(row) for row in ids]
 
 
 class Pretrained(Encoder):
@@ -139,7 +150,7 @@ class Pretrained(Encoder):
         return self.model(input_ids=ids, attention_mask=mask).last_hidden_state
 
     @classmethod
-    def load(cls, folder: Path, config: TextConfig) -> Self:
+    def load(cls, folder: Path, config: TextConfig, captions: Sequence[str] = ()) -> Self:
         """From a folder in transformers' layout, or with `text_encoder` and `tokenizer` inside, as pipelines
         have; see `Encoder.load`."""
         place = folder / INSIDE[0] if (folder / INSIDE[0]).is_dir() else folder
@@ -165,11 +176,14 @@ class Pretrained(Encoder):
             raise ValueError(f"{folder} holds no text encoder that transformers reads: {error}") from error
         if lost := {*told["missing_keys"], *told["mismatched_keys"]}:
             raise ValueError(f"{folder}: its weights lack {sorted(map(str, lost))[:3]}")
-        return cls.around(model.train(), cls.vocabulary_in(folder), config, folder)
+        return cls.around(model.train(), cls.vocabulary_in(folder), config, folder, captions)
 
     @classmethod
-    def around(cls, model: Any, tokenizer: Vocabulary, config: TextConfig, folder: Path) -> Self:
-        """An encoder with a model from `folder`, the shape in its config being the model's.
+    def around(
+        cls, model: Any, tokenizer: Vocabulary, config: TextConfig, folder: Path, captions: Sequence[str] = ()
+    ) -> Self:
+        """An encoder with a model from `folder`, the shape in its config being the model's; its length
+        follows `captions` where the config's is 0.
 
         ValueError: the tokenizer has tokens that the model does not know."""
         told = model.config
@@ -179,13 +193,14 @@ class Pretrained(Encoder):
                 f"{folder}: its tokenizer has {known} entries, its model {told.vocab_size}; they do not "
                 "belong together"
             )
+        length = config.length or fitting(tokenizer.count, captions)
         shape = replace(
             config,
             width=told.hidden_size,
             layers=told.num_hidden_layers,
             # Queries have these heads too, and some T5 have 6 of 64 channels at a width of 512.
             heads=max(h for h in range(1, told.num_attention_heads + 1) if told.hidden_size % h == 0),
-            length=min(config.length, getattr(told, "max_position_embeddings", config.length)),
+            length=min(length, getattr(told, "max_position_embeddings", length)),
         )
         return cls(shape, tokenizer, model)
 

@@ -75,6 +75,10 @@ class Subwords:
             self._set_pieces(rows[b, place], split[b][place - 1])
         return rows
 
+    def count(self, captions: Sequence[str]) -> list[int]:
+        """Words of each caption, <start> and <end> among them, uncut."""
+        return [len(self.split(caption)) + 2 for caption in captions]
+
     def rows(self, ids: Tensor) -> Tensor:
         """Ids of words and special tokens, of any shape, to (..., 1 + PIECES)."""
         return self._table.to(ids.device)[ids]

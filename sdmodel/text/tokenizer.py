@@ -103,6 +103,10 @@ class Tokenizer:
             row[: len(ids)] = torch.tensor(ids)
         return rows  # (B, L)
 
+    def count(self, captions: Sequence[str]) -> list[int]:
+        """Tokens of each caption, <start> and <end> among them, uncut."""
+        return [len(encoding) for encoding in self._tokenizer.encode_batch_fast(list(captions))]
+
     def rows(self, ids: Tensor) -> Tensor:
         """The ids themselves: nothing else is said of a token."""
         return ids

@@ -28,6 +28,7 @@ from pydantic import TypeAdapter
 from sdmodel.config import TrainConfig
 from sdmodel.data.small import warnings
 from sdmodel.data.stream import Stream
+from sdmodel.text import lengths
 from sdmodel.train import failure, trackers
 from sdmodel.train.command import PARENT_HOLDS_STDIN
 from sdmodel.train.half import leave_onednn
@@ -47,6 +48,11 @@ from sdmodel.train.speed import (
 )
 from sdmodel.train.stopping import RESUME, Stopping
 
+REMEDY = (
+    "Set train.text.length to read more, where the text encoder has places for them (states that are cached: "
+    "encode.length), or shorten the captions (filter.max_words)."
+)
+"""Of captions that are cut."""
 BEST = "best.json"
 """Which validation the published weights are of."""
 
@@ -73,7 +79,10 @@ def run(plan: dict[str, Any], stopping: Stopping | None = None) -> bool:
     objective, stream = prepared.objective, prepared.stream
     if main:
         learned = sum(p.numel() for p in objective.modules.parameters() if p.requires_grad)
-        for words in warnings(stream.reader.index, config, learned):
+        captions = [caption for own in stream.reader.index.captions for caption in own]
+        readers = getattr(objective, "readers", ())  # of those that read captions
+        cut = lengths.warnings(readers, captions, REMEDY)
+        for words in [*warnings(stream.reader.index, config, learned), *cut]:
             tell({"warning": words})
     gauge = gauge_of(config, accelerator, objective, stream)
     hasten(objective, config, accelerator, gauge)

@@ -31,6 +31,9 @@ GROUP = 64
 CHUNK = 2048
 """Training images that are compared at once."""
 
+REMEDY = "The model draws what it read of them; train it with a larger train.text.length."
+"""Of captions to sample that are cut."""
+
 
 @stage(version=1, kind="evaluation")
 def evaluate(
@@ -111,6 +114,11 @@ def _text_to_image(
             "evaluate: the dataset's test split is empty and no captions are given; set evaluate.captions"
         )
     images = sample(prompts, model.digest, load, config, out)
+    if load.cache_info().currsize:  # else all was sampled before, and said
+        from sdmodel.text.lengths import warnings
+
+        for words in warnings(load().model.text.readers, [prompt.caption for prompt in prompts], REMEDY):
+            out.warn(words)
     groups = {
         group: [i for i, prompt in enumerate(prompts) if prompt.group == group]
         for group in ("test", "new", "oracle")
