@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from threading import Event
 from types import FrameType
 
+from flows.pinning import pinned_config
 from flows.step import Result, Step, finished, reads
 from flows.terminal import Terminal
 from stages.artifact import Artifact
@@ -83,8 +84,9 @@ def _needed(steps: Mapping[str, Step], names: Iterable[str], run: Run) -> list[s
 
 
 def _run(step: Step, run: Run, store: Store, read: Sequence[Artifact], terminal: Terminal) -> Artifact:
+    config = pinned_config(run.store, run.name, getattr(run, step.name))
     with _asked_to_end() as ending:
-        return step.run(store, run.name, getattr(run, step.name), read, TerminalReporter(terminal, ending))
+        return step.run(store, run.name, config, read, TerminalReporter(terminal, ending))
 
 
 def _resolved(store: Store, text: str, step: Step) -> Artifact:

@@ -3,6 +3,7 @@
 from prefect import flow
 
 from flows.line import ENCODE
+from flows.pinning import pinned
 from flows.progress import threads
 from flows.step import Home, Result
 from flows.tasks import collect, dedup, encode, evaluate, filter_, results, score, shard, train
@@ -16,7 +17,7 @@ def pipeline(run: Run) -> dict[str, Result]:
     Args:
         run: everything that can be chosen.
     """
-    home = Home.of(run)
+    run, home = pinned(run), Home.of(run)
     images = collect.submit(config=run.collect, home=home)
     duplicates = dedup.submit(images, config=run.dedup, home=home)
     scores = score.submit(images, config=run.score, home=home)

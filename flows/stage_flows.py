@@ -3,6 +3,7 @@
 from prefect import flow
 
 from flows import tasks
+from flows.pinning import pinned_config
 from flows.progress import threads
 from flows.step import Home, Result
 from flows.tasks import results
@@ -98,4 +99,5 @@ def encode(dataset: str, name: str, config: EncodeConfig = ENCODE, store: str = 
         config: the encoders, and the pictures' size.
         store: where artifacts live.
     """
-    return results(tasks.encode.submit(*resolved(store, dataset), config=config, home=Home(store, name)))
+    chosen = pinned_config(store, name, config)
+    return results(tasks.encode.submit(*resolved(store, dataset), config=chosen, home=Home(store, name)))

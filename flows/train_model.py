@@ -2,6 +2,7 @@
 
 from prefect import flow
 
+from flows.pinning import pinned_config
 from flows.progress import threads
 from flows.step import Home, Result
 from flows.tasks import results, train
@@ -30,7 +31,8 @@ def train_model(
         latents: fingerprint of encode's result for the dataset; empty trains on pixels.
     """
     read = resolved(store, dataset, *filter(None, [latents]))
-    return results(train.submit(*read, config=config, home=Home(store, name)))
+    chosen = pinned_config(store, name, config)
+    return results(train.submit(*read, config=chosen, home=Home(store, name)))
 
 
 def resolved(store: str, *names: str) -> list[Result]:

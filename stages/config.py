@@ -20,6 +20,7 @@ from stages.config_collect import (
     UrlSource,
 )
 from stages.names import check_name
+from stages.own_model import check_starts
 
 __all__ = [
     "FORM",
@@ -233,11 +234,13 @@ class Run:
     """From the model to a report."""
 
     def __post_init__(self) -> None:
-        """ValueError: the name is none, or pictures would be encoded that the training then refuses."""
+        """ValueError: the name is none, pictures would be encoded that the training then refuses, or the run
+        would start from its own newest model."""
         try:
             check_name(self.name)
         except ValueError as error:
             raise ValueError(f"name {error}") from None
+        check_starts(self.name, self.train, self.encode)
         encode, data = self.encode, self.train.data
         if not encode.autoencoder:
             return

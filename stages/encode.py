@@ -18,7 +18,7 @@ from sdmodel.data.buckets import nearest, shapes
 from sdmodel.text.lengths import Cut
 from stages.artifact import Artifact, Funnel, Snapshot
 from stages.config import EncodeConfig
-from stages.encoders import autoencoder_files, laid, text_files
+from stages.encoders import autoencoder_config, autoencoder_files, check_fits, laid, text_files
 from stages.errors import DamagedError
 from stages.fingerprint import JSON, fingerprint_of
 from stages.output import Made, Output, Part, PartSpec
@@ -79,6 +79,10 @@ def encode(
         raise ValueError("nothing to encode: set encode.autoencoder or encode.text, or leave this step out")
     if config.batch < 1 or config.size < 1:
         raise ValueError(f"encode.batch={config.batch} and encode.size={config.size} must be at least 1")
+    if isinstance(autoencoder, Artifact):
+        check_fits(config, autoencoder.json("model/config.json"))
+    elif autoencoder is not None:
+        check_fits(config, autoencoder_config(lambda: dataset.store, config.autoencoder))
     wanted = shapes(config.size, config.buckets, config.max_aspect)
     index = dataset.table("index")
     index = index.loc[index["split"].isin(SPLITS)].reset_index(drop=True)

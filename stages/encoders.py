@@ -2,11 +2,14 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from re import Pattern, compile
+from typing import Any
 
+from sdmodel.data.buckets import shapes
 from stages.artifact import Artifact, Snapshot
+from stages.config import EncodeConfig
 from stages.fingerprint import fingerprint_of, sha256_of
 from stages.reference import resolve
 from stages.store import Store
@@ -42,6 +45,32 @@ def autoencoder_input(store: Store, text: str) -> Snapshot | Artifact | None:
             "autoencoder"
         )
     return model
+
+
+def autoencoder_config(store: Callable[[], Store], text: str) -> Mapping[str, Any]:
+    """What diffusers' config.json of the autoencoder says that a config names.
+
+    store: opens where models are, if it is one of ours. ValueError: it is no autoencoder."""
+    if Path(text).is_dir():
+        return json.loads(autoencoder_files(Path(text))["config.json"].read_text())
+    model = autoencoder_input(store(), text)
+    assert isinstance(model, Artifact)
+    return model.json("model/config.json")
+
+
+def check_fits(config: EncodeConfig, model: Mapping[str, Any]) -> None:
+    """ValueError: a side of the pictures is no multiple of what the autoencoder makes one place of.
+
+    model: its config.json."""
+    factor = 2 ** (len(model["block_out_channels"]) - 1)
+    for height, width in shapes(config.size, config.buckets, config.max_aspect):
+        if height % factor or width % factor:
+            near = max(1, round(config.size / factor)) * factor
+            raise ValueError(
+                f"encode.size={config.size}: pictures of {height} x {width} pixels do not fit the "
+                f"autoencoder {config.autoencoder!r}, which makes one place of {factor} x {factor}; take "
+                f"sides that are multiples of {factor}, as encode.size={near} and train.size={near}"
+            )
 
 
 def text_input(text: str) -> Snapshot | None:

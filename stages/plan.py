@@ -14,7 +14,14 @@ import pyarrow.parquet as pq
 from sdmodel.config import TrainConfig
 from stages.artifact import Artifact
 from stages.config import EncodeConfig
-from stages.encoders import autoencoder_files, autoencoder_input, laid, text_files
+from stages.encoders import (
+    autoencoder_config,
+    autoencoder_files,
+    autoencoder_input,
+    check_fits,
+    laid,
+    text_files,
+)
 from stages.store import open_store
 from stages.texts import TABLE
 
@@ -155,7 +162,11 @@ def warned(dataset: Artifact, config: TrainConfig, parameters: int) -> tuple[str
 def encoders_in(folder: Path, config: EncodeConfig, store: str) -> Path | None:
     """Copies of the frozen encoders that a config names, below an empty folder; None where it names none.
 
-    store: URL of where our own models are. ValueError: there is no such encoder."""
+    store: URL of where our own models are. ValueError: there is no such encoder, or pictures of the config's
+    size do not fit it."""
+    if config.autoencoder:
+        held = autoencoder_config(lambda: open_store(store, writable=False), config.autoencoder)
+        check_fits(config, held)
     if config.autoencoder and Path(config.autoencoder).is_dir():
         laid(autoencoder_files(Path(config.autoencoder)), folder / "autoencoder")
     elif config.autoencoder:

@@ -108,6 +108,19 @@ def resolve(store: Store, text: str) -> Artifact:
     raise ValueError(f"{text!r} is no reference and no fingerprint in {store.url}; references: {known}")
 
 
+def number_of(store: Store, text: str) -> str:
+    """A name with the number of the version that it means now, "datasets/demo@3" for "datasets/demo@latest";
+    a fingerprint, or a name with its number, as it stands.
+
+    ValueError: nothing of the kind is there."""
+    artifact = resolve(store, text)
+    name, _, number = text.partition("@")
+    history = references(store, name) if is_name(name) and number in ("", "latest") else []
+    # Another version may be filed at this moment: what was resolved counts.
+    same = [entry for entry in history if entry.fingerprint == artifact.fingerprint]
+    return str(same[-1]) if same else text
+
+
 def _by_hash(store: Store, stage: str, start: str) -> list[Artifact]:
     return [
         artifact

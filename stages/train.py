@@ -107,6 +107,7 @@ def train(
         "loss": losses[-1]["loss"],
         "images_per_second": pace.mean(losses[-1]["images"]),
         "resumed_at": resumed,
+        **({"start": config.start} if isinstance(start, Artifact) else {}),
         **best,
     }
     reasons = {str(Reason.NO_CAPTION): left_out} if left_out else {}

@@ -1,0 +1,75 @@
+"""References in a config become numbered versions once, when a flow starts: what is newest may change while
+it runs, and a retry or a repetition must mean the same."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sdmodel.config import TrainConfig
+from sdmodel.config_text import TextConfig
+from stages.config import EncodeConfig, Run
+from stages.encoders import autoencoder_config, check_fits
+from stages.own_model import check_starts
+from stages.reference import number_of
+from stages.store import Store, open_store
+
+
+def pinned(run: Run) -> Run:
+    """A run whose references to models and tables of clusters name versions by their numbers.
+
+    ValueError: one of them is not there, or pictures of the run's size do not fit its autoencoder."""
+    train, encode = (pinned_config(run.store, run.name, config) for config in (run.train, run.encode))
+    return replace(run, train=train, encode=encode)
+
+
+def pinned_config(store: str, name: str, config: Any) -> Any:
+    """The same of one step's config; those of other steps than encode and train hold no references.
+
+    Args:
+        store: URL of where models are; opened only where something is looked up.
+        name: of the run.
+        config: of the step.
+
+    Raises:
+        ValueError: as `pinned`, or it starts from the newest model of the run's own name.
+    """
+    if isinstance(config, TrainConfig):
+        check_starts(name, config, None)
+        clusters = _pinned(store, "train.pretrain.clusters", config.pretrain.clusters)
+        return replace(
+            config,
+            start=_pinned(store, "train.start", config.start),
+            text=_pinned_text(store, "train.text", config.text),
+            texts=tuple(
+                _pinned_text(store, f"train.texts[{n}]", text) for n, text in enumerate(config.texts)
+            ),
+            pretrain=replace(config.pretrain, clusters=clusters),
+        )
+    if isinstance(config, EncodeConfig):
+        check_starts(name, None, config)
+        return _pinned_encoder(store, config)
+    return config
+
+
+def _pinned_text(store: str, key: str, config: TextConfig) -> TextConfig:
+    return replace(config, start=_pinned(store, f"{key}.start", config.start))
+
+
+def _pinned_encoder(store: str, config: EncodeConfig) -> EncodeConfig:
+    pinned = replace(config, autoencoder=_pinned(store, "encode.autoencoder", config.autoencoder))
+    if config.autoencoder:
+        check_fits(pinned, autoencoder_config(lambda: _opened(store), pinned.autoencoder))
+    return pinned
+
+
+def _pinned(store: str, key: str, text: str) -> str:
+    if not text or Path(text).is_dir():
+        return text
+    try:
+        return number_of(_opened(store), text)
+    except ValueError as error:
+        raise ValueError(f"{key}={text!r} is no folder here, and {error}") from error
+
+
+def _opened(store: str) -> Store:
+    return open_store(store, writable=False)
