@@ -15,13 +15,16 @@ def check(run: Run) -> None:
     Folders are looked into and not read: weights can take minutes to hash.
 
     Raises:
-        ValueError: the store cannot be used, or a folder or a reference is not what it is named for.
+        ValueError: the store cannot be used, a folder or a reference is not what it is named for, or pictures
+            of the config's size do not fit the autoencoder.
     """
     store, train, encode = open_store(run.store), run.train, run.encode
     _check(store, train.start, pipeline_files, start_input)
     for text in (train.text, *train.texts):
         _check(store, text.start, texts.text_files, texts.encoder_input)
     _check(store, encode.autoencoder, encoders.autoencoder_files, encoders.autoencoder_input)
+    if encode.autoencoder:
+        encoders.check_fits(encode, encoders.autoencoder_config(lambda: store, encode.autoencoder))
     if encode.text:
         encoders.text_files(Path(encode.text))
     texts.labels_input(store, train)
