@@ -1,9 +1,10 @@
 """Trains with weights shared out, and whole for comparison, killed and resumed either way:
-`python -m tests.sdmodel.train.shared PLAN DIR`, in two processes.
+`python -m tests.sdmodel.train.shared PLAN DIR CASE...`, in two processes.
 """
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -114,12 +115,12 @@ def life(
         save_file(weights, folder / "weights.safetensors")
 
 
-def cases(plan: dict[str, Any], root: Path) -> None:
-    """ROOT/CASE/LIFE, see CASES and LIVES; ROOT/RANK.json says what was unpickled."""
+def cases(plan: dict[str, Any], root: Path, names: Sequence[str]) -> None:
+    """ROOT/CASE/LIFE of the cases named, see CASES and LIVES; ROOT/RANK.json says what was unpickled."""
     join(on_gpu=False)
     accelerator = Accelerator(cpu=True)
     watch = Watch()
-    for case, config in CASES.items():
+    for case, config in ((name, CASES[name]) for name in names):
         for name in LIVED[case]:
             folder = root / case / name
             folder.mkdir(parents=True, exist_ok=True)
@@ -142,4 +143,4 @@ def cases(plan: dict[str, Any], root: Path) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    cases(json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2]))
+    cases(json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2]), sys.argv[3:])

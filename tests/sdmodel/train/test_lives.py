@@ -1,8 +1,13 @@
-"""Every objective, by one process and by two: killed and resumed it is what it would have been."""
+"""Every objective, by one process and by two: killed and resumed it is what it would have been.
+
+Those by two are a matrix; `test_launch` has one of them for `make test`.
+"""
 
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,9 +24,13 @@ ROWS_ALONE = ("diffusion", "autoencoder", "selfsupervised")
 """Objectives whose losses don't depend on how rows are shared; the others normalise over a process's rows."""
 
 
+Lived = Callable[[int], Path]
+"""(processes) -> FOLDER with OBJECTIVE/whole and /killed."""
+
+
 @pytest.fixture(scope="module")
-def lived(dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """FOLDER/PROCESSES/OBJECTIVE/whole and /killed."""
+def lived(dataset, tmp_path_factory: pytest.TempPathFactory) -> Lived:
+    """Every objective's lives by so many processes; lived once, when a test first asks."""
     root = tmp_path_factory.mktemp("lives")
     tars = {name: str(tar) for name, tar in dataset.tars.items()}
     plan = root / "plan.json"
@@ -29,7 +38,9 @@ def lived(dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
         json.dumps({"index": str(dataset.index), "labels": str(dataset.index), "tars": tars, "start": None})
     )
     program = "tests.sdmodel.train.lives"
-    for processes in (1, 2):
+
+    @cache
+    def live(processes: int) -> Path:
         arguments = (str(plan), str(root / str(processes)))
         alone = [sys.executable, "-m", program, *arguments]
         line = alone if processes == 1 else ranks(processes, root, program, *arguments)
@@ -42,28 +53,31 @@ def lived(dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
             check=False,
         )
         assert done.returncode == 0, done.stderr[-3000:]
-    return root
+        return root / str(processes)
+
+    return live
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.matrix)])
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_killed_and_resumed_is_undisturbed_to_the_bit(lived: Path, objective: str, processes: int):
-    folder = lived / str(processes) / objective
+def test_killed_and_resumed_is_undisturbed_to_the_bit(lived: Lived, objective: str, processes: int):
+    folder = lived(processes) / objective
     whole, killed = tree(folder / "whole"), tree(folder / "killed")
     assert "snapshots/000000096/averages.safetensors" in whole
     assert {name for name in whole if whole[name] != killed.get(name)} == set()
 
 
 @pytest.mark.slow
+@pytest.mark.matrix
 @pytest.mark.parametrize("objective", ROWS_ALONE)
-def test_two_processes_have_the_losses_of_one(lived: Path, objective: str):
+def test_two_processes_have_the_losses_of_one(lived: Lived, objective: str):
     one, two = (
         [
             json.loads(line)
-            for line in (lived / n / objective / "whole/metrics.jsonl").read_text().splitlines()
+            for line in (lived(processes) / objective / "whole/metrics.jsonl").read_text().splitlines()
         ]
-        for n in ("1", "2")
+        for processes in (1, 2)
     )
     assert len(one) == 12
     for a, b in zip(one, two, strict=True):
@@ -71,13 +85,12 @@ def test_two_processes_have_the_losses_of_one(lived: Path, objective: str):
 
 
 @pytest.mark.slow
+@pytest.mark.matrix
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_two_processes_have_one_gradient_that_of_the_whole_batch(lived: Path, objective: str):
+def test_two_processes_have_one_gradient_that_of_the_whole_batch(lived: Lived, objective: str):
     """Calling sub-modules past DistributedDataParallel leaves each process with gradients of its own."""
-    alone = load_file(lived / "1" / objective / "gradients-0.safetensors")
-    first, second = (
-        load_file(lived / "2" / objective / f"gradients-{rank}.safetensors") for rank in range(2)
-    )
+    alone = load_file(lived(1) / objective / "gradients-0.safetensors")
+    first, second = (load_file(lived(2) / objective / f"gradients-{rank}.safetensors") for rank in range(2))
     learned = set(made(tiny.config_of(objective)).modules.state_dict()) & set(alone)
     assert learned
     for name in learned | {"norm"}:
@@ -88,8 +101,9 @@ def test_two_processes_have_one_gradient_that_of_the_whole_batch(lived: Path, ob
 
 
 @pytest.mark.slow
-def test_ranks_listen_on_the_loopback_alone_and_unpickle_nothing(lived: Path):
+@pytest.mark.matrix
+def test_ranks_listen_on_the_loopback_alone_and_unpickle_nothing(lived: Lived):
     """Whatever somebody else on the machine sends them: the lives above are undisturbed by it."""
-    reports = [json.loads((lived / "2" / f"{rank}.json").read_text()) for rank in range(2)]
+    reports = [json.loads((lived(2) / f"{rank}.json").read_text()) for rank in range(2)]
     assert reports == [{"listening": ["127.0.0.1"], "unpickled": []}] * 2
-    assert not (lived / "2" / "intruded").exists()
+    assert not (lived(2) / "intruded").exists()

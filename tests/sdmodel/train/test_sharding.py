@@ -2,7 +2,9 @@
 
 import json
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,30 +20,43 @@ from sdmodel.train.sharding import check, placed
 from tests.sdmodel.train.shared import CASES, CONFIG, LIVED
 from tests.sdmodel.train.toy import ToyObjective, tree
 
+QUICK, OTHERS = ("toy",), tuple(case for case in CASES if case != "toy")
+"""Cases of `make test`, and those of the matrix besides, with the networks that people train."""
+EACH_CASE = [*QUICK, *(pytest.param(case, marks=pytest.mark.matrix) for case in OTHERS)]
+Shared = Callable[[str], Path]
+"""(case) -> FOLDER with LIFE, see shared.py."""
+
 
 @pytest.fixture(scope="module")
-def shared(dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """FOLDER/CASE/LIFE, see shared.py."""
+def shared(dataset, tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    """The lives of a case, lived once with those that run with it, when a test first asks."""
     root = tmp_path_factory.mktemp("shared")
     tars = {name: str(tar) for name, tar in dataset.tars.items()}
     plan = root / "plan.json"
     plan.write_text(json.dumps({"index": str(dataset.index), "tars": tars, "start": None}))
-    done = subprocess.run(
-        ranks(2, root, "tests.sdmodel.train.shared", str(plan), str(root)),
-        env=environment(CONFIG, 2),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return root
+
+    @cache
+    def live(cases: tuple[str, ...]) -> Path:
+        folder = root / cases[0]
+        folder.mkdir()
+        done = subprocess.run(
+            ranks(2, folder, "tests.sdmodel.train.shared", str(plan), str(folder), *cases),
+            env=environment(CONFIG, 2),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return folder
+
+    return lambda case: live(QUICK if case in QUICK else OTHERS) / case
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", CASES)
-def test_killed_and_resumed_is_undisturbed_to_the_bit(shared: Path, case: str):
-    whole, killed = tree(shared / case / "shared"), tree(shared / case / "killed")
+@pytest.mark.parametrize("case", EACH_CASE)
+def test_killed_and_resumed_is_undisturbed_to_the_bit(shared: Shared, case: str):
+    whole, killed = tree(shared(case) / "shared"), tree(shared(case) / "killed")
     assert "snapshots/000000032/averages.safetensors" in whole
     assert {name for name in whole if whole[name] != killed.get(name)} == set()
 
@@ -49,11 +64,16 @@ def test_killed_and_resumed_is_undisturbed_to_the_bit(shared: Path, case: str):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "life"),
-    [(case, life) for case, lives in LIVED.items() for life in lives if life not in ("whole", "killed")],
+    [
+        pytest.param(case, life, marks=() if case in QUICK else pytest.mark.matrix)
+        for case, lives in LIVED.items()
+        for life in lives
+        if life not in ("whole", "killed")
+    ],
 )
-def test_shares_learn_what_whole_weights_do(shared: Path, case: str, life: str):
+def test_shares_learn_what_whole_weights_do(shared: Shared, case: str, life: str):
     """Resumed with weights shared out, or no longer, too: snapshots are the same files."""
-    one, other = shared / case / "whole", shared / case / life
+    one, other = shared(case) / "whole", shared(case) / life
     rows, others = ((folder / "metrics.jsonl").read_text().splitlines() for folder in (one, other))
     assert len(rows) == 4
     for row, same in zip(rows, others, strict=True):
@@ -69,8 +89,9 @@ def test_shares_learn_what_whole_weights_do(shared: Path, case: str, life: str):
 
 
 @pytest.mark.slow
-def test_shares_are_sent_without_pickles(shared: Path):
-    reports = [json.loads((shared / f"{rank}.json").read_text()) for rank in range(2)]
+@pytest.mark.parametrize("case", EACH_CASE)
+def test_shares_are_sent_without_pickles(shared: Shared, case: str):
+    reports = [json.loads((shared(case).parent / f"{rank}.json").read_text()) for rank in range(2)]
     assert reports == [{"listening": ["127.0.0.1"], "unpickled": []}] * 2
 
 
