@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flows.step import Step
+from flows.step import Check, Step
 from sdmodel.config import TrainConfig
 from stages.artifact import Artifact, Digested
 from stages.clip import clip_snapshot
@@ -27,9 +27,9 @@ from stages.train import train
 
 
 def _sources(
-    store: Store, name: str, config: CollectConfig, read: Sequence[Artifact]
+    store: Store, name: str, config: CollectConfig, read: Sequence[Artifact], check: Check
 ) -> list[Digested | None]:
-    sources, gone = snapshot(config), takedowns(store)
+    sources, gone = snapshot(config, check), takedowns(store)
     return [previous_of(store, name, config, sources, gone), sources, gone]
 
 
@@ -39,19 +39,19 @@ def _edition(config: CollectConfig, inputs: Sequence[Any]) -> Mapping[str, JSON]
 
 
 def _images_and_clip(
-    store: Store, name: str, config: ScoreConfig, read: Sequence[Artifact]
+    store: Store, name: str, config: ScoreConfig, read: Sequence[Artifact], check: Check
 ) -> list[Digested | None]:
     return [*read, clip_snapshot(config.model, config.pretrained)]
 
 
 def _scores_and_takedowns(
-    store: Store, name: str, config: FilterConfig, read: Sequence[Artifact]
+    store: Store, name: str, config: FilterConfig, read: Sequence[Artifact], check: Check
 ) -> list[Digested | None]:
     return [*read, takedowns(store)]
 
 
 def _dataset_and_encoders(
-    store: Store, name: str, config: EncodeConfig, read: Sequence[Artifact]
+    store: Store, name: str, config: EncodeConfig, read: Sequence[Artifact], check: Check
 ) -> list[Digested | None]:
     return [*read, autoencoder_input(store, config.autoencoder), text_input(config.text)]
 
@@ -60,7 +60,9 @@ def _encoding(config: EncodeConfig) -> bool:
     return bool(config.autoencoder or config.text)
 
 
-def _what_train_reads(store: Store, name: str, config: TrainConfig, read: Sequence[Artifact]) -> list[Any]:
+def _what_train_reads(
+    store: Store, name: str, config: TrainConfig, read: Sequence[Artifact], check: Check
+) -> list[Any]:
     dataset, *others = read
     latents = others[0] if others else None
     start, texts, labels = (
@@ -72,7 +74,7 @@ def _what_train_reads(store: Store, name: str, config: TrainConfig, read: Sequen
 
 
 def _model_and_clip(
-    store: Store, name: str, config: EvaluateConfig, read: Sequence[Artifact]
+    store: Store, name: str, config: EvaluateConfig, read: Sequence[Artifact], check: Check
 ) -> list[Digested | None]:
     return [*read, clip_snapshot(config.clip, config.clip_pretrained)]
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from stages.artifact import Artifact, Digested
 from stages.config import Run
+from stages.errors import Stopped
 from stages.fingerprint import JSON
 from stages.output import Reporter
 from stages.reference import check_name, refer
@@ -60,13 +62,17 @@ class Result:
         return f"{self.stage}/{self.fingerprint[:12]}"
 
 
-Inputs = Callable[[Store, str, Any, Sequence[Artifact]], Sequence[Digested | None]]
-"""(store, name of the run, the step's config, artifacts read) -> the stage's inputs, in its order."""
+Check = Callable[[], None]
+"""Called often by what takes long; raises `Stopped` where the work shall end."""
+Inputs = Callable[[Store, str, Any, Sequence[Artifact], Check], Sequence[Digested | None]]
+"""(store, name of the run, the step's config, artifacts read, check) -> the stage's inputs, in its order."""
 Note = Callable[[Any, Sequence[Any]], Mapping[str, JSON]]
 """(the step's config, the stage's inputs) -> what the reference to its result carries."""
 
 
-def as_read(store: Store, name: str, config: Any, read: Sequence[Artifact]) -> Sequence[Digested | None]:
+def as_read(
+    store: Store, name: str, config: Any, read: Sequence[Artifact], check: Check
+) -> Sequence[Digested | None]:
     """The inputs of a stage that reads artifacts and nothing else."""
     return read
 
@@ -79,6 +85,11 @@ def always(config: Any) -> bool:
 def no_note(config: Any, inputs: Sequence[Any]) -> Mapping[str, JSON]:
     """A reference that says nothing more."""
     return {}
+
+
+def _check(step: str, reporter: Reporter | None) -> None:
+    if reporter is not None and reporter.stopping():
+        raise Stopped(f"{step} was asked to stop before it began; nothing is lost")
 
 
 @dataclass(frozen=True)
@@ -106,7 +117,8 @@ class Step:
 
     def find(self, store: Store, name: str, config: Any, read: Sequence[Artifact]) -> Artifact | None:
         """Its result, if that is finished."""
-        return self.stage.find(*self.inputs(store, name, config, read), config=config, store=store)
+        inputs = self.inputs(store, name, config, read, partial(_check, self.name, None))
+        return self.stage.find(*inputs, config=config, store=store)
 
     def run(
         self,
@@ -125,7 +137,7 @@ class Step:
             read: results of the steps that `reads` names.
             reporter: hears of progress and says when to stop.
         """
-        inputs = self.inputs(store, name, config, read)
+        inputs = self.inputs(store, name, config, read, partial(_check, self.name, reporter))
         artifact = self.stage(*inputs, config, store=store, reporter=reporter)
         if self.reference:
             refer(store, f"{self.reference}/{name}", artifact, self.note(config, inputs))

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from stages.regular_file import open_regular
+
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 
 OUTSIDE_DIGEST = ("logs/", "evidence/", "snapshots/")
@@ -85,6 +87,6 @@ def digest_of(files: Mapping[str, str]) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """64 hex digits of a file's bytes."""
-    with path.open("rb") as file:
+    """64 hex digits of a regular file's bytes; OSError where it is none, or cannot be read."""
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

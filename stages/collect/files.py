@@ -16,9 +16,10 @@ from stages.artifact import Snapshot
 from stages.collect.places import check_place
 from stages.config import CollectConfig
 from stages.fingerprint import fingerprint_of
-from stages.regular_file import kind_of, open_regular
+from stages.regular_file import NotRegularFileError, kind_of, open_regular
 
 TARS = "tars"
+_PIECE = 1 << 20
 PARQUETS = "Parquet files with pictures"
 """What must lie on this machine, in errors' words."""
 
@@ -51,6 +52,7 @@ def expand(source: str, patterns: Sequence[str]) -> list[Found]:
     found: dict[tuple[str, str], AbstractFileSystem] = {}  # (path, protocol)
     for pattern in patterns:
         check_place(source, pattern)
+        _check_regular(source, pattern)
         try:
             system, path = url_to_fs(pattern)
             system.invalidate_cache()  # of listings from an earlier look, in a process that lives on
@@ -58,11 +60,8 @@ def expand(source: str, patterns: Sequence[str]) -> list[Found]:
         except (OSError, ImportError, ValueError) as error:
             raise ValueError(f"source {source!r}: {pattern!r} cannot be opened: {error}") from error
         if not paths:
-            other = _other_kind(system, path)
             raise ValueError(
-                f"source {source!r}: {pattern!r} is {other}, no regular file; give a file"
-                if other
-                else f"source {source!r}: there is no file {pattern!r}; check the path or the pattern"
+                f"source {source!r}: there is no file {pattern!r}; check the path or the pattern"
             )
         found.update(((str(path), _protocols(system)[0]), system) for path in paths)
     keys = sorted(found)
@@ -72,12 +71,18 @@ def expand(source: str, patterns: Sequence[str]) -> list[Found]:
     return [Found(label, found[key], key[0]) for key, label in zip(keys, labels, strict=True)]
 
 
-def _other_kind(system: AbstractFileSystem, path: str) -> str:
-    """What lies at a local path where that is no regular file, as "a FIFO"; "" where nothing does."""
-    try:
-        return kind_of(Path(path)) if "file" in _protocols(system) else ""
-    except OSError:
-        return ""
+def _check_regular(source: str, pattern: str) -> None:
+    """ValueError where a path, or what a chain like zip://a.csv::b.zip opens, is a FIFO, a device or so."""
+    for link in pattern.split("::"):
+        protocol, there, path = link.rpartition("://")
+        if there and protocol not in ("file", "local"):
+            continue
+        try:
+            kind = kind_of(Path(path))
+        except OSError:
+            continue  # a pattern, or nothing
+        if kind:
+            raise ValueError(f"source {source!r}: {link!r} is {kind}, no regular file; give a file")
 
 
 def files_below(
@@ -135,26 +140,33 @@ def is_inside(path: Path, root: Path) -> bool:
     return path.resolve().is_relative_to(root.resolve())
 
 
-def snapshot(config: CollectConfig) -> Snapshot:
+def snapshot(config: CollectConfig, check: Callable[[], None] | None = None) -> Snapshot:
     """What the sources of a collection are now: each file's size and SHA-256, or etag where it is remote.
 
-    It is an input of `collect`: with a table's bytes its fingerprint changes. ValueError for sources that
-    are not there, not named apart, or none at all.
+    It is an input of `collect`: with a table's bytes its fingerprint changes.
+
+    Args:
+        config: of the collection.
+        check: called often; raises where the work shall stop.
+
+    Raises:
+        ValueError: sources that are not there, not named apart, or none at all.
     """
+    check = check or _go_on
     check_names(config)
     contents: dict[str, dict[str, dict[str, Any]]] = {}
     for source in config.urls:
-        contents[source.name] = _stamps(expand(source.name, source.tables))
+        contents[source.name] = _stamps(expand(source.name, source.tables), check)
     for name, patterns, what in (
         *((source.name, source.tars, TARS) for source in config.tars),
         *((source.name, source.tables, PARQUETS) for source in config.parquets),
     ):
         found = expand(name, patterns)
         check_local(name, found, what)
-        contents[name] = _stamps(found)
+        contents[name] = _stamps(found, check)
     for source in config.folders:
         files = files_below(source.name, source.folder)
-        contents[source.name] = {label: _stamp(path) for label, path in files.items()}
+        contents[source.name] = {label: _stamp(path, check) for label, path in files.items()}
     return Snapshot(fingerprint_of(contents), contents)
 
 
@@ -199,11 +211,15 @@ def check_local(source: str, found: Iterable[Found], what: str) -> None:
         seen[name] = one.path
 
 
-def _stamps(found: Iterable[Found]) -> dict[str, dict[str, Any]]:
+def _go_on() -> None:
+    pass
+
+
+def _stamps(found: Iterable[Found], check: Callable[[], None]) -> dict[str, dict[str, Any]]:
     stamps: dict[str, dict[str, Any]] = {}
     for one in found:
         if one.is_local:
-            stamps[one.label] = _stamp(Path(one.path))
+            stamps[one.label] = _stamp(Path(one.path), check)
             continue
         told = one.system.info(one.path)
         etag = told.get("ETag") or told.get("etag") or one.system.ukey(one.path)
@@ -211,13 +227,16 @@ def _stamps(found: Iterable[Found]) -> dict[str, dict[str, Any]]:
     return stamps
 
 
-def _stamp(path: Path) -> dict[str, Any]:
+def _stamp(path: Path, check: Callable[[], None]) -> dict[str, Any]:
     try:
         with open_regular(path) as file:
-            return {
-                "size": os.fstat(file.fileno()).st_size,
-                "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
-            }
+            digest = hashlib.sha256()
+            while data := file.read(_PIECE):
+                check()
+                digest.update(data)
+            return {"size": os.fstat(file.fileno()).st_size, "sha256": digest.hexdigest()}
+    except NotRegularFileError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}; name files alone") from error
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}; check its permissions") from error
 

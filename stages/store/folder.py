@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stages.errors import DamagedError, naming_full_disk
 from stages.fingerprint import sha256_of
+from stages.regular_file import open_regular
 from stages.store.interface import Listed, stands
 from stages.store.private import private_folder
 
@@ -61,7 +62,7 @@ class FolderStore:
             self._place(path, key, os.rename)  # `scratch` is on this file system, so that nothing is copied
 
     def read(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
-        with self._path(key).open("rb") as file:
+        with open_regular(self._path(key)) as file:
             file.seek(offset)
             return file.read() if length is None else file.read(length)
 

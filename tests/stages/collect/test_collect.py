@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import sys
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -21,6 +23,7 @@ from stages.config import CollectConfig, FolderSource, TarSource, UrlSource
 from stages.errors import Stopped
 from stages.record import IMAGES, REJECTS, uid_of
 from stages.reference import refer, references
+from stages.reporter import Silent
 from stages.store import Store, open_store
 from tests.stages.collect.conftest import Web, body, picture, status
 from tests.stages.collect.test_fetch import some_failures
@@ -175,6 +178,39 @@ def test_folders_and_tars_beside_tables(web: Web, store: Store, tmp_path: Path) 
         "1.png": "duplicate_url",
         "b.png": "not_an_image",
     }
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no FIFOs")
+def test_a_row_that_leads_to_a_fifo_is_refused_not_waited_for(store: Store, tmp_path: Path) -> None:
+    text = b"file_name,text\na.png,an a\nfifo.png,x\n/dev/stdin,y\nsub,z\n"
+    inside = folder(tmp_path / "in", {"a.png": picture(1), "sub/b.png": picture(2), "metadata.csv": text})
+    os.mkfifo(inside / "fifo.png")
+    source = FolderSource(name="dir", folder=str(inside))
+    images = run(store, CollectConfig(folders=(source,), workers=1))
+    assert list(pictures_of(images)) == ["a.png"]
+    rejects = {row.location: (row.reason, row.detail) for row in images.table("rejects").itertuples()}
+    assert rejects == {
+        "fifo.png": ("missing_file", "it is a FIFO, no regular file"),
+        "/dev/stdin": ("forbidden_path", "leads out of the folder"),
+        "sub": ("missing_file", "it is a folder, no regular file"),
+    }
+    assert any("'fifo.png' is a FIFO" in words for words in images.statistics["warnings"])
+    assert any("1 pictures, 'sub/b.png'" in words for words in images.statistics["warnings"])
+
+
+def test_reading_the_sources_heeds_a_stop(store: Store, tmp_path: Path) -> None:
+    source = UrlSource(name="web", tables=(str(table(tmp_path / "t.csv", [("http://a.example/", "x")])),))
+    config = CollectConfig(urls=(source,), workers=1)
+    with pytest.raises(Stopped):
+        collect(None, snapshot(config), None, config, store=store, reporter=Ending())
+    assert references(store, "images/web") == []
+
+
+class Ending(Silent):
+    """Asks to stop from the first moment."""
+
+    def stopping(self) -> bool:
+        return True
 
 
 def test_the_result_does_not_depend_on_workers_threads_or_place(web: Web, tmp_path: Path) -> None:
