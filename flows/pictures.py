@@ -1,7 +1,9 @@
 """Small sheets of pictures for people, as data: URLs that Markdown can hold."""
 
 import base64
+import hashlib
 import io
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -21,12 +23,14 @@ COLOURS = 128
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture to show: where its bytes lie, and a word below it."""
+    """A picture to show: where its bytes lie, what they should be, and a word below it."""
 
     files: Files
     file: str
     offset: int
     length: int
+    hashed: str | int
+    """SHA-256 of the bytes (hex), of a collection; their CRC-32, of a dataset."""
     label: str = ""
 
 
@@ -34,7 +38,8 @@ def sheet(shown: Sequence[Shown], columns: int = COLUMNS) -> bytes:
     """A PNG of pictures in rows, each fitted into a square with its label below.
 
     Args:
-        shown: what to show; bytes that don't decode leave their square empty.
+        shown: what to show; bytes that don't decode leave their square empty, those that are not what the
+            table says are labelled "damaged".
         columns: pictures in a row.
     """
     columns = max(1, min(columns, len(shown)))
@@ -45,15 +50,25 @@ def sheet(shown: Sequence[Shown], columns: int = COLUMNS) -> bytes:
     for position, one in enumerate(shown):
         left = GAP + position % columns * step
         top = GAP + position // columns * (step + LABEL)
-        try:
-            picture = Image.fromarray(decode(one.files.read(one.file, one.offset, one.length)))
-        except ImageError:
+        data, label = one.files.read(one.file, one.offset, one.length), one.label
+        if one.hashed not in (zlib.crc32(data), hashlib.sha256(data).hexdigest()):
+            picture, label = None, "damaged"
+        else:
+            picture = _decoded(data)
+        if picture is None:
             draw.rectangle((left, top, left + CELL, top + CELL), outline="#cc0000")
         else:
             picture.thumbnail((CELL, CELL))
             canvas.paste(picture, (left, top))
-        draw.text((left, top + CELL), one.label[:16], fill="#333333", font=font)
+        draw.text((left, top + CELL), label[:16], fill="#333333", font=font)
     return _png(canvas)
+
+
+def _decoded(data: bytes) -> Image.Image | None:
+    try:
+        return Image.fromarray(decode(data))
+    except ImageError:
+        return None
 
 
 def shrunk(data: bytes, width: int = 900) -> bytes:

@@ -76,7 +76,11 @@ def _dedup(duplicates: Artifact) -> list[str]:
         return []
     held = _rows_of(images, [*copies["uid"], *copies["cluster"]])
     pairs = [
-        Shown(images, held.loc[uid, "file"], held.loc[uid, "offset"], held.loc[uid, "length"], label)
+        Shown(
+            images,
+            *(held.loc[uid, name] for name in ("file", "offset", "length", "sha256")),
+            label=label,
+        )
         for copy in _records(copies)
         for uid, label in (
             (copy["cluster"], "kept"),
@@ -171,7 +175,14 @@ def _shown(title: str, files: Artifact, rows: pd.DataFrame, label: str) -> list[
     if rows.empty:
         return []
     shown = [
-        Shown(files, row["file"], int(row["offset"]), int(row["length"]), str(row[label]))
+        Shown(
+            files,
+            row["file"],
+            int(row["offset"]),
+            int(row["length"]),
+            row["sha256"] if "sha256" in row else int(row["checksum"]),
+            str(row[label]),
+        )
         for row in _records(rows.head(FEW))
     ]
     return [f"## {title}", "", markdown_image(sheet(shown), title.lower()), ""]
@@ -193,7 +204,7 @@ def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _rows_of(images: Artifact, uids: list[str]) -> pd.DataFrame:
     """Where the pictures of some uids lie, indexed by uid, in the order of `uids`."""
-    columns = ["uid", "file", "offset", "length"]
+    columns = ["uid", "file", "offset", "length", "sha256"]
     found = pq.read_table(
         images.path("images.parquet"), columns=columns, filters=[("uid", "in", uids or [""])]
     )

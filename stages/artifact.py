@@ -3,29 +3,16 @@
 What was purged from its files since then is told by amendments beside the manifest, see `stages.amendment`.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from stages.amendment import Amendment, all_amendments, amendments
 from stages.errors import DamagedError
+from stages.files import FileEntry, Files
 from stages.fingerprint import JSON, digest_of, request_fingerprint
 from stages.seal import sealed, unsealed
 from stages.store import Store
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-@dataclass(frozen=True)
-class FileEntry:
-    """Where a file of an artifact lies: its key in the store, size in bytes and SHA-256 (hex)."""
-
-    key: str
-    size: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -118,63 +105,6 @@ class Manifest:
 def manifest_key(stage: str, fingerprint: str) -> str:
     """Where the manifest of a request lies, once it is finished."""
     return f"manifests/{stage}/{fingerprint}.json"
-
-
-class Files:
-    """Read access to named files of a store; shared by artifacts and parts."""
-
-    def __init__(self, store: Store, files: Mapping[str, FileEntry]) -> None:
-        self.store = store
-        self.files = files
-
-    def path(self, name: str) -> Path:
-        """A local file with the bytes of file `name`; remote files come through the verified cache.
-
-        Raises:
-            DamagedError: the file is missing, or not what was published.
-        """
-        entry = self.entry(name)
-        return self.store.fetch(entry.key, entry.sha256, entry.size)
-
-    def read(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
-        """Bytes of file `name`, or of a range of it, without fetching the whole file."""
-        entry = self.entry(name)
-        try:
-            return self.store.read(entry.key, offset, length)
-        except FileNotFoundError as error:
-            raise DamagedError(
-                f"{entry.key} is missing in {self.store.url}; restore it from a copy"
-            ) from error
-
-    def table(self, name: str) -> "pd.DataFrame":
-        """The table of file `name` + ".parquet"."""
-        # Only here, as pandas takes a second to import, and most callers read manifests alone.
-        import pyarrow.parquet as pq
-
-        return pq.read_table(self.path(f"{name}.parquet")).to_pandas()
-
-    def json(self, name: str) -> Any:
-        """The value of a JSON file."""
-        return json.loads(self.path(name).read_bytes())
-
-    def lay(self, prefix: str, folder: Path) -> Path:
-        """Lay the files whose names begin with a prefix below a folder, without the prefix, as links."""
-        for name in self.names(prefix):
-            target = folder / name.removeprefix(prefix)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.symlink_to(self.path(name))
-        return folder
-
-    def names(self, prefix: str = "") -> list[str]:
-        """Sorted names of the files that begin with a prefix."""
-        return sorted(name for name in self.files if name.startswith(prefix))
-
-    def entry(self, name: str) -> FileEntry:
-        """Where file `name` lies; ValueError if there is none."""
-        if name not in self.files:
-            some = ", ".join(self.names()[:12])
-            raise ValueError(f"there is no file {name!r}; there are: {some}")
-        return self.files[name]
 
 
 class Artifact(Files):

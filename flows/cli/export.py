@@ -29,6 +29,8 @@ def export(
     import shutil
 
     from flows.terminal import Terminal
+    from stages.errors import DamagedError
+    from stages.fingerprint import sha256_of
     from stages.reference import resolve
 
     artifact = resolve(open_to_read(store), what)
@@ -40,5 +42,7 @@ def export(
         target = folder / name.removeprefix(prefix)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(artifact.path(name), target)
+        if sha256_of(target) != artifact.entry(name).sha256:
+            raise DamagedError(f"{name} is damaged in the store; `sdflow verify` names what is")
     said = f"{artifact.stage}/{artifact.fingerprint[:12]}"
     Terminal().say(f"{len(names)} files of {said} are in {folder}")

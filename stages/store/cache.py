@@ -12,7 +12,10 @@ from pathlib import Path
 from stages.errors import DamagedError, naming_full_disk
 from stages.fingerprint import sha256_of
 from stages.store.private import private_folder
+from stages.store.verified import CHECKED_BY_READERS
 
+# Files that this process has hashed, with their inodes.
+_HASHED: set[tuple[Path, int]] = set()
 # Cache folder -> this process's note, and what is on it.
 _ASKED: dict[Path, tuple[TextIOWrapper, set[str]]] = {}
 
@@ -49,7 +52,10 @@ class Cache:
             raise ValueError(f"SDFLOW_CACHE_BYTES is {limit!r}; give a whole number of bytes") from error
 
     def get(self, sha256: str, size: int, download: Callable[[Path], None], origin: str) -> Path:
-        """The file with this hash; downloaded and verified where it is not held.
+        """The file with this hash; downloaded and verified where it is not held, or held damaged.
+
+        A held file is hashed on its first use in a process, but for tars, whose pictures are checked as they
+        are read.
 
         Args:
             sha256: of the whole file, 64 hex digits.
@@ -75,9 +81,12 @@ class Cache:
                 ) from error
             with self._locked():
                 self._ask(sha256)
-                if path.is_file() and path.stat().st_size == size:
+                held = path.is_file() and path.stat().st_size == size
+                if held:
                     os.utime(path)  # use counts as recent
-                    return path
+            if held and (origin.endswith(CHECKED_BY_READERS) or _is_whole(path, sha256)):
+                return path
+            with self._locked():
                 self._make_room(size)
             try:
                 download(aside)
@@ -89,6 +98,7 @@ class Cache:
                 with aside.open("rb") as file:
                     os.fsync(file.fileno())  # else a power failure could leave the name without the bytes
                 aside.rename(path)
+                _HASHED.add((path, path.stat().st_ino))
             finally:
                 aside.unlink(missing_ok=True)
         return path
@@ -146,3 +156,14 @@ class Cache:
                 else:
                     path.unlink()
         return used
+
+
+def _is_whole(path: Path, sha256: str) -> bool:
+    """Whether a held file is what it is called; its inode stands for it, since use changes its time."""
+    known = (path, path.stat().st_ino)
+    if known in _HASHED:
+        return True
+    if sha256_of(path) != sha256:
+        return False
+    _HASHED.add(known)
+    return True

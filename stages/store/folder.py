@@ -12,6 +12,7 @@ from stages.fingerprint import sha256_of
 from stages.regular_file import open_regular
 from stages.store.interface import Listed, stands
 from stages.store.private import private_folder
+from stages.store.verified import CHECKED_BY_READERS, hash_once
 
 
 class FolderStore:
@@ -106,6 +107,11 @@ class FolderStore:
         if found != size:
             says = "is missing" if found is None else f"has {found} bytes"
             raise DamagedError(f"{path} should have {size} bytes and {says}; restore it from a copy")
+        if not key.endswith(CHECKED_BY_READERS) and (hashed := hash_once(path)) != sha256:
+            raise DamagedError(
+                f"{path} should hash to {sha256} and hashes to {hashed}; `sdflow verify` names all that is "
+                "damaged; restore it from a copy"
+            )
         return path
 
     def uncache(self, sha256: str) -> None:

@@ -60,7 +60,7 @@ class Store(Protocol):
         """A local file with the object's bytes: the object itself, or a copy in the verified cache.
 
         Raises:
-            DamagedError: the object is missing, or has other bytes (a local one: another size).
+            DamagedError: the object is missing, or has other bytes (a local tar: another size).
         """
         ...
 

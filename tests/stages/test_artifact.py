@@ -165,6 +165,14 @@ def test_verify_finds_every_damage_even_behind_the_cache(store: Store) -> None:
     assert hashlib.sha256(b'{"x": 2}').hexdigest() in complaints[0]
 
 
+def test_a_file_that_is_read_as_a_whole_is_what_was_published(store: Store) -> None:
+    artifact = published(store)
+    damage(store, artifact.entry("facts.json").key, b'{"x": 2}')
+    with pytest.raises(DamagedError, match=r"facts.json in .* should hash to .* restore it from a copy"):
+        artifact.read("facts.json")
+    assert artifact.read("facts.json", 6, 1) == b"2"  # what a part of it should be, nobody knows
+
+
 def test_a_missing_file_is_damage(store: Store) -> None:
     artifact = published(store)
     store.delete([artifact.entry("facts.json").key])

@@ -1,6 +1,7 @@
 import errno
 import hashlib
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -326,6 +327,34 @@ def test_a_local_file_of_another_size_is_damaged(tmp_path: Path) -> None:
     path.write_bytes(b"1234")
     with pytest.raises(DamagedError, match="should have 5 bytes and has 4"):
         store.fetch("files/x", sha(b"12345"), 5)
+
+
+@pytest.mark.parametrize("name", ["index.parquet", "model/model.safetensors", "moments/a.npy", "report.json"])
+def test_a_flipped_bit_of_a_local_file_is_noticed_before_it_is_used(tmp_path: Path, name: str) -> None:
+    store, data, chance = open_store(str(tmp_path)), bytes(range(256)) * 4, random.Random(name)
+    key = f"files/{name}"
+    put(store, key, data)
+    path = store.fetch(key, sha(data), len(data))
+    path.chmod(0o644)
+    for _ in range(20):
+        place = chance.randrange(len(data))
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1 << chance.randrange(8)]) + data[place + 1 :])
+        with pytest.raises(DamagedError, match=r"should hash to .*; `sdflow verify` names all"):
+            store.fetch(key, sha(data), len(data))
+    path.write_bytes(data)
+    assert store.fetch(key, sha(data), len(data)).read_bytes() == data
+
+
+def test_a_flipped_bit_of_a_cached_file_has_it_fetched_again(tmp_path: Path) -> None:
+    """By a process that has not used it yet: the first one has seen it whole."""
+    cache = Cache(tmp_path / "cache", 1000)
+    store = remote(cache)
+    put(store, "files/x", b"12345")
+    path = store.fetch("files/x", sha(b"12345"), 5)
+    other = path.with_name("other")  # another inode, as after a restart
+    other.write_bytes(b"12344")
+    other.rename(path)
+    assert store.fetch("files/x", sha(b"12345"), 5).read_bytes() == b"12345"
 
 
 def test_a_remote_file_with_other_bytes_is_damaged_and_not_kept(s3: str, own_cache: Path) -> None:
