@@ -54,10 +54,12 @@ def executed(start: "Callable[[], State[Any]]", terminal: Terminal, *, ui: bool 
         # Prefect takes seconds to import: only commands that run flows pay.
         from flows.server import prefect_server
 
-        with prefect_server(ui=ui) as url:
+        with prefect_server(ui=ui) as server:
             from flows.progress import shown_on
 
-            terminal.say(f"Prefect is at {url.removesuffix('/api')}" if ui else "running")
+            place = f"Prefect is at {server.url.removesuffix('/api')}"
+            asks = f", and asks for {server.sign_in}" if server.sign_in else ""
+            terminal.say(f"{place}{asks}" if ui else "running")
             with terminal.live(), shown_on(terminal):
                 state = start()
             found = state.result(raise_on_failure=False)

@@ -3,18 +3,25 @@
 Prefect can start one itself, but that one shares the terminal's process group, so that Ctrl-C would end it
 before the run could say that it was ended; it lives on when its parent is killed; and it cannot start where
 site-packages holds the backport `dataclasses`, as Prefect puts that folder first on the path.
+
+Whoever may talk to a server of Prefect can read runs and their parameters, and start deployments. Ours
+listens on the loopback, answers requests under its own names alone (so that no page in a browser reaches it
+by a name of its own, DNS rebinding), allows no other origin (CORS), and asks for a password that is drawn for
+each server and passed on in the environment: not in arguments, not in logs, not in files.
 """
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 
@@ -33,6 +40,21 @@ QUIET = {
 """Environment for commands of ours that use Prefect; what the user has set stands."""
 
 
+USER = "sdflow"
+"""Name that the server of our own knows, with its password."""
+HOSTS = ("127.0.0.1", "localhost")
+"""Names that it answers under."""
+
+
+class Server(NamedTuple):
+    """A server of Prefect."""
+
+    url: str
+    """Of its API."""
+    sign_in: str
+    """What its web pages ask for, `NAME:PASSWORD`; empty for a server of the user's own."""
+
+
 def be_quiet() -> None:
     """Set `QUIET` where the user has said nothing. To be called before Prefect is imported."""
     for name, value in QUIET.items():
@@ -40,7 +62,7 @@ def be_quiet() -> None:
 
 
 @contextmanager
-def prefect_server(*, ui: bool = False, services: bool = False) -> Generator[str]:
+def prefect_server(*, ui: bool = False, services: bool = False) -> Generator[Server]:
     """A server on a free port of the loopback, with the user's own database; ended with the block.
 
     Args:
@@ -48,29 +70,33 @@ def prefect_server(*, ui: bool = False, services: bool = False) -> Generator[str
         services: run schedules, triggers and automations too, which a single run does without.
 
     Yields:
-        The address of its API, which is set as PREFECT_API_URL too. Where the user has set one (in the
-        environment or by Prefect's profile), that one is used and nothing is started.
+        The server, whose address and password are set as PREFECT_API_URL and PREFECT_API_AUTH_STRING, too.
+        Where the user has set an address (in the environment or by Prefect's profile), that one is used and
+        nothing is started.
 
     Raises:
         RuntimeError: it ended, or did not answer in `STARTUP` seconds; says where its log is.
     """
-    from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
     own: str | None = PREFECT_API_URL.value()
     if own:
-        yield own
+        yield Server(own, "")
         return
     home: Path = PREFECT_HOME.value()
     home.mkdir(parents=True, exist_ok=True)
     log = home / "sdflow-server.log"
     port = _free_port()
     url = f"http://127.0.0.1:{port}/api"
+    sign_in = f"{USER}:{secrets.token_urlsafe(32)}"
     environment = {
         **os.environ,
         "PREFECT__SERVER_EPHEMERAL": "" if services or ui else "1",
         "PREFECT__SERVER_FINAL": "1",
         "PREFECT_UI_ENABLED": "1" if ui else "0",
         "PREFECT_UI_API_URL": url,
+        "PREFECT_SERVER_API_AUTH_STRING": sign_in,
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": url.removesuffix("/api"),
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "0",
     }
     with log.open("w") as output:
@@ -84,15 +110,32 @@ def prefect_server(*, ui: bool = False, services: bool = False) -> Generator[str
         )
         try:
             _wait(process, url, log)
-            with temporary_settings({PREFECT_API_URL: url}):
-                os.environ["PREFECT_API_URL"] = url  # for processes that the block starts
+            variables = {PREFECT_API_URL.name: url, PREFECT_API_AUTH_STRING.name: sign_in}
+            with (
+                temporary_settings({PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: sign_in}),
+                _environment(variables),
+            ):
                 try:
-                    yield url
+                    yield Server(url, sign_in)
                 finally:
                     _send_what_waits()
         finally:
-            os.environ.pop("PREFECT_API_URL", None)
             _end(process)
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Generator[None]:
+    """Variables in the environment, for processes that the block starts."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _free_port() -> int:
@@ -141,6 +184,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 def _serve(port: int) -> None:
     import uvicorn
     from prefect.server.api.server import create_app
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     def end_with_parent() -> None:
         sys.stdin.buffer.read(1)  # returns when the other end closes
@@ -149,7 +193,8 @@ def _serve(port: int) -> None:
         os._exit(1)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-    uvicorn.run(create_app(), host="127.0.0.1", port=port, log_level="error", lifespan="on")
+    app = TrustedHostMiddleware(create_app(), allowed_hosts=HOSTS)
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", lifespan="on")
 
 
 if __name__ == "__main__":

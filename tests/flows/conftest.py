@@ -31,9 +31,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         patch.delenv("PREFECT_API_URL", raising=False)
         with (
             temporary_settings({PREFECT_HOME: home}, restore_defaults={PREFECT_API_URL}),
-            prefect_server(services=True) as url,
+            prefect_server(services=True) as own,
         ):
-            yield url
+            yield own.url
 
 
 @pytest.fixture(scope="session")

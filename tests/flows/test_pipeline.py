@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-import httpx
 import pytest
 
 from flows.line import STEPS
@@ -20,6 +19,7 @@ from stages.artifact import Artifact
 from stages.config import Run
 from stages.reference import resolve
 from stages.store import open_store
+from tests.flows.api import ask
 
 pytestmark = [pytest.mark.prefect, pytest.mark.slow]
 
@@ -105,12 +105,6 @@ def retry(flow_run: UUID, watched: Watched) -> str:
     return state.name  # pyright: ignore
 
 
-def of_server(server: str, kind: str, filter_: dict[str, Any]) -> list[dict[str, Any]]:
-    answer = httpx.post(f"{server}/{kind}/filter", json=filter_)
-    answer.raise_for_status()
-    return answer.json()
-
-
 def test_every_stage_fails_once_and_a_retry_does_only_what_is_unfinished(
     server: str, run: Run, watched: Watched, monkeypatch: pytest.MonkeyPatch
 ):
@@ -153,14 +147,14 @@ def test_every_stage_fails_once_and_a_retry_does_only_what_is_unfinished(
     assert made["collect"].funnel.reasons == {"not_an_image": 1, "too_small": 1}
     assert made["filter"].funnel.reasons == {"exact_duplicate": 1}
 
-    states = of_server(server, "task_runs", {"flow_runs": {"id": {"any_": [str(flow_run)]}}})
+    states = ask(server, "task_runs/filter", {"flow_runs": {"id": {"any_": [str(flow_run)]}}})
     states.sort(key=lambda one: one["expected_start_time"])
     # Those that never began have made-up names.
     last = {one["name"]: one["state"]["name"] for one in states if one["name"] in LINE}
     assert last == {**dict.fromkeys(LINE, "Cached"), "evaluate": "Completed"}
 
     # What people see: a table and a summary of each stage, pictures inline; results filed by name.
-    artifacts = of_server(server, "artifacts/latest", {})
+    artifacts = ask(server, "artifacts/latest/filter", {})
     keys = {one["key"]: one for one in artifacts}
     for stage in LINE:
         assert keys[f"tiny-{stage}-funnel"]["type"] == "table"

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from flows.refresh_dataset import refresh_dataset
@@ -15,6 +14,7 @@ from flows.train_model import resolved
 from stages.config import CollectConfig, FolderSource, Run
 from stages.reference import references
 from stages.store import open_store
+from tests.flows.api import ask
 
 pytestmark = [pytest.mark.prefect, pytest.mark.slow]
 
@@ -65,8 +65,8 @@ def announced(server: str, wanted: int = 1) -> list[dict[str, str]]:
     events: list[dict[str, Any]] = []
     until = time.monotonic() + 300
     while time.monotonic() < until:
-        asked = {"filter": {"event": {"name": ["dataset.refreshed"]}, "order": "ASC"}}
-        events = httpx.post(f"{server}/events/filter", json=asked).json()["events"]
+        question = {"filter": {"event": {"name": ["dataset.refreshed"]}, "order": "ASC"}}
+        events = ask(server, "events/filter", question)["events"]
         events = [one for one in events if one["resource"]["prefect.resource.id"] == "datasets/fresh"]
         if len(events) >= wanted:
             break
