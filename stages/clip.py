@@ -14,6 +14,7 @@ from stages.artifact import Snapshot
 from stages.fingerprint import fingerprint_of, sha256_of
 
 LOCAL = "local-dir:"
+SAFE = ".safetensors"
 Embeddings = NDArray[np.float32]
 
 
@@ -26,7 +27,7 @@ def clip_snapshot(model: str, pretrained: str = "") -> Snapshot | None:
         pretrained: open_clip's tag of pretrained weights, or a path to weights.
 
     Raises:
-        ValueError: the folder is no open_clip folder.
+        ValueError: the folder is no open_clip folder, or the weights are a pickle.
     """
     if not model:
         return None
@@ -38,10 +39,16 @@ def clip_snapshot(model: str, pretrained: str = "") -> Snapshot | None:
                 f"`train` with "
                 "objective contrastive wrote, or one downloaded from the hub"
             )
+        if not any(path.suffix == SAFE for path in folder.iterdir()):
+            raise ValueError(_unsafe(f"{folder} holds no weights as {SAFE}"))
         files = {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.is_file()}
         # The files say which model it is, wherever the folder lies.
         return Snapshot(fingerprint_of(files), {"files": files})
-    weights = sha256_of(Path(pretrained)) if pretrained and Path(pretrained).is_file() else pretrained
+    weights = pretrained
+    if pretrained and Path(pretrained).is_file():
+        if Path(pretrained).suffix != SAFE:
+            raise ValueError(_unsafe(f"{pretrained} is no {SAFE} file"))
+        weights = sha256_of(Path(pretrained))
     contents = {"model": model, "pretrained": weights}
     return Snapshot(fingerprint_of(contents), contents)
 
@@ -70,7 +77,7 @@ class Clip:
         self._torch = torch
         self._device = torch.device(device)
         loaded: Any = open_clip.create_model_from_pretrained(
-            model, pretrained=pretrained or None, device=self._device
+            model, pretrained=pretrained or None, device=self._device, weights_only=True
         )
         self._model: Any = loaded[0].float().eval()
         self._preprocess: Any = loaded[1]
@@ -131,6 +138,13 @@ class Clip:
                 features = encode(items[start : start + batch]).float()
                 parts.append(torch.nn.functional.normalize(features, dim=-1).cpu().numpy())
         return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
+
+
+def _unsafe(words: str) -> str:
+    return (
+        f"{words}; other files of weights are pickles, which can run code when they are opened: convert them "
+        "where you trust them (safetensors.torch.save_file), or name weights by their tag"
+    )
 
 
 def _check_known(model: str, pretrained: str, open_clip: Any) -> None:

@@ -33,6 +33,18 @@ def test_a_folder_without_a_config_is_refused(tmp_path: Path, name: str):
         clip_snapshot(f"local-dir:{tmp_path / name}")
 
 
+@pytest.mark.parametrize("name", ["weights.pt", "open_clip_pytorch_model.bin"])
+def test_weights_that_are_pickles_are_refused(tmp_path: Path, name: str):
+    (tmp_path / name).write_bytes(b"\x80\x04.")
+    (tmp_path / "open_clip_config.json").write_text("{}")
+    with pytest.raises(
+        ValueError, match=rf"{name} is no \.safetensors file; other files of weights are pickles"
+    ):
+        clip_snapshot("ViT-B-32", str(tmp_path / name))
+    with pytest.raises(ValueError, match=rf"{tmp_path} holds no weights as \.safetensors; other"):
+        clip_snapshot(f"local-dir:{tmp_path}")
+
+
 def test_a_tag_and_a_file_of_weights_are_known_apart(tmp_path: Path):
     weights = tmp_path / "weights.safetensors"
     weights.write_bytes(b"first")
