@@ -46,7 +46,7 @@ def test_nothing_is_called_something(word: str) -> None:
     [
         r"import pickle|from pickle|\bdill\b|cloudpickle|joblib|\bshelve\b|\bmarshal\b",
         r"torch\.load\(|allow_pickle=True|weights_only=False|torch\.jit\.load|read_pickle",
-        r"(gather|broadcast|scatter|send|recv)_object",  # torch.distributed's and accelerate's: they unpickle what others send
+        r"(gather|broadcast|scatter|send|recv)_object",  # they unpickle what other processes send
         r"multiprocessing\.(connection|managers)|from multiprocessing import Manager|forkserver",
         r"torch\.distributed\.(run|launch)|torchrun|env://|tcp://|TCPStore",
     ],
