@@ -15,6 +15,7 @@ import pytest
 
 from sdmodel.config import OptimizerConfig, TextConfig, TrainConfig, UNetConfig
 from sdmodel.train import launch
+from sdmodel.train.command import ranks
 from sdmodel.train.run import run
 from tests.sdmodel.train.stranger import listening
 
@@ -219,6 +220,38 @@ def test_a_death_is_survived_as_long_as_snapshots_come(scripted, tmp_path: Path)
     assert [list(message) for message in told] == [["warning"], ["warning"]]
     assert all("status -9" in one["warning"] and "train.accumulate=2" in one["warning"] for one in told)
     assert len((tmp_path / "starts").read_text()) == 3
+
+
+RANK = """
+import json, os, pathlib, signal, sys, time
+rank, folder = os.environ["RANK"], pathlib.Path(sys.argv[1]).parent
+first = not (folder / "died").exists()
+if rank == "0":
+    print(json.dumps({"snapshot": "s", "images": 1}) + "\\n", end="", flush=True)
+    (folder / "saved").touch()
+elif first:
+    while not (folder / "saved").exists():
+        time.sleep(0.01)
+    (folder / "died").touch()
+    print("cannot go on", file=sys.stderr, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_one_rank_that_dies_is_named_and_all_are_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "program.py").write_text(RANK)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(Path(__file__).parents[3])]))
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps({"folder": str(tmp_path)}))
+    monkeypatch.setattr(launch, "command", lambda *_: ranks(2, tmp_path, "program", str(path)))
+    told: list[dict[str, Any]] = []
+    assert launch.train(path, SMALL, on_progress=told.append, stopping=lambda: False)
+    (warning,) = [message["warning"] for message in told]
+    assert "training ended with status 137" in warning
+    assert "[1] cannot go on\nThe first of the ranks to fail was 1, with SIGKILL.\nIt was killed" in warning
+    assert warning.endswith("it is started again from its last snapshot")
 
 
 def test_a_death_without_a_snapshot_is_a_failure(scripted, tmp_path: Path):
