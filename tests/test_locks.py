@@ -1,7 +1,9 @@
 """The locked packages: a hash for each, no address of a registry, and choices that agree with each other."""
 
 import re
+import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -104,3 +106,35 @@ def test_set_up_without_cuda_installs_torch_alone_without_hashes():
     assert "--require-hashes -r requirements/cpu.lock" in commands
     assert "UV_TORCH_BACKEND=cpu $INSTALL -r requirements/cpu-torch.txt" in commands
     assert "requirements.lock" not in commands
+
+
+@pytest.mark.parametrize(
+    ("versions", "chosen"),
+    [
+        ({"python3.13": (3, 13)}, "python3.13"),
+        ({"python3": (3, 13)}, "python3"),
+        ({"python3": (3, 13), "python3.11": (3, 11)}, "python3.11"),
+        ({"python3": (3, 10), "python3.12": (3, 12)}, "python3.12"),
+        ({"python3.14": (3, 14)}, "python3.14"),
+        ({"python3": (3, 15)}, ""),
+        ({"python3": (3, 10)}, ""),
+        ({}, ""),
+    ],
+)
+def test_set_up_takes_a_python_that_is_supported(
+    tmp_path: Path, versions: dict[str, tuple[int, int]], chosen: str
+):
+    for name, version in versions.items():
+        command = tmp_path / name
+        # It runs what `make` asks of it, and says that it is of another version.
+        script = f"import sys; sys.version_info = {version}; exec(sys.argv[1])"
+        command.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{script}" "$2"\n')
+        command.chmod(0o755)
+    done = subprocess.run(
+        [shutil.which("make") or "make", "--dry-run", "--always-make", "setup"],
+        cwd=ROOT,
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert f'test -n "{chosen}"' in done.stdout
