@@ -11,7 +11,7 @@ from typing import Any, cast
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from stages.config import Run
+from stages.config import ON_BACKGROUND, Run, own_background
 
 KINDS = {
     "int_type": "a whole number",
@@ -72,6 +72,14 @@ def run_of(values: Mapping[str, Any], origin: str) -> Run:
     Raises:
         ValueError: one line for each mistake; `origin` says where the values came from.
     """
+    for stage in ON_BACKGROUND:
+        block = values.get(stage)
+        if (
+            isinstance(block, Mapping)
+            and "background" in block
+            and block["background"] != values.get("background")  # a whole run written down has both
+        ):
+            raise ValueError(f"{origin}: {own_background(stage, block['background'])}")  # pyright: ignore[reportUnknownArgumentType]
     try:
         return TypeAdapter(Run).validate_python(_with_tuples(values))
     except ValidationError as error:

@@ -5,7 +5,8 @@ Fields marked
 `neutral` cannot change a result (how many workers, which device) and stay out of fingerprints.
 """
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sdmodel.config import TrainConfig
@@ -42,6 +43,26 @@ __all__ = [
 ]
 
 
+WHITE = "#ffffff"
+
+
+ON_BACKGROUND = ("dedup", "score", "shard", "evaluate")
+"""Stages that see pictures on the run's background."""
+
+
+def own_background(stage: str, colour: object) -> str:
+    """What is wrong with a stage's own background in a run."""
+    return (
+        f"{stage}.background={colour!r}: a run has one background, in its key `background`, so that "
+        f"{', '.join(ON_BACKGROUND)} see the same pictures; set that one and leave out {stage}.background"
+    )
+
+
+def _check_colour(key: str, colour: str) -> None:
+    if not re.fullmatch(r"#[0-9a-fA-F]{6}", colour):
+        raise ValueError(f'{key} must be a colour like "#ffffff" (red, green, blue), not {colour!r}')
+
+
 @dataclass(frozen=True, kw_only=True)
 class DedupConfig:
     """What counts as a copy."""
@@ -51,11 +72,17 @@ class DedupConfig:
     """Perceptual hashes that differ in at most this many of 64 bits are compared by pixels; 0 to 3."""
     max_difference: float = 0.018
     """Largest difference of the decoded small pixels of a copy, [0, 1]; see stages/dedup for its
-    definition."""
+    definition. What pictures show on a plain canvas may differ by twice as much, pixel by pixel."""
+    background: str = WHITE
+    """Colour behind transparent pixels, as #rrggbb. In a run it is the run's `background`."""
     part_rows: int = 2000
     """Rows to a part."""
     workers: int = field(default=0, metadata=NEUTRAL)
     """Worker processes; 0 takes one for each core."""
+
+    def __post_init__(self) -> None:
+        """ValueError: the background is no colour."""
+        _check_colour("dedup.background", self.background)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +94,18 @@ class ScoreConfig:
     """open_clip's model name, or "local-dir:FOLDER" of an open_clip folder. Empty: the run has no CLIP."""
     pretrained: str = field(default="", metadata=NEUTRAL)  # likewise
     """open_clip's tag of pretrained weights, or a path; unused with local-dir."""
+    background: str = WHITE
+    """Colour behind transparent pixels, as #rrggbb. In a run it is the run's `background`."""
     part_rows: int = 2000
     """Rows to a part."""
     batch: int = field(default=128, metadata=NEUTRAL)
     """Images in a batch."""
     device: Literal["auto", "cpu", "cuda"] = field(default="auto", metadata=NEUTRAL)
     """"cpu", "cuda" or "auto"."""
+
+    def __post_init__(self) -> None:
+        """ValueError: the background is no colour."""
+        _check_colour("score.background", self.background)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,13 +145,17 @@ class ShardConfig:
     """Images in a tar."""
     max_side: int | None = None
     """Larger images are scaled down to this longer side. None keeps their size."""
-    background: str = "#ffffff"
-    """Colour behind transparent pixels, as #rrggbb."""
+    background: str = WHITE
+    """Colour behind transparent pixels, as #rrggbb. In a run it is the run's `background`."""
     columns: tuple[str, ...] = ()
     """Columns of the sources that go with each picture into the dataset's index, as labels do; sources must
     pass them on, see their `columns`."""
     workers: int = field(default=0, metadata=NEUTRAL)
     """Worker processes; 0 takes one for each core."""
+
+    def __post_init__(self) -> None:
+        """ValueError: the background is no colour."""
+        _check_colour("shard.background", self.background)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,12 +235,18 @@ class EvaluateConfig:
     measured."""
     clip_pretrained: str = field(default="", metadata=NEUTRAL)  # likewise
     """open_clip's tag of pretrained weights, or a path; unused with local-dir."""
+    background: str = WHITE
+    """Colour behind transparent pixels, as #rrggbb. In a run it is the run's `background`."""
     part_rows: int = 64
     """Samples to a part."""
     batch: int = field(default=64, metadata=NEUTRAL)
     """Images in a batch."""
     device: Literal["auto", "cpu", "cuda"] = field(default="auto", metadata=NEUTRAL)
     """"cpu", "cuda" or "auto"."""
+
+    def __post_init__(self) -> None:
+        """ValueError: the background is no colour."""
+        _check_colour("evaluate.background", self.background)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,6 +259,9 @@ class Run:
     digits, "-", "_" and "."."""
     store: str = "store"
     """Where artifacts live: a folder, s3://bucket/prefix, gs:// or az://."""
+    background: str = WHITE
+    """Colour behind transparent pixels, as #rrggbb, for CLIP as for the dataset. A picture that is blank on
+    it is left out of the dataset."""
     collect: CollectConfig = field(default_factory=CollectConfig)
     """From sources to images."""
     dedup: DedupConfig = field(default_factory=DedupConfig)
@@ -234,13 +280,22 @@ class Run:
     """From the model to a report."""
 
     def __post_init__(self) -> None:
-        """ValueError: the name is none, pictures would be encoded that the training then refuses, or the run
-        would start from its own newest model."""
+        """Hand the background to the stages that see pictures on it.
+
+        ValueError: the name is none; the background is no colour, or a stage has one of its own; pictures
+        would be encoded that the training then refuses; the run would start from its own newest model.
+        """
         try:
             check_name(self.name)
         except ValueError as error:
             raise ValueError(f"name {error}") from None
         check_starts(self.name, self.train, self.encode)
+        _check_colour("background", self.background)
+        for name in ON_BACKGROUND:
+            config = getattr(self, name)
+            if config.background not in (WHITE, self.background):
+                raise ValueError(own_background(name, config.background))
+            object.__setattr__(self, name, replace(config, background=self.background))
         encode, data = self.encode, self.train.data
         if not encode.autoencoder:
             return

@@ -1,9 +1,10 @@
 """dedup: which pictures of a collection are copies of each other.
 
 Two levels. *exact*: the same decoded pixels (so also the same bytes). *near*: perceptual hashes at most
-`max_bits` apart (`phash.py`, `pairs.py`), one aspect ratio, and a difference of the small decoded pictures
-(`difference.py`) of at most `max_difference`. Pictures too flat to be hashed are compared exactly only; the
-statistic `flat` counts them.
+`max_bits` apart (`phash.py`, `pairs.py`), one aspect ratio, a difference of the small decoded pictures
+(`difference.py`) of at most `max_difference`, and of what they show on a plain canvas, at its own size
+where that is small (`foreground.py`), of at most twice that. Pictures too flat to be hashed are compared
+exactly only; the statistic `flat` counts them.
 
 Clusters do not chain (`clusters.py`): every member has a verified edge to the row that stands for its
 cluster, which is the best of them: most pixels, then most bytes, then the smallest uid. Nothing is dropped
@@ -28,7 +29,7 @@ from stages.stage import Stats, stage
 __all__ = ["dedup"]
 
 
-@stage(version=1, kind="duplicates")
+@stage(version=2, kind="duplicates")
 def dedup(images: Artifact, config: DedupConfig, out: Output) -> Stats:
     """Annotate every row of a collection with its cluster: `duplicates.parquet` (record.DUPLICATES).
 
@@ -42,9 +43,10 @@ def dedup(images: Artifact, config: DedupConfig, out: Output) -> Stats:
         )
     if not 0 <= config.max_bits <= 3:
         raise ValueError(f"dedup.max_bits is {config.max_bits}; the search is exact for 0 to 3")
-    specs = part_specs(images, config.part_rows, out)
+    keep = {"background": config.background}
+    specs = part_specs(images, config.part_rows, keep, out)
     engine = Inline() if config.workers == 1 else Processes(config.workers)
-    parts = out.parts(specs, make_part, engine, config={}, note="reading pictures")
+    parts = out.parts(specs, make_part, engine, config=keep, note="reading pictures")
     for part in parts:
         out.add(part)
     out.check()
@@ -85,6 +87,11 @@ def dedup(images: Artifact, config: DedupConfig, out: Output) -> Stats:
             "near": int((level == "near").sum()),
             "flat": edges.flat,
             "largest_cluster": int(sizes.max()) if len(sizes) else 0,
-            "pairs": {"proposed": edges.proposed, "compared": edges.compared, "verified": len(edges.first)},
+            "pairs": {
+                "proposed": edges.proposed,
+                "compared": edges.compared,
+                "foreground_differs": edges.told_apart,
+                "verified": len(edges.first),
+            },
         },
     )

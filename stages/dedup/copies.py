@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.dedup.difference import differences, sketches
+from stages.dedup.foreground import foreground_difference
 from stages.dedup.index import Index
 from stages.dedup.pairs import pairs_within
 from stages.dedup.phash import LEAST_CONTRAST
@@ -15,17 +16,23 @@ Distances = npt.NDArray[np.float32]
 
 BATCH = 4096
 """Pairs (or rows) whose small pictures are in memory at once: 25 MB."""
+CROPS = 1024
+"""Pairs whose foregrounds are in memory at once: 25 MB."""
+FOREGROUND_FACTOR = 2.0
+"""Times the largest difference of small pictures: what foregrounds may differ by at their own size."""
 
 
 @dataclass
 class Edges:
-    """Verified edges and what it took: pairs that the hashes proposed, pairs whose pixels were compared."""
+    """Verified edges and what it took: pairs that the hashes proposed, pairs whose small pictures were
+    compared, and pairs that only their foregrounds told apart."""
 
     first: Rows
     second: Rows
     distance: Distances
     proposed: int = 0
     compared: int = 0
+    told_apart: int = 0
     flat: int = field(default=0)
 
 
@@ -40,8 +47,8 @@ def exact_groups(index: Index, rank: Rows) -> Rows:
 
 
 def near_edges(index: Index, rows: Rows, bits: int, limit: float) -> Edges:
-    """Pairs among `rows` that are copies: hashes within `bits`, one aspect, and small pictures within
-    `limit`.
+    """Pairs among `rows` that are copies: hashes within `bits`, one aspect, small pictures within `limit`,
+    and foregrounds within `FOREGROUND_FACTOR` times that where both are kept.
 
     Pictures too flat for their hash to mean anything take no part; `Edges.flat` counts them.
     """
@@ -57,7 +64,7 @@ def near_edges(index: Index, rows: Rows, bits: int, limit: float) -> Edges:
         or [np.zeros((0, 6), np.float32)]
     )
     found: list[tuple[Rows, Rows, Distances]] = []
-    proposed = compared = 0
+    proposed = compared = told_apart = 0
     for i, j in pairs_within(hashes, bits):
         proposed += len(i)
         first, second = rows[i], rows[j]
@@ -71,10 +78,24 @@ def near_edges(index: Index, rows: Rows, bits: int, limit: float) -> Edges:
             side = np.minimum(np.minimum(width[a], height[a]), np.minimum(width[b], height[b]))
             distance = differences(index.thumbnails(a), index.thumbnails(b), side)
             kept = distance <= limit
-            found.append((a[kept], b[kept], distance[kept]))
+            a, b, distance = a[kept], b[kept], distance[kept]
+            same = _same_foreground(index, a, b, FOREGROUND_FACTOR * limit)
+            told_apart += int((~same).sum())
+            found.append((a[same], b[same], distance[same]))
     nothing = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
     first, second, distance = (np.concatenate(one) for one in zip(nothing, *found, strict=True))
-    return Edges(first, second, distance, proposed, compared, flat)
+    return Edges(first, second, distance, proposed, compared, told_apart, flat)
+
+
+def _same_foreground(index: Index, first: Rows, second: Rows, limit: float) -> npt.NDArray[np.bool_]:
+    """Whether what two pictures show on their canvases is within `limit`; True where no crops are kept."""
+    same = np.ones(len(first), np.bool_)
+    both = np.flatnonzero(index.has_crop(first) & index.has_crop(second))
+    for n in range(0, len(both), CROPS):
+        chosen = both[n : n + CROPS]
+        pairs = zip(index.foregrounds(first[chosen]), index.foregrounds(second[chosen]), strict=True)
+        same[chosen] = [foreground_difference(one, other) <= limit for one, other in pairs]
+    return same
 
 
 def _same_aspect(width: Rows, height: Rows, other_width: Rows, other_height: Rows) -> npt.NDArray[np.bool_]:

@@ -24,7 +24,7 @@ Bytes = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float32]
 
 # rows: Y, Cb, Cr (ITU-R BT.601, full range)
-_YCC = np.array(
+YCC = np.array(
     [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], dtype=np.float32
 )
 _LUMA_BLOCK, _CHROMA_BLOCK = 4, 8
@@ -41,9 +41,7 @@ def differences(first: Bytes, second: Bytes, side: npt.NDArray[np.int64]) -> Val
     Returns:
         (P,) float32 in [0, 1]. Symmetric; 0 for equal pictures.
     """
-    ycc = ((first.astype(np.float32) - second) @ _YCC.T / np.float32(255)).astype(
-        np.float32
-    )  # (P, 32, 32, 3)
+    ycc = ((first.astype(np.float32) - second) @ YCC.T / np.float32(255)).astype(np.float32)  # (P, 32, 32, 3)
     result = np.zeros(len(ycc), dtype=np.float32)
     scale = scales(side)
     for factor in (1, 2, 4):
@@ -68,7 +66,7 @@ def sketches(thumbnails: Bytes) -> Values:
     of disjoint such blocks. So two pictures differ by at least the largest difference of their sketches,
     and most candidates are thrown out without a look at their pixels.
     """
-    ycc = (thumbnails.astype(np.float32) / 255) @ _YCC.T
+    ycc = (thumbnails.astype(np.float32) / 255) @ YCC.T
     quarters = ycc[..., 0].reshape(-1, 2, 16, 2, 16).mean(axis=(2, 4)).reshape(-1, 4)
     return np.concatenate([quarters, ycc[..., 1:].mean(axis=(1, 2))], axis=1).astype(np.float32)
 

@@ -1,4 +1,7 @@
 import itertools
+import subprocess
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -158,3 +161,104 @@ def test_many_pictures_with_one_hash_do_not_fill_memory(monkeypatch, store):
     table = dedup(collection(store, [rows]), ONE, store=store).table("duplicates")
     assert set(table["multiplicity"]) == {12}
     assert all(a == b for a, b in itertools.pairwise(table["cluster"]))
+
+
+ORANGE, DARK, BLUE, GREEN = QUADRANTS = [(230, 120, 20), (20, 20, 20), (20, 60, 200), (120, 200, 60)]
+
+
+def sprite(quadrants: Sequence[tuple[int, int, int]], mask: np.ndarray | None = None) -> np.ndarray:
+    """A white picture of 68 x 56 with an object at (22, 28): 8 x 8, or as large as a mask."""
+    pixels = np.full((56, 68, 3), 255, np.uint8)
+    side = 8 if mask is None else len(mask)
+    half = np.arange(side) * 2 // side
+    colours = np.array(quadrants, np.uint8)[2 * half[:, None] + half]  # (S, S, 3)
+    top = 28 if side == 8 else 20
+    place = pixels[top : top + side, 22 : 22 + side]
+    place[...] = colours if mask is None else np.where(mask[..., None], colours, 255)
+    return pixels
+
+
+def levels_of(store: Store, *pictures: bytes) -> list[str]:
+    """What dedup says of each of some pictures, in their order: "" is a picture of its own."""
+    rows = [Picture(str(number), data) for number, data in enumerate(pictures)]
+    table = dedup(collection(store, [rows]), ONE, store=store).table("duplicates").set_index("uid")
+    return [str(table.loc[row.uid, "level"]) for row in rows]
+
+
+def test_small_objects_whose_colours_change_places_stay_two(store):
+    assert levels_of(store, save(sprite(QUADRANTS)), save(sprite(QUADRANTS[::-1]))) == ["", ""]
+
+
+DISC = np.hypot(*(np.mgrid[:24, :24] - 11.5)) < 11.5
+
+
+@pytest.mark.parametrize(
+    "recoloured",
+    [
+        [GREEN, BLUE, DARK, ORANGE],
+        [BLUE, DARK, BLUE, GREEN],
+        [(230, 120, 20), (20, 20, 20), (60, 20, 200), (160, 200, 60)],  # a hue a little turned
+        [(200, 150, 60), (20, 20, 20), (20, 60, 200), (120, 200, 60)],  # one part of four
+    ],
+)
+@pytest.mark.parametrize("mask", [None, DISC], ids=["square", "disc"])
+def test_an_object_in_other_colours_is_another_picture(store, recoloured, mask):
+    assert levels_of(store, save(sprite(QUADRANTS, mask)), save(sprite(recoloured, mask))) == ["", ""]
+
+
+def test_another_outline_of_the_same_extent_is_another_picture(store):
+    y, x = np.mgrid[:24, :24] - 11.5
+    outlines = [DISC, DISC & (abs(x) + abs(y) < 13), DISC & ~((abs(x) < 3) & (y < -4))]
+    assert levels_of(store, *(save(sprite([DARK] * 4, outline)) for outline in outlines)) == [""] * 3
+
+
+@pytest.mark.parametrize(
+    ("format", "options"),
+    [
+        ("png", {"compress_level": 0}),
+        ("jpeg", {"quality": 90}),
+        ("jpeg", {"quality": 70}),
+        ("webp", {"quality": 80}),
+        ("webp", {"lossless": True}),
+    ],
+)
+def test_copies_of_a_small_object_are_still_found(store, format, options):
+    pixels = sprite(QUADRANTS, DISC)
+    twice = resized(pixels, 136, 112)
+    larger = save(twice, format, **options)
+    assert sorted(levels_of(store, save(pixels), save(pixels, format, **options), larger))[0] == ""
+    table = dedup(
+        collection(store, [[Picture("a", save(pixels)), Picture("b", save(pixels, format, **options))]]),
+        ONE,
+        store=store,
+    ).table("duplicates")
+    assert table["cluster"].nunique() == 1
+    assert levels_of(store, save(pixels), larger) == ["near", ""]
+
+
+DESCRIPTORS = """
+import resource, sys
+from stages.config import DedupConfig
+from stages.dedup import dedup
+from stages.demo.world import render, scene
+from stages.store import open_store
+from tests.stages.handmade import Picture, collection, save
+
+pictures = [render(scene(3, index), 64) for index in range(15)]
+rows = [
+    Picture(f"{n}/{q}", save(p, "jpeg", quality=q)) for n, p in enumerate(pictures) for q in range(80, 90)
+]
+store = open_store(sys.argv[1])
+images = collection(store, [rows])
+resource.setrlimit(resource.RLIMIT_NOFILE, (128, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+result = dedup(images, DedupConfig(workers=1, part_rows=1), store=store)
+print(result.statistics["parts"]["made"], result.table("duplicates")["cluster"].nunique())
+"""
+
+
+@pytest.mark.slow  # 150 parts, each synced to the disk
+def test_there_may_be_more_parts_than_a_process_may_have_files(tmp_path):
+    told = subprocess.run(
+        [sys.executable, "-c", DESCRIPTORS, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert told.stdout.split() == ["150", "15"], told.stderr
