@@ -11,7 +11,8 @@ from duckdb import DuckDBPyConnection
 
 from stages.artifact import Artifact, artifacts
 from stages.collect.url import normalise
-from stages.collect.views import parquet, views
+from stages.collect.views import views
+from stages.parquet_view import parquet
 from stages.reference import names, references, resolve
 from stages.store import Store
 

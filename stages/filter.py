@@ -9,6 +9,7 @@ from stages.artifact import Artifact, Funnel, Snapshot
 from stages.config import FilterConfig
 from stages.fingerprint import JSON
 from stages.output import Output
+from stages.parquet_view import create_view
 from stages.reasons import Reason
 from stages.record import REJECTS, SELECTION
 from stages.stage import Stats, stage
@@ -168,7 +169,7 @@ def filter_(
     with duckdb.connect(config={"temp_directory": str(out.folder / "duckdb")}) as db:
         db.sql("CREATE MACRO words(text) AS len(regexp_extract_all(coalesce(text, ''), '\\S+'))")
         for name, artifact in (("images", images), ("duplicates", duplicates), ("scores", scores)):
-            db.sql(f"CREATE VIEW {name} AS FROM read_parquet('{_quoted(artifact, name)}')")
+            create_view(db, name, artifact.path(f"{name}.parquet"))
         db.register("takedowns", tables(takedowns))
         for statement in (_FORGOTTEN, _JUDGED, _RANKED, _DECIDED):
             db.execute(statement, {name: value for name, value in rules.items() if f"${name}" in statement})
@@ -200,8 +201,3 @@ def _check(config: FilterConfig, scores: Artifact) -> None:
             f"filter.min_similarity={config.min_similarity} and filter.top_fraction={fraction} need scores, "
             "and this run has no CLIP; set score.model, or set both to null"
         )
-
-
-def _quoted(artifact: Artifact, name: str) -> Any:
-    """The path of a table, for SQL: views take no parameters."""
-    return str(artifact.path(f"{name}.parquet")).replace("'", "''")

@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from stages.artifact import Snapshot, artifacts
 from stages.fingerprint import fingerprint_of
+from stages.parquet_view import parquet
 from stages.seal import sealed, unsealed
 from stages.store import NumberedLog, Store
 
@@ -210,5 +211,5 @@ def _closure(store: Store, given: Iterable[Name]) -> Mapping[str, set[str]]:
 
 def _read(db: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> None:
     """A view `held` over the tables of all collections, of this version and of those before it."""
-    relation = db.read_parquet([str(path) for path in paths], union_by_name=True)
-    relation.project("uid, sha256, location, columns").create_view("held")
+    tables = parquet(*paths, union_by_name=True)
+    db.execute(f"CREATE VIEW held AS SELECT uid, sha256, location, columns FROM {tables}")

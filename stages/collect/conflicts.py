@@ -5,7 +5,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from stages.collect.views import parquet, views
+from stages.collect.views import views
+from stages.parquet_view import parquet
 
 CONFLICTS = pa.schema(
     [

@@ -10,7 +10,8 @@ import duckdb
 import numpy as np
 
 from stages.collect.languages import UNKNOWN, language_of, script_of
-from stages.collect.views import parquet, views
+from stages.collect.views import views
+from stages.parquet_view import parquet
 from stages.takedown import HOST
 
 GREATEST = 50

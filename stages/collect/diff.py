@@ -12,7 +12,8 @@ import duckdb
 import pyarrow as pa
 
 from stages.artifact import Artifact
-from stages.collect.views import parquet, views
+from stages.collect.views import views
+from stages.parquet_view import parquet
 
 NEW_ROW = "new_row"
 """Why a picture was added of which the version before says nothing."""

@@ -9,6 +9,7 @@ import duckdb
 from stages.artifact import Artifact
 from stages.collect.known import ANSWERS_FILE
 from stages.config import CollectConfig, HostLimit
+from stages.parquet_view import parquet
 
 TYPICAL_SECONDS = 0.3
 """Of an answer, where nothing was measured."""
@@ -121,6 +122,7 @@ def _fits(pattern: str, host: str) -> bool:
 
 
 def _mean(artifact: Artifact, file: str, value: str) -> tuple[int, float]:
-    query = f"SELECT count({value}), coalesce(avg({value}), 0) FROM read_parquet(?)"
-    count, mean = duckdb.connect().execute(query, [str(artifact.path(file))]).fetchall()[0]
+    query = f"SELECT count({value}), coalesce(avg({value}), 0) FROM {parquet(artifact.path(file))}"
+    with duckdb.connect() as db:
+        count, mean = db.execute(query).fetchall()[0]
     return int(count), float(mean)

@@ -11,6 +11,7 @@ from stages.collect.outcome import ANSWERS
 from stages.collect.plan import FATES, PASSING, Plan
 from stages.config import CollectConfig
 from stages.config_collect import OPT_OUTS
+from stages.parquet_view import create_view
 from stages.reasons import Reason
 
 ANSWERS_FILE = "evidence/answers.parquet"
@@ -36,10 +37,10 @@ def reuse(plan: Plan, previous: Artifact, rules: Rules, config: CollectConfig, n
         now: ISO 8601, UTC, of this edition's first attempt.
     """
     sql = plan.sql
-    sql.read_parquet(str(previous.path("images.parquet"))).create_view("held")
-    sql.read_parquet(str(previous.path("rejects.parquet"))).create_view("refused")
+    create_view(sql, "held", previous.path("images.parquet"))
+    create_view(sql, "refused", previous.path("rejects.parquet"))
     if ANSWERS_FILE in previous.files:
-        sql.read_parquet(str(previous.path(ANSWERS_FILE))).create_view("before")
+        create_view(sql, "before", previous.path(ANSWERS_FILE))
     else:
         sql.register("before", ANSWERS.empty_table())
     sql.execute("INSERT INTO answers SELECT * FROM before WHERE key IN (SELECT key FROM heads)")

@@ -20,6 +20,7 @@ from stages.collect.plan import Plan
 from stages.engine import Threads
 from stages.fingerprint import fingerprint_of
 from stages.output import Made, Output, Part, PartSpec
+from stages.parquet_view import create_view
 
 PLACES = "places.parquet"
 _PLACE = pa.schema(
@@ -39,7 +40,7 @@ def pack_late(plan: Plan, parts: Sequence[Part], rows: int, out: Output) -> list
     """
     if not parts:
         return []
-    plan.sql.read_parquet([str(part.path(TABLE)) for part in parts]).create_view("late", replace=True)
+    create_view(plan.sql, "late", *(part.path(TABLE) for part in parts))
     chosen = (
         "f.key IN (SELECT key FROM late WHERE reason = '') AND f.reason = ''"
         " AND f.file IN (SELECT file FROM late)"
@@ -57,7 +58,7 @@ def pack_late(plan: Plan, parts: Sequence[Part], rows: int, out: Output) -> list
         specs.append(PartSpec(f"late-{number:05d}", [fingerprint_of([one[0] for one in mine])], mine))
     packed = out.parts(specs, partial(_pack, holders=holders), Threads(WIDTH), config={}, note="packing")
     if packed:
-        plan.sql.read_parquet([str(part.path(PLACES)) for part in packed]).create_view("places", replace=True)
+        create_view(plan.sql, "places", *(part.path(PLACES) for part in packed))
         plan.sql.execute(
             f"""
             UPDATE fates AS f SET file = p.file, "offset" = p."offset", length = p.length

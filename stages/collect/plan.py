@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from stages.collect.outcome import ANSWERS, OUTCOMES
 from stages.config import CollectConfig
 from stages.fingerprint import fingerprint_of
+from stages.parquet_view import create_view, database_file, parquet
 from stages.reasons import RETRYABLE, Reason
 
 FATES = pa.schema([field for field in OUTCOMES if field.name != "unchanged"])
@@ -60,7 +61,7 @@ class Plan:
         """
         self._scratch = scratch
         self.sql = duckdb.connect(
-            str(scratch / "plan.duckdb"),
+            database_file(scratch / "plan.duckdb"),
             config={"temp_directory": str(scratch / "duckdb"), "memory_limit": MEMORY},
         )
         self.sql.execute("SET preserve_insertion_order = false")
@@ -68,7 +69,7 @@ class Plan:
             self.sql.execute("SET enable_progress_bar = false")
         self.sql.register("policies", _policies(config))
         self.sql.register("takedowns", takedowns)
-        self.sql.read_parquet(str(rows)).create_view("given")
+        create_view(self.sql, "given", rows)
         kept = (
             "QUALIFY row_number() OVER (PARTITION BY source ORDER BY uid, number) <= ?"
             if config.limit
@@ -131,7 +132,7 @@ class Plan:
 
     def to_ask_again(self, keys: Path, file: str, rows: int) -> Iterator[Questions]:
         """The questions of a table of keys once more."""
-        query = f"SELECT a.* FROM asked a JOIN read_parquet('{keys}') USING (key) ORDER BY key"
+        query = f"SELECT a.* FROM asked a JOIN {parquet(keys)} USING (key) ORDER BY key"
         return self._questions(query, file, rows, QUESTIONS)
 
     def to_copy(self, source: str, file: str, rows: int) -> Iterator[Questions]:
@@ -145,8 +146,8 @@ class Plan:
 
     def hosts_of(self, file: str) -> Counter[str]:
         """The ten greatest hosts of a file of questions."""
-        query = f"SELECT {HOST.replace('location', 'url')} AS h, count(*) FROM read_parquet(?) GROUP BY h"
-        return Counter(dict(self.rows(query + " ORDER BY 2 DESC, 1 LIMIT 10", [file])))
+        query = f"SELECT {HOST.replace('location', 'url')} AS h, count(*) FROM {parquet(file)} GROUP BY h"
+        return Counter(dict(self.rows(query + " ORDER BY 2 DESC, 1 LIMIT 10")))
 
     def learn(self, outcomes: Sequence[Path], answers: Sequence[Path] = (), tries: int = 0) -> None:
         """Take in what parts found out.
@@ -161,9 +162,9 @@ class Plan:
         """
         if not outcomes:
             return
-        self.sql.read_parquet([str(path) for path in outcomes]).create_view("learnt", replace=True)
+        create_view(self.sql, "learnt", *outcomes)
         if answers:
-            self._remember([str(path) for path in answers])
+            self._remember(answers)
         self.sql.execute("DELETE FROM pending WHERE key IN (SELECT key FROM learnt)")
         self.sql.execute("CREATE OR REPLACE TEMP TABLE new AS SELECT * FROM learnt WHERE NOT unchanged")
         columns = ", ".join(f'"{name}"' for name in FATES.names)
@@ -182,8 +183,8 @@ class Plan:
         self.sql.execute("DELETE FROM fates WHERE key IN (SELECT key FROM settled)")
         self.sql.execute("INSERT INTO fates SELECT * FROM settled")
 
-    def _remember(self, answers: list[str]) -> None:
-        self.sql.read_parquet(answers).create_view("heard", replace=True)
+    def _remember(self, answers: Sequence[Path]) -> None:
+        create_view(self.sql, "heard", *answers)
         self.sql.execute(
             """
             CREATE OR REPLACE TEMP TABLE newest AS

@@ -10,6 +10,7 @@ from stages.artifact import Funnel
 from stages.collect.outcome import ANSWERS
 from stages.collect.plan import PASSING, Plan
 from stages.fingerprint import JSON
+from stages.parquet_view import literal
 from stages.reasons import Reason
 from stages.record import IMAGES, REJECTS
 
@@ -125,9 +126,9 @@ def write_evidence(plan: Plan, answers: Path, hosts: Path) -> None:
                 FROM (SELECT DISTINCT key, host FROM heads WHERE path = '' AND reason = '') h
                 JOIN fates f USING (key) LEFT JOIN answers USING (key) GROUP BY h.host, f.reason
             ) GROUP BY host ORDER BY host
-        ) TO '"""
-        + str(hosts).replace("'", "''")
-        + "' (FORMAT parquet, COMPRESSION zstd)"
+        ) TO """
+        + literal(str(hosts))
+        + " (FORMAT parquet, COMPRESSION zstd)"
     )
 
 

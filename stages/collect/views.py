@@ -22,8 +22,3 @@ def views(queries: Mapping[str, str]) -> Generator[duckdb.DuckDBPyConnection]:
         for name, query in queries.items():
             db.execute(f"CREATE VIEW {name} AS {query}")
         yield db
-
-
-def parquet(path: object) -> str:
-    """SQL that reads a Parquet file, for queries that take no parameters."""
-    return "read_parquet('" + str(path).replace("'", "''") + "')"

@@ -22,12 +22,16 @@ class FolderStore:
         """Open a folder.
 
         Raises:
-            ValueError: the root is a file, cannot be made, or is missing and `make` is False; or others can
-                write where unpublished work would lie.
+            ValueError: the root is a file, cannot be made, or is missing and `make` is False; others can
+                write where unpublished work would lie; its path has a backslash.
         """
         self.root = root
         self.url = str(root)
         self._durable = {root}  # folders that this process knows to survive a power failure
+        if make and "\\" in self.url:
+            raise ValueError(
+                f"store {root} has a backslash in its path, which DuckDB takes for a slash; rename"
+            )
         try:
             if make:
                 self.scratch()

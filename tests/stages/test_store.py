@@ -153,6 +153,8 @@ def test_a_store_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="name a folder that can be written"):
         open_store(str(tmp_path / "file" / "store"))
+    with pytest.raises(ValueError, match="has a backslash in its path"):
+        open_store(str(tmp_path / "a\\b"))
     with pytest.raises(ValueError, match="there is no store at"):
         open_store(str(tmp_path / "nowhere"), writable=False)
 
