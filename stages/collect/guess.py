@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
 
+from stages.collect.delimited import INDEX_COLUMNS
 from stages.collect.rows import text_of
 from stages.collect.url import UrlError, host_of, normalise
 
@@ -61,7 +62,9 @@ def guess_columns(head: Head, others: Sequence[str] = ()) -> Columns:
     if licence:
         stated = sum(not _empty(value) for value in head[licence])
         why["licence_column"] = f"By its name; {stated} of the first {rows} rows state one."
-    rest = [name for name in head if name not in (url, licence, *captions)]
+    taken = (url, licence, *captions)
+    rest = [name for name in head if name not in taken and name not in INDEX_COLUMNS]
+    others = [*(name for name in head if name in INDEX_COLUMNS and name not in taken), *others]
     passed = tuple(rest[:MOST_COLUMNS])
     left = [*rest[MOST_COLUMNS:], *others]
     why["columns"] = (

@@ -1,31 +1,33 @@
 """What a place holds that pictures can come from, told by a first look at its files."""
 
 import glob
+import json
 import re
 import tarfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec.implementations.local import LocalFileSystem
 
-from stages.collect.delimited import check_columns
 from stages.collect.files import PARQUETS, TARS, Found, check_local, expand, files_below
-from stages.collect.folders import IMAGE_SUFFIXES
-from stages.collect.guess import Head, guess_caption, guess_columns
-from stages.collect.parquets import read_images
-from stages.collect.tables import read
+from stages.collect.first_look import ROWS, column_names, first_rows, guess_layout, holds_bytes
+from stages.collect.folders import IMAGE_SUFFIXES, folder_rows
+from stages.collect.guess import guess_columns
+from stages.collect.inspect_folder import guess_keys, inspect_folder
+from stages.collect.parquets import parquet_rows, read_images
+from stages.collect.tables import layout_of, read, url_rows
+from stages.collect.tars import tar_rows
 from stages.config import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
 from stages.image import ImageError, inspect
 
-ROWS = 200
-"""Rows and members that are looked at."""
-TABLE = re.compile(r"\.(?:parquet|(?:csv|tsv|jsonl|ndjson)(?:\.gz|\.zst)?)$", re.IGNORECASE)
+TABLE = re.compile(r"\.(?:parquet|(?:csv|tsv|jsonl|ndjson|txt)(?:\.gz|\.zst)?)$", re.IGNORECASE)
+MOST_FILES = 100
+"""Tables of one source of which each is looked into."""
 _IMAGE_NAMES = ("image", "img", "jpg", "jpeg", "png", "picture", "photo", "pixels", "bytes")
 
 
@@ -63,39 +65,29 @@ def inspect_sources(places: Sequence[str]) -> list[Guess]:
     for (kind, _), patterns in groups.items():
         name = _name(patterns, taken)
         taken.add(name)
-        guesses.append(_LOOKS[kind](name, patterns))
+        guess = _LOOKS[kind](name, patterns)
+        _check(guess)
+        guesses.append(guess)
     return guesses
 
 
-def first_rows(table: Found, rows: int = ROWS) -> Head:
-    """The first rows of a table, column -> values; of Parquet only columns without bytes.
-
-    ValueError if it cannot be read.
-    """
-    if not table.label.lower().endswith(".parquet"):
-        head = next(read(table, (), others=True), None)
-        return {name: values[:rows] for name, values in head.columns.items()} if head else {}
-    try:
-        with table.system.open(table.path, "rb") as file:
-            parquet = pq.ParquetFile(file, pre_buffer=False)
-            kinds = parquet.schema_arrow
-            names = [name for name, kind in zip(kinds.names, kinds.types, strict=True) if not _bytes_in(kind)]
-            check_columns(names, kinds.names, table.path)
-            batches = parquet.iter_batches(rows, columns=names) if names else iter(())
-            batch = next(batches, None)
-            return {name: batch.column(name).to_pylist() if batch else [] for name in names}
-    except (OSError, pa.ArrowException) as error:
-        raise ValueError(
-            f"table {table.path!r} cannot be read as parquet: {error}; check the file"
-        ) from error
-
-
-def column_names(table: Found) -> list[str]:
-    """All columns of a table, as far as its first rows tell."""
-    if not table.label.lower().endswith(".parquet"):
-        return list(first_rows(table))
-    with table.system.open(table.path, "rb") as file:
-        return list(pq.ParquetFile(file, pre_buffer=False).schema_arrow.names)
+def _check(guess: Guess) -> None:
+    """ValueError where collect would refuse the source, as far as the first rows of each file tell."""
+    source = guess.source
+    if isinstance(source, UrlSource):
+        names = (source.url_column, *source.caption_columns, *source.columns)
+        names += tuple(filter(None, [source.licence_column]))
+        for table in expand(source.name, source.tables)[:MOST_FILES]:
+            next(read(table, tuple(dict.fromkeys(names)), layout=layout_of(source)), None)
+        rows = url_rows(source, changed=False)
+    elif isinstance(source, FolderSource):
+        rows = folder_rows(source, {}, None)
+    elif isinstance(source, TarSource):
+        rows = tar_rows(source, {}, None)
+    else:
+        rows = parquet_rows(source, {}, None)
+    for _ in islice(rows, ROWS):
+        pass
 
 
 def _kind(place: str) -> tuple[str, str]:
@@ -108,13 +100,15 @@ def _kind(place: str) -> tuple[str, str]:
             return "tar", place
         raise ValueError(
             f"{path!r} is no source: give a folder of images, uncompressed .tar files, or tables (.parquet, "
-            ".csv, .tsv, .jsonl, .ndjson; texts also as .gz or .zst)"
+            ".csv, .tsv, .jsonl, .ndjson, .txt with a URL a line; texts also as .gz or .zst)"
         )
     files = list(files_below(place, place))
     if any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in files):
         return "folder", place
     suffixes = Counter(".tar" for name in files if name.lower().endswith(".tar"))
-    suffixes = suffixes or Counter(found[0] for name in files if (found := TABLE.search(name)))
+    suffixes = suffixes or Counter(
+        found[0] for name in files if (found := TABLE.search(name)) and ".txt" not in found[0].lower()
+    )
     for suffix, _ in suffixes.most_common(1):
         below = "/**/" if all("/" in name for name in files if name.endswith(suffix)) else "/"
         return ("tar" if suffix == ".tar" else "table"), f"{glob.escape(place.rstrip('/'))}{below}*{suffix}"
@@ -123,39 +117,22 @@ def _kind(place: str) -> tuple[str, str]:
 
 def _folder(name: str, patterns: Sequence[str]) -> Guess:
     (folder,) = patterns
-    files = files_below(name, folder)
-    images = [path for path in files if Path(path).suffix.lower() in IMAGE_SUFFIXES]
-    saw = f"A folder of {len(images):,} images"
-    tables = [path for path in files if path.rpartition("/")[2] in FolderSource.metadata]
-    if tables:
-        table = Found(tables[0], LocalFileSystem(), str(files[tables[0]]))
-        head = first_rows(table)
-        check_columns(["file_name"], list(head), table.path)
-        column, why = guess_caption(head, [one for one in head if one != "file_name"])
-        if not column:
-            raise ValueError(f"{table.path!r} has no column of captions beside 'file_name'; add one")
-        source = FolderSource(name=name, folder=folder, caption_column=column)
-        return Guess(source, "folders", f"{saw}, captioned by {tables[0]}.", {"caption_column": why})
-    texts = sum(f"{path.rpartition('.')[0]}.txt" in files for path in images)
-    if texts:
-        saw += f"; {texts:,} have a .txt beside them, which is the caption."
-    elif any("/" in path for path in images):
-        saw += "; the folders that they lie in are their captions."
-    else:
-        saw += " without captions: put NAME.txt beside NAME.jpg, or a metadata.csv (file_name, text)."
-    unused = "Of metadata.csv or metadata.jsonl; there is none."
-    return Guess(FolderSource(name=name, folder=folder), "folders", saw, {"caption_column": unused})
+    source, saw, why = inspect_folder(name, folder)
+    return Guess(source, "folders", saw, why)
 
 
 def _tar(name: str, patterns: Sequence[str]) -> Guess:
     found = expand(name, patterns)
     check_local(name, found, TARS)
     kinds: Counter[str] = Counter()
+    keys, why = FolderSource.caption_keys, ""
     try:
-        with tarfile.open(found[0].path, "r:") as archive:
+        with found[0].open() as file, tarfile.open(fileobj=file, mode="r:") as archive:
             for member in islice(archive, ROWS):
                 suffix = Path(member.name).suffix.lower()
                 kinds["image" if suffix in IMAGE_SUFFIXES else suffix] += member.isreg()
+                if suffix == ".json" and member.isreg() and member.size < 1_000_000 and not why:
+                    keys, why = guess_keys(_json(archive, member))
     except (OSError, tarfile.TarError) as error:
         raise ValueError(
             f"tar {found[0].path!r} cannot be read: {error}; it must be whole and uncompressed"
@@ -166,14 +143,24 @@ def _tar(name: str, patterns: Sequence[str]) -> Guess:
     first = f"the first {ROWS} members" if kinds.total() >= ROWS else "the members"
     tars = f"{len(found):,} {'tars' if len(found) > 1 else 'tar'}"
     saw = f"{tars}; {first} of {Path(found[0].path).name} are {told}."
-    return Guess(TarSource(name=name, tars=tuple(patterns)), "tars", saw)
+    source = TarSource(name=name, tars=tuple(patterns), caption_keys=keys)
+    return Guess(source, "tars", saw, {"caption_keys": why} if why else {})
+
+
+def _json(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
+    file = archive.extractfile(member)
+    try:
+        return json.loads(file.read()) if file else None
+    except (ValueError, RecursionError):
+        return None  # what reads them all will say so
 
 
 def _table(name: str, patterns: Sequence[str]) -> Guess:
     found = expand(name, patterns)
     table = found[0]
-    head = first_rows(table)
-    names = column_names(table)
+    layout, laid = guess_layout(table)
+    head = first_rows(table, layout=layout)
+    names = column_names(table, layout)
     pictures = _picture_columns(table, names) if table.label.lower().endswith(".parquet") else []
     columns = guess_columns(head, [one for one in names if one not in head and one not in pictures[:1]])
     saw = (
@@ -193,16 +180,19 @@ def _table(name: str, patterns: Sequence[str]) -> Guess:
             f"{', '.join(map(repr, names))}"
         )
     return Guess(
-        UrlSource(url_column=columns.url, columns=columns.passed, **shared), "urls", saw, columns.why
+        UrlSource(url_column=columns.url, columns=columns.passed, **asdict(layout), **shared),
+        "urls",
+        saw,
+        columns.why | laid,
     )
 
 
 def _picture_columns(table: Found, names: Sequence[str]) -> list[str]:
     """Columns whose first bytes are a picture's, those with telling names first."""
-    with table.system.open(table.path, "rb") as file:
+    with table.open() as file:
         parquet = pq.ParquetFile(file, pre_buffer=False)
         kinds, rows = parquet.schema_arrow, parquet.metadata.num_rows
-    likely = [name for name in names if _bytes_in(kinds.field(name).type)]
+    likely = [name for name in names if holds_bytes(kinds.field(name).type)]
     likely.sort(key=lambda name: _IMAGE_NAMES.index(name.lower()) if name.lower() in _IMAGE_NAMES else 99)
     if likely and not table.is_local:
         raise ValueError(
@@ -220,13 +210,6 @@ def _is_picture(table: Found, column: str, rows: int) -> bool:
     except (ImageError, ValueError, OSError, pa.ArrowException):
         return False
     return True
-
-
-def _bytes_in(kind: Any) -> bool:
-    """Whether values of an Arrow type hold bytes, however deep."""
-    if any(kind.field(place) and _bytes_in(kind.field(place).type) for place in range(kind.num_fields)):
-        return True
-    return any(test(kind) for test in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view))
 
 
 def _name(patterns: Sequence[str], taken: set[str]) -> str:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from stages.collect.files import expand
-from stages.collect.inspect_source import column_names
+from stages.collect.first_look import column_names
 from stages.collect.plan import Plan
-from stages.config import CollectConfig
+from stages.collect.tables import layout_of
+from stages.config import CollectConfig, UrlSource
 
 _FIRST = 1000
 """Rows whose passed-through columns are looked at."""
@@ -73,7 +74,8 @@ def source_previews(plan: Plan, config: CollectConfig) -> dict[str, SourcePrevie
 def _columns(plan: Plan, source: Any) -> list[str]:
     tables: Sequence[str] = getattr(source, "tables", ())
     if tables:
-        return column_names(expand(source.name, tables)[0])
+        layout = layout_of(source) if isinstance(source, UrlSource) else None
+        return column_names(expand(source.name, tables)[0], layout)
     query = f"""
         SELECT DISTINCT unnest(json_keys(columns)) AS name
         FROM (SELECT columns FROM taken WHERE source = ? LIMIT {_FIRST}) ORDER BY name

@@ -119,8 +119,10 @@ def test_folders(tmp_path: Path) -> None:
     assert "2 images; 1 have a .txt" in beside.saw
     assert "folders that they lie in" in look(files(tmp_path / "classes", bird__a_png=picture(1))).saw
     assert "without captions" in look(files(tmp_path / "mute", a_png=picture(1))).saw
-    with pytest.raises(ValueError, match="no column 'file_name'"):
-        look(files(tmp_path / "odd", a_png=picture(1), metadata_csv=b"file,text\na.png,x\n"))
+    odd = look(files(tmp_path / "odd", a_png=picture(1), metadata_csv=b"file,text\na.png,x\n"))
+    assert odd.source == FolderSource(name="odd", folder=str(tmp_path / "odd"), file_column="file")
+    with pytest.raises(ValueError, match="no column 'file_name', nor another that names"):
+        look(files(tmp_path / "other", a_png=picture(1), metadata_csv=b"file,text\nb.png,x\n"))
     with pytest.raises(ValueError, match="no column of captions"):
         look(files(tmp_path / "bare", a_png=picture(1), metadata_csv=b"file_name,n\na.png,1\n"))
 

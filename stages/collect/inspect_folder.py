@@ -1,0 +1,135 @@
+"""What a folder of pictures holds besides: metadata, texts, classes, each told by a first look."""
+
+import json
+import posixpath
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fsspec.implementations.local import LocalFileSystem
+
+from stages.collect.files import Found, files_below
+from stages.collect.first_look import ROWS, first_rows
+from stages.collect.folders import class_of, is_image
+from stages.collect.guess import Head, guess_caption
+from stages.collect.rows import text_of
+from stages.collect.sidecars import Sidecars
+from stages.config import FolderSource
+from stages.regular_file import open_regular
+
+CAPTION_KEYS = ("caption", "text", "prompt")
+"""Keys of a .json that are tried, in this order."""
+_FILE_COLUMNS = ("file_name", "filename", "file", "image", "image_path", "path", "filepath", "img")
+_TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+_LOOKS = 5
+"""Tables under other names that are looked into."""
+
+
+def inspect_folder(name: str, folder: str) -> tuple[FolderSource, str, dict[str, str]]:
+    """The source that a folder seems to be, what was looked at, and why it is thought so.
+
+    ValueError where a metadata file has no column of captions, or none of files.
+    """
+    files = files_below(name, folder)
+    images = [path for path in files if is_image(path)]
+    saw = f"A folder of {len(images):,} images"
+    usual = [path for path in files if posixpath.basename(path) in FolderSource.metadata]
+    others = [path for path in files if posixpath.splitext(path)[1].lower() in _TABLES and path not in usual]
+    for path in usual[:1] or others[:_LOOKS]:
+        source, why = _metadata(name, folder, path, files)
+        if source is not None:
+            return source, f"{saw}, captioned by {path}.", why
+        if usual:
+            raise ValueError(
+                f"{str(files[path])!r} has no column 'file_name', nor another that names the folder's "
+                "pictures; name it in file_column"
+            )
+    source = FolderSource(name=name, folder=folder)
+    unused = "Of a metadata file; there is none."
+    why = {"caption_column": unused, "file_column": unused}
+    texts = [path for path in files if posixpath.splitext(path)[1].lower() in (".txt", ".caption", ".json")]
+    sidecars = Sidecars(((path, number) for number, path in enumerate(texts)), images)
+    beside = [sidecars.of(path, first_dot=False) for path in images[:ROWS]]
+    kinds = [kind for kind in ("txt", ".caption", "json") if any(kind in one for one in beside)]
+    classes = {posixpath.basename(posixpath.dirname(path)) for path in images}
+    if kinds:
+        counts = {kind: sum(kind in one for one in beside) for kind in kinds}
+        told = " and ".join(f"{count:,} have a .{kind.lstrip('.')}" for kind, count in counts.items())
+        first = f"of the first {ROWS} " if len(images) > ROWS else ""
+        saw += f"; {first}{told} beside them, which is the caption."
+        if "json" in kinds:
+            example = next(files[texts[one["json"]]] for one in beside if "json" in one)
+            keys, why["caption_keys"] = guess_keys(_json(example))
+            source = FolderSource(name=name, folder=folder, caption_keys=keys)
+    elif any(class_of(one)[0] for one in classes):
+        saw += "; the folders that they lie in are their captions."
+    else:
+        saw += " without captions: put NAME.txt beside NAME.jpg, or a metadata.csv (file_name, text)."
+    if any(class_of(one)[1] != 1 for one in classes):
+        why["repeats"] = "There are folders with a number before their names."
+    return source, saw, why
+
+
+def guess_keys(value: Any) -> tuple[tuple[str, ...], str]:
+    """Which key of a .json's object holds captions, and why it is thought so; the default where none does."""
+    if isinstance(value, Mapping):
+        for key in CAPTION_KEYS:
+            held: Any = value.get(key)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            if isinstance(held, str | list) and held:
+                return (key,), "By its name, in the first .json."
+    return FolderSource.caption_keys, "The first .json has no text under caption, text or prompt."
+
+
+def _json(path: Path) -> Any:
+    try:
+        with open_regular(path) as file:
+            return json.loads(file.read(1_000_000))
+    except (OSError, ValueError, RecursionError):
+        return None  # what reads them all will say so
+
+
+def _metadata(
+    name: str, folder: str, path: str, files: Mapping[str, Path]
+) -> tuple[FolderSource | None, dict[str, str]]:
+    """The source, if a table names the folder's pictures; None where it does not."""
+    table = Found(path, LocalFileSystem(), str(files[path]))
+    head = first_rows(table)
+    column = _file_column(head, posixpath.dirname(path), files)
+    if not column:
+        return None, {}
+    caption, reason = guess_caption(head, [one for one in head if one != column])
+    if not caption:
+        raise ValueError(f"{table.path!r} has no column of captions beside {column!r}; add one")
+    base = posixpath.basename(path)
+    usual = base in FolderSource.metadata
+    source = FolderSource(
+        name=name,
+        folder=folder,
+        caption_column=caption,
+        file_column=column,
+        metadata=FolderSource.metadata if usual else (base,),
+    )
+    why = {"caption_column": reason}
+    if column != FolderSource.file_column:
+        why["file_column"] = "Its first values are paths of pictures in the folder."
+    if not usual:
+        why["metadata"] = "It names pictures of the folder."
+    return source, why
+
+
+def _file_column(head: Head, below: str, files: Mapping[str, Path]) -> str:
+    """The column whose values are mostly files below a folder; of several the one with the likeliest name."""
+
+    def is_file(value: Any) -> bool:
+        path = posixpath.normpath(posixpath.join(below, text_of(value)))
+        return path in files or path.replace("\\", "/") in files
+
+    if FolderSource.file_column in head:
+        return FolderSource.file_column
+    found = [one for one in head if head[one] and _share(head[one], is_file) > 0.5]
+    rank = {one: place for place, one in enumerate(_FILE_COLUMNS)}
+    return min(found, key=lambda one: rank.get(one.lower(), len(rank)), default="")
+
+
+def _share(values: Sequence[Any], test: Any) -> float:
+    return sum(map(test, values)) / len(values)
