@@ -10,6 +10,8 @@ from rich.text import Text
 from flows.pictures import markdown_table
 from stages.artifact import Artifact
 from stages.collect.diff import Change, Diff
+from stages.foreign_text import escape
+from stages.redaction import redact
 
 SAID = {
     "added": "added",
@@ -27,7 +29,9 @@ def markdown_diff(artifact: Artifact) -> list[str]:
     diff = Diff.from_json(artifact.read("evidence/diff.json"))
     lines = ["## Since the edition before", "", *markdown_table(["", "pictures"], diff_rows(diff)), ""]
     if diff.examples:
-        examples = [[SAID[one.change], one.reason, _short(one.location)] for one in diff.examples]
+        examples = [
+            [SAID[one.change], one.reason, escape(redact(one.location), 100)] for one in diff.examples
+        ]
         lines += ["For example:", "", *markdown_table(["", "reason", "location"], examples), ""]
     return lines
 
@@ -44,7 +48,7 @@ def print_diff(diff: Diff, console: Console | None = None) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(justify="right")
     for name, count in diff_rows(diff):
-        table.add_row(f"{count:,}", Text(name))
+        table.add_row(f"{count:,}", Text(escape(name)))
     console.print(table)
     if diff.examples:
         console.print()
@@ -71,8 +75,4 @@ def _rows(diff: Diff) -> Iterator[tuple[str, int]]:
 
 def _line(one: Change) -> str:
     reason = f" ({one.reason})" if one.reason else ""
-    return f"{SAID[one.change]}{reason}  {one.uid}  {one.location}"
-
-
-def _short(location: str) -> str:
-    return location if len(location) <= 100 else location[:99] + "…"
+    return f"{SAID[one.change]}{reason}  {one.uid}  {escape(one.location, 5000)}"

@@ -9,6 +9,7 @@ from typing import Any
 from flows.pictures import markdown_table
 from stages.artifact import Artifact
 from stages.collect.coverage import coverage
+from stages.foreign_text import escape, escape_markdown
 
 SHOWN = 10
 """Names of a table or panel."""
@@ -38,7 +39,9 @@ def coverage_markdown(told: Mapping[str, Any]) -> str:
     hosts, texts = told["hosts"], told["texts"]
     quantiles = ", ".join(f"{words} at {share}" for share, words in texts["words"].items())
     lines = [f"## What the {told['images']:,} pictures represent", ""]
-    lines += [f"* {concern}." for concern in told["concerns"]] or ["Nothing stands out."]
+    lines += [f"* {escape_markdown(concern, 1000)}." for concern in told["concerns"]] or [
+        "Nothing stands out."
+    ]
     lines.append("")
     if hosts["count"]:
         lines += [f"Hosts: {hosts['count']:,}, of which {hosts['half']:,} hold half of the pictures.", ""]
@@ -116,4 +119,5 @@ def _table(title: str, counts: Mapping[str, int]) -> list[str]:
 
 def _label(name: str) -> str:
     """Short enough for an axis."""
+    name = escape(name)
     return (name if len(name) <= 28 else name[:27] + "…") or "none"

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from stages.collect.inspect_source import Guess
 from stages.config import CollectConfig
+from stages.foreign_text import escape
 
 KINDS = ("urls", "folders", "tars", "parquets")
 FIRST = ("contact", "limit")
@@ -113,7 +114,7 @@ def _comment(words: str, indent: int, fill: bool = True) -> Iterator[str]:
     """Words as comment lines; nothing in them ends the comment or is more than text."""
     if fill:
         words = " ".join(words.split())
-    words = "".join(letter if letter.isprintable() else "\ufffd" for letter in words)
+    words = escape(words, 2000)
     lead = f"{' ' * indent}# "
     lines: Iterable[str] = textwrap.wrap(words, _WIDTH - indent - 2) if fill else [words]
     yield from (f"{lead}{line}" for line in lines)

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw, ImageFont
 
 from stages.artifact import Files
+from stages.foreign_text import escape_markdown
 from stages.image import ImageError, decode
+from stages.redaction import redact
 
 CELL = 80
 """Pixels to a side of a shown picture."""
@@ -79,20 +81,30 @@ def shrunk(data: bytes, width: int = 900) -> bytes:
         return _png(image)
 
 
+class Markdown(str):
+    """Text that is Markdown and holds nothing foreign."""
+
+
+def code(text: str) -> Markdown:
+    """Hex digits and the like, in code's letters."""
+    assert text.isalnum(), text
+    return Markdown(f"`{text}`")
+
+
 def markdown_image(png: bytes, says: str) -> str:
     """A picture inside Markdown."""
-    return f"![{says}](data:image/png;base64,{base64.b64encode(png).decode()})"
+    return f"![{escape_markdown(says)}](data:image/png;base64,{base64.b64encode(png).decode()})"
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """The lines of a table."""
-    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    """The lines of a table. Texts are shown as they stand, but for those that are `Markdown` already."""
+    lines = [f"| {' | '.join(map(_cell, head))} |", f"|{' --- |' * len(head)}"]
     return lines + [f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows]
 
 
 def _cell(value: object) -> str:
     text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")
+    return text if isinstance(value, Markdown) else escape_markdown(redact(text))
 
 
 def _png(image: Image.Image) -> bytes:

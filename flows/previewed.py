@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stages.collect.preview import Preview
+from stages.foreign_text import escape
 
 HOSTS = 8
 """Greatest hosts that are shown."""
@@ -31,12 +32,12 @@ def print_preview(preview: Preview, console: Console | None = None) -> None:
         console.print(_hosts(preview))
     console.print()
     for line in _cost(preview):
-        console.print(Text(line))
+        console.print(_text(line))
     if preview.problems:
         console.print()
         console.print(Text("To look at", style="bold"))
     for problem in preview.problems:
-        console.print(Text(f"- {problem}"))
+        console.print(_text(f"- {problem}"))
 
 
 def _sources(preview: Preview) -> Table:
@@ -61,7 +62,7 @@ def _rows(preview: Preview) -> Table:
     ]
     for rows, words in told:
         if rows or "to fetch" in words:
-            table.add_row(f"{rows:,}", Text(words))
+            table.add_row(f"{rows:,}", _text(words))
     return table
 
 
@@ -69,7 +70,7 @@ def _hosts(preview: Preview) -> Table:
     table = _table("host", "URLs>", "share>", "at least>")
     for one in preview.forecast.greatest[:HOSTS]:
         share = f"{one.urls / preview.urls:.0%}"
-        table.add_row(Text(one.host), f"{one.urls:,}", share, duration(one.seconds))
+        table.add_row(_text(one.host), f"{one.urls:,}", share, duration(one.seconds))
     if preview.forecast.hosts > HOSTS:
         table.add_row(Text(f"and {preview.forecast.hosts - HOSTS:,} more"), "", "", "")
     return table
@@ -90,8 +91,8 @@ def _cost(preview: Preview) -> Iterator[str]:
 
 
 def _text(words: str) -> Text:
-    """What a stranger's table calls its columns, without what a terminal would obey."""
-    return Text("".join(letter if letter.isprintable() else "\ufffd" for letter in words))
+    """What a stranger's table calls its columns, without what a terminal or rich would obey."""
+    return Text(escape(words, 1000))
 
 
 def duration(seconds: float) -> str:

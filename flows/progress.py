@@ -17,6 +17,8 @@ from prefect.logging import get_run_logger
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.step import Result
+from stages.foreign_text import escape, escape_markdown
+from stages.redaction import redact
 
 EVERY = 2.0
 """Seconds between two updates of a progress artifact."""
@@ -121,6 +123,7 @@ class TaskReporter:
 
     def warn(self, stage: str, words: str) -> None:
         """Show it on the screens, and in the run's log."""
+        words = escape(redact(words), 2000)
         for screen in _screens:
             screen.warn(self._step, words)
         self._context.copy().run(lambda: get_run_logger().warning("%s: %s", stage, words))
@@ -132,6 +135,7 @@ class TaskReporter:
 
     def _show(self, done: int, total: int, note: str) -> None:
         share = 100 * done / total if total else 0.0
+        note = escape_markdown(note)
         words = f"{done:,} of {total:,}" + (f": {note}" if note else "") if total else note
         try:
             self._context.copy().run(self._send, min(100.0, share), words)
@@ -148,4 +152,4 @@ class TaskReporter:
 
 
 def _warn(error: Exception) -> None:
-    get_run_logger().warning("progress was not shown: %s", error)
+    get_run_logger().warning("progress was not shown: %s", escape(redact(str(error)), 2000))

@@ -10,6 +10,8 @@ from prefect.logging import get_run_logger
 
 from flows.summary import funnel_rows, summary
 from stages.artifact import Artifact
+from stages.foreign_text import escape
+from stages.redaction import redact
 
 
 def key_of(*words: str) -> str:
@@ -35,7 +37,8 @@ def report(artifact: Artifact, name: str) -> None:
         create_table_artifact(rows, key=key_of(name, artifact.stage, "funnel"), description=says)
         create_markdown_artifact(summary(artifact), key=key, description=says)
     except (httpx.HTTPError, PrefectException, OSError, ValueError, KeyError) as error:
-        get_run_logger().warning("no report of %s: %s: %s", artifact.stage, type(error).__name__, error)
+        words = escape(redact(str(error)), 2000)
+        get_run_logger().warning("no report of %s: %s: %s", artifact.stage, type(error).__name__, words)
 
 
 def _reported(key: str, says: str) -> bool:

@@ -9,8 +9,10 @@ import pyarrow.parquet as pq
 
 from flows.changes import markdown_diff
 from flows.coverage_report import coverage_markdown
-from flows.pictures import Shown, markdown_image, markdown_table, sheet, shrunk
+from flows.pictures import Markdown, Shown, code, markdown_image, markdown_table, sheet, shrunk
 from stages.artifact import Artifact
+from stages.foreign_text import escape, escape_markdown
+from stages.redaction import redact
 
 FEW = 24
 """Pictures of a sheet."""
@@ -34,11 +36,11 @@ def summary(artifact: Artifact) -> str:
         "## Lineage",
         "",
         *markdown_table(["", ""], [
-            ["fingerprint (what was asked)", f"`{artifact.fingerprint}`"],
-            ["digest (what came)", f"`{artifact.digest}`"],
+            ["fingerprint (what was asked)", code(artifact.fingerprint)],
+            ["digest (what came)", code(artifact.digest)],
             *([f"input {name}", _said(one)] for name, one in manifest.inputs.items()),
-            ["config", f"`{_short(manifest.config)}`"],
-            ["code", f"`{manifest.code}`"],
+            ["config", _short(manifest.config)],
+            ["code", manifest.code],
             ["started, ended, host", f"{manifest.started}, {manifest.ended}, {manifest.host}"],
         ]),
     ]  # fmt: skip
@@ -160,7 +162,7 @@ def _rejects(artifact: Artifact) -> list[str]:
     if first.empty:
         return []
     rows = [
-        [row["reason"], row["rule"], str(row["detail"])[:80], str(row["location"])[:80]]
+        [row["reason"], row["rule"], escape(row["detail"], 80), escape(redact(row["location"]), 80)]
         for row in _records(first)
     ]
     return [
@@ -214,13 +216,10 @@ def _rows_of(images: Artifact, uids: list[str]) -> pd.DataFrame:
 def _said(one: Mapping[str, str] | None) -> str:
     if not one:
         return "none"
-    return (
-        f"{one['stage']} `{one['fingerprint']}` `{one['digest']}`"
-        if one["stage"]
-        else f"outside `{one['digest']}`"
-    )
+    if not one["stage"]:
+        return Markdown(f"outside {code(one['digest'])}")
+    return Markdown(f"{escape_markdown(one['stage'])} {code(one['fingerprint'])} {code(one['digest'])}")
 
 
 def _short(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=dict)
-    return text if len(text) <= 300 else text[:300] + " ..."
+    return escape(value if isinstance(value, str) else json.dumps(value, default=dict))

@@ -15,6 +15,7 @@ from flows.progress import TaskReporter, tell_failed, tell_finished
 from flows.report import key_of, report
 from flows.step import Home, Result, Step
 from stages.errors import RetryableError
+from stages.redaction import redact_error
 from stages.store import open_store
 
 RETRIES = 3
@@ -39,6 +40,7 @@ def step_task(step: Step) -> Task[..., Any]:
             store = open_store(home.store)
             artifact = step.run(store, home.name, config, [one.open() for one in read], reporter)
         except Exception as error:
+            redact_error(error)  # Prefect logs it with its traceback
             tell_failed(called, error)
             raise
         result = Result.of(artifact, home.store)

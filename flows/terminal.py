@@ -8,9 +8,12 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from flows.step import Result
 from stages.artifact import Artifact
+from stages.foreign_text import escape, escape_lines
+from stages.redaction import redact
 
 EVERY = 10.0
 """Seconds between two lines of a step where the output is no terminal (a log, a pipe)."""
@@ -42,11 +45,11 @@ class Terminal:
             yield
             return
         columns = (
-            TextColumn("{task.fields[name]:>8}"),
+            TextColumn("{task.fields[name]:>8}", markup=False),
             BarColumn(24),
-            TextColumn("{task.fields[count]}", justify="right"),
+            TextColumn("{task.fields[count]}", justify="right", markup=False),
             TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),  # notes can hold hosts' names
         )
         with Progress(*columns, console=self.console, transient=True) as self._live:
             try:
@@ -55,12 +58,13 @@ class Terminal:
                 self._live, self._tasks = None, {}
 
     def say(self, text: str) -> None:
-        """A line that stays."""
-        self.console.print(text, markup=False)
+        """A line that stays, or several; whatever strangers wrote in it is harmless there."""
+        self.console.print(Text(escape_lines(redact(text))))
 
     def progress(self, step: str, done: int, total: int, note: str) -> None:
         """How far a step is; see `stages.output.Reporter`."""
         count = f"{done:,}/{total:,}" if total else ""
+        note = escape(note)
         if self._live is not None:
             if step not in self._tasks:
                 self._tasks[step] = self._live.add_task(step, total=None, name=step, note="", count="")
@@ -87,7 +91,8 @@ class Terminal:
         """A step failed; the error itself is for whoever runs it."""
         self._drop(step)
         self.failed_step = self.failed_step or step
-        self.say(f"{step:>8}  failed: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+        words = str(error).split("\n", 1)[0] or type(error).__name__
+        self.say(f"{step:>8}  failed: {escape(redact(words), 2000)}")
 
     def _drop(self, step: str) -> None:
         if self._live is not None and step in self._tasks:

@@ -12,6 +12,7 @@ from duckdb import DuckDBPyConnection
 from stages.artifact import Artifact, artifacts
 from stages.collect.url import normalise
 from stages.collect.views import views
+from stages.foreign_text import escape
 from stages.parquet_view import parquet
 from stages.reference import names, references, resolve
 from stages.store import Store
@@ -70,7 +71,7 @@ def trace_row(store: Store, what: str) -> dict[str, Any]:
 def as_lines(found: dict[str, Any]) -> Iterator[str]:
     """The answer of `trace_row` for people."""
     for row in found["rows"]:
-        yield f"{row['uid']}  {row['location']}"
+        yield f"{row['uid']}  {escape(row['location'], 5000)}"
         for event in row["events"]:
             known = f"  ({', '.join(event['references'])})" if event["references"] else ""
             yield f"  {event['stage']:<9} {event['artifact']}{known}"
@@ -200,4 +201,4 @@ def _short(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     text = "; ".join(map(str, value)) if isinstance(value, list) else str(value)  # pyright: ignore[reportUnknownArgumentType]
-    return text if len(text) <= 160 else text[:160] + " ..."
+    return escape(text, 160)

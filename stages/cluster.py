@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from sdmodel.text.lengths import Cut
 from stages.artifact import Artifact, Funnel
 from stages.config import ClusterConfig
+from stages.foreign_text import escape
 from stages.output import Output
 from stages.stage import Stats, stage
 from stages.texts import OWN, TABLE
@@ -224,7 +225,11 @@ def _draw(
     places.scatter(x, y, s=12, c=colours[best.labels[some]], linewidths=0)
     places.set(title="captions, by principal components of the states", xticks=[], yticks=[])
     bars.barh(range(clusters), told["sizes"], color=colours)
-    bars.set_yticks(range(clusters), [f"{n:02d} {' '.join(each)}" for n, each in enumerate(words)])
+    bars.set_yticks(
+        range(clusters),
+        [f"{n:02d} {escape(' '.join(each), 60)}" for n, each in enumerate(words)],
+        parse_math=False,
+    )
     bars.invert_yaxis()
     pure = f", purity {told['purity']:.2f}" if told["purity"] is not None else ""
     bars.set_title(

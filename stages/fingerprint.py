@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from stages.redaction import redact_url
 from stages.regular_file import open_regular
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
@@ -26,7 +27,8 @@ def canonical_config(config: Any) -> dict[str, JSON]:
     """The fields of a config dataclass that can change a result and differ from their defaults.
 
     Fields with metadata ``neutral`` (workers, devices, batch of inference) are left out, and so is what
-    equals its default: a default that changes must bump its stage's version.
+    equals its default: a default that changes must bump its stage's version. URLs are without user names,
+    passwords and queries: these are secrets, and a signature that is renewed asks for nothing new.
     """
     chosen: dict[str, JSON] = {}
     for field in dataclasses.fields(config):
@@ -52,6 +54,8 @@ def _canonical(value: Any) -> JSON:
         return [_canonical(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, Mapping):
         return {str(key): _canonical(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
+    if isinstance(value, str):
+        return redact_url(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)  # 2 and 2.0 are one request
     return value

@@ -24,11 +24,12 @@ _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef]"
 )
-_MARKDOWN = re.compile(r"[\\`*_\[\]<>|&~$@]")
+# An underscore between letters or digits means nothing, and stands in many a name.
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|&~$@]|(?<![^\W_])_|_(?![^\W_])")
 # Renderers make links of bare addresses (GitHub's extended autolinks, markdown-it's linkify).
-_ADDRESS = re.compile(r":?//[^\s/]{0,255}|www\.", re.IGNORECASE)
+_ADDRESS = re.compile(r":?/{2,}[^\s/]{0,255}|www\.", re.IGNORECASE)
 # What means something at the beginning of a line alone: headings, lists, rules, quotations.
-_LINE_START = re.compile(r"[#+=:-]|[0-9]{1,9}(?=[.)])")
+_LINE_START = re.compile(r"=|#{1,6}(?=\s|$)|[+:-](?=[\s-]|$)|[0-9]{1,9}(?=[.)](?:\s|$))")
 
 
 def escape(text: object, limit: int = SHOWN) -> str:

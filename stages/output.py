@@ -15,7 +15,9 @@ from stages.artifact import FileEntry, Files, Funnel
 from stages.engine import Engine, Inline
 from stages.errors import DamagedError, Stopped
 from stages.fingerprint import JSON, canonical_config, fingerprint_of, sha256_of
+from stages.foreign_text import escape
 from stages.part import PartRecord, part_key, read_part
+from stages.redaction import redact
 from stages.reporter import Reporter, Silent
 from stages.store import Store
 
@@ -196,10 +198,11 @@ class Output:
 
     def progress(self, done: int, total: int, note: str = "") -> None:
         """Say how far the stage is, in units of its own choosing."""
-        self._reporter.progress(self.stage, done, total, note)
+        self._reporter.progress(self.stage, done, total, escape(redact(note)))
 
     def warn(self, words: str) -> None:
         """Tell a person of something odd, in a sentence; it also stands in the manifest."""
+        words = escape(redact(words), 2000)
         self.warnings.append(words)
         self._reporter.warn(self.stage, words)
 

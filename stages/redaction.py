@@ -10,11 +10,18 @@ Rows of tables keep the URLs of their pictures: those are data.
 import re
 from collections.abc import Iterator
 
+from stages.foreign_text import escape_lines
+
 _URL = re.compile(r"(?<=://)[^\s<>]+")
 _AUTHORITY_END = re.compile(r"[/?#]|$")
 _NAME = re.compile(r"[^/?#:[\]]*:(?![0-9]*(?:[/?#]|$))")
 """What looks like a name before a password, and not like a host before its port."""
 _QUERY = re.compile(r"[?#]")
+_GLOBBED = (
+    *("s3://", "s3a://", "gs://", "gcs://", "az://", "abfs://", "adl://", "hf://"),
+    *("file://", "local://", "memory://", "zip://", "tar://", "cache://"),
+)
+"""Where "?" is a wildcard of a pattern of paths, unless options follow."""
 _CLOSING = "\"'`)]},.;:!"
 
 
@@ -22,7 +29,7 @@ def redact(text: str) -> str:
     """A text in which every URL is without user name, password, query and fragment."""
     if "://" not in text:
         return text
-    return _URL.sub(lambda found: _redacted(text[max(0, found.start() - 8) : found.start()], found[0]), text)
+    return _URL.sub(lambda found: _redacted(text[max(0, found.start() - 16) : found.start()], found[0]), text)
 
 
 def redact_url(url: str) -> str:
@@ -32,20 +39,22 @@ def redact_url(url: str) -> str:
 
 
 def redact_error(error: BaseException) -> None:
-    """Redact an error's words in place, and those of the errors behind it, which tracebacks show.
+    """Redact an error's words in place, and those of the errors behind it, which tracebacks and logs show.
+
+    They become harmless to print as well, see `foreign_text.escape_lines`: many hold strangers' words.
 
     An error whose words are not its arguments' (some libraries make them anew each time) is cut off from the
     errors that it caused.
     """
     for one in _chain(error):
-        one.args = tuple(redact(part) if isinstance(part, str) else part for part in one.args)
+        one.args = tuple(_harmless(part) if isinstance(part, str) else part for part in one.args)
         if isinstance(one, OSError):
             for name in ("filename", "filename2", "strerror"):
                 value = getattr(one, name)
                 if isinstance(value, str):
-                    setattr(one, name, redact(value))
+                    setattr(one, name, _harmless(value))
         if hasattr(one, "__notes__"):
-            one.__notes__ = [redact(note) for note in one.__notes__]
+            one.__notes__ = [_harmless(note) for note in one.__notes__]
     for one in _chain(error):
         if one.__cause__ is not None and _leaks(one.__cause__):
             one.__cause__ = None
@@ -91,13 +100,7 @@ def _redacted(before: str, rest: str, closing: str = _CLOSING) -> str:
     query = _QUERY.search(body)
     if query is not None:
         path, words = body[: query.start()], body[query.start() :]
-        # Elsewhere than on the web "?" can be a wildcard of a pattern of paths.
-        if (
-            before.lower().endswith(("http://", "https://"))
-            or "http" in path
-            or "=" in words
-            or query[0] == "#"
-        ):
+        if not before.lower().endswith(_GLOBBED) or "http" in path or "=" in words or query[0] == "#":
             body = f"{path}?…"
     return body + after
 
@@ -122,4 +125,8 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _leaks(error: BaseException) -> bool:
     words = str(error)
-    return redact(words) != words
+    return _harmless(words) != words
+
+
+def _harmless(words: str) -> str:
+    return escape_lines(redact(words))

@@ -29,6 +29,7 @@ from stages.fingerprint import JSON, canonical_config, digest_of, request_finger
 from stages.lease import Lease, acquire
 from stages.leaseholder import Holder
 from stages.output import Output, Reporter, Silent
+from stages.redaction import redact_error
 from stages.store import Store
 
 
@@ -73,10 +74,17 @@ class Stage:
         Raises:
             ValueError: the config or an input does not fit.
             RetryableError: another try may help.
-            Stopped: when asked. Whatever is raised, the store holds no half of an artifact.
+            Stopped: when asked. Whatever is raised, the store holds no half of an artifact, and the error's
+                words no secrets of URLs.
         """
+        try:
+            return self._found_or_made(*inputs_and_config, store=store, reporter=reporter or Silent())
+        except Exception as error:
+            redact_error(error)
+            raise
+
+    def _found_or_made(self, *inputs_and_config: Any, store: Store, reporter: Reporter) -> Artifact:
         *inputs, config = inputs_and_config
-        reporter = reporter or Silent()
         fingerprint = self.fingerprint(*inputs, config=config)
         found = Artifact.find(store, self.name, fingerprint)
         if found is not None:

@@ -15,6 +15,8 @@ from importlib.metadata import version
 from cyclopts import App, CycloptsError
 
 from stages.errors import Stopped
+from stages.foreign_text import escape_lines
+from stages.redaction import redact, redact_error
 
 HELP = """
 From lists of image URLs to an evaluated text-to-image model, with the origin of every image and model on
@@ -117,8 +119,9 @@ def _end_quietly() -> None:
 
 
 def _explain(error: Exception, debug: bool) -> None:
+    redact_error(error)
     if debug:
-        traceback.print_exception(error)
+        sys.stderr.write(escape_lines("".join(traceback.format_exception(error))))
     words = str(error)
     # Types of ours, and the system's, speak for themselves; others are named, as nobody expected them.
     expected = isinstance(error, ValueError | OSError) or type(error).__module__.startswith(
@@ -128,4 +131,4 @@ def _explain(error: Exception, debug: bool) -> None:
 
 
 def _say(words: str) -> None:
-    print(f"sdflow: {words}", file=sys.stderr)  # noqa: T201 - the command line's own voice
+    print(f"sdflow: {escape_lines(redact(words))}", file=sys.stderr)  # noqa: T201 - the command line's own voice

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_read
+from stages.foreign_text import escape, escape_lines
 
 if TYPE_CHECKING:
     from stages.artifact import Artifact
     from stages.store import Store
 
+CELL = 2000
+"""Characters of a table's cell that are shown."""
 OWN = "announced/"
 """References below this are the flows' memory of what they announced, not names for people."""
 
@@ -147,8 +150,8 @@ def print_manifest(artifact: "Artifact", *, as_json: bool) -> None:
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Lines on standard output."""
-    sys.stdout.writelines(f"{line}\n" for line in lines)
+    """Lines on standard output; whatever strangers wrote in them is harmless there."""
+    sys.stdout.writelines(f"{escape_lines(line)}\n" for line in lines)
 
 
 def print_json(value: Any) -> None:
@@ -159,6 +162,7 @@ def print_json(value: Any) -> None:
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns with two spaces between them, for people and for `cut`."""
+    rows = [[escape(cell, CELL) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     print_lines(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -193,7 +197,7 @@ def _input(one: Mapping[str, str] | None) -> str:
 
 def _short(value: object) -> str:
     text = value if isinstance(value, str) else json_module.dumps(value, default=dict)
-    return text if len(text) <= 200 else text[:200] + " ..."
+    return escape(text, 200)
 
 
 def _where(store: "Store", name: str, artifact: "Artifact") -> str:

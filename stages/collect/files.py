@@ -16,17 +16,23 @@ from stages.artifact import Snapshot
 from stages.collect.places import check_place
 from stages.config import CollectConfig
 from stages.fingerprint import fingerprint_of
+from stages.redaction import redact_error, redact_url
 from stages.regular_file import NotRegularFileError, kind_of, open_regular
 
 TARS = "tars"
 _PIECE = 1 << 20
 PARQUETS = "Parquet files with pictures"
 """What must lie on this machine, in errors' words."""
+_VALIDATORS = ("ETag", "etag", "Content-MD5", "Digest", "Last-Modified")
+"""What file systems call that by which other content of a remote file is known, the surest first."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A file of a source: its label, unique within the source and alike on every machine, and where it is."""
+    """A file of a source: its label, unique within the source and alike on every machine, and where it is.
+
+    The label is without what a URL has behind "?", such as a signature; the path has it, so errors must not.
+    """
 
     label: str
     system: AbstractFileSystem
@@ -58,16 +64,25 @@ def expand(source: str, patterns: Sequence[str]) -> list[Found]:
             system.invalidate_cache()  # of listings from an earlier look, in a process that lives on
             paths = [path] if system.isfile(path) else system.glob(path) if has_magic(path) else []
         except (OSError, ImportError, ValueError) as error:
-            raise ValueError(f"source {source!r}: {pattern!r} cannot be opened: {error}") from error
+            redact_error(error)
+            raise ValueError(
+                f"source {source!r}: {redact_url(pattern)!r} cannot be opened: {error}"
+            ) from error
         if not paths:
             raise ValueError(
-                f"source {source!r}: there is no file {pattern!r}; check the path or the pattern"
+                f"source {source!r}: there is no file {redact_url(pattern)!r}; check the path or the pattern"
             )
         found.update(((str(path), _protocols(system)[0]), system) for path in paths)
-    keys = sorted(found)
-    labels = _labels([path for path, _ in keys])
+    # By what they are called: a signature that is renewed must not change the order.
+    keys = sorted(found, key=lambda key: (_without_secrets(*key), key))
+    labels = _labels([_without_secrets(*key) for key in keys])
     if len(set(labels)) < len(labels):  # one path on two file systems
         labels = [f"{protocol}:{label}" for label, (_, protocol) in zip(labels, keys, strict=True)]
+    if len(set(labels)) < len(labels):
+        raise ValueError(
+            f"source {source!r}: several tables are called {max(labels, key=labels.count)!r} and differ in "
+            "user name or query alone; make them sources of their own"
+        )
     return [Found(label, found[key], key[0]) for key, label in zip(keys, labels, strict=True)]
 
 
@@ -215,6 +230,15 @@ def _go_on() -> None:
     pass
 
 
+def _without_secrets(path: str, protocol: str) -> str:
+    """A path without user name, password and query, where it is no local one."""
+    if protocol in ("file", "local"):
+        return path
+    before, mark, query = redact_url(path).partition("?")
+    # "?" is a character like others in keys of buckets, unless options follow.
+    return before if mark and ("://" in before or "=" in query) else path
+
+
 def _stamps(found: Iterable[Found], check: Callable[[], None]) -> dict[str, dict[str, Any]]:
     stamps: dict[str, dict[str, Any]] = {}
     for one in found:
@@ -222,7 +246,9 @@ def _stamps(found: Iterable[Found], check: Callable[[], None]) -> dict[str, dict
             stamps[one.label] = _stamp(Path(one.path), check)
             continue
         told = one.system.info(one.path)
-        etag = told.get("ETag") or told.get("etag") or one.system.ukey(one.path)
+        etag = next((told[key] for key in _VALIDATORS if told.get(key)), "")
+        if not etag and "?" not in one.path:  # a signature would change it
+            etag = one.system.ukey(one.path)
         stamps[one.label] = {"size": told.get("size"), "etag": str(etag)}
     return stamps
 

@@ -24,6 +24,7 @@ from stages.collect.tables import layout_of, read, url_rows
 from stages.collect.tars import tar_rows
 from stages.config import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
 from stages.image import ImageError, inspect
+from stages.redaction import redact_url
 
 TABLE = re.compile(r"\.(?:parquet|(?:csv|tsv|jsonl|ndjson|txt)(?:\.gz|\.zst)?)$", re.IGNORECASE)
 MOST_FILES = 100
@@ -93,14 +94,14 @@ def _check(guess: Guess) -> None:
 def _kind(place: str) -> tuple[str, str]:
     """What to look at a place as, and the path, glob or URL that means its files."""
     if not Path(place).is_dir():
-        path = expand(place, [place])[0].path
-        if TABLE.search(path):
+        label = expand(redact_url(place), [place])[0].label
+        if TABLE.search(label):
             return "table", place
-        if path.lower().endswith(".tar"):
+        if label.lower().endswith(".tar"):
             return "tar", place
         raise ValueError(
-            f"{path!r} is no source: give a folder of images, uncompressed .tar files, or tables (.parquet, "
-            ".csv, .tsv, .jsonl, .ndjson, .txt with a URL a line; texts also as .gz or .zst)"
+            f"{redact_url(place)!r} is no source: give a folder of images, uncompressed .tar files, or "
+            "tables (.parquet, .csv, .tsv, .jsonl, .ndjson, .txt of URLs; texts also as .gz or .zst)"
         )
     files = list(files_below(place, place))
     if any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in files):
@@ -213,7 +214,7 @@ def _is_picture(table: Found, column: str, rows: int) -> bool:
 
 
 def _name(patterns: Sequence[str], taken: set[str]) -> str:
-    path = patterns[0].rstrip("/")
+    path = redact_url(patterns[0]).removesuffix("?…").rstrip("/")
     stem = path.rpartition("/")[2]
     if len(patterns) > 1 or glob.has_magic(stem):
         stem = re.sub(r"/\*\*$", "", path.rpartition("/")[0]).rpartition("/")[2]

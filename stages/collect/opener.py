@@ -19,7 +19,7 @@ from urllib.parse import quote, urljoin
 from stages.collect.answer import Answer, Ask, FetchError, Response, failed
 from stages.collect.exchange import Exchanger
 from stages.collect.hosts import Hosts
-from stages.collect.optout import refusal_in_headers
+from stages.collect.optout import quoted, refusal_in_headers
 from stages.collect.sites import Sites
 from stages.collect.url import UrlError, host_of, normalise, redacted
 from stages.reasons import RETRYABLE, Reason
@@ -196,7 +196,7 @@ class Opener:
         if response.status == 304 and (ask.etag or ask.last_modified):
             answer.unchanged = True
         elif not 200 <= response.status < 300:
-            words = f"{response.status} {response.reason}".strip()
+            words = quoted(f"{response.status} {response.reason}")
             reason = reason_of_status(response.status) or Reason.BAD_ANSWER
             wait = retry_after(response) if reason in RETRYABLE else None
             raise failed(reason, words, retry_at=None if wait is None else time.time() + wait)
@@ -259,15 +259,16 @@ def _said(response: Response, header: str) -> str:
 
 
 def _target(url: str, location: str) -> str:
+    shown = redacted(location.partition("?")[0])[:200]  # a query can be a signature
     # http.client reads headers as ISO-8859-1: quoting from it gives the bytes that the server sent.
     try:
         return normalise(
             urljoin(url, quote(location.strip(), encoding="iso-8859-1", safe=string.punctuation))
         )
     except UrlError as error:
-        raise failed(error.reason, f"redirected to {redacted(location)[:200]!r}: {error.detail}") from None
+        raise failed(error.reason, f"redirected to {shown!r}: {error.detail}") from None
     except ValueError:
-        raise failed(Reason.BAD_URL, f"redirected to {redacted(location)[:200]!r}") from None
+        raise failed(Reason.BAD_URL, f"redirected to {shown!r}") from None
 
 
 def _now() -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stages.foreign_text import escape_markdown
+
 
 def markdown(report: Mapping[str, Any]) -> str:
     """The report for people: what was measured, and what was not and why."""
@@ -56,7 +58,7 @@ def _understanding(report: Mapping[str, Any]) -> list[str]:
     found = report.get("understanding")
     if not found:
         return []
-    heads = {f"label {column}": one for column, one in found.get("labels", {}).items()}
+    heads = {f"label {escape_markdown(column)}": one for column, one in found.get("labels", {}).items()}
     heads |= {f"{name} token": found[name] for name in ("masked", "next") if name in found}
     rows = [
         [name, f"{one['right']:.1%}", f"{one['constant']:.1%}", str(one["of"])] for name, one in heads.items()

@@ -14,6 +14,7 @@ from obstore.exceptions import BaseError
 from obstore.store import MemoryStore, from_url
 
 from stages.errors import NoSpaceError, RetryableError
+from stages.redaction import redact_url
 from stages.store.cache import Cache
 from stages.store.folder import FolderStore
 from stages.store.interface import Listed, Store
@@ -51,6 +52,11 @@ def open_store(url: str, *, writable: bool = True, cache: Cache | None = None) -
     """
     scheme, separator, rest = url.partition("://")
     store: Store
+    if separator and redact_url(url) != url:
+        raise ValueError(
+            f"store {redact_url(url)!r} was given with a user name, password or query; leave them out: "
+            "credentials come from the environment, as for the provider's own tools"
+        )
     if not url or (separator and not rest and scheme != "memory"):
         raise ValueError(f"store {url!r} names no place; {_ALLOWED}")
     if not separator or scheme == "file":

@@ -16,7 +16,7 @@ STRANGE = st.lists(
     st.characters(exclude_categories=())
     | st.sampled_from(
         ["\x1b[31m", "\x1b]8;;http://e\x07", "![x](http://h/)", "<img src=x>", "[a](b)", "|", "`", "\\",
-         "www.h.i", "http://h.i/", "&lt;", "# ", "- ", "1. ", "***", "~~", "\u202e", "\u2066", "\r\n"]
+         "www.h.i", "http://h.i/", "&lt;", "# ", "- ", "_", "a_b", "1. ", "***", "~~", "\u202e", "\r\n"]
     ),
     max_size=30,
 ).map("".join)  # fmt: skip

@@ -22,6 +22,8 @@ from tests.work import calls
         ("https://u:SEC/RET@host/?x", "https://…@host/?…"),
         ("s3://KEY:SECRET@bucket/part-?.parquet", "s3://…@bucket/part-?.parquet"),
         ("az://container/t.csv?sig=SECRET", "az://container/t.csv?…"),
+        ("ftp://host/t.csv?SECRET", "ftp://host/t.csv?…"),
+        ("simplecache://a/b-?.csv", "simplecache://a/b-?.csv"),
         ("zip://a.csv::https://host/t.zip?SECRET", "zip://a.csv::https://host/t.zip?…"),
         ("simplecache::HTTPS://host/t.csv?SECRET", "simplecache::HTTPS://host/t.csv?…"),
         ("https://host:8080/users/@me", "https://host:8080/users/@me"),
