@@ -98,7 +98,8 @@ class FolderSource:
     """Files that are left out, by globs of their paths or names, as "*_mask.png" or "previews/*"."""
     repeats: bool = False
     """Where a class folder is called "10_rex dog", pass 10 on as a column `repeats` (1 where there is no
-    number). The number is no part of the caption either way."""
+    number), which becomes the dataset's `sampling_weight`; train.data.weight: sampling_weight trains by it.
+    The number is no part of the caption either way."""
     licence: str = ""
     """Licence of all pictures of this source, where no .json beside them says it."""
 

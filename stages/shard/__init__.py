@@ -15,7 +15,7 @@ from stages.engine import Inline, Processes
 from stages.fingerprint import JSON, fingerprint_of
 from stages.output import Output, Part, PartSpec
 from stages.record import INDEX
-from stages.shard.columns import passed
+from stages.shard.columns import passed, sampling_weights
 from stages.shard.pack import pack
 from stages.shard.split import SPLITS, order_key, splits_of
 from stages.stage import Stats, stage
@@ -144,13 +144,12 @@ def _index(parts: list[Part], rows: pd.DataFrame, beside: Mapping[str, Any]) -> 
     table = packed.merge(chosen, on="uid", validate="one_to_one")
     assert len(table) == len(rows), f"{len(rows)} rows were to be packed and {len(table)} were"
     table["split"] = table["split"].astype(str)
-    table["labels"], table["sampling_weight"] = (
-        [[] for _ in range(len(table))],
-        None,
-    )  # until somebody says them
-    index = pa.Table.from_pandas(table[INDEX.names], INDEX, preserve_index=False)
     place = {uid: number for number, uid in enumerate(rows["uid"])}
     order = [place[uid] for uid in table["uid"]]
+    table["labels"] = [[] for _ in range(len(table))]  # until somebody says them
+    weights = sampling_weights(list(rows["columns"]))
+    table["sampling_weight"] = [weights[row] for row in order]
+    index = pa.Table.from_pandas(table[INDEX.names], INDEX, preserve_index=False)
     for name, column in beside.items():
         index = index.append_column(name, column.take(pa.array(order)))
     return index

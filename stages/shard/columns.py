@@ -9,6 +9,9 @@ import pyarrow as pa
 
 from stages.record import INDEX
 
+REPEATS = "repeats"
+"""The column of a source by which its pictures are seen more often; `FolderSource.repeats` passes it on."""
+
 
 def passed(held: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
     """Arrow arrays by name, of strings, or of lists of strings where some row has a list; null where a row
@@ -33,6 +36,27 @@ def passed(held: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
             f"{sorted(found) or 'none'} (name them in a source's `columns`)"
         )
     return {name: _column([row.get(name) for row in rows]) for name in names}
+
+
+def sampling_weights(held: Sequence[str]) -> list[float | None]:
+    """How often each picture is to be seen, by the sources' column `REPEATS`; once where a row has none.
+
+    None for all where no row has one: nothing is said.
+
+    Args:
+        held: `columns` of record.IMAGES, a JSON object for each row.
+    """
+    counts: list[float | None] = [
+        _count(json.loads(one).get(REPEATS)) if f'"{REPEATS}"' in one else None for one in held
+    ]
+    if all(count is None for count in counts):
+        return counts
+    return [1.0 if count is None else count for count in counts]
+
+
+def _count(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value < 1e9 else None
 
 
 def _column(values: list[Any]) -> Any:

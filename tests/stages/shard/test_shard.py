@@ -189,6 +189,21 @@ def test_the_index_names_its_version_and_says_who_says_what(dataset, pictures):
         assert read.captions == [list(by_uid[uid].captions) for uid in read.uids]
 
 
+def test_repeats_of_a_source_are_sampling_weights(store):
+    data = render(scene(1, 1), 32)
+    told = [
+        '{"repeats": 10, "x": 1}',
+        '{"repeats": "many"}',
+        '{"x": "\\"repeats\\""}',
+        '{"repeats": 2.5}',
+        "{}",
+    ]
+    pictures = [Picture(f"{n}", save(data), columns=one) for n, one in enumerate(told)]
+    index = make(store, pictures, ShardConfig(validation=0, test=0, workers=1)).table("index")
+    by_uid = dict(zip(index["uid"], index["sampling_weight"], strict=True))
+    assert [by_uid[picture.uid] for picture in pictures] == [10, 1, 1, 2.5, 1]
+
+
 def test_moments_are_exact():
     chance = np.random.default_rng(0)
     for height, width in ((1, 1), (37, 51), (512, 512)):
