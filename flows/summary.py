@@ -125,7 +125,7 @@ def _filter(selection: Artifact) -> list[str]:
 
 def _shard(dataset: Artifact) -> list[str]:
     index = _head(dataset, "index.parquet", rows=5000).groupby("split", sort=True).head(FEW // 3)
-    return _shown("In the shards", dataset, index, "split")
+    return _shown("In the shards", dataset, index, "split") + _rejects(dataset)
 
 
 def _train(model: Artifact) -> list[str]:

@@ -57,6 +57,8 @@ class Reason(StrEnum):
     LOW_SIMILARITY = "low_similarity"
     EXACT_DUPLICATE = "exact_duplicate"
     NEAR_DUPLICATE = "near_duplicate"
+    # shard
+    BLANK_ON_BACKGROUND = "blank_on_background"
 
 
 RETRYABLE = frozenset(

@@ -1,7 +1,7 @@
 """score: how well captions fit their picture, by CLIP, and an embedding of each picture."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import cache
@@ -30,12 +30,12 @@ REMEDY = (
 """Of captions that are cut."""
 
 
-@stage(version=1, kind="scores")
+@stage(version=2, kind="scores")
 def score(images: Artifact, clip: Snapshot | None, config: ScoreConfig, out: Output) -> Stats:
     """Embed every picture and its captions, once; thresholds are filter's business.
 
     A row's similarity is the best cosine over its captions, null where it has none. Pictures are
-    seen on white.
+    seen on the run's background, as the dataset has them.
 
     Args:
         images: of collect.
@@ -67,8 +67,9 @@ def score(images: Artifact, clip: Snapshot | None, config: ScoreConfig, out: Out
     def make(folder: Path, payload: dict[str, Any]) -> Made:
         return _score_part(folder, payload, model(), config.batch)
 
+    keep = {"background": config.background}
     # What the model is, is the snapshot's to say: its digest is among the inputs of every part.
-    parts = out.parts(_specs(images, clip, config, out), make, config={}, note="scoring")
+    parts = out.parts(_specs(images, clip, config, keep, out), make, config=keep, note="scoring")
     tables: list[pa.Table] = [pq.read_table(part.path(f"scores/{part.key}.parquet")) for part in parts]
     table = pa.concat_tables(tables or [SCORES.empty_table()]).sort_by("uid")
     pq.write_table(table, out.write("scores.parquet"), compression="zstd")
@@ -83,7 +84,9 @@ def score(images: Artifact, clip: Snapshot | None, config: ScoreConfig, out: Out
     return Stats(Funnel(rows, rows), {**facts, "weights": clip.digest, "mean_similarity": mean})
 
 
-def _specs(images: Artifact, clip: Snapshot, config: ScoreConfig, out: Output) -> list[PartSpec]:
+def _specs(
+    images: Artifact, clip: Snapshot, config: ScoreConfig, keep: Mapping[str, str], out: Output
+) -> list[PartSpec]:
     """A part for every `part_rows` rows of each tar: it reads one tar, and depends on nothing else."""
     columns = ["uid", "file", "offset", "length", "sha256", "captions"]
     table = pq.read_table(images.path("images.parquet"), columns=columns).to_pandas()
@@ -101,9 +104,9 @@ def _specs(images: Artifact, clip: Snapshot, config: ScoreConfig, out: Output) -
             name = f"{Path(str(file)).stem}-{number:03d}"
             inputs = [clip.digest, images.entry(str(file)).sha256, name, fingerprint_of(rows)]
             # A tar of a remote store is fetched only if it must be read.
-            known = out.find(name, inputs, config={}) is not None
+            known = out.find(name, inputs, config=keep) is not None
             tar = "" if known else str(images.path(str(file)))
-            specs.append(PartSpec(name, inputs, {"name": name, "tar": tar, "rows": rows}))
+            specs.append(PartSpec(name, inputs, {"name": name, "tar": tar, "rows": rows, **keep}))
     return specs
 
 
@@ -121,7 +124,8 @@ def _score_part(folder: Path, payload: dict[str, Any], clip: Clip, batch: int) -
             # One task: tokenizers are not for several threads.
             later = pool.submit(lambda: (clip.texts(said), clip.cut(said)))
             batches = [rows[start : start + batch] for start in range(0, len(rows), batch)]
-            embedded = pool.map(lambda some: clip.images(_pictures(payload["tar"], some), batch), batches)
+            tar, background = payload["tar"], payload["background"]
+            embedded = pool.map(lambda some: clip.images(_pictures(tar, some, background), batch), batches)
             embeddings, (texts, cut) = np.concatenate(list(embedded)), later.result()
     finally:
         torch.set_num_threads(threads)
@@ -149,10 +153,10 @@ def _score_part(folder: Path, payload: dict[str, Any], clip: Clip, batch: int) -
     return Made(Funnel(len(rows), len(rows)), asdict(Cut(len(told), sum(told))))
 
 
-def _pictures(tar: str, rows: Sequence[Sequence[Any]]) -> list[NDArray[np.uint8]]:
-    """The pictures of some rows of a tar, on white."""
+def _pictures(tar: str, rows: Sequence[Sequence[Any]], background: str) -> list[NDArray[np.uint8]]:
+    """The pictures of some rows of a tar, on a background."""
     pictures: list[NDArray[np.uint8]] = []
     with Path(tar).open("rb") as file:
         for uid, offset, length, sha256, _ in rows:
-            pictures.append(decode(read_collected(file, uid, offset, length, sha256)))
+            pictures.append(decode(read_collected(file, uid, offset, length, sha256), background))
     return pictures

@@ -30,7 +30,7 @@ def figures(artifacts: Mapping[str, Artifact], site: DemoSite, seconds: float) -
     report = evaluation.json("report.json")
     truth = pd.read_parquet(site.truth)
     images, duplicates = artifacts["collect"].table("images"), artifacts["dedup"].table("duplicates")
-    rejects = pd.concat([artifacts[stage].table("rejects") for stage in ("collect", "filter")])
+    rejects = pd.concat([artifacts[stage].table("rejects") for stage in ("collect", "filter", "shard")])
     wrong, seen = wrongly_merged(truth, images, duplicates)
     return {
         "seconds": round(seconds, 1),

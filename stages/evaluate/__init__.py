@@ -28,6 +28,7 @@ SHOWN = 24
 """Samples on the grid."""
 GROUP = 64
 """Pictures among which a caption's own one is looked for."""
+_NOT_FIGURES = ("model", "dataset", "background", "validation", "nearest")
 CHUNK = 2048
 """Training images that are compared at once."""
 
@@ -35,7 +36,7 @@ REMEDY = "The model draws what it read of them; train it with a larger train.tex
 """Of captions to sample that are cut."""
 
 
-@stage(version=1, kind="evaluation")
+@stage(version=2, kind="evaluation")
 def evaluate(
     model: Artifact, dataset: Artifact, clip: Snapshot | None, config: EvaluateConfig, out: Output
 ) -> Stats:
@@ -59,6 +60,7 @@ def evaluate(
     unseen = unseen_captions(config.oracle, config.oracle_samples, config.seed)
     settings = model.json("model/config.json") if "model/config.json" in model.files else None
     report: dict[str, Any] = {"model": model.digest, "dataset": dataset.digest}
+    report["background"] = config.background  # what the pictures that it is measured on were laid over
     if "model/pretrain.json" in model.files:  # beside whatever layout a text encoder's folder has
         report["understanding"] = _understanding(model, dataset, config, out)
         rows = int(report["understanding"]["rows"])
@@ -77,7 +79,7 @@ def evaluate(
     out.write("report.md").write_text(markdown(report))
     return Stats(
         Funnel(rows, rows),
-        {name: report[name] for name in report if name not in ("model", "dataset", "validation", "nearest")},
+        {name: report[name] for name in report if name not in _NOT_FIGURES},
     )
 
 

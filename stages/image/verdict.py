@@ -7,7 +7,7 @@ from PIL import Image
 
 from stages.image.error import ImageError
 from stages.image.header import inspect
-from stages.image.picture import Picture, picture_of
+from stages.image.picture import Picture, Pixels, picture_of
 from stages.reasons import Reason
 
 BLANK_RANGE = 8
@@ -95,6 +95,21 @@ def judge_size(width: int, height: int, limits: Limits) -> Verdict | None:
 def _sides(width: int, height: int) -> str:
     # The shorter first: a header knows the stored order only, and one picture must always get the same words.
     return f"sides of {min(width, height)} and {max(width, height)} pixels"
+
+
+def blank_on(pixels: Pixels, data: bytes, background: str) -> bool:
+    """Whether a picture is of a single colour for want of another background, see `BLANK_RANGE`.
+
+    Args:
+        pixels: (H, W, 3) uint8, what `decode` makes of it on the background.
+        data: the file.
+        background: "#rrggbb".
+    """
+    if not _is_solid(Image.fromarray(pixels)):
+        return False
+    inverse = "#" + bytes(255 - level for level in bytes.fromhex(background[1:])).hex()
+    picture = picture_of(data, inverse)
+    return "alpha" in picture.repairs and not _is_solid(picture.image)
 
 
 def _is_blank(data: bytes, picture: Picture, limits: Limits) -> bool:

@@ -14,7 +14,8 @@ from stages.config import ShardConfig
 from stages.engine import Inline, Processes
 from stages.fingerprint import JSON, fingerprint_of
 from stages.output import Output, Part, PartSpec
-from stages.record import INDEX
+from stages.reasons import Reason
+from stages.record import INDEX, REJECTS
 from stages.shard.columns import passed, sampling_weights
 from stages.shard.pack import pack
 from stages.shard.split import SPLITS, order_key, splits_of
@@ -25,6 +26,7 @@ from stages.stage import Stats, stage
 def shard(images: Artifact, selection: Artifact, config: ShardConfig, out: Output) -> Stats:
     """Pack the selected pictures into tars of oriented, opaque, 8-bit sRGB images.
 
+    Pictures that are blank on the background, as white art on nothing is on white, are left out.
     Bytes that are such an image already are kept as they came; others are decoded, laid over the background
     and stored as PNG. Same input, same bytes, with one worker or many.
 
@@ -34,36 +36,43 @@ def shard(images: Artifact, selection: Artifact, config: ShardConfig, out: Outpu
         config: splits, sizes, background.
         out: gets `shards/SPLIT-NNNNN.tar` (UID.jpg|png|webp, UID.txt, UID.json), `index.parquet`
             (record.INDEX, then config.columns) and `statistics.json` (mean and deviation of each channel over
-            the train split, pixels in [-1, 1], each image counting once).
+            the train split, pixels in [-1, 1], each image counting once) and `rejects.parquet`
+            (record.REJECTS).
 
     Returns:
-        The funnel (every selected row is packed) and rows and bytes per split.
+        The funnel and rows and bytes per split.
 
     Raises:
-        ValueError: the selection is empty, the shares leave nothing to train on, a size is below 1, or no
-            picture has a column that is asked for.
+        ValueError: the selection is empty, the shares leave nothing to train on, a size is below 1, no
+            picture has a column that is asked for, or all pictures to train on are blank on the background.
     """
     rows = _rows(images, selection, config)
     beside = passed(rows["columns"].tolist(), config.columns)
     keep = {"max_side": config.max_side, "background": config.background}
     engine = Inline() if config.workers == 1 else Processes(config.workers)
     parts = out.parts(_specs(rows, images, keep, config, out), pack, engine, config=keep, note="packing")
-    index = _index(parts, rows, beside)
+    blank: set[str] = {uid for part in parts for uid in part.json(f"blank/{part.key}.json")}
+    _check_train(rows, blank, config)
+    index = _index(parts, rows, blank, beside)
+    rejects = _rejects(rows, blank, config)
+    pq.write_table(rejects, out.write("rejects.parquet"), compression="zstd")
     pq.write_table(index, out.write("index.parquet"), compression="zstd")
     for part in parts:
         out.add({name: entry for name, entry in part.files.items() if name.startswith("shards/")})
     packed = {part.key: part.json(f"moments/{part.key}.json") for part in parts}
     channels = _channel_statistics([one for name, one in packed.items() if name.startswith("train-")])
     out.write("statistics.json").write_text(json.dumps(channels, indent=1, sort_keys=True))
+    splits: list[str] = index.column("split").to_pylist()
     facts: dict[str, JSON] = {
-        "rows": {split: int((rows["split"] == split).sum()) for split in SPLITS},
+        "rows": {split: splits.count(split) for split in SPLITS},
         "bytes": {
             split: sum(o["bytes"] for name, o in packed.items() if name.startswith(split)) for split in SPLITS
         },
         "kept_as_they_came": sum(one["kept"] for one in packed.values()),
         **channels,
     }
-    return Stats(Funnel(len(rows), len(rows)), facts)
+    reasons = {str(Reason.BLANK_ON_BACKGROUND): len(blank)} if blank else {}
+    return Stats(Funnel(len(rows), len(index), reasons), facts)
 
 
 def _rows(images: Artifact, selection: Artifact, config: ShardConfig) -> pd.DataFrame:
@@ -135,14 +144,37 @@ def _record(row: Mapping[Any, Any]) -> dict[str, Any]:
     }
 
 
-def _index(parts: list[Part], rows: pd.DataFrame, beside: Mapping[str, Any]) -> Any:
+def _check_train(rows: pd.DataFrame, blank: set[str], config: ShardConfig) -> None:
+    train: list[str] = rows.loc[rows["split"] == "train", "uid"].tolist()
+    if blank.issuperset(train):
+        raise ValueError(
+            f"all of {len(train)} pictures to train on are blank on the background {config.background}: set "
+            "`background` to a colour that they stand out from"
+        )
+
+
+def _rejects(rows: pd.DataFrame, blank: set[str], config: ShardConfig) -> Any:
+    """record.REJECTS for rows that are blank on the background, by uid."""
+    reject = {
+        "reason": str(Reason.BLANK_ON_BACKGROUND),
+        "rule": f"background={config.background}",
+        "detail": f"nothing but {config.background}",
+        "merged_into": "",
+        "row": "",
+    }
+    places = sorted(zip(rows["uid"], rows["location"], strict=True))
+    records = [{"uid": uid, "location": location, **reject} for uid, location in places if uid in blank]
+    return pa.Table.from_pylist(records, REJECTS)
+
+
+def _index(parts: list[Part], rows: pd.DataFrame, blank: set[str], beside: Mapping[str, Any]) -> Any:
     """The index of all tars, in tar order, with the columns that stand `beside` the rows."""
     packed = pd.DataFrame([record for part in parts for record in part.json(f"packed/{part.key}.json")])
     chosen = rows[["uid", "split", "captions", "multiplicity", "similarity"]].assign(
         original_width=rows["width"], original_height=rows["height"]
     )
     table = packed.merge(chosen, on="uid", validate="one_to_one")
-    assert len(table) == len(rows), f"{len(rows)} rows were to be packed and {len(table)} were"
+    assert len(table) == len(rows) - len(blank), f"{len(table)} of {len(rows)} rows were packed"
     table["split"] = table["split"].astype(str)
     place = {uid: number for number, uid in enumerate(rows["uid"])}
     order = [place[uid] for uid in table["uid"]]

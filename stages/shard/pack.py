@@ -11,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from stages.artifact import Funnel
 from stages.collected import read_collected
 from stages.image import decode, encode, is_plain
+from stages.image.verdict import blank_on
 from stages.output import Made
+from stages.reasons import Reason
 from stages.shard.moments import channel_moments
 
 EXTENSIONS = {"jpeg": "jpg", "png": "png", "webp": "webp"}
@@ -25,21 +28,27 @@ def pack(folder: Path, payload: dict[str, Any]) -> Made:
 
     Args:
         folder: gets `shards/NAME.tar`, `packed/NAME.json` (where each image lies) and `moments/NAME.json`
-            (sums over images of each channel's mean and mean square, pixels in [-1, 1]).
+            (sums over images of each channel's mean and mean square, pixels in [-1, 1]), and
+            `blank/NAME.json`, the uids of pictures that are left out since they are blank on the background.
         payload: name, rows with the local file of their bytes, max_side, background.
     """
     name, rows = payload["name"], payload["rows"]
     path = folder / "shards" / f"{name}.tar"
-    for below in ("shards", "packed", "moments"):
+    for below in ("shards", "packed", "moments", "blank"):
         (folder / below).mkdir()
     sizes: dict[str, tuple[int, int]] = {}
     checksums: dict[str, int] = {}
+    blank: list[str] = []
     mean, square, kept = np.zeros(3), np.zeros(3), 0
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
         for row in rows:
             with Path(row["file"]).open("rb") as file:
                 data = read_collected(file, row["uid"], row["offset"], row["length"], row["sha256"])
-            pixels = _fit(decode(data, payload["background"]), payload["max_side"])
+            pixels = decode(data, payload["background"])
+            if blank_on(pixels, data, payload["background"]):
+                blank.append(row["uid"])
+                continue
+            pixels = _fit(pixels, payload["max_side"])
             height, width = pixels.shape[:2]
             sizes[row["uid"]] = (width, height)
             extension = EXTENSIONS.get(row["format"])
@@ -62,10 +71,12 @@ def pack(folder: Path, payload: dict[str, Any]) -> Made:
         for uid, offset, length in _images_in(path)
     ]  # fmt: skip
     (folder / "packed" / f"{name}.json").write_text(json.dumps(packed))
-    sums = {"images": len(rows), "kept": kept, "bytes": path.stat().st_size}
+    (folder / "blank" / f"{name}.json").write_text(json.dumps(blank))
+    sums = {"images": len(packed), "kept": kept, "bytes": path.stat().st_size}
     moments = {"mean": mean.tolist(), "square": square.tolist()}
     (folder / "moments" / f"{name}.json").write_text(json.dumps(sums | moments))
-    return Made()
+    left_out = {str(Reason.BLANK_ON_BACKGROUND): len(blank)} if blank else {}
+    return Made(Funnel(len(rows), len(packed), left_out))
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:

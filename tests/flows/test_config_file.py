@@ -1,11 +1,12 @@
 """A config file becomes a Run, or one line that names the key, the value and what is allowed."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
-from flows.config_file import read_run
-from stages.config import Run
+from flows.config_file import read_run, run_of
+from stages.config import Run, ShardConfig
 
 
 def read(tmp_path: Path, text: str, *changes: str, store: str | None = None) -> Run:
@@ -103,3 +104,26 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path):
 def test_a_text_may_look_like_a_number_or_a_date(tmp_path: Path, edition: str):
     assert read(tmp_path, "name: a", f"collect.edition={edition}").collect.edition == edition
     assert read(tmp_path, f"name: a\ncollect:\n  edition: {edition}").collect.edition == edition
+
+
+@pytest.mark.parametrize("stage", ["score", "shard", "evaluate", "dedup"])
+def test_a_run_has_one_background(tmp_path, stage):
+    path = tmp_path / "run.yaml"
+    path.write_text('name: a\nbackground: "#102030"\n')
+    run = read_run(path)
+    assert getattr(run, stage).background == run.background == "#102030"
+    for text in ("#000000", "#ffffff"):
+        with pytest.raises(ValueError, match=f"{stage}.background='{text}'.*`background`.*leave out {stage}"):
+            read_run(path, [f'{stage}.background="{text}"'])
+    path.write_text(f'name: a\n{stage}: {{background: "#ffffff"}}\n')  # as configs had it
+    with pytest.raises(ValueError, match="`background`"):
+        read_run(path)
+    with pytest.raises(ValueError, match=r"background must be a colour like .*not 'white'"):
+        read_run(path, [f"{stage}={{}}", "background=white"])
+
+
+def test_a_run_written_down_whole_reads_the_same(tmp_path):
+    run = Run(name="a", background="#102030")
+    assert run_of(dataclasses.asdict(run), "a run") == run
+    with pytest.raises(ValueError, match=r"shard\.background='#000000'.*`background`"):
+        Run(name="a", shard=ShardConfig(background="#000000"))

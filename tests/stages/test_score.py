@@ -150,3 +150,25 @@ def test_a_flipped_bit_of_a_picture_is_an_error(store, clip, pictures):
     config = ScoreConfig(model=f"local-dir:{clip}", device="cpu")
     with pytest.raises(DamagedError, match=rf"picture {row['uid']} at offset .* should hash to"):
         score(images, clip_snapshot(config.model), config, store=store)
+
+
+def test_pictures_are_seen_on_the_runs_background(store, clip):
+    """White art on nothing is told from other white art on black, and is nothing on white."""
+    y, x = np.mgrid[:40, :40] - 19.5
+    art = []
+    for name, inside in (("disc", np.hypot(x, y) < 15), ("bar", abs(x) < 4)):
+        pixels = np.full((40, 40, 4), 255, np.uint8)
+        pixels[..., 3] = np.where(inside, 255, 0)
+        art.append(Picture(name, save(pixels), (SAID[0],)))
+
+    def embeddings(background: str) -> np.ndarray:
+        config = ScoreConfig(model=f"local-dir:{clip}", background=background)
+        scores = run(store, art, config, tars=1)
+        return np.load(scores.path(scores.names("embeddings/")[0]))
+
+    white, black = embeddings("#ffffff"), embeddings("#000000")
+    assert np.array_equal(white[0], white[1])
+    assert not np.allclose(black[0], black[1], atol=1e-3)
+    seen = Clip(f"local-dir:{clip}").images([decode(picture.data, "#000000") for picture in art], 2)
+    expected = {picture.uid: seen[n] for n, picture in enumerate(art)}
+    assert np.allclose(black, [expected[uid] for uid in sorted(expected)], atol=1e-3)

@@ -44,7 +44,7 @@ def test_the_report_tells_what_was_measured_and_what_was_not(
     plain: Artifact, model: Artifact, dataset: Artifact
 ):
     report = plain.json("report.json")
-    assert set(report) == {"model", "dataset", "validation", "similarity", "nearest"}
+    assert set(report) == {"model", "dataset", "background", "validation", "similarity", "nearest"}
     assert (report["model"], report["dataset"]) == (model.digest, dataset.digest)
     assert report["similarity"] is None
     words = plain.read("report.md").decode()
@@ -175,7 +175,7 @@ def test_a_contrastive_model_is_judged_by_retrieval(store: Store, contrastive: A
     result = evaluate(contrastive, dataset, None, EvaluateConfig(device="cpu"), store=store)
     rows = int((dataset.table("index")["split"] == "test").sum())
     report = result.json("report.json")
-    assert set(report) == {"model", "dataset", "retrieval"}
+    assert set(report) == {"model", "dataset", "background", "retrieval"}
     found = report["retrieval"]
     assert (found["of"], found["rows"], found["split"]) == (rows, rows, "test")
     assert found["r_at_1"] * rows == pytest.approx(round(found["r_at_1"] * rows), abs=1e-3)

@@ -260,6 +260,51 @@ def test_transparency_is_laid_over_the_background(store):
     assert found[0, -1].tolist() == [50, 50, 50]
 
 
+def white_art(side: int, level: int = 255) -> bytes:
+    """A disc of one level on nothing."""
+    y, x = np.mgrid[:40, :40] - 19.5
+    pixels = np.full((40, 40, 4), level, np.uint8)
+    pixels[..., 3] = np.where(np.hypot(x, y) < side, 255, 0)
+    return save(pixels)
+
+
+def test_what_is_blank_on_the_background_is_left_out_with_a_reason(store):
+    art = [Picture(f"white {n}", white_art(5 + n), (f"white {n}",)) for n in range(4)]
+    art += [Picture(f"black {n}", white_art(5 + n, 0), (f"black {n}",)) for n in range(4)]
+    grey = np.full((40, 40, 3), 255, np.uint8)
+    plain = Picture("plain", save(grey))  # a run that takes blank pictures in wants them
+    pictures = [*art, plain, *mixture(6)]
+    for background, lost in (("#ffffff", "white"), ("#000000", "black"), ("#808080", "none")):
+        dataset = make(store, pictures, dataclasses.replace(ONE, background=background))
+        gone = {p.uid: p.name for p in art if p.name.startswith(lost)}
+        reasons = {"blank_on_background": len(gone)} if gone else {}
+        assert dataset.funnel == Funnel(len(pictures), len(pictures) - len(gone), reasons)
+        assert set(dataset.table("index")["uid"]) == {p.uid for p in pictures} - set(gone)
+        rejects = dataset.table("rejects")
+        assert dict(zip(rejects["uid"], rejects["location"], strict=True)) == gone
+        assert set(rejects["reason"]) == set(reasons)
+        assert set(rejects["rule"]) == ({f"background={background}"} if gone else set())
+        assert sum(dataset.statistics["rows"].values()) == len(pictures) - len(gone)
+        for name in dataset.names("shards/"):
+            with tarfile.open(dataset.path(name)) as tar:
+                assert not {member.split(".")[0] for member in tar.getnames()} & set(gone)
+
+
+def test_blank_pictures_count_in_no_moment(store):
+    lone = make(store, mixture(6), dataclasses.replace(ONE, validation=0, test=0))
+    art = [Picture(f"white {n}", white_art(5 + n)) for n in range(4)]
+    beside = make(store, [*mixture(6), *art], dataclasses.replace(ONE, validation=0, test=0))
+    assert beside.json("statistics.json") == lone.json("statistics.json")
+
+
+def test_a_dataset_of_nothing_but_blank_pictures_says_what_to_set(store):
+    art = [Picture(f"{n}", white_art(5 + n)) for n in range(3)]
+    with pytest.raises(
+        ValueError, match=r"all of 3 pictures .* blank on the background #ffffff.*`background`"
+    ):
+        make(store, art, dataclasses.replace(ONE, validation=0, test=0))
+
+
 def test_channel_statistics_are_those_of_the_train_split(dataset):
     index = dataset.table("index").query("split == 'train'")
     images = [
