@@ -5,12 +5,16 @@ is chosen to stay, and its averaged weights become files of the model.
 """
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from sdmodel.config import TrainConfig
+from stages.activity import held
 from stages.errors import DamagedError
+from stages.fingerprint import JSON, canonical_config
 from stages.output import Made, Output, Part
-from stages.part import read_part
+from stages.part import PartRecord, read_part
+from stages.unfinished import Unfinished, notice
 
 KEEP = 2
 """Snapshots kept in the store while the training runs: the newest, and one before it in case that is
@@ -76,7 +80,10 @@ class Snapshots:
         shutil.copytree(folder, aside)
         if self._samples.exists():
             shutil.copytree(self._samples, aside / self._samples.name)
-        made = Made(statistics={"images": images, "seconds": round(seconds, 3)})
+        told: dict[str, JSON] = {"images": images, "seconds": round(seconds, 3)}
+        # What it is of, for who begins another and meant this one.
+        request = {"fingerprint": self._out.fingerprint, "config": canonical_config(self._config)}
+        made = Made(statistics={**told, **request, "inputs": self._inputs})
         part = self._out.record(aside.name, [*self._inputs, str(images)], aside, made)
         self._newest.append(part)
         if self._is_due(images):
@@ -101,20 +108,35 @@ class Snapshots:
         self._newest.clear()
         self._chosen.clear()
 
+    def others(self) -> str:
+        """What to say of the store's unfinished trainings of other settings that nobody works on; empty where
+        there are none, or none is near this one."""
+        busy = {folder.rpartition("/")[2] for folder in held(self._out.store)}
+        found: dict[str, Unfinished] = {}
+        for record in self._records():
+            one = Unfinished.of(record.statistics)
+            if one is None or one.fingerprint in busy or one.fingerprint == self._out.fingerprint:
+                continue
+            if one.fingerprint not in found or one.images > found[one.fingerprint].images:
+                found[one.fingerprint] = one
+        return notice(list(found.values()), canonical_config(self._config), self._inputs)
+
     def _listed(self) -> list[int]:
-        """Images of the snapshots of all unfinished trainings of this store, ascending.
+        """Images of the snapshots of all unfinished trainings of this store, ascending."""
+        return sorted({int(record.key.removeprefix(KEY)) for record in self._records()})
+
+    def _records(self) -> Iterator[PartRecord]:
+        """Of the snapshots of all unfinished trainings of this store.
 
         One listing, however long the trainings are; there are KEEP snapshots of each and those chosen.
         """
-        found: set[int] = set()
         for listed in self._out.store.list(f"parts/{self._out.stage}"):
             try:
-                key = read_part(self._out.store, listed.key).key
+                record = read_part(self._out.store, listed.key)
             except (FileNotFoundError, DamagedError):  # dropped since the listing, or none to go on from
                 continue
-            if key.startswith(KEY):
-                found.add(int(key.removeprefix(KEY)))
-        return sorted(found)
+            if record.key.startswith(KEY):
+                yield record
 
     def _find(self, images: int) -> Part | None:
         """This training's own, if it has one."""

@@ -86,6 +86,8 @@ def train(
     digests = [dataset.digest, *(one.digest if one else "" for one in (start, latents, labels, *texts))]
     snapshots = Snapshots(out, config, digests, folder / "samples")
     resumed, seconds = snapshots.restore(folder / "snapshots")
+    if not resumed and (others := snapshots.others()):
+        out.warn(others)
     plan = _plan(dataset, start, latents, texts, labels, config, folder)
     pace = Pace(seconds)
     _launch(plan, config, out, snapshots, resumed, pace)

@@ -1,0 +1,97 @@
+"""Unfinished trainings of other settings: what a person should hear who meant to go on with one of them.
+
+A training goes by all that can change its result, so another rate or length is another training, which begins
+anew. The snapshots of the first stay in the store until it is finished or swept.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sdmodel.config import TrainConfig
+from stages.fingerprint import JSON
+
+INPUTS = ("dataset", "start", "latents", "labels", "texts")
+"""What a training reads, in the order of its inputs' digests; all after the last are texts."""
+NAMED = 6
+"""Settings that a message names."""
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A training whose snapshots are in the store."""
+
+    fingerprint: str
+    """Of its request."""
+    config: Mapping[str, JSON]
+    """Canonical, see `canonical_config`."""
+    inputs: Sequence[str]
+    """Digests of what it reads."""
+    images: int
+    """Seen when its newest snapshot was taken."""
+
+    @classmethod
+    def of(cls, statistics: Mapping[str, Any]) -> "Unfinished | None":
+        """From a snapshot's statistics; None where they say nothing of the training."""
+        names = ("fingerprint", "config", "inputs", "images")
+        return cls(**{name: statistics[name] for name in names}) if set(names) <= set(statistics) else None
+
+    def differences(self, config: Mapping[str, JSON], inputs: Sequence[str]) -> list[str]:
+        """Where it differs from a training with this canonical config and these inputs, in a few words each:
+        "optimizer.muon_rate=0.01 (here 0.02)"."""
+        own, other = dict(_flat(self.config)), dict(_flat(config))
+        names = [name for name in sorted({*own, *other}) if own.get(name) != other.get(name)]
+        told = [f"{name}={_value(name, own)} (here {_value(name, other)})" for name in names]
+        pairs = zip(self.inputs, inputs, strict=False)
+        apart = {INPUTS[min(n, len(INPUTS) - 1)]: None for n, pair in enumerate(pairs) if pair[0] != pair[1]}
+        if len(self.inputs) != len(inputs):
+            apart["texts"] = None
+        return told + [f"another {name.removesuffix('s')}" for name in apart]
+
+
+def notice(others: Sequence[Unfinished], config: Mapping[str, JSON], inputs: Sequence[str]) -> str:
+    """What to say of the unfinished trainings of a store before one begins from nothing; empty where none is
+    near it: of the same dataset, or of the same settings.
+
+    Args:
+        others: what is there, of other requests.
+        config: of the training that begins, canonical, see `canonical_config`.
+        inputs: digests of what it reads, the dataset's first.
+    """
+    near = [one for one in others if one.inputs[:1] == list(inputs[:1]) or one.config == config]
+    if not near:
+        return ""
+    told = [(one.differences(config, inputs), one) for one in near]
+    differ, nearest = min(told, key=lambda pair: (len(pair[0]), -pair[1].images, pair[1].fingerprint))
+    total = nearest.config.get("images", TrainConfig.images)
+    settings = ", ".join(differ[:NAMED]) + (f" and {len(differ) - NAMED} more" if len(differ) > NAMED else "")
+    more = f" ({len(near) - 1} more of other settings are there.)" if len(near) > 1 else ""
+    if not differ:
+        return (
+            f"An unfinished training of this config is in the store, {nearest.images:,} of {total:,} images, "
+            "but another version of the stage made it: it cannot be continued, and this one begins anew."
+        )
+    return (
+        f"An unfinished training of other settings is in the store: it had seen {nearest.images:,} of "
+        f"{total:,} images, with {settings}. To go on with it, run it with its own settings; this one begins "
+        f"anew.{more}"
+    )
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """("optimizer.muon_rate", 0.01) of nested settings."""
+    for name, held in value.items():
+        if isinstance(held, Mapping) and held:
+            yield from _flat(held, f"{prefix}{name}.")
+        else:
+            yield prefix + name, held
+
+
+def _value(name: str, config: Mapping[str, Any]) -> Any:
+    """A setting, its default where a canonical config leaves it out."""
+    if name in config:
+        return config[name]
+    default: Any = TrainConfig()
+    for part in name.split("."):
+        default = getattr(default, part, "its default")
+    return default

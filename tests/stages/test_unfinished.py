@@ -1,0 +1,114 @@
+"""Who changes a rate or a length after an interruption hears of the training that stands there."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sdmodel.config import OptimizerConfig, TrainConfig
+from sdmodel.train.launch import Interrupted
+from stages.artifact import Artifact
+from stages.errors import RetryableError
+from stages.fingerprint import canonical_config
+from stages.store import Store, open_store
+from stages.train import train
+from stages.unfinished import Unfinished, notice
+from tests.stages import worlds
+
+CONFIG = worlds.changed(images=1000, snapshot_every=32)
+INPUTS = ["dataset", "", "", ""]
+
+
+def of(config: TrainConfig, images: int = 48, *inputs: str) -> Unfinished:
+    return Unfinished(f"{images}", canonical_config(config), inputs or INPUTS, images)
+
+
+def said(config: TrainConfig, *others: Unfinished) -> str:
+    return notice(others, canonical_config(config), INPUTS)
+
+
+def test_it_says_how_far_it_was_what_differs_and_what_to_do():
+    other = replace(CONFIG, images=2000, optimizer=replace(CONFIG.optimizer, muon_rate=0.02))
+    assert said(CONFIG, of(other, 1248)) == (
+        "An unfinished training of other settings is in the store: it had seen 1,248 of 2,000 images, with "
+        "images=2000 (here 1000), optimizer.muon_rate=0.02 (here 0.012). To go on with it, run it with its "
+        "own settings; this one begins anew."
+    )
+
+
+def test_defaults_are_told_where_a_config_leaves_them_out():
+    plain = TrainConfig(optimizer=OptimizerConfig(muon_rate=0.5))
+    words = said(plain, of(TrainConfig(optimizer=OptimizerConfig(rates={"text.": 0.1}))))
+    assert "of 150,000 images" in words
+    assert "optimizer.muon_rate=0.012 (here 0.5)" in words
+    assert "optimizer.rates.text.=0.1 (here its default)" in words
+
+
+def test_the_nearest_is_named_and_the_others_are_counted():
+    far = replace(CONFIG, seed=3, batch=8, size=32)
+    words = said(CONFIG, of(far, 900), of(replace(CONFIG, seed=4), 10), of(replace(CONFIG, seed=5), 20))
+    assert "had seen 20 of 1,000 images, with seed=5 (here 0)." in words
+    assert words.endswith("(2 more of other settings are there.)")
+
+
+def test_another_dataset_with_the_same_settings_is_near_and_with_others_it_is_not():
+    words = said(CONFIG, of(CONFIG, 64, "another", "", "", "", "text"))
+    assert "with another dataset, another text. To go on" in words
+    assert said(CONFIG, of(replace(CONFIG, seed=3), 64, "another", "", "", "")) == ""
+    assert said(CONFIG) == ""
+    assert "another version of the stage" in said(CONFIG, of(CONFIG))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def dataset(store: Store, tmp_path: Path) -> Artifact:
+    return worlds.dataset(store, tmp_path / "pictures", rows=12)
+
+
+class Heard:
+    """A reporter that keeps warnings."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+
+    def progress(self, stage: str, done: int, total: int, note: str) -> None:
+        """Nobody looks."""
+
+    def warn(self, stage: str, words: str) -> None:
+        self.words.append(words)
+
+    def stopping(self) -> bool:
+        return False
+
+
+def test_a_changed_rate_after_an_interruption_is_said(
+    store: Store, dataset: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def interrupted(plan: Path, config: TrainConfig, *, on_snapshot: Callable[[int, Path], None], **_: Any):
+        folder = tmp_path / f"snapshot-{config.seed}-{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        (folder / "state.json").write_text("{}")
+        on_snapshot(96, folder)
+        raise Interrupted("ended by somebody")
+
+    monkeypatch.setattr("sdmodel.train.launch.train", interrupted)
+
+    def heard(config: TrainConfig) -> list[str]:
+        reporter = Heard()
+        with pytest.raises(RetryableError):
+            train(dataset, None, None, (), None, config, store=store, reporter=reporter)
+        return [words for words in reporter.words if "unfinished" in words]
+
+    assert heard(CONFIG) == []
+    assert heard(CONFIG) == []  # it goes on with its own
+    assert heard(replace(CONFIG, threads=1)) == []  # a neutral choice is no other training
+    faster = replace(CONFIG, optimizer=replace(CONFIG.optimizer, adam_rate=0.01))
+    (words,) = heard(faster)
+    assert "it had seen 96 of 1,000 images, with optimizer.adam_rate=0.003 (here 0.01)." in words
+    assert heard(faster) == []
