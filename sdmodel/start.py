@@ -15,6 +15,7 @@ import torch
 
 from sdmodel.denoise.discrete import Discrete, check
 from sdmodel.latents.space import PIXELS, Space
+from sdmodel.variant import variant_of
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,11 @@ def load_unet(folder: Path, network: Discrete) -> None:
 
     try:
         found = UNet2DConditionModel.from_pretrained(
-            folder / "unet", local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
+            folder / "unet",
+            local_files_only=True,
+            use_safetensors=True,
+            torch_dtype=torch.float32,
+            variant=variant_of(folder / "unet"),
         )
     except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(f"{folder}/unet holds no weights in diffusers' layout: {error}") from error

@@ -8,14 +8,13 @@ from re import Pattern, compile
 from typing import Any
 
 from sdmodel.data.buckets import shapes
+from sdmodel.variant import weight_names
 from stages.artifact import Artifact, Snapshot
 from stages.config import EncodeConfig
 from stages.fingerprint import fingerprint_of, sha256_of
 from stages.reference import resolve
 from stages.store import Store
 
-WEIGHTS = compile(r"(config\.json|(diffusion_pytorch_)?model(-\d+-of-\d+)?\.safetensors(\.index\.json)?)")
-"""Files of a model; not those of variants, nor pickles."""
 WORDS = compile(r".+\.(json|txt)")
 """Files of a tokenizer."""
 
@@ -85,16 +84,14 @@ def autoencoder_files(folder: Path) -> Mapping[str, Path]:
 
     ValueError: it is none."""
     inside = folder / "vae" if (folder / "vae").is_dir() else folder
-    found = matching(inside, WEIGHTS)
+    found = model_files(inside)
     _check(inside, found, "AutoencoderKL", "encode.autoencoder")
     return found
 
 
 def text_files(folder: Path) -> Mapping[str, Path]:
     """Files of `text_encoder/` and `tokenizer/` in a pipeline's folder. ValueError: it has none."""
-    model, tokenizer = (
-        matching(folder / name, files) for name, files in (("text_encoder", WEIGHTS), ("tokenizer", WORDS))
-    )
+    model, tokenizer = model_files(folder / "text_encoder"), matching(folder / "tokenizer", WORDS)
     _check(folder / "text_encoder", model, "CLIPText", "encode.text")
     if not tokenizer:
         raise ValueError(f"encode.text={str(folder)!r}: no tokenizer/ in it; copy that of the pipeline there")
@@ -110,6 +107,13 @@ def laid(files: Mapping[str, Path], folder: Path) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, folder / name)
     return folder
+
+
+def model_files(folder: Path) -> dict[str, Path]:
+    """`config.json` and the weights of a model's folder, by name: the plain ones, else those of its variant;
+    no pickles. ValueError: it has several variants and no plain weights."""
+    names = [*(["config.json"] if (folder / "config.json").is_file() else []), *weight_names(folder)]
+    return {name: folder / name for name in names}
 
 
 def matching(folder: Path, names: Pattern[str]) -> dict[str, Path]:

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stages.artifact import Artifact, Snapshot
-from stages.encoders import WEIGHTS, WORDS, matching, snapshot_of
+from stages.encoders import WORDS, matching, model_files, snapshot_of
 from stages.reference import resolve
 from stages.store import Store
 
-PARTS = {"unet": WEIGHTS, "scheduler": WORDS, "vae": WEIGHTS, "text_encoder": WEIGHTS, "tokenizer": WORDS}
-"""Folders of a pipeline, and the files of each that count."""
+MODELS, TEXTS = ("unet", "vae", "text_encoder"), ("scheduler", "tokenizer")
+"""Folders of a pipeline: those with weights, and those with words alone."""
 
 
 def start_input(store: Store, text: str) -> Snapshot | Artifact | None:
@@ -50,11 +50,9 @@ def start_folder(start: Snapshot | Artifact | None, text: str, folder: Path) -> 
 
 def pipeline_files(folder: Path) -> Mapping[str, Path]:
     """Files of a pipeline's parts. ValueError: it has no UNet."""
-    found = {
-        f"{part}/{name}": path
-        for part, names in PARTS.items()
-        for name, path in matching(folder / part, names).items()
-    }
+    parts = {part: model_files(folder / part) for part in MODELS}
+    parts |= {part: matching(folder / part, WORDS) for part in TEXTS}
+    found = {f"{part}/{name}": path for part, files in parts.items() for name, path in files.items()}
     if "unet/config.json" not in found or not any(
         name.startswith("unet/") and name.endswith(".safetensors") for name in found
     ):

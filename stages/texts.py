@@ -5,6 +5,7 @@ from pathlib import Path
 from re import compile
 
 from sdmodel.config import TrainConfig
+from sdmodel.variant import weight_names
 from stages.artifact import Artifact, Snapshot
 from stages.encoders import snapshot_of
 from stages.reference import resolve
@@ -12,9 +13,9 @@ from stages.store import Store
 
 FILES = compile(
     r"(config|open_clip_config|tokenizer.*|special_tokens_map|vocab|added_tokens)\.json|(merges|vocab)\.txt|"
-    r".*\.model|(open_clip_)?model(-\d+-of-\d+)?\.safetensors(\.index\.json)?"
+    r".*\.model"
 )
-"""Files of a text encoder and its tokenizer that count; no pickles."""
+"""Files beside the weights of a text encoder, and of its tokenizer, that count."""
 TABLE = "clusters.parquet"
 """The table of an artifact of cluster."""
 OWN = "model/text/0/"
@@ -80,7 +81,7 @@ def text_files(folder: Path) -> Mapping[str, Path]:
         path.relative_to(folder).as_posix(): path
         for place in places
         for path in sorted(place.iterdir())
-        if FILES.fullmatch(path.name)
+        if FILES.fullmatch(path.name) or path.name in weight_names(place)
     }
     if not any(name.endswith("config.json") for name in found) or not any(
         name.endswith(".safetensors") for name in found

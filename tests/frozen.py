@@ -7,7 +7,14 @@ from typing import Any
 import torch
 
 
-def autoencoder(folder: Path, *, levels: int = 2, channels: int = 3, seed: int = 0) -> Path:
+def _save(model: Any, folder: Path, variant: str | None) -> None:
+    """As the libraries do; a variant in half precision."""
+    (model.half() if variant else model).save_pretrained(folder, variant=variant)
+
+
+def autoencoder(
+    folder: Path, *, levels: int = 2, channels: int = 3, seed: int = 0, variant: str | None = None
+) -> Path:
     """An AutoencoderKL of some hundred weights whose latents have 1 / 2**(levels - 1) of the sides."""
     import diffusers
 
@@ -24,11 +31,13 @@ def autoencoder(folder: Path, *, levels: int = 2, channels: int = 3, seed: int =
     with torch.no_grad():  # else all latents are nearly the same
         model.encoder.conv_out.bias += torch.arange(2.0 * channels)
         model.encoder.conv_out.weight *= 3
-    model.save_pretrained(folder)
+    _save(model, folder, variant)
     return folder
 
 
-def text_encoder(folder: Path, *, places: int = 8, width: int = 8, seed: int = 0) -> Path:
+def text_encoder(
+    folder: Path, *, places: int = 8, width: int = 8, seed: int = 0, variant: str | None = None
+) -> Path:
     """A CLIP text model of two layers, its tokenizer one of letters, in a pipeline's layout."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -51,18 +60,25 @@ def text_encoder(folder: Path, *, places: int = 8, width: int = 8, seed: int = 0
         eos_token_id=len(words) - 1,
         pad_token_id=len(words) - 1,
     )
-    CLIPTextModel(config).save_pretrained(folder / "text_encoder")
+    _save(CLIPTextModel(config), folder / "text_encoder", variant)
     return folder
 
 
-def pipeline(folder: Path, *, prediction: str = "epsilon", latent: bool = True, seed: int = 0) -> Path:
+def pipeline(
+    folder: Path,
+    *,
+    prediction: str = "epsilon",
+    latent: bool = True,
+    seed: int = 0,
+    variant: str | None = None,
+) -> Path:
     """A Stable Diffusion of some thousand weights: unet, scheduler, text encoder, and a vae unless it works
     on pixels."""
     import diffusers
 
     if latent:
-        autoencoder(folder / "vae", seed=seed)
-    text_encoder(folder, seed=seed)
+        autoencoder(folder / "vae", seed=seed, variant=variant)
+    text_encoder(folder, seed=seed, variant=variant)
     torch.manual_seed(seed)
     unet: Any = diffusers.UNet2DConditionModel(  # pyright: ignore[reportPrivateImportUsage]
         in_channels=3,
@@ -75,7 +91,7 @@ def pipeline(folder: Path, *, prediction: str = "epsilon", latent: bool = True, 
         attention_head_dim=2,
         norm_num_groups=4,
     )
-    unet.save_pretrained(folder / "unet")
+    _save(unet, folder / "unet", variant)
     schedule: Any = diffusers.DDIMScheduler  # pyright: ignore[reportPrivateImportUsage]
     scheduler = schedule(
         beta_start=0.00085,

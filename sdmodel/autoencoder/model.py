@@ -9,6 +9,7 @@ from diffusers import AutoencoderKL  # pyright: ignore[reportPrivateImportUsage]
 from torch import Tensor
 
 from sdmodel.config import AutoencoderConfig
+from sdmodel.variant import variant_of
 
 SHAPE = (
     "in_channels",
@@ -69,7 +70,11 @@ def load(folder: Path, like: AutoencoderKL) -> AutoencoderKL:
     try:
         # diffusers knows the names that weights had in older folders.
         found = AutoencoderKL.from_pretrained(
-            inside, local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
+            inside,
+            local_files_only=True,
+            use_safetensors=True,
+            torch_dtype=torch.float32,
+            variant=variant_of(inside),
         )
     except (OSError, RuntimeError) as error:
         raise ValueError(f"{inside}: holds no AutoencoderKL in diffusers' layout: {error}") from error

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from sdmodel.latents.space import LOG_VARIANCE
+from sdmodel.variant import variant_of
 
 if TYPE_CHECKING:  # what is not asked for is not waited for: it takes seconds to import
     from diffusers import AutoencoderKL  # pyright: ignore[reportPrivateImportUsage]
@@ -84,7 +85,11 @@ def read(folder: Path, device: torch.device | str = "cpu") -> Autoencoder:
     try:
         # diffusers knows the names that weights had in older folders; no pickle is opened.
         found = AutoencoderKL.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            torch_dtype=torch.float32,
+            variant=variant_of(folder),
         )
     except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(f"{folder} holds no AutoencoderKL in diffusers' layout: {error}") from error

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sdmodel.condition import Condition
 from sdmodel.text.lengths import CaptionReader
 from sdmodel.transfer import sent
+from sdmodel.variant import variant_of
 
 if TYPE_CHECKING:  # what is not asked for is not waited for: it takes seconds to import
     from transformers import CLIPTextModel, CLIPTokenizer
@@ -78,7 +79,11 @@ class ClipText(nn.Module):
         try:
             # transformers reads JSON and safetensors here; no pickle is opened.
             model: Any = CLIPTextModel.from_pretrained(
-                folder / "text_encoder", local_files_only=True, use_safetensors=True, dtype=torch.float32
+                folder / "text_encoder",
+                local_files_only=True,
+                use_safetensors=True,
+                dtype=torch.float32,
+                variant=variant_of(folder / "text_encoder"),
             )
             tokenizer: Any = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
         except (OSError, RuntimeError, ValueError) as error:

@@ -30,6 +30,7 @@ from sdmodel.text.tokenizer import (
     UNKNOWN_ID,
     Tokenizer,
 )
+from sdmodel.variant import variant_of
 
 INSIDE = ("text_encoder", "tokenizer")
 """Where a pipeline's folder keeps them."""
@@ -168,6 +169,7 @@ class Pretrained(Encoder):
                 local_files_only=True,
                 use_safetensors=True,
                 dtype=torch.float32,
+                variant=variant_of(place),
                 output_loading_info=True,
                 **dict.fromkeys(cls.dropouts, config.dropout),
                 **cls.options,
