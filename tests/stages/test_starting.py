@@ -62,8 +62,7 @@ def test_a_training_is_another_request_where_it_starts_from_something_else(
 ):
     first = frozen.pipeline(tmp_path / "a")
     config = dataclasses.replace(worlds.TINY, start=str(first))
-    plain = TRAIN.inputs(store, "x", worlds.TINY, [dataset])
-    started = TRAIN.inputs(store, "x", config, [dataset])
+    plain, started = (TRAIN.inputs(store, "x", one, [dataset], lambda: None) for one in (worlds.TINY, config))
     assert plain[1:] == [None, None, (), None]
     asked = {train.fingerprint(*inputs, config=config) for inputs in (plain, started)}
     assert len(asked) == 2
