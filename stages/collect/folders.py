@@ -97,7 +97,7 @@ def folder_rows(
     for row in rows:
         empty = False
         location, path = row.location, Path(source.folder, row.location)
-        is_below = not location.startswith(("/", "../"))
+        is_below = not location.startswith(("/", "../")) and "\0" not in location
         inside = location in files or (is_below and is_inside(path, Path(source.folder)))
         if not row.reason and not inside:
             row = row._replace(reason=Reason.FORBIDDEN_PATH, detail="leads out of the folder")

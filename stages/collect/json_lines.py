@@ -10,6 +10,9 @@ from stages.collect.delimited import check_columns
 from stages.collect.limits import Reading
 from stages.collect.lines import Watched, skip_line
 
+DEPTH = 100
+"""How deeply lists and objects may be nested: those who write JSON again, or look through it, recurse."""
+
 
 def read_json_lines(
     file: Any, columns: Sequence[str], path: str, reading: Reading, others: bool
@@ -54,15 +57,26 @@ def read_json_lines(
 def json_of(text: bytes) -> Any:
     """A JSON value whose texts are texts: "?" stands for half a surrogate pair, which no table can hold.
 
-    ValueError if it is none, or nested deeper than Python can read.
+    ValueError if it is none, or nested deeper than `DEPTH`.
     """
     try:
         value = json.loads(text)
+        if text.count(b"[") + text.count(b"{") > DEPTH and _is_deeper(value, DEPTH):
+            raise ValueError("it is nested too deeply")
         if b"\\ud" in text or b"\\uD" in text:
             value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     return value
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Whether lists and objects are nested deeper, looked at level by level."""
+    level = [value] if isinstance(value, list | dict) else []
+    for _ in range(depth):
+        inner = (parts.values() if isinstance(parts, dict) else parts for parts in level)
+        level = [part for parts in inner for part in parts if isinstance(part, list | dict)]
+    return bool(level)
 
 
 def _object(line: bytes, path: str, number: int) -> dict[str, Any]:

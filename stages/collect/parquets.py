@@ -149,7 +149,7 @@ def _told(source: ParquetSource, table: Found, reading: Reading) -> Iterator[_To
                     where = batch.places[place]
                     fault = batch.faults.get(place) or fault_of(captions[0], columns, where, reading)
                     yield captions, licence, columns, fault
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, RecursionError) as error:
         raise ValueError(
             f"{table.path!r} of source {source.name!r} cannot be read as Parquet: {error}; check the file"
         ) from error

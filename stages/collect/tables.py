@@ -136,7 +136,7 @@ def read(
             else:
                 delimiter = "," if kind == "csv" else "\t"
                 yield from read_delimited(file, columns, table.path, delimiter, layout, reading, others)
-    except (OSError, pa.ArrowException, csv.Error, UnicodeError) as error:
+    except (OSError, pa.ArrowException, csv.Error, UnicodeError, RecursionError) as error:
         raise ValueError(f"table {table.path!r} cannot be read as {kind}: {error}; check the file") from error
 
 

@@ -182,7 +182,7 @@ def test_folders_and_tars_beside_tables(web: Web, store: Store, tmp_path: Path) 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no FIFOs")
 def test_a_row_that_leads_to_a_fifo_is_refused_not_waited_for(store: Store, tmp_path: Path) -> None:
-    text = b"file_name,text\na.png,an a\nfifo.png,x\n/dev/stdin,y\nsub,z\n"
+    text = b"file_name,text\na.png,an a\nfifo.png,x\n/dev/stdin,y\nsub,z\na\0.png,n\n"
     inside = folder(tmp_path / "in", {"a.png": picture(1), "sub/b.png": picture(2), "metadata.csv": text})
     os.mkfifo(inside / "fifo.png")
     source = FolderSource(name="dir", folder=str(inside))
@@ -192,6 +192,7 @@ def test_a_row_that_leads_to_a_fifo_is_refused_not_waited_for(store: Store, tmp_
     assert rejects == {
         "fifo.png": ("missing_file", "it is a FIFO, no regular file"),
         "/dev/stdin": ("forbidden_path", "leads out of the folder"),
+        "a\0.png": ("forbidden_path", "leads out of the folder"),
         "sub": ("missing_file", "it is a folder, no regular file"),
     }
     assert any("'fifo.png' is a FIFO" in words for words in images.statistics["warnings"])

@@ -197,11 +197,19 @@ def test_json_of_any_shape() -> None:
         (b"{oh", "line 2, is no JSON: "),
         (b"[1]", "line 2, is no JSON object but list"),
         (b"[" * 100_000, "line 2, is no JSON: it is nested too deeply"),
+        (b'{"a": ' * 600 + b"1" + b"}" * 600, "line 2, is no JSON: it is nested too deeply"),
+        (b'{"a": [' * 51 + b"1" + b"]}" * 51, "line 2, is no JSON: it is nested too deeply"),
     ],
 )
 def test_json_that_is_none_is_named_by_its_line(line: bytes, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         cells(b'{"url": "x", "caption": "y"}\n' + line, "t.jsonl")
+
+
+def test_json_that_is_nested_but_not_too_deeply() -> None:
+    deep = b"[" * 98 + b"1" + b"]" * 98  # within a list of the caption, within the object
+    found = cells(b'{"url": "http://a/", "caption": [' + deep + b", {}, {}]}\n", "t.jsonl", ("caption",))
+    assert found == [[[json.loads(deep), {}, {}]]]
 
 
 plain = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r\n"), max_size=8)
