@@ -7,6 +7,7 @@ columns and the server's words hold what terminals obey, Markdown's images, HTML
 import io
 import json
 import re
+import time
 import traceback
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ import pytest
 from fsspec import AbstractFileSystem
 from markdown_it import MarkdownIt
 from PIL import Image
+from rich.console import Console
 
 from flows import tasks
 from flows.cli import main
@@ -32,6 +34,7 @@ from flows.config_file import read_run
 from flows.line import COLLECT
 from flows.step import Home
 from flows.summary import summary
+from flows.terminal import Terminal
 from stages.artifact import Artifact, artifacts
 from stages.config import CollectConfig
 from stages.store import open_store
@@ -219,6 +222,24 @@ def test_a_page_has_no_pictures_links_or_html_of_strangers(images: Artifact) -> 
     assert "<a" not in shown
     assert shown.count("<h1") == 1
     assert r"\x1b[31m![x](http://evil.example/x.png)" in shown
+
+
+def test_a_progress_bar_takes_no_markup_from_them() -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=250, legacy_windows=False)
+    terminal = Terminal(console)
+    with terminal.live():
+        terminal.progress("collect", 1, 2, f"worst host [link=http://h/]x[/link] {WORDS}")
+        while "worst host" not in screen.getvalue():  # drawn by a thread of rich's
+            time.sleep(0.01)
+        terminal.warn("collect", f"odd {WORDS}")
+        terminal.failed("collect", ValueError(f"worse {WORDS} https://me:{SECRET}@h/?{SECRET}\nline"))
+    shown = screen.getvalue()
+    assert "worst host [link=http://h/]x[/link]" in shown
+    assert shown.count(r"\x1b[31m![x]") >= 3
+    assert "\x1b]8" not in shown
+    assert "\x1b[31m!" not in shown
+    assert SECRET not in shown
 
 
 def test_a_first_config_explains_them(web: Web, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -280,5 +280,6 @@ def test_a_warning_is_heard_and_kept(store: Store) -> None:
 
     out = output(store, Hearing())
     out.warn("one host dominates")
-    assert Hearing.said == [("score", "one host dominates")]
-    assert out.warnings == ["one host dominates"]
+    out.warn("not \x1b[31m, said https://me:SECRET@host/x?sig=SECRET\n")
+    assert Hearing.said == [("score", words) for words in out.warnings]
+    assert out.warnings == ["one host dominates", r"not \x1b[31m, said https://…@host/x?…\n"]

@@ -1,5 +1,6 @@
 """Sites and what they ask, on a real server; the clock and the web's rarer answers are chosen."""
 
+import json
 import re
 import urllib.error
 import urllib.request
@@ -26,6 +27,7 @@ from stages.config_collect import (
 )
 from stages.reasons import Reason
 from tests.stages.collect.conftest import Web, body
+from tests.work import calls
 
 START = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 
@@ -94,6 +96,25 @@ PICTURE = f"{SITE}/a.jpg"
 ROBOTS = f"{SITE}/robots.txt"
 TDMREP = f"{SITE}/.well-known/tdmrep.json"
 FORBIDS = ok("User-agent: *\nDisallow: /\n")
+
+
+def test_a_site_whose_rules_are_a_bomb_costs_little_and_forbids_all(web: Web) -> None:
+    agents = "".join(f"user-agent:{chr(97 + n % 26)}{chr(97 + n // 26 % 26)}x\n" for n in range(16_000))
+    rules = "".join(f"disallow:/*{n:x}\n" for n in range(15_000))
+    web.answers["/robots.txt"] = body(f"{agents}user-agent:sdflow\n{rules}".encode())
+    tdm = [{"location": f"/x{n:x}*", "tdm-reservation": 0} for n in range(10_000)]
+    web.answers["/.well-known/tdmrep.json"] = body(json.dumps(tdm).encode())
+    sites = Sites(fetch, "sdflow", Clock())
+
+    def refusals() -> None:
+        kinds: tuple[tuple[OptOut, ...], ...] = (("robots",), ("tdmrep",))
+        for obeyed in kinds:
+            signal = sites.refusal(replace(ask(web.url("/a.jpg")), obey=obeyed))
+            assert signal is not None
+            assert signal.value.startswith("more rules than are read")
+
+    assert calls(refusals) < 500_000  # some ten for each line, where lines times crawlers are 240 millions
+    assert calls(refusals) < 8_000  # the 2,000 rules of the second that are kept, three for each
 
 
 def test_a_real_site(web: Web) -> None:
