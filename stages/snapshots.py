@@ -65,19 +65,27 @@ class Snapshots:
         return _images(self._newest[-1]), float(str(said.get("seconds", 0.0)))
 
     def keep(self, images: int, folder: Path, seconds: float) -> None:
-        """Bring a complete snapshot to the store and forget the oldest.
+        """Bring a complete snapshot to the store and forget the oldest; not one that is gone by now, since
+        the training has taken newer ones while this was busy with those before.
 
         Args:
             images: seen when it was taken.
-            folder: of its files, which stay.
+            folder: of its files, which stay; renamed before it is removed.
             seconds: that the training had taken until then.
         """
         aside = self._out.folder / f"{KEY}{images}"
+        try:
+            shutil.copytree(folder, aside)
+        except OSError:
+            if folder.exists():
+                raise
+        if not folder.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+            return
         for again in [part for part in self._newest if _images(part) == images]:
             self._newest.remove(again)  # it was found damaged and passed over
             self._chosen = [part for part in self._chosen if part is not again]
             self._drop(again)
-        shutil.copytree(folder, aside)
         if self._samples.exists():
             shutil.copytree(self._samples, aside / self._samples.name)
         told: dict[str, JSON] = {"images": images, "seconds": round(seconds, 3)}

@@ -71,7 +71,8 @@ def write(
         OSError: it cannot be written (the disk is full, say); older snapshots are untouched then.
     """
     final, aside = root / f"{images:09d}", root / f".{images:09d}"
-    shutil.rmtree(aside, ignore_errors=True)
+    for left in root.glob(".*"):  # by one that was killed while it wrote or removed
+        shutil.rmtree(left, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
         for name, held in tensors.items():
@@ -90,7 +91,7 @@ def write(
     _fsync(root)
     passing = [folder for folder in _folders(root) if not keep(int(folder.name))]
     for old in passing[:-KEEP]:
-        shutil.rmtree(old)
+        shutil.rmtree(old.rename(root / f".{old.name}"))  # whoever copies it sees that it is gone
     return final
 
 

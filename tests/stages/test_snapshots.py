@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,6 +58,29 @@ def test_a_resume_finds_the_newest_of_its_own(attempt, tmp_path: Path):
     assert laid(out.folder / "samples") == ["100.png", "200.png", "250.png"]
     assert laid(tmp_path / "root") == ["000000200", "000000250"]
     assert (tmp_path / "root/000000250/model.safetensors").read_text() == "model.safetensors after 250"
+
+
+def test_a_snapshot_that_newer_ones_have_overtaken_is_passed_over(attempt, tmp_path: Path, monkeypatch):
+    """The store can be slower than the training, which keeps its two newest alone."""
+    out, snapshots = attempt()
+    take(out, snapshots, 100)
+    snapshots.keep(200, out.folder / "taken-200", 20.0)  # gone before anybody came to it
+    copy = shutil.copy2
+    folder = out.folder / "taken-300"
+
+    def overtaken(source: str, target: str, **options: bool) -> str:
+        if folder.exists() and Path(source).parent == folder:
+            shutil.rmtree(folder.rename(out.folder / "gone"))
+        return copy(source, target, **options)
+
+    monkeypatch.setattr(shutil.copytree, "__defaults__", (False, None, overtaken, False, False))
+    take(out, snapshots, 300)  # gone while it is copied
+    monkeypatch.undo()
+    take(out, snapshots, 400)
+    assert not list(out.folder.glob("snapshot-*"))
+    out, snapshots = attempt()
+    assert snapshots.restore(tmp_path / "root") == (400, 40.0)
+    assert laid(tmp_path / "root") == ["000000100", "000000400"]
 
 
 def test_a_resume_asks_the_store_as_often_however_long_it_is(attempt, tmp_path: Path, monkeypatch):
