@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from fractions import Fraction
 
 from stages.image.error import ImageError
 from stages.reasons import Reason
@@ -48,6 +49,67 @@ def is_deep(data: bytes) -> bool:
         kind == b"av1C" and len(body) > 2 and data[body.start + 2] & 0x40
         for kind, body in _boxes(data, 0, len(data))
     )
+
+
+def crop_of(data: bytes, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+    """Left, top, right and bottom, in stored pixels, of what the primary picture's clean aperture shows.
+
+    Args:
+        data: the file.
+        size: width and height of the primary picture.
+
+    Returns:
+        None where it has no clap box, or one that is no box of whole pixels in it, which viewers pass over.
+    """
+    try:
+        for kind, body in _properties(data):
+            if kind == b"clap":
+                return _aperture(data, body, size)
+    except (struct.error, ZeroDivisionError, IndexError):
+        pass
+    return None
+
+
+def _aperture(data: bytes, body: range, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+    """ISO/IEC 14496-12, 12.1.4: sides, and the distance of its centre from the picture's."""
+    numbers = struct.unpack_from(">IIIIiIiI", data, body.start)
+    width, height, across, down = (Fraction(numbers[n], numbers[n + 1]) for n in (0, 2, 4, 6))
+    left, top = across + (size[0] - width) / 2, down + (size[1] - height) / 2
+    edges = (left, top, left + width, top + height)
+    if any(edge.denominator != 1 for edge in edges):
+        return None
+    if not (0 <= edges[0] < edges[2] <= size[0] and 0 <= edges[1] < edges[3] <= size[1]):
+        return None
+    return int(edges[0]), int(edges[1]), int(edges[2]), int(edges[3])
+
+
+def _properties(data: bytes) -> list[tuple[bytes, range]]:
+    """Kind and body of the boxes that describe the primary picture, in order: by pitm, ipma and ipco."""
+    boxes = list(_boxes(data, 0, len(data)))
+    primary = next((body for kind, body in boxes if kind == b"pitm"), None)
+    table = next((body for kind, body in boxes if kind == b"ipco"), None)
+    if primary is None or table is None:
+        return []
+    (item,) = struct.unpack_from(">H" if data[primary.start] == 0 else ">I", data, primary.start + 4)
+    properties = list(_level(data, table.start, table.stop))
+    for body in (body for kind, body in boxes if kind == b"ipma"):
+        name = ">H" if data[body.start] == 0 else ">I"
+        number = ">H" if data[body.start + 3] & 1 else ">B"
+        mask = 0x7FFF if number == ">H" else 0x7F
+        (entries,) = struct.unpack_from(">I", data, body.start + 4)
+        place = body.start + 8
+        for _ in range(min(entries, len(body))):
+            (described,) = struct.unpack_from(name, data, place)
+            place += struct.calcsize(name)
+            count, place = data[place], place + 1
+            found = [
+                struct.unpack_from(number, data, place + n * struct.calcsize(number))[0] & mask
+                for n in range(count)
+            ]
+            place += count * struct.calcsize(number)
+            if described == item:
+                return [properties[index - 1] for index in found if 0 < index <= len(properties)]
+    return []
 
 
 def is_cut(data: bytes) -> bool:

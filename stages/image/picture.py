@@ -24,6 +24,7 @@ from stages.image.colour import alters, opaque_srgb
 from stages.image.error import ImageError
 from stages.image.frames import frames_of
 from stages.image.header import Header, inspect, is_cut
+from stages.image.variant import variant_of
 from stages.reasons import Reason
 
 Pixels = NDArray[np.uint8]
@@ -34,7 +35,7 @@ MAX_PIXELS = 178_956_970
 REPAIRS = ("oriented", "profile", "deep", "cmyk", "grey", "palette", "alpha", "animated")
 """What decoding sets right, in words that tables keep:
 
-- oriented: turned or mirrored as its EXIF orientation asks (AVIF: its irot and imir boxes);
+- oriented: turned or mirrored as its EXIF orientation asks, not XMP's (AVIF: its irot and imir boxes);
 - profile: taken to sRGB by an embedded ICC profile that is not sRGB;
 - deep: more than 8 bits a channel. Greys are scaled from the full range of their integers, or from [0, 1]
   where they are floats; colours keep their upper byte, which differs from that by one level at most;
@@ -114,9 +115,11 @@ def picture_of(
     try:
         if header.format == "png":
             png.check(data)
+            data = png.without(data, png.unheeded(data))
         with _opened(data, header) as image:
             # A second frame header can contradict the first: what the decoder is about to allocate counts.
             _check_size(header.format, *image.size, max_pixels)
+            image.info.pop("xmp", None)  # Pillow turns a TIFF by it, which no viewer does
             covered = image.tile[0][1] if header.format == "gif" and image.tile else None
             orientation = _orientation(image) if header.format == "tiff" else 0
             size = image.size
@@ -128,7 +131,10 @@ def picture_of(
             if covered is not None and covered != (0, 0, *image.size) and "alpha" not in repairs:
                 image = _uncovered(image, covered)
                 repairs |= {"alpha"}
+            inner = inner or (avif.crop_of(data, image.size) if header.format == "avif" else None)
             rgb = opaque_srgb(image if inner is None else image.crop(inner), colour, data)
+            if header.format == "avif":
+                size, inner = rgb.size, None
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # a decoder fed by strangers raises anything
@@ -150,6 +156,8 @@ def is_plain(data: bytes) -> bool:
         header = inspect(data)
         if header.format not in ("jpeg", "png", "webp"):
             return False
+        if header.format == "png" and png.unheeded(data):
+            return False  # other decoders heed it
         if header.format == "png" and png.tells_late(data):
             return not picture_of(data).repairs
         with _opened(data, header) as image:
@@ -180,7 +188,11 @@ def _failure(error: Exception, data: bytes, header: Header) -> ImageError | Memo
         return MemoryError(f"{header.format}: {error}")
     if isinstance(error, Image.DecompressionBombError):
         return ImageError(Reason.TOO_LARGE, f"{header.format}: {error}")
-    cut = "truncated" in words or is_cut(data, header.format)
+    ends = is_cut(data, header.format)
+    variant = "" if ends else variant_of(data, header.format)
+    if variant:
+        return ImageError(Reason.UNSUPPORTED_FORMAT, variant)
+    cut = "truncated" in words or ends
     told = str(error) or type(error).__name__
     if isinstance(error, UnidentifiedImageError):  # whose own words name an address in memory
         told = "its header makes no sense"
@@ -200,9 +212,16 @@ def _colour(background: str) -> tuple[int, int, int]:
 
 
 def _orientation(image: Image.Image) -> int:
+    """By EXIF alone. (Pillow's `getexif` falls back on XMP, which viewers don't turn pictures by.)"""
     try:
-        # Not a PNG's own method, which decodes all its pixels to look behind them.
-        return int(Image.Image.getexif(image).get(_EXIF_ORIENTATION, 1))
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            return int(image.tag_v2.get(_EXIF_ORIENTATION, 1))
+        exif = Image.Exif()
+        if "exif" in image.info:
+            exif.load(image.info["exif"])
+        elif "Raw profile type exif" in image.info:  # as ImageMagick wrote it before PNG had a chunk for it
+            exif.load(bytes.fromhex("".join(image.info["Raw profile type exif"].split("\n")[3:])))
+        return int(exif.get(_EXIF_ORIENTATION, 1))
     except Exception:  # noqa: BLE001 - a broken EXIF block says nothing about the orientation; the pixels stand
         return 1
 

@@ -42,6 +42,32 @@ def tells_late(data: bytes) -> bool:
     return b"IDAT" in kinds and any(kind != b"IDAT" for kind in kinds[kinds.index(b"IDAT") :])
 
 
+def unheeded(data: bytes) -> list[range]:
+    """Places of tRNS chunks, whole, that libpng passes over and so do browsers: longer than the palette, of
+    the wrong length for the colour type, before the palette, behind the pixels, or said twice."""
+    colour, palette, pixels, valid = data[25], 0, False, False
+    result: list[range] = []
+    for kind, body in chunks(data):
+        if kind == b"PLTE":
+            palette = min(len(body) // 3, 1 << data[24])
+        pixels |= kind == b"IDAT"
+        if kind == b"tRNS":
+            length = len(body)
+            fits = {0: length == 2, 2: length == 6, 3: 0 < length <= palette}.get(colour, False)
+            if fits and not pixels and not valid:
+                valid = True
+            else:
+                result.append(range(body.start - 8, body.stop + 4))
+    return result
+
+
+def without(data: bytes, places: list[range]) -> bytes:
+    """The file without some of its chunks."""
+    ends = [0, *(place.stop for place in places)]
+    starts = [*(place.start for place in places), len(data)]
+    return b"".join(data[end:start] for end, start in zip(ends, starts, strict=True))
+
+
 def chunks(data: bytes) -> Iterator[tuple[bytes, range]]:
     """Kind and place of the body of every chunk up to IEND; the last may go beyond the data."""
     place, kind = _START, b""

@@ -37,6 +37,11 @@ def size_of(data: bytes) -> tuple[int, int]:
     return directory[_WIDTH][0], directory[_HEIGHT][0]
 
 
+def tags_of(data: bytes, tags: tuple[int, ...]) -> Directory:
+    """The whole numbers under these tags in the first page; struct.error where the data end before."""
+    return _directory(data, _first(data), tags)[0]
+
+
 def pages_of(data: bytes) -> int:
     """Pages of a TIFF but thumbnails and masks, 1 to `MAX_PAGES`. Broken chains end where they break, and
     where directories overlap: together they take more bytes than the file has."""

@@ -97,6 +97,59 @@ def avif(*sizes: tuple[int, int], deep: bool = False) -> bytes:
     return box(b"ftyp", b"avif\0\0\0\0avifmif1") + meta
 
 
+def with_clap(data: bytes, aperture: Sequence[tuple[int, int]]) -> bytes:
+    """An AVIF of one picture, as libavif writes it, with a clean aperture: width, height, and how far its
+    centre lies to the right and below the picture's, each as a fraction."""
+    clap = box(b"clap", b"".join(struct.pack(">iI", *fraction) for fraction in aperture))
+    out = bytearray(data)
+
+    def body_of(kind: bytes) -> int:
+        return out.index(kind) + 4
+
+    ipco, ipma = body_of(b"ipco"), body_of(b"ipma")
+    (length,) = struct.unpack_from(">I", out, ipco - 8)
+    properties = 0
+    place = ipco
+    while place < ipco - 8 + length:
+        properties += 1
+        place += struct.unpack_from(">I", out, place)[0]
+    assert out[ipma : ipma + 4] == bytes(4)  # version 0: items of two bytes, properties of one
+    count_at = ipma + 4 + 4 + 2
+    end = count_at + 1 + out[count_at]
+    out[count_at] += 1
+    out[end:end] = bytes([0x80 | properties + 1])
+    out[place:place] = clap
+    for kind, more in (
+        (b"ipma", 1),
+        (b"ipco", len(clap)),
+        (b"iprp", 1 + len(clap)),
+        (b"meta", 1 + len(clap)),
+    ):
+        at = out.index(kind) - 4
+        struct.pack_into(">I", out, at, struct.unpack_from(">I", out, at)[0] + more)
+    iloc = body_of(b"iloc")
+    assert out[iloc] == 0
+    assert out[iloc + 4] >> 4 == 4  # offsets of four bytes
+    (items,) = struct.unpack_from(">H", out, iloc + 6)
+    at = iloc + 8
+    for _ in range(items):
+        at += 4 + (out[iloc + 5] >> 4)
+        (extents,) = struct.unpack_from(">H", out, at)
+        at += 2
+        for _ in range(extents):
+            struct.pack_into(">I", out, at, struct.unpack_from(">I", out, at)[0] + 1 + len(clap))
+            at += 4 + (out[iloc + 4] & 15)
+    return bytes(out)
+
+
+def bmp(size: tuple[int, int], depth: int, masks: Sequence[int], pixels: bytes) -> bytes:
+    """A BMP whose colours lie under bit masks (BI_BITFIELDS)."""
+    start = 14 + 40 + 4 * len(masks)
+    head = b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0, start)
+    info = struct.pack("<IiiHHIIiiII", 40, *size, 1, depth, 3, len(pixels), 0, 0, 0, 0)
+    return head + info + struct.pack(f"<{len(masks)}I", *masks) + pixels
+
+
 def profile(kind: bytes, space: bytes, connection: bytes, tags: Mapping[bytes, bytes]) -> bytes:
     """An ICC profile (ICC.1:2001-04) of these tags; its white is D50."""
     tags = {b"wtpt": b"XYZ \0\0\0\0" + _D50, b"cprt": b"text\0\0\0\0\0", b"desc": _DESCRIPTION, **tags}

@@ -10,6 +10,8 @@ from stages.image import FORMATS, REPAIRS, ImageError, decode, encode, inspect, 
 from stages.reasons import Reason
 from tests.stages.image.files import (
     SRGB,
+    Chunk,
+    bmp,
     chunk,
     gradient,
     linear_grey,
@@ -17,6 +19,7 @@ from tests.stages.image.files import (
     png,
     save,
     tiff,
+    with_clap,
 )
 
 GRADIENT = gradient()
@@ -103,6 +106,53 @@ def scaled(values: np.ndarray) -> np.ndarray:
     limits = np.iinfo(values.dtype)
     levels = (values.astype(float) - int(limits.min)) / (int(limits.max) - int(limits.min)) * 255
     return np.repeat(np.rint(levels)[..., None], 3, axis=-1)
+
+
+def xmp(orientation: int) -> bytes:
+    return (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="%d"/>'
+        b"</rdf:RDF></x:xmpmeta>" % orientation
+    )
+
+
+def test_xmp_turns_no_picture() -> None:
+    """As in browsers and in libvips; with an EXIF block that says nothing of it or something else as well."""
+    silent = Image.Exif()
+    silent[0x010F] = "a maker"
+    said: list[tuple[Image.Exif | None, np.ndarray, list[str]]] = [
+        (None, GRADIENT, []),
+        (silent, GRADIENT, []),
+        (oriented(3), WAYS_UP[3], ["oriented"]),
+    ]
+    for exif, expected, words in said:
+        block = [(b"eXIf", exif.tobytes()[6:])] if exif is not None else []  # saving AVIF takes from it
+        options = {"xmp": xmp(6), **({"exif": exif} if exif is not None else {})}
+        check(save(PICTURE, "jpeg", subsampling=0, quality=95, **options), expected, *words, off=16)
+        check(save(PICTURE, "webp", lossless=True, **options), expected, *words)
+        check(save(PICTURE, "avif", subsampling="4:4:4", quality=95, **options), expected, *words, off=16)
+        tags = {700: xmp(6), **({0x0112: 3} if words else {})}
+        check(save(PICTURE, "tiff", tiffinfo=tags), expected, *words)
+        text = (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp(6))
+        rows = list(map(bytes, GRADIENT))
+        check(png(8, 2, rows, (40, 24), before=[*block, text]), expected, *words)
+        check(png(8, 2, rows, (40, 24), after=[text, *block]), expected, *words)
+
+
+def test_the_clean_aperture_of_an_avif_is_what_it_shows() -> None:
+    whole = save(PICTURE, "avif", subsampling="4:4:4", quality=95)
+    cut = with_clap(whole, [(20, 1), (12, 1), (-4, 1), (3, 1)])
+    top, left = 6 + 3, 10 - 4
+    check(cut, GRADIENT[top : top + 12, left : left + 20], off=16)
+    assert picture_of(cut).size == (20, 12)
+    halves = with_clap(whole, [(39, 1), (24, 1), (1, 2), (0, 1)])
+    check(halves, GRADIENT[:, 1:], off=16)
+    for wrong in (
+        [(20, 0), (12, 1), (0, 1), (0, 1)],
+        [(40, 1), (24, 1), (5, 1), (0, 1)],
+        [(39, 1), (24, 1), (0, 1), (0, 1)],
+    ):
+        check(with_clap(whole, wrong), GRADIENT, off=16)  # no box of whole pixels in the picture
 
 
 def test_deep_greys_are_scaled_not_clipped() -> None:
@@ -252,6 +302,76 @@ def test_a_colour_that_means_transparent() -> None:
     deep = struct.pack(">6H", 0x1101, 0x2202, 0x3303, 0x4404, 0x5505, 0x6606)
     clear = (b"tRNS", struct.pack(">3H", 0x1101, 0x2202, 0x3303))
     check(png(16, 2, [deep], (2, 1), [clear]), [[WHITE, [0x44, 0x55, 0x66]]], "deep", "alpha")
+
+
+COLOURS = b"\xff\0\0" + b"\0\xff\0"
+OPAQUE = np.array([[[255, 0, 0], [0, 255, 0]]])
+
+
+@pytest.mark.parametrize(
+    ("colour", "row", "before", "after", "expected"),
+    [
+        (3, b"\0\1", [(b"PLTE", COLOURS), (b"tRNS", b"\0\0\0")], [], OPAQUE),  # longer than its palette
+        (3, b"\0\1", [(b"PLTE", COLOURS), (b"tRNS", b"")], [], OPAQUE),
+        (3, b"\0\1", [(b"tRNS", b"\0"), (b"PLTE", COLOURS)], [], OPAQUE),  # before it
+        (3, b"\0\1", [(b"PLTE", COLOURS)], [(b"tRNS", b"\0")], OPAQUE),  # behind the pixels
+        (0, b"\x07\x50", [(b"tRNS", b"\x07")], [], np.array([[[7] * 3, [80] * 3]])),
+        (0, b"\x07\x50", [(b"tRNS", b"\0\x07\0\0")], [], np.array([[[7] * 3, [80] * 3]])),
+        (2, COLOURS, [(b"tRNS", b"\0\xff\0\0\0")], [], OPAQUE),
+    ],
+)
+def test_transparency_that_libpng_passes_over_is_passed_over(
+    colour: int, row: bytes, before: list[Chunk], after: list[Chunk], expected: np.ndarray
+) -> None:
+    data = png(8, colour, [row], (2, 1), before, after)
+    picture = picture_of(data, "#0000ff")
+    assert np.asarray(picture.image).tolist() == expected.tolist()
+    assert "alpha" not in picture.repairs
+    assert not is_plain(data)  # other decoders may heed it
+
+
+def test_the_first_of_two_transparencies_counts() -> None:
+    chunks = [(b"PLTE", COLOURS), (b"tRNS", b"\0"), (b"tRNS", b"\xff\0")]
+    data = png(8, 3, [b"\0\1"], (2, 1), chunks)
+    assert np.asarray(picture_of(data, "#0000ff").image).tolist() == [[[0, 0, 255], [0, 255, 0]]]
+
+
+WEBP = save(Image.new("RGB", (3, 2), (9, 90, 200)), "webp", lossless=True)
+DEEP_MASKS = "bmp with bit masks ffc00000 3ff000 ffc in 32 bits"
+
+
+def frame(kind: int, bits: int) -> bytes:
+    """The frame header of a grey JPEG of 3 x 2 pixels."""
+    return bytes([0xFF, kind, 0, 11, bits, 0, 2, 0, 3, 1, 1, 0x11, 0])
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (tiff((3, 2), [32] * 3, 2, bytes(72), more={339: (3, 3, 3)}), "tiff of 3 x 32 bits, float"),
+        (tiff((3, 2), [32] * 3, 2, bytes(72)), "tiff of 3 x 32 bits, unsigned"),
+        (tiff((3, 2), [64], 1, bytes(48), more={339: (3,)}), "tiff of 1 x 64 bits, float"),
+        (tiff((3, 2), [16], 1, bytes(12), more={339: (3,)}), "tiff of 1 x 16 bits, float"),
+        (tiff((3, 2), [5, 6, 5], 2, bytes(12)), "tiff of samples of 5, 6, 5 bits"),
+        (tiff((3, 2), [8] * 3, 2, WEBP, more={259: (50001,)}), "tiff with WebP compression"),
+        (tiff((3, 2), [8] * 3, 2, bytes(18), more={259: (34712,)}), "tiff with JPEG 2000 compression"),
+        (bmp((2, 1), 32, (0xFFC00000, 0x3FF000, 0xFFC), bytes(8)), DEEP_MASKS),
+        (bmp((2, 1), 16, (0xF00, 0xF0, 0xF), bytes(4)), "bmp with bit masks f00 f0 f in 16 bits"),
+        (b"\xff\xd8" + frame(0xC0, 12) + b"\xff\xd9", "jpeg, of 12 bits"),
+        (b"\xff\xd8" + frame(0xC3, 8) + b"\xff\xda\0\x08\x01\x01\0\x01\0\0\xff\xd9", "jpeg, lossless"),
+    ],
+)  # fmt: skip
+def test_variants_that_no_decoder_reads_are_named(data: bytes, name: str) -> None:
+    assert refused(data) == (Reason.UNSUPPORTED_FORMAT, name)
+
+
+def test_usual_bit_masks_are_read_and_a_damaged_file_of_a_usual_kind_is_damaged() -> None:
+    data = bmp((2, 1), 16, (0xF800, 0x7E0, 0x1F), struct.pack("<2H", 0xF800, 0x1F))
+    check(data, np.array([[[255, 0, 0], [0, 0, 255]]]))
+    packed = save(PICTURE, "tiff", compression="tiff_deflate")
+    start = packed.index(b"\x78")
+    damaged = packed[:start] + bytes(40) + packed[start + 40 :]
+    assert refused(damaged)[0] == Reason.UNDECODABLE
 
 
 def test_single_bits() -> None:
