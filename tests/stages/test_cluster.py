@@ -103,6 +103,7 @@ def test_captions_that_say_the_same_are_together(store: Store, dataset: Artifact
     told = {frozenset(one[:2]) for one in said["words"]}
     assert told == {frozenset((colour, form)) for colour in COLOURS for form in FORMS}
     assert made.read("clusters.png").startswith(b"\x89PNG")
+    assert "warnings" not in said
     assert cluster(dataset, words, config, store=store).cached
 
 
@@ -169,3 +170,13 @@ def test_a_model_without_words_is_no_encoder(store: Store, dataset: Artifact):
 
     with pytest.raises(ValueError, match="has no text encoder of its own"):
         cluster(dataset, mute(ShardConfig(test=0.5), store=store), CONFIG, store=store)
+
+
+def test_captions_that_the_encoder_cuts_are_said(store: Store, words: Artifact):
+    said = [[f"a {COLOURS[row % 3]} {FORMS[row % 2]}"] for row in range(12)]
+    long = dataset_of(store, [*said[:11], ["a red square " * 9]])
+    (told,) = cluster(long, words, CONFIG, store=store).statistics["warnings"]
+    # Equal captions are read once.
+    assert told.startswith(
+        "14.3% of 7 captions have more than the 13 tokens that are read of one, and are cut"
+    )

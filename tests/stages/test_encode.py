@@ -18,7 +18,7 @@ from sdmodel.latents import autoencoder, text
 from sdmodel.latents.cache import Cache
 from stages.artifact import Artifact, Funnel
 from stages.config import EncodeConfig, Run
-from stages.encode import encode
+from stages.encode import REMEDY, encode
 from stages.encoders import autoencoder_input, text_input
 from stages.errors import Stopped
 from stages.output import Output
@@ -94,6 +94,18 @@ def test_every_row_has_the_moments_of_its_picture_and_the_states_of_its_captions
     assert latents.funnel == Funnel(rows, rows)
     assert (latents.statistics["pooled_width"], latents.statistics["token_width"]) == (8, 8)
     assert latents.verify() == []
+    # More tokens than are read of them, and that is said.
+    index = dataset.table("index")
+    captions = [
+        one["text"]
+        for own in index.loc[index["split"].isin(["train", "validation"]), "captions"]
+        for one in own
+    ]
+    longest = max(words.count(captions))
+    assert latents.statistics["warnings"] == [
+        f"100.0% of {len(captions)} captions have more than the 6 tokens that are read of one, and are cut; "
+        f"the longest has {longest}. {REMEDY}"
+    ]
     # The encoders travel with what they made.
     assert latents.read("autoencoder/config.json") == (home / "pipeline/vae/config.json").read_bytes()
     folder = latents.lay("", tmp_path / "whole")

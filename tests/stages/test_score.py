@@ -7,6 +7,7 @@ import torch
 
 from sdmodel.config import TextConfig, TrainConfig
 from sdmodel.contrastive.objective import ContrastiveObjective
+from sdmodel.text.tokenizer import Tokenizer
 from stages.clip import Clip, clip_snapshot
 from stages.config import ScoreConfig
 from stages.demo.captions import caption
@@ -150,6 +151,23 @@ def test_a_flipped_bit_of_a_picture_is_an_error(store, clip, pictures):
     config = ScoreConfig(model=f"local-dir:{clip}", device="cpu")
     with pytest.raises(DamagedError, match=rf"picture {row['uid']} at offset .* should hash to"):
         score(images, clip_snapshot(config.model), config, store=store)
+
+
+def test_captions_that_a_clip_cannot_read_whole_are_said(store, clip, pictures):
+    stock = Clip(f"local-dir:{clip}", device="cpu")
+    assert stock.length == 16
+    texts = [" ".join(["red"] * count) for count in range(40)]
+    counts = Tokenizer.load(clip).count(texts)
+    assert stock.cut(texts) == [count > 16 for count in counts]
+    assert {16, 17} < set(counts)
+    config = ScoreConfig(model=f"local-dir:{clip}", device="cpu")
+    short = Picture("short", pictures[0].data, (texts[1],))
+    assert "warnings" not in run(store, [short], config, 1).statistics
+    long = Picture("long", pictures[0].data, (texts[39], texts[2], "", texts[1]))
+    (words,) = run(store, [short, long], config, 1).statistics["warnings"]
+    assert words.startswith(
+        "25.0% of 4 captions have more than the 16 tokens that are read of one, and are cut. "
+    )
 
 
 def test_pictures_are_seen_on_the_runs_background(store, clip):

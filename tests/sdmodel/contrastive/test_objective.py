@@ -85,6 +85,12 @@ def test_a_training_can_start_from_a_folder(tmp_path: Path):
     for name, value in other.modules.state_dict().items():
         torch.testing.assert_close(value, weights[name], rtol=2e-3, atol=1e-4)
     assert len(other.tokenizer) == len(ours.tokenizer)
+    # A length that follows the captions gives way to what the folder was taught on.
+    following = replace(CONFIG, text=replace(CONFIG.text, length=0))
+    (reader,) = (last := ContrastiveObjective(following, ["a b c d " * 20] * 4)).readers
+    assert reader.length > 64
+    last.start(tmp_path)
+    assert last.modules.clip.context_length == last.readers[0].length == 16
     larger = replace(CONFIG, contrastive=replace(CONFIG.contrastive, embedding=32))
     with pytest.raises(ValueError, match="'embed_dim': 16"):
         ContrastiveObjective(larger, CAPTIONS).start(tmp_path)

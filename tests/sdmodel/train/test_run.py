@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,13 +11,15 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from sdmodel.config import DataConfig, OptimizerConfig, TrainConfig, ValidationConfig
+from sdmodel.config import DataConfig, EmaConfig, OptimizerConfig, TrainConfig, ValidationConfig
 from sdmodel.data.index import read_index
 from sdmodel.data.pictures import decode_all
 from sdmodel.data.pixels import to_float
 from sdmodel.data.stream import Stream
+from sdmodel.train.ema import Averages
 from sdmodel.train.prepare import prepare
-from sdmodel.train.run import accelerator_of, gauge_of
+from sdmodel.train.registry import objective_of
+from sdmodel.train.run import accelerator_of, gauge_of, run
 from tests.sdmodel.golden.tiny import config_of, plan
 from tests.sdmodel.train.toy import Toy, ToyObjective
 
@@ -122,3 +125,35 @@ def test_what_is_frozen_has_no_gradient_that_counts(dataset: Any, tmp_path: Path
         return gauge_of(config, accelerator(), made.objective, made.stream).flops
 
     assert flops(frozen=("vae.encoder",)) < 0.9 * flops()
+
+
+def test_captions_that_are_cut_are_said(dataset: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for objective in ("diffusion", "contrastive", "text"):
+        config = config_of(objective, images=8)
+        text = replace(config.text, length=4)
+        pretrain = replace(config.pretrain, masked=0.0, next=0.0, noise=0.0, consistency=0.0)
+        config = replace(config, text=text, pretrain=pretrain)
+        assert run(plan(tmp_path / objective, dataset, config))
+        said = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+        (words,) = [one["warning"] for one in said if "are cut" in one.get("warning", "")]
+        assert words.startswith("100.0% of 126 captions have more than the 4 tokens that are read of one")
+        assert "train.text.length" in words
+
+
+def test_by_default_no_caption_is_cut_and_the_model_says_its_length(dataset: Any, tmp_path: Path):
+    text = replace(config_of("diffusion").text, length=0)
+    made = prepare(
+        plan(tmp_path, dataset, CONFIG),
+        config_of("diffusion", text=text),
+        Accelerator(cpu=True),
+    ).objective
+    made.save(tmp_path, Averages(made.modules, EmaConfig(), 1).weights())
+    assert json.loads((tmp_path / "config.json").read_text())["model"]["text"][0]["length"] == 32
+
+    # It goes on at its own length, whatever other captions would ask for.
+    longer = objective_of(config_of("diffusion", text=text), ["a red half on the left " * 20] * 2)
+    longer.start(tmp_path)
+    assert [reader.length for reader in longer.readers] == [32]
+    asked = objective_of(config_of("diffusion", text=replace(text, length=16)), ["a red half"] * 2)
+    with pytest.raises(ValueError, match="text must agree"):
+        asked.start(tmp_path)
