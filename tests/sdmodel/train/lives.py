@@ -50,7 +50,7 @@ CONFIG = TrainConfig(
     ),
     optimizer=OptimizerConfig(warmup=16),
     ema=EmaConfig(lengths=(0.05, 0.1)),
-    validation=ValidationConfig(every=32, rows=8),
+    validation=ValidationConfig(every=32, rows=8, patience=9),
 )
 
 
