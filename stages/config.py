@@ -138,9 +138,10 @@ class ShardConfig:
 
     __pydantic_config__ = FORM
     validation: float = 0.02
-    """Share of pictures for choosing, by hash of the cluster."""
+    """Share of pictures for choosing, by hash of the cluster of copies; none where that is less than one
+    cluster."""
     test: float = 0.02
-    """Share of pictures for reporting, by hash of the cluster."""
+    """Share of pictures for reporting, likewise."""
     shard_rows: int = 1000
     """Images in a tar."""
     max_side: int | None = None

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.artifact import Artifact, Digested, Funnel, Manifest, manifest_key
+from stages.emptiness import emptied
 from stages.errors import RetryableError, StageError, Stopped, naming_full_disk
 from stages.fingerprint import JSON, canonical_config, digest_of, request_fingerprint
 from stages.lease import Lease, acquire
@@ -119,6 +120,8 @@ class Stage:
         out = Output(store, self.name, self.version, canonical, fingerprint, reporter)
         try:
             stats = self.function(*inputs, config, out)
+            if stats.funnel.rows_in and not stats.funnel.rows_out:
+                out.warn(emptied(self.name, stats.funnel))
             out.publish_written()
         finally:
             out.close()

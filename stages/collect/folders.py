@@ -1,5 +1,7 @@
 """Folders of images, with captions in metadata files, files beside them, or class folders' names."""
 
+import errno
+import os
 import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -101,6 +103,8 @@ def folder_rows(
         inside = location in files or (is_below and is_inside(path, Path(source.folder)))
         if not row.reason and not inside:
             row = row._replace(reason=Reason.FORBIDDEN_PATH, detail="leads out of the folder")
+        elif not row.reason and location not in files and not path.exists():  # a look beforehand tells too
+            row = row._replace(reason=Reason.MISSING_FILE, detail=os.strerror(errno.ENOENT))
         stamp = stamps.get(location, "")
         changed = before is not None and before.get(location, "") != stamp
         leftovers.seen.add(location)

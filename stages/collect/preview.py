@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.artifact import Artifact, Snapshot
+from stages.artifact import Artifact, Funnel, Snapshot
 from stages.collect.collect import source_rows
 from stages.collect.concerns import concerns
 from stages.collect.files import check_names
@@ -20,6 +20,8 @@ from stages.collect.plan import Plan
 from stages.collect.rows import write_rows
 from stages.collect.source_preview import SourcePreview, source_previews
 from stages.config import CollectConfig
+from stages.emptiness import emptied
+from stages.reasons import Reason
 from stages.takedown import tables
 
 _HOSTS_AT_ONCE = 10_000
@@ -92,10 +94,9 @@ def preview(
         seen = source_previews(plan, config)
         told = forecast(_hosts(plan), _bytes_to_copy(plan, sources, config), config, habits(previous))
         free = None if store is None else _free(store)
-        problems = [*concerns(config, seen, told, free), *notes]
-        return Preview(
-            **_counts(plan), sources=seen, forecast=told, urls=told.urls, free=free, problems=problems
-        )
+        counts = _counts(plan)
+        problems = [*_nothing(counts), *concerns(config, seen, told, free), *notes]
+        return Preview(**counts, sources=seen, forecast=told, urls=told.urls, free=free, problems=problems)
     finally:
         plan.close()
 
@@ -117,6 +118,15 @@ def _counts(plan: Plan) -> dict[str, Any]:
         "duplicates": rows - sum(found.values()),
         **{state: found.get(state, 0) for state in ("held", "waiting", "to_fetch", "to_copy")},
     }
+
+
+def _nothing(counts: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence where no row can become a picture, in `collect`'s words."""
+    if not any(counts[state] for state in ("held", "waiting", "to_fetch", "to_copy")):
+        refused: Mapping[str, int] = counts["refused"]
+        copies = {Reason.DUPLICATE_URL: counts["duplicates"]} if counts["duplicates"] else {}
+        funnel = Funnel(counts["rows"], 0, {**refused, **copies})
+        yield f"nothing would be collected: {emptied('collect', funnel)}"
 
 
 def _hosts(plan: Plan) -> Iterator[tuple[str, int]]:

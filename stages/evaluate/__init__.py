@@ -13,7 +13,9 @@ from stages.artifact import Artifact, Funnel, Snapshot
 from stages.clip import Clip
 from stages.config import EvaluateConfig
 from stages.evaluate.grid import draw_grid
+from stages.evaluate.held_out import measured_split, notice
 from stages.evaluate.image_models import recognition, reconstruction
+from stages.evaluate.images import index_of, pictures_of
 from stages.evaluate.oracle import clean_pairs, unseen_captions, verdicts
 from stages.evaluate.prompts import Prompt, prompts_of
 from stages.evaluate.report import markdown
@@ -28,7 +30,7 @@ SHOWN = 24
 """Samples on the grid."""
 GROUP = 64
 """Pictures among which a caption's own one is looked for."""
-_NOT_FIGURES = ("model", "dataset", "background", "validation", "nearest")
+_NOT_FIGURES = ("model", "dataset", "background", "validation", "nearest", "notice")
 CHUNK = 2048
 """Training images that are compared at once."""
 
@@ -45,6 +47,7 @@ def evaluate(
     Args:
         model: of train.
         dataset: of shard; validation loss is taken on its validation split, captions from its test split.
+            Where that is empty, the validation split stands in, else the train split, and the report says so.
         clip: `clip_snapshot(config.clip, config.clip_pretrained)`; None where the run has no CLIP, and then
             no similarity is reported.
         config: what to measure.
@@ -54,27 +57,34 @@ def evaluate(
         The funnel (every image to sample was sampled) and the report's main figures.
 
     Raises:
-        ValueError: the oracle is unknown; no caption is there to sample; nothing is there to compare; the
-            test split, on which models of other objectives are measured, is empty.
+        ValueError: the oracle is unknown; no caption is there to sample; nothing is there to compare.
     """
     unseen = unseen_captions(config.oracle, config.oracle_samples, config.seed)
     settings = model.json("model/config.json") if "model/config.json" in model.files else None
     report: dict[str, Any] = {"model": model.digest, "dataset": dataset.digest}
     report["background"] = config.background  # what the pictures that it is measured on were laid over
+    split = measured_split(dataset.table("index")["split"])
+    given = False
     if "model/pretrain.json" in model.files:  # beside whatever layout a text encoder's folder has
-        report["understanding"] = _understanding(model, dataset, config, out)
+        report["understanding"] = _understanding(model, dataset, split, config, out)
         rows = int(report["understanding"]["rows"])
     elif settings is None:  # an open_clip folder, which the contrastive objective writes
-        report["retrieval"] = _retrieval(model, dataset, config, out)
+        report["retrieval"] = _retrieval(model, dataset, split, config, out)
         rows = int(report["retrieval"]["rows"])
     elif settings.get("_class_name") == "AutoencoderKL":
-        report["reconstruction"] = _reconstruction(model, dataset, settings["sample_size"], config, out)
+        report["reconstruction"] = _reconstruction(
+            model, dataset, split, settings["sample_size"], config, out
+        )
         rows = int(report["reconstruction"]["rows"])
     elif settings.get("kind") == "selfsupervised":
-        report["recognition"] = _recognition(model, dataset, settings["model"]["size"], config, out)
+        report["recognition"] = _recognition(model, dataset, split, settings["model"]["size"], config, out)
         rows = int(report["recognition"]["rows"])
     else:
-        rows = _text_to_image(model, dataset, clip, unseen, config, out, report)
+        given = bool(config.captions or unseen)
+        rows = _text_to_image(model, dataset, split, clip, unseen, config, out, report)
+    if words := notice(split, given=given):
+        out.warn(words)
+        report["notice"] = words
     out.write("report.json").write_text(json.dumps(report, indent=1, sort_keys=True))
     out.write("report.md").write_text(markdown(report))
     return Stats(
@@ -86,6 +96,7 @@ def evaluate(
 def _text_to_image(
     model: Artifact,
     dataset: Artifact,
+    split: str,
     clip: Snapshot | None,
     unseen: list[str],
     config: EvaluateConfig,
@@ -110,11 +121,10 @@ def _text_to_image(
     report["validation"] = _validation(model, dataset, load, config, out)
 
     # What it draws: for captions of the test split, for new ones, for the oracle.
-    prompts = prompts_of(dataset.table("index"), config.captions, unseen, config.samples, config.seed)
+    index = dataset.table("index")
+    prompts = prompts_of(index, config.captions, unseen, config.samples, config.seed, split)
     if not prompts:
-        raise ValueError(
-            "evaluate: the dataset's test split is empty and no captions are given; set evaluate.captions"
-        )
+        raise ValueError("evaluate.samples=0 and no captions are given; set one of them")
     images = sample(prompts, model.digest, load, config, out)
     if load.cache_info().currsize:  # else all was sampled before, and said
         from sdmodel.text.lengths import warnings
@@ -165,8 +175,8 @@ def _validation(
         from sdmodel.data.pixels import to_float
         from sdmodel.evaluate.denoising import denoising_errors
 
-        held = [len(own) > 0 for own in _index(dataset, "validation").captions]
-        images, captions = _split(
+        held = [len(own) > 0 for own in index_of(dataset, "validation").captions]
+        images, captions = pictures_of(
             dataset, "validation", config.validation_rows, load().size, captions=sum(held) >= 2
         )
         out.progress(0, 1, f"validation loss of {len(images)} images")
@@ -179,34 +189,6 @@ def _validation(
     return out.part("validation", [model.digest, dataset.digest], make, config=depends).json(
         "validation.json"
     )
-
-
-def _index(dataset: Artifact, split: str) -> Any:
-    """sdmodel's index of a split."""
-    from sdmodel.data.index import read_index
-
-    tars = {name: dataset.path(name) for name in dataset.names("shards/") if name.endswith(".tar")}
-    return read_index(dataset.path("index.parquet"), tars, split)
-
-
-def _split(
-    dataset: Artifact, split: str, rows: int, size: int, *, captions: bool = False
-) -> tuple[NDArray[np.uint8], list[str]]:
-    """The first rows of a split (all where 0) as (N, S, S, 3) uint8 with their first captions, "" where a row
-    has none.
-
-    captions: leave out rows without one. ValueError: no row is there."""
-    from sdmodel.data.captioned import captioned
-    from sdmodel.data.pictures import Pictures
-
-    index = _index(dataset, split)
-    if not len(index):
-        raise ValueError(f"evaluate: the dataset's {split} split is empty; raise shard.{split}")
-    if captions:
-        index = captioned(index)
-    chosen = np.arange(min(rows, len(index)) if rows else len(index))
-    pictures = Pictures(index, size).read(chosen).transpose(0, 2, 3, 1)  # (N, S, S, 3)
-    return pictures, [next(iter(index.captions[row]), "") for row in chosen]
 
 
 def _clip_figures(
@@ -229,54 +211,58 @@ def _clip_figures(
     return similarity, {"clip": {"r_at_1_of_64": round(found, 4)}}
 
 
-def _retrieval(model: Artifact, dataset: Artifact, config: EvaluateConfig, out: Output) -> dict[str, Any]:
+def _retrieval(
+    model: Artifact, dataset: Artifact, split: str, config: EvaluateConfig, out: Output
+) -> dict[str, Any]:
     """A contrastive model is judged by finding pictures by their captions."""
     folder = model.lay("model/", out.folder / "model")
     judge = Clip(f"local-dir:{folder}", device=config.device)
     size = int(model.json("model/open_clip_config.json")["model_cfg"]["vision_cfg"]["image_size"])
-    images, captions = _split(dataset, "test", 0, size, captions=True)
+    images, captions = pictures_of(dataset, split, 0, size, captions=True)
     of = min(GROUP, len(images))
     out.progress(0, 1, f"retrieval among {len(images)} images")
     found = r_at_1(judge.images(list(images), config.batch), judge.texts(captions), of)
-    return {"r_at_1": round(found, 4), "of": of, "rows": len(images) // of * of, "split": "test"}
+    return {"r_at_1": round(found, 4), "of": of, "rows": len(images) // of * of, "split": split}
 
 
 def _reconstruction(
-    model: Artifact, dataset: Artifact, size: int, config: EvaluateConfig, out: Output
+    model: Artifact, dataset: Artifact, split: str, size: int, config: EvaluateConfig, out: Output
 ) -> dict[str, Any]:
     """An autoencoder is judged by what it gives back."""
-    images, captions = _split(dataset, "test", 0, size)
+    images, captions = pictures_of(dataset, split, 0, size)
     out.progress(0, 1, f"{len(images)} pictures there and back")
     folder = model.lay("model/", out.folder / "model")
     found, back = reconstruction(folder, images, config.device)
     shown = slice(0, SHOWN // 2)
     draw_grid(out.write("grid.png"), images[shown], captions[shown], beside=back[shown], columns=4)
-    return {**found, "rows": len(images), "split": "test"}
+    return {**found, "rows": len(images), "split": split}
 
 
 def _recognition(
-    model: Artifact, dataset: Artifact, size: int, config: EvaluateConfig, out: Output
+    model: Artifact, dataset: Artifact, split: str, size: int, config: EvaluateConfig, out: Output
 ) -> dict[str, Any]:
     """An image encoder is judged by knowing pictures again."""
-    images, _ = _split(dataset, "test", 0, size)
+    images, _ = pictures_of(dataset, split, 0, size)
     out.progress(0, 1, f"{len(images)} pictures, known again")
     folder = model.lay("model/", out.folder / "model")
-    return {**recognition(folder, images, config.device), "split": "test"}
+    return {**recognition(folder, images, config.device), "split": split}
 
 
-def _understanding(model: Artifact, dataset: Artifact, config: EvaluateConfig, out: Output) -> dict[str, Any]:
+def _understanding(
+    model: Artifact, dataset: Artifact, split: str, config: EvaluateConfig, out: Output
+) -> dict[str, Any]:
     """A pretrained text encoder is judged by what it finds, tells and fills in."""
     from sdmodel.data.captioned import captioned
 
     size = int(model.json("model/pretrain.json")["size"])
-    images, captions = _split(dataset, "test", 0, size, captions=True)
+    images, captions = pictures_of(dataset, split, 0, size, captions=True)
     out.progress(0, 1, f"{len(images)} pictures and captions")
     taught = model.input("labels") if model.manifest.inputs.get("labels") else None
     table = taught.path(TABLE) if taught else dataset.path("index.parquet")
     folder = model.lay("model/", out.folder / "model")
-    uids = captioned(_index(dataset, "test")).uids
+    uids = captioned(index_of(dataset, split)).uids
     found = understanding(folder, table, uids, images, captions, config.device, config.seed, out.check)
-    return {**found, "split": "test"}
+    return {**found, "split": split}
 
 
 def _nearest(
@@ -288,7 +274,7 @@ def _nearest(
     from sdmodel.data.pictures import Pictures
     from sdmodel.evaluate.nearest import nearest
 
-    index = _index(dataset, "train")
+    index = index_of(dataset, "train")
     train = Pictures(index, shown.shape[1])  # decoded chunk by chunk: all of them may not fit
 
     def chunks() -> Iterator[Any]:

@@ -19,7 +19,12 @@ class Prompt:
 
 
 def prompts_of(
-    index: pd.DataFrame, new: Sequence[str], unseen: Sequence[str], samples: int, seed: int
+    index: pd.DataFrame,
+    new: Sequence[str],
+    unseen: Sequence[str],
+    samples: int,
+    seed: int,
+    split: str = "test",
 ) -> list[Prompt]:
     """All images of an evaluation.
 
@@ -29,10 +34,12 @@ def prompts_of(
         new: captions that somebody wrote.
         unseen: captions for the oracle.
         samples: most captions of the test split.
+        split: whose captions are taken where the test split is empty and no others are given.
         seed: of the evaluation; each image's own seed is a hash of it, the caption and how often it came
             before.
     """
-    test = list(index.loc[index["split"] == "test"].sort_values(["uid"])["captions"])
+    taken = "test" if new or unseen else split
+    test = list(index.loc[index["split"] == taken].sort_values(["uid"])["captions"])
     told = [str(captions[0]["text"]) for captions in test if len(captions)]
     if not (told or new or unseen):  # of pictures without captions a model learns to draw without one
         told = [""] * len(test)

@@ -10,9 +10,13 @@ def markdown(report: Mapping[str, Any]) -> str:
     """The report for people: what was measured, and what was not and why."""
     lines = [f"# Evaluation of {report['model'][:12]} on {report['dataset'][:12]}", ""]
     pictures = (_reconstruction, _recognition, _oracle, _similarity, _nearest)
-    for section in (_validation, _retrieval, _understanding, *pictures):
+    for section in (_notice, _validation, _retrieval, _understanding, *pictures):
         lines += section(report)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _notice(report: Mapping[str, Any]) -> list[str]:
+    return [f"**{report['notice']}**", ""] if report.get("notice") else []
 
 
 def _validation(report: Mapping[str, Any]) -> list[str]:

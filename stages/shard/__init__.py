@@ -1,6 +1,7 @@
 """shard: a selection becomes a dataset of WebDataset tars with an index beside them."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 
 from stages.artifact import Artifact, Funnel
 from stages.config import ShardConfig
+from stages.emptiness import emptied_by
 from stages.engine import Inline, Processes
 from stages.fingerprint import JSON, fingerprint_of
 from stages.output import Output, Part, PartSpec
@@ -40,13 +42,14 @@ def shard(images: Artifact, selection: Artifact, config: ShardConfig, out: Outpu
             (record.REJECTS).
 
     Returns:
-        The funnel and rows and bytes per split.
+        The funnel and rows and bytes per split. A warning names the splits that stay empty because their
+        share of the clusters is less than one.
 
     Raises:
         ValueError: the selection is empty, the shares leave nothing to train on, a size is below 1, no
             picture has a column that is asked for, or all pictures to train on are blank on the background.
     """
-    rows = _rows(images, selection, config)
+    rows = _rows(images, selection, config, out)
     beside = passed(rows["columns"].tolist(), config.columns)
     keep = {"max_side": config.max_side, "background": config.background}
     engine = Inline() if config.workers == 1 else Processes(config.workers)
@@ -75,7 +78,7 @@ def shard(images: Artifact, selection: Artifact, config: ShardConfig, out: Outpu
     return Stats(Funnel(len(rows), len(index), reasons), facts)
 
 
-def _rows(images: Artifact, selection: Artifact, config: ShardConfig) -> pd.DataFrame:
+def _rows(images: Artifact, selection: Artifact, config: ShardConfig, out: Output) -> pd.DataFrame:
     """The selected rows with their bytes' whereabouts and their split, in the order of the tars."""
     if config.validation < 0 or config.test < 0 or config.validation + config.test >= 1:
         raise ValueError(
@@ -88,15 +91,18 @@ def _rows(images: Artifact, selection: Artifact, config: ShardConfig) -> pd.Data
         )
     chosen = selection.table("selection")
     if chosen.empty:
-        funnel = selection.funnel
-        raise ValueError(
-            f"the selection is empty: of {funnel.rows_in} rows filter dropped {dict(funnel.reasons)}; "
-            f"loosen the filter"
-        )
+        raise ValueError(f"the selection is empty: {emptied_by(selection)}")
     held = images.table("images").drop(columns=["captions"])
     rows = chosen.merge(held, on="uid", validate="one_to_one")
     assert len(rows) == len(chosen), "the selection names pictures that collect does not hold"
     splits = splits_of(rows["cluster"], config.validation, config.test)
+    for split in ("validation", "test"):
+        share = getattr(config, split)
+        if share and split not in splits.values():
+            out.warn(
+                f"the {split} split is empty: shard.{split}={share} of {len(splits)} clusters of copies is "
+                f"less than one; raise it to {math.ceil(1e4 / len(splits)) / 1e4:.4g} or collect more"
+            )
     named = [splits[cluster] for cluster in rows["cluster"]]
     rows["split"] = pd.Categorical(named, categories=list(SPLITS), ordered=True)
     rows["order"] = [order_key(uid) for uid in rows["uid"]]

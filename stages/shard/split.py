@@ -12,8 +12,8 @@ def splits_of(clusters: Iterable[str], validation: float, test: float) -> Mappin
 
     A hash of its name places a cluster in [0, 1): below `test` it is for test, in the next `validation` of
     the range for validation, else for training. So a cluster never changes sides as a dataset grows. Small
-    datasets are the exception: a split with a share above 0 that nothing falls to takes the cluster nearest
-    to it, where there is one for train (first), validation and test.
+    datasets are the exception: a split whose share of the clusters is less than one cluster stays empty, and
+    one that nothing falls to though its share is one or more takes the cluster nearest to it.
 
     Args:
         clusters: their names, with or without repeats.
@@ -21,12 +21,13 @@ def splits_of(clusters: Iterable[str], validation: float, test: float) -> Mappin
         test: share of clusters for test, [0, 1]; together below 1.
     """
     ordered = sorted(set(clusters), key=lambda cluster: (place_of(cluster), cluster))
+    has_test, has_validation = (round(share * len(ordered), 6) >= 1 for share in (test, validation))
     most = max(0, len(ordered) - 1)  # one is for training
     for_test = sum(place_of(cluster) < test for cluster in ordered)
     for_validation = sum(test <= place_of(cluster) < test + validation for cluster in ordered)
-    left_for_test = 1 if test > 0 and most > 1 else 0
-    for_validation = min(max(for_validation, 1 if validation > 0 else 0), most - left_for_test)
-    for_test = min(max(for_test, 1 if test > 0 else 0), most - for_validation)
+    left_for_test = 1 if has_test and most > 1 else 0
+    for_validation = min(max(for_validation, 1), most - left_for_test) if has_validation else 0
+    for_test = min(max(for_test, 1), most - for_validation) if has_test else 0
     names = ["test"] * for_test + ["validation"] * for_validation
     names += ["train"] * (len(ordered) - len(names))
     return dict(zip(ordered, names, strict=True))

@@ -19,7 +19,7 @@ from stages.artifact import Artifact
 from stages.collect.collect import collect
 from stages.collect.files import snapshot
 from stages.collect.preview import Preview, preview
-from stages.config import CollectConfig, FolderSource, UrlSource
+from stages.config import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
 from stages.store import Store, open_store
 from stages.takedown import Name, forget, takedowns
 from tests.stages.collect.conftest import Web, picture, status
@@ -125,6 +125,41 @@ def test_files_are_copied_and_take_space(tmp_path: Path) -> None:
     assert not any("contact" in words for words in found.problems)
     with pytest.raises(ValueError, match="has no rows"):
         look(CollectConfig(urls=(web_source(table(tmp_path / "t.csv", [])),)))
+
+
+def test_files_that_a_table_names_are_looked_for(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "metadata.csv").write_text("file_name,text\na.png,one\nb.png,two\nno/c.png,three\n")
+    config = CollectConfig(folders=(FolderSource(name="in", folder=str(folder)),), workers=1)
+    seen = look(config)
+    assert (seen.to_copy, seen.refused) == (0, {"missing_file": 3})
+    assert seen.problems[0].startswith(
+        "nothing would be collected: collect took in 0 of 3 rows: 3 missing_file"
+    )
+    (folder / "b.png").write_bytes(picture(1))
+    seen = look(config)
+    assert (seen.to_copy, seen.refused) == (1, {"missing_file": 2})
+    assert not any("nothing would" in words for words in seen.problems)
+    assert any("67% of the rows of source 'in' are refused as they stand" in words for words in seen.problems)
+    images = collect(None, snapshot(config), None, config, store=store)
+    assert (images.funnel.rows_out, dict(images.funnel.reasons)) == (1, {"missing_file": 2})
+    assert set(images.table("rejects")["detail"]) == {"No such file or directory"}
+
+
+@pytest.mark.parametrize("kind", ["tables", "folder", "tars", "parquets"])
+def test_a_source_that_is_not_there_is_refused_before_anything_is_asked(tmp_path: Path, kind: str) -> None:
+    gone = str(tmp_path / "gone.parquet")
+    sources: dict[str, Any] = {
+        "tables": {"urls": (UrlSource(name="s", tables=(gone,)),)},
+        "folder": {"folders": (FolderSource(name="s", folder=gone),)},
+        "tars": {"tars": (TarSource(name="s", tars=(gone,)),)},
+        "parquets": {"parquets": (ParquetSource(name="s", tables=(gone,)),)},
+    }
+    with pytest.raises(
+        ValueError, match=r"source 's': there is no (file|folder) '.*gone.parquet'; check the"
+    ):
+        look(CollectConfig(**sources[kind]))
 
 
 @pytest.fixture

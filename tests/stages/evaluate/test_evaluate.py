@@ -210,13 +210,25 @@ def test_an_unknown_clip_is_named_before_anything_is_sampled(
     assert len(list(store.list("parts/evaluate"))) == before
 
 
-def test_a_dataset_without_splits_to_judge_by(store: Store, model: Artifact, tmp_path: Path):
-    bare = worlds.dataset(store, tmp_path / "bare", rows=8, seed=7, validation=0.0, test=0.0)
-    with pytest.raises(
-        ValueError, match=r"test split is empty and no captions are given; set evaluate\.captions"
+def test_a_dataset_without_splits_to_judge_by(
+    store: Store, model: Artifact, contrastive: Artifact, tmp_path: Path
+):
+    """What stands in is said, at the head of the report and as a warning."""
+    bare = worlds.dataset(store, tmp_path / "bare", rows=8, seed=7, validation=0.02, test=0.02)
+    assert set(bare.table("index")["split"]) == {"train"}
+    for judged, config, words in (
+        (model, changed(captions=()), "figures are of the train split instead, which the model has seen"),
+        (contrastive, CONFIG, "figures are of the train split instead, which the model has seen"),
+        (model, CONFIG, "only captions that were given were sampled"),
     ):
-        evaluate(model, bare, None, changed(captions=()), store=store)
-    result = evaluate(model, bare, None, CONFIG, store=store)
+        result = evaluate(judged, bare, None, config, store=store)
+        warning = result.statistics["warnings"][-1]
+        assert warning.startswith("The dataset's test split is empty (its share")
+        assert words in warning
+        assert result.json("report.json")["notice"] == warning
+        assert result.read("report.md").decode().splitlines()[2] == f"**{warning}**"
+    assert evaluate(model, bare, None, changed(captions=()), store=store).funnel.rows_out == 6
+    assert evaluate(contrastive, bare, None, CONFIG, store=store).statistics["retrieval"]["split"] == "train"
     assert result.json("report.json")["validation"] is None
     assert "Not measured: the validation split has fewer than 2 images" in result.read("report.md").decode()
     assert result.funnel.rows_out == 2

@@ -319,18 +319,27 @@ def test_channel_statistics_are_those_of_the_train_split(dataset):
 
 
 def test_a_dataset_of_few_images_can_be_trained_on(store, pictures):
-    for rows, expected in (
-        (1, {"train"}),
-        (2, {"train", "validation"}),
-        (3, {"train", "validation", "test"}),
+    """Of few, all: a split whose share is less than one cluster stays empty, and that is said."""
+    for rows, share, expected in (
+        (1, 0.02, {"train"}),
+        (3, 0.02, {"train"}),
+        (3, 0.3, {"train"}),
+        (3, 0.34, {"train", "validation", "test"}),
     ):
-        dataset = make(store, pictures[:rows], ShardConfig(workers=1))
+        config = ShardConfig(validation=share, test=share, workers=1)
+        dataset = make(store, pictures[:rows], config)
         assert set(dataset.table("index")["split"]) == expected
+        warnings = dataset.statistics.get("warnings", [])
+        assert len(warnings) == 3 - len(expected)
+        for split, words in zip(("validation", "test"), warnings, strict=False):
+            assert f"the {split} split is empty: shard.{split}={share} of {rows} clusters" in words
 
 
 def test_an_empty_selection_is_refused_with_its_funnel(store, pictures):
     images = collection(store, [pictures[:3]])
-    with pytest.raises(ValueError, match=r"selection is empty: of 3 rows.*'no_caption': 3"):
+    with pytest.raises(
+        ValueError, match=r"selection is empty: filter passed on 0 of 3 rows: 3 no_caption \(loosen"
+    ):
         shard(images, select(store, images, []), ONE, store=store)
 
 

@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,13 +9,23 @@ shares = st.sampled_from([0.0, 0.02, 0.2, 0.49])
 
 
 @given(names, shares, shares)
-def test_every_cluster_is_placed_and_no_split_that_was_asked_for_is_empty(clusters, validation, test):
+def test_every_cluster_is_placed_and_a_split_is_empty_where_its_share_is_less_than_one(
+    clusters, validation, test
+):
     splits = splits_of(clusters, validation, test)
     assert set(splits) == set(clusters)
     found = set(splits.values())
     assert found <= set(SPLITS)
-    wanted = ["train", *["validation"] * (validation > 0), *["test"] * (test > 0)]
-    assert found == set(wanted[: len(splits)])
+    count = len(splits)
+    shares = (("validation", validation), ("test", test))
+    assert found == {"train" for _ in splits} | {
+        name for name, share in shares if round(share * count, 6) >= 1
+    }
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 19])
+def test_all_of_a_few_pictures_are_trained_on(count):
+    assert set(splits_of(map(str, range(count)), 0.05, 0.02).values()) == {"train"}
 
 
 @given(st.permutations(range(40)))
