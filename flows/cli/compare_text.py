@@ -66,10 +66,10 @@ def compare_text(
         at_once=at_once or lanes(),
         machine=machine(),
     )
-    open_store(store)
     check_page(out)
     if emoji and not (Path(emoji) / "metadata.csv").is_file():
         raise ValueError(f"emoji={emoji}: there is no {Path(emoji) / 'metadata.csv'}, which has the captions")
+    open_store(store)
     terminal.say(f"pictures of two groups of shapes: {ROWS:,}, drawn where they are not there yet")
     comparison = replace(comparison, pictures=str(pictures(store, ROWS, SEED)))
 
