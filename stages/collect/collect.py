@@ -27,7 +27,7 @@ from stages.collect.opener import Opener
 from stages.collect.outcome import TABLE
 from stages.collect.parquets import parquet_rows
 from stages.collect.plan import Plan, Questions
-from stages.collect.results import per_source, settle, write_evidence, write_tables
+from stages.collect.results import CAPTION_BYTES, per_source, settle, write_evidence, write_tables
 from stages.collect.rounds import FIRST_ROUND, began, fetch_all
 from stages.collect.rows import Row, write_rows
 from stages.collect.sandbox import Sandbox
@@ -98,7 +98,13 @@ def collect(
             "sources": per_source(plan),
         }
         settle(plan, config.placeholder_urls)
-        funnel, files = write_tables(plan, out.write("images.parquet"), out.write("rejects.parquet"))
+        tables_at = out.write("images.parquet"), out.write("rejects.parquet")
+        funnel, files, too_many = write_tables(plan, *tables_at)
+        if too_many:
+            out.warn(
+                f"captions of {too_many:,} rows are left out: other rows gave their pictures "
+                f"{CAPTION_BYTES:,} bytes of captions before them"
+            )
         write_evidence(plan, out.write(ANSWERS_FILE), out.write("evidence/hosts.parquet"))
     finally:
         plan.close()

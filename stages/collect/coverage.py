@@ -16,6 +16,8 @@ from stages.takedown import HOST
 
 GREATEST = 50
 """Hosts, licences and other names that are told one by one."""
+CHARACTERS = 2_000
+"""Of a caption that are looked at."""
 SAMPLE = 20_000
 """Captions whose language, script and words are counted: the first by uid, which is a hash."""
 NOT_STATED = "not stated"
@@ -41,8 +43,8 @@ def coverage(images: Path, within: Path | None = None) -> dict[str, Any]:
           by size: min_side, megapixels, aspect (width to height);
         * hosts: count, half (the fewest that hold half of all pictures with a host), greatest (by name).
           Hosts are not merged to registered domains: that needs a list which changes by the week;
-        * texts, of the first `SAMPLE` captions: sample (how many), languages, scripts, words (by quantile,
-          as spaces part them);
+        * texts, of the first `SAMPLE` captions, each up to `CHARACTERS`: sample (how many), languages,
+          scripts, words (by quantile, as spaces part them);
         * concerns: sentences on what the set does not represent.
     """
     chosen = f" WHERE uid IN (SELECT uid FROM {parquet(within)})" if within is not None else ""
@@ -100,13 +102,17 @@ def _buckets(db: duckdb.DuckDBPyConnection, value: str, edges: Sequence[float]) 
 
 
 def _texts(db: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    # The last uid first: a sort of whole captions would hold them all in memory.
+    captioned = f"SELECT uid FROM images WHERE len(captions) > 0 ORDER BY uid LIMIT {SAMPLE}"
+    last = db.execute(f"SELECT coalesce(max(uid), '') FROM ({captioned})").fetchall()[0][0]
     query = f"""
         SELECT text FROM (
-            SELECT uid, unnest(captions).text AS text, generate_subscripts(captions, 1) AS place
-            FROM (SELECT uid, captions FROM images WHERE len(captions) > 0 ORDER BY uid LIMIT {SAMPLE})
+            SELECT uid, left(unnest(captions).text, {CHARACTERS}) AS text,
+                generate_subscripts(captions, 1) AS place
+            FROM images WHERE uid <= ?
         ) ORDER BY uid, place LIMIT {SAMPLE}
     """
-    texts = [text for (text,) in db.execute(query).fetchall()]
+    texts = [text for (text,) in db.execute(query, [last]).fetchall()]
     words = np.quantile([len(text.split()) for text in texts] or [0], QUANTILES, method="inverted_cdf")
     return {
         "sample": len(texts),

@@ -1,5 +1,7 @@
 """The tables of a finished collection: what is held, what is not and why, and what the web said."""
 
+from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,11 @@ from stages.parquet_view import literal
 from stages.reasons import Reason
 from stages.record import IMAGES, REJECTS
 
+CAPTION_BYTES = 4_000_000
+"""Of the captions of one picture, from all rows that name it; those of further rows are left out."""
+_RANGE_BYTES = 32_000_000
+"""Texts that are gathered by picture at a time: DuckDB holds lists in memory, whatever its limit."""
+_MOST_RANGES = 16**3
 _BATCH = 10_000
 _GROUP = 100_000
 """Rows of a row group of a result ..."""
@@ -32,6 +39,27 @@ WITH known AS (
 SELECT sha256, host, urls FROM found
 WHERE urls >= ? OR (sha256, host) IN (SELECT (sha256, host) FROM known)
 """
+
+_HELD = """
+WITH texts AS (
+    SELECT uid, list(
+        {{'text': text, 'source': origin, 'weight': 1::FLOAT}} ORDER BY number, position
+    ) AS captions
+    FROM (
+        SELECT * FROM (
+            SELECT t.uid, number, unnest(captions) AS text, unnest(caption_sources) AS origin,
+                generate_subscripts(captions, 1) AS position
+            FROM taken t JOIN said USING (uid, number)
+            WHERE t.uid >= '{0}' AND t.uid < '{1}' AND NOT too_many
+        ) QUALIFY row_number() OVER (PARTITION BY uid, text ORDER BY number, position) = 1
+    ) GROUP BY uid
+)
+SELECT h.uid, f.sha256, h.source, h.location, coalesce(t.captions, []) AS captions, h.licence,
+    h.columns, f.format, f.width, f.height, f.frames, f.repairs, f.file, f."offset", f.length
+FROM heads h JOIN fates f USING (key) LEFT JOIN texts t USING (uid)
+WHERE h.reason = '' AND f.reason = '' AND h.uid >= '{0}' AND h.uid < '{1}' ORDER BY h.uid
+"""
+"""The pictures of a range of uids, with the captions of all rows that name them."""
 
 
 def settle(plan: Plan, placeholder_urls: int) -> None:
@@ -60,28 +88,12 @@ def settle(plan: Plan, placeholder_urls: int) -> None:
     )
 
 
-def write_tables(plan: Plan, images: Path, rejects: Path) -> tuple[Funnel, list[str]]:
-    """Write the two result tables; the funnel over all rows, and the files that hold pictures, sorted."""
-    plan.sql.execute(
-        """
-        CREATE TABLE texts AS
-        SELECT uid, list(
-            {'text': text, 'source': origin, 'weight': 1::FLOAT} ORDER BY number, position
-        ) AS captions
-        FROM (
-            SELECT * FROM (
-                SELECT uid, number, unnest(captions) AS text, unnest(caption_sources) AS origin,
-                    generate_subscripts(captions, 1) AS position
-                FROM taken
-            ) QUALIFY row_number() OVER (PARTITION BY uid, text ORDER BY number, position) = 1
-        ) GROUP BY uid
-        """
-    )
-    held = """
-        SELECT h.uid, f.sha256, h.source, h.location, coalesce(t.captions, []) AS captions, h.licence,
-            h.columns, f.format, f.width, f.height, f.frames, f.repairs, f.file, f."offset", f.length
-        FROM heads h JOIN fates f USING (key) LEFT JOIN texts t USING (uid)
-        WHERE h.reason = '' AND f.reason = '' ORDER BY h.uid
+def write_tables(plan: Plan, images: Path, rejects: Path) -> tuple[Funnel, list[str], int]:
+    """Write the two result tables.
+
+    Returns:
+        The funnel over all rows; the files that hold pictures, sorted; the rows whose captions were left out
+        since rows before them had given their picture `CAPTION_BYTES` already.
     """
     plan.sql.execute(
         """
@@ -95,14 +107,37 @@ def write_tables(plan: Plan, images: Path, rejects: Path) -> tuple[Funnel, list[
         FROM taken t JOIN heads h USING (uid) WHERE t.number <> h.number
         """
     )
-    rows_out = _write(plan, held, images, IMAGES)
-    _write(plan, "SELECT * FROM left_out ORDER BY uid, row", rejects, REJECTS)
+    plan.sql.execute(
+        f"""
+        CREATE TABLE said AS
+        SELECT uid, number, size, sum(size) OVER (PARTITION BY uid ORDER BY number) - size > {CAPTION_BYTES}
+            AS too_many
+        FROM (
+            SELECT uid, number, coalesce(list_sum(list_transform(captions, lambda c: strlen(c))), 0) AS size
+            FROM taken
+        )
+        """
+    )
+    rows_out = _write(plan, [_HELD.format(first, end) for first, end in _ranges(plan)], images, IMAGES)
+    _write(plan, ["SELECT * FROM left_out ORDER BY uid, row"], rejects, REJECTS)
     reasons = dict(plan.rows("SELECT reason, count(*) FROM left_out GROUP BY reason ORDER BY reason"))
     used = (
         "SELECT DISTINCT file FROM fates JOIN heads h USING (key) WHERE h.reason = '' AND fates.reason = ''"
     )
     files = [file for (file,) in plan.rows(used + " ORDER BY file")]
-    return Funnel(plan.rows("SELECT count(*) FROM taken")[0][0], rows_out, reasons), files
+    ((too_many,),) = plan.rows("SELECT count_if(too_many) FROM said")
+    return Funnel(plan.rows("SELECT count(*) FROM taken")[0][0], rows_out, reasons), files, too_many
+
+
+def _ranges(plan: Plan) -> list[tuple[str, str]]:
+    """Ranges of uids, in order, with about `_RANGE_BYTES` of texts each: uids are hashes, so even ones."""
+    ((total,),) = plan.rows(
+        "SELECT coalesce(sum(size) FILTER (NOT too_many), 0) + (SELECT coalesce(sum(strlen(columns)), 0) "
+        "FROM heads) FROM said"
+    )
+    count = min(_MOST_RANGES, 1 + int(total) // _RANGE_BYTES)
+    bounds = ["", *(f"{number * 16**4 // count:04x}" for number in range(1, count)), "g"]
+    return list(pairwise(bounds))
 
 
 def write_evidence(plan: Plan, answers: Path, hosts: Path) -> None:
@@ -113,7 +148,7 @@ def write_evidence(plan: Plan, answers: Path, hosts: Path) -> None:
                 ELSE 0 END AS failures)
         FROM answers a JOIN fates f USING (key) ORDER BY a.key
     """
-    _write(plan, said, answers, ANSWERS)
+    _write(plan, [said], answers, ANSWERS)
     plan.sql.execute(
         """
         COPY (
@@ -145,8 +180,7 @@ def per_source(plan: Plan) -> dict[str, JSON]:
     return {source: {"rows": rows, "pictures": pictures} for source, rows, pictures in found}
 
 
-def _write(plan: Plan, query: str, path: Path, schema: Any) -> int:
-    reader = plan.sql.sql(query).to_arrow_reader(_BATCH)
+def _write(plan: Plan, queries: Iterable[str], path: Path, schema: Any) -> int:
     rows = 0
     group: list[Any] = []
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
@@ -155,11 +189,12 @@ def _write(plan: Plan, query: str, path: Path, schema: Any) -> int:
             writer.write_table(pa.Table.from_batches(group, schema))
             group.clear()
 
-        for batch in reader:
-            group.append(batch.cast(schema))
-            rows += len(batch)
-            if sum(map(len, group)) >= _GROUP or sum(one.nbytes for one in group) >= _GROUP_BYTES:
-                write()
+        for query in queries:
+            for batch in plan.sql.sql(query).to_arrow_reader(_BATCH):
+                group.append(batch.cast(schema))
+                rows += len(batch)
+                if sum(map(len, group)) >= _GROUP or sum(one.nbytes for one in group) >= _GROUP_BYTES:
+                    write()
         if group:
             write()
     return rows

@@ -207,6 +207,32 @@ def test_reading_the_sources_heeds_a_stop(store: Store, tmp_path: Path) -> None:
     assert references(store, "images/web") == []
 
 
+def test_tables_are_written_range_by_range_as_in_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"{number}.png" for number in range(12)]
+    lines = [f"{name},caption {turn} of {name}" for turn in (0, 1, 0) for name in names]
+    metadata = "\n".join(["file_name,text", *lines, "none.png,x", ""]).encode()
+    pictures = {name: picture(number) for number, name in enumerate(names)}
+    inside = folder(tmp_path / "in", {**pictures, "metadata.csv": metadata})
+    config = CollectConfig(folders=(FolderSource(name="dir", folder=str(inside)),), workers=1)
+
+    def collected(name: str) -> Artifact:
+        return run(open_store(str(tmp_path / name)), config)
+
+    at_once = collected("at-once")
+    captions = [[one["text"] for one in row.captions] for row in at_once.table("images").itertuples()]
+    assert {len(texts) for texts in captions} == {2}
+    monkeypatch.setattr("stages.collect.results._RANGE_BYTES", 50)
+    assert collected("ranges").digest == at_once.digest
+    assert "warnings" not in at_once.statistics
+    monkeypatch.setattr("stages.collect.results.CAPTION_BYTES", 5)  # of one picture: the next row is too many
+    short = collected("short")
+    assert {len(row.captions) for row in short.table("images").itertuples()} == {1}
+    (words,) = short.statistics["warnings"]
+    assert words.startswith(
+        "captions of 24 rows are left out: other rows gave their pictures 4,000,000 bytes"
+    )
+
+
 class Ending(Silent):
     """Asks to stop from the first moment."""
 
