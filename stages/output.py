@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from stages.artifact import FileEntry, Files, Funnel
 from stages.engine import Engine, Inline
-from stages.errors import DamagedError, Stopped
+from stages.errors import DamagedError, Stopped, naming_disk_faults
 from stages.fingerprint import JSON, canonical_config, fingerprint_of, sha256_of
 from stages.foreign_text import escape
 from stages.part import PartRecord, part_key, read_part
@@ -140,7 +140,10 @@ class Output:
             if callable(note):
                 self.progress(len(found), len(wanted), note())
 
-        payloads = ((position, str(self._part_folder()), wanted[position].payload) for position in missing)
+        payloads = (
+            (position, wanted[position].key, str(self._part_folder()), wanted[position].payload)
+            for position in missing
+        )
         with closing((engine or Inline()).map(partial(_make, make), payloads, pulse)) as results:
             while len(found) < len(wanted):
                 self.check()
@@ -273,12 +276,13 @@ class Output:
 
 
 def _make(
-    make: Callable[[Path, Any], Made], payload: tuple[int, str, Any]
+    make: Callable[[Path, Any], Made], payload: tuple[int, str, str, Any]
 ) -> tuple[int, str, Made, dict[str, tuple[int, str]]]:
     """In the worker: make the part, and hash its files while they are warm."""
-    position, folder, own = payload
-    made = make(Path(folder), own)
-    return position, folder, made, _hashes(Path(folder))
+    position, key, folder, own = payload
+    with naming_disk_faults(f"part {key} in {folder}"):
+        made = make(Path(folder), own)
+        return position, folder, made, _hashes(Path(folder))
 
 
 def _hashes(folder: Path) -> dict[str, tuple[int, str]]:

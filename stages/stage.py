@@ -25,7 +25,7 @@ from typing import Any
 
 from stages.artifact import Artifact, Digested, Funnel, Manifest, manifest_key
 from stages.emptiness import emptied
-from stages.errors import RetryableError, StageError, Stopped, naming_full_disk
+from stages.errors import RetryableError, StageError, Stopped, naming_disk_faults
 from stages.fingerprint import JSON, canonical_config, digest_of, request_fingerprint
 from stages.lease import Lease, acquire
 from stages.leaseholder import Holder
@@ -101,7 +101,7 @@ class Stage:
             if found is None:
                 raise Stopped(f"{self.name} was asked to stop while it waited for who works on the same")
             return found
-        with lease, naming_full_disk(f"the working folder of {self.name} in {store.scratch()}"):
+        with lease, naming_disk_faults(_place(self.name, store)):
             return Artifact.find(store, self.name, fingerprint) or self._make(
                 inputs, config, fingerprint, store, reporter, lease
             )
@@ -186,6 +186,11 @@ def stage(*, version: int, kind: str, name: str | None = None) -> Callable[[Call
         return Stage(function, name or function.__name__.rstrip("_"), version, kind)
 
     return decorate
+
+
+def _place(name: str, store: Store) -> str:
+    """Where a stage reads and writes, for a message on a disk that it could not."""
+    return f"{name}, which reads store {store.url} and works in {store.scratch()}"
 
 
 def _said(one: Digested | None) -> dict[str, str] | None:

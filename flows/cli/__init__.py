@@ -14,7 +14,7 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
-from stages.errors import Stopped
+from stages.errors import Stopped, naming_disk_faults
 from stages.foreign_text import escape_lines
 from stages.redaction import redact, redact_error
 
@@ -81,7 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         if not given or given[0] in app.help_flags:
             _import_commands()
-        app(given, exit_on_error=False, print_error=False)
+        with naming_disk_faults("what this command reads and writes"):
+            app(given, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         _say(" ".join(str(error).split()) + " (see sdflow --help)")
         sys.exit(2)

@@ -1,5 +1,6 @@
 """A part of rows whose bytes lie on this machine, in files, in tars or in tables: copied, and judged."""
 
+import errno
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -81,4 +82,6 @@ def _read(path: Path, offset: int, length: int, max_bytes: int) -> bytes | Verdi
             file.seek(offset)
             return file.read(size)
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):  # this process's, not the file's
+            raise
         return Verdict(Reason.MISSING_FILE, error.strerror or str(error))

@@ -13,7 +13,7 @@ from pathlib import Path
 from obstore.exceptions import BaseError
 from obstore.store import MemoryStore, from_url
 
-from stages.errors import NoSpaceError, RetryableError
+from stages.errors import DiskError, NoSpaceError, RetryableError
 from stages.redaction import redact_url
 from stages.store.cache import Cache
 from stages.store.folder import FolderStore
@@ -86,7 +86,7 @@ def _prove(store: Store) -> None:
     key = f"probe/{uuid.uuid4().hex}"
     try:
         first, second = store.create(key, b"1"), store.create(key, b"2")
-    except (OSError, RetryableError, NoSpaceError) as error:
+    except (OSError, RetryableError, NoSpaceError, DiskError) as error:
         raise ValueError(
             f"store {store.url} cannot be written: {error}; check its permissions, space and credentials"
         ) from error

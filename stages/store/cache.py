@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 
-from stages.errors import DamagedError, naming_full_disk
+from stages.errors import DamagedError, naming_disk_faults
 from stages.fingerprint import sha256_of
 from stages.store.private import private_folder
 from stages.store.verified import CHECKED_BY_READERS
@@ -69,7 +69,7 @@ class Cache:
         """
         path = self.folder / "files" / sha256[:2] / sha256
         aside = self.folder / "arriving" / uuid.uuid4().hex
-        with naming_full_disk(f"the cache {self.folder}"):
+        with naming_disk_faults(f"the cache {self.folder}"):
             try:
                 # A link is the user's own way to another disk; what it leads to must be theirs as well.
                 private_folder(self.folder.resolve(), "set SDFLOW_CACHE to another")

@@ -1,13 +1,14 @@
 """A store in a local folder: durable by fsync, create-only by link."""
 
 import os
+import stat
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from stages.errors import DamagedError, naming_full_disk
+from stages.errors import DamagedError, naming_disk_faults
 from stages.fingerprint import sha256_of
 from stages.regular_file import open_regular
 from stages.store.interface import Listed, stands
@@ -43,7 +44,7 @@ class FolderStore:
             raise ValueError(f"there is no store at {root}; name the folder that a run wrote to")
 
     def create(self, key: str, data: bytes) -> bool:
-        with naming_full_disk(f"store {self.url}"):
+        with self._disk(key):
             aside = self.scratch() / uuid.uuid4().hex
             try:
                 with aside.open("xb") as file:
@@ -60,34 +61,37 @@ class FolderStore:
         return True
 
     def put(self, key: str, path: Path) -> None:
-        with naming_full_disk(f"store {self.url}"):
+        with self._disk(key):
             with path.open("rb") as file:
                 os.fsync(file.fileno())
             path.chmod(0o444)  # `fetch` hands out the object itself
             self._place(path, key, os.rename)  # `scratch` is on this file system, so that nothing is copied
 
     def read(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
-        with open_regular(self._path(key)) as file:
+        with self._disk(key), open_regular(self._path(key)) as file:
             file.seek(offset)
             return file.read() if length is None else file.read(length)
 
     def exists(self, key: str) -> bool:
-        return self._path(key).is_file()
+        return self._size(key) is not None
 
     def sha256(self, key: str) -> str:
-        return sha256_of(self._path(key))
+        with self._disk(key):
+            return sha256_of(self._path(key))
 
     def list(self, prefix: str) -> Iterator[Listed]:
         below = self._path(prefix.rstrip("/")) if prefix else self.root
         keys: list[str] = []
-        for folder, folders, files in os.walk(below):  # passes over folders that vanish meanwhile
-            here = Path(folder)
-            if here == self.root and "tmp" in folders:
-                folders.remove("tmp")
-            keys += [(here / name).relative_to(self.root).as_posix() for name in files]
+        with self._disk(prefix):
+            for folder, folders, files in os.walk(below, onerror=_refuse_all_but_missing):
+                here = Path(folder)
+                if here == self.root and "tmp" in folders:
+                    folders.remove("tmp")
+                keys += [(here / name).relative_to(self.root).as_posix() for name in files]
         for key in sorted(keys):
             try:
-                status = self._path(key).stat()
+                with self._disk(key):
+                    status = self._path(key).stat()
             except FileNotFoundError:  # deleted since
                 continue
             yield Listed(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
@@ -95,7 +99,8 @@ class FolderStore:
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:
             path = self._path(key)
-            path.unlink(missing_ok=True)
+            with self._disk(key):
+                path.unlink(missing_ok=True)
             for parent in path.parents:  # empty folders are nobody's
                 if parent == self.root:
                     break
@@ -107,7 +112,7 @@ class FolderStore:
 
     def fetch(self, key: str, sha256: str, size: int) -> Path:
         path = self._path(key)
-        found = path.stat().st_size if path.is_file() else None
+        found = self._size(key)
         if found != size:
             says = "is missing" if found is None else f"has {found} bytes"
             raise DamagedError(f"{path} should have {size} bytes and {says}; restore it from a copy")
@@ -123,6 +128,18 @@ class FolderStore:
 
     def scratch(self) -> Path:
         return private_folder(self.root / "tmp", "name a store of your own")
+
+    def _disk(self, key: str) -> AbstractContextManager[None]:
+        return naming_disk_faults(f"store {self.url}, {key or 'all of it'}")
+
+    def _size(self, key: str) -> int | None:
+        """Bytes of an object; None where there is none. What cannot be told is an error, never "none"."""
+        with self._disk(key):
+            try:
+                status = self._path(key).stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        return status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def _path(self, key: str) -> Path:
         path = self.root / key
@@ -152,6 +169,12 @@ class FolderStore:
             if folder in self._durable:
                 break
             self._durable.add(folder)
+
+
+def _refuse_all_but_missing(error: OSError) -> None:
+    """A folder that vanished meanwhile is passed over; one that cannot be read must not look empty."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
 
 
 def _sync(folder: Path) -> None:

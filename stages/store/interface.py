@@ -19,8 +19,8 @@ class Listed:
 class Store(Protocol):
     """Objects by key. Keys are relative POSIX paths; an object never changes once it is there.
 
-    Every operation may raise RetryableError (out of reach), NoSpaceError, and ValueError (the credentials are
-    refused); none leaves half an object.
+    Every operation may raise RetryableError (out of reach), NoSpaceError, DiskError, and ValueError (the
+    credentials are refused); none leaves half an object.
     """
 
     url: str

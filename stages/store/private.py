@@ -9,7 +9,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from stages.errors import naming_full_disk
+from stages.errors import naming_disk_faults
 
 OWNER_ONLY = 0o700
 
@@ -25,7 +25,7 @@ def private_folder(folder: Path, remedy: str) -> Path:
         ValueError: what has the name is a link or a file, is another user's, or can be written by others.
         OSError: it cannot be made.
     """
-    with naming_full_disk(str(folder)):
+    with naming_disk_faults(str(folder)):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
             folder.mkdir(OWNER_ONLY)
