@@ -49,7 +49,7 @@ def show(
     if found["clip"]:
         recall = found["clip"]["r_at_1_of_64"]
         console.print(f"the CLIP that scored: recall at 1 of 64 clean pairs {recall:.3f}")
-    console.print(f"\nsample grid: {found['grid']}", soft_wrap=True)
+    console.print(f"\nsample grid: {found['grid']}", soft_wrap=True, markup=False)
     console.print(f"{found['seconds']:.0f} seconds in all")
 
 
