@@ -55,6 +55,14 @@ class Ended:
     """What it said of its failure; see failure.py."""
     errors: str = ""
     """The end of what the processes wrote on standard error."""
+    first: str = ""
+    """Which of several processes failed first, and how it ended."""
+
+    def read(self, errors: TextIO) -> None:
+        """Takes in the file of the processes' standard error."""
+        errors.seek(0)
+        text, self.first = by_rank(errors.read())
+        self.errors = text[-TAIL:].strip()
 
 
 def train(
@@ -129,8 +137,7 @@ def attempt(
         finally:
             end(child)
         ended.status = child.returncode
-        errors.seek(0)
-        ended.errors = by_rank(errors.read())[-TAIL:].strip()
+        ended.read(errors)
     return ended
 
 
@@ -189,12 +196,14 @@ def parsed(line: bytes) -> dict[str, Any]:
 
 def died(ended: Ended, config: TrainConfig) -> str:
     """What is known of a process that said nothing of its end."""
-    words = f"training ended with status {ended.status}; its last errors:\n{ended.errors}"
-    if ended.status == -signal.SIGKILL or "SIGKILL" in ended.errors:
+    words = f"training ended with status {ended.status}"
+    if ended.first:
+        words += f", the first of its processes to fail was {ended.first}"
+    if ended.status == -signal.SIGKILL or "SIGKILL" in f"{ended.first} {ended.errors}":
         words += (
-            f"\nIt was killed; if that was the system for want of memory: {failure.out_of_memory(config)}"
+            f". It was killed; if that was the system for want of memory: {failure.out_of_memory(config)}"
         )
-    return words
+    return f"{words}; its last errors:\n{ended.errors}"
 
 
 def end(child: "subprocess.Popen[bytes]") -> None:

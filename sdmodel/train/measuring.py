@@ -13,7 +13,6 @@ from typing import Any
 from sdmodel.config import TrainConfig, ValidationConfig
 from sdmodel.config_text import columns_of
 from sdmodel.train import failure, launch, random_latents, random_pictures
-from sdmodel.train.ranks import by_rank
 
 ROWS = (64, 512)
 """Random pictures, at least and at most; in between, as many as a batch."""
@@ -89,8 +88,8 @@ def measured(
             return {**found, "start_up_seconds": round(time.monotonic() - began - found["seconds"], 1)}
         if stopping():
             raise launch.Interrupted("the measurement was asked to stop")
-        errors.seek(0)
-        ended = launch.Ended(child.returncode, errors=by_rank(errors.read())[-launch.TAIL :].strip())
+        ended = launch.Ended(child.returncode)
+        ended.read(errors)
     raise RuntimeError(launch.died(ended, config))
 
 

@@ -32,6 +32,8 @@ PR_SET_PDEATHSIG = 1
 """Linux's prctl: the signal that a process is sent when its parent has died."""
 GRACE = 5.0
 """Seconds between asking the other ranks to end and killing them."""
+TAIL = 1200
+"""Characters of each rank's errors that `by_rank` shows."""
 FIRST = "The first of the ranks to fail was "
 """How the line begins that says which rank failed; see `by_rank`."""
 
@@ -104,21 +106,19 @@ def end_with_launcher() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def by_rank(errors: str) -> str:
-    """What ranks wrote on standard error, each one's lines together: the last are of the one that failed
-    first. Without the line that names that one, as it is."""
-    before, found, line = errors.rpartition(FIRST)
-    number = line.partition(",")[0]
+def by_rank(errors: str) -> tuple[str, str]:
+    """(the end of what each rank wrote on standard error, beginning with the one that failed first; which one
+    that was and how it ended); (errors, "") where no rank failed, or there are none."""
+    before, found, verdict = errors.rpartition(FIRST)
+    number = verdict.partition(",")[0]
     if not found or not number.isdecimal():
-        return errors
-    lines = before.splitlines()
-    its = [one for one in lines if one.startswith(_mark(int(number)))]
-    others = sorted((one for one in lines if not one.startswith(_mark(int(number)))), key=_rank_of)
-    return "\n".join([*others, *its, found + line])
-
-
-def _rank_of(line: str) -> str:
-    return line.partition("]")[0]
+        return errors, ""
+    lines: dict[str, list[str]] = {number: []}
+    for line in before.splitlines():
+        rank, bracket, _ = line.removeprefix("[").partition("] ")
+        lines.setdefault(rank if bracket and rank.isdecimal() else "", []).append(line)
+    ends = ["\n".join(its)[-TAIL:] for its in lines.values() if its]
+    return "\n".join(ends), f"rank {verdict.strip().removesuffix('.')}"
 
 
 def _mark(rank: int) -> str:

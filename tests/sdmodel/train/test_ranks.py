@@ -75,7 +75,7 @@ time.sleep(600)
     *lines, last = errors.splitlines()
     assert last == f"The first of the ranks to fail was 1, with {words}."
     assert {"[0] rank 0", "[1] rank 1"} <= set(lines)
-    assert by_rank(errors).splitlines()[-1] == last
+    assert by_rank(errors) == ("\n".join(sorted(lines, reverse=True)), f"rank 1, with {words}")
 
 
 def test_who_does_not_heed_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -125,9 +125,14 @@ time.sleep(600)
     ended(child)
 
 
-def test_errors_stand_by_rank_the_failed_one_last():
+def test_errors_stand_by_rank_those_of_the_one_that_failed_first():
     first = "The first of the ranks to fail was 1, with status 1.\n"
     errors = f"[1] a\n[0] b\nwarning\n[1] c\n[10] d\n{first}"
-    assert by_rank(errors) == f"[0] b\n[10] d\nwarning\n[1] a\n[1] c\n{first}"
-    assert by_rank("Traceback\n[1] a\n") == "Traceback\n[1] a\n"
-    assert by_rank("") == ""
+    assert by_rank(errors) == ("[1] a\n[1] c\n[0] b\nwarning\n[10] d", "rank 1, with status 1")
+    assert by_rank("Traceback\n[1] a\n") == ("Traceback\n[1] a\n", "")
+    assert by_rank(first) == ("", "rank 1, with status 1")
+    long = "".join(f"[0] {number}\n" for number in range(9999))
+    words, _ = by_rank(f"{long}[1] the last word\n{first}")
+    assert words.startswith("[1] the last word\n")
+    assert words.endswith("[0] 9998")
+    assert len(words) < 2 * launcher.TAIL
