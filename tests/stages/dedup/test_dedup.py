@@ -132,6 +132,19 @@ def test_white_on_nothing_is_told_from_other_white_on_nothing(store):
     assert table["level"].tolist() == ["", ""]
 
 
+def test_copies_of_white_art_are_found_on_the_runs_background(store):
+    y, x = np.mgrid[:80, :80] - 39.5
+    art = np.full((80, 80, 4), 255, np.uint8)
+    art[..., 3] = np.where((np.hypot(x, y) < 30) & (abs(x) + y > 0), 255, 0)
+    images = collection(store, [[Picture("a", save(art)), Picture("b", save(resized(art, 60)))]])
+    found = {
+        background: dedup(images, replace(ONE, background=background), store=store).statistics
+        for background in ("#ffffff", "#000000")
+    }
+    assert (found["#ffffff"]["flat"], found["#ffffff"]["near"]) == (2, 0)
+    assert (found["#000000"]["flat"], found["#000000"]["near"]) == (0, 1)
+
+
 def test_a_stretched_picture_is_no_copy(store):
     pixels = render(scene(3, 1), 96)
     wide = resized(pixels, 120, 96)
