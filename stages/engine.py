@@ -76,6 +76,10 @@ class Processes:
                 yield from _ready(ahead, check, wanted=len(ahead) > 2 * self.workers)
             while ahead:
                 yield from _ready(ahead, check, wanted=True)
+        except MemoryError as error:
+            raise RetryableError(
+                "a worker process may have less memory than a part needs; try fewer workers, or smaller parts"
+            ) from error
         except BrokenProcessPool as error:
             raise RetryableError(
                 "a worker process died, perhaps for want of memory; try fewer workers"

@@ -3,8 +3,8 @@
 import os
 import stat
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,7 +44,7 @@ class FolderStore:
             raise ValueError(f"there is no store at {root}; name the folder that a run wrote to")
 
     def create(self, key: str, data: bytes) -> bool:
-        with self._disk(key):
+        with self._writing(key):
             aside = self.scratch() / uuid.uuid4().hex
             try:
                 with aside.open("xb") as file:
@@ -61,7 +61,7 @@ class FolderStore:
         return True
 
     def put(self, key: str, path: Path) -> None:
-        with self._disk(key):
+        with self._writing(key):
             with path.open("rb") as file:
                 os.fsync(file.fileno())
             path.chmod(0o444)  # `fetch` hands out the object itself
@@ -99,7 +99,7 @@ class FolderStore:
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:
             path = self._path(key)
-            with self._disk(key):
+            with self._writing(key):
                 path.unlink(missing_ok=True)
             for parent in path.parents:  # empty folders are nobody's
                 if parent == self.root:
@@ -131,6 +131,16 @@ class FolderStore:
 
     def _disk(self, key: str) -> AbstractContextManager[None]:
         return naming_disk_faults(f"store {self.url}, {key or 'all of it'}")
+
+    @contextmanager
+    def _writing(self, key: str) -> Generator[None]:
+        try:
+            with self._disk(key):
+                yield
+        except PermissionError as error:
+            raise ValueError(
+                f"store {self.url} cannot be written ({error}); check its permissions, or choose another store"
+            ) from error
 
     def _size(self, key: str) -> int | None:
         """Bytes of an object; None where there is none. What cannot be told is an error, never "none"."""

@@ -1,5 +1,6 @@
 import operator
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -82,6 +83,17 @@ def test_closing_ends_the_workers() -> None:
 def test_a_worker_that_dies_is_worth_another_try() -> None:
     with pytest.raises(RetryableError, match="a worker process died"):
         list(Processes(1).map(os._exit, [1]))
+
+
+def _hungry(limit: int) -> int:
+    """More than this process may have, as under `ulimit -v` or in a container."""
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    return len(bytearray(limit))
+
+
+def test_a_worker_without_enough_memory_is_worth_another_try() -> None:
+    with pytest.raises(RetryableError, match="may have less memory than a part needs; try fewer workers"):
+        list(Processes(1).map(_hungry, [8 << 30]))
 
 
 PARENT = """
