@@ -139,7 +139,7 @@ class FolderStore:
                 yield
         except PermissionError as error:
             raise ValueError(
-                f"store {self.url} cannot be written ({error}); check its permissions, or choose another store"
+                f"store {self.url} cannot be written ({error}); check its permissions, or choose another"
             ) from error
 
     def _size(self, key: str) -> int | None:
