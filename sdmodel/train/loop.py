@@ -41,8 +41,8 @@ def train(
     gauge: Gauge | None = None,
 ) -> dict[str, Tensor] | None:
     """Trains until `config.images` are seen, or `judge` says to stop, and returns the averaged weights, as
-    `Objective.save` takes them: with `config.validation.patience` those of the best validation, else the
-    last.
+    `Objective.save` takes them: with `config.validation.patience` those of the best validation, which
+    the main process alone holds and others get none of, else the last.
 
     Goes on from the newest complete snapshot in folder/snapshots. `tell` hears of progress, of each new
     snapshot ("snapshot") and of what is amiss ("warning"), in the main process alone. When `stopping` is true
