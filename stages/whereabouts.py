@@ -102,10 +102,17 @@ def _members(artifact: Artifact, file: str, uids: AbstractSet[str]) -> Iterator[
 
 
 def _small_pictures(artifact: Artifact, name: str, uids: AbstractSet[str]) -> Iterator[Span]:
-    listed = pq.read_table(artifact.path(name), columns=["uid"]).column("uid").to_pylist()
-    for row, uid in enumerate(listed):
+    """Rows of the small pictures, and of what is kept beside them at the pictures' own size."""
+    stem = name.removesuffix(".parquet")
+    table = pq.read_table(artifact.path(name), columns=["uid", "crop_width", "crop_height"])
+    with artifact.path(f"{stem}.crops.npy").open("rb") as opened:
+        _, dtype, begin = _header(opened)
+    for row, (uid, width, height) in enumerate(zip(*table.to_pydict().values(), strict=True)):
+        length = 3 * width * height * dtype.itemsize
         if uid in uids:
-            yield _row(artifact, name.removesuffix(".parquet") + ".npy", row)
+            yield _row(artifact, f"{stem}.npy", row)
+            yield Span(f"{stem}.crops.npy", begin, length)
+        begin += length
 
 
 def _row(artifact: Artifact, file: str, row: int) -> Span:

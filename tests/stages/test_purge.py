@@ -68,8 +68,8 @@ def test_nothing_of_the_picture_is_left_and_everything_else_is(store: Store, own
     assert found(store, own_cache, 0) == {"file", "small", "embedding"}
     assert not all_amendments(store)
     purged = purge(store, takedown)
-    # a tar of collect, one of shard, small pictures, embeddings, a drawing; and of them all a later edition
-    assert (purged.files, purged.artifacts) == (expected.files, expected.artifacts) == (5, 6)
+    # tars of collect and shard, small pictures, crops, embeddings, a drawing; all in a later edition too
+    assert (purged.files, purged.artifacts) == (expected.files, expected.artifacts) == (6, 6)
     assert purged.bytes == expected.bytes > 2 * len(PICTURES[0].data)
     assert purged.parts >= 2  # of dedup, and of the collection that never ended
     assert purged.busy == ()
@@ -156,7 +156,7 @@ def test_several_takedowns_of_one_file(filled: FolderStore, own_cache: Path):
     first, second = gone(filled, 0), gone(filled, 2)
     purge(filled, first)
     assert found(filled, own_cache, 2)
-    assert purge(filled, second).files == 4  # the drawing is grey already
+    assert purge(filled, second).files == 5  # the drawing is grey already
     assert found(filled, own_cache, 0) == found(filled, own_cache, 2) == set()
     assert found(filled, own_cache, 1)
     whole(filled)
@@ -186,7 +186,7 @@ def test_nobody_may_be_at_work(filled: FolderStore):
     assert lease is not None
     with lease, pytest.raises(RetryableError, match="train at work"):
         purge(filled, takedown)
-    assert purge(filled, takedown).files == 5
+    assert purge(filled, takedown).files == 6
 
 
 class Passing(Clock):
@@ -207,7 +207,7 @@ def test_a_lease_that_a_vanished_host_left_keeps_nobody_from_purging(filled: Fol
     nobody = Holder("t", "vanished boot pid:[1]", 1, 0.0, time.time() + 366 * 86_400)
     append(lease_log(filled, f"leases/{held}"), 1, nobody)
     clock = Passing()
-    assert purge(filled, takedown, clock=clock).files == 5
+    assert purge(filled, takedown, clock=clock).files == 6
     assert clock.now >= 60
 
 
