@@ -1,20 +1,24 @@
-"""Score and encode die at calls of the store, before or after their effect, and go on."""
+"""Score, encode, train and evaluate die at calls of the store, before or after their effect, and go on."""
 
+import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sdmodel.train import launch, run
 from stages.activity import held
 from stages.artifact import Artifact, artifacts
-from stages.config import EncodeConfig, ScoreConfig
+from stages.config import EncodeConfig, EvaluateConfig, ScoreConfig
+from stages.evaluate import evaluate
 from stages.gc import collect_garbage
 from stages.score import score
 from stages.store import FolderStore, Store, open_store
+from stages.train import train
 from tests.stages import worlds
 from tests.stages.test_crash import Crash, Watched, crashing
 from tests.stages.test_encode import home, made
@@ -24,12 +28,19 @@ __all__ = ["home"]
 pytestmark = pytest.mark.matrix
 
 
-Run = Callable[[Store, Artifact, Artifact, Path], Artifact]
+TRAINING = worlds.changed(images=128, batch=16, size=8, snapshot_every=32)
+JUDGED = EvaluateConfig(samples=4, steps=2, part_rows=2, validation_rows=4, device="cpu")
+
+Made = Mapping[str, Artifact]
+"""By stage: what a stage may read."""
+Run = Callable[[Store, Made, Path], Artifact]
 RUNS: dict[str, Run] = {
-    "score": lambda store, images, _, home: score(images, None, ScoreConfig(part_rows=20), store=store),
-    "encode": lambda store, _, dataset, home: made(
-        dataset, EncodeConfig(autoencoder=str(home / "pipeline"), size=16, device="cpu"), store
+    "score": lambda store, of, _: score(of["collect"], None, ScoreConfig(part_rows=20), store=store),
+    "encode": lambda store, of, home: made(
+        of["shard"], EncodeConfig(autoencoder=str(home / "pipeline"), size=16, device="cpu"), store
     ),
+    "train": lambda store, of, _: train(of["shard"], None, None, (), None, TRAINING, store=store),
+    "evaluate": lambda store, of, _: evaluate(of["train"], of["shard"], None, JUDGED, store=store),
 }
 POINTS = 8
 """Crash points of each stage, evenly over its calls of the store."""
@@ -37,38 +48,62 @@ POINTS = 8
 
 @pytest.fixture(scope="module")
 def base(home: Path) -> Path:
-    """A store with a dataset."""
-    worlds.dataset(open_store(str(home / "store")), home / "pictures", rows=40)
+    """A store with a dataset, and a model that has learned nothing."""
+    store = open_store(str(home / "store"))
+    worlds.model(store, worlds.dataset(store, home / "pictures", rows=40))
     return home / "store"
 
 
-def copied(base: Path, folder: Path) -> tuple[FolderStore, Artifact, Artifact]:
+def copied(base: Path, folder: Path) -> tuple[FolderStore, Made]:
     shutil.copytree(base, folder, copy_function=os.link)
     store = FolderStore(folder)
-    by_stage = {artifact.stage: artifact for artifact in artifacts(store)}
-    return store, by_stage["collect"], by_stage["shard"]
+    return store, {artifact.stage: artifact for artifact in artifacts(store)}
+
+
+@pytest.fixture(autouse=True)
+def trained_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings run in this process: to start others takes longer than they do."""
+
+    def launched(
+        plan: Path,
+        config: Any,
+        *,
+        on_progress: Callable[[dict[str, Any]], None],
+        on_snapshot: Callable[[int, Path], None],
+        stopping: Callable[[], bool],
+    ) -> bool:
+        def tell(message: dict[str, Any]) -> None:
+            if "snapshot" in message:
+                on_snapshot(message["images"], Path(message["snapshot"]))
+            else:
+                on_progress(message)
+
+        monkeypatch.setattr(run, "tell", tell)
+        return run.run(json.loads(plan.read_text()))
+
+    monkeypatch.setattr(launch, "train", launched)
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_stage_that_died_at_any_call_of_the_store_goes_on(
     base: Path, home: Path, tmp_path: Path, name: str
 ) -> None:
-    run = RUNS[name]
+    make = RUNS[name]
     calls: list[str] = []
-    store, images, dataset = copied(base, tmp_path / "undisturbed")
+    store, inputs = copied(base, tmp_path / "undisturbed")
 
     def counted(key: str, operation: Callable[[], Any]) -> Any:
         calls.append(key)
         return operation()
 
-    whole = run(Watched(store, counted), images, dataset, home)
+    whole = make(Watched(store, counted), inputs, home)
     assert not whole.cached
     for number in range(POINTS):
         at = 1 + (len(calls) - 1) * number // POINTS
-        store, images, dataset = copied(base, tmp_path / f"{number}")
+        store, inputs = copied(base, tmp_path / f"{number}")
         with pytest.raises(Crash):
-            run(crashing(store, at, after=bool(number % 2)), images, dataset, home)
-        again = run(store, images, dataset, home)
+            make(crashing(store, at, after=bool(number % 2)), inputs, home)
+        again = make(store, inputs, home)
         assert again.digest == whole.digest, (at, calls[at - 1])
         assert again.verify() == []
         assert held(store) == []
