@@ -15,9 +15,12 @@ from stages.store.interface import Listed, stands
 from stages.store.private import private_folder
 from stages.store.verified import CHECKED_BY_READERS, hash_once
 
+SCRATCH = "tmp-"
+"""How the folders begin in which users work, one each: the user's number follows."""
+
 
 class FolderStore:
-    """Objects as files below a root; `tmp/` beside them holds what is not published yet."""
+    """Objects as files below a root; `tmp-USER/` beside them holds what that user has not published yet."""
 
     def __init__(self, root: Path, *, make: bool = True) -> None:
         """Open a folder.
@@ -85,8 +88,8 @@ class FolderStore:
         with self._disk(prefix):
             for folder, folders, files in os.walk(below, onerror=_refuse_all_but_missing):
                 here = Path(folder)
-                if here == self.root and "tmp" in folders:
-                    folders.remove("tmp")
+                if here == self.root:
+                    folders[:] = [name for name in folders if not name.startswith(SCRATCH)]
                 keys += [(here / name).relative_to(self.root).as_posix() for name in files]
         for key in sorted(keys):
             try:
@@ -127,7 +130,8 @@ class FolderStore:
         """Nothing is copied: `fetch` gives the object itself."""
 
     def scratch(self) -> Path:
-        return private_folder(self.root / "tmp", "name a store of your own")
+        # Of each user their own, so that several can share a store.
+        return private_folder(self.root / f"{SCRATCH}{os.geteuid()}", "name a store of your own")
 
     def _disk(self, key: str) -> AbstractContextManager[None]:
         return naming_disk_faults(f"store {self.url}, {key or 'all of it'}")

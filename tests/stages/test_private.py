@@ -11,7 +11,7 @@ from stages.store import Cache, Store, open_store
 
 
 def of_folder(tmp_path: Path) -> tuple[Path, Callable[[], Path]]:
-    return tmp_path / "store" / "tmp", lambda: open_store(str(tmp_path / "store")).scratch()
+    return tmp_path / "store" / f"tmp-{os.geteuid()}", lambda: open_store(str(tmp_path / "store")).scratch()
 
 
 def of_bucket(tmp_path: Path) -> tuple[Path, Callable[[], Path]]:
