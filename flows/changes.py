@@ -30,7 +30,8 @@ def markdown_diff(artifact: Artifact) -> list[str]:
     lines = ["## Since the edition before", "", *markdown_table(["", "pictures"], diff_rows(diff)), ""]
     if diff.examples:
         examples = [
-            [SAID[one.change], one.reason, escape(redact(one.location), 100)] for one in diff.examples
+            [SAID[example.change], example.reason, escape(redact(example.location), 100)]
+            for example in diff.examples
         ]
         lines += ["For example:", "", *markdown_table(["", "reason", "location"], examples), ""]
     return lines

@@ -57,12 +57,12 @@ def trace_row(store: Store, what: str) -> dict[str, Any]:
         for uid, location in sorted(uids.items()):
             events = [
                 {
-                    "stage": one.stage,
-                    "artifact": f"{one.stage}/{one.fingerprint[:12]}",
-                    "references": called.get(one.fingerprint, []),
-                    **told,
+                    "stage": artifact.stage,
+                    "artifact": f"{artifact.stage}/{artifact.fingerprint[:12]}",
+                    "references": called.get(artifact.fingerprint, []),
+                    **event,
                 }
-                for one, told in _events(db, everything, uid)
+                for artifact, event in _events(db, everything, uid)
             ]
             rows.append({"uid": uid, "location": location, "events": events})
     return {"asked": what, "rows": rows}
@@ -122,10 +122,10 @@ def _events(
         elif one.kind == "evaluation" and inputs & trained:
             yield one, {"what": "an evaluation of a model trained on it"}
         elif one.kind not in ("model", "evaluation"):
-            for told in _told(db, one, uid):
-                if one.stage == "shard" and told.get("split") == "train":
+            for event in _told(db, one, uid):
+                if one.stage == "shard" and event.get("split") == "train":
                     trained.add(one.fingerprint)
-                yield one, told
+                yield one, event
 
 
 def _told(db: DuckDBPyConnection, artifact: Artifact, uid: str) -> Iterator[dict[str, Any]]:
@@ -174,9 +174,9 @@ def _word(table: str, row: dict[str, Any]) -> str:
 
 def _select(db: DuckDBPyConnection, path: Path, condition: str, values: list[str]) -> list[dict[str, Any]]:
     """The rows of a table that meet an SQL condition, in their order; `values` are for its question marks."""
-    found = db.execute(f"SELECT * FROM {parquet(path)} WHERE {condition}", values)
-    names = [column for column, *_ in found.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    cursor = db.execute(f"SELECT * FROM {parquet(path)} WHERE {condition}", values)
+    names = [column for column, *_ in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def _hint(store: Store, what: str) -> str:

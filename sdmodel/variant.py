@@ -34,15 +34,15 @@ def variant_of(folder: Path) -> str | None:
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if any(PLAIN.fullmatch(name) for name in names):
         return None
-    found = sorted({variant for name in names if (variant := _variant(name))})
-    if len(found) > 1:
+    variants = sorted({variant for name in names if (variant := _variant(name))})
+    if len(variants) > 1:
         raise ValueError(
-            f"{folder} holds weights of the variants {', '.join(found)} and none without; keep the files of "
-            "one of them"
+            f"{folder} holds weights of the variants {', '.join(variants)} and none without; keep the files "
+            "of one of them"
         )
-    return found[0] if found else None
+    return variants[0] if variants else None
 
 
 def _variant(name: str) -> str:
     match = VARIANT.fullmatch(name)
-    return next((held for held in match.groupdict().values() if held), "") if match else ""
+    return next((group for group in match.groupdict().values() if group), "") if match else ""

@@ -34,26 +34,26 @@ def activity(store: Store, watch: float = SECONDS, clock: Clock = CLOCK) -> Acti
             and what nobody here can tell counts as held.
         clock: what time is measured by.
     """
-    held: set[str] = set()
+    busy: set[str] = set()
     unknown: dict[str, int] = {}
     damaged: list[str] = []
     for folder in _folders(store):
         number, holder, damage = latest(lease_log(store, folder))
         lives = at_work(holder) if holder is not None else False
         if lives:
-            held.add(folder)
+            busy.add(folder)
         elif lives is None:
             unknown[folder] = number
         if damage is not None:
             damaged.append(str(damage))
     if not watch:
-        return Activity(tuple(sorted(held | unknown.keys())), (), tuple(damaged))
+        return Activity(tuple(sorted(busy | unknown.keys())), (), tuple(damaged))
     began, pause = clock.watch(), 0.05
     while unknown and clock.watch() - began < watch:
         clock.sleep(pause)
         pause = min(1.0, 2 * pause)
-        held |= _moved(store, unknown)
-    return Activity(tuple(sorted(held)), tuple(sorted(unknown.items())), tuple(damaged))
+        busy |= _moved(store, unknown)
+    return Activity(tuple(sorted(busy)), tuple(sorted(unknown.items())), tuple(damaged))
 
 
 def held(store: Store) -> list[str]:

@@ -209,23 +209,25 @@ class Artifact(Files):
         complaints: list[str] = []
         for name, entry in sorted(self.files.items()):
             try:
-                found = sha256(entry.key)
+                actual = sha256(entry.key)
             except FileNotFoundError:
                 complaints.append(f"{name}: missing ({entry.key})")
                 continue
-            if found != entry.sha256:
+            if actual != entry.sha256:
                 complaints.append(
-                    f"{name}: should hash to {entry.sha256} and hashes to {found} ({entry.key})"
+                    f"{name}: should hash to {entry.sha256} and hashes to {actual} ({entry.key})"
                 )
         named = digest_of({name: entry.sha256 for name, entry in self.manifest.files.items()})
         if named != self.digest:
             complaints.append(f"manifest: digest should be {named} and is {self.digest}")
         manifest = self.manifest
-        digests = {name: one["digest"] if one else None for name, one in manifest.inputs.items()}
-        asked = request_fingerprint(manifest.stage, manifest.version, manifest.config, digests)
-        if asked != self.fingerprint:
+        digests = {
+            name: snapshot["digest"] if snapshot else None for name, snapshot in manifest.inputs.items()
+        }
+        fingerprint = request_fingerprint(manifest.stage, manifest.version, manifest.config, digests)
+        if fingerprint != self.fingerprint:
             complaints.append(
-                f"manifest: stage, version, config and inputs make the fingerprint {asked}, and it is "
+                f"manifest: stage, version, config and inputs make the fingerprint {fingerprint}, and it is "
                 f"{self.fingerprint}"
             )
         return complaints

@@ -118,7 +118,7 @@ class Clip:
         """Which captions have more tokens than it reads."""
         # No token is shorter than half a byte, whatever is normalised before.
         long = [number for number, text in enumerate(captions) if 2 * len(text.encode()) > self.length - 2]
-        found = [False] * len(captions)
+        truncated = [False] * len(captions)
         padding = self._tokenizer([""], context_length=self.length + 1)[0, -1]
         for start in range(0, len(long), batch):
             some = long[start : start + batch]
@@ -126,8 +126,8 @@ class Clip:
             whole, read = (self._tokenizer(texts, context_length=self.length + more) for more in (1, 0))
             differ = (whole[:, :-1] != read).any(1) | (whole[:, -1] != padding)
             for number, differs in zip(some, differ.tolist(), strict=True):
-                found[number] = differs
-        return found
+                truncated[number] = differs
+        return truncated
 
     def _embed(self, items: list[Any], encode: Any, batch: int) -> Embeddings:
         torch = self._torch

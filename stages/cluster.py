@@ -70,7 +70,7 @@ def cluster(dataset: Artifact, encoder: Artifact, config: ClusterConfig, out: Ou
     from sdmodel.text.cluster import best_of, nearest
 
     index = pq.read_table(dataset.path("index.parquet"))
-    captions = [one or [""] for one in texts(index.column("captions"))]
+    captions = [own or [""] for own in texts(index.column("captions"))]
     train = np.array([split == "train" for split in index.column("split").to_pylist()])
     classes = _classes(index, config.column)
     if train.sum() < config.clusters:
@@ -161,14 +161,14 @@ def _states(
     for each in captions:
         for one in each:
             places.setdefault(one, len(places))
-    wanted, cut = list(places), Cut(0, 0)
+    texts, cut = list(places), Cut(0, 0)
     found: list[np.ndarray] = []
     with torch.inference_mode():
-        for at in range(0, len(wanted), BATCH):
-            out.progress(at, len(wanted), "reading captions")
+        for at in range(0, len(texts), BATCH):
+            out.progress(at, len(texts), "reading captions")
             out.check()
-            cut += Cut.of(encoder.count(wanted[at : at + BATCH]), encoder.length)
-            ids, mask = encoder.read(wanted[at : at + BATCH])
+            cut += Cut.of(encoder.count(texts[at : at + BATCH]), encoder.length)
+            ids, mask = encoder.read(texts[at : at + BATCH])
             longest = int(mask.sum(1).max())  # padding changes nothing but the time that it takes
             _, states = encoder(ids[:, :longest], mask[:, :longest])
             found.append(states.float().cpu().numpy())

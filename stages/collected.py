@@ -27,8 +27,8 @@ def read_collected(file: BinaryIO, uid: str, offset: int, length: int, sha256: s
 
 def check_collected(data: bytes, tar: str, uid: str, offset: int, length: int, sha256: str) -> None:
     """DamagedError: bytes that were read from a tar are not the picture that its table names."""
-    found = hashlib.sha256(data).hexdigest()
-    if found == sha256:
+    actual = hashlib.sha256(data).hexdigest()
+    if actual == sha256:
         return
     if len(data) == length and data.count(0) == length:  # purging writes zeros
         raise DamagedError(
@@ -37,5 +37,5 @@ def check_collected(data: bytes, tar: str, uid: str, offset: int, length: int, s
         )
     raise DamagedError(
         f"{tar}: picture {uid} at offset {offset} should hash to {sha256} and its {len(data)} bytes hash to "
-        f"{found}: the tar is damaged; `sdflow verify` names what is: restore it from a copy"
+        f"{actual}: the tar is damaged; `sdflow verify` names what is: restore it from a copy"
     )

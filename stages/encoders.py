@@ -84,9 +84,9 @@ def autoencoder_files(folder: Path) -> Mapping[str, Path]:
 
     ValueError: it is none."""
     inside = folder / "vae" if (folder / "vae").is_dir() else folder
-    found = model_files(inside)
-    _check(inside, found, "AutoencoderKL", "encode.autoencoder")
-    return found
+    files = model_files(inside)
+    _check(inside, files, "AutoencoderKL", "encode.autoencoder")
+    return files
 
 
 def text_files(folder: Path) -> Mapping[str, Path]:

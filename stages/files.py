@@ -57,9 +57,9 @@ class Files:
             raise DamagedError(
                 f"{entry.key} is missing in {self.store.url}; restore it from a copy"
             ) from error
-        if offset == 0 and length is None and (found := hashlib.sha256(data).hexdigest()) != entry.sha256:
+        if offset == 0 and length is None and (actual := hashlib.sha256(data).hexdigest()) != entry.sha256:
             raise DamagedError(
-                f"{entry.key} in {self.store.url} should hash to {entry.sha256} and hashes to {found}; "
+                f"{entry.key} in {self.store.url} should hash to {entry.sha256} and hashes to {actual}; "
                 "restore it from a copy"
             )
         return data

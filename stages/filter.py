@@ -182,8 +182,8 @@ def filter_(
     pq.write_table(selection.cast(SELECTION), out.write("selection.parquet"), compression="zstd")
     pq.write_table(rejects.cast(REJECTS), out.write("rejects.parquet"), compression="zstd")
     funnel = Funnel(images.funnel.rows_out, selection.num_rows, dict(counts))
-    told: dict[str, JSON] = {"clip": bool(scores.statistics["clip"]), "captions_dropped": int(dropped)}
-    return Stats(funnel, told | ({"without_caption": int(without)} if without else {}))
+    statistics: dict[str, JSON] = {"clip": bool(scores.statistics["clip"]), "captions_dropped": int(dropped)}
+    return Stats(funnel, statistics | ({"without_caption": int(without)} if without else {}))
 
 
 def _check(config: FilterConfig, scores: Artifact) -> None:

@@ -113,13 +113,15 @@ def collect_garbage(
         busy |= {_stage(lease) for lease in held(store)}
         named |= names.read()
     if names.unclear:
-        old_records, files = [], [one for one in files if one.key.startswith("probe/")]
-    kept = busy | unclear
-    old_files = [one for one in files if one.key not in named and _stage(one.key) not in kept]
+        old_records, files = [], [listed for listed in files if listed.key.startswith("probe/")]
+    protected = busy | unclear
+    old_files = [
+        listed for listed in files if listed.key not in named and _stage(listed.key) not in protected
+    ]
     # Of an unfinished request the lease stays: were it deleted while somebody takes it, two could hold it.
-    old_leases = [one.key for one in leases if _finished(one.key, names.manifests)]
+    old_leases = [listed.key for listed in leases if _finished(listed.key, names.manifests)]
     if not dry_run:
-        store.delete(one.key for one in old_files)
+        store.delete(listed.key for listed in old_files)
         store.delete(old_leases)
         _remove(old_folders)
     return Swept(
@@ -152,7 +154,7 @@ class _Names:
 
         Manifests that an earlier call has read are passed over.
         """
-        new = [one.key for one in self._store.list("manifests") if one.key not in self.manifests]
+        new = [listed.key for listed in self._store.list("manifests") if listed.key not in self.manifests]
         self.manifests.update(new)
         amended: dict[str, dict[str, str]] = {}
         for stage, fingerprint in amended_artifacts(self._store):

@@ -247,8 +247,8 @@ class Output:
             return None
         if not all(self.store.exists(entry.key) for entry in record.files.values()):
             return None  # swept away by gc; it will be made again
-        made = Made(record.funnel, record.statistics)
-        return Part(self.store, key, fingerprint, record.files, made, cached=True)
+        result = Made(record.funnel, record.statistics)
+        return Part(self.store, key, fingerprint, record.files, result, cached=True)
 
     def _record(
         self, key: str, fingerprint: str, folder: Path, made: Made, hashes: Mapping[str, tuple[int, str]]
@@ -281,8 +281,8 @@ def _make(
     """In the worker: make the part, and hash its files while they are warm."""
     position, key, folder, own = payload
     with naming_disk_faults(f"part {key} in {folder}"):
-        made = make(Path(folder), own)
-        return position, folder, made, _hashes(Path(folder))
+        result = make(Path(folder), own)
+        return position, folder, result, _hashes(Path(folder))
 
 
 def _hashes(folder: Path) -> dict[str, tuple[int, str]]:

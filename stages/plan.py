@@ -165,8 +165,8 @@ def encoders_in(folder: Path, config: EncodeConfig, store: str) -> Path | None:
     store: URL of where our own models are. ValueError: there is no such encoder, or pictures of the config's
     size do not fit it."""
     if config.autoencoder:
-        held = autoencoder_config(lambda: open_store(store, writable=False), config.autoencoder)
-        check_fits(config, held)
+        settings = autoencoder_config(lambda: open_store(store, writable=False), config.autoencoder)
+        check_fits(config, settings)
     if config.autoencoder and Path(config.autoencoder).is_dir():
         laid(autoencoder_files(Path(config.autoencoder)), folder / "autoencoder")
     elif config.autoencoder:

@@ -29,7 +29,7 @@ def redact(text: str) -> str:
     """A text in which every URL is without user name, password, query and fragment."""
     if "://" not in text:
         return text
-    return _URL.sub(lambda found: _redacted(text[max(0, found.start() - 16) : found.start()], found[0]), text)
+    return _URL.sub(lambda url: _redacted(text[max(0, url.start() - 16) : url.start()], url[0]), text)
 
 
 def redact_url(url: str) -> str:
@@ -46,20 +46,20 @@ def redact_error(error: BaseException) -> None:
     An error whose words are not its arguments' (some libraries make them anew each time) is cut off from the
     errors that it caused.
     """
-    for one in _chain(error):
-        one.args = tuple(_harmless(part) if isinstance(part, str) else part for part in one.args)
-        if isinstance(one, OSError):
+    for exception in _chain(error):
+        exception.args = tuple(_harmless(part) if isinstance(part, str) else part for part in exception.args)
+        if isinstance(exception, OSError):
             for name in ("filename", "filename2", "strerror"):
-                value = getattr(one, name)
+                value = getattr(exception, name)
                 if isinstance(value, str):
-                    setattr(one, name, _harmless(value))
-        if hasattr(one, "__notes__"):
-            one.__notes__ = [_harmless(note) for note in one.__notes__]
-    for one in _chain(error):
-        if one.__cause__ is not None and _leaks(one.__cause__):
-            one.__cause__ = None
-        if one.__context__ is not None and _leaks(one.__context__):
-            one.__context__ = None
+                    setattr(exception, name, _harmless(value))
+        if hasattr(exception, "__notes__"):
+            exception.__notes__ = [_harmless(note) for note in exception.__notes__]
+    for exception in _chain(error):
+        if exception.__cause__ is not None and _leaks(exception.__cause__):
+            exception.__cause__ = None
+        if exception.__context__ is not None and _leaks(exception.__context__):
+            exception.__context__ = None
 
 
 def without_credentials(text: str) -> str:
@@ -106,21 +106,21 @@ def _redacted(before: str, rest: str, closing: str = _CLOSING) -> str:
 
 
 def _authority_end(text: str, start: int) -> int:
-    found = _AUTHORITY_END.search(text, start)
-    return found.start() if found is not None else len(text)
+    match = _AUTHORITY_END.search(text, start)
+    return match.start() if match is not None else len(text)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """An error and all that stand behind it, each once."""
     waiting, seen = [error], set[int]()
     while waiting:
-        one = waiting.pop()
-        if id(one) not in seen:
-            seen.add(id(one))
-            yield one
-            waiting += [other for other in (one.__cause__, one.__context__) if other is not None]
-            if isinstance(one, BaseExceptionGroup):
-                waiting += list(one.exceptions)  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+        exception = waiting.pop()
+        if id(exception) not in seen:
+            seen.add(id(exception))
+            yield exception
+            waiting += [other for other in (exception.__cause__, exception.__context__) if other is not None]
+            if isinstance(exception, BaseExceptionGroup):
+                waiting += list(exception.exceptions)  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
 
 
 def _leaks(error: BaseException) -> bool:

@@ -149,8 +149,8 @@ def _score_part(folder: Path, payload: dict[str, Any], clip: Clip, batch: int) -
     np.save(folder / f"embeddings/{name}.npy", embeddings.astype(np.float16))
     table = pa.Table.from_pylist(records, SCORES)
     pq.write_table(table, folder / f"scores/{name}.parquet", compression="zstd")
-    told = [cut[place[text]] for *_, captions in rows for text in captions if text.strip()]
-    return Made(Funnel(len(rows), len(rows)), asdict(Cut(len(told), sum(told))))
+    truncated = [cut[place[text]] for *_, captions in rows for text in captions if text.strip()]
+    return Made(Funnel(len(rows), len(rows)), asdict(Cut(len(truncated), sum(truncated))))
 
 
 def _pictures(tar: str, rows: Sequence[Sequence[Any]], background: str) -> list[NDArray[np.uint8]]:

@@ -88,11 +88,11 @@ class Snapshots:
             self._drop(again)
         if self._samples.exists():
             shutil.copytree(self._samples, aside / self._samples.name)
-        told: dict[str, JSON] = {"images": images, "seconds": round(seconds, 3)}
+        progress: dict[str, JSON] = {"images": images, "seconds": round(seconds, 3)}
         # What it is of, for who begins another and meant this one.
         request = {"fingerprint": self._out.fingerprint, "config": canonical_config(self._config)}
-        made = Made(statistics={**told, **request, "inputs": self._inputs})
-        part = self._out.record(aside.name, [*self._inputs, str(images)], aside, made)
+        result = Made(statistics={**progress, **request, "inputs": self._inputs})
+        part = self._out.record(aside.name, [*self._inputs, str(images)], aside, result)
         self._newest.append(part)
         if self._is_due(images):
             self._chosen.append(part)
@@ -120,14 +120,18 @@ class Snapshots:
         """What to say of the store's unfinished trainings of other settings that nobody works on; empty where
         there are none, or none is near this one."""
         busy = {folder.rpartition("/")[2] for folder in held(self._out.store)}
-        found: dict[str, Unfinished] = {}
+        newest: dict[str, Unfinished] = {}
         for record in self._records():
-            one = Unfinished.of(record.statistics)
-            if one is None or one.fingerprint in busy or one.fingerprint == self._out.fingerprint:
+            training = Unfinished.of(record.statistics)
+            if (
+                training is None
+                or training.fingerprint in busy
+                or training.fingerprint == self._out.fingerprint
+            ):
                 continue
-            if one.fingerprint not in found or one.images > found[one.fingerprint].images:
-                found[one.fingerprint] = one
-        return notice(list(found.values()), canonical_config(self._config), self._inputs)
+            if training.fingerprint not in newest or training.images > newest[training.fingerprint].images:
+                newest[training.fingerprint] = training
+        return notice(list(newest.values()), canonical_config(self._config), self._inputs)
 
     def _listed(self) -> list[int]:
         """Images of the snapshots of all unfinished trainings of this store, ascending."""

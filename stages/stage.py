@@ -57,7 +57,7 @@ class Stage:
 
     def fingerprint(self, *inputs: Digested | None, config: Any) -> str:
         """64 hex digits that name this request. An input may be a tuple of some, each or all of them None."""
-        digests = {name: one.digest if one else None for name, one in self._named(inputs).items()}
+        digests = {name: value.digest if value else None for name, value in self._named(inputs).items()}
         return request_fingerprint(self.name, self.version, canonical_config(config), digests)
 
     def find(self, *inputs: Digested | None, config: Any, store: Store) -> Artifact | None:

@@ -52,12 +52,12 @@ def pipeline_files(folder: Path) -> Mapping[str, Path]:
     """Files of a pipeline's parts. ValueError: it has no UNet."""
     parts = {part: model_files(folder / part) for part in MODELS}
     parts |= {part: matching(folder / part, WORDS) for part in TEXTS}
-    found = {f"{part}/{name}": path for part, files in parts.items() for name, path in files.items()}
-    if "unet/config.json" not in found or not any(
-        name.startswith("unet/") and name.endswith(".safetensors") for name in found
+    paths = {f"{part}/{name}": path for part, files in parts.items() for name, path in files.items()}
+    if "unet/config.json" not in paths or not any(
+        name.startswith("unet/") and name.endswith(".safetensors") for name in paths
     ):
         raise ValueError(
             f"train.start={str(folder)!r}: a folder in Stable Diffusion's layout has unet/config.json and "
             "unet/*.safetensors; our own models go by reference, models/NAME@latest"
         )
-    return found
+    return paths

@@ -62,7 +62,9 @@ def train(
         RuntimeError: the training process failed; the message says why, or ends with its last errors.
     """
     index = dataset.table("index")
-    captions = [[str(one["text"]) for one in own] for own in index.loc[index["split"] == "train", "captions"]]
+    captions = [
+        [str(caption["text"]) for caption in own] for own in index.loc[index["split"] == "train", "captions"]
+    ]
     rows = len(captions)
     if rows == 0:
         raise ValueError(

@@ -41,12 +41,12 @@ class Unfinished:
         "optimizer.muon_rate=0.01 (here 0.02)"."""
         own, other = dict(_flat(self.config)), dict(_flat(config))
         names = [name for name in sorted({*own, *other}) if own.get(name) != other.get(name)]
-        told = [f"{name}={_value(name, own)} (here {_value(name, other)})" for name in names]
+        changes = [f"{name}={_value(name, own)} (here {_value(name, other)})" for name in names]
         pairs = zip(self.inputs, inputs, strict=False)
         apart = {INPUTS[min(n, len(INPUTS) - 1)]: None for n, pair in enumerate(pairs) if pair[0] != pair[1]}
         if len(self.inputs) != len(inputs):
             apart["texts"] = None
-        return told + [f"another {name.removesuffix('s')}" for name in apart]
+        return changes + [f"another {name.removesuffix('s')}" for name in apart]
 
 
 def notice(others: Sequence[Unfinished], config: Mapping[str, JSON], inputs: Sequence[str]) -> str:
@@ -58,11 +58,15 @@ def notice(others: Sequence[Unfinished], config: Mapping[str, JSON], inputs: Seq
         config: of the training that begins, canonical, see `canonical_config`.
         inputs: digests of what it reads, the dataset's first.
     """
-    near = [one for one in others if one.inputs[:1] == list(inputs[:1]) or one.config == config]
+    near = [
+        training
+        for training in others
+        if training.inputs[:1] == list(inputs[:1]) or training.config == config
+    ]
     if not near:
         return ""
-    told = [(one.differences(config, inputs), one) for one in near]
-    differ, nearest = min(told, key=lambda pair: (len(pair[0]), -pair[1].images, pair[1].fingerprint))
+    candidates = [(training.differences(config, inputs), training) for training in near]
+    differ, nearest = min(candidates, key=lambda pair: (len(pair[0]), -pair[1].images, pair[1].fingerprint))
     total = nearest.config.get("images", TrainConfig.images)
     settings = ", ".join(differ[:NAMED]) + (f" and {len(differ) - NAMED} more" if len(differ) > NAMED else "")
     more = f" ({len(near) - 1} more of other settings are there.)" if len(near) > 1 else ""
@@ -80,11 +84,11 @@ def notice(others: Sequence[Unfinished], config: Mapping[str, JSON], inputs: Seq
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """("optimizer.muon_rate", 0.01) of nested settings."""
-    for name, held in value.items():
-        if isinstance(held, Mapping) and held:
-            yield from _flat(held, f"{prefix}{name}.")
+    for name, setting in value.items():
+        if isinstance(setting, Mapping) and setting:
+            yield from _flat(setting, f"{prefix}{name}.")
         else:
-            yield prefix + name, held
+            yield prefix + name, setting
 
 
 def _value(name: str, config: Mapping[str, Any]) -> Any:

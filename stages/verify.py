@@ -40,8 +40,8 @@ class Verification:
 def verify_artifacts(artifacts: Iterable[Artifact]) -> Verification:
     """Verify some artifacts and their files, nothing else of the store."""
     chosen = list(artifacts)
-    complaints = {f"{one.stage}/{one.fingerprint}": one.verify() for one in chosen}
-    return Verification(complaints, len(chosen), sum(len(one.files) for one in chosen), 0)
+    complaints = {f"{artifact.stage}/{artifact.fingerprint}": artifact.verify() for artifact in chosen}
+    return Verification(complaints, len(chosen), sum(len(artifact.files) for artifact in chosen), 0)
 
 
 def verify_store(store: Store) -> Verification:
@@ -93,12 +93,12 @@ def verify_store(store: Store) -> Verification:
         for name, entry in PartRecord.parse(data, key).files.items():
             named.add(entry.key)
             try:
-                found = sha256(entry.key)
+                actual = sha256(entry.key)
             except FileNotFoundError:
                 continue
-            if found != entry.sha256:
+            if actual != entry.sha256:
                 complaints.setdefault(key, []).append(
-                    f"{name}: should hash to {entry.sha256} and hashes to {found} ({entry.key})"
+                    f"{name}: should hash to {entry.sha256} and hashes to {actual} ({entry.key})"
                 )
 
     def reference(key: str, data: bytes) -> None:

@@ -41,11 +41,15 @@ def verify(
     from stages.verify import verify_artifacts, verify_store
 
     opened = open_to_read(store)
-    result = verify_artifacts(resolve(opened, one) for one in what) if what else verify_store(opened)
+    result = verify_artifacts(resolve(opened, name) for name in what) if what else verify_store(opened)
     if json:
         print_json(result.complaints)
     else:
-        print_lines(f"{name}: {one}" for name, complaints in result.complaints.items() for one in complaints)
+        print_lines(
+            f"{name}: {complaint}"
+            for name, complaints in result.complaints.items()
+            for complaint in complaints
+        )
         others = f" and {result.records:,} other records" if not what else ""
         print_lines([
             f"{result.artifacts:,} artifacts with {result.files:,} files{others}, "

@@ -95,9 +95,9 @@ class ContrastiveObjective:
         held = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]
         length = held["text_cfg"]["context_length"] if self._follows else self.length
         text = replace(self.config.text, length=length)
-        wanted = clip.model_config(replace(self.config, text=text), len(tokenizer))
-        if held != wanted:
-            raise ValueError(f"{folder}: holds the model {held}; the config asks for {wanted}")
+        expected = clip.model_config(replace(self.config, text=text), len(tokenizer))
+        if held != expected:
+            raise ValueError(f"{folder}: holds the model {held}; the config asks for {expected}")
         self._build(tokenizer, length)
         weights = load_file(folder / "open_clip_model.safetensors")
         self.modules.clip.load_state_dict({name: value.float() for name, value in weights.items()})

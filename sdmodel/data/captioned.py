@@ -20,7 +20,7 @@ def captioned(index: Index) -> Index:
             f"none of {len(index)} pictures has a caption, and there is nothing to learn from captions; "
             'objectives "autoencoder" and "selfsupervised" do without'
         )
-    chosen = {one.name: _rows(getattr(index, one.name), rows, len(index)) for one in fields(index)}
+    chosen = {column.name: _rows(getattr(index, column.name), rows, len(index)) for column in fields(index)}
     return replace(index, **chosen)
 
 

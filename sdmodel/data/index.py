@@ -70,7 +70,7 @@ class Index:
 
 def check_bytes(data: bytes, checksum: int, uid: str, tar: str, offset: int) -> None:
     """ValueError: a picture's bytes, read from `offset` of a tar, have another CRC-32 than its index says."""
-    if (found := zlib.crc32(data)) == checksum:
+    if (computed := zlib.crc32(data)) == checksum:
         return
     if data.count(0) == len(data):  # purging writes zeros
         raise ValueError(
@@ -79,7 +79,7 @@ def check_bytes(data: bytes, checksum: int, uid: str, tar: str, offset: int) -> 
         )
     raise ValueError(
         f"{tar}: picture {uid} at offset {offset} should have the checksum {checksum:08x} and has "
-        f"{found:08x}: the tar is damaged, or not the index's; `sdflow verify` names what is: restore it "
+        f"{computed:08x}: the tar is damaged, or not the index's; `sdflow verify` names what is: restore it "
         "from a copy, or make the dataset again in another store"
     )
 
@@ -105,15 +105,17 @@ def read_index(
     `tars`."""
     schema = pq.read_schema(path)
     check_version(schema, str(path))
-    found = schema.names
-    if missing := [column for column in COLUMNS if column not in found]:
+    available = schema.names
+    if missing := [column for column in COLUMNS if column not in available]:
         raise ValueError(
             f"{path}: an index needs the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}"
         )
-    if weight and weight not in found:
-        raise ValueError(f"{path}: no column {weight!r} to weight by; there are {', '.join(sorted(found))}")
-    wanted = [*COLUMNS, *(column for column in (*SIZES, "multiplicity") if column in found)]
-    table = pq.read_table(path, columns=sorted({*wanted, weight} - {""}))
+    if weight and weight not in available:
+        raise ValueError(
+            f"{path}: no column {weight!r} to weight by; there are {', '.join(sorted(available))}"
+        )
+    columns = [*COLUMNS, *(column for column in (*SIZES, "multiplicity") if column in available)]
+    table = pq.read_table(path, columns=sorted({*columns, weight} - {""}))
     splits = table.column("split").to_pylist()
     table = table.filter(pa.array([held == split for held in splits], pa.bool_()))
     if table.num_rows == 0:
@@ -129,9 +131,9 @@ def read_index(
         checksums=table.column("checksum").to_numpy(),
         captions=texts(table.column("captions")),
         sizes=np.stack([_numbers(table, side).astype(np.int64) for side in SIZES], axis=1)
-        if set(SIZES) <= set(found)
+        if set(SIZES) <= set(available)
         else None,
-        multiplicity=_numbers(table, "multiplicity") if "multiplicity" in found else None,
+        multiplicity=_numbers(table, "multiplicity") if "multiplicity" in available else None,
         weight=_numbers(table, weight) if weight else None,
         open_range=open_range or Maps(),
     )

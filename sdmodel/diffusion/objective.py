@@ -129,11 +129,11 @@ class DiffusionObjective:
             asked["settings"] = held["settings"]
         if held["text"] is None and isinstance(mine.text, Captions):  # a pipeline's, which goes on learning
             asked["text"] = None
-        for one, other, text in zip(
+        for encoder, other, text in zip(
             asked["text"] or (), held["text"] or (), (self.config.text, *self.config.texts), strict=False
         ):
             if not text.length:  # what it was taught on, not what these captions would ask for
-                one["length"] = other["length"]
+                encoder["length"] = other["length"]
         if asked != held:
             differ = [key for key in held if asked[key] != held[key]]
             raise ValueError(

@@ -109,9 +109,9 @@ def end_with_launcher() -> None:
 def by_rank(errors: str) -> tuple[str, str]:
     """(the end of what each rank wrote on standard error, beginning with the one that failed first; which one
     that was and how it ended); (errors, "") where no rank failed, or there are none."""
-    before, found, verdict = errors.rpartition(FIRST)
+    before, separator, verdict = errors.rpartition(FIRST)
     number = verdict.partition(",")[0]
-    if not found or not number.isdecimal():
+    if not separator or not number.isdecimal():
         return errors, ""
     lines: dict[str, list[str]] = {number: []}
     for line in before.splitlines():

@@ -239,17 +239,17 @@ def _without_secrets(path: str, protocol: str) -> str:
     return before if mark and ("://" in before or "=" in query) else path
 
 
-def _stamps(found: Iterable[Found], check: Callable[[], None]) -> dict[str, dict[str, Any]]:
+def _stamps(files: Iterable[Found], check: Callable[[], None]) -> dict[str, dict[str, Any]]:
     stamps: dict[str, dict[str, Any]] = {}
-    for one in found:
-        if one.is_local:
-            stamps[one.label] = _stamp(Path(one.path), check)
+    for file in files:
+        if file.is_local:
+            stamps[file.label] = _stamp(Path(file.path), check)
             continue
-        told = one.system.info(one.path)
-        etag = next((told[key] for key in _VALIDATORS if told.get(key)), "")
-        if not etag and "?" not in one.path:  # a signature would change it
-            etag = one.system.ukey(one.path)
-        stamps[one.label] = {"size": told.get("size"), "etag": str(etag)}
+        facts = file.system.info(file.path)
+        etag = next((facts[key] for key in _VALIDATORS if facts.get(key)), "")
+        if not etag and "?" not in file.path:  # a signature would change it
+            etag = file.system.ukey(file.path)
+        stamps[file.label] = {"size": facts.get("size"), "etag": str(etag)}
     return stamps
 
 

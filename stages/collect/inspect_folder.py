@@ -50,22 +50,22 @@ def inspect_folder(name: str, folder: str) -> tuple[FolderSource, str, dict[str,
     texts = [path for path in files if posixpath.splitext(path)[1].lower() in (".txt", ".caption", ".json")]
     sidecars = Sidecars(((path, number) for number, path in enumerate(texts)), images)
     beside = [sidecars.of(path, first_dot=False) for path in images[:ROWS]]
-    kinds = [kind for kind in ("txt", ".caption", "json") if any(kind in one for one in beside)]
+    kinds = [kind for kind in ("txt", ".caption", "json") if any(kind in own for own in beside)]
     classes = {posixpath.basename(posixpath.dirname(path)) for path in images}
     if kinds:
-        counts = {kind: sum(kind in one for one in beside) for kind in kinds}
-        told = " and ".join(f"{count:,} have a .{kind.lstrip('.')}" for kind, count in counts.items())
+        counts = {kind: sum(kind in own for own in beside) for kind in kinds}
+        listing = " and ".join(f"{count:,} have a .{kind.lstrip('.')}" for kind, count in counts.items())
         first = f"of the first {ROWS} " if len(images) > ROWS else ""
-        saw += f"; {first}{told} beside them, which is the caption."
+        saw += f"; {first}{listing} beside them, which is the caption."
         if "json" in kinds:
-            example = next(files[texts[one["json"]]] for one in beside if "json" in one)
+            example = next(files[texts[own["json"]]] for own in beside if "json" in own)
             keys, why["caption_keys"] = guess_keys(_json(example))
             source = FolderSource(name=name, folder=folder, caption_keys=keys)
-    elif any(class_of(one)[0] for one in classes):
+    elif any(class_of(label)[0] for label in classes):
         saw += "; the folders that they lie in are their captions."
     else:
         saw += " without captions: put NAME.txt beside NAME.jpg, or a metadata.csv (file_name, text)."
-    if any(class_of(one)[1] != 1 for one in classes):
+    if any(class_of(label)[1] != 1 for label in classes):
         why["repeats"] = "There are folders with a number before their names."
     return source, saw, why
 
@@ -74,8 +74,8 @@ def guess_keys(value: Any) -> tuple[tuple[str, ...], str]:
     """Which key of a .json's object holds captions, and why it is thought so; the default where none does."""
     if isinstance(value, Mapping):
         for key in CAPTION_KEYS:
-            held: Any = value.get(key)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-            if isinstance(held, str | list) and held:
+            caption: Any = value.get(key)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            if isinstance(caption, str | list) and caption:
                 return (key,), "By its name, in the first .json."
     return FolderSource.caption_keys, "The first .json has no text under caption, text or prompt."
 
@@ -97,7 +97,7 @@ def _metadata(
     column = _file_column(head, posixpath.dirname(path), files)
     if not column:
         return None, {}
-    caption, reason = guess_caption(head, [one for one in head if one != column])
+    caption, reason = guess_caption(head, [other for other in head if other != column])
     if not caption:
         raise ValueError(f"{table.path!r} has no column of captions beside {column!r}; add one")
     base = posixpath.basename(path)
@@ -126,9 +126,9 @@ def _file_column(head: Head, below: str, files: Mapping[str, Path]) -> str:
 
     if FolderSource.file_column in head:
         return FolderSource.file_column
-    found = [one for one in head if head[one] and _share(head[one], is_file) > 0.5]
-    rank = {one: place for place, one in enumerate(_FILE_COLUMNS)}
-    return min(found, key=lambda one: rank.get(one.lower(), len(rank)), default="")
+    candidates = [column for column in head if head[column] and _share(head[column], is_file) > 0.5]
+    rank = {column: place for place, column in enumerate(_FILE_COLUMNS)}
+    return min(candidates, key=lambda column: rank.get(column.lower(), len(rank)), default="")
 
 
 def _share(values: Sequence[Any], test: Any) -> float:

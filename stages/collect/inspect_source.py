@@ -108,7 +108,7 @@ def _kind(place: str) -> tuple[str, str]:
         return "folder", place
     suffixes = Counter(".tar" for name in files if name.lower().endswith(".tar"))
     suffixes = suffixes or Counter(
-        found[0] for name in files if (found := TABLE.search(name)) and ".txt" not in found[0].lower()
+        match[0] for name in files if (match := TABLE.search(name)) and ".txt" not in match[0].lower()
     )
     for suffix, _ in suffixes.most_common(1):
         below = "/**/" if all("/" in name for name in files if name.endswith(suffix)) else "/"

@@ -43,10 +43,10 @@ def read_json_lines(
                 gathering.refuse({}, place, reading.limits.long_row(place))
             elif line.strip():
                 row = _object(line, path, number)
-                kept = row if others else {name: row[name] for name in columns if name in row}
+                cells = row if others else {name: row[name] for name in columns if name in row}
                 if first:
-                    kept = row  # for the error that tells what there is
-                gathering.add(kept, place, len(line))
+                    cells = row  # for the error that tells what there is
+                gathering.add(cells, place, len(line))
             if gathering.is_full:
                 yield _batch(gathering, columns, others, path, reading, first)
                 gathering, first = Gathering(), False

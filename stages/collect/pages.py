@@ -43,7 +43,7 @@ def pages(file: BinaryIO, chunk: Any) -> list[Page]:
     if chunk.has_dictionary_page and 0 < (chunk.dictionary_page_offset or 0) < place:
         place = chunk.dictionary_page_offset
     end = place + chunk.total_compressed_size + _HEADER  # some writers leave a header out of the sum
-    found: list[Page] = []
+    headers: list[Page] = []
     values = 0
     while values < chunk.num_values and place < end:
         length, fields = _header(file, place)
@@ -53,12 +53,12 @@ def pages(file: BinaryIO, chunk: Any) -> list[Page]:
         is_dictionary = fields.get(1) == _DICTIONARY_PAGE
         inner = cast("dict[int, Any]", next((fields[key] for key in (5, 7, 8) if key in fields), {}))
         count, encoding = int(inner.get(1, 0)), int(inner.get(4 if 8 in fields else 2, 0))
-        found.append(Page(size, count, is_dictionary, encoding))
+        headers.append(Page(size, count, is_dictionary, encoding))
         values += 0 if is_dictionary else count
         place += length + packed
     if values < chunk.num_values:
         raise ValueError(f"its pages hold {values} values of {chunk.num_values}")
-    return found
+    return headers
 
 
 def _header(file: BinaryIO, place: int) -> tuple[int, dict[int, Any]]:

@@ -60,7 +60,7 @@ def read_parquet(
                     name: _cells(batch.column(place), reading.limits.cell_bytes)
                     for place, name in enumerate(names)
                 }
-                places = [f"row {number + one + 1}" for one in range(batch.num_rows)]
+                places = [f"row {number + offset + 1}" for offset in range(batch.num_rows)]
                 number += batch.num_rows
                 long = {
                     place: reading.limits.long_cell(name, places[place])
@@ -122,13 +122,13 @@ def rows_at_once(
     for number in leaves:
         chunk, column = meta.column(number), table.schema.column(number)
         try:
-            told = pages(file, chunk)
+            headers = pages(file, chunk)
         except ValueError as error:
             raise ValueError(
                 f"table {path!r}, column {column.path[:80]!r}, cannot be read as parquet: {error}; check "
                 "the file"
             ) from None
-        largest = max((page.size for page in told), default=0)
+        largest = max((page.size for page in headers), default=0)
         if largest > page_bytes:
             raise ValueError(
                 f"table {path!r}, column {column.path[:80]!r}: a page unpacks to {largest:,} bytes, of "
@@ -141,11 +141,11 @@ def rows_at_once(
                 "smaller row groups"
             )
         values = chunk.num_values / max(1, meta.num_rows)
-        total += values * (_VALUE + _bytes_a_value(told, column))
+        total += values * (_VALUE + _bytes_a_value(headers, column))
     return max(1, min(BATCH_ROWS, int(_BUDGET / total)))
 
 
-def _bytes_a_value(told: Sequence[Page], column: Any) -> float:
+def _bytes_a_value(headers: Sequence[Page], column: Any) -> float:
     if column.physical_type == "FIXED_LEN_BYTE_ARRAY":
         return column.length
     if column.physical_type != "BYTE_ARRAY":
@@ -154,7 +154,7 @@ def _bytes_a_value(told: Sequence[Page], column: Any) -> float:
     return max(
         (
             page.size if page.encoding == DELTA_BYTE_ARRAY else page.size / max(1, page.values)
-            for page in told
+            for page in headers
             if not page.is_dictionary
         ),
         default=0,

@@ -193,7 +193,7 @@ def _write(plan: Plan, queries: Iterable[str], path: Path, schema: Any) -> int:
             for batch in plan.sql.sql(query).to_arrow_reader(_BATCH):
                 group.append(batch.cast(schema))
                 rows += len(batch)
-                if sum(map(len, group)) >= _GROUP or sum(one.nbytes for one in group) >= _GROUP_BYTES:
+                if sum(map(len, group)) >= _GROUP or sum(piece.nbytes for piece in group) >= _GROUP_BYTES:
                     write()
         if group:
             write()

@@ -158,14 +158,14 @@ class _Recent(Generic[T]):
             if text in self._ready:
                 self._ready.move_to_end(text)
                 return self._ready[text]
-        made = self._make(text)  # outside of the lock: no site waits for another's lines
+        parsed = self._make(text)  # outside of the lock: no site waits for another's lines
         with self._lock:
             if text not in self._ready:
-                self._ready[text] = made
+                self._ready[text] = parsed
                 self._characters += len(text) + _OVERHEAD
             while self._characters > PARSED_CHARACTERS and len(self._ready) > 1:
                 self._characters -= len(self._ready.popitem(last=False)[0]) + _OVERHEAD
-        return made
+        return parsed
 
 
 _rules = _Recent(_Rules)

@@ -95,8 +95,8 @@ class Sandbox:
         try:
             verdicts: list[Verdict] = []
             while len(verdicts) < len(batch):
-                told, failure = self._ask(cell, batch[len(verdicts) : len(verdicts) + AHEAD])
-                verdicts += told
+                decided, failure = self._ask(cell, batch[len(verdicts) : len(verdicts) + AHEAD])
+                verdicts += decided
                 if failure:
                     alone, failure = self._ask(cell, batch[len(verdicts) : len(verdicts) + 1])
                     verdicts += alone or [Verdict(Reason.DECODER_FAILED, failure)]

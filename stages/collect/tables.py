@@ -69,8 +69,8 @@ def _rows(
     for number, (url, cells, licence, passed) in enumerate(zip(urls, texts, licences, columns, strict=True)):
         row = f"{label}{first + number}"
         location, reason, detail = _location(url)
-        told, origins = captions_of(source.caption_columns, cells)
-        fault = batch.faults.get(number) or fault_of(told, passed, batch.places[number], reading)
+        captions_of_row, origins = captions_of(source.caption_columns, cells)
+        fault = batch.faults.get(number) or fault_of(captions_of_row, passed, batch.places[number], reading)
         if fault is not None:
             # Under a name of its own: another row with this URL is not its copy.
             uid = uid_of(source.name, row)
@@ -82,7 +82,7 @@ def _rows(
             source.name,
             location,
             row,
-            told,
+            captions_of_row,
             origins,
             text_of(licence).strip() or source.licence,
             passed,

@@ -94,7 +94,7 @@ def _same_foreground(index: Index, first: Rows, second: Rows, limit: float) -> n
     for n in range(0, len(both), CROPS):
         chosen = both[n : n + CROPS]
         pairs = zip(index.foregrounds(first[chosen]), index.foregrounds(second[chosen]), strict=True)
-        same[chosen] = [foreground_difference(one, other) <= limit for one, other in pairs]
+        same[chosen] = [foreground_difference(left, right) <= limit for left, right in pairs]
     return same
 
 

@@ -145,9 +145,9 @@ def _union(
     spans: list[tuple[float, float]] = []
     sides: list[int] = []
     for axis in (0, 1):
-        low = min(one.box[axis] / one.size[axis] for one in (first, second))
-        high = max(one.box[axis + 2] / one.size[axis] for one in (first, second))
-        scales = [_scale(one, axis) * one.size[axis] for one in (first, second)]
+        low = min(picture.box[axis] / picture.size[axis] for picture in (first, second))
+        high = max(picture.box[axis + 2] / picture.size[axis] for picture in (first, second))
+        scales = [_scale(picture, axis) * picture.size[axis] for picture in (first, second)]
         if (high - low) * max(scales) > MOST_APART:
             return None
         spans.append((low, high))
@@ -156,30 +156,30 @@ def _union(
     return (left, top, right, bottom), (sides[0], sides[1])
 
 
-def _scale(one: Foreground, axis: int) -> float:
+def _scale(picture: Foreground, axis: int) -> float:
     """Pixels of the crop to one of the picture."""
-    return one.crop.shape[1 - axis] / (one.box[axis + 2] - one.box[axis])
+    return picture.crop.shape[1 - axis] / (picture.box[axis + 2] - picture.box[axis])
 
 
-def _drawn(one: Foreground, place: tuple[float, float, float, float], sides: tuple[int, int]) -> Bytes:
+def _drawn(picture: Foreground, place: tuple[float, float, float, float], sides: tuple[int, int]) -> Bytes:
     """A stretch of a picture, in shares of its sides, at `sides` pixels: its crop, and canvas around it."""
     ends: list[tuple[float, float]] = []
     pads: list[tuple[int, int]] = []
     for axis in (0, 1):
-        begin, scale, length = one.box[axis], _scale(one, axis), one.crop.shape[1 - axis]
-        low = (place[axis] * one.size[axis] - begin) * scale
-        high = (place[axis + 2] * one.size[axis] - begin) * scale
+        begin, scale, length = picture.box[axis], _scale(picture, axis), picture.crop.shape[1 - axis]
+        low = (place[axis] * picture.size[axis] - begin) * scale
+        high = (place[axis + 2] * picture.size[axis] - begin) * scale
         before = max(0, math.ceil(-low - _ROUNDING))
         after = max(0, math.ceil(high - length - _ROUNDING))
         ends.append((max(0.0, low + before), min(high + before, float(length + before + after))))
         pads.append((before, after))
     (across, down) = pads
-    crop = one.crop
-    if one.canvas is None:  # the crop is of all there is
+    crop = picture.crop
+    if picture.canvas is None:  # the crop is of all there is
         padded = np.pad(crop, (down, across, (0, 0)), mode="edge")
     else:
         shape = (crop.shape[0] + sum(down), crop.shape[1] + sum(across), 3)
-        padded = np.full(shape, one.canvas, np.uint8)
+        padded = np.full(shape, picture.canvas, np.uint8)
         padded[down[0] : down[0] + crop.shape[0], across[0] : across[0] + crop.shape[1]] = crop
     (left, right), (top, bottom) = ends
     image = Image.fromarray(padded)

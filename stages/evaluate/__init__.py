@@ -175,9 +175,9 @@ def _validation(
         from sdmodel.data.pixels import to_float
         from sdmodel.evaluate.denoising import denoising_errors
 
-        held = [len(own) > 0 for own in index_of(dataset, "validation").captions]
+        captioned = [len(own) > 0 for own in index_of(dataset, "validation").captions]
         images, captions = pictures_of(
-            dataset, "validation", config.validation_rows, load().size, captions=sum(held) >= 2
+            dataset, "validation", config.validation_rows, load().size, captions=sum(captioned) >= 2
         )
         out.progress(0, 1, f"validation loss of {len(images)} images")
         tensors = to_float(images).permute(0, 3, 1, 2).contiguous()  # (N, 3, S, S)

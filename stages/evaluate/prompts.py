@@ -40,10 +40,10 @@ def prompts_of(
     """
     taken = "test" if new or unseen else split
     test = list(index.loc[index["split"] == taken].sort_values(["uid"])["captions"])
-    told = [str(captions[0]["text"]) for captions in test if len(captions)]
-    if not (told or new or unseen):  # of pictures without captions a model learns to draw without one
-        told = [""] * len(test)
-    chosen = [("test", caption) for caption in told[:samples]]
+    texts = [str(captions[0]["text"]) for captions in test if len(captions)]
+    if not (texts or new or unseen):  # of pictures without captions a model learns to draw without one
+        texts = [""] * len(test)
+    chosen = [("test", caption) for caption in texts[:samples]]
     chosen += [("new", caption) for caption in new]
     chosen += [("oracle", caption) for caption in unseen]
     count: dict[tuple[str, str], int] = {}

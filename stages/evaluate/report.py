@@ -62,10 +62,13 @@ def _understanding(report: Mapping[str, Any]) -> list[str]:
     found = report.get("understanding")
     if not found:
         return []
-    heads = {f"label {escape_markdown(column)}": one for column, one in found.get("labels", {}).items()}
+    heads = {
+        f"label {escape_markdown(column)}": figures for column, figures in found.get("labels", {}).items()
+    }
     heads |= {f"{name} token": found[name] for name in ("masked", "next") if name in found}
     rows = [
-        [name, f"{one['right']:.1%}", f"{one['constant']:.1%}", str(one["of"])] for name, one in heads.items()
+        [name, f"{figures['right']:.1%}", f"{figures['constant']:.1%}", str(figures["of"])]
+        for name, figures in heads.items()
     ]
     lines = ["## Understanding", "", f"On {found['rows']} pictures of the {found['split']} split.", ""]
     if rows:

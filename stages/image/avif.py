@@ -102,13 +102,13 @@ def _properties(data: bytes) -> list[tuple[bytes, range]]:
             (described,) = struct.unpack_from(name, data, place)
             place += struct.calcsize(name)
             count, place = data[place], place + 1
-            found = [
+            indices = [
                 struct.unpack_from(number, data, place + n * struct.calcsize(number))[0] & mask
                 for n in range(count)
             ]
             place += count * struct.calcsize(number)
             if described == item:
-                return [properties[index - 1] for index in found if 0 < index <= len(properties)]
+                return [properties[index - 1] for index in indices if 0 < index <= len(properties)]
     return []
 
 

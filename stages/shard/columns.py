@@ -47,7 +47,7 @@ def sampling_weights(held: Sequence[str]) -> list[float | None]:
         held: `columns` of record.IMAGES, a JSON object for each row.
     """
     counts: list[float | None] = [
-        _count(json.loads(one).get(REPEATS)) if f'"{REPEATS}"' in one else None for one in held
+        _count(json.loads(text).get(REPEATS)) if f'"{REPEATS}"' in text else None for text in held
     ]
     if all(count is None for count in counts):
         return counts

@@ -81,10 +81,10 @@ class Cache:
                 ) from error
             with self._locked():
                 self._ask(sha256)
-                held = path.is_file() and path.stat().st_size == size
-                if held:
+                present = path.is_file() and path.stat().st_size == size
+                if present:
                     os.utime(path)  # use counts as recent
-            if held and (origin.endswith(CHECKED_BY_READERS) or _is_whole(path, sha256)):
+            if present and (origin.endswith(CHECKED_BY_READERS) or _is_whole(path, sha256)):
                 return path
             with self._locked():
                 self._make_room(size)

@@ -115,9 +115,9 @@ class FolderStore:
 
     def fetch(self, key: str, sha256: str, size: int) -> Path:
         path = self._path(key)
-        found = self._size(key)
-        if found != size:
-            says = "is missing" if found is None else f"has {found} bytes"
+        actual = self._size(key)
+        if actual != size:
+            says = "is missing" if actual is None else f"has {actual} bytes"
             raise DamagedError(f"{path} should have {size} bytes and {says}; restore it from a copy")
         if not key.endswith(CHECKED_BY_READERS) and (hashed := hash_once(path)) != sha256:
             raise DamagedError(
