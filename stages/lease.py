@@ -89,9 +89,8 @@ class Lease:
             self._number += 1
             self._holder, self._since = holder, since
             return
-        self._number, current, _ = latest(
-            self._log
-        )  # an earlier heartbeat that seemed to fail may stand there
+        # An earlier heartbeat that seemed to fail may stand there.
+        self._number, current, _ = latest(self._log)
         self._lost = current is None or current.token != holder.token
 
     def release(self) -> None:
