@@ -9,8 +9,9 @@ from stages.artifact import Artifact, Digested
 from stages.config import Run
 from stages.errors import Stopped
 from stages.fingerprint import JSON
+from stages.names import check_name
 from stages.output import Reporter
-from stages.reference import check_name, refer
+from stages.reference import refer
 from stages.stage import Stage
 from stages.store import Store, open_store
 

@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from stages.artifact import FileEntry, Files, Funnel
+from stages.artifact import Funnel
 from stages.engine import Engine, Inline
 from stages.errors import DamagedError, Stopped, naming_disk_faults
+from stages.files import FileEntry, Files
 from stages.fingerprint import JSON, canonical_config, fingerprint_of, sha256_of
 from stages.foreign_text import escape
 from stages.part import PartRecord, part_key, read_part

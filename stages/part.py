@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from stages.artifact import FileEntry, Funnel
+from stages.artifact import Funnel
+from stages.files import FileEntry
 from stages.fingerprint import JSON
 from stages.seal import sealed, unsealed
 from stages.store import Store, read_record

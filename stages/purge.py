@@ -25,8 +25,9 @@ from PIL import Image
 
 from stages.activity import activity, held, release_abandoned
 from stages.amendment import Change, all_amendments, amend
-from stages.artifact import Artifact, FileEntry
+from stages.artifact import Artifact
 from stages.errors import DamagedError, RetryableError
+from stages.files import FileEntry
 from stages.fingerprint import sha256_of
 from stages.gc import collect_garbage
 from stages.holders import Lineage

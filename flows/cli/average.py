@@ -47,7 +47,8 @@ def average(
     from flows.terminal import Terminal
     from stages.average import AverageConfig
     from stages.average import average as stage
-    from stages.reference import check_name, resolve
+    from stages.names import check_name
+    from stages.reference import resolve
 
     opened = open_to_read(store)
     source = resolve(opened, model)

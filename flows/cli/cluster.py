@@ -44,7 +44,8 @@ def cluster(
     from flows.terminal import Terminal
     from stages.cluster import cluster as stage
     from stages.config import ClusterConfig
-    from stages.reference import check_name, resolve
+    from stages.names import check_name
+    from stages.reference import resolve
 
     if device not in ("auto", "cpu", "cuda"):
         raise ValueError(f'--device {device!r}: "cpu", "cuda" and "auto" are known')

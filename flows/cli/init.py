@@ -35,7 +35,7 @@ def init(
     """
     from flows.first_config import first_config
     from stages.collect.inspect_source import inspect_sources
-    from stages.reference import check_name
+    from stages.names import check_name
 
     if not sources:
         raise ValueError(

@@ -17,6 +17,7 @@ from stages.config import EvaluateConfig
 from stages.evaluate import evaluate
 from stages.evaluate.prompts import prompts_of
 from stages.reasons import Reason
+from stages.reporter import Silent
 from stages.store import Store, open_store
 from stages.train import train
 from tests.stages import worlds
@@ -39,20 +40,14 @@ DIFFUSION = worlds.changed(images=32, batch=16, snapshot_every=32)
 MEASURED = EvaluateConfig(samples=2, steps=1, validation_rows=4, device="cpu")
 
 
-class Heard:
-    """A reporter that keeps warnings, and stops the stage before anything is trained."""
+class Heard(Silent):
+    """A reporter that keeps warnings."""
 
     def __init__(self) -> None:
         self.words: list[str] = []
 
-    def progress(self, stage: str, done: int, total: int, note: str) -> None:
-        """Nobody looks."""
-
     def warn(self, stage: str, words: str) -> None:
         self.words.append(words)
-
-    def stopping(self) -> bool:
-        return False
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -26,7 +26,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from stages.activity import held
-from stages.artifact import Artifact, FileEntry, Funnel, artifacts
+from stages.artifact import Artifact, Funnel, artifacts
+from stages.files import FileEntry
 from stages.fingerprint import digest_of
 from stages.gc import GRACE, collect_garbage
 from stages.output import Made, Output, PartSpec

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from stages.artifact import FileEntry, Funnel
+from stages.artifact import Funnel
 from stages.engine import Processes, Threads
 from stages.errors import Stopped
+from stages.files import FileEntry
 from stages.output import Made, Output, Part, PartSpec, Silent
 from stages.store import Store, open_store
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import pytest
 
 from stages.artifact import Artifact, Funnel
+from stages.names import check_name
 from stages.output import Output
-from stages.reference import check_name, names, refer, references, resolve
+from stages.reference import names, refer, references, resolve
 from stages.stage import Stats, stage
 from stages.store import Store, open_store
 

@@ -12,6 +12,7 @@ from sdmodel.train.launch import Interrupted
 from stages.artifact import Artifact
 from stages.errors import RetryableError
 from stages.fingerprint import canonical_config
+from stages.reporter import Silent
 from stages.store import Store, open_store
 from stages.train import train
 from stages.unfinished import Unfinished, notice
@@ -71,20 +72,14 @@ def dataset(store: Store, tmp_path: Path) -> Artifact:
     return worlds.dataset(store, tmp_path / "pictures", rows=12)
 
 
-class Heard:
+class Heard(Silent):
     """A reporter that keeps warnings."""
 
     def __init__(self) -> None:
         self.words: list[str] = []
 
-    def progress(self, stage: str, done: int, total: int, note: str) -> None:
-        """Nobody looks."""
-
     def warn(self, stage: str, words: str) -> None:
         self.words.append(words)
-
-    def stopping(self) -> bool:
-        return False
 
 
 def test_a_changed_rate_after_an_interruption_is_said(
