@@ -62,6 +62,12 @@ class Cut:
         )
 
 
+def counts_of(tokenizer: Any, captions: Sequence[str]) -> list[int]:
+    """Tokens that a tokenizer of transformers makes of each caption, uncut."""
+    ids = tokenizer(list(captions), truncation=False, verbose=False)["input_ids"] if captions else []
+    return [len(row) for row in ids]
+
+
 def some_of(captions: Sequence[str]) -> Sequence[str]:
     """At most COUNTED of them, evenly spread."""
     return captions[:: math.ceil(len(captions) / COUNTED) or 1]

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sdmodel.condition import Condition
-from sdmodel.text.lengths import CaptionReader
+from sdmodel.text.lengths import CaptionReader, counts_of
 from sdmodel.transfer import sent
 from sdmodel.variant import variant_of
 
@@ -66,8 +66,7 @@ class ClipText(nn.Module):
 
     def count(self, captions: Sequence[str]) -> list[int]:
         """Tokens of each caption, start and end among them, uncut."""
-        ids = self.tokenizer(list(captions), truncation=False, verbose=False)["input_ids"] if captions else []
-        return [len(row) for row in ids]
+        return counts_of(self.tokenizer, captions)
 
     @classmethod
     def load(cls, folder: Path, length: int = 0) -> Self:

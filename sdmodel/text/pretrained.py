@@ -16,7 +16,7 @@ from transformers import AutoTokenizer
 
 from sdmodel.config_text import TextConfig
 from sdmodel.text.encoder import CONFIG, WEIGHTS, Encoder, Vocabulary
-from sdmodel.text.lengths import fitting
+from sdmodel.text.lengths import counts_of, fitting
 from sdmodel.text.tokenizer import (
     END,
     END_ID,
@@ -77,12 +77,6 @@ class StockTokenizer:
     def save(self, folder: Path) -> None:
         """Writes transformers' own files."""
         self._tokenizer.save_pretrained(folder)
-
-
-def counts_of(tokenizer: Any, captions: Sequence[str]) -> list[int]:
-    """Tokens that a tokenizer of transformers makes of each caption, uncut."""
-    ids = tokenizer(list(captions), truncation=False, verbose=False)["input_ids"] if captions else []
-    return [len(row) for row in ids]
 
 
 class Pretrained(Encoder):
