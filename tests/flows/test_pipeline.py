@@ -71,7 +71,7 @@ def fail_once(patch: pytest.MonkeyPatch, stage: str, *, after_body: bool) -> Non
             return body(*arguments)
         if after_body:
             body(*arguments)
-        raise OSError(5, f"no answer for {stage}")
+        raise ConnectionResetError(104, f"no answer for {stage}")
 
     patch.setattr(one, "function", failing)
 
@@ -114,7 +114,7 @@ def test_every_stage_fails_once_and_a_retry_does_only_what_is_unfinished(
 
     state = pipeline(run, return_state=True)
     assert state.is_failed()
-    assert watched.failures == {"collect": "[Errno 5] no answer for collect"}
+    assert watched.failures == {"collect": "[Errno 104] no answer for collect"}
     flow_run = state.state_details.flow_run_id
     assert flow_run is not None
 
