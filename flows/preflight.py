@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from flows.line import STEPS
 from stages import encoders, texts
 from stages.config import Run
+from stages.reference import references
 from stages.starting import pipeline_files, start_input
 from stages.store import Store, open_store
 
@@ -17,8 +19,13 @@ def check(run: Run) -> None:
     Raises:
         ValueError: the store cannot be used, a folder or a reference is not what it is named for, or pictures
             of the config's size do not fit the autoencoder.
+        DamagedError: what the store knows under the run's name cannot be read: it is damaged, or of a version
+            whose records nobody reads any more.
     """
     store, train, encode = open_store(run.store), run.train, run.encode
+    for step in STEPS.values():
+        if step.reference:
+            references(store, f"{step.reference}/{run.name}")
     _check(store, train.start, pipeline_files, start_input)
     for text in (train.text, *train.texts):
         _check(store, text.start, texts.text_files, texts.encoder_input)

@@ -1,5 +1,6 @@
 """`sdflow init`: a first config for sources that are there."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -56,4 +57,4 @@ def init(
     for guess in guesses:
         print_lines([f"{guess.source.name}: {guess.saw}"])
     print_lines(["", f"{out} is written; look at it, then see what it would ask for:"])
-    print_lines([f"sdflow collect {out} --dry-run"])
+    print_lines([f"sdflow collect {shlex.quote(str(out))} --dry-run"])

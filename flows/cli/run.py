@@ -1,5 +1,6 @@
 """`sdflow run`: a whole run through Prefect."""
 
+import shlex
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -51,8 +52,7 @@ def run(
     artifacts = [result.open() for result in results.values()]
     terminal.console.print()
     terminal.console.print(funnel_table(artifacts, {name: one.cached for name, one in results.items()}))
-    terminal.say(f"\nsdflow show evaluations/{chosen.name} --store {chosen.store}   # the report")
+    place = shlex.quote(chosen.store)
+    terminal.say(f"\nsdflow show evaluations/{chosen.name} --store {place}   # the report")
     if chosen.train.objective == "diffusion":
-        terminal.say(
-            f'sdflow generate models/{chosen.name} "a caption" --store {chosen.store}   # new images'
-        )
+        terminal.say(f'sdflow generate models/{chosen.name} "a caption" --store {place}   # new images')

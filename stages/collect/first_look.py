@@ -1,6 +1,7 @@
 """The first rows of a table, and how its text is laid out, told by its first bytes."""
 
 import codecs
+import csv
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -80,7 +81,7 @@ def guess_layout(table: Found) -> tuple[Layout, dict[str, str]]:
     delimiter = _delimiter(lines[: max(1, len(lines) - (len(data) >= _BYTES))], usual)
     if delimiter != usual:
         layout = replace(layout, delimiter=delimiter)
-        why["delimiter"] = f"Every one of the first lines has as many of it, and no {usual!r} is in line 1."
+        why["delimiter"] = f"It parts the cells of each of the first lines, and no {usual!r} is in line 1."
     try:
         first_rows(table, 1, layout)
     except ValueError:
@@ -126,6 +127,12 @@ def _encoding(data: bytes) -> str:
 def _delimiter(lines: Sequence[str], usual: str) -> str:
     if lines and usual not in lines[0]:
         for delimiter in _DELIMITERS:
-            if delimiter in lines[0] and len({line.count(delimiter) for line in lines}) == 1:
+            # Cells count, not marks: one in quotes can hold the mark. Longer rows than line 1 are no table
+            # either way, and told of with their line by who reads on.
+            try:
+                sizes = [len(cells) for cells in csv.reader(lines, delimiter=delimiter) if cells]
+            except csv.Error:  # a quote mark that nothing closes
+                continue
+            if sizes and min(sizes) == sizes[0] > 1:
                 return delimiter
     return usual

@@ -148,6 +148,7 @@ def test_init_overwrites_nothing_unasked(sdflow: Callable[..., Told], urls: Path
     assert Path("run.yaml").read_text() == "mine"
     assert sdflow("init", urls, "--force")[0] == 0
     assert sdflow("init", urls, "--out", "other.yaml")[0] == 0
+    assert "sdflow collect 'my run.yaml' --dry-run" in sdflow("init", urls, "--out", "my run.yaml")[1]
     assert Path("run.yaml").read_text() == Path("other.yaml").read_text().replace("other.yaml", "run.yaml")
 
 

@@ -83,6 +83,8 @@ def test_what_is_laid_out_otherwise_is_told_with_line_and_remedy(
         ("t.tsv", CC12M, "utf-8",
             {"header": False, "quotes": False, "url_column": "1", "caption_columns": ("2",)}),
         ("t.csv", "url;caption\nhttp://a.example/1;a red bird\n", "utf-8", {"delimiter": ";"}),
+        ("t.csv", 'url;caption\nhttp://a.example/1;"red; a bird"\nhttp://a.example/2;x\n', "utf-8",
+            {"delimiter": ";"}),
         ("t.csv", "url,caption\nhttp://a.example/1,un caf\xe9\n", "latin-1", {"encoding": "cp1252"}),
         ("t.csv", "url,caption\nhttp://a.example/1,a \x81 b\n", "latin-1", {"encoding": "latin-1"}),
         ("t.tsv", "url\tcaption\nhttp://a.example/1\tun caf\xe9\n", "utf-16", {"encoding": "utf-16"}),
@@ -116,6 +118,12 @@ def test_a_frame_s_index_is_not_passed_on(tmp_path: Path) -> None:
         assert source.columns == ("n",)
     (row, _) = rows_of(tmp_path / "b.csv", columns=("Unnamed: 0",))  # whoever names it has it
     assert row.columns == '{"Unnamed: 0": "0"}'
+
+
+def test_init_refuses_rows_longer_than_their_header(tmp_path: Path) -> None:
+    table = written(tmp_path / "t.csv", "url;caption\nhttp://a.example/1;red; a bird\n")
+    with pytest.raises(ValueError, match=r"line 2, has 3 cells, the first line 2; put cells with ';'"):
+        guessed(table)
 
 
 def test_init_refuses_what_collect_will_refuse(tmp_path: Path) -> None:

@@ -1,0 +1,28 @@
+"""What a run cannot work with is told before Prefect starts; most of it is asked in test_cli.py."""
+
+from pathlib import Path
+
+import pytest
+
+from flows.cli import main
+
+
+def test_records_that_cannot_be_read_are_told_before_prefect_starts(
+    tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # As the version before seals wrote them.
+    entry = tmp_path / "store/refs/images/one/00000001.json"
+    entry.parent.mkdir(parents=True)
+    entry.write_text('{"artifact": "0", "number": 1, "stage": "collect"}')
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"name: one\nstore: {tmp_path / 'store'}\ncollect: {{folders: [{{name: p, folder: {pictures}}}]}}\n"
+    )
+    with pytest.raises(SystemExit) as end:
+        main(["run", str(config)])
+    out, error = capsys.readouterr()
+    assert (end.value.code, out) == (1, "")
+    assert len(error.splitlines()) == 1
+    assert "refs/images/one/00000001.json" in error
+    assert "a version before seals" in error
+    assert "kept" not in error
