@@ -16,6 +16,7 @@ class Reason(StrEnum):
     MISSING_FILE = "missing_file"
     FORBIDDEN_PATH = "forbidden_path"
     CONFLICTING_FILES = "conflicting_files"
+    BAD_SIDECAR = "bad_sidecar"
     CELL_TOO_LONG = "cell_too_long"
     ROW_TOO_LONG = "row_too_long"
     TAKEN_DOWN = "taken_down"

@@ -183,7 +183,7 @@ def _from_files(
         readers: dict[str, Callable[[int], bytes]] = {
             role: partial(_read, files[name]) for role, name in names.items()
         }
-        return read_beside(readers, source.caption_keys, repr(location), reading.limits)
+        return read_beside(readers, source.caption_keys, reading.limits)
 
     # Read up to the first caption, and each again with its row: all together may be more than memory holds.
     captioned = any(isinstance(words, Fault) or words.captions for words in map(beside, images))

@@ -57,10 +57,10 @@ def read_json_lines(
 def json_of(text: bytes) -> Any:
     """A JSON value whose texts are texts: "?" stands for half a surrogate pair, which no table can hold.
 
-    ValueError if it is none, or nested deeper than `DEPTH`.
+    ValueError if it is none, nested deeper than `DEPTH`, or has a number of thousands of digits.
     """
     try:
-        value = json.loads(text)
+        value = _loaded(text)
         if text.count(b"[") + text.count(b"{") > DEPTH and _is_deeper(value, DEPTH):
             raise ValueError("it is nested too deeply")
         if b"\\ud" in text or b"\\uD" in text:
@@ -68,6 +68,15 @@ def json_of(text: bytes) -> Any:
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     return value
+
+
+def _loaded(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise
+    except ValueError:  # Python's own words for it have a remedy that is none here
+        raise ValueError("it has a number of thousands of digits") from None
 
 
 def _is_deeper(value: Any, depth: int) -> bool:

@@ -96,18 +96,15 @@ class Sidecars:
 
 
 def read_beside(
-    texts: Mapping[str, Callable[[int], bytes]], keys: Sequence[str], place: str, limits: Limits
+    texts: Mapping[str, Callable[[int], bytes]], keys: Sequence[str], limits: Limits
 ) -> Beside | Fault:
     """What the files beside a picture say, or why its row is refused.
 
     Args:
         texts: role -> what reads so many bytes of the file, or fewer where it ends.
         keys: of a .json under which captions stand, each a text or a list of texts; the rest is passed on.
-        place: of the picture, for errors.
-        limits: a .json that is longer is not read; a caption that is longer refuses the row.
-
-    Raises:
-        ValueError: a .json is none; names it.
+        limits: a .json that is longer is not read; a caption that is longer refuses the row, and so does a
+            .json that is none.
     """
     limit = limits.cell_bytes
     data = {role: read(limit + 1) for role, read in texts.items()}
@@ -120,10 +117,7 @@ def read_beside(
         try:
             value = json_of(data["json"])
         except ValueError as error:
-            raise ValueError(
-                f"the .json beside {place} is no JSON: {error}; mend it, or leave it out by the source's "
-                "`exclude`"
-            ) from None
+            return Fault(Reason.BAD_SIDECAR, "", f"its .json is none: {error}; `exclude` leaves it out")
         known = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
     columns = {name: value for name, value in known.items() if name not in keys}
     if "cls" in data:

@@ -112,7 +112,7 @@ def _rows(
             texts: dict[str, Callable[[int], bytes]] = {
                 role: partial(_read, file, member[1], member[2]) for role, member in members.items()
             }
-            beside = read_beside(texts, source.caption_keys, f"{name!r} in tar {tar.path!r}", reading.limits)
+            beside = read_beside(texts, source.caption_keys, reading.limits)
             if isinstance(beside, Beside) and beside.is_json_too_long:
                 contents.others["too long .json"] += 1
         except ConflictError as error:

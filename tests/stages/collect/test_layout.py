@@ -136,11 +136,6 @@ def test_init_refuses_what_collect_will_refuse(tmp_path: Path) -> None:
     written(tmp_path / "long.csv", good + "http://a.example/2,a, b\n")
     with pytest.raises(ValueError, match="line 3, has 3 cells"):
         look(tmp_path / "long.csv")
-    broken = folder(tmp_path / "in", {"a.png": picture(1), "a.json": b"{"})
-    with pytest.raises(ValueError, match=r"beside 'a\.png' is no JSON"):
-        look(broken)
-    with pytest.raises(ValueError, match=r"beside 'a\.png' in tar .* is no JSON"):
-        look(tar(tmp_path / "t.tar", {"a.png": picture(1), "a.json": b"["}))
     for name in ("1.csv", "2.csv"):
         written(tmp_path / name, "")
     with pytest.raises(ValueError, match="no column"):

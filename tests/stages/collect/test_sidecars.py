@@ -41,6 +41,27 @@ def test_a_picture_without_its_text_gets_no_other_s(tmp_path: Path) -> None:
     assert captions(members_of(tar(tmp_path / "u.tar", members))) == {"IMG_22.jpg": []}
 
 
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"{", "Expecting"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"n": ' + b"9" * 5000 + b"}", "a number of thousands of digits"),
+        (b"\xff\xfe\x00", "none"),
+    ],
+)
+def test_a_json_that_is_none_refuses_the_row_of_its_picture_alone(
+    tmp_path: Path, data: bytes, words: str
+) -> None:
+    files = {"a.png": b"", "a.json": data, "b.png": b"", "b.json": b'{"caption": "well"}'}
+    in_tar = members_of(tar(tmp_path / "t.tar", files))
+    source = FolderSource(name="p", folder=str(folder(tmp_path / "in", files)))
+    in_folder = list(folder_rows(source, {}, None))
+    for bad, good in (in_tar, in_folder):
+        assert (bad.reason, words in bad.detail) == ("bad_sidecar", True), bad.detail
+        assert (good.reason, good.captions) == ("", ["well"])
+
+
 def test_webdataset_s_first_dot_where_words_follow_it(tmp_path: Path) -> None:
     members = {
         "a.seg.png": b"", "a.jpg": b"", "a.txt": b"both", "b.jpg": b"", "b.prompt.txt": b"a prompt",
