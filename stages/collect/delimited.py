@@ -121,8 +121,8 @@ def read_delimited(
             ) from None
         except UndecodableError as error:
             raise _undecodable(error, path, layout) from None
-    if not present:
-        check_columns(columns, present, path)
+    if not present and columns:
+        raise ValueError(f"table {path!r} is empty: it has no column {columns[0][:80]!r}, and no row")
     if gathering.rows:
         yield _batch(gathering, present, columns, others, reading)
 

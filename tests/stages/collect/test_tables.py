@@ -158,7 +158,7 @@ def test_columns_of_csv_in_any_order() -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", r"has no column 'url'; it has: $"),
+        (b"", r"is empty: it has no column 'url', and no row$"),
         (b"url,caption,url\na,b,c\n", "several columns 'url'"),
         (
             b"url,caption\na,b\nhttp://x/,a cat, sitting\n",
