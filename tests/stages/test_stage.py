@@ -307,6 +307,9 @@ def test_a_second_process_that_was_killed_is_not_waited_for(
     tmp_path: Path, second_process: "subprocess.Popen[str]"
 ) -> None:
     second_process.kill()
+    os.waitid(
+        os.P_PID, second_process.pid, os.WEXITED | os.WNOWAIT
+    )  # a signal takes its time; nobody reaps it
     heard = Heard()
     artifact = shared(Nothing(), store=open_store(str(tmp_path / "store")), reporter=heard)
     assert not artifact.cached
