@@ -1,6 +1,5 @@
 """Score, encode, train and evaluate die at calls of the store, before or after their effect, and go on."""
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sdmodel.train import launch, run
+from sdmodel.train import launch
 from stages.activity import held
 from stages.artifact import Artifact, artifacts
 from stages.config import EncodeConfig, EvaluateConfig, ScoreConfig
@@ -20,6 +19,7 @@ from stages.score import score
 from stages.store import FolderStore, Store, open_store
 from stages.train import train
 from tests.stages import worlds
+from tests.stages.test_average import in_this_process
 from tests.stages.test_crash import Crash, Watched, crashing
 from tests.stages.test_encode import home, made
 
@@ -63,25 +63,7 @@ def copied(base: Path, folder: Path) -> tuple[FolderStore, Made]:
 @pytest.fixture(autouse=True)
 def trained_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings run in this process: to start others takes longer than they do."""
-
-    def launched(
-        plan: Path,
-        config: Any,
-        *,
-        on_progress: Callable[[dict[str, Any]], None],
-        on_snapshot: Callable[[int, Path], None],
-        stopping: Callable[[], bool],
-    ) -> bool:
-        def tell(message: dict[str, Any]) -> None:
-            if "snapshot" in message:
-                on_snapshot(message["images"], Path(message["snapshot"]))
-            else:
-                on_progress(message)
-
-        monkeypatch.setattr(run, "tell", tell)
-        return run.run(json.loads(plan.read_text()))
-
-    monkeypatch.setattr(launch, "train", launched)
+    monkeypatch.setattr(launch, "train", in_this_process)
 
 
 @pytest.mark.parametrize("name", RUNS)
