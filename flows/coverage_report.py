@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from flows.pictures import markdown_table
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
 from stages.collect.coverage import coverage
 from stages.foreign_text import escape, escape_markdown
 

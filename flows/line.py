@@ -5,7 +5,7 @@ from typing import Any
 
 from flows.step import Check, Step
 from sdmodel.config import TrainConfig
-from stages.artifact import Artifact, Digested
+from stages.artifacts.artifact import Artifact, Digested
 from stages.clip import clip_snapshot
 from stages.collect.collect import collect
 from stages.collect.edition import note_of, previous_of

@@ -9,9 +9,9 @@ from types import FrameType
 from flows.pinning import pinned_config
 from flows.step import Result, Step, finished, reads
 from flows.terminal import Terminal
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
+from stages.artifacts.reference import resolve
 from stages.config import Run
-from stages.reference import resolve
 from stages.store import Store, open_store
 
 NOTHING: Mapping[str, str] = {}

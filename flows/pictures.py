@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-from stages.files import Files
+from stages.artifacts.files import Files
 from stages.foreign_text import escape_markdown
 from stages.image import ImageError, decode
 from stages.redaction import redact

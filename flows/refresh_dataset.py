@@ -9,8 +9,8 @@ from prefect.runtime import deployment, flow_run
 from flows.progress import threads
 from flows.step import Home, Result
 from flows.tasks import collect, dedup, filter_, results, score, shard
+from stages.artifacts.reference import refer, references
 from stages.config import Run
-from stages.reference import refer, references
 from stages.store import open_store
 
 REFRESHED = "dataset.refreshed"

@@ -9,7 +9,7 @@ from prefect.exceptions import PrefectException
 from prefect.logging import get_run_logger
 
 from flows.summary import funnel_rows, summary
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
 from stages.foreign_text import escape
 from stages.redaction import redact
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from stages.artifact import Artifact, Digested
+from stages.artifacts.artifact import Artifact, Digested
+from stages.artifacts.names import check_name
+from stages.artifacts.reference import refer
 from stages.config import Run
 from stages.errors import Stopped
 from stages.fingerprint import JSON
-from stages.names import check_name
 from stages.output import Reporter
-from stages.reference import refer
 from stages.stage import Stage
 from stages.store import Store, open_store
 

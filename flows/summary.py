@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from flows.changes import markdown_diff
 from flows.coverage_report import coverage_markdown
 from flows.pictures import Markdown, Shown, code, markdown_image, markdown_table, sheet, shrunk
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
 from stages.foreign_text import escape, escape_markdown
 from stages.redaction import redact
 

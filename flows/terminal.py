@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.step import Result
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
 from stages.foreign_text import escape, escape_lines
 from stages.redaction import redact
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from stages.artifact import Artifact, artifacts
+from stages.artifacts.artifact import Artifact, artifacts
+from stages.artifacts.reference import names, references, resolve
 from stages.collect.url import normalise
 from stages.collect.views import views
 from stages.foreign_text import escape
 from stages.parquet_view import parquet
-from stages.reference import names, references, resolve
 from stages.store import Store
 
 TOLD = {

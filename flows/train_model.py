@@ -7,7 +7,7 @@ from flows.progress import threads
 from flows.step import Home, Result
 from flows.tasks import results, train
 from sdmodel.config import TrainConfig
-from stages.reference import resolve
+from stages.artifacts.reference import resolve
 from stages.store import open_store
 
 DEFAULT = TrainConfig()

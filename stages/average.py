@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
 from stages.output import Output
 from stages.stage import Stats, stage
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.artifact import Snapshot
+from stages.artifacts.artifact import Snapshot
 from stages.fingerprint import fingerprint_of, sha256_of
 
 LOCAL = "local-dir:"

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sdmodel.text.lengths import Cut
-from stages.artifact import Artifact, Funnel
+from stages.artifacts.artifact import Artifact, Funnel
 from stages.config import ClusterConfig
 from stages.foreign_text import escape
 from stages.output import Output

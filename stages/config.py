@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sdmodel.config import TrainConfig
+from stages.artifacts.names import check_name
 from stages.config_collect import (
     FORM,
     NEUTRAL,
@@ -20,7 +21,6 @@ from stages.config_collect import (
     TarSource,
     UrlSource,
 )
-from stages.names import check_name
 from stages.own_model import check_starts
 
 __all__ = [

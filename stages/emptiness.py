@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from stages.artifact import Artifact, Funnel
+from stages.artifacts.artifact import Artifact, Funnel
 
 SHOWN = 6
 """Reasons that are told one by one."""

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from sdmodel.data.buckets import nearest, shapes
 from sdmodel.text.lengths import Cut
-from stages.artifact import Artifact, Funnel, Snapshot
+from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.config import EncodeConfig
 from stages.encoders import autoencoder_config, autoencoder_files, check_fits, laid, text_files
 from stages.errors import DamagedError

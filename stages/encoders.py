@@ -9,10 +9,10 @@ from typing import Any
 
 from sdmodel.data.buckets import shapes
 from sdmodel.variant import weight_names
-from stages.artifact import Artifact, Snapshot
+from stages.artifacts.artifact import Artifact, Snapshot
+from stages.artifacts.reference import resolve
 from stages.config import EncodeConfig
 from stages.fingerprint import fingerprint_of, sha256_of
-from stages.reference import resolve
 from stages.store import Store
 
 WORDS = compile(r".+\.(json|txt)")

@@ -5,7 +5,7 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 
-from stages.artifact import Artifact, Funnel, Snapshot
+from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.config import FilterConfig
 from stages.fingerprint import JSON
 from stages.output import Output

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pyarrow.parquet as pq
 
-from stages.artifact import Artifact, artifacts
-from stages.reference import names, references
+from stages.artifacts.artifact import Artifact, artifacts
+from stages.artifacts.reference import names, references
 from stages.store import Store
 
 KINDS = ("images", "dataset", "model", "evaluation")

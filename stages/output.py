@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from stages.artifact import Funnel
+from stages.artifacts.artifact import Funnel
+from stages.artifacts.files import FileEntry, Files
+from stages.artifacts.part import PartRecord, part_key, read_part
 from stages.engine import Engine, Inline
 from stages.errors import DamagedError, Stopped, naming_disk_faults
-from stages.files import FileEntry, Files
 from stages.fingerprint import JSON, canonical_config, fingerprint_of, sha256_of
 from stages.foreign_text import escape
-from stages.part import PartRecord, part_key, read_part
 from stages.redaction import redact
 from stages.reporter import Reporter, Silent
 from stages.store import Store

@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 
 from sdmodel.config import FORM, NEUTRAL, TrainConfig
-from stages.artifact import Artifact, Funnel
+from stages.artifacts.artifact import Artifact, Funnel
 from stages.output import Output
 from stages.plan import forecast
 from stages.stage import Stats, stage

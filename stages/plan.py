@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sdmodel.config import TrainConfig
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
 from stages.config import EncodeConfig
 from stages.encoders import (
     autoencoder_config,

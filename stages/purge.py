@@ -23,17 +23,17 @@ from pathlib import Path
 
 from PIL import Image
 
-from stages.activity import activity, held, release_abandoned
-from stages.amendment import Change, all_amendments, amend
-from stages.artifact import Artifact
+from stages.artifacts.activity import activity, held, release_abandoned
+from stages.artifacts.amendment import Change, all_amendments, amend
+from stages.artifacts.artifact import Artifact
+from stages.artifacts.files import FileEntry
+from stages.artifacts.gc import collect_garbage
+from stages.artifacts.lease import CLOCK, Clock, acquire
+from stages.artifacts.leaseholder import Holder, at_work
+from stages.artifacts.part import read_part
 from stages.errors import DamagedError, RetryableError
-from stages.files import FileEntry
 from stages.fingerprint import sha256_of
-from stages.gc import collect_garbage
 from stages.holders import Lineage
-from stages.lease import CLOCK, Clock, acquire
-from stages.leaseholder import Holder, at_work
-from stages.part import read_part
 from stages.store import Store
 from stages.takedown import Takedown
 from stages.whereabouts import Span, drawings, names_in, spans, stems

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sdmodel.text.lengths import Cut
-from stages.artifact import Artifact, Funnel, Snapshot
+from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.clip import Clip
 from stages.collected import read_collected
 from stages.config import ScoreConfig

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sdmodel.config import TrainConfig
-from stages.activity import held
+from stages.artifacts.activity import held
+from stages.artifacts.part import PartRecord, read_part
 from stages.errors import DamagedError
 from stages.fingerprint import JSON, canonical_config
 from stages.output import Made, Output, Part
-from stages.part import PartRecord, read_part
 from stages.unfinished import Unfinished, notice
 
 KEEP = 2

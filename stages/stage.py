@@ -23,12 +23,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from stages.artifact import Artifact, Digested, Funnel, Manifest, manifest_key
+from stages.artifacts.artifact import Artifact, Digested, Funnel, Manifest, manifest_key
+from stages.artifacts.lease import Lease, acquire
+from stages.artifacts.leaseholder import Holder
 from stages.emptiness import emptied
 from stages.errors import RetryableError, StageError, Stopped, naming_disk_faults
 from stages.fingerprint import JSON, canonical_config, digest_of, request_fingerprint
-from stages.lease import Lease, acquire
-from stages.leaseholder import Holder
 from stages.output import Output, Reporter, Silent
 from stages.redaction import redact_error
 from stages.store import Store

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from stages.artifact import Artifact, Snapshot
+from stages.artifacts.artifact import Artifact, Snapshot
+from stages.artifacts.reference import resolve
 from stages.encoders import WORDS, matching, model_files, snapshot_of
-from stages.reference import resolve
 from stages.store import Store
 
 MODELS, TEXTS = ("unet", "vae", "text_encoder"), ("scheduler", "tokenizer")

@@ -21,10 +21,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from stages.artifact import Snapshot, artifacts
+from stages.artifacts.artifact import Snapshot, artifacts
+from stages.artifacts.seal import sealed, unsealed
 from stages.fingerprint import fingerprint_of
 from stages.parquet_view import parquet
-from stages.seal import sealed, unsealed
 from stages.store import NumberedLog, Store
 
 KINDS = {"url": "urls", "uid": "uids", "sha256": "sha256s", "host": "hosts"}

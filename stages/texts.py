@@ -6,9 +6,9 @@ from re import compile
 
 from sdmodel.config import TrainConfig
 from sdmodel.variant import weight_names
-from stages.artifact import Artifact, Snapshot
+from stages.artifacts.artifact import Artifact, Snapshot
+from stages.artifacts.reference import resolve
 from stages.encoders import snapshot_of
-from stages.reference import resolve
 from stages.store import Store
 
 FILES = compile(

@@ -10,7 +10,7 @@ from typing import Any
 
 from sdmodel.config import CAPTIONED, TrainConfig
 from sdmodel.data.captioned import without_caption
-from stages.artifact import Artifact, Funnel, Snapshot
+from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.errors import RetryableError
 from stages.fingerprint import JSON
 from stages.output import Output

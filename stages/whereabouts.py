@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow.parquet as pq
 
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
 
 
 @dataclass(frozen=True, order=True)

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import settings
 
 from flows.presets import CLIP, SIMILARITY
-from stages.artifact import Artifact, artifacts
+from stages.artifacts.artifact import Artifact, artifacts
 from stages.demo.defects import DEFECTS, Rates
 from stages.demo.server import DemoServer
 from stages.demo.site import DemoSite, build

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stages.activity import held
+from stages.artifacts.activity import held
 from stages.store import open_store
 from tests.conftest import Line
 

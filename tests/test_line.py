@@ -13,10 +13,10 @@ from flows.config_file import read_run
 from flows.line import STEPS
 from flows.local import result_of
 from flows.terminal import Terminal
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
+from stages.artifacts.reference import resolve
 from stages.config import Run
 from stages.reasons import Reason
-from stages.reference import resolve
 from stages.store import open_store
 from tests.conftest import ROWS, Line
 

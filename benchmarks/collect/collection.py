@@ -60,7 +60,7 @@ def main() -> None:
 
     from pydantic import TypeAdapter
 
-    from stages.artifact import Artifact
+    from stages.artifacts.artifact import Artifact
     from stages.collect.collect import collect
     from stages.collect.files import snapshot
     from stages.config import CollectConfig

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from benchmarks.train.task import Task
-from stages.artifact import Funnel
+from stages.artifacts.artifact import Funnel
 from stages.config import EncodeConfig, ShardConfig
 from stages.encode import encode
 from stages.encoders import autoencoder_input, text_input

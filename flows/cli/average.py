@@ -45,10 +45,10 @@ def average(
     from flows.local import TerminalReporter
     from flows.step import Result, Step
     from flows.terminal import Terminal
+    from stages.artifacts.names import check_name
+    from stages.artifacts.reference import resolve
     from stages.average import AverageConfig
     from stages.average import average as stage
-    from stages.names import check_name
-    from stages.reference import resolve
 
     opened = open_to_read(store)
     source = resolve(opened, model)

@@ -42,10 +42,10 @@ def cluster(
     from flows.local import TerminalReporter
     from flows.step import Result, Step
     from flows.terminal import Terminal
+    from stages.artifacts.names import check_name
+    from stages.artifacts.reference import resolve
     from stages.cluster import cluster as stage
     from stages.config import ClusterConfig
-    from stages.names import check_name
-    from stages.reference import resolve
 
     if device not in ("auto", "cpu", "cuda"):
         raise ValueError(f'--device {device!r}: "cpu", "cuda" and "auto" are known')

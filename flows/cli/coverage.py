@@ -32,7 +32,7 @@ def coverage(
     ```
     """
     from flows.coverage_report import coverage_chart, coverage_markdown, coverage_of
-    from stages.reference import resolve
+    from stages.artifacts.reference import resolve
 
     told = coverage_of(resolve(open_to_read(store), what))
     if chart is not None:

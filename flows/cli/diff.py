@@ -10,7 +10,7 @@ from flows.cli.listing import print_json
 from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_read
 
 if TYPE_CHECKING:
-    from stages.artifact import Artifact
+    from stages.artifacts.artifact import Artifact
 
 VersionArgument = Annotated[
     str,
@@ -43,8 +43,8 @@ def diff(
     ```
     """
     from flows.changes import print_diff
+    from stages.artifacts.reference import resolve
     from stages.collect.diff import diff as compare
-    from stages.reference import resolve
 
     if rows is not None and rows.suffix not in (".csv", ".parquet"):
         raise ValueError(f"--rows {rows} is neither .csv nor .parquet; name it so")

@@ -29,9 +29,9 @@ def export(
     import shutil
 
     from flows.terminal import Terminal
+    from stages.artifacts.reference import resolve
     from stages.errors import DamagedError
     from stages.fingerprint import sha256_of
-    from stages.reference import resolve
 
     artifact = resolve(open_to_read(store), what)
     if folder.exists() and any(folder.iterdir()):

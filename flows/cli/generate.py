@@ -31,7 +31,7 @@ def generate(
     sdflow generate models/birds@2 "a bird" "two birds" --count 6 --seed 7 --guidance 3
     ```
     """
-    from stages.reference import resolve
+    from stages.artifacts.reference import resolve
 
     if not captions:
         raise ValueError(

@@ -35,8 +35,8 @@ def init(
     ```
     """
     from flows.first_config import first_config
+    from stages.artifacts.names import check_name
     from stages.collect.inspect_source import inspect_sources
-    from stages.names import check_name
 
     if not sources:
         raise ValueError(

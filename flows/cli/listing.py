@@ -12,7 +12,7 @@ from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_re
 from stages.foreign_text import escape, escape_lines
 
 if TYPE_CHECKING:
-    from stages.artifact import Artifact
+    from stages.artifacts.artifact import Artifact
     from stages.store import Store
 
 CELL = 2000
@@ -31,8 +31,8 @@ def ls(*, store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
     sdflow ls --store s3://bucket/results --json | jq '.artifacts[].fingerprint'
     ```
     """
-    from stages.artifact import artifacts
-    from stages.reference import names, references
+    from stages.artifacts.artifact import artifacts
+    from stages.artifacts.reference import names, references
 
     opened = open_to_read(store)
     named = [
@@ -94,7 +94,7 @@ def show(
     sdflow show filter/3fa92c --json | jq .funnel.reasons
     ```
     """
-    from stages.reference import references, resolve
+    from stages.artifacts.reference import references, resolve
 
     opened = open_to_read(store)
     artifact = resolve(opened, what)

@@ -10,7 +10,7 @@ from flows.cli.options import ConfigArgument, ConfigStoreOption, JsonOption, Set
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from stages.artifact import Artifact
+    from stages.artifacts.artifact import Artifact
     from stages.config import Run
     from stages.plan import Forecast
 
@@ -104,7 +104,7 @@ def _finished(run: "Run", step: str, name: str = "") -> "Artifact | None":
 
     from flows.line import STEPS
     from flows.step import finished
-    from stages.reference import resolve
+    from stages.artifacts.reference import resolve
     from stages.store import open_store
 
     if name:

@@ -12,7 +12,7 @@ from flows.cli.listing import print_json, print_lines
 from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_read
 
 if TYPE_CHECKING:
-    from stages.gc import Swept
+    from stages.artifacts.gc import Swept
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -37,8 +37,8 @@ def verify(
     sdflow verify models/demo datasets/demo@3
     ```
     """
-    from stages.reference import resolve
-    from stages.verify import verify_artifacts, verify_store
+    from stages.artifacts.reference import resolve
+    from stages.artifacts.verify import verify_artifacts, verify_store
 
     opened = open_to_read(store)
     result = verify_artifacts(resolve(opened, name) for name in what) if what else verify_store(opened)
@@ -84,7 +84,7 @@ def gc(
     sdflow gc --older-than 1d
     ```
     """
-    from stages.gc import collect_garbage
+    from stages.artifacts.gc import collect_garbage
     from stages.store import open_store
 
     swept = collect_garbage(open_store(store), grace=_age(older_than), dry_run=dry_run)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
 from stages.demo.scoring import score_defects, wrongly_merged
 from stages.demo.site import DemoSite
 

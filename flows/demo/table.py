@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.terminal import funnel_table
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
 
 BARS = "▁▂▃▄▅▆▇█"
 

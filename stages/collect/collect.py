@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from stages.artifact import Artifact, Snapshot
+from stages.artifacts.artifact import Artifact, Snapshot
 from stages.collect.conflicts import find_conflicts
 from stages.collect.coverage import coverage
 from stages.collect.crew import WIDTH, Crew

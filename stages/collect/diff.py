@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
 from stages.collect.views import views
 from stages.parquet_view import parquet
 

@@ -9,11 +9,11 @@ The flow uses it around the stage:
     refer(store, f"images/{name}", images, note_of(config, sources, gone, previous))
 """
 
-from stages.artifact import Artifact, Snapshot
+from stages.artifacts.artifact import Artifact, Snapshot
+from stages.artifacts.reference import references
 from stages.collect.collect import collect
 from stages.config import CollectConfig
 from stages.fingerprint import JSON, canonical_config, fingerprint_of
-from stages.reference import references
 from stages.store import Store
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 
-from stages.artifact import Snapshot
+from stages.artifacts.artifact import Snapshot
 from stages.collect.places import check_place
 from stages.config import CollectConfig
 from stages.fingerprint import fingerprint_of

@@ -6,7 +6,7 @@ from math import inf
 
 import duckdb
 
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
 from stages.collect.known import ANSWERS_FILE
 from stages.config import CollectConfig, HostLimit
 from stages.parquet_view import parquet

@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
 from stages.collect.judge import Rules, judge_size
 from stages.collect.outcome import ANSWERS
 from stages.collect.plan import FATES, PASSING, Plan

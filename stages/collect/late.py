@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.artifact import Funnel
+from stages.artifacts.artifact import Funnel
 from stages.collect.crew import WIDTH
 from stages.collect.outcome import TABLE
 from stages.collect.pack import Pack

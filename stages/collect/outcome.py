@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.artifact import Funnel
+from stages.artifacts.artifact import Funnel
 from stages.collect.answer import Answer
 from stages.collect.judge import Rules, Verdict
 from stages.collect.pack import Pack, Place

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.artifact import Funnel
+from stages.artifacts.artifact import Funnel
 from stages.collect.outcome import ANSWERS
 from stages.collect.plan import PASSING, Plan
 from stages.fingerprint import JSON

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.artifact import Artifact, Funnel
+from stages.artifacts.artifact import Artifact, Funnel
 from stages.config import DedupConfig
 from stages.dedup.clusters import best_first, leaders
 from stages.dedup.copies import exact_groups, near_edges

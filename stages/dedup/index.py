@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.artifact import Artifact, Funnel
+from stages.artifacts.artifact import Artifact, Funnel
 from stages.collected import read_collected
 from stages.dedup.foreground import Foreground, foreground
 from stages.dedup.phash import SIDE, contrasts, perceptual_hashes, thumbnail

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.artifact import Artifact, Funnel, Snapshot
+from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.clip import Clip
 from stages.config import EvaluateConfig
 from stages.evaluate.grid import draw_grid

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
 
 
 def index_of(dataset: Artifact, split: str) -> Any:

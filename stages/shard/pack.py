@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from stages.artifact import Funnel
+from stages.artifacts.artifact import Funnel
 from stages.collected import read_collected
 from stages.image import decode, encode, is_plain
 from stages.image.verdict import blank_on

@@ -13,7 +13,7 @@ from PIL import Image
 from flows.config_file import read_run
 from flows.line import STEPS
 from flows.step import finished
-from stages.reference import resolve
+from stages.artifacts.reference import resolve
 from stages.store import open_store
 
 SMALL = (

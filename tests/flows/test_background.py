@@ -9,7 +9,7 @@ from flows.line import COLLECT, DEDUP, FILTER, SCORE, SHARD
 from flows.step import Step
 from flows.summary import summary
 from flows.trace import as_lines, trace_row
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
 from stages.config import CollectConfig, DedupConfig, FolderSource, Run, ShardConfig
 from stages.store import open_store
 from tests.stages.handmade import save

@@ -14,10 +14,10 @@ from flows.changes import markdown_diff
 from flows.cli.coverage import coverage
 from flows.cli.diff import diff
 from flows.coverage_report import coverage_chart, coverage_markdown
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
+from stages.artifacts.reference import refer
 from stages.collect import coverage as counting
 from stages.collect.diff import diff as compare
-from stages.reference import refer
 from stages.store import open_store
 from tests.stages.versions import collection, dataset, image, reject, write
 
@@ -61,7 +61,7 @@ def sdflow(capsys: pytest.CaptureFixture[str], store: str) -> Told:
 
 
 def newest(store: str) -> Artifact:
-    from stages.reference import resolve
+    from stages.artifacts.reference import resolve
 
     return resolve(open_store(store), "images/birds")
 

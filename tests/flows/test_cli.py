@@ -15,8 +15,8 @@ from flows.line import STEPS
 from flows.local import result_of
 from flows.step import finished
 from flows.terminal import Terminal
+from stages.artifacts.reference import resolve
 from stages.config import Run
-from stages.reference import resolve
 from stages.store import open_store
 
 Told = Callable[..., tuple[int, str, str]]

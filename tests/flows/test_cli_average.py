@@ -20,10 +20,10 @@ from sdmodel.config import EmaConfig, TrainConfig
 from sdmodel.sample.generate import load
 from sdmodel.train.ema import Averages
 from sdmodel.train.registry import objective_of
-from stages.artifact import Artifact, Funnel
+from stages.artifacts.artifact import Artifact, Funnel
+from stages.artifacts.reference import refer, references, resolve
 from stages.config import Run
 from stages.output import Output
-from stages.reference import refer, references, resolve
 from stages.stage import Stats, stage
 from stages.store import Store, open_store
 

@@ -12,10 +12,10 @@ from flows.local import result_of
 from flows.terminal import Terminal
 from sdmodel.config_text import TextConfig
 from sdmodel.text import build
-from stages.artifact import Funnel
+from stages.artifacts.artifact import Funnel
+from stages.artifacts.reference import refer, resolve
 from stages.config import Run
 from stages.output import Output
-from stages.reference import refer, resolve
 from stages.stage import Stats, stage
 from stages.store import open_store
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.config_file import read_run
-from stages.reference import resolve
+from stages.artifacts.reference import resolve
 from stages.store import open_store
 from tests.stages.collect.conftest import Web, picture
 

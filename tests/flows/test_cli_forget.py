@@ -14,9 +14,9 @@ from flows.cli.forget import forget
 from flows.line import STEPS
 from flows.local import result_of
 from flows.terminal import Terminal
-from stages.artifact import Artifact, artifacts
+from stages.artifacts.artifact import Artifact, artifacts
+from stages.artifacts.reference import resolve
 from stages.config import Run
-from stages.reference import resolve
 from stages.store import Store, open_store
 from stages.takedown import records
 

@@ -12,7 +12,7 @@ import pytest
 from flows.cli import main
 from sdmodel.config import TrainConfig
 from sdmodel.train import measuring
-from stages.artifact import Artifact, Funnel
+from stages.artifacts.artifact import Artifact, Funnel
 from stages.config import ShardConfig
 from stages.output import Output
 from stages.plan import ROWS, forecast

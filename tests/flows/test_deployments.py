@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from flows.setup import LOST, deploy_all, prepare
+from stages.artifacts.reference import references, resolve
 from stages.config import Run
-from stages.reference import references, resolve
 from stages.store import open_store
 
 pytestmark = [pytest.mark.prefect, pytest.mark.slow]

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from flows.cli import main
+from stages.artifacts.reference import resolve
 from stages.config import Run
-from stages.reference import resolve
 from stages.store import open_store
 
 pytestmark = [pytest.mark.prefect, pytest.mark.slow]

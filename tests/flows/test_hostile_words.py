@@ -35,7 +35,7 @@ from flows.line import COLLECT
 from flows.step import Home
 from flows.summary import summary
 from flows.terminal import Terminal
-from stages.artifact import Artifact, artifacts
+from stages.artifacts.artifact import Artifact, artifacts
 from stages.config import CollectConfig
 from stages.store import open_store
 from tests.stages.collect.conftest import Web

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stages.artifact import artifacts
-from stages.gc import collect_garbage
+from stages.artifacts.artifact import artifacts
+from stages.artifacts.gc import collect_garbage
 from stages.store import open_store
 from tests.stages.collect.conftest import Web, body, picture, web
 from tests.stages.collect.test_collect import table

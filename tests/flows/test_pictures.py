@@ -9,7 +9,7 @@ from PIL import Image
 
 from flows.pictures import Shown, sheet
 from flows.summary import summary
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
 from stages.demo.world import render, scene
 from stages.store import open_store
 from tests.stages.handmade import Picture, collection, save

@@ -12,12 +12,12 @@ from flows.line import TRAIN
 from flows.pinning import pinned, pinned_config
 from sdmodel.config import PretrainConfig, TextConfig, TrainConfig
 from sdmodel.train.run import run as run_training
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
+from stages.artifacts.reference import number_of, refer, references
 from stages.config import EncodeConfig, Run
 from stages.encode import encode
 from stages.encoders import autoencoder_input
 from stages.plan import encoders_in
-from stages.reference import number_of, refer, references
 from stages.store import Store, open_store
 from tests import frozen
 from tests.stages import worlds

@@ -15,9 +15,9 @@ from flows.line import STEPS
 from flows.pipeline import pipeline
 from flows.progress import shown_on
 from flows.step import Result
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
+from stages.artifacts.reference import resolve
 from stages.config import Run
-from stages.reference import resolve
 from stages.store import open_store
 from tests.flows.api import ask
 

@@ -11,8 +11,8 @@ import pytest
 
 from flows.refresh_dataset import refresh_dataset
 from flows.train_model import resolved
+from stages.artifacts.reference import references
 from stages.config import CollectConfig, FolderSource, Run
-from stages.reference import references
 from stages.store import open_store
 from tests.flows.api import ask
 

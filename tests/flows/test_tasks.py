@@ -9,7 +9,7 @@ import pytest
 from flows.progress import threads
 from flows.step import Home, Step
 from flows.tasks import another_try_may_help, results, step_task
-from stages.artifact import Funnel
+from stages.artifacts.artifact import Funnel
 from stages.errors import FinalError, RetryableError
 from stages.output import Output
 from stages.stage import Stats, stage

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages.artifact import Artifact, Funnel
+from stages.artifacts.artifact import Artifact, Funnel
 from stages.config import CollectConfig, DedupConfig, FilterConfig, ShardConfig
 from stages.dedup import dedup
 from stages.dedup.phash import thumbnail

@@ -13,8 +13,8 @@ from sdmodel.config import EmaConfig, TrainConfig
 from sdmodel.sample.generate import load
 from sdmodel.train import launch, run
 from sdmodel.train.posthoc import reconstruct
-from stages.activity import held
-from stages.artifact import Artifact, Funnel
+from stages.artifacts.activity import held
+from stages.artifacts.artifact import Artifact, Funnel
 from stages.average import AverageConfig, average
 from stages.config import ShardConfig
 from stages.errors import Stopped

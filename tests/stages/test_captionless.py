@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from sdmodel.config import AutoencoderConfig, SelfSupervisedConfig, TrainConfig, ValidationConfig
 from sdmodel.train.prepare import Prepared, prepare
 from sdmodel.train.run import run
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
 from stages.config import EvaluateConfig
 from stages.evaluate import evaluate
 from stages.evaluate.prompts import prompts_of

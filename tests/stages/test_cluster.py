@@ -12,7 +12,7 @@ import torch
 from sdmodel.config_text import TextConfig
 from sdmodel.text import build
 from stages import demo
-from stages.artifact import Artifact, Funnel
+from stages.artifacts.artifact import Artifact, Funnel
 from stages.cluster import cluster
 from stages.config import ClusterConfig, ShardConfig
 from stages.output import Output

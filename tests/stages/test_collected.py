@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
 from stages.collected import read_collected
 from stages.config import DedupConfig
 from stages.dedup import dedup

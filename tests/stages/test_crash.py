@@ -25,13 +25,13 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from stages.activity import held
-from stages.artifact import Artifact, Funnel, artifacts
-from stages.files import FileEntry
+from stages.artifacts.activity import held
+from stages.artifacts.artifact import Artifact, Funnel, artifacts
+from stages.artifacts.files import FileEntry
+from stages.artifacts.gc import GRACE, collect_garbage
+from stages.artifacts.reference import refer, references
 from stages.fingerprint import digest_of
-from stages.gc import GRACE, collect_garbage
 from stages.output import Made, Output, PartSpec
-from stages.reference import refer, references
 from stages.stage import Stats, stage
 from stages.store import Cache, FolderStore, Listed, Store, open_store
 
@@ -426,7 +426,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from stages.artifact import Funnel
+from stages.artifacts.artifact import Funnel
 from stages.engine import Processes
 from stages.output import Made, PartSpec, Silent
 from stages.stage import Stats, stage

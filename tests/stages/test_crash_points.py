@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from sdmodel.train import launch
-from stages.activity import held
-from stages.artifact import Artifact, artifacts
+from stages.artifacts.activity import held
+from stages.artifacts.artifact import Artifact, artifacts
+from stages.artifacts.gc import collect_garbage
 from stages.config import EncodeConfig, EvaluateConfig, ScoreConfig
 from stages.evaluate import evaluate
-from stages.gc import collect_garbage
 from stages.score import score
 from stages.store import FolderStore, Store, open_store
 from stages.train import train

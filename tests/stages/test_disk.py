@@ -16,14 +16,14 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from stages.activity import held
-from stages.artifact import Artifact
+from stages.artifacts.activity import held
+from stages.artifacts.artifact import Artifact
+from stages.artifacts.gc import collect_garbage
 from stages.collect.collect import collect
 from stages.collect.files import snapshot
 from stages.config import CollectConfig, DedupConfig, FolderSource
 from stages.dedup import dedup
 from stages.errors import DiskError, NoSpaceError, disk_fault, naming_disk_faults
-from stages.gc import collect_garbage
 from stages.store import FolderStore, Store, open_store
 from tests.stages.collect.conftest import picture
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.artifact import Artifact, Funnel, Snapshot
+from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.collect.collect import collect
 from stages.collect.files import snapshot
 from stages.config import CollectConfig, DedupConfig, FilterConfig, FolderSource, ScoreConfig, ShardConfig

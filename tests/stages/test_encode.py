@@ -16,13 +16,13 @@ from sdmodel.data.index import Index, read_index
 from sdmodel.data.pixels import decode, to_float
 from sdmodel.latents import autoencoder, text
 from sdmodel.latents.cache import Cache
-from stages.artifact import Artifact, Funnel
+from stages.artifacts.artifact import Artifact, Funnel
+from stages.artifacts.reference import refer
 from stages.config import EncodeConfig, Run
 from stages.encode import REMEDY, encode
 from stages.encoders import autoencoder_input, text_input
 from stages.errors import Stopped
 from stages.output import Output
-from stages.reference import refer
 from stages.stage import Stats, stage
 from stages.store import Store, open_store
 from stages.train import train

@@ -12,12 +12,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from stages.activity import held
-from stages.amendment import Change, amend, amendments
-from stages.artifact import Artifact, Funnel
-from stages.lease import acquire
+from stages.artifacts.activity import held
+from stages.artifacts.amendment import Change, amend, amendments
+from stages.artifacts.artifact import Artifact, Funnel
+from stages.artifacts.lease import acquire
+from stages.artifacts.reference import refer, references
 from stages.output import Made, Output
-from stages.reference import refer, references
 from stages.stage import Stats, stage
 from stages.store import Store, open_store
 from stages.takedown import Name, forget, records

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from stages.artifact import Funnel
+from stages.artifacts.artifact import Funnel
+from stages.artifacts.files import FileEntry
 from stages.engine import Processes, Threads
 from stages.errors import Stopped
-from stages.files import FileEntry
 from stages.output import Made, Output, Part, PartSpec, Silent
 from stages.store import Store, open_store
 

@@ -16,15 +16,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from sdmodel.data.index import read_index
-from stages.amendment import all_amendments
-from stages.artifact import Artifact, artifacts
+from stages.artifacts.amendment import all_amendments
+from stages.artifacts.artifact import Artifact, artifacts
+from stages.artifacts.gc import collect_garbage
+from stages.artifacts.lease import Clock, acquire, append
+from stages.artifacts.leaseholder import Holder, lease_log
 from stages.config import FilterConfig, ShardConfig
 from stages.errors import DamagedError, RetryableError
 from stages.filter import filter_
-from stages.gc import collect_garbage
 from stages.image import ImageError, decode
-from stages.lease import Clock, acquire, append
-from stages.leaseholder import Holder, lease_log
 from stages.output import Made, Output
 from stages.purge import Purged, purge
 from stages.shard import shard

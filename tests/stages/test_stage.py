@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from stages.activity import held
-from stages.artifact import Artifact, Funnel, Snapshot, artifacts
+from stages.artifacts.activity import held
+from stages.artifacts.artifact import Artifact, Funnel, Snapshot, artifacts
+from stages.artifacts.lease import acquire
 from stages.errors import NoSpaceError, Stopped
-from stages.lease import acquire
 from stages.output import Made, Output, PartSpec, Silent
 from stages.stage import Stage, Stats, stage
 from stages.store import Store, open_store
@@ -259,7 +259,7 @@ def shared(config: Nothing, out: Output) -> Stats:
 RUNNING = """
 import sys
 from dataclasses import dataclass
-from stages.artifact import Funnel
+from stages.artifacts.artifact import Funnel
 from stages.stage import Stats, stage
 from stages.store import open_store
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from flows.line import TRAIN
-from stages.artifact import Artifact
-from stages.reference import refer
+from stages.artifacts.artifact import Artifact
+from stages.artifacts.reference import refer
 from stages.starting import pipeline_files, start_folder, start_input
 from stages.store import Store, open_store
 from stages.train import train

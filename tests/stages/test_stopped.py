@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from stages.activity import held
-from stages.artifact import artifacts
-from stages.gc import collect_garbage
-from stages.lease import acquire
+from stages.artifacts.activity import held
+from stages.artifacts.artifact import artifacts
+from stages.artifacts.gc import collect_garbage
+from stages.artifacts.lease import acquire
 from stages.stage import Stage
 from stages.store import open_store
 
@@ -19,7 +19,7 @@ PROGRAM = """
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from stages.artifact import Funnel
+from stages.artifacts.artifact import Funnel
 from stages.output import Made, PartSpec
 from stages.stage import Stats, stage
 from stages.store import open_store

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages.artifact import Artifact, Funnel
+from stages.artifacts.artifact import Artifact, Funnel
+from stages.artifacts.reference import refer
 from stages.holders import holders
 from stages.output import Output
 from stages.record import IMAGES
-from stages.reference import refer
 from stages.stage import Stats, stage
 from stages.store import Store, open_store
 from stages.takedown import Name, Takedown, drafted, forget, records, tables, takedowns

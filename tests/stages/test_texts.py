@@ -10,10 +10,10 @@ import torch
 
 from sdmodel.config import PretrainConfig, TextConfig, TrainConfig
 from sdmodel.text import build
-from stages.artifact import Artifact, Funnel
+from stages.artifacts.artifact import Artifact, Funnel
+from stages.artifacts.reference import refer
 from stages.config import ShardConfig
 from stages.output import Output
-from stages.reference import refer
 from stages.stage import Stats, stage
 from stages.store import Store, open_store
 from stages.texts import labels_input, text_folders, text_inputs

@@ -18,8 +18,8 @@ from PIL import Image
 from sdmodel.config import DataConfig
 from sdmodel.data.index import read_index
 from sdmodel.data.objects import Objects
-from stages.activity import held
-from stages.artifact import Artifact, Funnel
+from stages.artifacts.activity import held
+from stages.artifacts.artifact import Artifact, Funnel
 from stages.config import ShardConfig
 from stages.errors import Stopped
 from stages.output import Output
@@ -35,7 +35,7 @@ EVERY = CONFIG.snapshot_every
 
 IN_ANOTHER_PROCESS = """
 import pathlib, sys
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
 from stages.store import open_store
 from stages.train import train
 from tests.stages.test_train import CONFIG

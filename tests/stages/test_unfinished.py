@@ -9,7 +9,7 @@ import pytest
 
 from sdmodel.config import OptimizerConfig, TrainConfig
 from sdmodel.train.launch import Interrupted
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
 from stages.errors import RetryableError
 from stages.fingerprint import canonical_config
 from stages.reporter import Silent

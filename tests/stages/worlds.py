@@ -13,7 +13,7 @@ from sdmodel.config import (
     TrainConfig,
     UNetConfig,
 )
-from stages.artifact import Artifact, Funnel
+from stages.artifacts.artifact import Artifact, Funnel
 from stages.collect.collect import collect
 from stages.collect.files import snapshot
 from stages.config import CollectConfig, DedupConfig, FilterConfig, FolderSource, ScoreConfig, ShardConfig

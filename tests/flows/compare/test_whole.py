@@ -10,8 +10,8 @@ from flows.compare.figures import rows
 from flows.compare.page import write_page
 from flows.execute import executed
 from flows.terminal import Terminal
+from stages.artifacts.reference import resolve
 from stages.demo.pairs import clean_folder
-from stages.reference import resolve
 from stages.store import open_store
 
 pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.matrix]

@@ -15,14 +15,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
+from stages.artifacts.reference import refer, references
 from stages.collect.collect import collect
 from stages.collect.edition import note_of, previous_of
 from stages.collect.files import snapshot
 from stages.config import CollectConfig, FolderSource, TarSource, UrlSource
 from stages.errors import Stopped
 from stages.record import IMAGES, REJECTS, uid_of
-from stages.reference import refer, references
 from stages.reporter import Silent
 from stages.store import Store, open_store
 from tests.stages.collect.conftest import Web, body, picture, status

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
 from stages.config import HostLimit
 from stages.record import uid_of
 from stages.store import Store, open_store

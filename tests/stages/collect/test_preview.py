@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
 from stages.collect.collect import collect
 from stages.collect.files import snapshot
 from stages.collect.preview import Preview, preview

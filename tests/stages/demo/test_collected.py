@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pandas as pd
 import pytest
 
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
 from stages.collect.collect import collect
 from stages.collect.files import snapshot
 from stages.config import CollectConfig, UrlSource

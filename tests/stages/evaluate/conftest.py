@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
 from stages.store import Store, open_store
 from tests.stages import worlds
 

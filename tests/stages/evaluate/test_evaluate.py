@@ -11,7 +11,7 @@ from PIL import Image
 from sdmodel.config import AutoencoderConfig, SelfSupervisedConfig
 from sdmodel.data.pixels import to_uint8
 from sdmodel.sample.generate import load
-from stages.artifact import Artifact
+from stages.artifacts.artifact import Artifact
 from stages.clip import clip_snapshot
 from stages.config import EvaluateConfig
 from stages.errors import Stopped

@@ -14,7 +14,7 @@ from sdmodel.config import ContrastiveConfig, PretrainConfig, TextConfig, TrainC
 from sdmodel.data.batch import Batch
 from sdmodel.data.pixels import to_float
 from sdmodel.pretrain.objective import TextObjective
-from stages.artifact import Artifact, Funnel
+from stages.artifacts.artifact import Artifact, Funnel
 from stages.config import EvaluateConfig, ShardConfig
 from stages.errors import Stopped
 from stages.evaluate import evaluate, text_models

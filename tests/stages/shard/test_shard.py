@@ -12,7 +12,7 @@ import pytest
 import webdataset
 
 from sdmodel.data.index import KEY, VERSION, read_index
-from stages.artifact import Artifact, Funnel, Snapshot
+from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.config import FilterConfig, ShardConfig
 from stages.demo.world import render, scene
 from stages.fingerprint import fingerprint_of

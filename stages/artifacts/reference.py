@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from stages.artifact import Artifact, artifacts
+from stages.artifacts.artifact import Artifact, artifacts
+from stages.artifacts.names import check_name, is_name
+from stages.artifacts.seal import sealed, unsealed
 from stages.fingerprint import JSON
-from stages.names import check_name, is_name
-from stages.seal import sealed, unsealed
 from stages.store import NumberedLog, Store
 
 

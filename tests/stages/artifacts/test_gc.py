@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from stages.artifact import Artifact, Funnel, artifacts
+from stages.artifacts.artifact import Artifact, Funnel, artifacts
+from stages.artifacts.gc import Swept, collect_garbage
+from stages.artifacts.lease import acquire
+from stages.artifacts.leaseholder import Holder
+from stages.artifacts.seal import sealed
 from stages.errors import RetryableError
-from stages.gc import Swept, collect_garbage
-from stages.lease import acquire
-from stages.leaseholder import Holder
 from stages.output import Made, Output, PartSpec
-from stages.seal import sealed
 from stages.stage import Stats, stage
 from stages.store import FolderStore, Store
 

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from stages.amendment import Change, amend
-from stages.artifact import Artifact, Funnel, Manifest
+from stages.artifacts.amendment import Change, amend
+from stages.artifacts.artifact import Artifact, Funnel, Manifest
+from stages.artifacts.reference import refer, resolve
+from stages.artifacts.seal import sealed, unsealed
+from stages.artifacts.verify import verify_store
 from stages.config import ScoreConfig
 from stages.errors import DamagedError
 from stages.fingerprint import sha256_of
 from stages.output import Made, Output, PartSpec, Silent
-from stages.reference import refer, resolve
-from stages.seal import sealed, unsealed
 from stages.stage import Stats, stage
 from stages.store import FolderStore
 from stages.takedown import Name, forget
-from stages.verify import verify_store
 
 RECORDS = ("manifests", "parts", "refs", "leases", "amendments", "takedowns")
 FLIPS = 48

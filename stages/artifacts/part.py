@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from stages.artifact import Funnel
-from stages.files import FileEntry
+from stages.artifacts.artifact import Funnel
+from stages.artifacts.files import FileEntry
+from stages.artifacts.seal import sealed, unsealed
 from stages.fingerprint import JSON
-from stages.seal import sealed, unsealed
 from stages.store import Store, read_record
 
 

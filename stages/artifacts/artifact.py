@@ -1,17 +1,17 @@
 """Artifact: a finished, immutable result of a stage; its manifest says what it is and where it came from.
 
-What was purged from its files since then is told by amendments beside the manifest, see `stages.amendment`.
+What was purged from its files since then is told by amendments beside the manifest, see `stages.artifacts.amendment`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from stages.amendment import Amendment, all_amendments, amendments
+from stages.artifacts.amendment import Amendment, all_amendments, amendments
+from stages.artifacts.files import FileEntry, Files
+from stages.artifacts.seal import sealed, unsealed
 from stages.errors import DamagedError
-from stages.files import FileEntry, Files
 from stages.fingerprint import JSON, digest_of, request_fingerprint
-from stages.seal import sealed, unsealed
 from stages.store import Store
 
 

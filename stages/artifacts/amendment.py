@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
-from stages.seal import sealed, unsealed
+from stages.artifacts.seal import sealed, unsealed
 from stages.store import NumberedLog, Store
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stages.amendment import Change, all_amendments, amend, amendments
-from stages.artifact import Artifact, Funnel, artifacts, manifest_key
-from stages.gc import collect_garbage
+from stages.artifacts.amendment import Change, all_amendments, amend, amendments
+from stages.artifacts.artifact import Artifact, Funnel, artifacts, manifest_key
+from stages.artifacts.gc import collect_garbage
 from stages.output import Output
 from stages.stage import Stats, stage
 from stages.store import Store

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from stages.seal import unsealed
+from stages.artifacts.seal import unsealed
 from stages.store import NumberedLog, Store
 
 

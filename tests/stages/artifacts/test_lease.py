@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stages.activity import activity, held, release_abandoned
-from stages.lease import Clock, Lease, acquire, append
-from stages.leaseholder import Holder, born, lease_log, this_host
-from stages.seal import sealed
+from stages.artifacts.activity import activity, held, release_abandoned
+from stages.artifacts.lease import Clock, Lease, acquire, append
+from stages.artifacts.leaseholder import Holder, born, lease_log, this_host
+from stages.artifacts.seal import sealed
 from stages.store import Store, open_store
 
 REQUEST = ("dedup", "ab" * 32)
@@ -314,7 +314,7 @@ def test_leases_that_nobody_renews_are_abandoned_and_others_held(store: Store) -
 
 HOLDING = """
 import sys
-from stages.lease import acquire
+from stages.artifacts.lease import acquire
 from stages.store import open_store
 with acquire(open_store(sys.argv[1]), sys.argv[2], sys.argv[3], lambda _: True):
     print("held", flush=True)

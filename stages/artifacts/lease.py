@@ -18,9 +18,18 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from types import TracebackType
 
+from stages.artifacts.leaseholder import (
+    UNREADABLE,
+    Holder,
+    at_work,
+    born,
+    claim,
+    disclaim,
+    lease_log,
+    this_host,
+)
+from stages.artifacts.seal import sealed
 from stages.errors import DamagedError, StageError
-from stages.leaseholder import UNREADABLE, Holder, at_work, born, claim, disclaim, lease_log, this_host
-from stages.seal import sealed
 from stages.store import NumberedLog, Store
 
 SECONDS = 60.0

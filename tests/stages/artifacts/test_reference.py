@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from stages.artifact import Artifact, Funnel
-from stages.names import check_name
+from stages.artifacts.artifact import Artifact, Funnel
+from stages.artifacts.names import check_name
+from stages.artifacts.reference import names, refer, references, resolve
 from stages.output import Output
-from stages.reference import names, refer, references, resolve
 from stages.stage import Stats, stage
 from stages.store import Store, open_store
 

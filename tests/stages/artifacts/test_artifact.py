@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.artifact import Artifact, Funnel, Manifest, artifacts, manifest_key
+from stages.artifacts.artifact import Artifact, Funnel, Manifest, artifacts, manifest_key
+from stages.artifacts.files import FileEntry
 from stages.errors import DamagedError
-from stages.files import FileEntry
 from stages.fingerprint import digest_of, request_fingerprint
 from stages.store import FolderStore, Store
 

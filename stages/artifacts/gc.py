@@ -24,12 +24,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from stages.activity import activity, held, release_abandoned
-from stages.amendment import amended_artifacts, amendments
-from stages.artifact import Manifest, manifest_key
+from stages.artifacts.activity import activity, held, release_abandoned
+from stages.artifacts.amendment import amended_artifacts, amendments
+from stages.artifacts.artifact import Manifest, manifest_key
+from stages.artifacts.lease import CLOCK, SECONDS, Clock
+from stages.artifacts.part import read_part
 from stages.errors import DamagedError
-from stages.lease import CLOCK, SECONDS, Clock
-from stages.part import read_part
 from stages.store import Listed, Store
 
 GRACE = timedelta(days=7)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
 
-from stages.amendment import Amendment
-from stages.artifact import Artifact, Manifest
+from stages.artifacts.amendment import Amendment
+from stages.artifacts.artifact import Artifact, Manifest
+from stages.artifacts.leaseholder import Holder
+from stages.artifacts.part import PartRecord
+from stages.artifacts.reference import Reference
 from stages.errors import DamagedError
-from stages.leaseholder import Holder
-from stages.part import PartRecord
-from stages.reference import Reference
 from stages.store import Store
 from stages.takedown import Takedown
 

@@ -9,8 +9,8 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from stages.lease import CLOCK, SECONDS, Clock, append, latest
-from stages.leaseholder import Holder, at_work, lease_log, this_host
+from stages.artifacts.lease import CLOCK, SECONDS, Clock, append, latest
+from stages.artifacts.leaseholder import Holder, at_work, lease_log, this_host
 from stages.store import Store
 
 
