@@ -11,7 +11,7 @@ from typing import Any, cast
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from stages.config import ON_BACKGROUND, Run, own_background
+from stages.config.run import ON_BACKGROUND, Run, own_background
 
 KINDS = {
     "int_type": "a whole number",

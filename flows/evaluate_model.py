@@ -6,7 +6,7 @@ from flows.progress import threads
 from flows.step import Home, Result
 from flows.tasks import evaluate, results
 from flows.train_model import resolved
-from stages.config import EvaluateConfig
+from stages.config.run import EvaluateConfig
 
 DEFAULT = EvaluateConfig()
 

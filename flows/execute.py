@@ -11,7 +11,7 @@ from flows.preflight import check
 from flows.server import be_quiet
 from flows.step import Result
 from flows.terminal import Terminal
-from stages.config import Run
+from stages.config.run import Run
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State

@@ -12,7 +12,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from stages.collect.inspect_source import Guess
-from stages.config import CollectConfig
+from stages.config.run import CollectConfig
 from stages.foreign_text import escape
 
 KINDS = ("urls", "folders", "tars", "parquets")
@@ -96,7 +96,7 @@ def _tail() -> Iterator[str]:
     yield ""
     yield from _comment(
         "Further blocks, each with defaults of its own: dedup, score, filter, shard, train, evaluate (their "
-        "keys are described in stages/config.py). A CLIP that judges images and captions is the usual "
+        "keys are described in stages/config/run.py). A CLIP that judges images and captions is the usual "
         "first choice:",
         0,
     )

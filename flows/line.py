@@ -10,7 +10,7 @@ from stages.clip import clip_snapshot
 from stages.collect.collect import collect
 from stages.collect.edition import note_of, previous_of
 from stages.collect.files import snapshot
-from stages.config import CollectConfig, EncodeConfig, EvaluateConfig, FilterConfig, ScoreConfig
+from stages.config.run import CollectConfig, EncodeConfig, EvaluateConfig, FilterConfig, ScoreConfig
 from stages.dedup import dedup
 from stages.encode import encode
 from stages.encoders import autoencoder_input, text_input

@@ -11,7 +11,7 @@ from flows.step import Result, Step, finished, reads
 from flows.terminal import Terminal
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import resolve
-from stages.config import Run
+from stages.config.run import Run
 from stages.store import Store, open_store
 
 NOTHING: Mapping[str, str] = {}

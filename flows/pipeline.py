@@ -7,7 +7,7 @@ from flows.pinning import pinned
 from flows.progress import threads
 from flows.step import Home, Result
 from flows.tasks import collect, dedup, encode, evaluate, filter_, results, score, shard, train
-from stages.config import Run
+from stages.config.run import Run
 
 
 @flow(name="pipeline", task_runner=threads(), validate_parameters=True)

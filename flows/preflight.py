@@ -6,7 +6,7 @@ from pathlib import Path
 from flows.line import STEPS
 from stages import encoders, texts
 from stages.artifacts.reference import references
-from stages.config import Run
+from stages.config.run import Run
 from stages.starting import pipeline_files, start_input
 from stages.store import Store, open_store
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sdmodel.config import TrainConfig, ValidationConfig
-from stages.config import (
+from stages.config.run import (
     CollectConfig,
     EvaluateConfig,
     FilterConfig,

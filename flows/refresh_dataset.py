@@ -10,7 +10,7 @@ from flows.progress import threads
 from flows.step import Home, Result
 from flows.tasks import collect, dedup, filter_, results, score, shard
 from stages.artifacts.reference import refer, references
-from stages.config import Run
+from stages.config.run import Run
 from stages.store import open_store
 
 REFRESHED = "dataset.refreshed"

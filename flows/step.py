@@ -8,7 +8,7 @@ from typing import Any
 from stages.artifacts.artifact import Artifact, Digested
 from stages.artifacts.names import check_name
 from stages.artifacts.reference import refer
-from stages.config import Run
+from stages.config.run import Run
 from stages.errors import Stopped
 from stages.fingerprint import JSON
 from stages.output import Reporter

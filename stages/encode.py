@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from sdmodel.data.buckets import nearest, shapes
 from sdmodel.text.lengths import Cut
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
-from stages.config import EncodeConfig
+from stages.config.run import EncodeConfig
 from stages.encoders import autoencoder_config, autoencoder_files, check_fits, laid, text_files
 from stages.errors import DamagedError
 from stages.fingerprint import JSON, fingerprint_of

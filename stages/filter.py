@@ -6,7 +6,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
-from stages.config import FilterConfig
+from stages.config.run import FilterConfig
 from stages.fingerprint import JSON
 from stages.output import Output
 from stages.parquet_view import create_view

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from sdmodel.config import TrainConfig
 from stages.artifacts.artifact import Artifact
-from stages.config import EncodeConfig
+from stages.config.run import EncodeConfig
 from stages.encoders import (
     autoencoder_config,
     autoencoder_files,

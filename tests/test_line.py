@@ -15,7 +15,7 @@ from flows.local import result_of
 from flows.terminal import Terminal
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import resolve
-from stages.config import Run
+from stages.config.run import Run
 from stages.reasons import Reason
 from stages.store import open_store
 from tests.conftest import ROWS, Line

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.train.task import Task
 from stages.artifacts.artifact import Funnel
-from stages.config import EncodeConfig, ShardConfig
+from stages.config.run import EncodeConfig, ShardConfig
 from stages.encode import encode
 from stages.encoders import autoencoder_input, text_input
 from stages.output import Output

@@ -45,7 +45,7 @@ def cluster(
     from stages.artifacts.names import check_name
     from stages.artifacts.reference import resolve
     from stages.cluster import cluster as stage
-    from stages.config import ClusterConfig
+    from stages.config.run import ClusterConfig
 
     if device not in ("auto", "cpu", "cuda"):
         raise ValueError(f'--device {device!r}: "cpu", "cuda" and "auto" are known')

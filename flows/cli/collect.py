@@ -9,7 +9,7 @@ from flows.cli.options import ConfigArgument, ConfigStoreOption, JsonOption, Set
 
 if TYPE_CHECKING:
     from stages.collect.preview import Preview
-    from stages.config import Run
+    from stages.config.run import Run
 
 
 def collect(

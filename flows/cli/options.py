@@ -51,4 +51,4 @@ def environment_store() -> str:
     return os.environ.get("SDFLOW_STORE", DEFAULT_STORE)
 
 
-ConfigArgument = Annotated[Path, Parameter(help="YAML file; its keys are described in stages/config.py.")]
+ConfigArgument = Annotated[Path, Parameter(help="YAML file; its keys are described in stages/config/run.py.")]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stages.artifacts.artifact import Artifact
-    from stages.config import Run
+    from stages.config.run import Run
     from stages.plan import Forecast
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from sdmodel.config import OptimizerConfig, PretrainConfig, TextConfig, TrainConfig, UNetConfig
 from sdmodel.config_text import TextKind
-from stages.config import (
+from stages.config.run import (
     CollectConfig,
     DedupConfig,
     EvaluateConfig,

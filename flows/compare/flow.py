@@ -16,7 +16,7 @@ from flows.step import Home, Result, Step
 from flows.tasks import collect, dedup, evaluate, filter_, score, shard, step_task, train
 from sdmodel.config import TrainConfig
 from sdmodel.config_text import TextKind
-from stages.config import Run
+from stages.config.run import Run
 from stages.pace import PaceConfig, pace
 
 measure = step_task(Step(pace, ("shard",), pool="gpu"))

@@ -8,7 +8,7 @@ FetchError
 from dataclasses import dataclass, field
 from http.client import HTTPMessage
 
-from stages.config_collect import OptOut
+from stages.config.collect import OptOut
 from stages.errors import FinalError, RetryableError
 from stages.reasons import RETRYABLE, Reason
 

@@ -34,7 +34,7 @@ from stages.collect.sandbox import Sandbox
 from stages.collect.tables import url_rows
 from stages.collect.tally import Tally
 from stages.collect.tars import tar_rows
-from stages.config import CollectConfig
+from stages.config.run import CollectConfig
 from stages.engine import Threads
 from stages.output import Made, Output, Part, PartSpec
 from stages.stage import Stats, stage

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from stages.collect.forecast import Forecast
 from stages.collect.source_preview import SourcePreview
 from stages.collect.tally import DOMINATES
-from stages.config import CollectConfig
-from stages.config_collect import OPT_OUTS
+from stages.config.collect import OPT_OUTS
+from stages.config.run import CollectConfig
 
 MOSTLY = 0.5
 """Share of the rows below which a column of captions, or of licences, is called mostly empty."""

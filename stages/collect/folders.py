@@ -28,7 +28,7 @@ from stages.collect.sidecars import (
     read_beside,
 )
 from stages.collect.tables import read
-from stages.config import FolderSource
+from stages.config.run import FolderSource
 from stages.reasons import Reason
 from stages.record import uid_of
 from stages.regular_file import open_regular

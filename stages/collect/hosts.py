@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from stages.collect.answer import failed
-from stages.config_collect import HostLimit
+from stages.config.collect import HostLimit
 from stages.reasons import Reason
 
 FAILURES = 5

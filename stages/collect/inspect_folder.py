@@ -14,7 +14,7 @@ from stages.collect.folders import class_of, is_image
 from stages.collect.guess import Head, guess_caption
 from stages.collect.rows import text_of
 from stages.collect.sidecars import Sidecars
-from stages.config import FolderSource
+from stages.config.run import FolderSource
 from stages.regular_file import open_regular
 
 CAPTION_KEYS = ("caption", "text", "prompt")

@@ -22,7 +22,7 @@ from stages.collect.inspect_folder import guess_keys, inspect_folder
 from stages.collect.parquets import parquet_rows, read_images
 from stages.collect.tables import layout_of, read, url_rows
 from stages.collect.tars import tar_rows
-from stages.config import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
+from stages.config.run import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
 from stages.image import ImageError, inspect
 from stages.redaction import redact_url
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from http.client import HTTPMessage
 
 from stages.collect.answer import Signal
-from stages.config_collect import OptOut
+from stages.config.collect import OptOut
 
 QUOTED_CHARACTERS = 300
 """Of a site's words that are kept as evidence."""

@@ -18,7 +18,7 @@ from stages.collect.parquet_batches import (
     with_dictionaries,
 )
 from stages.collect.rows import Row, captions_of, columns_of, fault_of, refused, text_of
-from stages.config import ParquetSource
+from stages.config.run import ParquetSource
 from stages.record import uid_of
 from stages.regular_file import open_regular
 

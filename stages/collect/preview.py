@@ -19,7 +19,7 @@ from stages.collect.outcome import iso
 from stages.collect.plan import Plan
 from stages.collect.rows import write_rows
 from stages.collect.source_preview import SourcePreview, source_previews
-from stages.config import CollectConfig
+from stages.config.run import CollectConfig
 from stages.emptiness import emptied
 from stages.reasons import Reason
 from stages.takedown import tables

@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 from stages.collect.answer import Ask, FetchError, LastingError, Response, failed
 from stages.collect.optout import quoted
 from stages.collect.url import normalise
-from stages.config_collect import OptOut
+from stages.config.collect import OptOut
 from stages.reasons import Reason
 
 Get = Callable[[str, Ask, int], Response]

@@ -8,7 +8,7 @@ from stages.collect.files import expand
 from stages.collect.first_look import column_names
 from stages.collect.plan import Plan
 from stages.collect.tables import layout_of
-from stages.config import CollectConfig, UrlSource
+from stages.config.run import CollectConfig, UrlSource
 
 _FIRST = 1000
 """Rows whose passed-through columns are looked at."""

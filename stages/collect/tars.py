@@ -25,7 +25,7 @@ from stages.collect.sidecars import (
     read_beside,
     suffix_of,
 )
-from stages.config import TarSource
+from stages.config.run import TarSource
 from stages.record import uid_of
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.artifacts.artifact import Artifact, Funnel
-from stages.config import DedupConfig
+from stages.config.run import DedupConfig
 from stages.dedup.clusters import best_first, leaders
 from stages.dedup.copies import exact_groups, near_edges
 from stages.dedup.index import Index, make_part, part_specs

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.clip import Clip
-from stages.config import EvaluateConfig
+from stages.config.run import EvaluateConfig
 from stages.evaluate.grid import draw_grid
 from stages.evaluate.held_out import measured_split, notice
 from stages.evaluate.image_models import recognition, reconstruction

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.artifacts.artifact import Artifact, Funnel
-from stages.config import ShardConfig
+from stages.config.run import ShardConfig
 from stages.emptiness import emptied_by
 from stages.engine import Inline, Processes
 from stages.fingerprint import JSON, fingerprint_of

@@ -10,7 +10,7 @@ from PIL import Image
 from flows.cli import main
 from flows.server import be_quiet
 from sdmodel.config import TextConfig, TrainConfig, UNetConfig
-from stages.config import CollectConfig, DedupConfig, EvaluateConfig, FolderSource, Run, ShardConfig
+from stages.config.run import CollectConfig, DedupConfig, EvaluateConfig, FolderSource, Run, ShardConfig
 
 be_quiet()
 

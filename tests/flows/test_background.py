@@ -10,7 +10,7 @@ from flows.step import Step
 from flows.summary import summary
 from flows.trace import as_lines, trace_row
 from stages.artifacts.artifact import Artifact
-from stages.config import CollectConfig, DedupConfig, FolderSource, Run, ShardConfig
+from stages.config.run import CollectConfig, DedupConfig, FolderSource, Run, ShardConfig
 from stages.store import open_store
 from tests.stages.handmade import save
 

@@ -16,7 +16,7 @@ from flows.local import result_of
 from flows.step import finished
 from flows.terminal import Terminal
 from stages.artifacts.reference import resolve
-from stages.config import Run
+from stages.config.run import Run
 from stages.store import open_store
 
 Told = Callable[..., tuple[int, str, str]]

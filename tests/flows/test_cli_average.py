@@ -22,7 +22,7 @@ from sdmodel.train.ema import Averages
 from sdmodel.train.registry import objective_of
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.artifacts.reference import refer, references, resolve
-from stages.config import Run
+from stages.config.run import Run
 from stages.output import Output
 from stages.stage import Stats, stage
 from stages.store import Store, open_store

@@ -14,7 +14,7 @@ from sdmodel.config_text import TextConfig
 from sdmodel.text import build
 from stages.artifacts.artifact import Funnel
 from stages.artifacts.reference import refer, resolve
-from stages.config import Run
+from stages.config.run import Run
 from stages.output import Output
 from stages.stage import Stats, stage
 from stages.store import open_store

@@ -16,7 +16,7 @@ from flows.local import result_of
 from flows.terminal import Terminal
 from stages.artifacts.artifact import Artifact, artifacts
 from stages.artifacts.reference import resolve
-from stages.config import Run
+from stages.config.run import Run
 from stages.store import Store, open_store
 from stages.takedown import records
 

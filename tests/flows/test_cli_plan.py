@@ -13,7 +13,7 @@ from flows.cli import main
 from sdmodel.config import TrainConfig
 from sdmodel.train import measuring
 from stages.artifacts.artifact import Artifact, Funnel
-from stages.config import ShardConfig
+from stages.config.run import ShardConfig
 from stages.output import Output
 from stages.plan import ROWS, forecast
 from stages.record import INDEX

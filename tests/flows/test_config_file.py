@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.config_file import read_run, run_of
-from stages.config import Run, ShardConfig
+from stages.config.run import Run, ShardConfig
 
 
 def read(tmp_path: Path, text: str, *changes: str, store: str | None = None) -> Run:

@@ -16,7 +16,7 @@ import yaml
 
 from flows.setup import LOST, deploy_all, prepare
 from stages.artifacts.reference import references, resolve
-from stages.config import Run
+from stages.config.run import Run
 from stages.store import open_store
 
 pytestmark = [pytest.mark.prefect, pytest.mark.slow]

@@ -15,7 +15,7 @@ import yaml
 
 from flows.cli import main
 from stages.artifacts.reference import resolve
-from stages.config import Run
+from stages.config.run import Run
 from stages.store import open_store
 
 pytestmark = [pytest.mark.prefect, pytest.mark.slow]

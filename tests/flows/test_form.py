@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flows import evaluate_model, pipeline, refresh_dataset, stage_flows, train_model
-from stages.config import CollectConfig, Run, UrlSource
+from stages.config.run import CollectConfig, Run, UrlSource
 
 FLOWS = [
     pipeline.pipeline,

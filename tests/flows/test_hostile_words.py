@@ -36,7 +36,7 @@ from flows.step import Home
 from flows.summary import summary
 from flows.terminal import Terminal
 from stages.artifacts.artifact import Artifact, artifacts
-from stages.config import CollectConfig
+from stages.config.run import CollectConfig
 from stages.store import open_store
 from tests.stages.collect.conftest import Web
 

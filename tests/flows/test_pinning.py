@@ -14,7 +14,7 @@ from sdmodel.config import PretrainConfig, TextConfig, TrainConfig
 from sdmodel.train.run import run as run_training
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import number_of, refer, references
-from stages.config import EncodeConfig, Run
+from stages.config.run import EncodeConfig, Run
 from stages.encode import encode
 from stages.encoders import autoencoder_input
 from stages.plan import encoders_in

@@ -17,7 +17,7 @@ from flows.progress import shown_on
 from flows.step import Result
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import resolve
-from stages.config import Run
+from stages.config.run import Run
 from stages.store import open_store
 from tests.flows.api import ask
 

@@ -16,7 +16,7 @@ from sdmodel.train.posthoc import reconstruct
 from stages.artifacts.activity import held
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.average import AverageConfig, average
-from stages.config import ShardConfig
+from stages.config.run import ShardConfig
 from stages.errors import Stopped
 from stages.holders import holders
 from stages.output import Output

@@ -14,7 +14,7 @@ from sdmodel.text import build
 from stages import demo
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.cluster import cluster
-from stages.config import ClusterConfig, ShardConfig
+from stages.config.run import ClusterConfig, ShardConfig
 from stages.output import Output
 from stages.stage import Stats, stage
 from stages.store import Store, open_store

@@ -8,7 +8,7 @@ import pytest
 
 from stages.artifacts.artifact import Artifact
 from stages.collected import read_collected
-from stages.config import DedupConfig
+from stages.config.run import DedupConfig
 from stages.dedup import dedup
 from stages.demo.world import render, scene
 from stages.errors import DamagedError

@@ -13,7 +13,7 @@ from sdmodel.train import launch
 from stages.artifacts.activity import held
 from stages.artifacts.artifact import Artifact, artifacts
 from stages.artifacts.gc import collect_garbage
-from stages.config import EncodeConfig, EvaluateConfig, ScoreConfig
+from stages.config.run import EncodeConfig, EvaluateConfig, ScoreConfig
 from stages.evaluate import evaluate
 from stages.score import score
 from stages.store import FolderStore, Store, open_store

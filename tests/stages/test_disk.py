@@ -21,7 +21,7 @@ from stages.artifacts.artifact import Artifact
 from stages.artifacts.gc import collect_garbage
 from stages.collect.collect import collect
 from stages.collect.files import snapshot
-from stages.config import CollectConfig, DedupConfig, FolderSource
+from stages.config.run import CollectConfig, DedupConfig, FolderSource
 from stages.dedup import dedup
 from stages.errors import DiskError, NoSpaceError, disk_fault, naming_disk_faults
 from stages.store import FolderStore, Store, open_store

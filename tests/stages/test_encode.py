@@ -18,7 +18,7 @@ from sdmodel.latents import autoencoder, text
 from sdmodel.latents.cache import Cache
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.artifacts.reference import refer
-from stages.config import EncodeConfig, Run
+from stages.config.run import EncodeConfig, Run
 from stages.encode import REMEDY, encode
 from stages.encoders import autoencoder_input, text_input
 from stages.errors import Stopped

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
-from stages.config import FilterConfig
+from stages.config.run import FilterConfig
 from stages.filter import filter_
 from stages.fingerprint import fingerprint_of
 from stages.output import Output

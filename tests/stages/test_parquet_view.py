@@ -12,7 +12,7 @@ import pytest
 
 from flows.trace import trace_row
 from stages.collect.diff import diff
-from stages.config import DedupConfig, FilterConfig, ScoreConfig, ShardConfig
+from stages.config.run import DedupConfig, FilterConfig, ScoreConfig, ShardConfig
 from stages.dedup import dedup
 from stages.filter import filter_
 from stages.parquet_view import create_view, parquet

@@ -21,7 +21,7 @@ from stages.artifacts.artifact import Artifact, artifacts
 from stages.artifacts.gc import collect_garbage
 from stages.artifacts.lease import Clock, acquire, append
 from stages.artifacts.leaseholder import Holder, lease_log
-from stages.config import FilterConfig, ShardConfig
+from stages.config.run import FilterConfig, ShardConfig
 from stages.errors import DamagedError, RetryableError
 from stages.filter import filter_
 from stages.image import ImageError, decode

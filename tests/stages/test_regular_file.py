@@ -15,7 +15,7 @@ from stages.collect.folders import folder_rows
 from stages.collect.inspect_source import inspect_sources
 from stages.collect.limits import Reading
 from stages.collect.rows import Row
-from stages.config import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
+from stages.config.run import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
 from stages.errors import Stopped
 from stages.fingerprint import sha256_of
 from stages.regular_file import NotRegularFileError, kind_of, open_regular

@@ -9,7 +9,7 @@ from sdmodel.config import TextConfig, TrainConfig
 from sdmodel.contrastive.objective import ContrastiveObjective
 from sdmodel.text.tokenizer import Tokenizer
 from stages.clip import Clip, clip_snapshot
-from stages.config import ScoreConfig
+from stages.config.run import ScoreConfig
 from stages.demo.captions import caption
 from stages.demo.world import render, scene
 from stages.errors import DamagedError

@@ -12,7 +12,7 @@ from sdmodel.config import PretrainConfig, TextConfig, TrainConfig
 from sdmodel.text import build
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.artifacts.reference import refer
-from stages.config import ShardConfig
+from stages.config.run import ShardConfig
 from stages.output import Output
 from stages.stage import Stats, stage
 from stages.store import Store, open_store

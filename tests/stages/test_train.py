@@ -20,7 +20,7 @@ from sdmodel.data.index import read_index
 from sdmodel.data.objects import Objects
 from stages.artifacts.activity import held
 from stages.artifacts.artifact import Artifact, Funnel
-from stages.config import ShardConfig
+from stages.config.run import ShardConfig
 from stages.errors import Stopped
 from stages.output import Output
 from stages.record import INDEX

@@ -11,7 +11,7 @@ from stages.artifacts.artifact import Artifact, Funnel, Manifest
 from stages.artifacts.reference import refer, resolve
 from stages.artifacts.seal import sealed, unsealed
 from stages.artifacts.verify import verify_store
-from stages.config import ScoreConfig
+from stages.config.run import ScoreConfig
 from stages.errors import DamagedError
 from stages.fingerprint import sha256_of
 from stages.output import Made, Output, PartSpec, Silent

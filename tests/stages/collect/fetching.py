@@ -8,7 +8,7 @@ from stages.collect.answer import Answer, Ask, FetchError, LastingError, Passing
 from stages.collect.exchange import Exchanger
 from stages.collect.hosts import Hosts
 from stages.collect.opener import Opener
-from stages.config_collect import OptOut
+from stages.config.collect import OptOut
 from stages.reasons import RETRYABLE
 
 KEY = "0123456789abcdef"

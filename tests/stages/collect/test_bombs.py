@@ -23,7 +23,7 @@ from stages.collect.parquet_batches import opened
 from stages.collect.parquets import parquet_rows, read_images
 from stages.collect.rows import Row
 from stages.collect.tables import url_rows
-from stages.config import CollectConfig, ParquetSource, UrlSource
+from stages.config.run import CollectConfig, ParquetSource, UrlSource
 from stages.record import uid_of
 
 MB = 1_000_000
@@ -34,7 +34,7 @@ import json, sys
 from pathlib import Path
 from stages.collect.rows import write_rows
 from stages.collect.tables import url_rows
-from stages.config import UrlSource
+from stages.config.run import UrlSource
 
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()

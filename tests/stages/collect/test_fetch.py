@@ -22,7 +22,7 @@ from stages.collect.outcome import ANSWERS, OUTCOMES
 from stages.collect.pack import Pack
 from stages.collect.sandbox import Sandbox
 from stages.collect.tally import Tally
-from stages.config import CollectConfig
+from stages.config.run import CollectConfig
 from stages.reasons import Reason
 from tests.stages.collect.conftest import Answer, Web, body, picture, status
 

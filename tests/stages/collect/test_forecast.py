@@ -3,7 +3,7 @@
 import pytest
 
 from stages.collect.forecast import SHOWN, TYPICAL_BYTES, Habits, forecast
-from stages.config import CollectConfig, HostLimit
+from stages.config.run import CollectConfig, HostLimit
 
 QUICK = Habits(seconds=0.1)
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from stages.collect import hosts as hosts_module
 from stages.collect.answer import FetchError, PassingError
 from stages.collect.hosts import FAILURES, Hosts
-from stages.config_collect import HostLimit
+from stages.config.collect import HostLimit
 from stages.reasons import Reason
 
 UNIX = 1_700_000_000.0

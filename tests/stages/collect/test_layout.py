@@ -9,7 +9,7 @@ import pytest
 from stages.collect.inspect_source import Guess, inspect_sources
 from stages.collect.rows import Row
 from stages.collect.tables import url_rows
-from stages.config import FolderSource, TarSource, UrlSource
+from stages.config.run import FolderSource, TarSource, UrlSource
 from tests.stages.collect.conftest import picture
 from tests.stages.collect.test_inspect_source import look
 from tests.stages.collect.test_sources import folder, tar

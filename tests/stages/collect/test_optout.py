@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stages.collect.answer import Signal
 from stages.collect.optout import BINDING, refusal_in_headers, reserves_training
-from stages.config_collect import OPT_OUTS, OptOut
+from stages.config.collect import OPT_OUTS, OptOut
 from tests.work import calls
 
 URL = "https://example.com/a.jpg"

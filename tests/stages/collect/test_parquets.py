@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from stages.collect.files import snapshot, stamps_of
 from stages.collect.parquets import IN_TABLE, parquet_rows, read_images
 from stages.collect.rows import Row
-from stages.config import CollectConfig, ParquetSource
+from stages.config.run import CollectConfig, ParquetSource
 from stages.record import uid_of
 from tests.stages.collect.conftest import picture
 

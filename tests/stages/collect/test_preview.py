@@ -19,7 +19,7 @@ from stages.artifacts.artifact import Artifact
 from stages.collect.collect import collect
 from stages.collect.files import snapshot
 from stages.collect.preview import Preview, preview
-from stages.config import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
+from stages.config.run import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
 from stages.store import Store, open_store
 from stages.takedown import Name, forget, takedowns
 from tests.stages.collect.conftest import Web, picture, status

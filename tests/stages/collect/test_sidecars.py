@@ -15,7 +15,7 @@ from stages.collect.folders import class_of, folder_rows
 from stages.collect.limits import Limits, Reading
 from stages.collect.rows import Row
 from stages.collect.tars import tar_rows
-from stages.config import FolderSource, TarSource
+from stages.config.run import FolderSource, TarSource
 from tests.stages.collect.test_sources import folder, members_of, tar
 
 # tars

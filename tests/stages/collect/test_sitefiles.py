@@ -10,7 +10,7 @@ import pytest
 from stages.collect.answer import Ask, FetchError, Response, failed
 from stages.collect.sitefiles import FAILURE_KEPT, LONGEST_KEPT, MAX_REDIRECTS, SHORTEST_KEPT
 from stages.collect.sites import Sites
-from stages.config_collect import OPT_OUTS
+from stages.config.collect import OPT_OUTS
 from stages.reasons import Reason
 from tests.stages.collect.conftest import Web, body, status
 from tests.stages.collect.test_sites import (

@@ -15,7 +15,7 @@ import pytest
 from stages.collect.answer import Ask, FetchError, Response, failed
 from stages.collect.optout import BINDING
 from stages.collect.sites import Sites
-from stages.config_collect import (
+from stages.config.collect import (
     OPT_OUTS,
     CollectConfig,
     FolderSource,

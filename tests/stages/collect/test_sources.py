@@ -16,7 +16,7 @@ from stages.collect.files import snapshot, stamps_of
 from stages.collect.folders import folder_rows
 from stages.collect.rows import ROWS, Row, write_rows
 from stages.collect.tars import tar_rows
-from stages.config import CollectConfig, FolderSource, ParquetSource, TarSource
+from stages.config.run import CollectConfig, FolderSource, ParquetSource, TarSource
 from stages.record import uid_of
 from tests.stages.collect.conftest import picture
 

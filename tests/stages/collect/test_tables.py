@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from stages.collect.files import Found, snapshot
 from stages.collect.rows import Row
 from stages.collect.tables import read, url_rows
-from stages.config import CollectConfig, UrlSource
+from stages.config.run import CollectConfig, UrlSource
 from stages.record import uid_of
 
 TOLD = [

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stages.config import DedupConfig
+from stages.config.run import DedupConfig
 from stages.dedup import copies, dedup, pairs
 from stages.demo.world import COLOURS, Scene, render, scene
 from stages.store import Store, open_store
@@ -251,7 +251,7 @@ def test_copies_of_a_small_object_are_still_found(store, format, options):
 
 DESCRIPTORS = """
 import resource, sys
-from stages.config import DedupConfig
+from stages.config.run import DedupConfig
 from stages.dedup import dedup
 from stages.demo.world import render, scene
 from stages.store import open_store

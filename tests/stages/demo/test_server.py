@@ -12,7 +12,7 @@ import pytest
 from stages.collect.optout import refusal_in_headers
 from stages.collect.robots import Robots
 from stages.collect.tdmrep import Reservations
-from stages.config_collect import OPT_OUTS
+from stages.config.collect import OPT_OUTS
 from stages.demo import manners, world
 from stages.demo.defects import DEFECTS, WEB_DEFECTS, Rates
 from stages.demo.server import DemoServer

@@ -13,7 +13,7 @@ from sdmodel.data.pixels import to_uint8
 from sdmodel.sample.generate import load
 from stages.artifacts.artifact import Artifact
 from stages.clip import clip_snapshot
-from stages.config import EvaluateConfig
+from stages.config.run import EvaluateConfig
 from stages.errors import Stopped
 from stages.evaluate import evaluate
 from stages.evaluate.grid import CELL, GAP, LINE, LINES

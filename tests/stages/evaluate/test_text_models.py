@@ -15,7 +15,7 @@ from sdmodel.data.batch import Batch
 from sdmodel.data.pixels import to_float
 from sdmodel.pretrain.objective import TextObjective
 from stages.artifacts.artifact import Artifact, Funnel
-from stages.config import EvaluateConfig, ShardConfig
+from stages.config.run import EvaluateConfig, ShardConfig
 from stages.errors import Stopped
 from stages.evaluate import evaluate, text_models
 from stages.evaluate.report import markdown

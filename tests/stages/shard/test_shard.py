@@ -13,7 +13,7 @@ import webdataset
 
 from sdmodel.data.index import KEY, VERSION, read_index
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
-from stages.config import FilterConfig, ShardConfig
+from stages.config.run import FilterConfig, ShardConfig
 from stages.demo.world import render, scene
 from stages.fingerprint import fingerprint_of
 from stages.image import decode, is_plain

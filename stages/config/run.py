@@ -11,7 +11,7 @@ from typing import Literal
 
 from sdmodel.config import TrainConfig
 from stages.artifacts.names import check_name
-from stages.config_collect import (
+from stages.config.collect import (
     FORM,
     NEUTRAL,
     CollectConfig,

@@ -1,0 +1,1 @@
+"""What can be chosen: frozen dataclasses, one for each stage."""
