@@ -6,23 +6,23 @@ from typing import Any
 from flows.step import Check, Step
 from sdmodel.config import TrainConfig
 from stages.artifacts.artifact import Artifact, Digested
-from stages.clip import clip_snapshot
 from stages.collect.collect import collect
 from stages.collect.edition import note_of, previous_of
 from stages.collect.files import snapshot
 from stages.config.run import CollectConfig, EncodeConfig, EvaluateConfig, FilterConfig, ScoreConfig
 from stages.dedup import dedup
 from stages.encode import encode
-from stages.encoders import autoencoder_input, text_input
 from stages.evaluate import evaluate
 from stages.filter import filter_
 from stages.fingerprint import JSON
+from stages.pretrained.clip import clip_snapshot
+from stages.pretrained.files import autoencoder_input, text_input
+from stages.pretrained.start import start_input
+from stages.pretrained.text import labels_input, text_inputs
 from stages.score import score
 from stages.shard import shard
-from stages.starting import start_input
 from stages.store import Store
 from stages.takedown import takedowns
-from stages.texts import labels_input, text_inputs
 from stages.train import train
 
 

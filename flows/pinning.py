@@ -9,8 +9,8 @@ from sdmodel.config import TrainConfig
 from sdmodel.config_text import TextConfig
 from stages.artifacts.reference import number_of
 from stages.config.run import EncodeConfig, Run
-from stages.encoders import autoencoder_config, check_fits
-from stages.own_model import check_starts
+from stages.pretrained.files import autoencoder_config, check_fits
+from stages.pretrained.own_model import check_starts
 from stages.store import Store, open_store
 
 

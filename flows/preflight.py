@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flows.line import STEPS
-from stages import encoders, texts
 from stages.artifacts.reference import references
 from stages.config.run import Run
-from stages.starting import pipeline_files, start_input
+from stages.pretrained import files
+from stages.pretrained.start import pipeline_files, start_input
 from stages.store import Store, open_store
 
 
@@ -28,13 +28,13 @@ def check(run: Run) -> None:
             references(store, f"{step.reference}/{run.name}")
     _check(store, train.start, pipeline_files, start_input)
     for text in (train.text, *train.texts):
-        _check(store, text.start, texts.text_files, texts.encoder_input)
-    _check(store, encode.autoencoder, encoders.autoencoder_files, encoders.autoencoder_input)
+        _check(store, text.start, text.text_files, text.encoder_input)
+    _check(store, encode.autoencoder, files.autoencoder_files, files.autoencoder_input)
     if encode.autoencoder:
-        encoders.check_fits(encode, encoders.autoencoder_config(lambda: store, encode.autoencoder))
+        files.check_fits(encode, files.autoencoder_config(lambda: store, encode.autoencoder))
     if encode.text:
-        encoders.text_files(Path(encode.text))
-    texts.labels_input(store, train)
+        files.text_files(Path(encode.text))
+    text.labels_input(store, train)
 
 
 def _check(

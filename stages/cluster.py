@@ -18,8 +18,8 @@ from stages.artifacts.artifact import Artifact, Funnel
 from stages.config.run import ClusterConfig
 from stages.foreign_text import escape
 from stages.output import Output
+from stages.pretrained.text import OWN, TABLE
 from stages.stage import Stats, stage
-from stages.texts import OWN, TABLE
 
 if TYPE_CHECKING:
     from sdmodel.text.cluster import Clusters

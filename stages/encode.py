@@ -18,10 +18,10 @@ from sdmodel.data.buckets import nearest, shapes
 from sdmodel.text.lengths import Cut
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.config.run import EncodeConfig
-from stages.encoders import autoencoder_config, autoencoder_files, check_fits, laid, text_files
 from stages.errors import DamagedError
 from stages.fingerprint import JSON, fingerprint_of
 from stages.output import Made, Output, Part, PartSpec
+from stages.pretrained.files import autoencoder_config, autoencoder_files, check_fits, laid, text_files
 from stages.stage import Stats, stage
 
 SPLITS = ("train", "validation")

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from sdmodel.config import TrainConfig
 from stages.artifacts.artifact import Artifact
 from stages.config.run import EncodeConfig
-from stages.encoders import (
+from stages.pretrained.files import (
     autoencoder_config,
     autoencoder_files,
     autoencoder_input,
@@ -22,8 +22,8 @@ from stages.encoders import (
     laid,
     text_files,
 )
+from stages.pretrained.text import TABLE
 from stages.store import open_store
-from stages.texts import TABLE
 
 ROWS = 1024
 """Pictures to measure with, about; they come from as few tars as hold them, for these are fetched."""

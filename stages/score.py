@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from sdmodel.text.lengths import Cut
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
-from stages.clip import Clip
 from stages.collected import read_collected
 from stages.config.run import ScoreConfig
 from stages.fingerprint import fingerprint_of
 from stages.image import decode
 from stages.output import Made, Output, PartSpec
+from stages.pretrained.clip import Clip
 from stages.record import SCORES
 from stages.stage import Stats, stage
 

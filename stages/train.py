@@ -14,11 +14,11 @@ from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.errors import RetryableError
 from stages.fingerprint import JSON
 from stages.output import Output
+from stages.pretrained.start import start_folder
+from stages.pretrained.text import TABLE, text_folders
 from stages.reasons import Reason
 from stages.snapshots import Snapshots
 from stages.stage import Stats, stage
-from stages.starting import start_folder
-from stages.texts import TABLE, text_folders
 
 BEST = "best.json"
 """Images seen by the published weights, and their error, where the best validation chose them."""

@@ -16,8 +16,8 @@ from benchmarks.train.task import Task
 from stages.artifacts.artifact import Funnel
 from stages.config.run import EncodeConfig, ShardConfig
 from stages.encode import encode
-from stages.encoders import autoencoder_input, text_input
 from stages.output import Output
+from stages.pretrained.files import autoencoder_input, text_input
 from stages.stage import Stats, stage
 from stages.store import open_store
 

@@ -122,7 +122,7 @@ def _start(run: "Run", folder: "Path") -> "Path | None":
     """Folder of the model to start from, or links to it in `folder`."""
     from pathlib import Path
 
-    from stages.starting import start_folder, start_input
+    from stages.pretrained.start import start_folder, start_input
     from stages.store import open_store
 
     text = run.train.start
@@ -133,8 +133,8 @@ def _start(run: "Run", folder: "Path") -> "Path | None":
 
 def _texts(run: "Run", folder: "Path") -> "list[Path | None]":
     """Folders of the pretrained text encoders, or links to them below `folder`."""
+    from stages.pretrained.text import text_folders, text_inputs
     from stages.store import open_store
-    from stages.texts import text_folders, text_inputs
 
     texts = (run.train.text, *run.train.texts)
     if not any(text.start for text in texts):
@@ -144,8 +144,8 @@ def _texts(run: "Run", folder: "Path") -> "list[Path | None]":
 
 def _labels(run: "Run") -> "Artifact | None":
     """The table of clusters to learn from."""
+    from stages.pretrained.text import labels_input
     from stages.store import open_store
-    from stages.texts import labels_input
 
     if not run.train.pretrain.clusters:
         return None

@@ -21,7 +21,7 @@ from stages.config.collect import (
     TarSource,
     UrlSource,
 )
-from stages.own_model import check_starts
+from stages.pretrained.own_model import check_starts
 
 __all__ = [
     "FORM",

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
-from stages.clip import Clip
 from stages.config.run import EvaluateConfig
 from stages.evaluate.grid import draw_grid
 from stages.evaluate.held_out import measured_split, notice
@@ -23,8 +22,9 @@ from stages.evaluate.retrieval import r_at_1
 from stages.evaluate.samples import sample
 from stages.evaluate.text_models import understanding
 from stages.output import Made, Output
+from stages.pretrained.clip import Clip
+from stages.pretrained.text import TABLE
 from stages.stage import Stats, stage
-from stages.texts import TABLE
 
 SHOWN = 24
 """Samples on the grid."""

@@ -14,9 +14,9 @@ from sdmodel.latents import text as frozen_text
 from sdmodel.start import load_unet, read_pipeline
 from sdmodel.text import build
 from sdmodel.variant import variant_of, weight_names
-from stages.encoders import autoencoder_files, text_files
-from stages.starting import pipeline_files
-from stages.texts import text_files as encoder_files
+from stages.pretrained.files import autoencoder_files, text_files
+from stages.pretrained.start import pipeline_files
+from stages.pretrained.text import text_files as encoder_files
 from tests import frozen
 
 PART = "diffusion_pytorch_model"

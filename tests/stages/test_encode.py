@@ -20,9 +20,9 @@ from stages.artifacts.artifact import Artifact, Funnel
 from stages.artifacts.reference import refer
 from stages.config.run import EncodeConfig, Run
 from stages.encode import REMEDY, encode
-from stages.encoders import autoencoder_input, text_input
 from stages.errors import Stopped
 from stages.output import Output
+from stages.pretrained.files import autoencoder_input, text_input
 from stages.stage import Stats, stage
 from stages.store import Store, open_store
 from stages.train import train

@@ -8,12 +8,12 @@ import torch
 from sdmodel.config import TextConfig, TrainConfig
 from sdmodel.contrastive.objective import ContrastiveObjective
 from sdmodel.text.tokenizer import Tokenizer
-from stages.clip import Clip, clip_snapshot
 from stages.config.run import ScoreConfig
 from stages.demo.captions import caption
 from stages.demo.world import render, scene
 from stages.errors import DamagedError
 from stages.image import decode
+from stages.pretrained.clip import Clip, clip_snapshot
 from stages.record import SCORES
 from stages.score import score
 from stages.store import Store, open_store

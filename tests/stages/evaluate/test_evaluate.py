@@ -12,12 +12,12 @@ from sdmodel.config import AutoencoderConfig, SelfSupervisedConfig
 from sdmodel.data.pixels import to_uint8
 from sdmodel.sample.generate import load
 from stages.artifacts.artifact import Artifact
-from stages.clip import clip_snapshot
 from stages.config.run import EvaluateConfig
 from stages.errors import Stopped
 from stages.evaluate import evaluate
 from stages.evaluate.grid import CELL, GAP, LINE, LINES
 from stages.evaluate.prompts import prompts_of
+from stages.pretrained.clip import clip_snapshot
 from stages.store import Store
 from tests.stages import worlds
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from stages.artifacts.artifact import Artifact, Snapshot
 from stages.artifacts.reference import resolve
-from stages.encoders import WORDS, matching, model_files, snapshot_of
+from stages.pretrained.files import WORDS, matching, model_files, snapshot_of
 from stages.store import Store
 
 MODELS, TEXTS = ("unet", "vae", "text_encoder"), ("scheduler", "tokenizer")

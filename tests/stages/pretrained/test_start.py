@@ -10,7 +10,7 @@ import pytest
 from flows.line import TRAIN
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import refer
-from stages.starting import pipeline_files, start_folder, start_input
+from stages.pretrained.start import pipeline_files, start_folder, start_input
 from stages.store import Store, open_store
 from stages.train import train
 from tests import frozen

@@ -8,7 +8,7 @@ from sdmodel.config import TrainConfig
 from sdmodel.variant import weight_names
 from stages.artifacts.artifact import Artifact, Snapshot
 from stages.artifacts.reference import resolve
-from stages.encoders import snapshot_of
+from stages.pretrained.files import snapshot_of
 from stages.store import Store
 
 FILES = compile(

@@ -14,9 +14,9 @@ from stages.artifacts.artifact import Artifact, Funnel
 from stages.artifacts.reference import refer
 from stages.config.run import ShardConfig
 from stages.output import Output
+from stages.pretrained.text import labels_input, text_folders, text_inputs
 from stages.stage import Stats, stage
 from stages.store import Store, open_store
-from stages.texts import labels_input, text_folders, text_inputs
 from stages.train import train
 from tests.stages import worlds
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.clip import Clip, clip_snapshot
+from stages.pretrained.clip import Clip, clip_snapshot
 
 
 def test_no_name_is_no_clip():

@@ -1,0 +1,1 @@
+"""What a stage starts from: folders of encoders, models to go on with, text encoders, CLIP."""
