@@ -22,7 +22,7 @@ from stages.pretrained.text import labels_input, text_inputs
 from stages.score import score
 from stages.shard import shard
 from stages.store import Store
-from stages.takedown import takedowns
+from stages.takedown.records import takedowns
 from stages.train import train
 
 

@@ -13,7 +13,7 @@ from stages.parquet_view import create_view
 from stages.reasons import Reason
 from stages.record import REJECTS, SELECTION
 from stages.stage import Stats, stage
-from stages.takedown import HOST, tables
+from stages.takedown.records import HOST, tables
 
 # By any of its names; a collection that was under way when the record was made may hold it still.
 _FORGOTTEN = f"""

@@ -65,7 +65,7 @@ def _preview(run: "Run") -> "Preview":
     from stages.collect.files import snapshot
     from stages.collect.preview import preview
     from stages.store import open_store
-    from stages.takedown import takedowns
+    from stages.takedown.records import takedowns
 
     config, local = run.collect, "://" not in run.store or run.store.startswith("file://")
     folder = Path(run.store.removeprefix("file://")).expanduser() if local else None

@@ -12,9 +12,9 @@ from flows.cli.listing import print_json, print_lines, print_table
 from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_read
 
 if TYPE_CHECKING:
-    from stages.holders import Holder
-    from stages.purge import Purged
-    from stages.takedown import Name, Takedown
+    from stages.takedown.holders import Holder
+    from stages.takedown.purge import Purged
+    from stages.takedown.records import Name, Takedown
 
 Given = tuple[str, ...]
 
@@ -60,10 +60,10 @@ def forget(
     sdflow forget --file list.txt --why "batch 7" --purge
     ```
     """
-    from stages.holders import holders
-    from stages.purge import purge as purge_now
-    from stages.takedown import drafted, records
-    from stages.takedown import forget as record
+    from stages.takedown.holders import holders
+    from stages.takedown.purge import purge as purge_now
+    from stages.takedown.records import drafted, records
+    from stages.takedown.records import forget as record
 
     opened = open_to_read(store)
     given = [
@@ -95,7 +95,7 @@ def forget(
 def _names(kind: str, value: str) -> Iterator["Name"]:
     """A name in the form in which the store has it; of a URL also as it is spelt, as older versions kept."""
     from stages.collect.url import normalise
-    from stages.takedown import FORMS, Name
+    from stages.takedown.records import FORMS, Name
 
     value = value.strip()
     if kind == "url":

@@ -13,7 +13,7 @@ from stages.artifacts.part import PartRecord
 from stages.artifacts.reference import Reference
 from stages.errors import DamagedError
 from stages.store import Store
-from stages.takedown import Takedown
+from stages.takedown.records import Takedown
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ from stages.config.run import CollectConfig
 from stages.engine import Threads
 from stages.output import Made, Output, Part, PartSpec
 from stages.stage import Stats, stage
-from stages.takedown import tables
+from stages.takedown.records import tables
 
 SOURCES = "evidence/sources.json"
 """The snapshot, as a file of the artifact: the next edition compares with it."""

@@ -12,7 +12,7 @@ import numpy as np
 from stages.collect.languages import UNKNOWN, language_of, script_of
 from stages.collect.views import views
 from stages.parquet_view import parquet
-from stages.takedown import HOST
+from stages.takedown.records import HOST
 
 GREATEST = 50
 """Hosts, licences and other names that are told one by one."""

@@ -22,7 +22,7 @@ from stages.collect.source_preview import SourcePreview, source_previews
 from stages.config.run import CollectConfig
 from stages.emptiness import emptied
 from stages.reasons import Reason
-from stages.takedown import tables
+from stages.takedown.records import tables
 
 _HOSTS_AT_ONCE = 10_000
 

@@ -18,7 +18,7 @@ from stages.artifacts.artifact import Artifact, artifacts
 from stages.artifacts.reference import resolve
 from stages.config.run import Run
 from stages.store import Store, open_store
-from stages.takedown import records
+from stages.takedown.records import records
 
 Said = Callable[..., str]
 

@@ -18,10 +18,10 @@ from stages.artifacts.artifact import Artifact, Funnel
 from stages.average import AverageConfig, average
 from stages.config.run import ShardConfig
 from stages.errors import Stopped
-from stages.holders import holders
 from stages.output import Output
 from stages.stage import Stats, stage
 from stages.store import Store, open_store
+from stages.takedown.holders import holders
 from stages.train import train
 from tests.stages import worlds
 

@@ -20,7 +20,7 @@ from stages.artifacts.reference import refer, references
 from stages.output import Made, Output
 from stages.stage import Stats, stage
 from stages.store import Store, open_store
-from stages.takedown import Name, forget, records
+from stages.takedown.records import Name, forget, records
 
 
 class Losing(ThreadingHTTPServer):

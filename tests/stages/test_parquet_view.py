@@ -19,7 +19,7 @@ from stages.parquet_view import create_view, parquet
 from stages.score import score
 from stages.shard import shard
 from stages.store import open_store
-from stages.takedown import Name, drafted
+from stages.takedown.records import Name, drafted
 from tests.stages.collect.conftest import Web, body, picture, status, web
 from tests.stages.collect.test_collect import config_of, run, table
 

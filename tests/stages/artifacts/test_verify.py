@@ -17,7 +17,7 @@ from stages.fingerprint import sha256_of
 from stages.output import Made, Output, PartSpec, Silent
 from stages.stage import Stats, stage
 from stages.store import FolderStore
-from stages.takedown import Name, forget
+from stages.takedown.records import Name, forget
 
 RECORDS = ("manifests", "parts", "refs", "leases", "amendments", "takedowns")
 FLIPS = 48

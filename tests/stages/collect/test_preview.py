@@ -21,7 +21,7 @@ from stages.collect.files import snapshot
 from stages.collect.preview import Preview, preview
 from stages.config.run import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
 from stages.store import Store, open_store
-from stages.takedown import Name, forget, takedowns
+from stages.takedown.records import Name, forget, takedowns
 from tests.stages.collect.conftest import Web, picture, status
 
 GOOD = st.builds("http://{}.example/{}".format, st.sampled_from("ab"), st.integers(0, 5))

@@ -153,7 +153,7 @@ def test_contradictions_are_kept(web: Web, store: Store, tmp_path: Path) -> None
 
 
 def test_what_was_taken_down_does_not_come_back(web: Web, store: Store, tmp_path: Path) -> None:
-    from stages.takedown import Name, forget, takedowns
+    from stages.takedown.records import Name, forget, takedowns
 
     told = [(web.serve(f"/{number}", picture(number)), "x") for number in range(4)]
     told += [(web.serve("/copy", picture(0)), "the same as 0")]

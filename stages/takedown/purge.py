@@ -33,10 +33,10 @@ from stages.artifacts.leaseholder import Holder, at_work
 from stages.artifacts.part import read_part
 from stages.errors import DamagedError, RetryableError
 from stages.fingerprint import sha256_of
-from stages.holders import Lineage
 from stages.store import Store
-from stages.takedown import Takedown
-from stages.whereabouts import Span, drawings, names_in, spans, stems
+from stages.takedown.holders import Lineage
+from stages.takedown.records import Takedown
+from stages.takedown.spans import Span, drawings, names_in, spans, stems
 
 LEASE = ("purge", "all")
 BATCH = 16

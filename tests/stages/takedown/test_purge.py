@@ -26,11 +26,11 @@ from stages.errors import DamagedError, RetryableError
 from stages.filter import filter_
 from stages.image import ImageError, decode
 from stages.output import Made, Output
-from stages.purge import Purged, purge
 from stages.shard import shard
 from stages.stage import Stats, stage
 from stages.store import FolderStore, Store
-from stages.takedown import Name, Takedown, forget, takedowns
+from stages.takedown.purge import Purged, purge
+from stages.takedown.records import Name, Takedown, forget, takedowns
 from tests.stages.holding import (
     DRAWING,
     PICTURES,
@@ -299,7 +299,7 @@ def dying(store: Store, at: int) -> Watched:
 def test_stopped_anywhere_it_is_ended_by_the_next_call(
     folder: Path, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("stages.purge.BATCH", 2)
+    monkeypatch.setattr("stages.takedown.purge.BATCH", 2)
     for at in range(1, 60):
         store = FolderStore(Path(shutil.copytree(folder, tmp_path / str(at))))
         takedown = gone(store, 0)

@@ -13,12 +13,12 @@ import pytest
 
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.artifacts.reference import refer
-from stages.holders import holders
 from stages.output import Output
 from stages.record import IMAGES
 from stages.stage import Stats, stage
 from stages.store import Store, open_store
-from stages.takedown import Name, Takedown, drafted, forget, records, tables, takedowns
+from stages.takedown.holders import holders
+from stages.takedown.records import Name, Takedown, drafted, forget, records, tables, takedowns
 from tests.stages.handmade import Picture, collection, save
 
 NOISE = np.random.default_rng(1)
