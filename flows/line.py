@@ -23,7 +23,7 @@ from stages.score import score
 from stages.shard import shard
 from stages.store import Store
 from stages.takedown.records import takedowns
-from stages.train import train
+from stages.train.train import train
 
 
 def _sources(

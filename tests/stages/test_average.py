@@ -22,7 +22,7 @@ from stages.output import Output
 from stages.stage import Stats, stage
 from stages.store import Store, open_store
 from stages.takedown.holders import holders
-from stages.train import train
+from stages.train.train import train
 from tests.stages import worlds
 
 CONFIG = worlds.changed(

@@ -19,7 +19,7 @@ from stages.evaluate.prompts import prompts_of
 from stages.reasons import Reason
 from stages.reporter import Silent
 from stages.store import Store, open_store
-from stages.train import train
+from stages.train.train import train
 from tests.stages import worlds
 
 ROWS = 30

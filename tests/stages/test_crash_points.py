@@ -17,7 +17,7 @@ from stages.config.run import EncodeConfig, EvaluateConfig, ScoreConfig
 from stages.evaluate import evaluate
 from stages.score import score
 from stages.store import FolderStore, Store, open_store
-from stages.train import train
+from stages.train.train import train
 from tests.stages import worlds
 from tests.stages.test_average import in_this_process
 from tests.stages.test_crash import Crash, Watched, crashing

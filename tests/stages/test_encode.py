@@ -25,7 +25,7 @@ from stages.output import Output
 from stages.pretrained.files import autoencoder_input, text_input
 from stages.stage import Stats, stage
 from stages.store import Store, open_store
-from stages.train import train
+from stages.train.train import train
 from tests import frozen
 from tests.stages import worlds
 

@@ -12,7 +12,7 @@ from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import refer
 from stages.pretrained.start import pipeline_files, start_folder, start_input
 from stages.store import Store, open_store
-from stages.train import train
+from stages.train.train import train
 from tests import frozen
 from tests.stages import worlds
 

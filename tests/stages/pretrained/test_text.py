@@ -17,7 +17,7 @@ from stages.output import Output
 from stages.pretrained.text import labels_input, text_folders, text_inputs
 from stages.stage import Stats, stage
 from stages.store import Store, open_store
-from stages.train import train
+from stages.train.train import train
 from tests.stages import worlds
 
 TEXT = TextConfig(width=8, heads=2, queries=2, length=8, vocabulary=300)

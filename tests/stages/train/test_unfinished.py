@@ -14,8 +14,8 @@ from stages.errors import RetryableError
 from stages.fingerprint import canonical_config
 from stages.reporter import Silent
 from stages.store import Store, open_store
-from stages.train import train
-from stages.unfinished import Unfinished, notice
+from stages.train.train import train
+from stages.train.unfinished import Unfinished, notice
 from tests.stages import worlds
 
 CONFIG = worlds.changed(images=1000, snapshot_every=32)

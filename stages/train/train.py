@@ -17,8 +17,8 @@ from stages.output import Output
 from stages.pretrained.start import start_folder
 from stages.pretrained.text import TABLE, text_folders
 from stages.reasons import Reason
-from stages.snapshots import Snapshots
 from stages.stage import Stats, stage
+from stages.train.checkpoints import Snapshots
 
 BEST = "best.json"
 """Images seen by the published weights, and their error, where the best validation chose them."""

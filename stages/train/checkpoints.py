@@ -14,7 +14,7 @@ from stages.artifacts.part import PartRecord, read_part
 from stages.errors import DamagedError
 from stages.fingerprint import JSON, canonical_config
 from stages.output import Made, Output, Part
-from stages.unfinished import Unfinished, notice
+from stages.train.unfinished import Unfinished, notice
 
 KEEP = 2
 """Snapshots kept in the store while the training runs: the newest, and one before it in case that is

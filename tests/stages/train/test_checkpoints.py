@@ -10,9 +10,9 @@ import pytest
 
 from sdmodel.config import TrainConfig
 from stages.output import Output, Silent
-from stages.snapshots import KEEP, Snapshots
 from stages.store import FolderStore, Store, open_store
-from stages.train import Pace, said
+from stages.train.checkpoints import KEEP, Snapshots
+from stages.train.train import Pace, said
 
 CONFIG = TrainConfig(images=1000, snapshot_every=100, keep_every=3)
 

@@ -24,10 +24,10 @@ from stages.config.run import ShardConfig
 from stages.errors import Stopped
 from stages.output import Output
 from stages.record import INDEX
-from stages.snapshots import KEEP
 from stages.stage import Stats, stage
 from stages.store import Store, open_store
-from stages.train import train
+from stages.train.checkpoints import KEEP
+from stages.train.train import train
 from tests.stages import worlds
 
 CONFIG = worlds.TINY
@@ -37,7 +37,7 @@ IN_ANOTHER_PROCESS = """
 import pathlib, sys
 from stages.artifacts.artifact import Artifact
 from stages.store import open_store
-from stages.train import train
+from stages.train.train import train
 from tests.stages.test_train import CONFIG
 
 store = open_store(sys.argv[1])
