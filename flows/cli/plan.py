@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from stages.artifacts.artifact import Artifact
     from stages.config.run import Run
-    from stages.plan import Forecast
+    from stages.forecast.forecast import Forecast
 
 
 def plan(
@@ -45,7 +45,7 @@ def plan(
     from tempfile import TemporaryDirectory
 
     from flows.config_file import read_run
-    from stages.plan import encoders_in, forecast
+    from stages.forecast.forecast import encoders_in, forecast
 
     run = read_run(config, set_, store, environment_store())
     pictures = _finished(run, "shard", dataset)

@@ -17,7 +17,7 @@ from flows.tasks import collect, dedup, evaluate, filter_, score, shard, step_ta
 from sdmodel.config import TrainConfig
 from sdmodel.config_text import TextKind
 from stages.config.run import Run
-from stages.pace import PaceConfig, pace
+from stages.forecast.pace import PaceConfig, pace
 
 measure = step_task(Step(pace, ("shard",), pool="gpu"))
 

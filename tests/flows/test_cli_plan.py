@@ -14,8 +14,8 @@ from sdmodel.config import TrainConfig
 from sdmodel.train import measuring
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.config.run import ShardConfig
+from stages.forecast.forecast import ROWS, forecast
 from stages.output import Output
-from stages.plan import ROWS, forecast
 from stages.record import INDEX
 from stages.stage import Stats, stage
 from stages.store import open_store

@@ -16,7 +16,7 @@ from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import number_of, refer, references
 from stages.config.run import EncodeConfig, Run
 from stages.encode import encode
-from stages.plan import encoders_in
+from stages.forecast.forecast import encoders_in
 from stages.pretrained.files import autoencoder_input
 from stages.store import Store, open_store
 from tests import frozen

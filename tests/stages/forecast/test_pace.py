@@ -7,8 +7,8 @@ import pytest
 
 from sdmodel.config import TrainConfig
 from stages.errors import Stopped
+from stages.forecast.pace import PaceConfig, pace
 from stages.output import Silent
-from stages.pace import PaceConfig, pace
 from stages.store import open_store
 from tests.stages import worlds
 

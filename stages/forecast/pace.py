@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field, replace
 
 from sdmodel.config import FORM, NEUTRAL, TrainConfig
 from stages.artifacts.artifact import Artifact, Funnel
+from stages.forecast.forecast import forecast
 from stages.output import Output
-from stages.plan import forecast
 from stages.stage import Stats, stage
 
 
