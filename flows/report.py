@@ -8,10 +8,10 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.exceptions import PrefectException
 from prefect.logging import get_run_logger
 
-from flows.summary import funnel_rows, summary
 from stages.artifacts.artifact import Artifact
 from stages.foreign_text import escape
 from stages.redaction import redact
+from stages.report.summary import funnel_rows, summary
 
 
 def key_of(*words: str) -> str:

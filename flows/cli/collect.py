@@ -50,7 +50,7 @@ def collect(
     if json:
         print_json(found.to_plain())
     else:
-        from flows.previewed import print_preview
+        from stages.report.preview import print_preview
 
         print_preview(found)
 

@@ -31,8 +31,8 @@ def coverage(
     sdflow coverage datasets/birds --json | jq .hosts.greatest
     ```
     """
-    from flows.coverage_report import coverage_chart, coverage_markdown, coverage_of
     from stages.artifacts.reference import resolve
+    from stages.report.coverage import coverage_chart, coverage_markdown, coverage_of
 
     told = coverage_of(resolve(open_to_read(store), what))
     if chart is not None:

@@ -42,9 +42,9 @@ def diff(
     sdflow diff images/birds@1 images/birds --json | jq .removed
     ```
     """
-    from flows.changes import print_diff
     from stages.artifacts.reference import resolve
     from stages.collect.diff import diff as compare
+    from stages.report.diff import print_diff
 
     if rows is not None and rows.suffix not in (".csv", ".parquet"):
         raise ValueError(f"--rows {rows} is neither .csv nor .parquet; name it so")

@@ -47,7 +47,7 @@ def generate(
         raise ValueError(f"{model} is no text-to-image model but {what}; `sdflow ls` shows models")
 
     # torch takes seconds to import: after the checks that need none of it.
-    from flows.drawing import draw
+    from stages.report.grid import draw
 
     with tempfile.TemporaryDirectory() as folder:
         laid = artifact.lay("model/", Path(folder))

@@ -29,7 +29,7 @@ def trace(
     sdflow trace 5f0c21aa7be3 --json
     ```
     """
-    from flows.trace import as_lines, trace_row
+    from stages.report.trace import as_lines, trace_row
 
     found = trace_row(open_to_read(store), what)
     if json:

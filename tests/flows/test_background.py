@@ -7,10 +7,10 @@ import pytest
 
 from flows.line import COLLECT, DEDUP, FILTER, SCORE, SHARD
 from flows.step import Step
-from flows.summary import summary
-from flows.trace import as_lines, trace_row
 from stages.artifacts.artifact import Artifact
 from stages.config.run import CollectConfig, DedupConfig, FolderSource, Run, ShardConfig
+from stages.report.summary import summary
+from stages.report.trace import as_lines, trace_row
 from stages.store import open_store
 from tests.stages.handmade import save
 

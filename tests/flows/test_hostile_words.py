@@ -33,10 +33,10 @@ from flows.cli import main
 from flows.config_file import read_run
 from flows.line import COLLECT
 from flows.step import Home
-from flows.summary import summary
 from flows.terminal import Terminal
 from stages.artifacts.artifact import Artifact, artifacts
 from stages.config.run import CollectConfig
+from stages.report.summary import summary
 from stages.store import open_store
 from tests.stages.collect.conftest import Web
 

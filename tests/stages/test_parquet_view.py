@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.trace import trace_row
 from stages.collect.diff import diff
 from stages.config.run import DedupConfig, FilterConfig, ScoreConfig, ShardConfig
 from stages.dedup import dedup
 from stages.filter import filter_
 from stages.parquet_view import create_view, parquet
+from stages.report.trace import trace_row
 from stages.score import score
 from stages.shard import shard
 from stages.store import open_store

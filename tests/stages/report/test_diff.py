@@ -10,14 +10,14 @@ import pytest
 from cyclopts import App
 from PIL import Image
 
-from flows.changes import markdown_diff
 from flows.cli.coverage import coverage
 from flows.cli.diff import diff
-from flows.coverage_report import coverage_chart, coverage_markdown
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import refer
 from stages.collect import coverage as counting
 from stages.collect.diff import diff as compare
+from stages.report.coverage import coverage_chart, coverage_markdown
+from stages.report.diff import markdown_diff
 from stages.store import open_store
 from tests.stages.versions import collection, dataset, image, reject, write
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-from flows.pictures import markdown_table
 from stages.artifacts.artifact import Artifact
 from stages.collect.coverage import coverage
 from stages.foreign_text import escape, escape_markdown
+from stages.report.pictures import markdown_table
 
 SHOWN = 10
 """Names of a table or panel."""

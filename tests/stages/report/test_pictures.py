@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from flows.pictures import Shown, sheet
-from flows.summary import summary
 from stages.artifacts.artifact import Artifact
 from stages.demo.world import render, scene
+from stages.report.pictures import Shown, sheet
+from stages.report.summary import summary
 from stages.store import open_store
 from tests.stages.handmade import Picture, collection, save
 

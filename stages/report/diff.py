@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flows.pictures import markdown_table
 from stages.artifacts.artifact import Artifact
 from stages.collect.diff import Change, Diff
 from stages.foreign_text import escape
 from stages.redaction import redact
+from stages.report.pictures import markdown_table
 
 SAID = {
     "added": "added",

@@ -7,12 +7,12 @@ from typing import Any, cast
 import pandas as pd
 import pyarrow.parquet as pq
 
-from flows.changes import markdown_diff
-from flows.coverage_report import coverage_markdown
-from flows.pictures import Markdown, Shown, code, markdown_image, markdown_table, sheet, shrunk
 from stages.artifacts.artifact import Artifact
 from stages.foreign_text import escape, escape_markdown
 from stages.redaction import redact
+from stages.report.coverage import coverage_markdown
+from stages.report.diff import markdown_diff
+from stages.report.pictures import Markdown, Shown, code, markdown_image, markdown_table, sheet, shrunk
 
 FEW = 24
 """Pictures of a sheet."""
