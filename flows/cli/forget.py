@@ -94,7 +94,7 @@ def forget(
 
 def _names(kind: str, value: str) -> Iterator["Name"]:
     """A name in the form in which the store has it; of a URL also as it is spelt, as older versions kept."""
-    from stages.collect.url import normalise
+    from stages.collect.web.url import normalise
     from stages.takedown.records import FORMS, Name
 
     value = value.strip()

@@ -14,16 +14,13 @@ from stages.collect.conflicts import find_conflicts
 from stages.collect.coverage import coverage
 from stages.collect.crew import WIDTH, Crew
 from stages.collect.diff import diff_tables
-from stages.collect.exchange import Exchanger
 from stages.collect.files import check_names, stamps_of
 from stages.collect.folders import folder_rows
-from stages.collect.hosts import Hosts
 from stages.collect.judge import Rules
 from stages.collect.known import ANSWERS_FILE, reuse, tightened
 from stages.collect.late import pack_late
 from stages.collect.limits import Limits, Reading
 from stages.collect.local import CopyPart, copy
-from stages.collect.opener import Opener
 from stages.collect.outcome import TABLE
 from stages.collect.parquets import parquet_rows
 from stages.collect.plan import Plan, Questions
@@ -34,6 +31,9 @@ from stages.collect.sandbox import Sandbox
 from stages.collect.tables import url_rows
 from stages.collect.tally import Tally
 from stages.collect.tars import tar_rows
+from stages.collect.web.exchange import Exchanger
+from stages.collect.web.hosts import Hosts
+from stages.collect.web.opener import Opener
 from stages.config.run import CollectConfig
 from stages.engine import Threads
 from stages.output import Made, Output, Part, PartSpec

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from stages.collect.judge import Rules
-from stages.collect.opener import Opener, installed
 from stages.collect.sandbox import Sandbox
 from stages.collect.tally import Tally
+from stages.collect.web.opener import Opener, installed
 
 WIDTH = 3
 """Parts at once: the threads of one that waits for its last, slow answers are made up for by the others'."""

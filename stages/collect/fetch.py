@@ -22,14 +22,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from stages.collect.answer import Answer, Ask
 from stages.collect.crew import Crew
 from stages.collect.intake import Intake
 from stages.collect.judge import Verdict
-from stages.collect.opener import Opener
 from stages.collect.outcome import close_part
 from stages.collect.pack import Pack
-from stages.collect.url import host_of
+from stages.collect.web.answer import Answer, Ask
+from stages.collect.web.opener import Opener
+from stages.collect.web.url import host_of
 from stages.errors import RetryableError
 from stages.output import Made
 

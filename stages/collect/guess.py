@@ -8,7 +8,7 @@ from typing import Any
 
 from stages.collect.delimited import INDEX_COLUMNS
 from stages.collect.rows import text_of
-from stages.collect.url import UrlError, host_of, normalise
+from stages.collect.web.url import UrlError, host_of, normalise
 
 Head = Mapping[str, Sequence[Any]]
 """The first rows of a table: column -> values."""

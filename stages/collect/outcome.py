@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.artifacts.artifact import Funnel
-from stages.collect.answer import Answer
 from stages.collect.judge import Rules, Verdict
 from stages.collect.pack import Pack, Place
+from stages.collect.web.answer import Answer
 from stages.output import Made
 from stages.reasons import Reason
 

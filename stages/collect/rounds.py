@@ -15,11 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stages.collect.answer import Ask
 from stages.collect.crew import WIDTH, Crew
 from stages.collect.fetch import FetchPart, fetch
 from stages.collect.outcome import HEARD, TABLE, iso
 from stages.collect.plan import Plan, Questions
+from stages.collect.web.answer import Ask
 from stages.config.run import CollectConfig
 from stages.engine import Threads
 from stages.output import Made, Output, Part, PartSpec

@@ -14,7 +14,7 @@ from stages.collect.json_lines import read_json_lines
 from stages.collect.limits import Reading
 from stages.collect.parquet_batches import read_parquet
 from stages.collect.rows import Row, captions_of, columns_of, fault_of, refused, text_of
-from stages.collect.url import UrlError, normalise, redacted
+from stages.collect.web.url import UrlError, normalise, redacted
 from stages.config.run import UrlSource
 from stages.record import uid_of
 

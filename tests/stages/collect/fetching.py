@@ -4,10 +4,10 @@ import urllib.request
 
 import pytest
 
-from stages.collect.answer import Answer, Ask, FetchError, LastingError, PassingError
-from stages.collect.exchange import Exchanger
-from stages.collect.hosts import Hosts
-from stages.collect.opener import Opener
+from stages.collect.web.answer import Answer, Ask, FetchError, LastingError, PassingError
+from stages.collect.web.exchange import Exchanger
+from stages.collect.web.hosts import Hosts
+from stages.collect.web.opener import Opener
 from stages.config.collect import OptOut
 from stages.reasons import RETRYABLE
 

@@ -11,17 +11,17 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from stages.collect.answer import Ask
 from stages.collect.crew import Crew
-from stages.collect.exchange import Exchanger
 from stages.collect.fetch import FetchPart, fetch
-from stages.collect.hosts import Hosts
 from stages.collect.judge import Rules
-from stages.collect.opener import Opener
 from stages.collect.outcome import ANSWERS, OUTCOMES
 from stages.collect.pack import Pack
 from stages.collect.sandbox import Sandbox
 from stages.collect.tally import Tally
+from stages.collect.web.answer import Ask
+from stages.collect.web.exchange import Exchanger
+from stages.collect.web.hosts import Hosts
+from stages.collect.web.opener import Opener
 from stages.config.run import CollectConfig
 from stages.reasons import Reason
 from tests.stages.collect.conftest import Answer, Web, body, picture, status

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from stages.collect.hosts import Hosts
+from stages.collect.web.hosts import Hosts
 from stages.reasons import Reason
 from tests.stages.collect.conftest import Web, body, status
 from tests.stages.collect.fetching import ALL, Fetch

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from stages.collect.answer import FetchError, Response
-from stages.collect.exchange import Exchanger
-from stages.collect.resolver import Address
+from stages.collect.web.answer import FetchError, Response
+from stages.collect.web.exchange import Exchanger
+from stages.collect.web.resolver import Address
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.collect.optout import refusal_in_headers
-from stages.collect.robots import Robots
-from stages.collect.tdmrep import Reservations
+from stages.collect.web.optout import refusal_in_headers
+from stages.collect.web.robots import Robots
+from stages.collect.web.tdmrep import Reservations
 from stages.config.collect import OPT_OUTS
 from stages.demo import manners, world
 from stages.demo.defects import DEFECTS, WEB_DEFECTS, Rates

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from stages.collect.answer import Response, failed
-from stages.collect.connection import HEAD_BYTES
-from stages.collect.exchange import Exchanger
+from stages.collect.web.answer import Response, failed
+from stages.collect.web.connection import HEAD_BYTES
+from stages.collect.web.exchange import Exchanger
 from stages.reasons import Reason
 from tests.stages.collect.wire import LOOPBACK, Asker, Wire, here, ok, sends, served
 
@@ -118,7 +118,7 @@ def test_a_drip_ends_by_the_moment(get: Asker, start: bytes) -> None:
 
 
 def test_the_body_of_an_error_costs_little_time(get: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stages.collect.exchange.ERROR_SECONDS", 0.1)
+    monkeypatch.setattr("stages.collect.web.exchange.ERROR_SECONDS", 0.1)
 
     def script(connection: socket.socket, _: str) -> None:
         connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 500\r\n\r\n")

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from stages.collect.answer import Ask, FetchError, Response, failed
-from stages.collect.optout import BINDING
-from stages.collect.sites import Sites
+from stages.collect.web.answer import Ask, FetchError, Response, failed
+from stages.collect.web.optout import BINDING
+from stages.collect.web.sites import Sites
 from stages.config.collect import (
     OPT_OUTS,
     CollectConfig,

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.collect import hosts as hosts_module
-from stages.collect.answer import FetchError, PassingError
-from stages.collect.hosts import FAILURES, Hosts
+from stages.collect.web import hosts as hosts_module
+from stages.collect.web.answer import FetchError, PassingError
+from stages.collect.web.hosts import FAILURES, Hosts
 from stages.config.collect import HostLimit
 from stages.reasons import Reason
 

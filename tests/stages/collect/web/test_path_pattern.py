@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from protego import Protego
 
-from stages.collect.path_pattern import MAX_WILDCARD_CHARACTERS, PathPattern, within_bounds
+from stages.collect.web.path_pattern import MAX_WILDCARD_CHARACTERS, PathPattern, within_bounds
 
 PIECES = (
     *("a", "b", "/", "*", "$", "%", "%2A", "%2a", "%24", "%2F", "%25", "%41", "%C3", "%A9", "é", "?", "="),

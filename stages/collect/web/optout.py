@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator, Sequence
 from http.client import HTTPMessage
 
-from stages.collect.answer import Signal
+from stages.collect.web.answer import Signal
 from stages.config.collect import OptOut
 
 QUOTED_CHARACTERS = 300

@@ -15,18 +15,18 @@ from functools import lru_cache, partial
 from importlib.metadata import version
 from urllib.parse import urlsplit
 
-from stages.collect.address import forbidden, networks_of
-from stages.collect.answer import FetchError, Response, failed
-from stages.collect.connection import (
+from stages.collect.web.address import forbidden, networks_of
+from stages.collect.web.answer import FetchError, Response, failed
+from stages.collect.web.connection import (
     Connection,
     Guard,
     SecureConnection,
     seconds_left,
     tls_context,
 )
-from stages.collect.encoding import decoded
-from stages.collect.idle import Connections
-from stages.collect.resolver import Resolve, Resolver
+from stages.collect.web.encoding import decoded
+from stages.collect.web.pool import Connections
+from stages.collect.web.resolver import Resolve, Resolver
 from stages.reasons import Reason
 
 ERROR_BYTES = 65_536

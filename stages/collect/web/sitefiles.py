@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from typing import Generic, Protocol, TypeVar
 from urllib.parse import urljoin
 
-from stages.collect.answer import Ask, FetchError, LastingError, Response, failed
-from stages.collect.optout import quoted
-from stages.collect.url import normalise
+from stages.collect.web.answer import Ask, FetchError, LastingError, Response, failed
+from stages.collect.web.optout import quoted
+from stages.collect.web.url import normalise
 from stages.config.collect import OptOut
 from stages.reasons import Reason
 

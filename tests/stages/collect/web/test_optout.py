@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.collect.answer import Signal
-from stages.collect.optout import BINDING, refusal_in_headers, reserves_training
+from stages.collect.web.answer import Signal
+from stages.collect.web.optout import BINDING, refusal_in_headers, reserves_training
 from stages.config.collect import OPT_OUTS, OptOut
 from tests.work import calls
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.collect.path_pattern import MAX_WILDCARD_CHARACTERS
-from stages.collect.robots import MAX_PARSED, MAX_PREFERENCES, MAX_RULES, Robots
+from stages.collect.web.path_pattern import MAX_WILDCARD_CHARACTERS
+from stages.collect.web.robots import MAX_PARSED, MAX_PREFERENCES, MAX_RULES, Robots
 from tests.work import calls, peak
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 import brotli
 import zstandard
 
-from stages.collect.answer import failed
+from stages.collect.web.answer import failed
 from stages.reasons import Reason
 
 MAX_ENCODINGS = 2

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.collect.url import (
+from stages.collect.web.url import (
     KEPT_CHARACTERS,
     MAX_SPELLED,
     MAX_URL,

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from time import time
 from typing import Any
 
-from stages.collect.answer import Ask, Signal
-from stages.collect.robots import Robots
-from stages.collect.sitefiles import Get, SiteFiles
-from stages.collect.tdmrep import Reservations
+from stages.collect.web.answer import Ask, Signal
+from stages.collect.web.robots import Robots
+from stages.collect.web.sitefiles import Get, SiteFiles
+from stages.collect.web.tdmrep import Reservations
 
 _REFUSING = frozenset({429})
 _FAILING = frozenset({*_REFUSING, *range(500, 600)})

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.collect.answer import Ask, Response
-from stages.collect.hosts import FAILURES
-from stages.collect.opener import installed, reason_of_status, retry_after
+from stages.collect.web.answer import Ask, Response
+from stages.collect.web.hosts import FAILURES
+from stages.collect.web.opener import installed, reason_of_status, retry_after
 from stages.reasons import RETRYABLE, Reason
 from tests.stages.collect import conftest
 from tests.stages.collect.conftest import Web, body, status
@@ -177,7 +177,7 @@ def test_a_host_that_fails_is_given_a_rest(web: Web, fetch: Fetch) -> None:
 def test_who_says_when_to_come_back_needs_no_rest_besides(
     web: Web, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stages.collect.hosts.FIRST_REST_SECONDS", 10_000.0)
+    monkeypatch.setattr("stages.collect.web.hosts.FIRST_REST_SECONDS", 10_000.0)
     web.answers = {"/x": status(500), "/busy": status(503, **{"Retry-After": "900"})}
     for _ in range(FAILURES - 1):
         fetch.fails(web.url("/x"))

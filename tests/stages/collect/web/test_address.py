@@ -5,7 +5,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 import pytest
 
-from stages.collect.address import Network, forbidden, networks_of
+from stages.collect.web.address import Network, forbidden, networks_of
 
 # Which of them are "Globally Reachable" in the registries (RFC 6890 and its updates), with what they lie in;
 # those inside 192.0.0.0/24 and 2001::/23 are left to the whole block, which no picture comes from.

@@ -16,12 +16,12 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urljoin
 
-from stages.collect.answer import Answer, Ask, FetchError, Response, failed
-from stages.collect.exchange import Exchanger
-from stages.collect.hosts import Hosts
-from stages.collect.optout import quoted, refusal_in_headers
-from stages.collect.sites import Sites
-from stages.collect.url import UrlError, host_of, normalise, redacted
+from stages.collect.web.answer import Answer, Ask, FetchError, Response, failed
+from stages.collect.web.exchange import Exchanger
+from stages.collect.web.hosts import Hosts
+from stages.collect.web.optout import quoted, refusal_in_headers
+from stages.collect.web.sites import Sites
+from stages.collect.web.url import UrlError, host_of, normalise, redacted
 from stages.reasons import RETRYABLE, Reason
 
 MAX_REDIRECTS = 5

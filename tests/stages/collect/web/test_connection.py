@@ -16,11 +16,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from stages.collect import resolver as resolver_module
-from stages.collect.answer import FetchError
-from stages.collect.connection import tls_context
-from stages.collect.exchange import Exchanger
-from stages.collect.resolver import Address, Resolver
+from stages.collect.web import resolver as resolver_module
+from stages.collect.web.answer import FetchError
+from stages.collect.web.connection import tls_context
+from stages.collect.web.exchange import Exchanger
+from stages.collect.web.resolver import Address, Resolver
 from stages.reasons import Reason
 from tests.stages.collect.wire import Wire, ok, served
 

@@ -11,8 +11,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.collect.answer import LastingError
-from stages.collect.encoding import decoded
+from stages.collect.web.answer import LastingError
+from stages.collect.web.encoding import decoded
 from stages.reasons import Reason
 
 MOST = 1_000_000

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 
-from stages.collect.connection import Connection
+from stages.collect.web.connection import Connection
 
 IDLE_SECONDS = 5.0
 """After which a connection is not used again: servers close them about then."""

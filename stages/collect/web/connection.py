@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
-from stages.collect.answer import failed
-from stages.collect.resolver import Resolve
+from stages.collect.web.answer import failed
+from stages.collect.web.resolver import Resolve
 from stages.reasons import Reason
 
 CONNECT_SECONDS = 10.0

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.collect.tdmrep import MAX_PARSED, MAX_RULES, Reservations
+from stages.collect.web.tdmrep import MAX_PARSED, MAX_RULES, Reservations
 
 
 def reserves(rules: Any, path: str) -> bool:

@@ -6,13 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-
-from stages.collect.answer import Ask, FetchError, Response, failed
-from stages.collect.sitefiles import FAILURE_KEPT, LONGEST_KEPT, MAX_REDIRECTS, SHORTEST_KEPT
-from stages.collect.sites import Sites
-from stages.config.collect import OPT_OUTS
-from stages.reasons import Reason
-from tests.stages.collect.conftest import Web, body, status
 from tests.stages.collect.test_sites import (
     FORBIDS,
     PICTURE,
@@ -26,6 +19,13 @@ from tests.stages.collect.test_sites import (
     headers,
     ok,
 )
+
+from stages.collect.web.answer import Ask, FetchError, Response, failed
+from stages.collect.web.sitefiles import FAILURE_KEPT, LONGEST_KEPT, MAX_REDIRECTS, SHORTEST_KEPT
+from stages.collect.web.sites import Sites
+from stages.config.collect import OPT_OUTS
+from stages.reasons import Reason
+from tests.stages.collect.conftest import Web, body, status
 
 HOUR = 3600.0
 
@@ -248,7 +248,7 @@ def test_a_slow_site_does_not_hold_up_another() -> None:
 
 
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stages.collect.sitefiles.MEMORY", 20_000)
+    monkeypatch.setattr("stages.collect.web.sitefiles.MEMORY", 20_000)
     web = Answers()
     text = "User-agent: *\nDisallow: /" + "x" * 500
     urls = [f"https://host{number}.example/a" for number in range(20)]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from stages.collect.answer import failed
+from stages.collect.web.answer import failed
 from stages.config.collect import HostLimit
 from stages.reasons import Reason
 

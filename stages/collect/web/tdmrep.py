@@ -10,8 +10,8 @@ import string
 from typing import Any, NamedTuple, cast
 from urllib.parse import quote
 
-from stages.collect.optout import quoted
-from stages.collect.path_pattern import PathPattern, within_bounds
+from stages.collect.web.optout import quoted
+from stages.collect.web.path_pattern import PathPattern, within_bounds
 
 MAX_PARSED = 500 * 1024
 """Bytes above which a file is not read."""

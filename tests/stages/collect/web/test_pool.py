@@ -11,9 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from stages.collect import idle
-from stages.collect.answer import FetchError
-from stages.collect.exchange import ERROR_BYTES
+from stages.collect.web.answer import FetchError
+from stages.collect.web.exchange import ERROR_BYTES
 from stages.reasons import Reason
 from tests.stages.collect.wire import Asker, answer, ok, sends, served
 
@@ -172,7 +171,7 @@ def test_a_kept_connection_has_the_moment_of_its_new_exchange(
             over.wait()
         return ok(b"abc")
 
-    monkeypatch.setattr("stages.collect.connection.time", clock)
+    monkeypatch.setattr("stages.collect.web.connection.time", clock)
     with served(script) as wire:
         assert get(wire.url(), seconds=100).body == b"abc"
         ahead[0] = 1000.0  # the first moment has passed

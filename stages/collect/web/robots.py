@@ -18,8 +18,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 from protego import Protego
 
-from stages.collect.optout import quoted, reserves_training
-from stages.collect.path_pattern import PathPattern, within_bounds
+from stages.collect.web.optout import quoted, reserves_training
+from stages.collect.web.path_pattern import PathPattern, within_bounds
 
 MAX_PARSED = 500 * 1024
 """Bytes of a robots.txt that are read (RFC 9309, 2.5)."""
