@@ -48,8 +48,8 @@ def make(path: Path, rows: int) -> None:
 
 def read(path: Path, rows: int) -> None:
     """Read the table as collect does."""
-    from stages.collect.rows import write_rows
-    from stages.collect.tables import url_rows
+    from stages.collect.sources.rows import write_rows
+    from stages.collect.sources.tables import url_rows
     from stages.config.run import UrlSource
 
     source = UrlSource(name="web", tables=(str(path),), licence_column="licence")

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter
 
-from stages.collect.inspect_source import Guess
+from stages.collect.sources.inspect import Guess
 from stages.config.run import CollectConfig
 from stages.foreign_text import escape
 

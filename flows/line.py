@@ -8,7 +8,7 @@ from sdmodel.config import TrainConfig
 from stages.artifacts.artifact import Artifact, Digested
 from stages.collect.collect import collect
 from stages.collect.edition import note_of, previous_of
-from stages.collect.files import snapshot
+from stages.collect.sources.files import snapshot
 from stages.config.run import CollectConfig, EncodeConfig, EvaluateConfig, FilterConfig, ScoreConfig
 from stages.dedup import dedup
 from stages.encode import encode

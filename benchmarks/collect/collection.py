@@ -62,7 +62,7 @@ def main() -> None:
 
     from stages.artifacts.artifact import Artifact
     from stages.collect.collect import collect
-    from stages.collect.files import snapshot
+    from stages.collect.sources.files import snapshot
     from stages.config.run import CollectConfig
     from stages.store import open_store
 

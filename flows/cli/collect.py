@@ -62,8 +62,8 @@ def _preview(run: "Run") -> "Preview":
 
     from stages.collect.collect import collect
     from stages.collect.edition import previous_of
-    from stages.collect.files import snapshot
     from stages.collect.preview import preview
+    from stages.collect.sources.files import snapshot
     from stages.store import open_store
     from stages.takedown.records import takedowns
 

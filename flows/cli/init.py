@@ -36,7 +36,7 @@ def init(
     """
     from flows.first_config import first_config
     from stages.artifacts.names import check_name
-    from stages.collect.inspect_source import inspect_sources
+    from stages.collect.sources.inspect import inspect_sources
 
     if not sources:
         raise ValueError(

@@ -14,23 +14,23 @@ from stages.collect.conflicts import find_conflicts
 from stages.collect.coverage import coverage
 from stages.collect.crew import WIDTH, Crew
 from stages.collect.diff import diff_tables
-from stages.collect.files import check_names, stamps_of
-from stages.collect.folders import folder_rows
 from stages.collect.judge import Rules
 from stages.collect.known import ANSWERS_FILE, reuse, tightened
 from stages.collect.late import pack_late
-from stages.collect.limits import Limits, Reading
 from stages.collect.local import CopyPart, copy
 from stages.collect.outcome import TABLE
-from stages.collect.parquets import parquet_rows
 from stages.collect.plan import Plan, Questions
 from stages.collect.results import CAPTION_BYTES, per_source, settle, write_evidence, write_tables
 from stages.collect.rounds import FIRST_ROUND, began, fetch_all
-from stages.collect.rows import Row, write_rows
 from stages.collect.sandbox import Sandbox
-from stages.collect.tables import url_rows
+from stages.collect.sources.files import check_names, stamps_of
+from stages.collect.sources.folders import folder_rows
+from stages.collect.sources.limits import Limits, Reading
+from stages.collect.sources.parquets import parquet_rows
+from stages.collect.sources.rows import Row, write_rows
+from stages.collect.sources.tables import url_rows
+from stages.collect.sources.tars import tar_rows
 from stages.collect.tally import Tally
-from stages.collect.tars import tar_rows
 from stages.collect.web.exchange import Exchanger
 from stages.collect.web.hosts import Hosts
 from stages.collect.web.opener import Opener

@@ -12,7 +12,7 @@ from stages.collect.intake import Intake
 from stages.collect.judge import Verdict
 from stages.collect.outcome import close_part
 from stages.collect.pack import Pack
-from stages.collect.parquets import IN_TABLE, read_images
+from stages.collect.sources.parquets import IN_TABLE, read_images
 from stages.errors import RetryableError
 from stages.output import Made
 from stages.reasons import Reason

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stages.collect.files import expand
-from stages.collect.first_look import column_names
 from stages.collect.plan import Plan
-from stages.collect.tables import layout_of
+from stages.collect.sources.files import expand
+from stages.collect.sources.first_look import column_names
+from stages.collect.sources.tables import layout_of
 from stages.config.run import CollectConfig, UrlSource
 
 _FIRST = 1000

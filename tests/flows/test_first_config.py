@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from flows.config_file import read_run
 from flows.first_config import first_config
-from stages.collect.inspect_source import Guess
+from stages.collect.sources.inspect import Guess
 from stages.config.run import CollectConfig, FolderSource, ParquetSource, Run, TarSource, UrlSource
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)

@@ -20,7 +20,7 @@ from stages.artifacts.activity import held
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.gc import collect_garbage
 from stages.collect.collect import collect
-from stages.collect.files import snapshot
+from stages.collect.sources.files import snapshot
 from stages.config.run import CollectConfig, DedupConfig, FolderSource
 from stages.dedup import dedup
 from stages.errors import DiskError, NoSpaceError, disk_fault, naming_disk_faults

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from stages.collect.files import snapshot
-from stages.collect.folders import folder_rows
-from stages.collect.inspect_source import inspect_sources
-from stages.collect.limits import Reading
-from stages.collect.rows import Row
+from stages.collect.sources.files import snapshot
+from stages.collect.sources.folders import folder_rows
+from stages.collect.sources.inspect import inspect_sources
+from stages.collect.sources.limits import Reading
+from stages.collect.sources.rows import Row
 from stages.config.run import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
 from stages.errors import Stopped
 from stages.fingerprint import sha256_of

@@ -15,7 +15,7 @@ from sdmodel.config import (
 )
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.collect.collect import collect
-from stages.collect.files import snapshot
+from stages.collect.sources.files import snapshot
 from stages.config.run import CollectConfig, DedupConfig, FilterConfig, FolderSource, ScoreConfig, ShardConfig
 from stages.dedup import dedup
 from stages.demo.pairs import clean_folder

@@ -16,13 +16,13 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.collect.delimited import Layout, read_delimited
-from stages.collect.limits import Limits, Reading
-from stages.collect.pages import DELTA_BYTE_ARRAY, pages
-from stages.collect.parquet_batches import opened
-from stages.collect.parquets import parquet_rows, read_images
-from stages.collect.rows import Row
-from stages.collect.tables import url_rows
+from stages.collect.sources.delimited import Layout, read_delimited
+from stages.collect.sources.limits import Limits, Reading
+from stages.collect.sources.pages import DELTA_BYTE_ARRAY, pages
+from stages.collect.sources.parquet_batches import opened
+from stages.collect.sources.parquets import parquet_rows, read_images
+from stages.collect.sources.rows import Row
+from stages.collect.sources.tables import url_rows
 from stages.config.run import CollectConfig, ParquetSource, UrlSource
 from stages.record import uid_of
 
@@ -32,8 +32,8 @@ TIGHT = Reading(limits=Limits(cell_bytes=1000, row_bytes=3000, caption_chars=100
 MEASURE = """
 import json, sys
 from pathlib import Path
-from stages.collect.rows import write_rows
-from stages.collect.tables import url_rows
+from stages.collect.sources.rows import write_rows
+from stages.collect.sources.tables import url_rows
 from stages.config.run import UrlSource
 
 def peak():
@@ -200,7 +200,7 @@ def test_a_page_that_unpacks_to_too_much_refuses_the_table(
         {"url": ["http://a.example/"] * 1000, "caption": [f"{n:05d}" * 200 for n in range(1000)]}
     )
     pq.write_table(table, tmp_path / "t.parquet", compression="zstd", use_dictionary=False)
-    monkeypatch.setattr("stages.collect.parquet_batches.PAGE_BYTES", 100_000)
+    monkeypatch.setattr("stages.collect.sources.parquet_batches.PAGE_BYTES", 100_000)
     words = "column 'caption': a page unpacks to 1,0[0-9,]* bytes, of at most 100,000; write the file anew"
     with pytest.raises(ValueError, match=words):
         rows_of(tmp_path / "t.parquet")
@@ -208,7 +208,7 @@ def test_a_page_that_unpacks_to_too_much_refuses_the_table(
 
 def test_lists_of_too_many_values_refuse_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Zeros in a list take next to nothing on disk."""
-    monkeypatch.setattr("stages.collect.parquet_batches._LIST_VALUES", 100_000)
+    monkeypatch.setattr("stages.collect.sources.parquet_batches._LIST_VALUES", 100_000)
     count = 100_001
     offsets, zeros = (
         pa.array([0, count], pa.int32()),

@@ -19,7 +19,7 @@ from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import refer, references
 from stages.collect.collect import collect
 from stages.collect.edition import note_of, previous_of
-from stages.collect.files import snapshot
+from stages.collect.sources.files import snapshot
 from stages.config.run import CollectConfig, FolderSource, TarSource, UrlSource
 from stages.errors import Stopped
 from stages.record import IMAGES, REJECTS, uid_of

@@ -5,13 +5,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from tests.stages.collect.test_inspect_source import look
 
-from stages.collect.inspect_source import Guess, inspect_sources
-from stages.collect.rows import Row
-from stages.collect.tables import url_rows
+from stages.collect.sources.inspect import Guess, inspect_sources
+from stages.collect.sources.rows import Row
+from stages.collect.sources.tables import url_rows
 from stages.config.run import FolderSource, TarSource, UrlSource
 from tests.stages.collect.conftest import picture
-from tests.stages.collect.test_inspect_source import look
 from tests.stages.collect.test_sources import folder, tar
 
 CC3M = "a very typical bus station\thttp://lh6.example/bus.jpg\nthe sea\thttp://lh6.example/sea.jpg\n"

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from stages.artifacts.artifact import Artifact
 from stages.collect.collect import collect
-from stages.collect.files import snapshot
 from stages.collect.preview import Preview, preview
+from stages.collect.sources.files import snapshot
 from stages.config.run import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
 from stages.store import Store, open_store
 from stages.takedown.records import Name, forget, takedowns

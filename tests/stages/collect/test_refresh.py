@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from stages.artifacts.artifact import Artifact
 from stages.collect.collect import collect
-from stages.collect.files import snapshot
+from stages.collect.sources.files import snapshot
 from stages.config.run import CollectConfig
 from stages.store import Store, open_store
 from tests.stages.collect.conftest import Web, body, picture, status
@@ -180,7 +180,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from stages.collect.collect import collect
-from stages.collect.files import snapshot
+from stages.collect.sources.files import snapshot
 from stages.store import open_store
 from tests.stages.collect.test_collect import config_of
 store, table = sys.argv[1:]

@@ -12,10 +12,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from stages.collect.files import snapshot, stamps_of
-from stages.collect.folders import folder_rows
-from stages.collect.rows import ROWS, Row, write_rows
-from stages.collect.tars import tar_rows
+from stages.collect.sources.files import snapshot, stamps_of
+from stages.collect.sources.folders import folder_rows
+from stages.collect.sources.rows import ROWS, Row, write_rows
+from stages.collect.sources.tars import tar_rows
 from stages.config.run import CollectConfig, FolderSource, ParquetSource, TarSource
 from stages.record import uid_of
 from tests.stages.collect.conftest import picture

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from stages.collect.limits import Reading
-from stages.collect.sidecars import counted, suffix_of
+from stages.collect.sources.limits import Reading
+from stages.collect.sources.sidecars import counted, suffix_of
 from stages.config.run import FolderSource
 
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".json")

@@ -5,10 +5,10 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
-from stages.collect.batch import Batch, Gathering, bounded
-from stages.collect.delimited import check_columns
-from stages.collect.limits import Reading
-from stages.collect.lines import Watched, skip_line
+from stages.collect.sources.batch import Batch, Gathering, bounded
+from stages.collect.sources.delimited import check_columns
+from stages.collect.sources.limits import Reading
+from stages.collect.sources.lines import Watched, skip_line
 
 DEPTH = 100
 """How deeply lists and objects may be nested: those who write JSON again, or look through it, recurse."""

@@ -14,14 +14,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.collect.files import PARQUETS, TARS, Found, check_local, expand, files_below
-from stages.collect.first_look import ROWS, column_names, first_rows, guess_layout, holds_bytes
-from stages.collect.folders import IMAGE_SUFFIXES, folder_rows
-from stages.collect.guess import guess_columns
-from stages.collect.inspect_folder import guess_keys, inspect_folder
-from stages.collect.parquets import parquet_rows, read_images
-from stages.collect.tables import layout_of, read, url_rows
-from stages.collect.tars import tar_rows
+from stages.collect.sources.files import PARQUETS, TARS, Found, check_local, expand, files_below
+from stages.collect.sources.first_look import ROWS, column_names, first_rows, guess_layout, holds_bytes
+from stages.collect.sources.folders import IMAGE_SUFFIXES, folder_rows
+from stages.collect.sources.guess import guess_columns
+from stages.collect.sources.inspect_folder import guess_keys, inspect_folder
+from stages.collect.sources.parquets import parquet_rows, read_images
+from stages.collect.sources.tables import layout_of, read, url_rows
+from stages.collect.sources.tars import tar_rows
 from stages.config.run import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
 from stages.image import ImageError, inspect
 from stages.redaction import redact_url

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stages.collect.batch import Batch, Gathering, bounded
-from stages.collect.limits import Reading
-from stages.collect.lines import LongRecordError, TextLines, UndecodableError, Watched
+from stages.collect.sources.batch import Batch, Gathering, bounded
+from stages.collect.sources.limits import Reading
+from stages.collect.sources.lines import LongRecordError, TextLines, UndecodableError, Watched
 
 _START, _PLAIN, _QUOTED, _CLOSED = range(4)
 """Where in a cell a record is: before it, in one without quotes, in quotes, after a quote within quotes."""

@@ -8,12 +8,12 @@ from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
-from stages.collect.files import Found, files_below
-from stages.collect.first_look import ROWS, first_rows
-from stages.collect.folders import class_of, is_image
-from stages.collect.guess import Head, guess_caption
-from stages.collect.rows import text_of
-from stages.collect.sidecars import Sidecars
+from stages.collect.sources.files import Found, files_below
+from stages.collect.sources.first_look import ROWS, first_rows
+from stages.collect.sources.folders import class_of, is_image
+from stages.collect.sources.guess import Head, guess_caption
+from stages.collect.sources.rows import text_of
+from stages.collect.sources.sidecars import Sidecars
 from stages.config.run import FolderSource
 from stages.regular_file import open_regular
 

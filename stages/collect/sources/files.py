@@ -13,7 +13,7 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 
 from stages.artifacts.artifact import Snapshot
-from stages.collect.places import check_place
+from stages.collect.sources.places import check_place
 from stages.config.run import CollectConfig
 from stages.fingerprint import fingerprint_of
 from stages.redaction import redact_error, redact_url

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
 
-from stages.collect.delimited import INDEX_COLUMNS
-from stages.collect.rows import text_of
+from stages.collect.sources.delimited import INDEX_COLUMNS
+from stages.collect.sources.rows import text_of
 from stages.collect.web.url import UrlError, host_of, normalise
 
 Head = Mapping[str, Sequence[Any]]

@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from stages.collect.files import TARS, Found, check_local, expand
-from stages.collect.folders import IMAGE_SUFFIXES
-from stages.collect.limits import Fault, Reading
-from stages.collect.rows import Row
-from stages.collect.sidecars import (
+from stages.collect.sources.files import TARS, Found, check_local, expand
+from stages.collect.sources.folders import IMAGE_SUFFIXES
+from stages.collect.sources.limits import Fault, Reading
+from stages.collect.sources.rows import Row
+from stages.collect.sources.sidecars import (
     ROLES,
     Beside,
     ConflictError,

@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.collect.delimited import Layout, check_columns, is_url
-from stages.collect.files import Found
-from stages.collect.guess import Head
-from stages.collect.tables import COMPRESSIONS, read
+from stages.collect.sources.delimited import Layout, check_columns, is_url
+from stages.collect.sources.files import Found
+from stages.collect.sources.guess import Head
+from stages.collect.sources.tables import COMPRESSIONS, read
 
 ROWS = 200
 """Rows and members that are looked at."""

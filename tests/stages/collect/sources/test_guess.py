@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.collect.guess import MOST_COLUMNS, guess_caption, guess_columns
+from stages.collect.sources.guess import MOST_COLUMNS, guess_caption, guess_columns
 
 LINKS = [f"https://a.example/{number}" for number in range(4)]
 PICTURES = [f"https://a.example/{number}.jpg?x=1" for number in range(4)]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.collect.limits import Fault, Reading
+from stages.collect.sources.limits import Fault, Reading
 
 ROWS = pa.schema(
     [

@@ -12,12 +12,12 @@ from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
-from stages.collect.delimited import INDEX_COLUMNS
-from stages.collect.files import Found, files_below, is_inside
-from stages.collect.leftovers import Leftovers
-from stages.collect.limits import Fault, Reading
-from stages.collect.rows import Row, captions_of, columns_of, fault_of, refused, text_of
-from stages.collect.sidecars import (
+from stages.collect.sources.delimited import INDEX_COLUMNS
+from stages.collect.sources.files import Found, files_below, is_inside
+from stages.collect.sources.leftovers import Leftovers
+from stages.collect.sources.limits import Fault, Reading
+from stages.collect.sources.rows import Row, captions_of, columns_of, fault_of, refused, text_of
+from stages.collect.sources.sidecars import (
     ROLES,
     Beside,
     ConflictError,
@@ -27,7 +27,7 @@ from stages.collect.sidecars import (
     is_excluded,
     read_beside,
 )
-from stages.collect.tables import read
+from stages.collect.sources.tables import read
 from stages.config.run import FolderSource
 from stages.reasons import Reason
 from stages.record import uid_of

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, cast
 
-from stages.collect.json_lines import json_of
-from stages.collect.limits import Fault, Limits, Reading
-from stages.collect.rows import Row, captions_of, columns_of, fault_of, refused, text_of
+from stages.collect.sources.json_lines import json_of
+from stages.collect.sources.limits import Fault, Limits, Reading
+from stages.collect.sources.rows import Row, captions_of, columns_of, fault_of, refused, text_of
 from stages.reasons import Reason
 
 ROLES = {".txt": "txt", ".caption": ".caption", ".json": "json", ".cls": "cls"}

@@ -11,10 +11,10 @@ import webdataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.collect.folders import class_of, folder_rows
-from stages.collect.limits import Limits, Reading
-from stages.collect.rows import Row
-from stages.collect.tars import tar_rows
+from stages.collect.sources.folders import class_of, folder_rows
+from stages.collect.sources.limits import Limits, Reading
+from stages.collect.sources.rows import Row
+from stages.collect.sources.tars import tar_rows
 from stages.config.run import FolderSource, TarSource
 from tests.stages.collect.test_sources import folder, members_of, tar
 

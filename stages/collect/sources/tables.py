@@ -7,13 +7,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from stages.collect.batch import Batch
-from stages.collect.delimited import Layout, read_delimited, read_list
-from stages.collect.files import Found, expand
-from stages.collect.json_lines import read_json_lines
-from stages.collect.limits import Reading
-from stages.collect.parquet_batches import read_parquet
-from stages.collect.rows import Row, captions_of, columns_of, fault_of, refused, text_of
+from stages.collect.sources.batch import Batch
+from stages.collect.sources.delimited import Layout, read_delimited, read_list
+from stages.collect.sources.files import Found, expand
+from stages.collect.sources.json_lines import read_json_lines
+from stages.collect.sources.limits import Reading
+from stages.collect.sources.parquet_batches import read_parquet
+from stages.collect.sources.rows import Row, captions_of, columns_of, fault_of, refused, text_of
 from stages.collect.web.url import UrlError, normalise, redacted
 from stages.config.run import UrlSource
 from stages.record import uid_of

@@ -6,10 +6,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from stages.collect.delimited import check_columns
-from stages.collect.files import PARQUETS, Found, check_local, expand
-from stages.collect.limits import Fault, Reading
-from stages.collect.parquet_batches import (
+from stages.collect.sources.delimited import check_columns
+from stages.collect.sources.files import PARQUETS, Found, check_local, expand
+from stages.collect.sources.limits import Fault, Reading
+from stages.collect.sources.parquet_batches import (
     IMAGE_PAGE_BYTES,
     leaves_of,
     opened,
@@ -17,7 +17,7 @@ from stages.collect.parquet_batches import (
     rows_at_once,
     with_dictionaries,
 )
-from stages.collect.rows import Row, captions_of, columns_of, fault_of, refused, text_of
+from stages.collect.sources.rows import Row, captions_of, columns_of, fault_of, refused, text_of
 from stages.config.run import ParquetSource
 from stages.record import uid_of
 from stages.regular_file import open_regular

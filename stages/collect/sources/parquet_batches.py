@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
-from stages.collect.batch import Batch, bounded
-from stages.collect.delimited import check_columns
-from stages.collect.limits import BATCH_ROWS, Reading
-from stages.collect.pages import DELTA_BYTE_ARRAY, Page, pages
+from stages.collect.sources.batch import Batch, bounded
+from stages.collect.sources.delimited import check_columns
+from stages.collect.sources.limits import BATCH_ROWS, Reading
+from stages.collect.sources.pages import DELTA_BYTE_ARRAY, Page, pages
 
 pc: Any = pyarrow.compute  # whose functions are made at import
 PAGE_BYTES = 256 << 20

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stages.collect.limits import BATCH_BYTES, BATCH_ROWS, Fault, Limits
+from stages.collect.sources.limits import BATCH_BYTES, BATCH_ROWS, Fault, Limits
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.collect.files import Found, snapshot
-from stages.collect.rows import Row
-from stages.collect.tables import read, url_rows
+from stages.collect.sources.files import Found, snapshot
+from stages.collect.sources.rows import Row
+from stages.collect.sources.tables import read, url_rows
 from stages.config.run import CollectConfig, UrlSource
 from stages.record import uid_of
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages.collect.inspect_source import Guess, inspect_sources
+from stages.collect.sources.inspect import Guess, inspect_sources
 from stages.config.run import FolderSource, ParquetSource, TarSource, UrlSource
 from tests.stages.collect.conftest import picture
 
