@@ -8,7 +8,7 @@ from flows.cli.listing import print_json
 from flows.cli.options import ConfigArgument, ConfigStoreOption, JsonOption, SetOption, environment_store
 
 if TYPE_CHECKING:
-    from stages.collect.preview import Preview
+    from stages.collect.preview.preview import Preview
     from stages.config.run import Run
 
 
@@ -62,7 +62,7 @@ def _preview(run: "Run") -> "Preview":
 
     from stages.collect.collect import collect
     from stages.collect.edition import previous_of
-    from stages.collect.preview import preview
+    from stages.collect.preview.preview import preview
     from stages.collect.sources.files import snapshot
     from stages.store import open_store
     from stages.takedown.records import takedowns

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stages.collect.preview import Preview
+from stages.collect.preview.preview import Preview
 from stages.foreign_text import escape
 
 HOSTS = 8

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from stages.artifacts.artifact import Artifact
 from stages.collect.collect import collect
-from stages.collect.preview import Preview, preview
+from stages.collect.preview.preview import Preview, preview
 from stages.collect.sources.files import snapshot
 from stages.config.run import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
 from stages.store import Store, open_store
@@ -192,7 +192,9 @@ def test_it_says_what_collect_then_does(
     forget(store, [Name("url", urls[4])], "asked to")
     third = look(replace(config, edition="3"), first, takedowns(store))
     assert (third.to_fetch, third.refused) == (1, {"bad_url": 1, "taken_down": 1})
-    monkeypatch.setattr("stages.collect.preview.time", SimpleNamespace(time=lambda: time.time() + 86400))
+    monkeypatch.setattr(
+        "stages.collect.preview.preview.time", SimpleNamespace(time=lambda: time.time() + 86400)
+    )
     stale = replace(config, urls=(replace(config.urls[0], revalidate_days=0.5),))
     fourth = look(stale, after)
     assert (fourth.held, fourth.to_fetch, fourth.urls) == (5, 0, 5)  # asked again, as they may have changed

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from stages.collect.forecast import Forecast
-from stages.collect.source_preview import SourcePreview
+from stages.collect.preview.forecast import Forecast
+from stages.collect.preview.sources import SourcePreview
 from stages.collect.tally import DOMINATES
 from stages.config.collect import OPT_OUTS
 from stages.config.run import CollectConfig

@@ -9,13 +9,13 @@ from typing import Any
 
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.collect.collect import source_rows
-from stages.collect.concerns import concerns
-from stages.collect.forecast import Forecast, forecast, habits
 from stages.collect.judge import Rules
 from stages.collect.known import reuse
 from stages.collect.outcome import iso
 from stages.collect.plan import Plan
-from stages.collect.source_preview import SourcePreview, source_previews
+from stages.collect.preview.concerns import concerns
+from stages.collect.preview.forecast import Forecast, forecast, habits
+from stages.collect.preview.sources import SourcePreview, source_previews
 from stages.collect.sources.files import check_names
 from stages.collect.sources.limits import Limits, Reading
 from stages.collect.sources.rows import write_rows

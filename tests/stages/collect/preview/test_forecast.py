@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.collect.forecast import SHOWN, TYPICAL_BYTES, Habits, forecast
+from stages.collect.preview.forecast import SHOWN, TYPICAL_BYTES, Habits, forecast
 from stages.config.run import CollectConfig, HostLimit
 
 QUICK = Habits(seconds=0.1)

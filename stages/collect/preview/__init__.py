@@ -1,0 +1,1 @@
+"""What a collection would do, before anything is asked for."""
