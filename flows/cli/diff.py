@@ -43,7 +43,7 @@ def diff(
     ```
     """
     from stages.artifacts.reference import resolve
-    from stages.collect.diff import diff as compare
+    from stages.collect.report.diff import diff as compare
     from stages.report.diff import print_diff
 
     if rows is not None and rows.suffix not in (".csv", ".parquet"):
@@ -63,7 +63,7 @@ def _write(before: "Artifact", after: "Artifact", path: Path) -> None:
     import pyarrow.csv
     import pyarrow.parquet as pq
 
-    from stages.collect.diff import changes
+    from stages.collect.report.diff import changes
 
     table = changes(before, after)
     if path.suffix == ".csv":

@@ -10,16 +10,16 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from stages.artifacts.artifact import Artifact, Snapshot
-from stages.collect.conflicts import find_conflicts
-from stages.collect.coverage import coverage
 from stages.collect.crew import WIDTH, Crew
-from stages.collect.diff import diff_tables
 from stages.collect.judge import Rules
 from stages.collect.known import ANSWERS_FILE, reuse, tightened
 from stages.collect.late import pack_late
 from stages.collect.local import CopyPart, copy
 from stages.collect.outcome import TABLE
 from stages.collect.plan import Plan, Questions
+from stages.collect.report.conflicts import find_conflicts
+from stages.collect.report.coverage import coverage
+from stages.collect.report.diff import diff_tables
 from stages.collect.results import CAPTION_BYTES, per_source, settle, write_evidence, write_tables
 from stages.collect.rounds import FIRST_ROUND, began, fetch_all
 from stages.collect.sandbox import Sandbox

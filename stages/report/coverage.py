@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from stages.artifacts.artifact import Artifact
-from stages.collect.coverage import coverage
+from stages.collect.report.coverage import coverage
 from stages.foreign_text import escape, escape_markdown
 from stages.report.pictures import markdown_table
 
@@ -16,7 +16,7 @@ SHOWN = 10
 
 
 def coverage_of(artifact: Artifact) -> dict[str, Any]:
-    """What a collection or a dataset represents, as of `stages.collect.coverage`.
+    """What a collection or a dataset represents, as of `stages.collect.report.coverage`.
 
     Raises:
         ValueError: it is neither, or was collected by a version that kept less of its pictures.

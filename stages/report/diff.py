@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stages.artifacts.artifact import Artifact
-from stages.collect.diff import Change, Diff
+from stages.collect.report.diff import Change, Diff
 from stages.foreign_text import escape
 from stages.redaction import redact
 from stages.report.pictures import markdown_table

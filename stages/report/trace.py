@@ -11,7 +11,7 @@ from duckdb import DuckDBPyConnection
 
 from stages.artifacts.artifact import Artifact, artifacts
 from stages.artifacts.reference import names, references, resolve
-from stages.collect.views import views
+from stages.collect.report.views import views
 from stages.collect.web.url import normalise
 from stages.foreign_text import escape
 from stages.parquet_view import parquet

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages.collect.diff import diff
+from stages.collect.report.diff import diff
 from stages.config.run import DedupConfig, FilterConfig, ScoreConfig, ShardConfig
 from stages.dedup import dedup
 from stages.filter import filter_

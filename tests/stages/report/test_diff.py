@@ -14,8 +14,8 @@ from flows.cli.coverage import coverage
 from flows.cli.diff import diff
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import refer
-from stages.collect import coverage as counting
-from stages.collect.diff import diff as compare
+from stages.collect.report import coverage as counting
+from stages.collect.report.diff import diff as compare
 from stages.report.coverage import coverage_chart, coverage_markdown
 from stages.report.diff import markdown_diff
 from stages.store import open_store

@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from stages.artifacts.artifact import Artifact
-from stages.collect.views import views
+from stages.collect.report.views import views
 from stages.parquet_view import parquet
 
 NEW_ROW = "new_row"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from stages.collect.conflicts import CHARACTERS, CONFLICTS, find_conflicts
+from stages.collect.report.conflicts import CHARACTERS, CONFLICTS, find_conflicts
 from stages.record import uid_of
 from tests.stages.versions import Row, image, write
 

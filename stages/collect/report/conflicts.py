@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from stages.collect.views import views
+from stages.collect.report.views import views
 from stages.parquet_view import parquet
 
 CONFLICTS = pa.schema(

@@ -9,8 +9,8 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from stages.collect.languages import UNKNOWN, language_of, script_of
-from stages.collect.views import views
+from stages.collect.report.languages import UNKNOWN, language_of, script_of
+from stages.collect.report.views import views
 from stages.parquet_view import parquet
 from stages.takedown.records import HOST
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.collect.coverage import GREATEST, NOT_STATED, coverage
-from stages.collect.languages import UNKNOWN, language_of, script_of
+from stages.collect.report.coverage import GREATEST, NOT_STATED, coverage
+from stages.collect.report.languages import UNKNOWN, language_of, script_of
 from tests.stages.versions import Row, image, write
 
 # Article 1 of the Universal Declaration of Human Rights, first sentence.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.collect.diff import CHANGES, Diff, changes, diff, diff_tables
+from stages.collect.report.diff import CHANGES, Diff, changes, diff, diff_tables
 from stages.record import REJECTS, uid_of
 from stages.store import Store, open_store
 from tests.stages.versions import Row, collection, dataset, image, reject, write

@@ -1,0 +1,1 @@
+"""What a collection brought: coverage, changes between versions, what contradicts itself."""
