@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flows.step import Check, Step
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from stages.artifacts.artifact import Artifact, Digested
 from stages.collect.collect import collect
 from stages.collect.edition import note_of, previous_of

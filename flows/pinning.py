@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sdmodel.config import TrainConfig
-from sdmodel.config_text import TextConfig
+from sdmodel.config.text import TextConfig
+from sdmodel.config.train import TrainConfig
 from stages.artifacts.reference import number_of
 from stages.config.run import EncodeConfig, Run
 from stages.pretrained.files import autoencoder_config, check_fits

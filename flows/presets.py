@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sdmodel.config import TrainConfig, ValidationConfig
+from sdmodel.config.train import TrainConfig, ValidationConfig
 from stages.config.run import (
     CollectConfig,
     EvaluateConfig,

@@ -6,7 +6,7 @@ from flows.pinning import pinned_config
 from flows.progress import threads
 from flows.step import Home, Result
 from flows.tasks import results, train
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from stages.artifacts.reference import resolve
 from stages.store import open_store
 

@@ -127,7 +127,7 @@ def _classes(index: Any, column: str) -> "np.ndarray | None":
 
 def _encoder(model: Artifact, folder: Path) -> "Encoder":
     """The text encoder in a model's folder. ValueError: it has none of its own."""
-    from sdmodel.config_text import TextConfig
+    from sdmodel.config.text import TextConfig
     from sdmodel.text import build
     from sdmodel.text.encoder import held_in
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from flows.cli.options import DEFAULT_STORE, StoreOption
-from sdmodel.config_text import TextKind
+from sdmodel.config.text import TextKind
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State

@@ -7,8 +7,8 @@ differs.
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-from sdmodel.config import OptimizerConfig, PretrainConfig, TextConfig, TrainConfig, UNetConfig
-from sdmodel.config_text import TextKind
+from sdmodel.config.text import TextKind
+from sdmodel.config.train import OptimizerConfig, PretrainConfig, TextConfig, TrainConfig, UNetConfig
 from stages.config.run import (
     CollectConfig,
     DedupConfig,

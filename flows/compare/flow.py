@@ -14,8 +14,8 @@ from flows.compare.cases import MODES, Case, Comparison, Mode, denoiser, name_of
 from flows.progress import tell_progress, threads
 from flows.step import Home, Result, Step
 from flows.tasks import collect, dedup, evaluate, filter_, score, shard, step_task, train
-from sdmodel.config import TrainConfig
-from sdmodel.config_text import TextKind
+from sdmodel.config.text import TextKind
+from sdmodel.config.train import TrainConfig
 from stages.config.run import Run
 from stages.forecast.pace import PaceConfig, pace
 

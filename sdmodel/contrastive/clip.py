@@ -8,7 +8,7 @@ import open_clip
 from safetensors.torch import save_file
 from torch import Tensor
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.contrastive.tower import vision_config
 from sdmodel.text.tokenizer import END, END_ID, PAD, PAD_ID, START, Tokenizer
 

@@ -10,7 +10,7 @@ from open_clip import CLIP
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.contrastive import clip
 from sdmodel.contrastive.foils import Foils
 from sdmodel.contrastive.pairs import directions, factor, foils_of, paired_loss

@@ -11,7 +11,7 @@ from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transformer import VisionTransformer
 from torch import nn
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 
 HEADS = {"resnet": 8, "vit": 4}
 """Attention heads: that pool the ResNet's last stage, and of the transformer's blocks."""

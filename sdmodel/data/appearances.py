@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sdmodel.config import DataConfig
+from sdmodel.config.train import DataConfig
 from sdmodel.data.index import Index
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sdmodel.config import CAPTIONED, WORDLESS, TrainConfig
+from sdmodel.config.train import CAPTIONED, WORDLESS, TrainConfig
 from sdmodel.data.index import Index
 
 

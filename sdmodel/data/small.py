@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from sdmodel.config import WORDLESS, TrainConfig
+from sdmodel.config.train import WORDLESS, TrainConfig
 from sdmodel.data.index import Index
 
 NUMBERS = 1.0

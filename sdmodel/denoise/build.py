@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.buckets import shapes
 from sdmodel.latents.space import Space
 from sdmodel.noise.interpolation import SIGMA_DATA

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.denoise.build import build
 from sdmodel.denoise.discrete import Discrete
 from sdmodel.diffusion.model import CaptionEncoder, Diffusion

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sdmodel.condition import Condition
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.latents.autoencoder import Autoencoder
 from sdmodel.latents.space import PIXELS, Space

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.denoise.build import build
 from sdmodel.denoise.discrete import Discrete

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.index import Index
 from sdmodel.data.reader import Read, Reader, Seen
 from sdmodel.latents.cache import Cache

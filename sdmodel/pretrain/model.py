@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.pretrain.answers import Answer, divergence, error, flipped
 from sdmodel.pretrain.following import NextHead

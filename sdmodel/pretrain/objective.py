@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from sdmodel.config import TrainConfig
-from sdmodel.config_text import columns_of
+from sdmodel.config.text import columns_of
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.pretrain import folder as kept
 from sdmodel.pretrain.answers import Answer, guessed, right

@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.contrastive.foils import Foils
 from sdmodel.contrastive.gather import gather
 from sdmodel.contrastive.pairs import (

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.contrastive.gather import gather
 from sdmodel.data.batch import Batch
 from sdmodel.selfsupervised import encoder

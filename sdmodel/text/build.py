@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from sdmodel.config_text import TextConfig
+from sdmodel.config.text import TextConfig
 from sdmodel.text.encoder import Encoder
 
 

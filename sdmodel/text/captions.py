@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sdmodel.condition import Condition
-from sdmodel.config_text import TextConfig
+from sdmodel.config.text import TextConfig
 from sdmodel.text import build
 from sdmodel.text.attention import Attention
 from sdmodel.text.encoder import Encoder

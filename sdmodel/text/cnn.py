@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sdmodel.config_text import TextConfig
+from sdmodel.config.text import TextConfig
 from sdmodel.text.encoder import Encoder, Vocabulary
 
 

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sdmodel.condition import Condition
-from sdmodel.config_text import TextConfig
+from sdmodel.config.text import TextConfig
 from sdmodel.text.lengths import fitting
 from sdmodel.text.tokenizer import Tokenizer
 from sdmodel.transfer import sent

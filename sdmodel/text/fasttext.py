@@ -6,7 +6,7 @@ from pathlib import Path
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sdmodel.config_text import TextConfig
+from sdmodel.config.text import TextConfig
 from sdmodel.text.encoder import Encoder, mean_of
 from sdmodel.text.subwords import Subwords
 from sdmodel.text.tokenizer import PAD_ID, UNKNOWN_ID

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import AutoTokenizer
 
-from sdmodel.config_text import TextConfig
+from sdmodel.config.text import TextConfig
 from sdmodel.text.encoder import CONFIG, WEIGHTS, Encoder, Vocabulary
 from sdmodel.text.lengths import counts_of, fitting
 from sdmodel.text.tokenizer import (

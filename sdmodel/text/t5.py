@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 from transformers import T5Config, T5EncoderModel
 
-from sdmodel.config_text import TextConfig
+from sdmodel.config.text import TextConfig
 from sdmodel.text.encoder import mean_of
 from sdmodel.text.pretrained import Pretrained
 from sdmodel.text.tokenizer import END_ID, PAD_ID

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sdmodel.config_text import TextConfig
+from sdmodel.config.text import TextConfig
 from sdmodel.text.attention import Attention
 from sdmodel.text.encoder import Encoder, Vocabulary, mean_of
 from sdmodel.text.positions import RotaryAttention, sinusoids

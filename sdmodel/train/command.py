@@ -8,7 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.train.ranks import RENDEZVOUS
 
 PARENT_HOLDS_STDIN = "SDMODEL_PARENT_HOLDS_STDIN"

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from sdmodel.config import EmaConfig
+from sdmodel.config.train import EmaConfig
 from sdmodel.train.posthoc import LONGEST, power
 from sdmodel.train.shares import gathered, share_out, swap
 

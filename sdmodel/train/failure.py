@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 
 HERE = Path(__file__).parents[1]
 LONGEST = 3000

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.train import failure, trackers
 from sdmodel.train.command import command, environment, process_count
 from sdmodel.train.ranks import by_rank

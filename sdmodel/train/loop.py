@@ -10,7 +10,7 @@ from typing import Any
 from accelerate import Accelerator
 from torch import Tensor
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.stream import Stream
 from sdmodel.train import shares, snapshot
 from sdmodel.train.ema import Averages

@@ -10,8 +10,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from sdmodel.config import TrainConfig, ValidationConfig
-from sdmodel.config_text import columns_of
+from sdmodel.config.text import columns_of
+from sdmodel.config.train import TrainConfig, ValidationConfig
 from sdmodel.train import failure, launch, random_latents, random_pictures
 
 ROWS = (64, 512)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sdmodel.config import OptimizerConfig
+from sdmodel.config.train import OptimizerConfig
 from sdmodel.train.lion import Lion
 from sdmodel.train.muon import Muon
 

@@ -4,7 +4,7 @@ for."""
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.train.objective import Objective
 
 

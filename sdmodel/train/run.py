@@ -25,7 +25,7 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from pydantic import TypeAdapter
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.small import warnings
 from sdmodel.data.stream import Stream
 from sdmodel.text import lengths

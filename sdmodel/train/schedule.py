@@ -2,7 +2,7 @@
 
 import math
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 
 
 def rate(images: int, config: TrainConfig) -> float:

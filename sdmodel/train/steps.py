@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.train.buffers import copied, put_back
 from sdmodel.train.objective import Objective

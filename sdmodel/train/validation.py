@@ -24,7 +24,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from sdmodel.config import DataConfig, TrainConfig, ValidationConfig
+from sdmodel.config.train import DataConfig, TrainConfig, ValidationConfig
 from sdmodel.data.batch import Batch
 from sdmodel.evaluate.regression import SUMS, figures
 from sdmodel.train.early import Early

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from stages.artifacts.names import check_name
 from stages.config.collect import (
     FORM,

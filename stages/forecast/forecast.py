@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from stages.artifacts.artifact import Artifact
 from stages.config.run import EncodeConfig
 from stages.pretrained.files import (

@@ -4,7 +4,7 @@ are the same trainings whenever they are asked for."""
 import json
 from dataclasses import asdict, dataclass, field, replace
 
-from sdmodel.config import FORM, NEUTRAL, TrainConfig
+from sdmodel.config.train import FORM, NEUTRAL, TrainConfig
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.forecast.forecast import forecast
 from stages.output import Output

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Protocol
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 
 
 class Encoding(Protocol):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from re import compile
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.variant import weight_names
 from stages.artifacts.artifact import Artifact, Snapshot
 from stages.artifacts.reference import resolve

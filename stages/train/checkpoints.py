@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from stages.artifacts.activity import held
 from stages.artifacts.part import PartRecord, read_part
 from stages.errors import DamagedError

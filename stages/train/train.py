@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sdmodel.config import CAPTIONED, TrainConfig
+from sdmodel.config.train import CAPTIONED, TrainConfig
 from sdmodel.data.captioned import without_caption
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.errors import RetryableError

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from stages.fingerprint import JSON
 
 INPUTS = ("dataset", "start", "latents", "labels", "texts")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from flows.cli import main
 from flows.server import be_quiet
-from sdmodel.config import TextConfig, TrainConfig, UNetConfig
+from sdmodel.config.train import TextConfig, TrainConfig, UNetConfig
 from stages.config.run import CollectConfig, DedupConfig, EvaluateConfig, FolderSource, Run, ShardConfig
 
 be_quiet()

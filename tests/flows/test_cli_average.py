@@ -16,7 +16,7 @@ from flows.line import STEPS
 from flows.local import result_of
 from flows.step import Result
 from flows.terminal import Terminal
-from sdmodel.config import EmaConfig, TrainConfig
+from sdmodel.config.train import EmaConfig, TrainConfig
 from sdmodel.sample.generate import load
 from sdmodel.train.ema import Averages
 from sdmodel.train.registry import objective_of

@@ -10,7 +10,7 @@ import torch
 from flows.line import STEPS
 from flows.local import result_of
 from flows.terminal import Terminal
-from sdmodel.config_text import TextConfig
+from sdmodel.config.text import TextConfig
 from sdmodel.text import build
 from stages.artifacts.artifact import Funnel
 from stages.artifacts.reference import refer, resolve

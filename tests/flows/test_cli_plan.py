@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.cli import main
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.train import measuring
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.config.run import ShardConfig

@@ -10,7 +10,7 @@ import torch
 
 from flows.line import TRAIN
 from flows.pinning import pinned, pinned_config
-from sdmodel.config import PretrainConfig, TextConfig, TrainConfig
+from sdmodel.config.train import PretrainConfig, TextConfig, TrainConfig
 from sdmodel.train.run import run as run_training
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import number_of, refer, references

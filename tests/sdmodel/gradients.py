@@ -6,7 +6,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from sdmodel.config import OptimizerConfig, TrainConfig
+from sdmodel.config.train import OptimizerConfig, TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.train.objective import Objective
 from sdmodel.train.optimizers import optimizers

@@ -14,7 +14,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from sdmodel.config import OptimizerConfig, TrainConfig
+from sdmodel.config.train import OptimizerConfig, TrainConfig
 from sdmodel.train.ema import Averages
 from sdmodel.train.half import leave_onednn
 from sdmodel.train.optimizers import optimizers

@@ -7,7 +7,7 @@ import diffusers
 import pytest
 import torch
 
-from sdmodel.config_text import TextConfig
+from sdmodel.config.text import TextConfig
 from sdmodel.denoise.discrete import Discrete
 from sdmodel.latents import autoencoder
 from sdmodel.latents import text as frozen_text

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from sdmodel.config import EmaConfig, TrainConfig
+from sdmodel.config.train import EmaConfig, TrainConfig
 from sdmodel.sample.generate import load
 from sdmodel.train import launch, run
 from sdmodel.train.posthoc import reconstruct

@@ -9,7 +9,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from sdmodel.config import AutoencoderConfig, SelfSupervisedConfig, TrainConfig, ValidationConfig
+from sdmodel.config.train import AutoencoderConfig, SelfSupervisedConfig, TrainConfig, ValidationConfig
 from sdmodel.train.prepare import Prepared, prepare
 from sdmodel.train.run import run
 from stages.artifacts.artifact import Artifact

@@ -5,7 +5,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from sdmodel.config import (
+from sdmodel.config.train import (
     ContrastiveConfig,
     EmaConfig,
     OptimizerConfig,

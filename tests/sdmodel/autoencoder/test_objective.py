@@ -8,7 +8,7 @@ from diffusers import AutoencoderKL
 from torch.distributions import Normal, kl_divergence
 
 from sdmodel.autoencoder.objective import AutoencoderObjective, kl
-from sdmodel.config import AutoencoderConfig, TrainConfig
+from sdmodel.config.train import AutoencoderConfig, TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.evaluate.regression import figures
 

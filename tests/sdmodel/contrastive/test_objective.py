@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sdmodel.config import ContrastiveConfig, TextConfig, TrainConfig
+from sdmodel.config.train import ContrastiveConfig, TextConfig, TrainConfig
 from sdmodel.contrastive.objective import ContrastiveObjective
 from sdmodel.data.batch import Batch
 from sdmodel.data.pixels import to_float

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdmodel.config import DataConfig, LoraConfig, PretrainConfig, TrainConfig, ValidationConfig
+from sdmodel.config.train import DataConfig, LoraConfig, PretrainConfig, TrainConfig, ValidationConfig
 from sdmodel.data.index import Index
 from sdmodel.data.small import LARGE, Words, warnings
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sdmodel.condition import Condition
-from sdmodel.config import DataConfig, DiTConfig, TrainConfig, UNet2DConfig, UNetConfig
+from sdmodel.config.train import DataConfig, DiTConfig, TrainConfig, UNet2DConfig, UNetConfig
 from sdmodel.denoise.build import build
 from sdmodel.latents.space import PIXELS, Space
 

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from sdmodel.config import (
+from sdmodel.config.train import (
     DataConfig,
     DiTConfig,
     LoraConfig,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sdmodel.config import OptimizerConfig, TextConfig, TrainConfig, UNetConfig
+from sdmodel.config.train import OptimizerConfig, TextConfig, TrainConfig, UNetConfig
 from sdmodel.data.batch import Batch
 from sdmodel.diffusion.objective import DiffusionObjective
 from sdmodel.evaluate.denoising import LEVELS, denoising_errors, derangement

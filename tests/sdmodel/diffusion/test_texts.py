@@ -8,8 +8,8 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
-from sdmodel.config import OptimizerConfig, TextConfig, TrainConfig, UNetConfig
-from sdmodel.config_text import TextKind
+from sdmodel.config.text import TextKind
+from sdmodel.config.train import OptimizerConfig, TextConfig, TrainConfig, UNetConfig
 from sdmodel.diffusion.objective import DiffusionObjective
 from sdmodel.sample.generate import load as load_sampler
 from sdmodel.text import build

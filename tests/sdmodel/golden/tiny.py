@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sdmodel.config import (
+from sdmodel.config.train import (
     AutoencoderConfig,
     ContrastiveConfig,
     DataConfig,

@@ -12,7 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from sdmodel.config import DataConfig, TrainConfig
+from sdmodel.config.train import DataConfig, TrainConfig
 from sdmodel.data.index import Index
 from sdmodel.data.pixels import to_float
 from sdmodel.data.reader import Read, Seen

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from sdmodel.config import ContrastiveConfig, PretrainConfig, TextConfig, TrainConfig, ValidationConfig
+from sdmodel.config.train import ContrastiveConfig, PretrainConfig, TextConfig, TrainConfig, ValidationConfig
 from sdmodel.data.batch import Batch
 from sdmodel.pretrain.objective import TextObjective
 

@@ -6,8 +6,8 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from sdmodel.config import TextConfig
-from sdmodel.config_text import TextKind
+from sdmodel.config.text import TextKind
+from sdmodel.config.train import TextConfig
 from sdmodel.text import build
 from tests.sdmodel.pretrain.made import CAPTIONS, EVERYTHING, batch, config, generator, labels, objective
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from sdmodel.config_text import TextConfig, TextKind
+from sdmodel.config.text import TextConfig, TextKind
 from sdmodel.text import build
 from sdmodel.text.captions import Captions
 from sdmodel.text.encoder import Encoder

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from sdmodel.config_text import TextConfig
+from sdmodel.config.text import TextConfig
 from sdmodel.text.fasttext import ENCODER as FASTTEXT
 from sdmodel.text.fasttext import FastText
 from sdmodel.text.subwords import PIECES, Subwords, fnv1a, pieces

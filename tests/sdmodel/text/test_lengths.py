@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import BertConfig, BertModel, T5Config, T5EncoderModel
 
-from sdmodel.config_text import TextConfig
+from sdmodel.config.text import TextConfig
 from sdmodel.text import build, lengths
 from sdmodel.text.captions import Captions
 from sdmodel.text.lengths import LEAST, MOST, Cut, fitting

@@ -25,8 +25,8 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from sdmodel.config import ContrastiveConfig, TrainConfig
-from sdmodel.config_text import TextConfig, TextKind
+from sdmodel.config.text import TextConfig, TextKind
+from sdmodel.config.train import ContrastiveConfig, TrainConfig
 from sdmodel.contrastive import clip
 from sdmodel.text import build
 from sdmodel.text.encoder import Encoder

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from sdmodel.config_text import TextConfig, TextKind
+from sdmodel.config.text import TextConfig, TextKind
 from sdmodel.text.build import learn, load
 from sdmodel.text.recurrent import Recurrent, Stack, turned
 

@@ -19,7 +19,7 @@ def test_the_laws_are_asked_of_a_new_kind(tmp_path: Path):
     code = re.search(r"```python\n(.*?)```", section, re.DOTALL)
     assert code
     (tmp_path / "sdmodel/text/deepset.py").write_text(code[1])
-    config = tmp_path / "sdmodel/config_text.py"
+    config = tmp_path / "sdmodel/config/text.py"
     before = config.read_text()
     config.write_text(re.sub(r"^(TextKind = Literal\[.*)\]$", r'\1, "deepset"]', before, flags=re.MULTILINE))
     assert config.read_text() != before

@@ -14,7 +14,7 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import save_file
 
-from sdmodel.config import (
+from sdmodel.config.train import (
     AutoencoderConfig,
     ContrastiveConfig,
     EmaConfig,

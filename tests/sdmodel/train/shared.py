@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.distributed.tensor import DTensor
 
-from sdmodel.config import DiTConfig, OptimizerConfig, TrainConfig, UNet2DConfig, ValidationConfig
+from sdmodel.config.train import DiTConfig, OptimizerConfig, TrainConfig, UNet2DConfig, ValidationConfig
 from sdmodel.data.stream import Stream
 from sdmodel.train.loop import train
 from sdmodel.train.objective import Judge, Objective

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.train import command
 
 SMALL = TrainConfig(batch=16, device="cpu")

@@ -4,7 +4,7 @@ import errno
 import pytest
 import torch
 
-from sdmodel.config import PretrainConfig, TrainConfig
+from sdmodel.config.train import PretrainConfig, TrainConfig
 from sdmodel.train import failure
 from sdmodel.train.command import process_count
 

@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from sdmodel.config import TrainConfig, ValidationConfig
+from sdmodel.config.train import TrainConfig, ValidationConfig
 from sdmodel.data.index import read_index
 from sdmodel.data.pictures import decode_all
 from sdmodel.data.stream import Stream

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from sdmodel.config import OptimizerConfig, TextConfig, TrainConfig, UNetConfig
+from sdmodel.config.train import OptimizerConfig, TextConfig, TrainConfig, UNetConfig
 from sdmodel.train import launch
 from sdmodel.train.command import ranks
 from sdmodel.train.run import run

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sdmodel.autoencoder.objective import AutoencoderObjective
-from sdmodel.config import GuardConfig, OptimizerConfig, TrainConfig
+from sdmodel.config.train import GuardConfig, OptimizerConfig, TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.data.index import read_index
 from sdmodel.data.pictures import decode_all

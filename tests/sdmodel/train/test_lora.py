@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from sdmodel.condition import Condition
-from sdmodel.config import (
+from sdmodel.config.train import (
     ContrastiveConfig,
     DiTConfig,
     LoraConfig,

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from sdmodel.config import (
+from sdmodel.config.train import (
     EmaConfig,
     OptimizerConfig,
     PretrainConfig,

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from sdmodel.config import OptimizerConfig
+from sdmodel.config.train import OptimizerConfig
 from sdmodel.train.muon import Muon, orthogonal
 from sdmodel.train.optimizers import optimizers
 

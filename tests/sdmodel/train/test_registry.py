@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import torch
 
-from sdmodel.config import (
+from sdmodel.config.train import (
     AutoencoderConfig,
     ContrastiveConfig,
     SelfSupervisedConfig,

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from sdmodel.config import OptimizerConfig, TrainConfig
+from sdmodel.config.train import OptimizerConfig, TrainConfig
 from sdmodel.train.schedule import rate
 
 

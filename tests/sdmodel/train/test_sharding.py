@@ -14,7 +14,7 @@ import torch
 from accelerate.utils import DistributedType
 from safetensors.torch import load_file
 
-from sdmodel.config import OptimizerConfig, TrainConfig
+from sdmodel.config.train import OptimizerConfig, TrainConfig
 from sdmodel.train.command import environment, ranks
 from sdmodel.train.sharding import check, placed
 from tests.sdmodel.train.shared import CASES, CONFIG, LIVED

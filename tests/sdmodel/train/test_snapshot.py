@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sdmodel.config import OptimizerConfig
+from sdmodel.config.train import OptimizerConfig
 from sdmodel.train import snapshot
 from sdmodel.train.optimizers import optimizers
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sdmodel.condition import Condition
-from sdmodel.config import (
+from sdmodel.config.train import (
     DataConfig,
     EmaConfig,
     TextConfig,

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sdmodel.config import OptimizerConfig, TrainConfig
+from sdmodel.config.train import OptimizerConfig, TrainConfig
 from sdmodel.data.batch import Batch
 
 CONFIG = TrainConfig(

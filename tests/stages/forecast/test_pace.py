@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from stages.errors import Stopped
 from stages.forecast.pace import PaceConfig, pace
 from stages.output import Silent

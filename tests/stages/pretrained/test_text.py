@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from sdmodel.config import PretrainConfig, TextConfig, TrainConfig
+from sdmodel.config.train import PretrainConfig, TextConfig, TrainConfig
 from sdmodel.text import build
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.artifacts.reference import refer

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sdmodel.config import TrainConfig
+from sdmodel.config.train import TrainConfig
 from stages.output import Output, Silent
 from stages.store import FolderStore, Store, open_store
 from stages.train.checkpoints import KEEP, Snapshots

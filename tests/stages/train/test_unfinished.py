@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sdmodel.config import OptimizerConfig, TrainConfig
+from sdmodel.config.train import OptimizerConfig, TrainConfig
 from sdmodel.train.launch import Interrupted
 from stages.artifacts.artifact import Artifact
 from stages.errors import RetryableError

@@ -4,7 +4,7 @@ can read it."""
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from sdmodel.config_learn import (
+from sdmodel.config.learning import (
     NEUTRAL,
     DataConfig,
     EmaConfig,
@@ -13,7 +13,7 @@ from sdmodel.config_learn import (
     OptimizerConfig,
     ValidationConfig,
 )
-from sdmodel.config_model import (
+from sdmodel.config.model import (
     FORM,
     AutoencoderConfig,
     ContrastiveConfig,
@@ -24,7 +24,7 @@ from sdmodel.config_model import (
     UNet2DConfig,
     UNetConfig,
 )
-from sdmodel.config_text import PretrainConfig, TextConfig
+from sdmodel.config.text import PretrainConfig, TextConfig
 
 __all__ = [
     "FORM",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sdmodel.config_model import FORM
+from sdmodel.config.model import FORM
 
 NEUTRAL: Any = {"neutral": True}
 """Of fields that cannot change a result: they stay out of fingerprints and of model folders."""

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sdmodel.config_learn import NEUTRAL
-from sdmodel.config_model import FORM
+from sdmodel.config.learning import NEUTRAL
+from sdmodel.config.model import FORM
 
 TextKind = Literal["transformer", "fasttext", "cnn", "rnn", "gru", "lstm", "bert", "clip", "t5"]
 """Text encoders by name; each is the module of that name in `sdmodel.text`."""
