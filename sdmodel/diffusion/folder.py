@@ -26,10 +26,10 @@ from sdmodel.diffusion.model import CaptionEncoder, Diffusion
 from sdmodel.latents import autoencoder
 from sdmodel.latents import text as frozen
 from sdmodel.latents.space import PIXELS, Space
+from sdmodel.lora import ADAPTER, lay
 from sdmodel.text.captions import ENCODERS, Captions
 from sdmodel.text.encoder import NOT_SHAPE
 from sdmodel.text.pipeline import ClipText
-from sdmodel.train.lora import ADAPTER, lay
 
 KIND = "diffusion"
 WEIGHTS = "model.safetensors"

@@ -89,7 +89,7 @@ class DiffusionObjective:
     def sample(self, captions: list[str], seeds: list[int]) -> Tensor:
         """Pictures (B, 3, S, S) float32 in [-1, 1] on the CPU, each of its caption and its seed alone; the
         model is in evaluation mode afterwards."""
-        from sdmodel.sample.generate import TextToImage
+        from sdmodel.diffusion.generate import TextToImage
 
         pictures = TextToImage(self.modules).sample(captions, seeds)
         self.modules.put_away()

@@ -15,7 +15,7 @@ from sdmodel.evaluate.regression import error_sums, figures
 from sdmodel.noise.interpolation import interpolate
 
 if TYPE_CHECKING:  # a model imports this file to measure itself
-    from sdmodel.sample.generate import TextToImage
+    from sdmodel.diffusion.generate import TextToImage
 
 LEVELS = 8
 """Equal spans of time that errors are told for; 0 is the noisiest."""

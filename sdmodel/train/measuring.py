@@ -41,7 +41,7 @@ def measured(
         index: of pictures to learn from; random ones where None.
         tars: name in the index -> path.
         start: a model folder to start from.
-        texts: folders of pretrained text encoders, see `sdmodel.train.registry`.
+        texts: folders of pretrained text encoders, see `sdmodel.objectives`.
         labels: table of those pictures' labels; None: the index itself, as always of random pictures.
         latents: a cache of those pictures to learn from.
         encoders: folder of frozen encoders whose cache is to be learned from, and is not made yet; it becomes

@@ -15,12 +15,12 @@ from sdmodel.data.objects import Objects, is_object
 from sdmodel.data.reader import Reader
 from sdmodel.data.stream import Stream
 from sdmodel.latents.reader import cached_reader
+from sdmodel.lora import inject
+from sdmodel.objectives import objective_of
 from sdmodel.train import sharding
 from sdmodel.train.grids import Grid
-from sdmodel.train.lora import inject
 from sdmodel.train.objective import Objective
 from sdmodel.train.optimizers import freeze
-from sdmodel.train.registry import objective_of
 from sdmodel.train.validation import Validation, batch_size, data_config
 
 VALIDATION_SEED = 0

@@ -28,12 +28,12 @@ from pydantic import TypeAdapter
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.small import warnings
 from sdmodel.data.stream import Stream
+from sdmodel.lora import published
 from sdmodel.text import lengths
 from sdmodel.train import failure, trackers
 from sdmodel.train.command import PARENT_HOLDS_STDIN
 from sdmodel.train.half import leave_onednn
 from sdmodel.train.loop import train
-from sdmodel.train.lora import published
 from sdmodel.train.metrics import Gauge, draw_curve
 from sdmodel.train.objective import Objective
 from sdmodel.train.prepare import prepare

@@ -112,7 +112,7 @@ def _text_to_image(
     def load() -> Any:
         import torch
 
-        from sdmodel.sample.generate import load as load_model
+        from sdmodel.diffusion.generate import load as load_model
 
         cuda = config.device == "auto" and torch.cuda.is_available()
         return load_model(folder, "cuda" if cuda else config.device.replace("auto", "cpu"))

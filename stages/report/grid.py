@@ -6,7 +6,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from sdmodel.data.pixels import to_uint8
-from sdmodel.sample.generate import load
+from sdmodel.diffusion.generate import load
 from sdmodel.text.lengths import warnings
 
 CELL = 128

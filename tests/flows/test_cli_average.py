@@ -17,9 +17,9 @@ from flows.local import result_of
 from flows.step import Result
 from flows.terminal import Terminal
 from sdmodel.config.train import EmaConfig, TrainConfig
-from sdmodel.sample.generate import load
+from sdmodel.diffusion.generate import load
+from sdmodel.objectives import objective_of
 from sdmodel.train.ema import Averages
-from sdmodel.train.registry import objective_of
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.artifacts.reference import refer, references, resolve
 from stages.config.run import Run

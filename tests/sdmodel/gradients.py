@@ -8,9 +8,9 @@ from torch import Tensor
 
 from sdmodel.config.train import OptimizerConfig, TrainConfig
 from sdmodel.data.batch import Batch
+from sdmodel.objectives import objective_of
 from sdmodel.train.objective import Objective
 from sdmodel.train.optimizers import optimizers
-from sdmodel.train.registry import objective_of
 from sdmodel.train.steps import Steps
 from tests.sdmodel.golden.tiny import config_of
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sdmodel.config.train import EmaConfig, TrainConfig
-from sdmodel.sample.generate import load
+from sdmodel.diffusion.generate import load
 from sdmodel.train import launch, run
 from sdmodel.train.posthoc import reconstruct
 from stages.artifacts.activity import held

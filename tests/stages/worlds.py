@@ -67,8 +67,8 @@ def model(store: Store, dataset: Artifact, config: TrainConfig = TINY) -> Artifa
     """What train would write after no image."""
     import torch
 
+    from sdmodel.objectives import objective_of
     from sdmodel.train.ema import Averages
-    from sdmodel.train.registry import objective_of
 
     @stage(version=1, kind="model", name="train")
     def untrained(dataset: Artifact, config: TrainConfig, out: Output) -> Stats:

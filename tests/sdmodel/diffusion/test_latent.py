@@ -21,8 +21,8 @@ from sdmodel.config.train import (
     ValidationConfig,
 )
 from sdmodel.data.pixels import to_float
+from sdmodel.diffusion.generate import load
 from sdmodel.evaluate.denoising import denoising_errors
-from sdmodel.sample.generate import load
 from sdmodel.train.run import run
 from tests.sdmodel.diffusion import cached
 

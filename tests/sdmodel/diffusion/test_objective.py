@@ -7,9 +7,9 @@ import torch
 
 from sdmodel.config.train import OptimizerConfig, TextConfig, TrainConfig, UNetConfig
 from sdmodel.data.batch import Batch
+from sdmodel.diffusion.generate import TextToImage, load
 from sdmodel.diffusion.objective import DiffusionObjective
 from sdmodel.evaluate.denoising import LEVELS, denoising_errors, derangement
-from sdmodel.sample.generate import TextToImage, load
 from sdmodel.train.optimizers import optimizers
 
 CONFIG = TrainConfig(

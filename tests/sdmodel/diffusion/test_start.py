@@ -10,7 +10,7 @@ import torch
 from transformers import CLIPTextModel
 
 from sdmodel.config.train import DataConfig, OptimizerConfig
-from sdmodel.sample.generate import load
+from sdmodel.diffusion.generate import load
 from sdmodel.train.run import run
 from tests import frozen
 from tests.sdmodel.diffusion import cached

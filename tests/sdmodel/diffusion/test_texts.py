@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 
 from sdmodel.config.text import TextKind
 from sdmodel.config.train import OptimizerConfig, TextConfig, TrainConfig, UNetConfig
+from sdmodel.diffusion.generate import load as load_sampler
 from sdmodel.diffusion.objective import DiffusionObjective
-from sdmodel.sample.generate import load as load_sampler
 from sdmodel.text import build
 from sdmodel.train import random_latents, random_pictures
 from sdmodel.train.loop import train

@@ -16,9 +16,9 @@ from sdmodel.data.index import read_index
 from sdmodel.data.pictures import decode_all
 from sdmodel.data.pixels import to_float
 from sdmodel.data.stream import Stream
+from sdmodel.objectives import objective_of
 from sdmodel.train.ema import Averages
 from sdmodel.train.prepare import prepare
-from sdmodel.train.registry import objective_of
 from sdmodel.train.run import accelerator_of, gauge_of, run
 from tests.sdmodel.golden.tiny import config_of, plan
 from tests.sdmodel.train.toy import Toy, ToyObjective

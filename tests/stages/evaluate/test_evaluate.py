@@ -10,7 +10,7 @@ from PIL import Image
 
 from sdmodel.config.train import AutoencoderConfig, SelfSupervisedConfig
 from sdmodel.data.pixels import to_uint8
-from sdmodel.sample.generate import load
+from sdmodel.diffusion.generate import load
 from stages.artifacts.artifact import Artifact
 from stages.config.run import EvaluateConfig
 from stages.errors import Stopped

@@ -12,8 +12,8 @@ from sdmodel.config.train import (
     TrainConfig,
     UNetConfig,
 )
+from sdmodel.objectives import objective_of
 from sdmodel.train.failure import COMPARING
-from sdmodel.train.registry import objective_of
 
 CONFIG = TrainConfig(
     text=TextConfig(width=8, heads=2, queries=2, vocabulary=300),

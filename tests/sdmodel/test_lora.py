@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from sdmodel import lora
 from sdmodel.condition import Condition
 from sdmodel.config.train import (
     ContrastiveConfig,
@@ -30,10 +31,9 @@ from sdmodel.data.reader import Reader
 from sdmodel.data.stream import Stream
 from sdmodel.denoise.build import build
 from sdmodel.latents.space import PIXELS
-from sdmodel.train import lora
+from sdmodel.objectives import objective_of
 from sdmodel.train.loop import train
 from sdmodel.train.objective import Objective
-from sdmodel.train.registry import objective_of
 from tests.sdmodel.train.toy import KilledError
 
 EVERYWHERE = LoraConfig(rank=4, alpha=8.0, targets=("query", "key_value", "out", "widen", "stem"))
