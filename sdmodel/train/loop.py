@@ -17,8 +17,8 @@ from sdmodel.train.ema import Averages
 from sdmodel.train.fit import fewest_parts, largest
 from sdmodel.train.metrics import Gauge, Metrics
 from sdmodel.train.objective import Judge, Objective
-from sdmodel.train.optimizers import optimizers
-from sdmodel.train.schedule import rate
+from sdmodel.train.optim.optimizers import optimizers
+from sdmodel.train.optim.schedule import rate
 from sdmodel.train.sharding import placed
 from sdmodel.train.steps import Steps
 from sdmodel.train.tally import Tally, named

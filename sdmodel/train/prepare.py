@@ -20,7 +20,7 @@ from sdmodel.objectives import objective_of
 from sdmodel.train import sharding
 from sdmodel.train.grids import Grid
 from sdmodel.train.objective import Objective
-from sdmodel.train.optimizers import freeze
+from sdmodel.train.optim.optimizers import freeze
 from sdmodel.train.validation import Validation, batch_size, data_config
 
 VALIDATION_SEED = 0

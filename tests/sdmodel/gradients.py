@@ -10,7 +10,7 @@ from sdmodel.config.train import OptimizerConfig, TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.objectives import objective_of
 from sdmodel.train.objective import Objective
-from sdmodel.train.optimizers import optimizers
+from sdmodel.train.optim.optimizers import optimizers
 from sdmodel.train.steps import Steps
 from tests.sdmodel.golden.tiny import config_of
 

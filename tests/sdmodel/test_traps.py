@@ -17,9 +17,9 @@ from accelerate.state import AcceleratorState
 from sdmodel.config.train import OptimizerConfig, TrainConfig
 from sdmodel.train.ema import Averages
 from sdmodel.train.half import leave_onednn
-from sdmodel.train.optimizers import optimizers
+from sdmodel.train.optim.optimizers import optimizers
+from sdmodel.train.optim.schedule import rate
 from sdmodel.train.run import accelerator_of, run
-from sdmodel.train.schedule import rate
 from sdmodel.train.steps import Steps
 from tests.sdmodel.golden.tiny import OBJECTIVES, config_of, plan
 from tests.sdmodel.gradients import batch, made

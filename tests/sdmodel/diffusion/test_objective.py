@@ -10,7 +10,7 @@ from sdmodel.data.batch import Batch
 from sdmodel.diffusion.generate import TextToImage, load
 from sdmodel.diffusion.objective import DiffusionObjective
 from sdmodel.evaluate.denoising import LEVELS, denoising_errors, derangement
-from sdmodel.train.optimizers import optimizers
+from sdmodel.train.optim.optimizers import optimizers
 
 CONFIG = TrainConfig(
     size=8,

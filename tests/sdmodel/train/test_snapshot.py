@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sdmodel.config.train import OptimizerConfig
 from sdmodel.train import snapshot
-from sdmodel.train.optimizers import optimizers
+from sdmodel.train.optim.optimizers import optimizers
 
 FILES = ["averages.safetensors", "metrics.jsonl", "model.safetensors"]
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from sdmodel.config.train import OptimizerConfig
-from sdmodel.train.optimizers import optimizers
+from sdmodel.train.optim.optimizers import optimizers
 
 
 def model() -> nn.Module:

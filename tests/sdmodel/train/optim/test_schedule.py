@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from sdmodel.config.train import OptimizerConfig, TrainConfig
-from sdmodel.train.schedule import rate
+from sdmodel.train.optim.schedule import rate
 
 
 def config(decay: Any, warmup: int = 1000, images: int = 10_000) -> TrainConfig:

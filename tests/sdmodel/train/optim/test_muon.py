@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from sdmodel.config.train import OptimizerConfig
-from sdmodel.train.muon import Muon, orthogonal
-from sdmodel.train.optimizers import optimizers
+from sdmodel.train.optim.muon import Muon, orthogonal
+from sdmodel.train.optim.optimizers import optimizers
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (8, 40), (40, 8)])

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from sdmodel.config.train import OptimizerConfig
-from sdmodel.train.lion import Lion
-from sdmodel.train.muon import Muon
+from sdmodel.train.optim.lion import Lion
+from sdmodel.train.optim.muon import Muon
 
 BETAS = (0.9, 0.99)
 """Of AdamW and Lion: means over about 10 and 100 steps. Lion's are its paper's."""
