@@ -23,8 +23,8 @@ from sdmodel.data.index import read_index
 from sdmodel.data.kept import decode_shared
 from sdmodel.data.stream import Stream
 from sdmodel.latents.reader import cached_reader
-from sdmodel.train.command import PARENT_HOLDS_STDIN
 from sdmodel.train.loop import train
+from sdmodel.train.process.command import PARENT_HOLDS_STDIN
 from sdmodel.train.run import accelerator_of, config_of, end_with_parent, gauge_of, hasten, tell
 
 

@@ -29,7 +29,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from benchmarks.train.meter import Enough, Meter
 from benchmarks.train.pictures import Pictures, collate
 from benchmarks.train.task import Task
-from sdmodel.train.rendezvous import join
+from sdmodel.train.process.rendezvous import join
 
 
 def main(task: Task, meter: Meter) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.train.meter import BEGAN, DONE, TURN
 from benchmarks.train.task import Task
 from sdmodel.config.train import DataConfig, EmaConfig, OptimizerConfig, TrainConfig
-from sdmodel.train.command import command, environment, process_count, ranks
+from sdmodel.train.process.command import command, environment, process_count, ranks
 
 ROOT = Path(__file__).parents[2]
 BYTECODE = "PYTHONPYCACHEPREFIX"

@@ -4,7 +4,7 @@ import os
 import platform
 from pathlib import Path
 
-from sdmodel.train.command import cores
+from sdmodel.train.process.command import cores
 
 MEMORY = 2 * 2**30
 """Bytes that one training of the comparison is allowed for; the largest seen was 1.8 GiB."""

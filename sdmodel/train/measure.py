@@ -22,10 +22,10 @@ from torch import nn
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.data.stream import Stream
-from sdmodel.train.command import PARENT_HOLDS_STDIN
 from sdmodel.train.loop import train
 from sdmodel.train.metrics import peak_memory
 from sdmodel.train.prepare import prepare
+from sdmodel.train.process.command import PARENT_HOLDS_STDIN
 from sdmodel.train.run import (
     accelerator_of,
     config_of,

@@ -12,7 +12,8 @@ from typing import Any
 
 from sdmodel.config.text import columns_of
 from sdmodel.config.train import TrainConfig, ValidationConfig
-from sdmodel.train import failure, launch, random_latents, random_pictures
+from sdmodel.train import random_latents, random_pictures
+from sdmodel.train.process import failure, launch
 
 ROWS = (64, 512)
 """Random pictures, at least and at most; in between, as many as a batch."""

@@ -30,14 +30,16 @@ from sdmodel.data.small import warnings
 from sdmodel.data.stream import Stream
 from sdmodel.lora import published
 from sdmodel.text import lengths
-from sdmodel.train import failure, trackers
-from sdmodel.train.command import PARENT_HOLDS_STDIN
+from sdmodel.train import trackers
 from sdmodel.train.half import leave_onednn
 from sdmodel.train.loop import train
 from sdmodel.train.metrics import Gauge, draw_curve
 from sdmodel.train.objective import Objective
 from sdmodel.train.prepare import prepare
-from sdmodel.train.rendezvous import join
+from sdmodel.train.process import failure
+from sdmodel.train.process.command import PARENT_HOLDS_STDIN
+from sdmodel.train.process.rendezvous import join
+from sdmodel.train.process.stopping import RESUME, Stopping
 from sdmodel.train.sharding import shares
 from sdmodel.train.speed import (
     checkpoint_heavy,
@@ -46,7 +48,6 @@ from sdmodel.train.speed import (
     peak_flops,
     worth_compiling,
 )
-from sdmodel.train.stopping import RESUME, Stopping
 
 REMEDY = (
     "Set train.text.length to read more, where the text encoder has places for them (states that are cached: "

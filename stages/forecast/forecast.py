@@ -97,7 +97,7 @@ def forecast(
 
     Raises:
         ValueError: the config is no good.
-        sdmodel.train.launch.Interrupted: `stopping` ended it.
+        sdmodel.train.process.launch.Interrupted: `stopping` ended it.
         RuntimeError: the training failed; says why (it is out of memory, say).
     """
     from sdmodel.train.measuring import measured

@@ -44,7 +44,7 @@ def pace(dataset: Artifact, config: PaceConfig, out: Output) -> Stats:
         ValueError: the training's config is no good.
         Stopped: it was asked to stop.
     """
-    from sdmodel.train.launch import Interrupted
+    from sdmodel.train.process.launch import Interrupted
 
     out.progress(0, 1, f"measuring for {config.seconds:g} s")
     folder = out.folder / "measured"

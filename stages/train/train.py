@@ -176,8 +176,8 @@ class Pace:
 def _launch(
     plan: Path, config: TrainConfig, out: Output, snapshots: Snapshots, resumed: int, pace: Pace
 ) -> None:
-    from sdmodel.train.launch import Interrupted
-    from sdmodel.train.launch import train as launch
+    from sdmodel.train.process.launch import Interrupted
+    from sdmodel.train.process.launch import train as launch
 
     def on_progress(message: dict[str, Any]) -> None:
         if "warning" in message:

@@ -43,7 +43,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     def launched(path: Path, *_: Any, **__: Any) -> bool:
         return run_training(json.loads(path.read_text()))
 
-    monkeypatch.setattr("sdmodel.train.launch.train", launched)
+    monkeypatch.setattr("sdmodel.train.process.launch.train", launched)
 
 
 @pytest.mark.parametrize("text", ["models/birds", "models/birds@latest"])

@@ -13,7 +13,7 @@ from sdmodel.config.train import (
     UNetConfig,
 )
 from sdmodel.objectives import objective_of
-from sdmodel.train.failure import COMPARING
+from sdmodel.train.process.failure import COMPARING
 
 CONFIG = TrainConfig(
     text=TextConfig(width=8, heads=2, queries=2, vocabulary=300),

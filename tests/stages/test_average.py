@@ -11,8 +11,9 @@ from safetensors.torch import load_file, save_file
 
 from sdmodel.config.train import EmaConfig, TrainConfig
 from sdmodel.diffusion.generate import load
-from sdmodel.train import launch, run
+from sdmodel.train import run
 from sdmodel.train.posthoc import reconstruct
+from sdmodel.train.process import launch
 from stages.artifacts.activity import held
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.average import AverageConfig, average

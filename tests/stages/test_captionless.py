@@ -79,7 +79,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     def launched(path: Path, *_: Any, **__: Any) -> bool:
         return run(json.loads(path.read_text()))
 
-    monkeypatch.setattr("sdmodel.train.launch.train", launched)
+    monkeypatch.setattr("sdmodel.train.process.launch.train", launched)
 
 
 def plan(dataset: Artifact, config: TrainConfig, folder: Path) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def test_who_learns_from_captions_leaves_the_others_out_and_says_so(
     def launched(*_: Any, **__: Any) -> bool:
         raise RuntimeError("far enough")
 
-    monkeypatch.setattr("sdmodel.train.launch.train", launched)
+    monkeypatch.setattr("sdmodel.train.process.launch.train", launched)
     heard = Heard()
     with pytest.raises(RuntimeError, match="far enough"):
         train(mixed, None, None, (), None, config, store=store, reporter=heard)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sdmodel.train import launch
+from sdmodel.train.process import launch
 from stages.artifacts.activity import held
 from stages.artifacts.artifact import Artifact, artifacts
 from stages.artifacts.gc import collect_garbage

@@ -252,7 +252,7 @@ def test_the_plan_of_a_training_names_the_cache(
         assert Cache(Path(plans[0]["latents"]), index).settings.size == 16
         raise RuntimeError("far enough")
 
-    monkeypatch.setattr("sdmodel.train.launch.train", launched)
+    monkeypatch.setattr("sdmodel.train.process.launch.train", launched)
     with pytest.raises(RuntimeError, match="far enough"):
         train(dataset, None, latents, (), None, worlds.TINY, store=store)
     assert len(plans) == 1

@@ -28,7 +28,7 @@ from sdmodel.config.train import (
 )
 from sdmodel.train.loop import train
 from sdmodel.train.prepare import prepare
-from sdmodel.train.rendezvous import join
+from sdmodel.train.process.rendezvous import join
 from tests.sdmodel.gradients import gradients
 from tests.sdmodel.train.stranger import Watch, intrude
 from tests.sdmodel.train.toy import KilledError

@@ -21,7 +21,7 @@ from sdmodel.data.stream import Stream
 from sdmodel.train.loop import train
 from sdmodel.train.objective import Judge, Objective
 from sdmodel.train.prepare import prepare
-from sdmodel.train.rendezvous import join
+from sdmodel.train.process.rendezvous import join
 from sdmodel.train.speed import checkpoint_heavy
 from sdmodel.train.validation import Validation
 from tests.sdmodel.train import lives

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sdmodel.train.command import environment, ranks
+from sdmodel.train.process.command import environment, ranks
 from tests.sdmodel.golden import tiny
 from tests.sdmodel.gradients import made
 from tests.sdmodel.train.lives import CONFIG, OBJECTIVES

@@ -74,7 +74,7 @@ def test_a_training_is_another_request_where_it_starts_from_something_else(
         plans.append(json.loads(plan.read_text()))
         raise RuntimeError("far enough")
 
-    monkeypatch.setattr("sdmodel.train.launch.train", launched)
+    monkeypatch.setattr("sdmodel.train.process.launch.train", launched)
     with pytest.raises(RuntimeError, match="far enough"):
         train(*started, config, store=store)
     assert plans[0]["start"] == str(first.resolve())

@@ -211,7 +211,7 @@ def test_pictures_in_object_storage_may_be_read_where_they_lie(
         plans.append(json.loads(plan.read_text()))
         raise RuntimeError("far enough")
 
-    monkeypatch.setattr("sdmodel.train.launch.train", launched)
+    monkeypatch.setattr("sdmodel.train.process.launch.train", launched)
     for fetch in (False, True):
         config = dataclasses.replace(CONFIG, data=DataConfig(fetch=fetch))
         with pytest.raises(RuntimeError, match="far enough"):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sdmodel.config.train import OptimizerConfig, TrainConfig
-from sdmodel.train.launch import Interrupted
+from sdmodel.train.process.launch import Interrupted
 from stages.artifacts.artifact import Artifact
 from stages.errors import RetryableError
 from stages.fingerprint import canonical_config
@@ -92,7 +92,7 @@ def test_a_changed_rate_after_an_interruption_is_said(
         on_snapshot(96, folder)
         raise Interrupted("ended by somebody")
 
-    monkeypatch.setattr("sdmodel.train.launch.train", interrupted)
+    monkeypatch.setattr("sdmodel.train.process.launch.train", interrupted)
 
     def heard(config: TrainConfig) -> list[str]:
         reporter = Heard()

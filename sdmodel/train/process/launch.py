@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from sdmodel.config.train import TrainConfig
-from sdmodel.train import failure, trackers
-from sdmodel.train.command import command, environment, process_count
-from sdmodel.train.ranks import by_rank
-from sdmodel.train.stopping import RESUME, STOP
+from sdmodel.train import trackers
+from sdmodel.train.process import failure
+from sdmodel.train.process.command import command, environment, process_count
+from sdmodel.train.process.ranks import by_rank
+from sdmodel.train.process.stopping import RESUME, STOP
 
 SAVING = 30.0
 """Seconds that a training has to save when it is asked to stop."""

@@ -10,7 +10,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
-from sdmodel.train.ranks import RENDEZVOUS, end_with_launcher
+from sdmodel.train.process.ranks import RENDEZVOUS, end_with_launcher
 
 PATIENCE = timedelta(minutes=30)
 """Until the last rank has come; who dies on the way ends the others long before."""

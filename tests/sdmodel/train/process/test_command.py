@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from sdmodel.config.train import TrainConfig
-from sdmodel.train import command
+from sdmodel.train.process import command
 
 SMALL = TrainConfig(batch=16, device="cpu")
 PLAN = Path("plan.json")
@@ -25,7 +25,7 @@ def test_one_process_needs_nobody_to_start_it():
 def test_several_are_ours_to_start(gpus: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(command, "gpus", lambda config: gpus)
     line = command.command(Path("place/plan.json"), SMALL, 4)
-    assert line[1:4] == ["-m", "sdmodel.train.ranks", "4"]
+    assert line[1:4] == ["-m", "sdmodel.train.process.ranks", "4"]
     assert line[4:] == ["place", "sdmodel.train.run", "place/plan.json"]
 
 

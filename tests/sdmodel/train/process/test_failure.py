@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from sdmodel.config.train import PretrainConfig, TrainConfig
-from sdmodel.train import failure
-from sdmodel.train.command import process_count
+from sdmodel.train.process import failure
+from sdmodel.train.process.command import process_count
 
 CONFIG = TrainConfig(batch=16)
 

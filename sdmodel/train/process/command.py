@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from sdmodel.config.train import TrainConfig
-from sdmodel.train.ranks import RENDEZVOUS
+from sdmodel.train.process.ranks import RENDEZVOUS
 
 PARENT_HOLDS_STDIN = "SDMODEL_PARENT_HOLDS_STDIN"
 """Environment variable that tells the processes to end when their standard input closes."""
@@ -43,7 +43,15 @@ def command(
 
 def ranks(processes: int, folder: Path, module: str, *arguments: str) -> list[str]:
     """The command line that starts a module as several processes, see ranks.py."""
-    return [sys.executable, "-m", "sdmodel.train.ranks", str(processes), str(folder), module, *arguments]
+    return [
+        sys.executable,
+        "-m",
+        "sdmodel.train.process.ranks",
+        str(processes),
+        str(folder),
+        module,
+        *arguments,
+    ]
 
 
 def process_count(config: TrainConfig) -> int:

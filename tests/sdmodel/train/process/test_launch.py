@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from sdmodel.config.train import OptimizerConfig, TextConfig, TrainConfig, UNetConfig
-from sdmodel.train import launch
-from sdmodel.train.command import ranks
+from sdmodel.train.process import launch
+from sdmodel.train.process.command import ranks
 from sdmodel.train.run import run
 from tests.sdmodel.train.stranger import listening
 
@@ -128,7 +128,7 @@ def test_what_it_says_after_it_is_asked_is_heard():
 
 
 def test_launching_imports_no_torch():
-    program = "import sys, sdmodel.train.launch; sys.exit('torch' in sys.modules)"
+    program = "import sys, sdmodel.train.process.launch; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 

@@ -1,4 +1,4 @@
-"""Starts the ranks of a training, `python -m sdmodel.train.ranks N FOLDER MODULE ARGUMENT...`.
+"""Starts the ranks of a training, `python -m sdmodel.train.process.ranks N FOLDER MODULE ARGUMENT...`.
 
 torch's own launcher (torch.distributed.run, which accelerate's starts, too) is not used: its rendezvous
 listens on all interfaces, shows its keys to whoever asks, and unpickles what a stranger writes there, so that
@@ -22,7 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from sdmodel.train.stopping import RESUME
+from sdmodel.train.process.stopping import RESUME
 
 RENDEZVOUS = "SDMODEL_RENDEZVOUS"
 """Environment variable: the file that the ranks meet in."""
@@ -154,5 +154,5 @@ def main(arguments: Sequence[str]) -> int:
 
 if __name__ == "__main__":
     if len(sys.argv) < 4:
-        sys.exit("usage: python -m sdmodel.train.ranks N FOLDER MODULE ARGUMENT...")
+        sys.exit("usage: python -m sdmodel.train.process.ranks N FOLDER MODULE ARGUMENT...")
     sys.exit(main(sys.argv[1:]))

@@ -9,10 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sdmodel.train import ranks as launcher
-from sdmodel.train.command import ranks
-from sdmodel.train.ranks import by_rank
-from sdmodel.train.stopping import RESUME
+from sdmodel.train.process import ranks as launcher
+from sdmodel.train.process.command import ranks
+from sdmodel.train.process.ranks import by_rank
+from sdmodel.train.process.stopping import RESUME
 
 HEAD = """
 import os, signal, sys, time
@@ -112,7 +112,7 @@ time.sleep(600)
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no system kills the children of the dead")
 def test_ranks_do_not_outlive_who_started_them(tmp_path: Path):
     program = """
-from sdmodel.train.ranks import end_with_launcher
+from sdmodel.train.process.ranks import end_with_launcher
 end_with_launcher()
 print(f"{os.getpid()}\\n", end="", flush=True)
 time.sleep(600)

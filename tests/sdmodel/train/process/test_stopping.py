@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sdmodel.train import stopping
-from sdmodel.train.stopping import Stopping
+from sdmodel.train.process import stopping
+from sdmodel.train.process.stopping import Stopping
 
 
 def test_a_file_asks_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,0 +1,1 @@
+"""How a training's processes are started, meet, are stopped, and say what ended them."""
