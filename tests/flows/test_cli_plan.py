@@ -11,7 +11,7 @@ import pytest
 
 from flows.cli import main
 from sdmodel.config.train import TrainConfig
-from sdmodel.train import measuring
+from sdmodel.train.profile import measuring
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.config.run import ShardConfig
 from stages.forecast.forecast import ROWS, forecast

@@ -13,9 +13,9 @@ from sdmodel.config.train import OptimizerConfig, TextConfig, TrainConfig, UNetC
 from sdmodel.diffusion.generate import load as load_sampler
 from sdmodel.diffusion.objective import DiffusionObjective
 from sdmodel.text import build
-from sdmodel.train import random_latents, random_pictures
 from sdmodel.train.loop import train
 from sdmodel.train.prepare import prepare
+from sdmodel.train.profile import random_latents, random_pictures
 from tests import frozen
 from tests.sdmodel.golden.tiny import plan
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from sdmodel.config.text import columns_of
 from sdmodel.config.train import TrainConfig, ValidationConfig
-from sdmodel.train import random_latents, random_pictures
 from sdmodel.train.process import failure, launch
+from sdmodel.train.profile import random_latents, random_pictures
 
 ROWS = (64, 512)
 """Random pictures, at least and at most; in between, as many as a batch."""
@@ -80,7 +80,7 @@ def measured(
     path.write_text(json.dumps(plan))
     began = time.monotonic()
     with (folder / "errors.txt").open("w+") as errors:
-        child = launch.start(path, config, errors, "sdmodel.train.measure")
+        child = launch.start(path, config, errors, "sdmodel.train.profile.measure")
         try:
             found = _found(child, stopping)
         finally:

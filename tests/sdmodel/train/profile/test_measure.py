@@ -22,9 +22,9 @@ from sdmodel.config.train import (
 from sdmodel.data.index import read_index
 from sdmodel.data.pixels import decode
 from sdmodel.latents.cache import read_settings
-from sdmodel.train import measure, random_latents, random_pictures
-from sdmodel.train.measuring import measured
 from sdmodel.train.process import launch
+from sdmodel.train.profile import measure, random_latents, random_pictures
+from sdmodel.train.profile.measuring import measured
 from tests import frozen
 
 SMALL = TrainConfig(
