@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from sdmodel.config.train import EmaConfig
+from sdmodel.train.dtensors import gathered, share_out, swap
 from sdmodel.train.posthoc import LONGEST, power
-from sdmodel.train.shares import gathered, share_out, swap
 
 HALF_LIFE = "half_life"
 """Name of the average that is published; power-function ones are named by their lengths."""

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.stream import Stream
-from sdmodel.train import shares, snapshot
+from sdmodel.train import checkpoint, dtensors
 from sdmodel.train.ema import Averages
 from sdmodel.train.fit import fewest_parts, largest
+from sdmodel.train.fsdp import placed
 from sdmodel.train.metrics import Gauge, Metrics
 from sdmodel.train.objective import Judge, Objective
 from sdmodel.train.optim.optimizers import optimizers
 from sdmodel.train.optim.schedule import rate
-from sdmodel.train.sharding import placed
 from sdmodel.train.steps import Steps
 from sdmodel.train.tally import Tally, named
 
@@ -61,12 +61,12 @@ def train(
     # Resume. The model is wrapped after that, so that all processes begin with the same weights.
     images, reported = 0, ""
     best: dict[str, Tensor] | None = None  # of the best validation; the main process alone holds the weights
-    found = snapshot.newest(folder / "snapshots", lambda text: say({"warning": text}))
+    found = checkpoint.newest(folder / "snapshots", lambda text: say({"warning": text}))
     if found:
         try:
-            shares.load(modules, found.tensors["model"])
+            dtensors.load(modules, found.tensors["model"])
             averages.load(found.tensors["averages"])
-            snapshot.restore_optimizers(modules, opts, found.tensors["optimizer"])
+            checkpoint.restore_optimizers(modules, opts, found.tensors["optimizer"])
         except (RuntimeError, KeyError, ValueError) as error:
             raise ValueError(f"{found.folder} is of another model than the config's: {error}") from error
         tally.load(found.tensors["tally"], found.facts["tally"])
@@ -113,9 +113,9 @@ def train(
         if images > began and ((due and (crossed(config.snapshot_every) or done)) or stop):
             sums, facts = tally.state()
             tensors = {
-                "model": shares.gathered(shares.changing(modules)),
-                "averages": shares.gathered(averages.state()),
-                "optimizer": shares.gathered(snapshot.optimizer_tensors(modules, opts)),
+                "model": dtensors.gathered(dtensors.changing(modules)),
+                "averages": dtensors.gathered(averages.state()),
+                "optimizer": dtensors.gathered(checkpoint.optimizer_tensors(modules, opts)),
                 "tally": sums,
             }
             if best is not None:
@@ -124,7 +124,7 @@ def train(
             if metrics:
                 try:
                     root, text = folder / "snapshots", metrics.text()
-                    path = snapshot.write(root, images, text, tensors, facts, keeps(config))
+                    path = checkpoint.write(root, images, text, tensors, facts, keeps(config))
                     say({"snapshot": str(path), "images": images})
                 except OSError as error:
                     if done or stop:

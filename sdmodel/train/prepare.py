@@ -17,7 +17,7 @@ from sdmodel.data.stream import Stream
 from sdmodel.latents.reader import cached_reader
 from sdmodel.lora import inject
 from sdmodel.objectives import objective_of
-from sdmodel.train import sharding
+from sdmodel.train import fsdp
 from sdmodel.train.grids import Grid
 from sdmodel.train.objective import Objective
 from sdmodel.train.optim.optimizers import freeze
@@ -43,7 +43,7 @@ def prepare(plan: dict[str, Any], config: TrainConfig, accelerator: Accelerator)
 
     ValueError: plan and config do not fit together, or the data does not fit them; nothing is decoded if the
     config alone tells."""
-    sharding.check(config, accelerator)
+    fsdp.check(config, accelerator)
     reader = _reader(plan, config, "train", config.data, accelerator)
     stream = Stream(reader, batch=config.batch, seed=config.seed, data=config.data, **_share(accelerator))
     torch.manual_seed(config.seed)
@@ -66,7 +66,7 @@ def prepare(plan: dict[str, Any], config: TrainConfig, accelerator: Accelerator)
     if config.lora.rank:
         _check_lora(config, plan)
         inject(objective.modules, config.lora)
-    sharding.check_modules(objective, config, accelerator)
+    fsdp.check_modules(objective, config, accelerator)
     freeze(objective.modules, config.learning.frozen)
     judge = _judge(plan, config, objective, reader, accelerator) if config.validation.every else None
     return Prepared(objective, stream, judge)

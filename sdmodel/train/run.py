@@ -31,7 +31,8 @@ from sdmodel.data.stream import Stream
 from sdmodel.lora import published
 from sdmodel.text import lengths
 from sdmodel.train import trackers
-from sdmodel.train.half import leave_onednn
+from sdmodel.train.bf16 import leave_onednn
+from sdmodel.train.fsdp import shares
 from sdmodel.train.loop import train
 from sdmodel.train.metrics import Gauge, draw_curve
 from sdmodel.train.objective import Objective
@@ -40,7 +41,6 @@ from sdmodel.train.process import failure
 from sdmodel.train.process.command import PARENT_HOLDS_STDIN
 from sdmodel.train.process.rendezvous import join
 from sdmodel.train.process.stopping import RESUME, Stopping
-from sdmodel.train.sharding import shares
 from sdmodel.train.speed import (
     checkpoint_heavy,
     compile_heavy,

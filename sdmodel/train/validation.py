@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from sdmodel.config.train import DataConfig, TrainConfig, ValidationConfig
 from sdmodel.data.batch import Batch
 from sdmodel.evaluate.regression import SUMS, figures
+from sdmodel.train.dtensors import opened
 from sdmodel.train.early import Early
 from sdmodel.train.grids import Grid
-from sdmodel.train.shares import opened
 
 
 class Measured(Protocol):

@@ -15,8 +15,8 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from sdmodel.config.train import OptimizerConfig, TrainConfig
+from sdmodel.train.bf16 import leave_onednn
 from sdmodel.train.ema import Averages
-from sdmodel.train.half import leave_onednn
 from sdmodel.train.optim.optimizers import optimizers
 from sdmodel.train.optim.schedule import rate
 from sdmodel.train.run import accelerator_of, run

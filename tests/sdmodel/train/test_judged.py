@@ -13,7 +13,7 @@ from sdmodel.config.train import TrainConfig, ValidationConfig
 from sdmodel.data.index import read_index
 from sdmodel.data.pictures import decode_all
 from sdmodel.data.stream import Stream
-from sdmodel.train import snapshot
+from sdmodel.train import checkpoint
 from sdmodel.train.grids import Grid
 from sdmodel.train.loop import train
 from sdmodel.train.validation import Validation, batch_size
@@ -85,7 +85,7 @@ def publishes_the_best(
     least = min(errors, key=lambda images: errors[images])
     assert least < told[-1]["images"]
     assert judge.best == {"images": least, "error": errors[least]}
-    held = snapshot.read(folder / f"snapshots/{least:09d}").tensors
+    held = checkpoint.read(folder / f"snapshots/{least:09d}").tensors
     for name, value in weights.items():
         average = held["averages"].get(f"half_life:{name}")
         assert torch.equal(value, held["model"][name] if average is None else average), name
@@ -113,6 +113,6 @@ def test_killed_and_resumed_it_stops_early_where_it_would_have_and_publishes_the
 
 def test_without_patience_the_last_weights_are_published(run, tmp_path: Path):
     weights, _ = run(tmp_path)
-    held = snapshot.read(tmp_path / "snapshots/000000200").tensors
+    held = checkpoint.read(tmp_path / "snapshots/000000200").tensors
     assert "best" not in held
     assert all(torch.equal(value, weights[name.split(":")[1]]) for name, value in held["averages"].items())

@@ -224,7 +224,7 @@ def test_a_full_disk_costs_a_snapshot_and_no_training(run, tmp_path: Path, monke
         if next(calls) == 1:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("sdmodel.train.snapshot._fsync", full)
+    monkeypatch.setattr("sdmodel.train.checkpoint._fsync", full)
     weights, told, _ = run(tmp_path / "full")
     (warning,) = [message["warning"] for message in told if "warning" in message]
     assert "no snapshot at 56 images" in warning

@@ -15,8 +15,8 @@ from accelerate.utils import DistributedType
 from safetensors.torch import load_file
 
 from sdmodel.config.train import OptimizerConfig, TrainConfig
+from sdmodel.train.fsdp import check, placed
 from sdmodel.train.process.command import environment, ranks
-from sdmodel.train.sharding import check, placed
 from tests.sdmodel.train.shared import CASES, CONFIG, LIVED
 from tests.sdmodel.train.toy import ToyObjective, tree
 

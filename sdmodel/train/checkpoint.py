@@ -26,7 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from sdmodel.train.shares import share_out
+from sdmodel.train.dtensors import share_out
 
 KEEP = 2
 """Snapshots kept: the newest, and one before it in case that is damaged."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sdmodel.config.train import OptimizerConfig
-from sdmodel.train import snapshot
+from sdmodel.train import checkpoint
 from sdmodel.train.optim.optimizers import optimizers
 
 FILES = ["averages.safetensors", "metrics.jsonl", "model.safetensors"]
@@ -16,7 +16,7 @@ FILES = ["averages.safetensors", "metrics.jsonl", "model.safetensors"]
 
 def write(root: Path, images: int, **options) -> Path:
     tensors = {"model": {"w": torch.arange(6.0).view(2, 3).T}, "averages": {"w": torch.ones(2)}}
-    return snapshot.write(root, images, '{"images": 1}\n', tensors, {"steps": 3}, **options)
+    return checkpoint.write(root, images, '{"images": 1}\n', tensors, {"steps": 3}, **options)
 
 
 def names(folder: Path) -> list[str]:
@@ -25,7 +25,7 @@ def names(folder: Path) -> list[str]:
 
 def test_what_is_written_is_read(tmp_path: Path):
     folder = write(tmp_path, 64)
-    found = snapshot.newest(tmp_path, pytest.fail)
+    found = checkpoint.newest(tmp_path, pytest.fail)
     assert found
     assert (found.folder, found.images, found.metrics, found.facts) == (
         folder,
@@ -52,7 +52,7 @@ def test_a_damaged_snapshot_is_named_and_passed_over(tmp_path: Path, name: str):
     data[-3] ^= 1
     path.write_bytes(data)
     warnings: list[str] = []
-    found = snapshot.newest(tmp_path, warnings.append)
+    found = checkpoint.newest(tmp_path, warnings.append)
     assert found
     assert found.images == 1
     assert len(warnings) == 1
@@ -63,7 +63,7 @@ def test_a_damaged_snapshot_is_named_and_passed_over(tmp_path: Path, name: str):
 def test_an_incomplete_snapshot_is_named_and_passed_over(tmp_path: Path, name: str):
     (write(tmp_path, 2) / name).unlink()
     warnings: list[str] = []
-    assert snapshot.newest(tmp_path, warnings.append) is None
+    assert checkpoint.newest(tmp_path, warnings.append) is None
     assert "000000002" in warnings[0]
 
 
@@ -73,16 +73,16 @@ def test_an_incomplete_snapshot_is_named_and_passed_over(tmp_path: Path, name: s
 def test_a_half_written_state_is_passed_over(tmp_path: Path, text: str):
     (write(tmp_path, 2) / "state.json").write_text(text)
     warnings: list[str] = []
-    assert snapshot.newest(tmp_path, warnings.append) is None
+    assert checkpoint.newest(tmp_path, warnings.append) is None
     assert len(warnings) == 1
 
 
 def test_what_a_crash_left_aside_is_no_snapshot(tmp_path: Path):
     (tmp_path / ".000000002").mkdir()
     (tmp_path / ".000000002" / "state.json").write_text(json.dumps({}))
-    assert snapshot.newest(tmp_path, pytest.fail) is None
+    assert checkpoint.newest(tmp_path, pytest.fail) is None
     write(tmp_path, 2)
-    assert snapshot.newest(tmp_path, pytest.fail)
+    assert checkpoint.newest(tmp_path, pytest.fail)
 
 
 def test_a_full_disk_leaves_the_older_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -96,7 +96,7 @@ def test_a_full_disk_leaves_the_older_ones(tmp_path: Path, monkeypatch: pytest.M
         with pytest.raises(OSError, match="No space left"):
             write(tmp_path, 2)
     assert names(tmp_path) == ["000000001"]
-    found = snapshot.newest(tmp_path, pytest.fail)
+    found = checkpoint.newest(tmp_path, pytest.fail)
     assert found
     assert found.images == 1
 
@@ -121,12 +121,12 @@ def learn(model: nn.Module, opts: list[torch.optim.Optimizer]) -> None:
 def test_optimizers_that_are_restored_go_on_alike(tmp_path: Path, kind: str):
     model, opts = trained(kind, 0)
     other, others = trained(kind, 1)
-    held = snapshot.optimizer_tensors(model, opts)
-    snapshot.write(tmp_path, 1, "", {"optimizer": held, "model": model.state_dict()}, {})
-    found = snapshot.newest(tmp_path, pytest.fail)
+    held = checkpoint.optimizer_tensors(model, opts)
+    checkpoint.write(tmp_path, 1, "", {"optimizer": held, "model": model.state_dict()}, {})
+    found = checkpoint.newest(tmp_path, pytest.fail)
     assert found
     other.load_state_dict(found.tensors["model"])
-    snapshot.restore_optimizers(other, others, found.tensors["optimizer"])
+    checkpoint.restore_optimizers(other, others, found.tensors["optimizer"])
     for _ in range(2):
         for one, its in ((model, opts), (other, others)):
             torch.manual_seed(5)
@@ -135,4 +135,4 @@ def test_optimizers_that_are_restored_go_on_alike(tmp_path: Path, kind: str):
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
     strange = {"5.weight:exp_avg": torch.zeros(1)}
     with pytest.raises(KeyError, match=r"5\.weight"):
-        snapshot.restore_optimizers(other, others, strange)
+        checkpoint.restore_optimizers(other, others, strange)
