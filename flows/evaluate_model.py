@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from flows.progress import threads
+from flows.report.progress import threads
 from flows.step import Home, Result
 from flows.tasks import evaluate, results
 from flows.train_model import resolved

@@ -55,7 +55,7 @@ def executed(start: "Callable[[], State[Any]]", terminal: Terminal, *, ui: bool 
         from flows.server import prefect_server
 
         with prefect_server(ui=ui) as server:
-            from flows.progress import shown_on
+            from flows.report.progress import shown_on
 
             place = f"Prefect is at {server.url.removesuffix('/api')}"
             asks = f", and asks for {server.sign_in}" if server.sign_in else ""

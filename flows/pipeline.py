@@ -4,7 +4,7 @@ from prefect import flow
 
 from flows.line import ENCODE
 from flows.pinning import pinned
-from flows.progress import threads
+from flows.report.progress import threads
 from flows.step import Home, Result
 from flows.tasks import collect, dedup, encode, evaluate, filter_, results, score, shard, train
 from stages.config.run import Run

@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.events import emit_event
 from prefect.runtime import deployment, flow_run
 
-from flows.progress import threads
+from flows.report.progress import threads
 from flows.step import Home, Result
 from flows.tasks import collect, dedup, filter_, results, score, shard
 from stages.artifacts.reference import refer, references

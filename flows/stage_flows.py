@@ -4,7 +4,7 @@ from prefect import flow
 
 from flows import tasks
 from flows.pinning import pinned_config
-from flows.progress import threads
+from flows.report.progress import threads
 from flows.step import Home, Result
 from flows.tasks import results
 from flows.train_model import resolved

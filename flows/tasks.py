@@ -11,8 +11,8 @@ from prefect.states import Completed
 from prefect.tasks import exponential_backoff
 
 from flows import line
-from flows.progress import TaskReporter, tell_failed, tell_finished
-from flows.report import key_of, report
+from flows.report.prefect import key_of, report
+from flows.report.progress import TaskReporter, tell_failed, tell_finished
 from flows.step import Home, Result, Step
 from stages.errors import RetryableError
 from stages.redaction import redact_error

@@ -3,7 +3,7 @@
 from prefect import flow
 
 from flows.pinning import pinned_config
-from flows.progress import threads
+from flows.report.progress import threads
 from flows.step import Home, Result
 from flows.tasks import results, train
 from sdmodel.config.train import TrainConfig

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from prefect import flow
 
 from flows.compare.cases import MODES, Case, Comparison, Mode, denoiser, name_of, pretraining, world
-from flows.progress import tell_progress, threads
+from flows.report.progress import tell_progress, threads
 from flows.step import Home, Result, Step
 from flows.tasks import collect, dedup, evaluate, filter_, score, shard, step_task, train
 from sdmodel.config.text import TextKind

@@ -13,7 +13,7 @@ import pytest
 
 from flows.line import STEPS
 from flows.pipeline import pipeline
-from flows.progress import shown_on
+from flows.report.progress import shown_on
 from flows.step import Result
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import resolve

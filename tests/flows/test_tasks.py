@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.progress import threads
+from flows.report.progress import threads
 from flows.step import Home, Step
 from flows.tasks import another_try_may_help, results, step_task
 from stages.artifacts.artifact import Funnel
