@@ -13,7 +13,7 @@ import pytest
 import yaml
 from hypothesis import settings
 
-from flows.presets import CLIP, SIMILARITY
+from flows.config.presets import CLIP, SIMILARITY
 from stages.artifacts.artifact import Artifact, artifacts
 from stages.demo.defects import DEFECTS, Rates
 from stages.demo.server import DemoServer

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from flows.config_file import read_run
+from flows.config.file import read_run
 from flows.line import STEPS
 from flows.local import result_of
 from flows.terminal import Terminal

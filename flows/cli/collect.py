@@ -44,7 +44,7 @@ def collect(
 
         stage("collect", config, set_=set_, store=store, json=json)
         return
-    from flows.config_file import read_run
+    from flows.config.file import read_run
 
     found = _preview(read_run(config, set_, store, environment_store()))
     if json:

@@ -34,7 +34,7 @@ def init(
     sdflow init photos/ 'old/*.tar' --out birds.yaml --name birds
     ```
     """
-    from flows.first_config import first_config
+    from flows.config.init import first_config
     from stages.artifacts.names import check_name
     from stages.collect.sources.inspect import inspect_sources
 

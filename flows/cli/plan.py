@@ -44,7 +44,7 @@ def plan(
     from pathlib import Path
     from tempfile import TemporaryDirectory
 
-    from flows.config_file import read_run
+    from flows.config.file import read_run
     from stages.forecast.forecast import encoders_in, forecast
 
     run = read_run(config, set_, store, environment_store())

@@ -42,7 +42,7 @@ def run(
     filter: {min_similarity: 0.28}
     ```
     """
-    from flows.config_file import read_run
+    from flows.config.file import read_run
     from flows.execute import execute
     from flows.terminal import Terminal, funnel_table
 

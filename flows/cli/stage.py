@@ -42,7 +42,7 @@ def stage(
     ```
     """
     from flows.cli.listing import print_manifest
-    from flows.config_file import read_run
+    from flows.config.file import read_run
     from flows.line import STEPS
     from flows.local import result_of
     from flows.step import Result

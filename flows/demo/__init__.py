@@ -5,10 +5,10 @@ import json
 import time
 from pathlib import Path
 
+from flows.config.presets import PRESETS, ROWS
 from flows.demo.figures import figures
 from flows.demo.table import show
 from flows.execute import execute
-from flows.presets import PRESETS, ROWS
 from flows.terminal import Terminal
 from stages.demo.server import DemoServer
 from stages.demo.site import build

@@ -10,7 +10,7 @@ import pytest
 from nbclient import NotebookClient
 from PIL import Image
 
-from flows.config_file import read_run
+from flows.config.file import read_run
 from flows.line import STEPS
 from flows.step import finished
 from stages.artifacts.reference import resolve

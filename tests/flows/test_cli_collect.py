@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.config_file import read_run
+from flows.config.file import read_run
 from stages.artifacts.reference import resolve
 from stages.store import open_store
 from tests.stages.collect.conftest import Web, picture

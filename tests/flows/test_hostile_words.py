@@ -30,7 +30,7 @@ from rich.console import Console
 
 from flows import tasks
 from flows.cli import main
-from flows.config_file import read_run
+from flows.config.file import read_run
 from flows.line import COLLECT
 from flows.step import Home
 from flows.terminal import Terminal

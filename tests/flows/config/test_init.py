@@ -8,8 +8,8 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from flows.config_file import read_run
-from flows.first_config import first_config
+from flows.config.file import read_run
+from flows.config.init import first_config
 from stages.collect.sources.inspect import Guess
 from stages.config.run import CollectConfig, FolderSource, ParquetSource, Run, TarSource, UrlSource
 

@@ -22,7 +22,7 @@ _WIDTH = 100
 
 
 def first_config(name: str, guesses: Sequence[Guess], path: str) -> str:
-    """The YAML of a run on some sources; `flows.config_file.read_run` reads it.
+    """The YAML of a run on some sources; `flows.config.file.read_run` reads it.
 
     Args:
         name: of the run, a good one for references.

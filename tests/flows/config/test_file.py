@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.config_file import read_run, run_of
+from flows.config.file import read_run, run_of
 from stages.config.run import Run, ShardConfig
 
 

@@ -1,0 +1,1 @@
+"""Configs as files: read, written for the first time, named."""
