@@ -11,8 +11,8 @@ from rich.console import Console
 
 from flows.config.file import read_run
 from flows.line import STEPS
-from flows.local import result_of
-from flows.terminal import Terminal
+from flows.run.local import result_of
+from flows.run.terminal import Terminal
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import resolve
 from stages.config.run import Run

@@ -39,9 +39,9 @@ def cluster(
     ```
     """
     from flows.cli.listing import print_manifest
-    from flows.local import TerminalReporter
+    from flows.run.local import TerminalReporter
+    from flows.run.terminal import Terminal
     from flows.step import Result, Step
-    from flows.terminal import Terminal
     from stages.artifacts.names import check_name
     from stages.artifacts.reference import resolve
     from stages.cluster import cluster as stage

@@ -51,8 +51,8 @@ def compare_text(
     from flows.compare.machine import lanes, machine
     from flows.compare.page import check_page, found, write_page
     from flows.compare.pictures import ceilings, pictures
-    from flows.execute import executed
-    from flows.terminal import Terminal
+    from flows.run.execute import executed
+    from flows.run.terminal import Terminal
     from stages.store import open_store
 
     terminal = Terminal()

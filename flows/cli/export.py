@@ -28,7 +28,7 @@ def export(
     """
     import shutil
 
-    from flows.terminal import Terminal
+    from flows.run.terminal import Terminal
     from stages.artifacts.reference import resolve
     from stages.errors import DamagedError
     from stages.fingerprint import sha256_of

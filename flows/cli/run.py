@@ -43,8 +43,8 @@ def run(
     ```
     """
     from flows.config.file import read_run
-    from flows.execute import execute
-    from flows.terminal import Terminal, funnel_table
+    from flows.run.execute import execute
+    from flows.run.terminal import Terminal, funnel_table
 
     chosen = read_run(config, set_, store, environment_store())
     terminal = Terminal()

@@ -25,10 +25,10 @@ def setup(
     prefect worker start --pool gpu
     ```
     """
-    from flows.server import be_quiet
+    from flows.run.server import be_quiet
 
     be_quiet()
-    from flows.setup import deploy_all, prepare
+    from flows.run.setup import deploy_all, prepare
 
     print_lines(prepare())
     if deploy:

@@ -8,8 +8,8 @@ from pathlib import Path
 from flows.config.presets import PRESETS, ROWS
 from flows.demo.figures import figures
 from flows.demo.table import show
-from flows.execute import execute
-from flows.terminal import Terminal
+from flows.run.execute import execute
+from flows.run.terminal import Terminal
 from stages.demo.server import DemoServer
 from stages.demo.site import build
 from stages.store import open_store

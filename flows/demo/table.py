@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from flows.terminal import funnel_table
+from flows.run.terminal import funnel_table
 from stages.artifacts.artifact import Artifact
 
 BARS = "▁▂▃▄▅▆▇█"

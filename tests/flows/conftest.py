@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from flows.cli import main
-from flows.server import be_quiet
+from flows.run.server import be_quiet
 from sdmodel.config.train import TextConfig, TrainConfig, UNetConfig
 from stages.config.run import CollectConfig, DedupConfig, EvaluateConfig, FolderSource, Run, ShardConfig
 
@@ -23,7 +23,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The API's address of a server of the session's own, with all of its services."""
     from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
-    from flows.server import prefect_server
+    from flows.run.server import prefect_server
 
     home = tmp_path_factory.mktemp("prefect")
     with pytest.MonkeyPatch.context() as patch:

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from flows.line import STEPS
-from flows.local import result_of
-from flows.terminal import Terminal
+from flows.run.local import result_of
+from flows.run.terminal import Terminal
 from sdmodel.config.text import TextConfig
 from sdmodel.text import build
 from stages.artifacts.artifact import Funnel

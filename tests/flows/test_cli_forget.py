@@ -12,8 +12,8 @@ from cyclopts import App
 
 from flows.cli.forget import forget
 from flows.line import STEPS
-from flows.local import result_of
-from flows.terminal import Terminal
+from flows.run.local import result_of
+from flows.run.terminal import Terminal
 from stages.artifacts.artifact import Artifact, artifacts
 from stages.artifacts.reference import resolve
 from stages.config.run import Run

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.setup import LOST, deploy_all, prepare
+from flows.run.setup import LOST, deploy_all, prepare
 from stages.artifacts.reference import references, resolve
 from stages.config.run import Run
 from stages.store import open_store

@@ -8,8 +8,8 @@ import pytest
 from flows.compare.cases import Comparison
 from flows.compare.figures import rows
 from flows.compare.page import write_page
-from flows.execute import executed
-from flows.terminal import Terminal
+from flows.run.execute import executed
+from flows.run.terminal import Terminal
 from stages.artifacts.reference import resolve
 from stages.demo.pairs import clean_folder
 from stages.store import open_store

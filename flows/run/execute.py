@@ -8,9 +8,9 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 from flows.preflight import check
-from flows.server import be_quiet
+from flows.run.server import be_quiet
+from flows.run.terminal import Terminal
 from flows.step import Result
-from flows.terminal import Terminal
 from stages.config.run import Run
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def executed(start: "Callable[[], State[Any]]", terminal: Terminal, *, ui: bool 
     with _terminated_as_exit():
         terminal.say("starting Prefect")
         # Prefect takes seconds to import: only commands that run flows pay.
-        from flows.server import prefect_server
+        from flows.run.server import prefect_server
 
         with prefect_server(ui=ui) as server:
             from flows.report.progress import shown_on

@@ -47,6 +47,6 @@ def test_pages_of_others_are_not_answered(server: str):
 def test_the_password_is_in_no_command_line(server: str):
     port, password = httpx.URL(server).port, os.environ["PREFECT_API_AUTH_STRING"].partition(":")[2]
     lines = [child.cmdline() for child in psutil.Process().children(recursive=True)]
-    assert any(line[-3:] == ["-m", "flows.server", str(port)] for line in lines)
+    assert any(line[-3:] == ["-m", "flows.run.server", str(port)] for line in lines)
     assert len(password) > 40
     assert not any(password in word for line in lines for word in line)

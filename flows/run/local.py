@@ -7,8 +7,8 @@ from threading import Event
 from types import FrameType
 
 from flows.pinning import pinned_config
+from flows.run.terminal import Terminal
 from flows.step import Result, Step, finished, reads
-from flows.terminal import Terminal
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import resolve
 from stages.config.run import Run

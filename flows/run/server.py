@@ -1,4 +1,4 @@
-"""A Prefect server for as long as a command runs; `python -m flows.server PORT` serves.
+"""A Prefect server for as long as a command runs; `python -m flows.run.server PORT` serves.
 
 Prefect can start one itself, but that one shares the terminal's process group, so that Ctrl-C would end it
 before the run could say that it was ended; it lives on when its parent is killed; and it cannot start where
@@ -101,7 +101,7 @@ def prefect_server(*, ui: bool = False, services: bool = False) -> Generator[Ser
     }
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.server", str(port)],
+            [sys.executable, "-m", "flows.run.server", str(port)],
             stdin=subprocess.PIPE,  # never written: the server ends when it closes, however we end
             stdout=output,
             stderr=output,

@@ -1,0 +1,1 @@
+"""Ways to run: in this process, through Prefect's server for a command, on a server that stays."""
