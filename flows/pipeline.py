@@ -2,10 +2,10 @@
 
 from prefect import flow
 
-from flows.line import ENCODE
 from flows.pinning import pinned
 from flows.report.progress import threads
 from flows.step import Home, Result
+from flows.steps import ENCODE
 from flows.tasks import collect, dedup, encode, evaluate, filter_, results, score, shard, train
 from stages.config.run import Run
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from flows.line import STEPS
+from flows.steps import STEPS
 from stages.artifacts.reference import references
 from stages.config.run import Run
 from stages.pretrained import files

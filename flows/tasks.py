@@ -10,7 +10,7 @@ from prefect.futures import PrefectFuture, wait
 from prefect.states import Completed
 from prefect.tasks import exponential_backoff
 
-from flows import line
+from flows import steps
 from flows.report.prefect import key_of, report
 from flows.report.progress import TaskReporter, tell_failed, tell_finished
 from flows.step import Home, Result, Step
@@ -77,11 +77,11 @@ def results(*futures: "PrefectFuture[Any]") -> dict[str, Result]:
     return {result.stage: result for result in found}
 
 
-collect = step_task(line.COLLECT)
-dedup = step_task(line.DEDUP)
-score = step_task(line.SCORE)
-filter_ = step_task(line.FILTER)
-shard = step_task(line.SHARD)
-encode = step_task(line.ENCODE)
-train = step_task(line.TRAIN)
-evaluate = step_task(line.EVALUATE)
+collect = step_task(steps.COLLECT)
+dedup = step_task(steps.DEDUP)
+score = step_task(steps.SCORE)
+filter_ = step_task(steps.FILTER)
+shard = step_task(steps.SHARD)
+encode = step_task(steps.ENCODE)
+train = step_task(steps.TRAIN)
+evaluate = step_task(steps.EVALUATE)

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from flows.config.file import read_run
-from flows.line import STEPS
 from flows.run.local import result_of
 from flows.run.terminal import Terminal
+from flows.steps import STEPS
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import resolve
 from stages.config.run import Run

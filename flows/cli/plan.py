@@ -102,8 +102,8 @@ def _finished(run: "Run", step: str, name: str = "") -> "Artifact | None":
     """The artifact that is named, or what a step of the config's own line made if it is finished."""
     from pathlib import Path
 
-    from flows.line import STEPS
     from flows.step import finished
+    from flows.steps import STEPS
     from stages.artifacts.reference import resolve
     from stages.store import open_store
 

@@ -43,10 +43,10 @@ def stage(
     """
     from flows.cli.listing import print_manifest
     from flows.config.file import read_run
-    from flows.line import STEPS
     from flows.run.local import result_of
     from flows.run.terminal import Terminal
     from flows.step import Result
+    from flows.steps import STEPS
 
     run = read_run(config, set_, store, environment_store())
     given = {step: text for step, text in (("shard", dataset), ("train", model)) if text}

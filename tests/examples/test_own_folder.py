@@ -11,8 +11,8 @@ from nbclient import NotebookClient
 from PIL import Image
 
 from flows.config.file import read_run
-from flows.line import STEPS
 from flows.step import finished
+from flows.steps import STEPS
 from stages.artifacts.reference import resolve
 from stages.store import open_store
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.line import COLLECT, DEDUP, FILTER, SCORE, SHARD
 from flows.step import Step
+from flows.steps import COLLECT, DEDUP, FILTER, SCORE, SHARD
 from stages.artifacts.artifact import Artifact
 from stages.config.run import CollectConfig, DedupConfig, FolderSource, Run, ShardConfig
 from stages.report.summary import summary

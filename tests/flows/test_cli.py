@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from flows.cli import HELP, app
-from flows.line import STEPS
 from flows.run.local import result_of
 from flows.run.terminal import Terminal
 from flows.step import finished
+from flows.steps import STEPS
 from stages.artifacts.reference import resolve
 from stages.config.run import Run
 from stages.store import open_store

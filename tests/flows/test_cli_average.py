@@ -12,10 +12,10 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from flows.evaluate_model import trained_on
-from flows.line import STEPS
 from flows.run.local import result_of
 from flows.run.terminal import Terminal
 from flows.step import Result
+from flows.steps import STEPS
 from sdmodel.config.train import EmaConfig, TrainConfig
 from sdmodel.diffusion.generate import load
 from sdmodel.objectives import objective_of

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from flows.line import STEPS
 from flows.run.local import result_of
 from flows.run.terminal import Terminal
+from flows.steps import STEPS
 from sdmodel.config.text import TextConfig
 from sdmodel.text import build
 from stages.artifacts.artifact import Funnel

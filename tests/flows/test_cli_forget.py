@@ -11,9 +11,9 @@ import pytest
 from cyclopts import App
 
 from flows.cli.forget import forget
-from flows.line import STEPS
 from flows.run.local import result_of
 from flows.run.terminal import Terminal
+from flows.steps import STEPS
 from stages.artifacts.artifact import Artifact, artifacts
 from stages.artifacts.reference import resolve
 from stages.config.run import Run

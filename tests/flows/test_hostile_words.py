@@ -31,9 +31,9 @@ from rich.console import Console
 from flows import tasks
 from flows.cli import main
 from flows.config.file import read_run
-from flows.line import COLLECT
 from flows.run.terminal import Terminal
 from flows.step import Home
+from flows.steps import COLLECT
 from stages.artifacts.artifact import Artifact, artifacts
 from stages.config.run import CollectConfig
 from stages.report.summary import summary

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from flows.line import TRAIN
 from flows.pinning import pinned, pinned_config
+from flows.steps import TRAIN
 from sdmodel.config.train import PretrainConfig, TextConfig, TrainConfig
 from sdmodel.train.run import run as run_training
 from stages.artifacts.artifact import Artifact

@@ -11,10 +11,10 @@ from uuid import UUID
 
 import pytest
 
-from flows.line import STEPS
 from flows.pipeline import pipeline
 from flows.report.progress import shown_on
 from flows.step import Result
+from flows.steps import STEPS
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import resolve
 from stages.config.run import Run

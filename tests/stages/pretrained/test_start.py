@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flows.line import TRAIN
+from flows.steps import TRAIN
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import refer
 from stages.pretrained.start import pipeline_files, start_folder, start_input
