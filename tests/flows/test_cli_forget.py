@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from cyclopts import App
 
-from flows.cli.forget import forget
+from flows.cli.store.forget import forget
 from flows.run.local import result_of
 from flows.run.terminal import Terminal
 from flows.steps import STEPS

@@ -10,8 +10,8 @@ import pytest
 from cyclopts import App
 from PIL import Image
 
-from flows.cli.coverage import coverage
-from flows.cli.diff import diff
+from flows.cli.data.coverage import coverage
+from flows.cli.data.diff import diff
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import refer
 from stages.collect.report import coverage as counting

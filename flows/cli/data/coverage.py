@@ -5,8 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.cli.listing import print_json, print_lines
 from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_read
+from flows.cli.store.listing import print_json, print_lines
 
 
 def coverage(

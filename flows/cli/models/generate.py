@@ -6,8 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.cli.listing import print_lines
 from flows.cli.options import DEFAULT_STORE, StoreOption, open_to_read
+from flows.cli.store.listing import print_lines
 
 
 def generate(

@@ -41,7 +41,7 @@ def average(
     sdflow stage evaluate birds.yaml --model models/birds-0.12
     ```
     """
-    from flows.cli.listing import print_manifest
+    from flows.cli.store.listing import print_manifest
     from flows.run.local import TerminalReporter
     from flows.run.terminal import Terminal
     from flows.step import Result, Step

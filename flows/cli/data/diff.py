@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from flows.cli.listing import print_json
 from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_read
+from flows.cli.store.listing import print_json
 
 if TYPE_CHECKING:
     from stages.artifacts.artifact import Artifact

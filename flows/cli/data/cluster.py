@@ -38,7 +38,7 @@ def cluster(
     sdflow cluster models/birds datasets/birds --column species --json | jq .statistics.purity
     ```
     """
-    from flows.cli.listing import print_manifest
+    from flows.cli.store.listing import print_manifest
     from flows.run.local import TerminalReporter
     from flows.run.terminal import Terminal
     from flows.step import Result, Step

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from flows.cli.listing import print_json, print_lines
 from flows.cli.options import ConfigArgument, ConfigStoreOption, JsonOption, SetOption, environment_store
+from flows.cli.store.listing import print_json, print_lines
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -41,7 +41,7 @@ def stage(
     sdflow stage evaluate birds.yaml --dataset datasets/other@3     # the same model, other pictures
     ```
     """
-    from flows.cli.listing import print_manifest
+    from flows.cli.store.listing import print_manifest
     from flows.config.file import read_run
     from flows.run.local import result_of
     from flows.run.terminal import Terminal

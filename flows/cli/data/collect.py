@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from flows.cli.listing import print_json
 from flows.cli.options import ConfigArgument, ConfigStoreOption, JsonOption, SetOption, environment_store
+from flows.cli.store.listing import print_json
 
 if TYPE_CHECKING:
     from stages.collect.preview.preview import Preview
@@ -40,7 +40,7 @@ def collect(
     ```
     """
     if not dry_run:
-        from flows.cli.stage import stage
+        from flows.cli.prefect.stage import stage
 
         stage("collect", config, set_=set_, store=store, json=json)
         return

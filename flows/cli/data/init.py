@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.cli.listing import print_lines
+from flows.cli.store.listing import print_lines
 
 
 def init(
