@@ -7,6 +7,7 @@ from flows.steps import STEPS
 from stages.artifacts.reference import references
 from stages.config.run import Run
 from stages.pretrained import files
+from stages.pretrained import text as texts
 from stages.pretrained.start import pipeline_files, start_input
 from stages.store import Store, open_store
 
@@ -28,13 +29,13 @@ def check(run: Run) -> None:
             references(store, f"{step.reference}/{run.name}")
     _check(store, train.start, pipeline_files, start_input)
     for text in (train.text, *train.texts):
-        _check(store, text.start, text.text_files, text.encoder_input)
+        _check(store, text.start, texts.text_files, texts.encoder_input)
     _check(store, encode.autoencoder, files.autoencoder_files, files.autoencoder_input)
     if encode.autoencoder:
         files.check_fits(encode, files.autoencoder_config(lambda: store, encode.autoencoder))
     if encode.text:
         files.text_files(Path(encode.text))
-    text.labels_input(store, train)
+    texts.labels_input(store, train)
 
 
 def _check(

@@ -52,18 +52,13 @@ app = App(
     result_action="return_value",
 )
 COMMANDS = (
-    *("demo:demo", "init:init", "plan:plan", "run:run", "collect:collect", "stage:stage"),
-    *("listing:ls", "listing:show", "diff:diff", "coverage:coverage", "trace:trace"),
-    *(
-        "average:average",
-        "cluster:cluster",
-        "compare_text:compare_text",
-        "generate:generate",
-        "export:export",
-    ),
-    *("forget:forget", "upkeep:verify", "upkeep:gc", "setup:setup"),
+    *("prefect.demo:demo", "data.init:init", "models.plan:plan", "prefect.run:run", "data.collect:collect"),
+    *("prefect.stage:stage", "store.listing:ls", "store.listing:show", "data.diff:diff"),
+    *("data.coverage:coverage", "store.trace:trace", "models.average:average", "data.cluster:cluster"),
+    *("models.compare_text:compare_text", "models.generate:generate", "models.export:export"),
+    *("store.forget:forget", "store.upkeep:verify", "store.upkeep:gc", "prefect.setup:setup"),
 )
-"""Module of this folder and function in it, in the order of `--help`."""
+"""Module below this folder and function in it, in the order of `--help`."""
 for order, path in enumerate(COMMANDS):
     app.command(f"flows.cli.{path}", sort_key=order)
 

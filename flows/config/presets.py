@@ -13,7 +13,7 @@ from stages.config.run import (
     UrlSource,
 )
 
-CLIP = f"local-dir:{Path(__file__).parents[1] / 'stages' / 'demo' / 'clip'}"
+CLIP = f"local-dir:{Path(__file__).parents[2] / 'stages' / 'demo' / 'clip'}"
 """The small CLIP that ships with the demo, trained by `examples/demo_clip.yaml` on clean pairs of another
 seed."""
 

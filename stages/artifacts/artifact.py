@@ -1,6 +1,7 @@
 """Artifact: a finished, immutable result of a stage; its manifest says what it is and where it came from.
 
-What was purged from its files since then is told by amendments beside the manifest, see `stages.artifacts.amendment`.
+What was purged from its files since then is told by amendments beside the manifest, see
+`stages.artifacts.amendment`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

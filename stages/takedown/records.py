@@ -51,8 +51,8 @@ HOST = r"regexp_extract(location, '^https?://(\[[^]]*\]|[^/:?#]+)', 1)"
 class Name:
     """One name of what shall be forgotten: its kind, a key of `KINDS`, and its value.
 
-    A URL is in the normal form in which collections keep it (`stages.collect.web.url.normalise`). A host stands
-    for its subdomains too.
+    A URL is in the normal form in which collections keep it (`stages.collect.web.url.normalise`).
+    A host stands for its subdomains too.
     """
 
     kind: str

@@ -272,7 +272,7 @@ def test_a_command_imports_no_other_command(filled: Run):
         "print(*sorted(name for name in sys.modules if name.startswith('flows.cli.')), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stderr.split() == ["flows.cli.store.listing", "flows.cli.options"]
+    assert done.stderr.split() == ["flows.cli.options", "flows.cli.store", "flows.cli.store.listing"]
 
 
 def test_help_says_all_that_is_written(sdflow: Told):

@@ -11,7 +11,7 @@ from typing import Any
 
 from sdmodel.config.train import TrainConfig
 
-HERE = Path(__file__).parents[1]
+HERE = Path(__file__).parents[2]
 LONGEST = 3000
 """Characters of a message: lines of several processes stay whole in a pipe below 4096 bytes."""
 COMPARING = ("contrastive", "text", "selfsupervised")

@@ -1,4 +1,5 @@
-"""The measuring process, `python -m sdmodel.train.profile.measure PLAN.json`: trains for the plan's "seconds".
+"""The measuring process, `python -m sdmodel.train.profile.measure PLAN.json`: trains for the plan's
+"seconds".
 
 It runs the loop itself, on the plan's data, in as many processes as the training will have, and keeps
 nothing. The main process tells {"measured": figures} when its time is over and is ended then.

@@ -98,7 +98,7 @@ def test_killed_in_the_middle_of_a_save(
     child = os.fork()
     if child == 0:
         for name in ("_save", "_sha256", "_fsync"):
-            setattr(snapshot, name, deadly(getattr(snapshot, name)))
+            setattr(checkpoint, name, deadly(getattr(checkpoint, name)))
         Path.rename = deadly(Path.rename)  # type: ignore[method-assign]
         life(tmp_path)
         os._exit(0)

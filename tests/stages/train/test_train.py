@@ -147,7 +147,7 @@ def test_killed_and_stopped_on_the_way_it_is_the_same_model(
 ):
     own, same = another(store, dataset, tmp_path / "store")
     program = [sys.executable, "-c", IN_ANOTHER_PROCESS, own.url, same.fingerprint]
-    with subprocess.Popen(program, cwd=Path(__file__).parents[2]) as running:
+    with subprocess.Popen(program, cwd=Path(__file__).parents[3]) as running:
         while not list(own.list("parts/train")):
             assert running.poll() is None
             time.sleep(0.01)

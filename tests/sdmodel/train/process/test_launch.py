@@ -242,7 +242,7 @@ def test_one_rank_that_dies_is_named_and_all_are_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     (tmp_path / "program.py").write_text(RANK)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(Path(__file__).parents[3])]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(Path(__file__).parents[4])]))
     path = tmp_path / "plan.json"
     path.write_text(json.dumps({"folder": str(tmp_path)}))
     monkeypatch.setattr(launch, "command", lambda *_: ranks(2, tmp_path, "program", str(path)))

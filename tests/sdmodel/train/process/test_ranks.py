@@ -26,7 +26,7 @@ def started(folder: Path, program: str, processes: int = 2) -> "subprocess.Popen
     (folder / "program.py").write_text(HEAD + program)
     return subprocess.Popen(
         ranks(processes, folder, "program"),
-        env={**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{Path(__file__).parents[3]}"},
+        env={**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{Path(__file__).parents[4]}"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

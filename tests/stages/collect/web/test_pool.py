@@ -122,12 +122,12 @@ def test_one_that_breaks_in_the_body_is_not_asked_again(get: Asker) -> None:
 
 def test_it_is_not_kept_for_long_nor_are_many(get: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
     with served(sends(ok(b"abc"), then_close=False)) as wire:
-        monkeypatch.setattr(idle, "IDLE_SECONDS", 0.0)
+        monkeypatch.setattr(pool, "IDLE_SECONDS", 0.0)
         for _ in range(3):
             get(wire.url())
         assert wire.numbers() == [1, 2, 3]
-        monkeypatch.setattr(idle, "IDLE_SECONDS", 100.0)
-        monkeypatch.setattr(idle, "MAX_IDLE", 2)
+        monkeypatch.setattr(pool, "IDLE_SECONDS", 100.0)
+        monkeypatch.setattr(pool, "MAX_IDLE", 2)
         for host in (
             "a.example",
             "b.example",

@@ -216,7 +216,7 @@ def test_tdmrep_json_that_fails_is_none_but_one_that_is_not_answered_is_waited_f
 
 
 def test_the_page_for_sites_and_operators_names_every_key_and_every_directive() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "collection.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[4] / "docs" / "collection.md").read_text(encoding="utf-8")
     kinds = (CollectConfig, UrlSource, FolderSource, TarSource, ParquetSource, HostLimit)
     keys = {field.name for kind in kinds for field in fields(kind)}
     assert not {key for key in {*keys, *OPT_OUTS} if f"`{key}`" not in page}
