@@ -17,6 +17,7 @@ from torch import Tensor
 from sdmodel.data.index import read_index
 from sdmodel.data.pictures import decode_all
 from sdmodel.data.stream import Stream
+from sdmodel.train import checkpoint
 from sdmodel.train.loop import train
 from sdmodel.train.steps import seed_at
 from tests.sdmodel.train.toy import CONFIG, KilledError, ToyObjective, tree

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from stages.collect.web import pool
 from stages.collect.web.answer import FetchError
 from stages.collect.web.exchange import ERROR_BYTES
 from stages.reasons import Reason
