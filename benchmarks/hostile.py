@@ -21,7 +21,7 @@ from benchmarks import schema
 from benchmarks.hostile_bodies import body
 from stages.collect.judge import Rules
 from stages.collect.sandbox import Sandbox
-from stages.config.run import CollectConfig
+from stages.config.collect import CollectConfig
 
 RESULT = schema.RESULTS / "hostile.json"
 SECONDS = 5.0

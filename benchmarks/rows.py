@@ -50,7 +50,7 @@ def read(path: Path, rows: int) -> None:
     """Read the table as collect does."""
     from stages.collect.sources.rows import write_rows
     from stages.collect.sources.tables import url_rows
-    from stages.config.run import UrlSource
+    from stages.config.collect import UrlSource
 
     source = UrlSource(name="web", tables=(str(path),), licence_column="licence")
     began = time.perf_counter()

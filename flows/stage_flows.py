@@ -8,7 +8,8 @@ from flows.report.progress import threads
 from flows.step import Home, Result
 from flows.tasks import results
 from flows.train_model import resolved
-from stages.config.run import CollectConfig, DedupConfig, EncodeConfig, FilterConfig, ScoreConfig, ShardConfig
+from stages.config.collect import CollectConfig
+from stages.config.run import DedupConfig, EncodeConfig, FilterConfig, ScoreConfig, ShardConfig
 
 # train and evaluate alone are `train_model` and `evaluate_model`.
 

@@ -9,7 +9,8 @@ from stages.artifacts.artifact import Artifact, Digested
 from stages.collect.collect import collect
 from stages.collect.edition import note_of, previous_of
 from stages.collect.sources.files import snapshot
-from stages.config.run import CollectConfig, EncodeConfig, EvaluateConfig, FilterConfig, ScoreConfig
+from stages.config.collect import CollectConfig
+from stages.config.run import EncodeConfig, EvaluateConfig, FilterConfig, ScoreConfig
 from stages.dedup import dedup
 from stages.encode import encode
 from stages.evaluate import evaluate

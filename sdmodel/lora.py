@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from sdmodel.config.train import LoraConfig
+from sdmodel.config.learning import LoraConfig
 
 ADAPTER = "adapter"
 """Folder of changes that are kept apart, in a model folder."""

@@ -63,7 +63,7 @@ def main() -> None:
     from stages.artifacts.artifact import Artifact
     from stages.collect.collect import collect
     from stages.collect.sources.files import snapshot
-    from stages.config.run import CollectConfig
+    from stages.config.collect import CollectConfig
     from stages.store import open_store
 
     config = TypeAdapter(CollectConfig).validate_python(json.loads(given.config.read_text()))

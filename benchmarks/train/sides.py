@@ -14,7 +14,8 @@ from typing import Any
 
 from benchmarks.train.meter import BEGAN, DONE, TURN
 from benchmarks.train.task import Task
-from sdmodel.config.train import DataConfig, EmaConfig, OptimizerConfig, TrainConfig
+from sdmodel.config.learning import DataConfig, EmaConfig, OptimizerConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.train.process.command import command, environment, process_count, ranks
 
 ROOT = Path(__file__).parents[2]

@@ -7,18 +7,12 @@ differs.
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-from sdmodel.config.text import TextKind
-from sdmodel.config.train import OptimizerConfig, PretrainConfig, TextConfig, TrainConfig, UNetConfig
-from stages.config.run import (
-    CollectConfig,
-    DedupConfig,
-    EvaluateConfig,
-    FilterConfig,
-    FolderSource,
-    Run,
-    ScoreConfig,
-    ShardConfig,
-)
+from sdmodel.config.learning import OptimizerConfig
+from sdmodel.config.model import UNetConfig
+from sdmodel.config.text import PretrainConfig, TextConfig, TextKind
+from sdmodel.config.train import TrainConfig
+from stages.config.collect import CollectConfig, FolderSource
+from stages.config.run import DedupConfig, EvaluateConfig, FilterConfig, Run, ScoreConfig, ShardConfig
 
 Mode = Literal["frozen", "joint", "random"]
 MODES: tuple[Mode, ...] = get_args(Mode)

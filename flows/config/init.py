@@ -12,7 +12,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from stages.collect.sources.inspect import Guess
-from stages.config.run import CollectConfig
+from stages.config.collect import CollectConfig
 from stages.foreign_text import escape
 
 KINDS = ("urls", "folders", "tars", "parquets")

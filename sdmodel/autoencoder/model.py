@@ -8,7 +8,7 @@ import torch
 from diffusers import AutoencoderKL  # pyright: ignore[reportPrivateImportUsage]
 from torch import Tensor
 
-from sdmodel.config.train import AutoencoderConfig
+from sdmodel.config.model import AutoencoderConfig
 from sdmodel.variant import variant_of
 
 SHAPE = (

@@ -26,28 +26,6 @@ from sdmodel.config.model import (
 )
 from sdmodel.config.text import PretrainConfig, TextConfig
 
-__all__ = [
-    "FORM",
-    "NEUTRAL",
-    "AutoencoderConfig",
-    "ContrastiveConfig",
-    "DataConfig",
-    "DiTConfig",
-    "EmaConfig",
-    "GuardConfig",
-    "LoraConfig",
-    "NoiseConfig",
-    "OptimizerConfig",
-    "PretrainConfig",
-    "SelfSupervisedConfig",
-    "TextConfig",
-    "TrainConfig",
-    "UNet2DConfig",
-    "UNetConfig",
-    "ValidationConfig",
-]
-
-
 LEAST = {
     **dict.fromkeys(("images", "batch", "size", "snapshot_every"), 1),
     **dict.fromkeys(("seed", "keep_every", "processes", "threads", "accumulate"), 0),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sdmodel.config.train import DataConfig
+from sdmodel.config.learning import DataConfig
 from sdmodel.data.index import Index
 
 

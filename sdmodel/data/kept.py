@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sdmodel.config.train import DataConfig
+from sdmodel.config.learning import DataConfig
 from sdmodel.data.index import Index
 from sdmodel.data.pictures import PLAIN, PictureReader, Pictures, decode_row
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from sdmodel.config.train import DataConfig
+from sdmodel.config.learning import DataConfig
 from sdmodel.data import buckets
 from sdmodel.data.colour import recolour
 from sdmodel.data.geometry import move

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import torch
 
-from sdmodel.config.train import DataConfig
+from sdmodel.config.learning import DataConfig
 from sdmodel.data.appearances import appearances
 from sdmodel.data.batch import Batch
 from sdmodel.data.order import Drawn, Order

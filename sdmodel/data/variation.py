@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sdmodel.config.train import DataConfig
+from sdmodel.config.learning import DataConfig
 from sdmodel.data.colour import names_colour
 from sdmodel.data.geometry import UNIFORMS, labels
 from sdmodel.data.order import Drawn

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sdmodel.condition import Condition
-from sdmodel.config.train import DiTConfig
+from sdmodel.config.model import DiTConfig
 from sdmodel.denoise.dit_block import DiTBlock, modulated
 from sdmodel.denoise.time import FEATURES, time_features
 from sdmodel.denoise.told import Augmentation

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sdmodel.condition import Condition
-from sdmodel.config.train import UNetConfig
+from sdmodel.config.model import UNetConfig
 from sdmodel.denoise.attention import JointAttention
 from sdmodel.denoise.block import Block, ChannelNorm
 from sdmodel.denoise.time import FEATURES, time_features

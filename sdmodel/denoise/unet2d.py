@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from sdmodel.condition import Condition
-from sdmodel.config.train import UNet2DConfig
+from sdmodel.config.model import UNet2DConfig
 from sdmodel.denoise.told import Augmentation
 from sdmodel.noise.interpolation import SIGMA_DATA, unit_scale
 

@@ -10,7 +10,9 @@ from pydantic import TypeAdapter
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from sdmodel.config.train import ContrastiveConfig, PretrainConfig, TextConfig, TrainConfig
+from sdmodel.config.model import ContrastiveConfig
+from sdmodel.config.text import PretrainConfig, TextConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.pretrain.labels import Column, Labels
 from sdmodel.pretrain.model import Pretraining
 from sdmodel.text import build

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from timm.layers.norm import GroupNorm
 from timm.models.resnet import Bottleneck, ResNet
 
-from sdmodel.config.train import SelfSupervisedConfig
+from sdmodel.config.model import SelfSupervisedConfig
 
 KIND = "selfsupervised"
 WEIGHTS = "encoder.safetensors"

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from sdmodel.config.train import EmaConfig
+from sdmodel.config.learning import EmaConfig
 from sdmodel.train.dtensors import gathered, share_out, swap
 from sdmodel.train.posthoc import LONGEST, power
 

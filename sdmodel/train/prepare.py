@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from sdmodel.config.train import DataConfig, TrainConfig
+from sdmodel.config.learning import DataConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.captioned import trained_on
 from sdmodel.data.index import read_index
 from sdmodel.data.kept import decode_shared

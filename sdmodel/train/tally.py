@@ -13,7 +13,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from sdmodel.config.train import GuardConfig, OptimizerConfig
+from sdmodel.config.learning import GuardConfig, OptimizerConfig
 
 MEMORY = 0.02
 """Share of a step in the running mean of the gradient's norm: about the last 50 steps count."""

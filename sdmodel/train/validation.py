@@ -24,7 +24,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from sdmodel.config.train import DataConfig, TrainConfig, ValidationConfig
+from sdmodel.config.learning import DataConfig, ValidationConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.evaluate.regression import SUMS, figures
 from sdmodel.train.dtensors import opened

@@ -34,7 +34,7 @@ from stages.collect.tally import Tally
 from stages.collect.web.exchange import Exchanger
 from stages.collect.web.hosts import Hosts
 from stages.collect.web.opener import Opener
-from stages.config.run import CollectConfig
+from stages.config.collect import CollectConfig
 from stages.engine import Threads
 from stages.output import Made, Output, Part, PartSpec
 from stages.stage import Stats, stage

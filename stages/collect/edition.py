@@ -12,7 +12,7 @@ The flow uses it around the stage:
 from stages.artifacts.artifact import Artifact, Snapshot
 from stages.artifacts.reference import references
 from stages.collect.collect import collect
-from stages.config.run import CollectConfig
+from stages.config.collect import CollectConfig
 from stages.fingerprint import JSON, canonical_config, fingerprint_of
 from stages.store import Store
 

@@ -4,8 +4,7 @@ import re
 from dataclasses import dataclass
 from ipaddress import ip_network
 
-from stages.config.collect import OPT_OUTS
-from stages.config.run import CollectConfig
+from stages.config.collect import OPT_OUTS, CollectConfig
 from stages.image import MAX_PIXELS
 from stages.image.verdict import Limits, Verdict, judge, judge_size
 from stages.reasons import Reason

@@ -9,8 +9,7 @@ from stages.artifacts.artifact import Artifact
 from stages.collect.judge import Rules, judge_size
 from stages.collect.outcome import ANSWERS
 from stages.collect.plan import FATES, PASSING, Plan
-from stages.config.collect import OPT_OUTS
-from stages.config.run import CollectConfig
+from stages.config.collect import OPT_OUTS, CollectConfig
 from stages.parquet_view import create_view
 from stages.reasons import Reason
 

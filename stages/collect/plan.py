@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.collect.outcome import ANSWERS, OUTCOMES
-from stages.config.run import CollectConfig
+from stages.config.collect import CollectConfig
 from stages.fingerprint import fingerprint_of
 from stages.parquet_view import create_view, database_file, parquet
 from stages.reasons import RETRYABLE, Reason

@@ -20,7 +20,7 @@ from stages.collect.fetch import FetchPart, fetch
 from stages.collect.outcome import HEARD, TABLE, iso
 from stages.collect.plan import Plan, Questions
 from stages.collect.web.answer import Ask
-from stages.config.run import CollectConfig
+from stages.config.collect import CollectConfig
 from stages.engine import Threads
 from stages.output import Made, Output, Part, PartSpec
 

@@ -15,33 +15,8 @@ from stages.config.collect import (
     FORM,
     NEUTRAL,
     CollectConfig,
-    FolderSource,
-    HostLimit,
-    ParquetSource,
-    TarSource,
-    UrlSource,
 )
 from stages.pretrained.own_model import check_starts
-
-__all__ = [
-    "FORM",
-    "NEUTRAL",
-    "ClusterConfig",
-    "CollectConfig",
-    "DedupConfig",
-    "EncodeConfig",
-    "EvaluateConfig",
-    "FilterConfig",
-    "FolderSource",
-    "HostLimit",
-    "ParquetSource",
-    "Run",
-    "ScoreConfig",
-    "ShardConfig",
-    "TarSource",
-    "UrlSource",
-]
-
 
 WHITE = "#ffffff"
 

@@ -4,7 +4,9 @@ are the same trainings whenever they are asked for."""
 import json
 from dataclasses import asdict, dataclass, field, replace
 
-from sdmodel.config.train import FORM, NEUTRAL, TrainConfig
+from sdmodel.config.learning import NEUTRAL
+from sdmodel.config.model import FORM
+from sdmodel.config.train import TrainConfig
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.forecast.forecast import forecast
 from stages.output import Output

@@ -9,8 +9,11 @@ from PIL import Image
 
 from flows.cli import main
 from flows.run.server import be_quiet
-from sdmodel.config.train import TextConfig, TrainConfig, UNetConfig
-from stages.config.run import CollectConfig, DedupConfig, EvaluateConfig, FolderSource, Run, ShardConfig
+from sdmodel.config.model import UNetConfig
+from sdmodel.config.text import TextConfig
+from sdmodel.config.train import TrainConfig
+from stages.config.collect import CollectConfig, FolderSource
+from stages.config.run import DedupConfig, EvaluateConfig, Run, ShardConfig
 
 be_quiet()
 

@@ -8,7 +8,8 @@ import pytest
 from flows.step import Step
 from flows.steps import COLLECT, DEDUP, FILTER, SCORE, SHARD
 from stages.artifacts.artifact import Artifact
-from stages.config.run import CollectConfig, DedupConfig, FolderSource, Run, ShardConfig
+from stages.config.collect import CollectConfig, FolderSource
+from stages.config.run import DedupConfig, Run, ShardConfig
 from stages.report.summary import summary
 from stages.report.trace import as_lines, trace_row
 from stages.store import open_store

@@ -16,7 +16,8 @@ from flows.run.local import result_of
 from flows.run.terminal import Terminal
 from flows.step import Result
 from flows.steps import STEPS
-from sdmodel.config.train import EmaConfig, TrainConfig
+from sdmodel.config.learning import EmaConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.diffusion.generate import load
 from sdmodel.objectives import objective_of
 from sdmodel.train.ema import Averages

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from flows import evaluate_model, pipeline, refresh_dataset, stage_flows, train_model
-from stages.config.run import CollectConfig, Run, UrlSource
+from stages.config.collect import CollectConfig, UrlSource
+from stages.config.run import Run
 
 FLOWS = [
     pipeline.pipeline,

@@ -35,7 +35,7 @@ from flows.run.terminal import Terminal
 from flows.step import Home
 from flows.steps import COLLECT
 from stages.artifacts.artifact import Artifact, artifacts
-from stages.config.run import CollectConfig
+from stages.config.collect import CollectConfig
 from stages.report.summary import summary
 from stages.store import open_store
 from tests.stages.collect.conftest import Web

@@ -10,7 +10,8 @@ import torch
 
 from flows.pinning import pinned, pinned_config
 from flows.steps import TRAIN
-from sdmodel.config.train import PretrainConfig, TextConfig, TrainConfig
+from sdmodel.config.text import PretrainConfig, TextConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.train.run import run as run_training
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import number_of, refer, references

@@ -12,7 +12,8 @@ import pytest
 from flows.refresh_dataset import refresh_dataset
 from flows.train_model import resolved
 from stages.artifacts.reference import references
-from stages.config.run import CollectConfig, FolderSource, Run
+from stages.config.collect import CollectConfig, FolderSource
+from stages.config.run import Run
 from stages.store import open_store
 from tests.flows.api import ask
 

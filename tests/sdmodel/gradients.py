@@ -6,7 +6,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from sdmodel.config.train import OptimizerConfig, TrainConfig
+from sdmodel.config.learning import OptimizerConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.objectives import objective_of
 from sdmodel.train.objective import Objective

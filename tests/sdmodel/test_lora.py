@@ -14,16 +14,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sdmodel import lora
 from sdmodel.condition import Condition
-from sdmodel.config.train import (
-    ContrastiveConfig,
-    DiTConfig,
-    LoraConfig,
-    OptimizerConfig,
-    TextConfig,
-    TrainConfig,
-    UNet2DConfig,
-    UNetConfig,
-)
+from sdmodel.config.learning import LoraConfig, OptimizerConfig
+from sdmodel.config.model import ContrastiveConfig, DiTConfig, UNet2DConfig, UNetConfig
+from sdmodel.config.text import TextConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.data.index import read_index
 from sdmodel.data.pictures import decode_all

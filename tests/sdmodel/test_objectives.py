@@ -4,14 +4,9 @@ from typing import Any
 import pytest
 import torch
 
-from sdmodel.config.train import (
-    AutoencoderConfig,
-    ContrastiveConfig,
-    SelfSupervisedConfig,
-    TextConfig,
-    TrainConfig,
-    UNetConfig,
-)
+from sdmodel.config.model import AutoencoderConfig, ContrastiveConfig, SelfSupervisedConfig, UNetConfig
+from sdmodel.config.text import TextConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.objectives import objective_of
 from sdmodel.train.process.failure import COMPARING
 

@@ -14,7 +14,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from sdmodel.config.train import OptimizerConfig, TrainConfig
+from sdmodel.config.learning import OptimizerConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.train.bf16 import leave_onednn
 from sdmodel.train.ema import Averages
 from sdmodel.train.optim.optimizers import optimizers

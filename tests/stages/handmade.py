@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
-from stages.config.run import CollectConfig
+from stages.config.collect import CollectConfig
 from stages.fingerprint import fingerprint_of
 from stages.image import decode, inspect
 from stages.output import Output

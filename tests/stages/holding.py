@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.artifacts.artifact import Artifact, Funnel
-from stages.config.run import CollectConfig, DedupConfig, FilterConfig, ShardConfig
+from stages.config.collect import CollectConfig
+from stages.config.run import DedupConfig, FilterConfig, ShardConfig
 from stages.dedup import dedup
 from stages.dedup.phash import thumbnail
 from stages.filter import filter_

@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from sdmodel.config.train import EmaConfig, TrainConfig
+from sdmodel.config.learning import EmaConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.diffusion.generate import load
 from sdmodel.train import run
 from sdmodel.train.posthoc import reconstruct

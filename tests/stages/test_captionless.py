@@ -9,7 +9,9 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from sdmodel.config.train import AutoencoderConfig, SelfSupervisedConfig, TrainConfig, ValidationConfig
+from sdmodel.config.learning import ValidationConfig
+from sdmodel.config.model import AutoencoderConfig, SelfSupervisedConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.train.prepare import Prepared, prepare
 from sdmodel.train.run import run
 from stages.artifacts.artifact import Artifact

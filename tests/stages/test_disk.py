@@ -21,7 +21,8 @@ from stages.artifacts.artifact import Artifact
 from stages.artifacts.gc import collect_garbage
 from stages.collect.collect import collect
 from stages.collect.sources.files import snapshot
-from stages.config.run import CollectConfig, DedupConfig, FolderSource
+from stages.config.collect import CollectConfig, FolderSource
+from stages.config.run import DedupConfig
 from stages.dedup import dedup
 from stages.errors import DiskError, NoSpaceError, disk_fault, naming_disk_faults
 from stages.store import FolderStore, Store, open_store

@@ -7,7 +7,8 @@ import pytest
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.collect.collect import collect
 from stages.collect.sources.files import snapshot
-from stages.config.run import CollectConfig, DedupConfig, FilterConfig, FolderSource, ScoreConfig, ShardConfig
+from stages.config.collect import CollectConfig, FolderSource
+from stages.config.run import DedupConfig, FilterConfig, ScoreConfig, ShardConfig
 from stages.dedup import dedup
 from stages.emptiness import emptied, emptied_by
 from stages.filter import filter_

@@ -11,7 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdmodel.config.train import DataConfig, TrainConfig
+from sdmodel.config.learning import DataConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.index import Index, read_index
 from sdmodel.data.pixels import decode, to_float
 from sdmodel.latents import autoencoder, text

@@ -15,7 +15,7 @@ from stages.collect.sources.folders import folder_rows
 from stages.collect.sources.inspect import inspect_sources
 from stages.collect.sources.limits import Reading
 from stages.collect.sources.rows import Row
-from stages.config.run import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
+from stages.config.collect import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
 from stages.errors import Stopped
 from stages.fingerprint import sha256_of
 from stages.regular_file import NotRegularFileError, kind_of, open_regular

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from sdmodel.config.train import TextConfig, TrainConfig
+from sdmodel.config.text import TextConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.contrastive.objective import ContrastiveObjective
 from sdmodel.text.tokenizer import Tokenizer
 from stages.config.run import ScoreConfig

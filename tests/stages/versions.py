@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
-from stages.config.run import CollectConfig
+from stages.config.collect import CollectConfig
 from stages.fingerprint import fingerprint_of
 from stages.output import Output
 from stages.record import IMAGES, INDEX, REJECTS, uid_of

@@ -5,18 +5,15 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from sdmodel.config.train import (
-    ContrastiveConfig,
-    EmaConfig,
-    OptimizerConfig,
-    TextConfig,
-    TrainConfig,
-    UNetConfig,
-)
+from sdmodel.config.learning import EmaConfig, OptimizerConfig
+from sdmodel.config.model import ContrastiveConfig, UNetConfig
+from sdmodel.config.text import TextConfig
+from sdmodel.config.train import TrainConfig
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.collect.collect import collect
 from stages.collect.sources.files import snapshot
-from stages.config.run import CollectConfig, DedupConfig, FilterConfig, FolderSource, ScoreConfig, ShardConfig
+from stages.config.collect import CollectConfig, FolderSource
+from stages.config.run import DedupConfig, FilterConfig, ScoreConfig, ShardConfig
 from stages.dedup import dedup
 from stages.demo.pairs import clean_folder
 from stages.filter import filter_

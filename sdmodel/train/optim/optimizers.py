@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sdmodel.config.train import OptimizerConfig
+from sdmodel.config.learning import OptimizerConfig
 from sdmodel.train.optim.lion import Lion
 from sdmodel.train.optim.muon import Muon
 

@@ -10,8 +10,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from sdmodel.config.learning import ValidationConfig
 from sdmodel.config.text import columns_of
-from sdmodel.config.train import TrainConfig, ValidationConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.train.process import failure, launch
 from sdmodel.train.profile import random_latents, random_pictures
 

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping
 from stages.collect.preview.forecast import Forecast
 from stages.collect.preview.sources import SourcePreview
 from stages.collect.tally import DOMINATES
-from stages.config.collect import OPT_OUTS
-from stages.config.run import CollectConfig
+from stages.config.collect import OPT_OUTS, CollectConfig
 
 MOSTLY = 0.5
 """Share of the rows below which a column of captions, or of licences, is called mostly empty."""

@@ -8,7 +8,7 @@ import duckdb
 
 from stages.artifacts.artifact import Artifact
 from stages.collect.known import ANSWERS_FILE
-from stages.config.run import CollectConfig, HostLimit
+from stages.config.collect import CollectConfig, HostLimit
 from stages.parquet_view import parquet
 
 TYPICAL_SECONDS = 0.3

@@ -19,7 +19,7 @@ from stages.collect.preview.sources import SourcePreview, source_previews
 from stages.collect.sources.files import check_names
 from stages.collect.sources.limits import Limits, Reading
 from stages.collect.sources.rows import write_rows
-from stages.config.run import CollectConfig
+from stages.config.collect import CollectConfig
 from stages.emptiness import emptied
 from stages.reasons import Reason
 from stages.takedown.records import tables

@@ -8,7 +8,7 @@ from stages.collect.plan import Plan
 from stages.collect.sources.files import expand
 from stages.collect.sources.first_look import column_names
 from stages.collect.sources.tables import layout_of
-from stages.config.run import CollectConfig, UrlSource
+from stages.config.collect import CollectConfig, UrlSource
 
 _FIRST = 1000
 """Rows whose passed-through columns are looked at."""

@@ -14,7 +14,7 @@ from fsspec.core import url_to_fs
 
 from stages.artifacts.artifact import Snapshot
 from stages.collect.sources.places import check_place
-from stages.config.run import CollectConfig
+from stages.config.collect import CollectConfig
 from stages.fingerprint import fingerprint_of
 from stages.redaction import redact_error, redact_url
 from stages.regular_file import NotRegularFileError, kind_of, open_regular

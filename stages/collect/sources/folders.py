@@ -28,7 +28,7 @@ from stages.collect.sources.sidecars import (
     read_beside,
 )
 from stages.collect.sources.tables import read
-from stages.config.run import FolderSource
+from stages.config.collect import FolderSource
 from stages.reasons import Reason
 from stages.record import uid_of
 from stages.regular_file import open_regular

@@ -22,7 +22,7 @@ from stages.collect.sources.inspect_folder import guess_keys, inspect_folder
 from stages.collect.sources.parquets import parquet_rows, read_images
 from stages.collect.sources.tables import layout_of, read, url_rows
 from stages.collect.sources.tars import tar_rows
-from stages.config.run import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
+from stages.config.collect import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
 from stages.image import ImageError, inspect
 from stages.redaction import redact_url
 

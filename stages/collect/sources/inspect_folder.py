@@ -14,7 +14,7 @@ from stages.collect.sources.folders import class_of, is_image
 from stages.collect.sources.guess import Head, guess_caption
 from stages.collect.sources.rows import text_of
 from stages.collect.sources.sidecars import Sidecars
-from stages.config.run import FolderSource
+from stages.config.collect import FolderSource
 from stages.regular_file import open_regular
 
 CAPTION_KEYS = ("caption", "text", "prompt")

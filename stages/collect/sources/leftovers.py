@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from stages.collect.sources.limits import Reading
 from stages.collect.sources.sidecars import counted, suffix_of
-from stages.config.run import FolderSource
+from stages.config.collect import FolderSource
 
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".json")
 """What a metadata file under another name may be called."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from stages.config.run import CollectConfig
+from stages.config.collect import CollectConfig
 from stages.reasons import Reason
 
 BATCH_BYTES = 4_000_000

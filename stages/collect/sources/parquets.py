@@ -18,7 +18,7 @@ from stages.collect.sources.parquet_batches import (
     with_dictionaries,
 )
 from stages.collect.sources.rows import Row, captions_of, columns_of, fault_of, refused, text_of
-from stages.config.run import ParquetSource
+from stages.config.collect import ParquetSource
 from stages.record import uid_of
 from stages.regular_file import open_regular
 

@@ -15,7 +15,7 @@ from stages.collect.sources.limits import Reading
 from stages.collect.sources.parquet_batches import read_parquet
 from stages.collect.sources.rows import Row, captions_of, columns_of, fault_of, refused, text_of
 from stages.collect.web.url import UrlError, normalise, redacted
-from stages.config.run import UrlSource
+from stages.config.collect import UrlSource
 from stages.record import uid_of
 
 COMPRESSIONS = {"gz": "gzip", "zst": "zstd"}

@@ -25,7 +25,7 @@ from stages.collect.sources.sidecars import (
     read_beside,
     suffix_of,
 )
-from stages.config.run import TarSource
+from stages.config.collect import TarSource
 from stages.record import uid_of
 
 

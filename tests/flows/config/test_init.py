@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from flows.config.file import read_run
 from flows.config.init import first_config
 from stages.collect.sources.inspect import Guess
-from stages.config.run import CollectConfig, FolderSource, ParquetSource, Run, TarSource, UrlSource
+from stages.config.collect import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
+from stages.config.run import Run
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
 SEVERAL = st.lists(WORDS, max_size=3).map(tuple)

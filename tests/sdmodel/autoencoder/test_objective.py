@@ -8,7 +8,8 @@ from diffusers import AutoencoderKL
 from torch.distributions import Normal, kl_divergence
 
 from sdmodel.autoencoder.objective import AutoencoderObjective, kl
-from sdmodel.config.train import AutoencoderConfig, TrainConfig
+from sdmodel.config.model import AutoencoderConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.evaluate.regression import figures
 

@@ -9,7 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sdmodel.config.train import ContrastiveConfig, TextConfig, TrainConfig
+from sdmodel.config.model import ContrastiveConfig
+from sdmodel.config.text import TextConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.contrastive.objective import ContrastiveObjective
 from sdmodel.data.batch import Batch
 from sdmodel.data.pixels import to_float

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sdmodel.config.train import DataConfig
+from sdmodel.config.learning import DataConfig
 from sdmodel.data.appearances import appearances
 from sdmodel.data.index import Index
 

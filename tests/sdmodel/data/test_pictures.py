@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from sdmodel.config.train import DataConfig
+from sdmodel.config.learning import DataConfig
 from sdmodel.data.index import read_index
 from sdmodel.data.kept import decode_shared
 from sdmodel.data.pictures import decode_all, decode_row

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdmodel.config.train import DataConfig, LoraConfig, PretrainConfig, TrainConfig, ValidationConfig
+from sdmodel.config.learning import DataConfig, LoraConfig, ValidationConfig
+from sdmodel.config.text import PretrainConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.index import Index
 from sdmodel.data.small import LARGE, Words, warnings
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdmodel.config.train import DataConfig
+from sdmodel.config.learning import DataConfig
 from sdmodel.data.batch import Batch
 from sdmodel.data.index import read_index
 from sdmodel.data.pictures import PictureReader, Pictures, decode_all

@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 from sdmodel.condition import Condition
-from sdmodel.config.train import DataConfig, DiTConfig, TrainConfig, UNet2DConfig, UNetConfig
+from sdmodel.config.learning import DataConfig
+from sdmodel.config.model import DiTConfig, UNet2DConfig, UNetConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.denoise.build import build
 from sdmodel.latents.space import PIXELS, Space
 

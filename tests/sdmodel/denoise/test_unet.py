@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sdmodel.condition import Condition
-from sdmodel.config.train import UNetConfig
+from sdmodel.config.model import UNetConfig
 from sdmodel.denoise.unet import UNet
 
 SMALL = UNetConfig(channels=(8, 16), heads=2, condition=16)

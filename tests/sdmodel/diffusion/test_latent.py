@@ -9,17 +9,10 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from sdmodel.config.train import (
-    DataConfig,
-    DiTConfig,
-    LoraConfig,
-    Network,
-    TextConfig,
-    TrainConfig,
-    UNet2DConfig,
-    UNetConfig,
-    ValidationConfig,
-)
+from sdmodel.config.learning import DataConfig, LoraConfig, ValidationConfig
+from sdmodel.config.model import DiTConfig, Network, UNet2DConfig, UNetConfig
+from sdmodel.config.text import TextConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.pixels import to_float
 from sdmodel.diffusion.generate import load
 from sdmodel.evaluate.denoising import denoising_errors

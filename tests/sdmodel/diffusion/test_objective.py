@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from sdmodel.config.train import OptimizerConfig, TextConfig, TrainConfig, UNetConfig
+from sdmodel.config.learning import OptimizerConfig
+from sdmodel.config.model import UNetConfig
+from sdmodel.config.text import TextConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.diffusion.generate import TextToImage, load
 from sdmodel.diffusion.objective import DiffusionObjective

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import CLIPTextModel
 
-from sdmodel.config.train import DataConfig, OptimizerConfig
+from sdmodel.config.learning import DataConfig, OptimizerConfig
 from sdmodel.diffusion.generate import load
 from sdmodel.train.run import run
 from tests import frozen

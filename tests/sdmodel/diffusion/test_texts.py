@@ -8,8 +8,10 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
-from sdmodel.config.text import TextKind
-from sdmodel.config.train import OptimizerConfig, TextConfig, TrainConfig, UNetConfig
+from sdmodel.config.learning import OptimizerConfig
+from sdmodel.config.model import UNetConfig
+from sdmodel.config.text import TextConfig, TextKind
+from sdmodel.config.train import TrainConfig
 from sdmodel.diffusion.generate import load as load_sampler
 from sdmodel.diffusion.objective import DiffusionObjective
 from sdmodel.text import build

@@ -6,19 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sdmodel.config.train import (
+from sdmodel.config.learning import DataConfig, OptimizerConfig
+from sdmodel.config.model import (
     AutoencoderConfig,
     ContrastiveConfig,
-    DataConfig,
     DiTConfig,
-    OptimizerConfig,
-    PretrainConfig,
     SelfSupervisedConfig,
-    TextConfig,
-    TrainConfig,
     UNet2DConfig,
     UNetConfig,
 )
+from sdmodel.config.text import PretrainConfig, TextConfig
+from sdmodel.config.train import TrainConfig
 
 CONFIG = TrainConfig(
     images=80,

@@ -12,7 +12,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from sdmodel.config.train import DataConfig, TrainConfig
+from sdmodel.config.learning import DataConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.index import Index
 from sdmodel.data.pixels import to_float
 from sdmodel.data.reader import Read, Seen

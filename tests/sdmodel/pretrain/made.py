@@ -7,7 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from sdmodel.config.train import ContrastiveConfig, PretrainConfig, TextConfig, TrainConfig, ValidationConfig
+from sdmodel.config.learning import ValidationConfig
+from sdmodel.config.model import ContrastiveConfig
+from sdmodel.config.text import PretrainConfig, TextConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.pretrain.objective import TextObjective
 

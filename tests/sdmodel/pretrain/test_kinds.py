@@ -6,8 +6,7 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from sdmodel.config.text import TextKind
-from sdmodel.config.train import TextConfig
+from sdmodel.config.text import TextConfig, TextKind
 from sdmodel.text import build
 from tests.sdmodel.pretrain.made import CAPTIONS, EVERYTHING, batch, config, generator, labels, objective
 

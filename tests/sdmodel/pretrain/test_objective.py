@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sdmodel.config.train import PretrainConfig, TextConfig
+from sdmodel.config.text import PretrainConfig, TextConfig
 from sdmodel.pretrain import folder as kept
 from sdmodel.pretrain.labels import teaches
 from sdmodel.pretrain.objective import TextObjective

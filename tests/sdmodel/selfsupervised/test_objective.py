@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sdmodel.config.train import SelfSupervisedConfig, TrainConfig
+from sdmodel.config.model import SelfSupervisedConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.selfsupervised.encoder import load
 from sdmodel.selfsupervised.loss import nt_xent

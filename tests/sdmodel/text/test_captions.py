@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from sdmodel.config.train import TextConfig
+from sdmodel.config.text import TextConfig
 from sdmodel.text.captions import Captions
 
 CONFIG = TextConfig(width=16, heads=2, queries=3, length=8, vocabulary=300)

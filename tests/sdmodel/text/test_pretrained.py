@@ -25,8 +25,9 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+from sdmodel.config.model import ContrastiveConfig
 from sdmodel.config.text import TextConfig, TextKind
-from sdmodel.config.train import ContrastiveConfig, TrainConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.contrastive import clip
 from sdmodel.text import build
 from sdmodel.text.encoder import Encoder

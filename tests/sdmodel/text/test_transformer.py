@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from sdmodel.config.train import TextConfig
+from sdmodel.config.text import TextConfig
 from sdmodel.text.positions import rotate, sinusoids
 from sdmodel.text.transformer import ENCODER as TRANSFORMER
 from sdmodel.text.transformer import Block, Transformer

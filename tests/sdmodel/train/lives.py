@@ -14,18 +14,10 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import save_file
 
-from sdmodel.config.train import (
-    AutoencoderConfig,
-    ContrastiveConfig,
-    EmaConfig,
-    OptimizerConfig,
-    PretrainConfig,
-    SelfSupervisedConfig,
-    TextConfig,
-    TrainConfig,
-    UNetConfig,
-    ValidationConfig,
-)
+from sdmodel.config.learning import EmaConfig, OptimizerConfig, ValidationConfig
+from sdmodel.config.model import AutoencoderConfig, ContrastiveConfig, SelfSupervisedConfig, UNetConfig
+from sdmodel.config.text import PretrainConfig, TextConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.train.loop import train
 from sdmodel.train.prepare import prepare
 from sdmodel.train.process.rendezvous import join

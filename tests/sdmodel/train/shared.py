@@ -16,7 +16,9 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.distributed.tensor import DTensor
 
-from sdmodel.config.train import DiTConfig, OptimizerConfig, TrainConfig, UNet2DConfig, ValidationConfig
+from sdmodel.config.learning import OptimizerConfig, ValidationConfig
+from sdmodel.config.model import DiTConfig, UNet2DConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.stream import Stream
 from sdmodel.train.loop import train
 from sdmodel.train.objective import Judge, Objective

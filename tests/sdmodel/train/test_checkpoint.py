@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sdmodel.config.train import OptimizerConfig
+from sdmodel.config.learning import OptimizerConfig
 from sdmodel.train import checkpoint
 from sdmodel.train.optim.optimizers import optimizers
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from sdmodel.config.train import EmaConfig
+from sdmodel.config.learning import EmaConfig
 from sdmodel.train.ema import Averages
 from sdmodel.train.posthoc import power
 

@@ -6,7 +6,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from sdmodel.config.train import DataConfig
+from sdmodel.config.learning import DataConfig
 from sdmodel.data.batch import Batch
 from sdmodel.data.index import read_index
 from sdmodel.data.pictures import decode_all

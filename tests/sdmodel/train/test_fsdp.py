@@ -14,7 +14,8 @@ import torch
 from accelerate.utils import DistributedType
 from safetensors.torch import load_file
 
-from sdmodel.config.train import OptimizerConfig, TrainConfig
+from sdmodel.config.learning import OptimizerConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.train.fsdp import check, placed
 from sdmodel.train.process.command import environment, ranks
 from tests.sdmodel.train.shared import CASES, CONFIG, LIVED

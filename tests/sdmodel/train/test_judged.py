@@ -9,7 +9,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from sdmodel.config.train import TrainConfig, ValidationConfig
+from sdmodel.config.learning import ValidationConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.index import read_index
 from sdmodel.data.pictures import decode_all
 from sdmodel.data.stream import Stream

@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sdmodel.autoencoder.objective import AutoencoderObjective
-from sdmodel.config.train import GuardConfig, OptimizerConfig, TrainConfig
+from sdmodel.config.learning import GuardConfig, OptimizerConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.data.index import read_index
 from sdmodel.data.pictures import decode_all

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from sdmodel.config.train import EmaConfig
+from sdmodel.config.learning import EmaConfig
 from sdmodel.train.ema import Averages
 from sdmodel.train.posthoc import LONGEST, Averaged, coefficients, power, reconstruct
 

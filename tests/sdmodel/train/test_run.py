@@ -11,7 +11,8 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from sdmodel.config.train import DataConfig, EmaConfig, OptimizerConfig, TrainConfig, ValidationConfig
+from sdmodel.config.learning import DataConfig, EmaConfig, OptimizerConfig, ValidationConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.index import read_index
 from sdmodel.data.pictures import decode_all
 from sdmodel.data.pixels import to_float

@@ -9,14 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from sdmodel.condition import Condition
-from sdmodel.config.train import (
-    DataConfig,
-    EmaConfig,
-    TextConfig,
-    TrainConfig,
-    UNetConfig,
-    ValidationConfig,
-)
+from sdmodel.config.learning import DataConfig, EmaConfig, ValidationConfig
+from sdmodel.config.model import UNetConfig
+from sdmodel.config.text import TextConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.diffusion.objective import DiffusionObjective
 from sdmodel.evaluate.denoising import LEVELS, level_errors

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sdmodel.config.train import OptimizerConfig, TrainConfig
+from sdmodel.config.learning import OptimizerConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 
 CONFIG = TrainConfig(

@@ -23,7 +23,7 @@ from stages.collect.sources.parquet_batches import opened
 from stages.collect.sources.parquets import parquet_rows, read_images
 from stages.collect.sources.rows import Row
 from stages.collect.sources.tables import url_rows
-from stages.config.run import CollectConfig, ParquetSource, UrlSource
+from stages.config.collect import CollectConfig, ParquetSource, UrlSource
 from stages.record import uid_of
 
 MB = 1_000_000
@@ -34,7 +34,7 @@ import json, sys
 from pathlib import Path
 from stages.collect.sources.rows import write_rows
 from stages.collect.sources.tables import url_rows
-from stages.config.run import UrlSource
+from stages.config.collect import UrlSource
 
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()

@@ -20,7 +20,7 @@ from stages.artifacts.reference import refer, references
 from stages.collect.collect import collect
 from stages.collect.edition import note_of, previous_of
 from stages.collect.sources.files import snapshot
-from stages.config.run import CollectConfig, FolderSource, TarSource, UrlSource
+from stages.config.collect import CollectConfig, FolderSource, TarSource, UrlSource
 from stages.errors import Stopped
 from stages.record import IMAGES, REJECTS, uid_of
 from stages.reporter import Silent

@@ -22,7 +22,7 @@ from stages.collect.web.answer import Ask
 from stages.collect.web.exchange import Exchanger
 from stages.collect.web.hosts import Hosts
 from stages.collect.web.opener import Opener
-from stages.config.run import CollectConfig
+from stages.config.collect import CollectConfig
 from stages.reasons import Reason
 from tests.stages.collect.conftest import Answer, Web, body, picture, status
 

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import hostile_bodies as hostile
 from stages.collect.judge import Rules
 from stages.collect.sandbox import Sandbox
-from stages.config.run import CollectConfig
+from stages.config.collect import CollectConfig
 from stages.reasons import Reason
 
 RULES = Rules.of(CollectConfig())

@@ -10,7 +10,7 @@ from tests.stages.collect.test_inspect_source import look
 from stages.collect.sources.inspect import Guess, inspect_sources
 from stages.collect.sources.rows import Row
 from stages.collect.sources.tables import url_rows
-from stages.config.run import FolderSource, TarSource, UrlSource
+from stages.config.collect import FolderSource, TarSource, UrlSource
 from tests.stages.collect.conftest import picture
 from tests.stages.collect.test_sources import folder, tar
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.artifacts.artifact import Artifact
-from stages.config.run import HostLimit
+from stages.config.collect import HostLimit
 from stages.record import uid_of
 from stages.store import Store, open_store
 from tests.stages.collect.conftest import Answer, Web, body, picture, status

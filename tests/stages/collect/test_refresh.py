@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from stages.artifacts.artifact import Artifact
 from stages.collect.collect import collect
 from stages.collect.sources.files import snapshot
-from stages.config.run import CollectConfig
+from stages.config.collect import CollectConfig
 from stages.store import Store, open_store
 from tests.stages.collect.conftest import Web, body, picture, status
 from tests.stages.collect.test_collect import check, config_of, pictures_of, reasons_of, run, table

@@ -19,7 +19,7 @@ from PIL import Image
 from stages.collect import sandbox
 from stages.collect.judge import Rules, Verdict, judge
 from stages.collect.sandbox import Sandbox
-from stages.config.run import CollectConfig
+from stages.config.collect import CollectConfig
 from stages.errors import RetryableError, Stopped
 from stages.image import FORMATS
 from stages.reasons import Reason
@@ -195,7 +195,7 @@ import sys, time
 from stages.collect import sandbox
 from stages.collect.judge import Rules
 from stages.collect.sandbox import Sandbox
-from stages.config.run import CollectConfig
+from stages.config.collect import CollectConfig
 
 sandbox = Sandbox(1, Rules.of(CollectConfig()))
 sandbox.judge([b"<html>"])

@@ -16,7 +16,7 @@ from stages.collect.sources.files import snapshot, stamps_of
 from stages.collect.sources.folders import folder_rows
 from stages.collect.sources.rows import ROWS, Row, write_rows
 from stages.collect.sources.tars import tar_rows
-from stages.config.run import CollectConfig, FolderSource, ParquetSource, TarSource
+from stages.config.collect import CollectConfig, FolderSource, ParquetSource, TarSource
 from stages.record import uid_of
 from tests.stages.collect.conftest import picture
 

@@ -13,7 +13,7 @@ import pytest
 from stages.artifacts.artifact import Artifact
 from stages.collect.collect import collect
 from stages.collect.sources.files import snapshot
-from stages.config.run import CollectConfig, UrlSource
+from stages.config.collect import CollectConfig, UrlSource
 from stages.demo import manners
 from stages.demo.outcomes import OUTCOMES
 from stages.demo.rates import DEFECTS, WEB_DEFECTS, Rates

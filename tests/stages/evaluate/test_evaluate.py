@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sdmodel.config.train import AutoencoderConfig, SelfSupervisedConfig
+from sdmodel.config.model import AutoencoderConfig, SelfSupervisedConfig
 from sdmodel.data.pixels import to_uint8
 from sdmodel.diffusion.generate import load
 from stages.artifacts.artifact import Artifact

@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from sdmodel.config.train import ContrastiveConfig, PretrainConfig, TextConfig, TrainConfig
+from sdmodel.config.model import ContrastiveConfig
+from sdmodel.config.text import PretrainConfig, TextConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.data.pixels import to_float
 from sdmodel.pretrain.objective import TextObjective

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from sdmodel.config.text import TextKind
-from sdmodel.config.train import ContrastiveConfig, PretrainConfig, TextConfig
+from sdmodel.config.model import ContrastiveConfig
+from sdmodel.config.text import PretrainConfig, TextConfig, TextKind
 from sdmodel.data.batch import Batch
 from sdmodel.data.pixels import to_float
 from sdmodel.pretrain.objective import TextObjective

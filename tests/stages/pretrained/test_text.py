@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from sdmodel.config.train import PretrainConfig, TextConfig, TrainConfig
+from sdmodel.config.text import PretrainConfig, TextConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.text import build
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.artifacts.reference import refer

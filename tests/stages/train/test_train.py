@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from sdmodel.config.train import DataConfig
+from sdmodel.config.learning import DataConfig
 from sdmodel.data.index import read_index
 from sdmodel.data.objects import Objects
 from stages.artifacts.activity import held

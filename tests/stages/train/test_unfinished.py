@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from sdmodel.config.train import OptimizerConfig, TrainConfig
+from sdmodel.config.learning import OptimizerConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.train.process.launch import Interrupted
 from stages.artifacts.artifact import Artifact
 from stages.errors import RetryableError

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from sdmodel.config.train import OptimizerConfig
+from sdmodel.config.learning import OptimizerConfig
 from sdmodel.train.optim.muon import Muon, orthogonal
 from sdmodel.train.optim.optimizers import optimizers
 

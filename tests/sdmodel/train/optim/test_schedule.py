@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from sdmodel.config.train import OptimizerConfig, TrainConfig
+from sdmodel.config.learning import OptimizerConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.train.optim.schedule import rate
 
 

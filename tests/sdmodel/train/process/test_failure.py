@@ -4,7 +4,8 @@ import errno
 import pytest
 import torch
 
-from sdmodel.config.train import PretrainConfig, TrainConfig
+from sdmodel.config.text import PretrainConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.train.process import failure
 from sdmodel.train.process.command import process_count
 

@@ -13,7 +13,10 @@ from typing import Any
 import psutil
 import pytest
 
-from sdmodel.config.train import OptimizerConfig, TextConfig, TrainConfig, UNetConfig
+from sdmodel.config.learning import OptimizerConfig
+from sdmodel.config.model import UNetConfig
+from sdmodel.config.text import TextConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.train.process import launch
 from sdmodel.train.process.command import ranks
 from sdmodel.train.run import run

@@ -10,15 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from sdmodel.config.train import (
-    EmaConfig,
-    OptimizerConfig,
-    PretrainConfig,
-    TextConfig,
-    TrainConfig,
-    UNetConfig,
-    ValidationConfig,
-)
+from sdmodel.config.learning import EmaConfig, OptimizerConfig, ValidationConfig
+from sdmodel.config.model import UNetConfig
+from sdmodel.config.text import PretrainConfig, TextConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.index import read_index
 from sdmodel.data.pixels import decode
 from sdmodel.latents.cache import read_settings

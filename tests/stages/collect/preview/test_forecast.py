@@ -3,7 +3,7 @@
 import pytest
 
 from stages.collect.preview.forecast import SHOWN, TYPICAL_BYTES, Habits, forecast
-from stages.config.run import CollectConfig, HostLimit
+from stages.config.collect import CollectConfig, HostLimit
 
 QUICK = Habits(seconds=0.1)
 

@@ -19,7 +19,7 @@ from stages.artifacts.artifact import Artifact
 from stages.collect.collect import collect
 from stages.collect.preview.preview import Preview, preview
 from stages.collect.sources.files import snapshot
-from stages.config.run import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
+from stages.config.collect import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
 from stages.store import Store, open_store
 from stages.takedown.records import Name, forget, takedowns
 from tests.stages.collect.conftest import Web, picture, status

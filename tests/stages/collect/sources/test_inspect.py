@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.collect.sources.inspect import Guess, inspect_sources
-from stages.config.run import FolderSource, ParquetSource, TarSource, UrlSource
+from stages.config.collect import FolderSource, ParquetSource, TarSource, UrlSource
 from tests.stages.collect.conftest import picture
 
 CSV = "url,caption,width\nhttps://a.example/1.jpg,a red bird,24\nhttps://a.example/2.jpg,the sea,24\n"

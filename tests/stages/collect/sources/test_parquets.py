@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from stages.collect.sources.files import snapshot, stamps_of
 from stages.collect.sources.parquets import IN_TABLE, parquet_rows, read_images
 from stages.collect.sources.rows import Row
-from stages.config.run import CollectConfig, ParquetSource
+from stages.config.collect import CollectConfig, ParquetSource
 from stages.record import uid_of
 from tests.stages.collect.conftest import picture
 

@@ -15,7 +15,7 @@ from stages.collect.sources.folders import class_of, folder_rows
 from stages.collect.sources.limits import Limits, Reading
 from stages.collect.sources.rows import Row
 from stages.collect.sources.tars import tar_rows
-from stages.config.run import FolderSource, TarSource
+from stages.config.collect import FolderSource, TarSource
 from tests.stages.collect.test_sources import folder, members_of, tar
 
 # tars

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from stages.collect.sources.files import Found, snapshot
 from stages.collect.sources.rows import Row
 from stages.collect.sources.tables import read, url_rows
-from stages.config.run import CollectConfig, UrlSource
+from stages.config.collect import CollectConfig, UrlSource
 from stages.record import uid_of
 
 TOLD = [
