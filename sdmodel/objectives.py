@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from sdmodel.config.train import TrainConfig
-from sdmodel.train.objective import Objective
+from sdmodel.objective import Objective
 
 
 def objective_of(

@@ -60,7 +60,7 @@ class Noise(nn.Module):
 
 
 class NoiseObjective:
-    """`Noise` as sdmodel.train.objective.Objective; nothing is saved or validated in the time that is
+    """`Noise` as sdmodel.objective.Objective; nothing is saved or validated in the time that is
     measured."""
 
     whole_batch = False

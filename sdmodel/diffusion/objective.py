@@ -15,8 +15,8 @@ from sdmodel.data.batch import Batch
 from sdmodel.denoise.build import build
 from sdmodel.denoise.discrete import Discrete
 from sdmodel.diffusion import folder as folders
+from sdmodel.diffusion.denoising_errors import level_errors
 from sdmodel.diffusion.model import CaptionEncoder, Diffusion
-from sdmodel.evaluate.denoising import level_errors
 from sdmodel.latents import autoencoder
 from sdmodel.latents import text as frozen
 from sdmodel.latents.cache import read_empty, read_settings

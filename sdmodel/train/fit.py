@@ -9,8 +9,8 @@ from torch import Tensor
 
 from sdmodel.data.batch import Batch
 from sdmodel.data.stream import Stream
+from sdmodel.objective import Objective
 from sdmodel.train.buffers import copied, put_back
-from sdmodel.train.objective import Objective
 
 BALLAST = 4
 """Copies of the learned weights that a step holds beside them: gradients, two momenta, an average."""

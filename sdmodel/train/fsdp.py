@@ -13,7 +13,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
 from sdmodel.config.train import TrainConfig
-from sdmodel.train.objective import Objective
+from sdmodel.objective import Objective
 
 WHOLE_MATRICES = ("muon", "adamw8bit")
 """Kinds of optimizer that need a matrix, or a block of it, in one process."""

@@ -12,16 +12,16 @@ from torch import Tensor
 
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.stream import Stream
+from sdmodel.objective import Judge, Objective
 from sdmodel.train import checkpoint, dtensors
 from sdmodel.train.ema import Averages
 from sdmodel.train.fit import fewest_parts, largest
 from sdmodel.train.fsdp import placed
 from sdmodel.train.metrics import Gauge, Metrics
-from sdmodel.train.objective import Judge, Objective
 from sdmodel.train.optim.optimizers import optimizers
 from sdmodel.train.optim.schedule import rate
-from sdmodel.train.steps import Steps
-from sdmodel.train.tally import Tally, named
+from sdmodel.train.statistics import Tally, named
+from sdmodel.train.step import Steps
 
 REPORTS = 200
 """Reports of a training, about; long trainings report every MOST images."""

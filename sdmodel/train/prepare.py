@@ -17,10 +17,10 @@ from sdmodel.data.reader import Reader
 from sdmodel.data.stream import Stream
 from sdmodel.latents.reader import cached_reader
 from sdmodel.lora import inject
+from sdmodel.objective import Objective
 from sdmodel.objectives import objective_of
 from sdmodel.train import fsdp
 from sdmodel.train.grids import Grid
-from sdmodel.train.objective import Objective
 from sdmodel.train.optim.optimizers import freeze
 from sdmodel.train.validation import Validation, batch_size, data_config
 

@@ -29,13 +29,13 @@ from sdmodel.config.train import TrainConfig
 from sdmodel.data.small import warnings
 from sdmodel.data.stream import Stream
 from sdmodel.lora import published
+from sdmodel.objective import Objective
 from sdmodel.text import lengths
 from sdmodel.train import trackers
 from sdmodel.train.bf16 import leave_onednn
 from sdmodel.train.fsdp import shares
 from sdmodel.train.loop import train
 from sdmodel.train.metrics import Gauge, draw_curve
-from sdmodel.train.objective import Objective
 from sdmodel.train.prepare import prepare
 from sdmodel.train.process import failure
 from sdmodel.train.process.command import PARENT_HOLDS_STDIN

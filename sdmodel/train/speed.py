@@ -19,8 +19,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
+from sdmodel.objective import Objective
 from sdmodel.train.buffers import copied, put_back
-from sdmodel.train.objective import Objective
 
 Precision = Literal["fp32", "bf16"]
 """Of matrix products; on GPUs fp32 means TF32, as this project sets it."""

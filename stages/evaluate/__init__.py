@@ -173,7 +173,7 @@ def _validation(
 
     def make(folder: Path) -> Made:
         from sdmodel.data.pixels import to_float
-        from sdmodel.evaluate.denoising import denoising_errors
+        from sdmodel.diffusion.denoising_errors import denoising_errors
 
         captioned = [len(own) > 0 for own in index_of(dataset, "validation").captions]
         images, captions = pictures_of(

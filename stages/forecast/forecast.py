@@ -100,7 +100,7 @@ def forecast(
         sdmodel.train.process.launch.Interrupted: `stopping` ended it.
         RuntimeError: the training failed; says why (it is out of memory, say).
     """
-    from sdmodel.train.profile.measuring import measured
+    from sdmodel.train.profile.measure import measured
 
     told = latents is not None and bool(latents.json("latents.json")["token_width"])
     index, tars = _some(dataset, folder, deal=not told) if dataset else (None, None)

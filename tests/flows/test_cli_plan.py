@@ -11,7 +11,6 @@ import pytest
 
 from flows.cli import main
 from sdmodel.config.train import TrainConfig
-from sdmodel.train.profile import measuring
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.config.run import ShardConfig
 from stages.forecast.forecast import ROWS, forecast
@@ -50,7 +49,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             heard["rows"] = pq.read_table(rest["index"]).to_pylist()
         return FIGURES
 
-    monkeypatch.setattr(measuring, "measured", measured)
+    monkeypatch.setattr("sdmodel.train.profile.measure.measured", measured)
     return heard
 
 

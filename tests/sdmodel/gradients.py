@@ -9,10 +9,10 @@ from torch import Tensor
 from sdmodel.config.learning import OptimizerConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
+from sdmodel.objective import Objective
 from sdmodel.objectives import objective_of
-from sdmodel.train.objective import Objective
 from sdmodel.train.optim.optimizers import optimizers
-from sdmodel.train.steps import Steps
+from sdmodel.train.step import Steps
 from tests.sdmodel.golden.tiny import config_of
 
 CAPTIONS = [f"a {colour} {thing}" for colour in ("red", "blue") for thing in ("cat", "hat", "bat", "rat")]

@@ -25,9 +25,9 @@ from sdmodel.data.reader import Reader
 from sdmodel.data.stream import Stream
 from sdmodel.denoise.build import build
 from sdmodel.latents.space import PIXELS
+from sdmodel.objective import Objective
 from sdmodel.objectives import objective_of
 from sdmodel.train.loop import train
-from sdmodel.train.objective import Objective
 from tests.sdmodel.train.toy import KilledError
 
 EVERYWHERE = LoraConfig(rank=4, alpha=8.0, targets=("query", "key_value", "out", "widen", "stem"))

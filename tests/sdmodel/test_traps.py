@@ -21,7 +21,7 @@ from sdmodel.train.ema import Averages
 from sdmodel.train.optim.optimizers import optimizers
 from sdmodel.train.optim.schedule import rate
 from sdmodel.train.run import accelerator_of, run
-from sdmodel.train.steps import Steps
+from sdmodel.train.step import Steps
 from tests.sdmodel.golden.tiny import OBJECTIVES, config_of, plan
 from tests.sdmodel.gradients import batch, made
 

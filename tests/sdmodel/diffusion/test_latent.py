@@ -14,8 +14,8 @@ from sdmodel.config.model import DiTConfig, Network, UNet2DConfig, UNetConfig
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.pixels import to_float
+from sdmodel.diffusion.denoising_errors import denoising_errors
 from sdmodel.diffusion.generate import load
-from sdmodel.evaluate.denoising import denoising_errors
 from sdmodel.train.run import run
 from tests.sdmodel.diffusion import cached
 

@@ -10,9 +10,9 @@ from sdmodel.config.model import UNetConfig
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
+from sdmodel.diffusion.denoising_errors import LEVELS, denoising_errors, derangement
 from sdmodel.diffusion.generate import TextToImage, load
 from sdmodel.diffusion.objective import DiffusionObjective
-from sdmodel.evaluate.denoising import LEVELS, denoising_errors, derangement
 from sdmodel.train.optim.optimizers import optimizers
 
 CONFIG = TrainConfig(

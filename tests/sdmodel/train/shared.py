@@ -20,8 +20,8 @@ from sdmodel.config.learning import OptimizerConfig, ValidationConfig
 from sdmodel.config.model import DiTConfig, UNet2DConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.stream import Stream
+from sdmodel.objective import Judge, Objective
 from sdmodel.train.loop import train
-from sdmodel.train.objective import Judge, Objective
 from sdmodel.train.prepare import prepare
 from sdmodel.train.process.rendezvous import join
 from sdmodel.train.speed import checkpoint_heavy

@@ -19,7 +19,7 @@ from sdmodel.data.pictures import decode_all
 from sdmodel.data.stream import Stream
 from sdmodel.train import checkpoint
 from sdmodel.train.loop import train
-from sdmodel.train.steps import seed_at
+from sdmodel.train.step import seed_at
 from tests.sdmodel.train.toy import CONFIG, KilledError, ToyObjective, tree
 
 Life = Callable[..., dict[str, Tensor] | None]

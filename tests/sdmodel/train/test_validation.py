@@ -14,8 +14,8 @@ from sdmodel.config.model import UNetConfig
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
+from sdmodel.diffusion.denoising_errors import LEVELS, level_errors
 from sdmodel.diffusion.objective import DiffusionObjective
-from sdmodel.evaluate.denoising import LEVELS, level_errors
 from sdmodel.train.ema import Averages
 from sdmodel.train.grids import Grid
 from sdmodel.train.validation import Validation, batch_size, data_config, forward_errors, means

@@ -23,7 +23,7 @@ def test_a_speed_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         told = {"processes": 1, "device": "cpu", "mfu": None, "waiting": 0.0, "start_up_seconds": 1.0}
         return {**found, **told, "images_per_second": next(speeds)}
 
-    monkeypatch.setattr("sdmodel.train.profile.measuring.measured", measured)
+    monkeypatch.setattr("sdmodel.train.profile.measure.measured", measured)
     store = open_store(str(tmp_path / "store"))
     dataset = worlds.dataset(store, tmp_path / "pictures", rows=12)
     first, again = (pace(dataset, PaceConfig(train=worlds.TINY, seconds=s), store=store) for s in (5.0, 9.0))

@@ -18,8 +18,8 @@ from sdmodel.data.index import read_index
 from sdmodel.data.pixels import decode
 from sdmodel.latents.cache import read_settings
 from sdmodel.train.process import launch
-from sdmodel.train.profile import measure, random_latents, random_pictures
-from sdmodel.train.profile.measuring import measured
+from sdmodel.train.profile import random_latents, random_pictures, worker
+from sdmodel.train.profile.measure import measured
 from tests import frozen
 
 SMALL = TrainConfig(
@@ -71,17 +71,17 @@ class Slow:
 
 def test_time_is_taken_after_the_first_batches(monkeypatch: pytest.MonkeyPatch):
     clock = Clock()
-    monkeypatch.setattr(measure, "time", clock)
+    monkeypatch.setattr(worker, "time", clock)
     source: Any = Slow(clock, 100.0, 0.25)
-    timed = measure.Timed(source, 10.0, torch.device("cpu"))
+    timed = worker.Timed(source, 10.0, torch.device("cpu"))
     assert timed.uids == "of the stream"
     for number in timed_until_over(timed):
-        clock.now += 0.75 if number >= measure.WARM else 50.0  # learning
+        clock.now += 0.75 if number >= worker.WARM else 50.0  # learning
     assert (timed.batches_seen, timed.seconds, timed.waited) == (10, 10.0, 2.5)
 
 
-def timed_until_over(timed: measure.Timed) -> Iterator[Any]:
-    with pytest.raises(measure.Enough):
+def timed_until_over(timed: worker.Timed) -> Iterator[Any]:
+    with pytest.raises(worker.Enough):
         yield from timed.batches(0)
 
 
@@ -89,9 +89,9 @@ def test_parameters_are_told_by_part_and_once():
     modules = nn.ModuleDict({"text": nn.Linear(3, 2), "network": nn.Linear(2, 2, bias=False)})
     modules["tied"] = modules["network"]
     modules["text"].requires_grad_(False)
-    assert measure.parameters(modules) == {"text": 8, "network": 4}
+    assert worker.parameters(modules) == {"text": 8, "network": 4}
     config = dataclasses.replace(SMALL, ema=EmaConfig(lengths=(0.05, 0.1)))
-    assert measure.state_bytes(modules, config) == 4 * (12 + 4 * (1 + 2 + 3))
+    assert worker.state_bytes(modules, config) == 4 * (12 + 4 * (1 + 2 + 3))
 
 
 @pytest.mark.slow
@@ -116,7 +116,7 @@ def test_a_training_on_latents_is_measured_before_there_are_any(tmp_path: Path):
     data.mkdir()
     path, tars = random_pictures.write(data, 32, SMALL.size)
     random_latents.write(encoders, path, SMALL, length=6)
-    found = measure.measure({
+    found = worker.measure({
         "folder": str(tmp_path), "index": str(path), "tars": {name: str(tar) for name, tar in tars.items()},
         "config": dataclasses.asdict(SMALL), "start": None, "latents": str(encoders), "seconds": 0.2,
     })  # fmt: skip

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from sdmodel.condition import Condition
 from sdmodel.data.batch import Batch
-from sdmodel.evaluate.denoising import LEVELS, level_errors, level_of
+from sdmodel.diffusion.denoising_errors import LEVELS, level_errors, level_of
 from sdmodel.evaluate.regression import figures
 
 DEVIATION = 0.5

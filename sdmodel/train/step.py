@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
+from sdmodel.objective import Objective
 from sdmodel.train.buffers import copied, put_back
 from sdmodel.train.dtensors import broadcast_buffers, is_shared, whole
-from sdmodel.train.objective import Objective
 
 LOOK = 16
 """Batches between two looks at whether to stop, where asking all processes would make a GPU wait."""

@@ -1,0 +1,161 @@
+"""The measuring process, `python -m sdmodel.train.profile.worker PLAN.json`: trains for the plan's
+"seconds".
+
+It runs the loop itself, on the plan's data, in as many processes as the training will have, and keeps
+nothing. The main process tells {"measured": figures} when its time is over and is ended then.
+"""
+
+import dataclasses
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from sdmodel.config.train import TrainConfig
+from sdmodel.data.batch import Batch
+from sdmodel.data.stream import Stream
+from sdmodel.train.loop import train
+from sdmodel.train.metrics import peak_memory
+from sdmodel.train.prepare import prepare
+from sdmodel.train.process.command import PARENT_HOLDS_STDIN
+from sdmodel.train.run import (
+    accelerator_of,
+    config_of,
+    end_with_parent,
+    explained,
+    gauge_of,
+    hasten,
+    tell,
+)
+
+WARM = 3
+"""Batches before the clock starts: the first ones compile, choose kernels and fill caches."""
+ENDLESS = 10**12
+"""Images: nothing ends, and nothing is saved, while it is measured."""
+FLOAT = 4
+"""Bytes of a weight."""
+MOMENTA = 2
+"""Of a learned weight at most, as AdamW has; Muon and Lion have one."""
+
+
+class Enough(Exception):  # noqa: N818 -- it is no error
+    """The time is over."""
+
+
+class Timed:
+    """A stream that takes the time of its batches and ends the training when it is over."""
+
+    def __init__(self, stream: Stream, seconds: float, device: torch.device) -> None:
+        self.stream, self.limit, self.device = stream, seconds, device
+        self.batches_seen = 0
+        self.seconds = 0.0
+        self.waited = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def batches(self, images_seen: int) -> Iterator[Batch]:
+        """The stream's batches. Enough: so many seconds have passed since the first ones."""
+        began, waited = 0.0, 0.0
+        source = self.stream.batches(images_seen)
+        for number in range(sys.maxsize):
+            if number == WARM:
+                self._sync()
+                began, waited = time.perf_counter(), 0.0
+            elif number > WARM and time.perf_counter() - began >= self.limit:
+                self._sync()
+                self.batches_seen, self.waited = number - WARM, waited
+                self.seconds = time.perf_counter() - began
+                raise Enough
+            asked = time.perf_counter()
+            batch = next(source)
+            waited += time.perf_counter() - asked
+            yield batch
+
+    def _sync(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def measure(plan: dict[str, Any]) -> dict[str, Any]:
+    """Figures of the training that a plan describes.
+
+    "parameters": {part: number}; "learned": how many of them; "flops": of an image, forward and backward;
+    "images_per_second" of all processes; "mfu" [0, 1]; "waiting": share of time spent waiting for data;
+    "memory": peak bytes of a process; "state": bytes, at most, of weights, gradients, momenta and averages;
+    "processes", "device", "seconds" measured."""
+    config, folder = config_of(plan), Path(plan["folder"])
+    accelerator = accelerator_of(config)
+    prepared = prepare(plan, config, accelerator)
+    objective, stream = prepared.objective, prepared.stream
+    gauge = gauge_of(config, accelerator, objective, stream)
+    hasten(objective, config, accelerator, gauge)
+    # The others go on until they are ended: who left early would leave the main process waiting.
+    limit = plan["seconds"] if accelerator.is_main_process else math.inf
+    timed = Timed(stream, limit, accelerator.device)
+    endless = dataclasses.replace(config, images=ENDLESS, snapshot_every=ENDLESS)
+    with suppress(Enough):
+        train(objective, timed, endless, accelerator, folder, lambda message: None)  # pyright: ignore
+    speed = timed.batches_seen * config.batch / timed.seconds
+    seen = gauge.read(speed, 0.0, 0.0)
+    return {
+        "parameters": parameters(objective.modules),
+        "learned": sum(p.numel() for p in objective.modules.parameters() if p.requires_grad),
+        "flops": gauge.flops,
+        "images_per_second": speed,
+        "mfu": seen.get("mfu"),
+        "waiting": timed.waited / timed.seconds,
+        "memory": peak_memory(),
+        "state": state_bytes(objective.modules, config) // (accelerator.num_processes if config.shard else 1),
+        "processes": accelerator.num_processes,
+        "device": device_name(accelerator),
+        "seconds": timed.seconds,
+    }
+
+
+def parameters(modules: nn.Module) -> dict[str, int]:
+    """Number of parameters by part; a parameter that two parts share counts for the first."""
+    found: dict[str, int] = {}
+    for name, parameter in modules.named_parameters():
+        part = name.split(".")[0]
+        found[part] = found.get(part, 0) + parameter.numel()
+    return found
+
+
+def state_bytes(modules: nn.Module, config: TrainConfig) -> int:
+    """Bytes, at most, that a training holds besides activations."""
+    whole = sum(p.numel() for p in modules.parameters())
+    learned = sum(p.numel() for p in modules.parameters() if p.requires_grad)
+    return FLOAT * (whole + learned * (1 + MOMENTA + 1 + len(config.ema.lengths)))
+
+
+def device_name(accelerator: Accelerator) -> str:
+    """For people."""
+    if accelerator.device.type == "cuda":
+        return torch.cuda.get_device_name(accelerator.device)
+    return f"CPU ({torch.get_num_threads()} threads a process)"
+
+
+def main(plan: dict[str, Any]) -> int:
+    """Measures a plan; the exit status."""
+
+    def act() -> int:
+        tell({"measured": measure(plan)})
+        return 0
+
+    return explained(plan, act)
+
+
+if __name__ == "__main__":
+    if os.environ.get(PARENT_HOLDS_STDIN):
+        end_with_parent()
+    sys.exit(main(json.loads(Path(sys.argv[1]).read_text())))
