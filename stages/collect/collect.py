@@ -31,8 +31,8 @@ from stages.collect.sources.rows import Row, write_rows
 from stages.collect.sources.tables import url_rows
 from stages.collect.sources.tars import tar_rows
 from stages.collect.tally import Tally
-from stages.collect.web.exchange import Exchanger
-from stages.collect.web.hosts import Hosts
+from stages.collect.web.host_limiter import HostLimiter
+from stages.collect.web.http_client import HttpClient
 from stages.collect.web.opener import Opener
 from stages.config.collect import CollectConfig
 from stages.engine import Threads
@@ -147,8 +147,8 @@ def _crew(config: CollectConfig, rules: Rules, forgotten: Any, out: Output) -> C
     )
     if config.urls:
         crew.opener = Opener(
-            exchanger=Exchanger(agent=config.agent, contact=config.contact),
-            hosts=Hosts(config.connections, config.per_second, config.hosts),
+            client=HttpClient(agent=config.agent, contact=config.contact),
+            limiter=HostLimiter(config.connections, config.per_second, config.hosts),
             agent=config.agent,
             max_bytes=config.max_bytes,
             deadline=config.deadline,

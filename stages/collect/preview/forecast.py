@@ -109,7 +109,7 @@ def forecast(
 
 
 def _pace(host: str, config: CollectConfig, seconds: float) -> float:
-    """Requests a second that a host gets at most, by the rules of `hosts.Hosts`."""
+    """Requests a second that a host gets at most, by the rules of `HostLimiter`."""
     limit = next((limit for limit in config.hosts if _fits(limit.host, host)), HostLimit(host=host))
     connections = config.connections if limit.connections is None else limit.connections
     per_second = config.per_second if limit.per_second is None else limit.per_second

@@ -1,4 +1,5 @@
-"""Connections that lead only where a guard allows, and that end at a moment whatever they bring."""
+"""TCP and TLS connections that lead only where a guard allows (against SSRF and DNS rebinding), and that end
+at a deadline whatever they bring (against slow-drip servers)."""
 
 import http.client
 import socket
@@ -15,14 +16,14 @@ CONNECT_SECONDS = 10.0
 """Longest wait for one address to accept; a host may have several."""
 
 HEAD_BYTES = 131_072
-"""Of all that comes before a body; browsers take no more either."""
+"""Of status line and headers together; browsers take no more either."""
 
 Guard = Callable[[str], "str | None"]
-"""Says why an address must not be connected to; None if it may."""
+"""(IP address) -> why it must not be connected to; None if it may."""
 
 
-class _Head:
-    """Lines of a file until they are too many."""
+class _BoundedHead:
+    """The lines of a response's head, until they hold more than HEAD_BYTES."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -37,17 +38,17 @@ class _Head:
         return line
 
 
-class _Answer(http.client.HTTPResponse):
-    """An answer whose head has an end, and which the server may announce (102, 103) before it gives it."""
+class _BoundedResponse(http.client.HTTPResponse):
+    """A response whose head is bounded, and before which the server may send interim ones (102, 103)."""
 
     def begin(self) -> None:
-        whole: Any = self.fp
-        self.fp = _Head(whole)  # pyright: ignore[reportAttributeAccessIssue] - `begin` reads lines alone
+        stream: Any = self.fp
+        self.fp = _BoundedHead(stream)  # pyright: ignore[reportAttributeAccessIssue] - `begin` reads lines alone
         try:
             super().begin()
         finally:
-            if not whole.closed:
-                self.fp = whole
+            if not stream.closed:
+                self.fp = stream
 
     def _read_status(self) -> tuple[str, int, str]:
         read: Any = super()._read_status  # pyright: ignore
@@ -56,9 +57,9 @@ class _Answer(http.client.HTTPResponse):
 
 
 class Connection(http.client.HTTPConnection):
-    """HTTP to a host, each exchange to be done with by a moment on the clock of `time.monotonic`."""
+    """HTTP to a host, each exchange with a deadline on the clock of `time.monotonic`."""
 
-    response_class = _Answer
+    response_class = _BoundedResponse
 
     def __init__(self, host: str, port: int | None, guard: Guard, resolve: Resolve, until: float) -> None:
         # Without a port http.client looks for one in the host, and finds it in IPv6 addresses.
@@ -68,14 +69,15 @@ class Connection(http.client.HTTPConnection):
         self._resolve = resolve
         self._until = until
 
-    def keep_until(self, until: float) -> None:
-        """Give the next exchange over the same connection its own moment."""
+    def set_deadline(self, until: float) -> None:
+        """Give the next exchange over the same connection its own deadline, on the clock of
+        `time.monotonic`."""
         self._until = until
         if isinstance(self.sock, TimedSocket | TimedTls):
             self.sock.until = until
 
-    def ask(self, path: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
-        """The answer to a GET, its body still to be read. If that goes wrong, the connection is closed."""
+    def send_get(self, path: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+        """The response to a GET, its body still to be read. If that goes wrong, the connection is closed."""
         try:
             self.request("GET", path, headers=dict(headers))
             return self.getresponse()
@@ -122,7 +124,7 @@ class Connection(http.client.HTTPConnection):
 
 
 class SecureConnection(Connection):
-    """HTTPS likewise; the certificate is checked against the host's name."""
+    """HTTPS to a host with a deadline; the certificate is checked against the host's name."""
 
     default_port = http.client.HTTPS_PORT
 
@@ -148,7 +150,8 @@ class SecureConnection(Connection):
 
 
 class TimedSocket(socket.socket):
-    """Waits for bytes until a moment, not for so long after each of them: a drip cannot hold it."""
+    """A socket with a deadline for all its bytes together, not for each: a server that drips cannot hold
+    it."""
 
     until: float
 
@@ -162,7 +165,7 @@ class TimedSocket(socket.socket):
 
 
 class TimedTls(ssl.SSLSocket):
-    """The same over TLS."""
+    """A TLS socket with such a deadline."""
 
     until: float
 
@@ -183,7 +186,7 @@ def tls_context() -> ssl.SSLContext:
 
 
 def seconds_left(until: float) -> float:
-    """Seconds until a moment; TimeoutError when it has passed."""
+    """Seconds until a deadline on the clock of `time.monotonic`; TimeoutError when it has passed."""
     left = until - time.monotonic()
     if left <= 0:
         raise TimeoutError

@@ -17,10 +17,10 @@ from typing import Any
 from urllib.parse import quote, urljoin
 
 from stages.collect.web.answer import Answer, Ask, FetchError, Response, failed
-from stages.collect.web.exchange import Exchanger
-from stages.collect.web.hosts import Hosts
+from stages.collect.web.host_limiter import HostLimiter
+from stages.collect.web.http_client import HttpClient
 from stages.collect.web.optout import quoted, refusal_in_headers
-from stages.collect.web.sites import Sites
+from stages.collect.web.site_policies import SitePolicies
 from stages.collect.web.url import UrlError, host_of, normalise, redacted
 from stages.reasons import RETRYABLE, Reason
 
@@ -36,8 +36,8 @@ class Opener:
     def __init__(
         self,
         *,
-        exchanger: Exchanger,
-        hosts: Hosts,
+        client: HttpClient,
+        limiter: HostLimiter,
         agent: str,
         max_bytes: int,
         deadline: float,
@@ -46,21 +46,21 @@ class Opener:
         """An opener.
 
         Args:
-            exchanger: makes single GETs.
-            hosts: gives each of them its turn.
+            client: makes single GETs.
+            limiter: gives each of them its slot at its host.
             agent: our product token, by which sites can address us.
             max_bytes: of a body.
             deadline: seconds that the exchanges for one picture may take together; waiting for a host's turn
                 does not count.
             patience: -> seconds that a question may wait for a turn, at this moment.
         """
-        self._exchanger = exchanger
-        self._hosts = hosts
+        self._client = client
+        self._limiter = limiter
         self._agent = agent
         self._max_bytes = max_bytes
         self._deadline = deadline
         self._patience = patience
-        self._sites = Sites(self.hop, agent)
+        self._sites = SitePolicies(self.hop, agent)
         self._asks: dict[str, Ask] = {}
         self._answers: dict[str, Answer] = {}
 
@@ -73,13 +73,13 @@ class Opener:
         return [self._answers.pop(key) for key in keys if key in self._answers]
 
     def evidence(self) -> list[dict[str, Any]]:
-        """What sites said of themselves, see `Sites.evidence`."""
+        """What sites said of themselves, see `SitePolicies.evidence`."""
         return self._sites.evidence()
 
     def close(self) -> None:
         """Have everything fail at once from now on."""
-        self._hosts.close()
-        self._exchanger.close()
+        self._limiter.close()
+        self._client.close()
 
     def open(
         self, request: urllib.request.Request | str, data: None = None, timeout: Any = None
@@ -106,7 +106,7 @@ class Opener:
 
     def hop(self, url: str, ask: Ask, max_bytes: int) -> Response:
         """One GET at its host's turn, for a site's own files, which tell of the host's health, too."""
-        with self._hosts.turn(host_of(url), self._patience()):
+        with self._limiter.slot(host_of(url), self._patience()):
             started = time.monotonic()
             return self._exchange(url, ask, max_bytes, started + self._deadline)
 
@@ -125,7 +125,7 @@ class Opener:
         url = ask.url
         for _ in range(MAX_REDIRECTS + 1):
             self._check_site(replace(ask, url=url), answer)
-            with self._hosts.turn(host_of(url), self._patience()):
+            with self._limiter.slot(host_of(url), self._patience()):
                 answer.asked = answer.asked or _now()
                 started = time.monotonic()
                 try:
@@ -153,7 +153,7 @@ class Opener:
             raise failed(Reason.OPTED_OUT, f"{signal.kind}: {signal.value}", f"obey={signal.kind}")
         delay = self._sites.crawl_delay(ask.url) if "robots" in ask.obey else None
         if delay:
-            self._hosts.slow_down(host_of(ask.url), delay)
+            self._limiter.set_crawl_delay(host_of(ask.url), delay)
 
     def _check_headers(self, response: Response, ask: Ask, answer: Answer) -> None:
         """Raise where what came with the picture, or with a redirect on the way, forbids its use."""
@@ -174,11 +174,11 @@ class Opener:
         """One exchange, and what it says of its host's health."""
         host = host_of(url)
         try:
-            response = self._exchanger.get(
+            response = self._client.get(
                 url, networks=ask.networks, max_bytes=max_bytes, until=until, headers=headers, heed=heed
             )
         except FetchError as error:
-            self._hosts.report(host, ok=error.reason not in RETRYABLE)
+            self._limiter.report(host, ok=error.reason not in RETRYABLE)
             if error.reason == Reason.FORBIDDEN_ADDRESS:
                 rule = f"allow_networks={','.join(ask.networks) or 'none'}"
                 raise failed(error.reason, error.detail, rule) from error
@@ -187,9 +187,9 @@ class Opener:
             raise
         wait = retry_after(response)
         if wait:  # it says itself when it will answer: no rest need be guessed
-            self._hosts.set_aside(host, wait)
+            self._limiter.cool_down(host, wait)
         else:
-            self._hosts.report(host, ok=reason_of_status(response.status) not in RETRYABLE)
+            self._limiter.report(host, ok=reason_of_status(response.status) not in RETRYABLE)
         return response
 
     def _body(self, response: Response, ask: Ask, answer: Answer) -> bytes:

@@ -5,8 +5,8 @@ import urllib.request
 import pytest
 
 from stages.collect.web.answer import Answer, Ask, FetchError, LastingError, PassingError
-from stages.collect.web.exchange import Exchanger
-from stages.collect.web.hosts import Hosts
+from stages.collect.web.host_limiter import HostLimiter
+from stages.collect.web.http_client import HttpClient
 from stages.collect.web.opener import Opener
 from stages.config.collect import OptOut
 from stages.reasons import RETRYABLE
@@ -19,11 +19,13 @@ ALL: tuple[OptOut, ...] = ("robots", "x-robots-tag", "aipref", "tdmrep")
 class Fetch:
     """An opener with a patience, and what it remembered of the last question."""
 
-    def __init__(self, *, hosts: Hosts | None = None, deadline: float = 5.0, patience: float = 1.0) -> None:
-        self.exchanger = Exchanger(agent="birds")
-        self.hosts = hosts or Hosts(0, 0.0)
+    def __init__(
+        self, *, limiter: HostLimiter | None = None, deadline: float = 5.0, patience: float = 1.0
+    ) -> None:
+        self.client = HttpClient(agent="birds")
+        self.limiter = limiter or HostLimiter(0, 0.0)
         self.opener = Opener(
-            exchanger=self.exchanger, hosts=self.hosts, agent="birds", max_bytes=1000, deadline=deadline,
+            client=self.client, limiter=self.limiter, agent="birds", max_bytes=1000, deadline=deadline,
             patience=lambda: patience,
         )  # fmt: skip
         self.answer = Answer(key="", url="")

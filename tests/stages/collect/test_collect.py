@@ -40,7 +40,7 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stages.collect.rounds.PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr("stages.collect.web.hosts.FIRST_REST_SECONDS", 0.01)
+    monkeypatch.setattr("stages.collect.web.host_limiter.FIRST_COOL_DOWN_SECONDS", 0.01)
 
 
 def table(path: Path, told: Told) -> Path:

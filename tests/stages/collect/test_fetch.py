@@ -19,8 +19,8 @@ from stages.collect.pack import Pack
 from stages.collect.sandbox import Sandbox
 from stages.collect.tally import Tally
 from stages.collect.web.answer import Ask
-from stages.collect.web.exchange import Exchanger
-from stages.collect.web.hosts import Hosts
+from stages.collect.web.host_limiter import HostLimiter
+from stages.collect.web.http_client import HttpClient
 from stages.collect.web.opener import Opener
 from stages.config.collect import CollectConfig
 from stages.reasons import Reason
@@ -48,8 +48,8 @@ def run(tmp_path: Path, sandbox: Sandbox) -> Run:
         place = tmp_path / folder
         place.mkdir()
         opener = Opener(
-            exchanger=Exchanger(agent="sdflow", contact=""),
-            hosts=Hosts(0, 0, ()),
+            client=HttpClient(agent="sdflow", contact=""),
+            limiter=HostLimiter(0, 0, ()),
             agent="sdflow",
             max_bytes=RULES.max_bytes,
             deadline=RULES.deadline,

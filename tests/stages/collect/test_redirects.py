@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from stages.collect.web.hosts import Hosts
+from stages.collect.web.host_limiter import HostLimiter
 from stages.reasons import Reason
 from tests.stages.collect.conftest import Web, body, status
 from tests.stages.collect.fetching import ALL, Fetch
@@ -89,14 +89,14 @@ def test_a_redirect_to_where_nobody_may_go(web: Web, fetch: Fetch) -> None:
 
 
 QUEUE = 0.2
-"""Seconds that each request waits for its turn."""
+"""Seconds that each request waits for its slot."""
 
 
-class Queued(Hosts):
+class Queued(HostLimiter):
     @contextmanager
-    def turn(self, host: str, patience: float) -> Generator[None]:
+    def slot(self, host: str, max_wait: float) -> Generator[None]:
         time.sleep(QUEUE)
-        with super().turn(host, patience):
+        with super().slot(host, max_wait):
             yield
 
 
@@ -108,7 +108,7 @@ def test_the_deadline_counts_exchanges_together_and_no_waiting(web: Web) -> None
     web.answers = {f"/later{number}": later for number in ["", *range(10)]}
     error = Fetch(deadline=0.5).fails(web.url("/later"))
     assert (error.reason, error.detail) == (Reason.TIMEOUT, "no whole answer within 0.5 s")
-    slow = Fetch(hosts=Queued(0, 0.0), deadline=60.0, patience=60.0)
+    slow = Fetch(limiter=Queued(0, 0.0), deadline=60.0, patience=60.0)
     for number in range(3):
         web.answers[f"/r{number}"] = status(302, Location=f"/r{number + 1}")
     web.serve("/r3", b"end")

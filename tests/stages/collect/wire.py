@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from stages.collect.web.answer import FetchError, Response
-from stages.collect.web.exchange import Exchanger
+from stages.collect.web.http_client import HttpClient
 from stages.collect.web.resolver import Address
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
@@ -106,14 +106,14 @@ def here(host: str, port: int, _: float) -> list[Address]:
 
 
 class Asker:
-    """Asks by an exchanger of its own, with limits that tests seldom change."""
+    """Asks by a client of its own, with limits that tests seldom change."""
 
     def __init__(self) -> None:
-        self.exchanger = Exchanger(agent="birds", contact="https://birds.example", resolve=here)
+        self.client = HttpClient(agent="birds", contact="https://birds.example", resolve=here)
 
     def __call__(self, url: str, seconds: float = 60.0, **changes: object) -> Response:
         limits = {"networks": LOOPBACK, "max_bytes": 1000, "until": time.monotonic() + seconds, **changes}
-        return self.exchanger.get(url, **limits)  # type: ignore[arg-type]
+        return self.client.get(url, **limits)  # type: ignore[arg-type]
 
     def fails(self, url: str, **changes: object) -> FetchError:
         with pytest.raises(FetchError) as caught:

@@ -74,7 +74,7 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> World:
     )
     with Slow(site) as server, pytest.MonkeyPatch.context() as patch:
         patch.setattr("stages.collect.rounds.PAUSE_SECONDS", 0.05)
-        patch.setattr("stages.collect.web.hosts.FIRST_REST_SECONDS", 0.05)
+        patch.setattr("stages.collect.web.host_limiter.FIRST_COOL_DOWN_SECONDS", 0.05)
         images = collect(None, snapshot(config), None, config, store=open_store(str(folder / "store")))
         return World(pd.read_parquet(site.truth), images, server.log, server.requests)
 

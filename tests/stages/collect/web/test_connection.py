@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from stages.collect.web import resolver as resolver_module
 from stages.collect.web.answer import FetchError
 from stages.collect.web.connection import tls_context
-from stages.collect.web.exchange import Exchanger
+from stages.collect.web.http_client import HttpClient
 from stages.collect.web.resolver import Address, Resolver
 from stages.reasons import Reason
 from tests.stages.collect.wire import Wire, ok, served
@@ -39,12 +39,12 @@ def at(*hosts: str) -> Callable[[str, int], list[Address]]:
 def get(
     url: str, look_up: Callable[[str, int], list[Address]], seconds: float = 10.0, **given: object
 ) -> bytes:
-    exchanger = Exchanger(agent="birds", resolve=Resolver(look_up), **given)  # type: ignore[arg-type]
+    client = HttpClient(agent="birds", resolve=Resolver(look_up), **given)  # type: ignore[arg-type]
     try:
         until = time.monotonic() + seconds
-        return exchanger.get(url, networks=FIRST_ONLY, max_bytes=1000, until=until).body
+        return client.get(url, networks=FIRST_ONLY, max_bytes=1000, until=until).body
     finally:
-        exchanger.close()
+        client.close()
 
 
 def fails(url: str, look_up: Callable[[str, int], list[Address]], **given: object) -> FetchError:
@@ -77,10 +77,10 @@ def test_a_name_that_leads_elsewhere_later_is_judged_again(wire: Wire) -> None:
     def rebinding(host: str, port: int) -> list[Address]:
         return next(answers)(host, port)
 
-    exchanger = Exchanger(agent="birds", resolve=lambda host, port, _: rebinding(host, port))
+    client = HttpClient(agent="birds", resolve=lambda host, port, _: rebinding(host, port))
     for expected in (None, Reason.FORBIDDEN_ADDRESS):
         try:
-            exchanger.get(
+            client.get(
                 wire.url(host="a.example"), networks=FIRST_ONLY, max_bytes=9, until=time.monotonic() + 10
             )
         except FetchError as error:
@@ -88,7 +88,7 @@ def test_a_name_that_leads_elsewhere_later_is_judged_again(wire: Wire) -> None:
         else:
             reason = None
         assert reason == expected
-        exchanger._connections.close()  # the next one is new
+        client._pool.close()  # the next one is new
     assert wire.connections == 1
 
 
@@ -278,12 +278,11 @@ def test_tls_connections_are_kept_too(sealed: int, trusting: ssl.SSLContext) -> 
         met.append(host)
         return at("127.0.0.1")(host, port)
 
-    exchanger = Exchanger(agent="birds", resolve=counting, tls=trusting)
+    client = HttpClient(agent="birds", resolve=counting, tls=trusting)
     for _ in range(3):
         url = f"https://sealed.example:{sealed}/x"
         assert (
-            exchanger.get(url, networks=FIRST_ONLY, max_bytes=9, until=time.monotonic() + 10).body
-            == b"sealed"
+            client.get(url, networks=FIRST_ONLY, max_bytes=9, until=time.monotonic() + 10).body == b"sealed"
         )
     assert met == ["sealed.example"]
-    exchanger.close()
+    client.close()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.collect.web.answer import Ask, Response
-from stages.collect.web.hosts import FAILURES
+from stages.collect.web.host_limiter import FAILURE_THRESHOLD
 from stages.collect.web.opener import installed, reason_of_status, retry_after
 from stages.reasons import RETRYABLE, Reason
 from tests.stages.collect import conftest
@@ -168,7 +168,7 @@ def test_who_asks_for_time_gets_it(web: Web, fetch: Fetch, code: int) -> None:
 def test_a_host_that_fails_is_given_a_rest(web: Web, fetch: Fetch) -> None:
     web.answers["/x"] = status(500)
     web.answers["/none"] = status(404)
-    for path, times in (("/x", FAILURES - 1), ("/none", 1), ("/x", FAILURES)):
+    for path, times in (("/x", FAILURE_THRESHOLD - 1), ("/none", 1), ("/x", FAILURE_THRESHOLD)):
         for _ in range(times):
             assert fetch.fails(web.url(path)).reason != Reason.HOST_SET_ASIDE
     assert fetch.fails(web.url("/none")).reason == Reason.HOST_SET_ASIDE
@@ -177,9 +177,9 @@ def test_a_host_that_fails_is_given_a_rest(web: Web, fetch: Fetch) -> None:
 def test_who_says_when_to_come_back_needs_no_rest_besides(
     web: Web, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stages.collect.web.hosts.FIRST_REST_SECONDS", 10_000.0)
+    monkeypatch.setattr("stages.collect.web.host_limiter.FIRST_COOL_DOWN_SECONDS", 10_000.0)
     web.answers = {"/x": status(500), "/busy": status(503, **{"Retry-After": "900"})}
-    for _ in range(FAILURES - 1):
+    for _ in range(FAILURE_THRESHOLD - 1):
         fetch.fails(web.url("/x"))
     fetch.fails(web.url("/busy"))
     aside = fetch.fails(web.url("/x"))

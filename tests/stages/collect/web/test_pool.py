@@ -13,7 +13,7 @@ import pytest
 
 from stages.collect.web import pool
 from stages.collect.web.answer import FetchError
-from stages.collect.web.exchange import ERROR_BYTES
+from stages.collect.web.http_client import ERROR_BYTES
 from stages.reasons import Reason
 from tests.stages.collect.wire import Asker, answer, ok, sends, served
 
@@ -22,7 +22,7 @@ from tests.stages.collect.wire import Asker, answer, ok, sends, served
 def get() -> Iterator[Asker]:
     get = Asker()
     yield get
-    get.exchanger.close()
+    get.client.close()
 
 
 def test_a_connection_is_used_again_while_all_is_well(get: Asker) -> None:
@@ -155,7 +155,7 @@ def test_threads_do_not_share_a_connection_at_the_same_time(get: Asker) -> None:
 def test_after_its_end_nothing_is_kept(get: Asker) -> None:
     with served(sends(ok(b"abc"), then_close=False)) as wire:
         get(wire.url())
-        get.exchanger.close()
+        get.client.close()
         get(wire.url())
         get(wire.url())
         assert wire.numbers() == [1, 2, 3]

@@ -6,27 +6,27 @@ from typing import Any
 
 from stages.collect.web.answer import Ask, Signal
 from stages.collect.web.robots import Robots
-from stages.collect.web.sitefiles import Get, SiteFiles
+from stages.collect.web.site_files import Get, SiteFileCache
 from stages.collect.web.tdmrep import Reservations
 
 _REFUSING = frozenset({429})
 _FAILING = frozenset({*_REFUSING, *range(500, 600)})
 
 
-class Sites:
+class SitePolicies:
     """Answers for each URL whether its site forbids it. Safe to use from many threads."""
 
     def __init__(self, get: Get, agent: str, clock: Callable[[], float] = time) -> None:
-        """Sites of which nothing is known yet.
+        """The policies of sites of which no file is read yet.
 
         Args:
             get: one GET, held to the host's limits.
             agent: our product token.
             clock: Unix time, seconds.
         """
-        self._robots = SiteFiles(get, clock, "/robots.txt", lambda body: Robots(body, agent), _FAILING)
+        self._robots = SiteFileCache(get, clock, "/robots.txt", lambda body: Robots(body, agent), _FAILING)
         # TDMRep calls every site without the file one that does not take part: no reason to wait for it.
-        self._tdmrep = SiteFiles(get, clock, "/.well-known/tdmrep.json", Reservations, _REFUSING)
+        self._tdmrep = SiteFileCache(get, clock, "/.well-known/tdmrep.json", Reservations, _REFUSING)
 
     def refusal(self, ask: Ask) -> Signal | None:
         """The signal by which the site of an ask's URL forbids it; None where nothing does.

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.collect.web import hosts as hosts_module
+from stages.collect.web import host_limiter
 from stages.collect.web.answer import FetchError, PassingError
-from stages.collect.web.hosts import FAILURES, Hosts
+from stages.collect.web.host_limiter import FAILURE_THRESHOLD, HostLimiter
 from stages.config.collect import HostLimit
 from stages.reasons import Reason
 
@@ -24,7 +24,7 @@ UNIX = 1_700_000_000.0
 @pytest.fixture(autouse=True)
 def still(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is told as Unix time stands still, or a busy machine would be heard in it."""
-    monkeypatch.setattr(hosts_module, "time", SimpleNamespace(time=lambda: UNIX))
+    monkeypatch.setattr(host_limiter, "time", SimpleNamespace(time=lambda: UNIX))
 
 
 class Clock:
@@ -49,34 +49,34 @@ def clock() -> Clock:
     return Clock()
 
 
-def hosts(
+def limiter_of(
     clock: Callable[[], float], connections: int = 0, per_second: float = 0.0, *limits: HostLimit
-) -> Hosts:
-    return Hosts(connections, per_second, limits, clock=clock, jitter=Middle())
+) -> HostLimiter:
+    return HostLimiter(connections, per_second, limits, clock=clock, jitter=Middle())
 
 
-def wait(of: Hosts, host: str = "a.example") -> float | None:
+def wait(limiter: HostLimiter, host: str = "a.example") -> float | None:
     """Seconds for which a host is refused to who has no patience; None where it is not."""
     try:
-        with of.turn(host, 0.0):
+        with limiter.slot(host, 0.0):
             return None
     except PassingError as error:
         return round((error.retry_at or 0.0) - UNIX, 3) if error.reason == Reason.HOST_SET_ASIDE else -1.0
 
 
-def fail(of: Hosts, times: int = 1, host: str = "a.example") -> None:
+def fail(limiter: HostLimiter, times: int = 1, host: str = "a.example") -> None:
     for _ in range(times):
-        with of.turn(host, 0.0):
-            of.report(host, ok=False)
+        with limiter.slot(host, 0.0):
+            limiter.report(host, ok=False)
 
 
-def queued(of: Hosts, number: int, run: Callable[[int], None]) -> list[threading.Thread]:
+def queued(limiter: HostLimiter, number: int, run: Callable[[int], None]) -> list[threading.Thread]:
     """Threads that stand in line for one host, in the order of their numbers."""
     threads: list[threading.Thread] = []
-    for one in range(number):
-        threads.append(threading.Thread(target=run, args=(one,), daemon=True))
+    for position in range(number):
+        threads.append(threading.Thread(target=run, args=(position,), daemon=True))
         threads[-1].start()
-        _until(lambda: len(of._of("a.example").line) > one)  # noqa: B023 - waited for here
+        _until(lambda: len(limiter._state("a.example").queue) > position)  # noqa: B023 - waited for here
     return threads
 
 
@@ -90,12 +90,12 @@ def _until(true: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("limit", [1, 3])
 def test_never_more_at_once_than_allowed(limit: int) -> None:
-    of, lock, now, most = Hosts(limit, 0.0), threading.Lock(), [0], [0]
+    limiter, lock, now, most = HostLimiter(limit, 0.0), threading.Lock(), [0], [0]
     done: list[int] = []
 
     def run(number: int) -> None:
         for _ in range(4):
-            with of.turn("a.example", 60.0):
+            with limiter.slot("a.example", 60.0):
                 with lock:
                     now[0] += 1
                     most[0] = max(most[0], now[0])
@@ -114,37 +114,37 @@ def test_never_more_at_once_than_allowed(limit: int) -> None:
 
 
 def test_who_comes_first_has_it_first(clock: Clock) -> None:
-    of, order = hosts(clock, connections=1), []
+    limiter, order = limiter_of(clock, connections=1), []
 
     def run(number: int) -> None:
-        with of.turn("a.example", 60.0):
+        with limiter.slot("a.example", 60.0):
             order.append(number)
 
-    with of.turn("a.example", 0.0):
-        threads = queued(of, 8, run)
+    with limiter.slot("a.example", 0.0):
+        threads = queued(limiter, 8, run)
     for thread in threads:
         thread.join(30)
     assert order == list(range(8))
 
 
 def test_hosts_do_not_wait_for_each_other(clock: Clock) -> None:
-    of = hosts(clock, connections=1, per_second=0.1)
+    limiter = limiter_of(clock, connections=1, per_second=0.1)
     with ExitStack() as stack:
         for number in range(50):
-            stack.enter_context(of.turn(f"{number}.example", 0.0))
+            stack.enter_context(limiter.slot(f"{number}.example", 0.0))
 
 
 def test_starts_are_evenly_spaced(clock: Clock) -> None:
-    of = hosts(clock, per_second=4.0)
-    assert wait(of) is None
-    assert wait(of) == 0.25
+    limiter = limiter_of(clock, per_second=4.0)
+    assert wait(limiter) is None
+    assert wait(limiter) == 0.25
     clock.now += 0.2
-    assert wait(of) is not None
+    assert wait(limiter) is not None
     clock.now += 0.05
-    assert wait(of) is None
+    assert wait(limiter) is None
     clock.now += 10  # what was not used is not made up for
-    assert wait(of) is None
-    assert wait(of) is not None
+    assert wait(limiter) is None
+    assert wait(limiter) is not None
 
 
 @given(
@@ -153,91 +153,89 @@ def test_starts_are_evenly_spaced(clock: Clock) -> None:
 )
 def test_no_second_has_more_starts_than_allowed(per_second: float, steps: list[float]) -> None:
     clock = Clock()
-    of, starts = hosts(clock, per_second=per_second), list[float]()
+    limiter, starts = limiter_of(clock, per_second=per_second), list[float]()
     for step in steps:
         clock.now += step
-        if wait(of) is None:
+        if wait(limiter) is None:
             starts.append(clock.now)
     assert all(later - one >= 1 / per_second - 1e-9 for one, later in pairwise(starts))
 
 
 def test_waiting_lets_the_time_pass() -> None:
-    of = Hosts(0, 20.0)
+    limiter = HostLimiter(0, 20.0)
     started = time.monotonic()
     for _ in range(4):
-        with of.turn("a.example", 5.0):
+        with limiter.slot("a.example", 5.0):
             pass
     assert time.monotonic() - started >= 3 / 20.0  # a law of the limit, no measurement
 
 
 def test_who_would_wait_too_long_is_told_at_once_when_to_come(clock: Clock) -> None:
-    of = hosts(clock, per_second=0.1)  # 10 s between two
-    with of.turn("a.example", 0.0):
+    limiter = limiter_of(clock, per_second=0.1)  # 10 s between two
+    with limiter.slot("a.example", 0.0):
         pass
 
     def run(_: int) -> None:
-        with suppress(FetchError), of.turn("a.example", 1000.0):
+        with suppress(FetchError), limiter.slot("a.example", 1000.0):
             pass
 
-    threads = queued(of, 3, run)
-    with pytest.raises(FetchError) as caught, of.turn("a.example", 39.0):
+    threads = queued(limiter, 3, run)
+    with pytest.raises(FetchError) as caught, limiter.slot("a.example", 39.0):
         pass
     assert caught.value.retry_at == UNIX + 40
     assert caught.value.detail == "its line is long"
-    of.close()
+    limiter.close()
     for thread in threads:
         thread.join(10)
     assert not any(thread.is_alive() for thread in threads)
 
 
-def test_limits_of_some_hosts(clock: Clock) -> None:
-    of = hosts(
+def test_limits_of_some_limiter_of(clock: Clock) -> None:
+    limiter = limiter_of(
         clock, 1, 1.0,
         HostLimit(host="Fast.Example", connections=0, per_second=0.0),
         HostLimit(host="*.slow.example", per_second=0.01),
     )  # fmt: skip
     with ExitStack() as stack:
         for _ in range(20):
-            stack.enter_context(of.turn("fast.example", 0.0))
-    assert [wait(of, "other.example") for _ in range(2)] == [None, 1.0]
-    assert [wait(of, "cdn.slow.example") for _ in range(2)] == [None, 100.0]
-    assert [wait(of, "slow.example") for _ in range(2)] == [None, 1.0], "it is none of its own subdomains"
+            stack.enter_context(limiter.slot("fast.example", 0.0))
+    assert [wait(limiter, "other.example") for _ in range(2)] == [None, 1.0]
+    assert [wait(limiter, "cdn.slow.example") for _ in range(2)] == [None, 100.0]
+    assert [wait(limiter, "slow.example") for _ in range(2)] == [None, 1.0], "no subdomain of itself"
 
 
 def test_the_longest_of_limit_and_crawl_delay_holds(clock: Clock) -> None:
-    of = hosts(clock, 0, 0.5)
-    of.slow_down("a.example", 5.0)
-    of.slow_down("b.example", 1.0)
-    of.slow_down("c.example", float("inf"))
-    assert [wait(of, "a.example") for _ in range(2)] == [None, 5.0]
-    assert [wait(of, "b.example") for _ in range(2)] == [None, 2.0]
-    assert [wait(of, "c.example") for _ in range(2)] == [None, 86_400.0]
+    limiter = limiter_of(clock, 0, 0.5)
+    limiter.set_crawl_delay("a.example", 5.0)
+    limiter.set_crawl_delay("b.example", 1.0)
+    limiter.set_crawl_delay("c.example", float("inf"))
+    assert [wait(limiter, "a.example") for _ in range(2)] == [None, 5.0]
+    assert [wait(limiter, "b.example") for _ in range(2)] == [None, 2.0]
+    assert [wait(limiter, "c.example") for _ in range(2)] == [None, 86_400.0]
 
 
 def test_a_host_that_asks_for_time_gets_it(clock: Clock) -> None:
-    of = hosts(clock)
-    of.set_aside("a.example", 30.0)
-    of.set_aside("a.example", 10.0)
-    assert wait(of) == 30.0
-    assert of.due("a.example") == UNIX + 30
+    limiter = limiter_of(clock)
+    limiter.cool_down("a.example", 30.0)
+    limiter.cool_down("a.example", 10.0)
+    assert wait(limiter) == 30.0
     clock.now += 30
-    assert wait(of) is None
-    assert of.due("a.example") == UNIX
+    assert wait(limiter) is None
 
 
 def test_who_is_in_line_hears_of_it_too(clock: Clock) -> None:
-    of, heard = hosts(clock, connections=1), list[FetchError]()
+    limiter, heard = limiter_of(clock, connections=1), list[FetchError]()
 
     def run(_: int) -> None:
         try:
-            with of.turn("a.example", 20.0):
+            with limiter.slot("a.example", 20.0):
                 pass
         except FetchError as error:
             heard.append(error)
 
-    with of.turn("a.example", 0.0):
-        threads = queued(of, 4, run)
-        of.set_aside("a.example", 30.0)
+    with limiter.slot("a.example", 0.0):
+        threads = queued(limiter, 4, run)
+        limiter.cool_down("a.example", 30.0)
         for thread in threads:
             thread.join(10)
     assert [(error.reason, error.detail) for error in heard] == [
@@ -245,65 +243,65 @@ def test_who_is_in_line_hears_of_it_too(clock: Clock) -> None:
     ] * 4
 
 
-def rests(of: Hosts, clock: Clock) -> Iterator[float]:
-    """The rests of a host whose every probe fails."""
+def cool_downs(limiter: HostLimiter, clock: Clock) -> Iterator[float]:
+    """The cool-downs of a host whose every probe fails."""
     while True:
-        seconds = wait(of)
+        seconds = wait(limiter)
         assert seconds is not None
         yield seconds
         clock.now += seconds
-        fail(of)
+        fail(limiter)
 
 
 def test_a_host_that_fails_again_and_again_is_given_rests_that_double(clock: Clock) -> None:
-    of = hosts(clock)
-    fail(of, FAILURES - 1)
-    of.report("a.example", ok=True)
-    fail(of, FAILURES - 1)
-    assert wait(of) is None
-    fail(of)
-    given = rests(of, clock)
+    limiter = limiter_of(clock)
+    fail(limiter, FAILURE_THRESHOLD - 1)
+    limiter.report("a.example", ok=True)
+    fail(limiter, FAILURE_THRESHOLD - 1)
+    assert wait(limiter) is None
+    fail(limiter)
+    given = cool_downs(limiter, clock)
     assert [next(given) for _ in range(10)] == [2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 300.0, 300.0]
-    assert wait(of, "b.example") is None
+    assert wait(limiter, "b.example") is None
 
 
 def test_one_request_shows_whether_it_is_well_again(clock: Clock) -> None:
-    of = hosts(clock)
-    fail(of, FAILURES)
+    limiter = limiter_of(clock)
+    fail(limiter, FAILURE_THRESHOLD)
     clock.now += 2.0
-    with of.turn("a.example", 0.0):
-        assert wait(of) == 0.0, "one is enough"
-        of.report("a.example", ok=True)
-        assert wait(of) is None
-    fail(of, FAILURES - 1)
-    assert wait(of) is None, "it begins anew"
+    with limiter.slot("a.example", 0.0):
+        assert wait(limiter) == 0.0, "one is enough"
+        limiter.report("a.example", ok=True)
+        assert wait(limiter) is None
+    fail(limiter, FAILURE_THRESHOLD - 1)
+    assert wait(limiter) is None, "it begins anew"
 
 
 def test_a_probe_that_says_nothing_is_followed_by_another(clock: Clock) -> None:
-    of = hosts(clock)
-    fail(of, FAILURES)
+    limiter = limiter_of(clock)
+    fail(limiter, FAILURE_THRESHOLD)
     clock.now += 2.0
-    with pytest.raises(KeyError), of.turn("a.example", 0.0):
+    with pytest.raises(KeyError), limiter.slot("a.example", 0.0):
         raise KeyError
-    assert wait(of) is None
+    assert wait(limiter) is None
 
 
 def test_failures_of_requests_that_began_before_the_rest_do_not_prolong_it(clock: Clock) -> None:
-    of = hosts(clock)
+    limiter = limiter_of(clock)
     with ExitStack() as stack:
         for _ in range(90):
-            stack.enter_context(of.turn("a.example", 0.0))
+            stack.enter_context(limiter.slot("a.example", 0.0))
         for _ in range(90):
-            of.report("a.example", ok=False)
-    assert wait(of) == 2.0
+            limiter.report("a.example", ok=False)
+    assert wait(limiter) == 2.0
 
 
 def test_rests_vary(clock: Clock) -> None:
     given = set[float]()
     for seed in range(20):
-        of = Hosts(0, 0.0, clock=clock, jitter=random.Random(seed))
-        fail(of, FAILURES)
-        given.add(wait(of) or 0.0)
+        limiter = HostLimiter(0, 0.0, clock=clock, jitter=random.Random(seed))
+        fail(limiter, FAILURE_THRESHOLD)
+        given.add(wait(limiter) or 0.0)
     assert len(given) > 5
     assert all(1.5 <= seconds <= 2.5 for seconds in given)
 
@@ -311,10 +309,10 @@ def test_rests_vary(clock: Clock) -> None:
 def test_hosts_of_which_nothing_need_be_known_are_forgotten(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hosts_module, "MAX_HOSTS", 10)
-    of = hosts(clock)
-    of.set_aside("kept.example", 1e6)
+    monkeypatch.setattr(host_limiter, "MAX_HOSTS", 10)
+    limiter = limiter_of(clock)
+    limiter.cool_down("kept.example", 1e6)
     for number in range(100):
-        fail(of, 1, f"{number}.example")
-    assert len(of._hosts) <= 11
-    assert wait(of, "kept.example") == 1e6
+        fail(limiter, 1, f"{number}.example")
+    assert len(limiter._states) <= 11
+    assert wait(limiter, "kept.example") == 1e6

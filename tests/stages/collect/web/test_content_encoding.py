@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.collect.web.answer import LastingError
-from stages.collect.web.encoding import decoded
+from stages.collect.web.content_encoding import decoded
 from stages.reasons import Reason
 
 MOST = 1_000_000

@@ -14,7 +14,7 @@ import pytest
 
 from stages.collect.web.answer import Ask, FetchError, Response, failed
 from stages.collect.web.optout import BINDING
-from stages.collect.web.sites import Sites
+from stages.collect.web.site_policies import SitePolicies
 from stages.config.collect import (
     OPT_OUTS,
     CollectConfig,
@@ -104,7 +104,7 @@ def test_a_site_whose_rules_are_a_bomb_costs_little_and_forbids_all(web: Web) ->
     web.answers["/robots.txt"] = body(f"{agents}user-agent:sdflow\n{rules}".encode())
     tdm = [{"location": f"/x{n:x}*", "tdm-reservation": 0} for n in range(10_000)]
     web.answers["/.well-known/tdmrep.json"] = body(json.dumps(tdm).encode())
-    sites = Sites(fetch, "sdflow", Clock())
+    sites = SitePolicies(fetch, "sdflow", Clock())
 
     def refusals() -> None:
         kinds: tuple[tuple[OptOut, ...], ...] = (("robots",), ("tdmrep",))
@@ -122,7 +122,7 @@ def test_a_real_site(web: Web) -> None:
         b"User-agent: *\nCrawl-delay: 2\nDisallow: /no/\nContent-Usage: /wish/ train-ai=n\n"
     )
     web.answers["/.well-known/tdmrep.json"] = body(b'[{"location": "/mine/", "tdm-reservation": 1}]')
-    sites = Sites(fetch, "sdflow", Clock())
+    sites = SitePolicies(fetch, "sdflow", Clock())
     when = "2027-01-15T08:00:00Z"
     assert sites.crawl_delay(web.url("/a")) is None  # not read yet
     assert sites.refusal(ask(web.url("/a.jpg"))) is None
@@ -151,7 +151,7 @@ def test_a_real_site(web: Web) -> None:
 def test_only_what_is_obeyed_is_fetched() -> None:
     web = Answers()
     web.table = {ROBOTS: FORBIDS, TDMREP: ok('[{"location": "/", "tdm-reservation": 1}]')}
-    sites = Sites(web, "sdflow", Clock())
+    sites = SitePolicies(web, "sdflow", Clock())
     assert sites.refusal(replace(ask(PICTURE), obey=())) is None
     assert sites.refusal(ask(PICTURE, "x-robots-tag")) is None
     assert not web.asked
@@ -169,16 +169,16 @@ def test_only_what_is_obeyed_is_fetched() -> None:
 def test_a_forbidden_site_is_not_asked_for_more() -> None:
     web = Answers()
     web.table = {ROBOTS: ok("User-agent: *\nDisallow: /.well-known/\n")}
-    assert Sites(web, "sdflow", Clock()).refusal(ask(PICTURE)) is None
+    assert SitePolicies(web, "sdflow", Clock()).refusal(ask(PICTURE)) is None
     web.table = {ROBOTS: FORBIDS}
-    assert Sites(web, "sdflow", Clock()).refusal(ask(PICTURE)) is not None
+    assert SitePolicies(web, "sdflow", Clock()).refusal(ask(PICTURE)) is not None
     assert web.asked == {ROBOTS: 2}
 
 
 def test_sites_are_told_apart_by_scheme_host_and_port() -> None:
     web = Answers()
     web.table = {ROBOTS: FORBIDS}
-    sites = Sites(web, "sdflow", Clock())
+    sites = SitePolicies(web, "sdflow", Clock())
     for url in (
         "http://example.com/a",
         "https://example.com:8443/a",
@@ -200,18 +200,18 @@ def test_sites_are_told_apart_by_scheme_host_and_port() -> None:
 def test_a_site_without_the_file_allows_all(code: int) -> None:
     web = Answers()
     web.table = {ROBOTS: code, TDMREP: code}
-    assert Sites(web, "sdflow", Clock()).refusal(ask(PICTURE)) is None
+    assert SitePolicies(web, "sdflow", Clock()).refusal(ask(PICTURE)) is None
 
 
 def test_tdmrep_json_that_fails_is_none_but_one_that_is_not_answered_is_waited_for() -> None:
     for failure in (500, 503):
         web = Answers()
         web.table = {TDMREP: failure}
-        assert Sites(web, "sdflow", Clock()).refusal(ask(PICTURE)) is None
+        assert SitePolicies(web, "sdflow", Clock()).refusal(ask(PICTURE)) is None
     for failure in (429, failed(Reason.TIMEOUT, "words")):
         web.table = {TDMREP: failure}
         with pytest.raises(FetchError) as caught:
-            Sites(web, "sdflow", Clock()).refusal(ask(PICTURE))
+            SitePolicies(web, "sdflow", Clock()).refusal(ask(PICTURE))
         assert (caught.value.reason, caught.value.rule) == (Reason.ROBOTS_UNREACHABLE, "obey=tdmrep")
 
 

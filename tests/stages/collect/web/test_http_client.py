@@ -9,7 +9,7 @@ import pytest
 
 from stages.collect.web.answer import Response, failed
 from stages.collect.web.connection import HEAD_BYTES
-from stages.collect.web.exchange import Exchanger
+from stages.collect.web.http_client import HttpClient
 from stages.reasons import Reason
 from tests.stages.collect.wire import LOOPBACK, Asker, Wire, here, ok, sends, served
 
@@ -18,7 +18,7 @@ from tests.stages.collect.wire import LOOPBACK, Asker, Wire, here, ok, sends, se
 def get() -> Iterator[Asker]:
     get = Asker()
     yield get
-    get.exchanger.close()
+    get.client.close()
 
 
 def test_what_is_asked_and_what_comes(get: Asker) -> None:
@@ -36,10 +36,10 @@ def test_what_is_asked_and_what_comes(get: Asker) -> None:
 
 
 def test_without_a_contact_it_says_what_it_is() -> None:
-    exchanger = Exchanger(agent="birds", resolve=here)
+    client = HttpClient(agent="birds", resolve=here)
     with served(sends(ok(b""))) as wire:
-        exchanger.get(wire.url(), networks=LOOPBACK, max_bytes=9, until=time.monotonic() + 10)
-    exchanger.close()
+        client.get(wire.url(), networks=LOOPBACK, max_bytes=9, until=time.monotonic() + 10)
+    client.close()
     assert "User-Agent: birds/0.1.0 (collects images for a dataset)\r\n" in wire.asked[0][1]
 
 
@@ -118,7 +118,7 @@ def test_a_drip_ends_by_the_moment(get: Asker, start: bytes) -> None:
 
 
 def test_the_body_of_an_error_costs_little_time(get: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stages.collect.web.exchange.ERROR_SECONDS", 0.1)
+    monkeypatch.setattr("stages.collect.web.http_client.ERROR_SECONDS", 0.1)
 
     def script(connection: socket.socket, _: str) -> None:
         connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 500\r\n\r\n")

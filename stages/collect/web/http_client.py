@@ -1,4 +1,5 @@
-"""One GET, as we want it made: to allowed addresses, within a time and a size, over a connection kept open.
+"""An HTTP client: one GET at a time, to public addresses (no SSRF), within a time and a size, over pooled
+connections.
 
 No redirect is followed here, and no proxy is used, whatever the environment says: behind one nobody could
 tell which address is connected to.
@@ -24,8 +25,8 @@ from stages.collect.web.connection import (
     seconds_left,
     tls_context,
 )
-from stages.collect.web.encoding import decoded
-from stages.collect.web.pool import Connections
+from stages.collect.web.content_encoding import decoded
+from stages.collect.web.pool import ConnectionPool
 from stages.collect.web.resolver import Resolve, Resolver
 from stages.reasons import Reason
 
@@ -34,13 +35,13 @@ ERROR_BYTES = 65_536
 ERROR_SECONDS = 2.0
 """Likewise."""
 
-_GONE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)
-_NO_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
-_Where = tuple[str, str, int | None, tuple[str, ...]]
+_STALE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)
+_UNKNOWN_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+_Destination = tuple[str, str, int | None, tuple[str, ...]]
 
 
-class Exchanger:
-    """Makes GETs; safe to use from many threads."""
+class HttpClient:
+    """Makes GET requests, each within its limits; safe to use from many threads."""
 
     def __init__(
         self,
@@ -50,12 +51,12 @@ class Exchanger:
         resolve: Resolve | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """An exchanger without connections.
+        """A client without connections.
 
         Args:
             agent: name of the crawler in the User-Agent.
             contact: where a site's owner can reach who runs it.
-            resolve: looks names up; the system's resolver where None.
+            resolve: looks host names up (DNS); the system's resolver where None.
             tls: what certificates are checked by; the system's where None.
         """
         about = f"+{contact}" if contact else "collects images for a dataset"
@@ -66,7 +67,7 @@ class Exchanger:
         }
         self._resolve: Resolve = resolve or Resolver()
         self._tls = tls or tls_context()
-        self._connections = Connections()
+        self._pool = ConnectionPool()
 
     def get(
         self,
@@ -78,12 +79,12 @@ class Exchanger:
         headers: Mapping[str, str] | None = None,
         heed: Callable[[Response], None] | None = None,
     ) -> Response:
-        """The answer to a normalised URL, whatever its status.
+        """The response to a GET of a normalised URL, whatever its status.
 
         Args:
             url: http or https.
             networks: that may be connected to although they are not public.
-            max_bytes: of the body, as it comes and decoded. Only that of a 2xx is given.
+            max_bytes: of the body, as it comes and decoded. Only a 2xx response has one.
             until: moment at which it must be over, on the clock of `time.monotonic`.
             headers: of the request, besides the usual ones.
             heed: is shown the answer before its body is read, and raises a FetchError where it is not wanted.
@@ -93,80 +94,82 @@ class Exchanger:
         """
         parts = urlsplit(url)
         assert parts.hostname is not None
-        where = (parts.scheme, parts.hostname, parts.port, networks)
+        destination = (parts.scheme, parts.hostname, parts.port, networks)
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         try:
-            connection, answer = self._ask(where, path, {**self._headers, **(headers or {})}, until)
-            head = Response(url, answer.status, answer.reason, answer.headers, b"", connection.address)
+            connection, response = self._send(destination, path, {**self._headers, **(headers or {})}, until)
+            head = Response(url, response.status, response.reason, response.headers, b"", connection.address)
             reusable = False
             try:
                 if heed is not None:
                     heed(head)
-                if not 200 <= answer.status < 300:
-                    reusable = _drained(answer, connection, until)
+                if not 200 <= response.status < 300:
+                    reusable = _drained(response, connection, until)
                     return head
-                body = _body(answer, max_bytes, until)
-                reusable = not answer.will_close
+                body = _body(response, max_bytes, until)
+                reusable = not response.will_close
                 return replace(head, body=body)
             finally:
-                answer.close()  # the connection asks again only after that, though the body is read
+                response.close()  # the connection asks again only after that, though the body is read
                 if reusable:
-                    self._connections.keep(where, connection)
+                    self._pool.put(destination, connection)
                 else:
                     connection.close()
         except (OSError, http.client.HTTPException, UnicodeError) as error:
-            raise _typed(error) from error
+            raise _fetch_error(error) from error
 
     def close(self) -> None:
-        """Close what is kept open."""
-        self._connections.close()
+        """Close the pooled connections and the resolver."""
+        self._pool.close()
         if isinstance(self._resolve, Resolver):
             self._resolve.close()
 
-    def _ask(
-        self, where: _Where, path: str, headers: Mapping[str, str], until: float
+    def _send(
+        self, destination: _Destination, path: str, headers: Mapping[str, str], until: float
     ) -> tuple[Connection, http.client.HTTPResponse]:
-        """A connection, kept open or new, and the answer over it, its body not yet read."""
-        kept = self._connections.take(where, until)
-        if kept is not None:
-            with suppress(*_GONE):  # the server closed it meanwhile
-                return kept, kept.ask(path, headers)
-        scheme, host, port, networks = where
+        """A connection, pooled or new, and the response over it, its body not yet read."""
+        pooled = self._pool.take(destination, until)
+        if pooled is not None:
+            with suppress(*_STALE):  # the server closed it meanwhile
+                return pooled, pooled.send_get(path, headers)
+        scheme, host, port, networks = destination
         guard = _guard(networks)
         if scheme == "https":
             new = SecureConnection(host, port, guard, self._resolve, until, self._tls)
         else:
             new = Connection(host, port, guard, self._resolve, until)
-        return new, new.ask(path, headers)
+        return new, new.send_get(path, headers)
 
 
-def _body(answer: http.client.HTTPResponse, max_bytes: int, until: float) -> bytes:
-    announced = answer.length
+def _body(response: http.client.HTTPResponse, max_bytes: int, until: float) -> bytes:
+    announced = response.length
     if announced is not None and announced > max_bytes:
         raise failed(Reason.TOO_MANY_BYTES, f"{announced} bytes announced")
-    encoding = ", ".join(answer.headers.get_all("Content-Encoding", []))
-    body = b"".join(decoded(_pieces(answer, max_bytes, until), encoding, max_bytes))
-    if answer.length:
+    encoding = ", ".join(response.headers.get_all("Content-Encoding", []))
+    body = b"".join(decoded(_pieces(response, max_bytes, until), encoding, max_bytes))
+    if response.length:
         raise failed(Reason.CONNECTION_FAILED, "the connection ended before the body did")
     return body
 
 
-def _drained(answer: http.client.HTTPResponse, connection: Connection, until: float) -> bool:
+def _drained(response: http.client.HTTPResponse, connection: Connection, until: float) -> bool:
     """Read the body beside a redirect or an error; whether the connection can be used again."""
-    if answer.will_close or (answer.length or 0) > ERROR_BYTES:
+    if response.will_close or (response.length or 0) > ERROR_BYTES:
         return False
-    connection.keep_until(min(until, time.monotonic() + ERROR_SECONDS))
+    connection.set_deadline(min(until, time.monotonic() + ERROR_SECONDS))
     try:
-        for _ in _pieces(answer, ERROR_BYTES, until):
+        for _ in _pieces(response, ERROR_BYTES, until):
             pass
     except (FetchError, OSError, http.client.HTTPException):
         return False
-    return not answer.length
+    return not response.length
 
 
-def _pieces(answer: http.client.HTTPResponse, max_bytes: int, until: float) -> Iterator[bytes]:
+def _pieces(response: http.client.HTTPResponse, max_bytes: int, until: float) -> Iterator[bytes]:
     size = 0
-    while piece := answer.read1(262_144):  # at most one receive each, so that limits are looked at in between
+    while piece := response.read1(
+        262_144
+    ):  # at most one receive each, so that limits are looked at in between
         size += len(piece)
         if size > max_bytes:
             raise failed(Reason.TOO_MANY_BYTES, f"more than {max_bytes} bytes")
@@ -179,9 +182,9 @@ def _guard(networks: tuple[str, ...]) -> Guard:
     return partial(forbidden, networks=networks_of(networks))
 
 
-def _typed(error: Exception) -> FetchError:
+def _fetch_error(error: Exception) -> FetchError:
     if isinstance(error, socket.gaierror):
-        lasting = error.errno in _NO_NAME
+        lasting = error.errno in _UNKNOWN_NAME
         reason = Reason.NO_SUCH_NAME if lasting else Reason.NAME_NOT_RESOLVED
         return failed(reason, error.strerror or "the name has no address")
     if isinstance(error, TimeoutError):

@@ -6,7 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from tests.stages.collect.test_sites import (
+
+from stages.collect.web.answer import Ask, FetchError, Response, failed
+from stages.collect.web.site_files import FAILURE_KEPT, LONGEST_KEPT, MAX_REDIRECTS, SHORTEST_KEPT
+from stages.collect.web.site_policies import SitePolicies
+from stages.config.collect import OPT_OUTS
+from stages.reasons import Reason
+from tests.stages.collect.conftest import Web, body, status
+from tests.stages.collect.web.test_site_policies import (
     FORBIDS,
     PICTURE,
     ROBOTS,
@@ -20,13 +27,6 @@ from tests.stages.collect.test_sites import (
     ok,
 )
 
-from stages.collect.web.answer import Ask, FetchError, Response, failed
-from stages.collect.web.sitefiles import FAILURE_KEPT, LONGEST_KEPT, MAX_REDIRECTS, SHORTEST_KEPT
-from stages.collect.web.sites import Sites
-from stages.config.collect import OPT_OUTS
-from stages.reasons import Reason
-from tests.stages.collect.conftest import Web, body, status
-
 HOUR = 3600.0
 
 
@@ -34,7 +34,7 @@ HOUR = 3600.0
 def test_a_robots_txt_that_cannot_be_had_forbids_all_for_now(code: int) -> None:
     web, clock = Answers(), Clock()
     web.table = {ROBOTS: code}
-    sites = Sites(web, "sdflow", clock)
+    sites = SitePolicies(web, "sdflow", clock)
     for obey, rule in ((OPT_OUTS, "obey=robots"), (("aipref",), "obey=aipref")):
         with pytest.raises(FetchError) as caught:
             sites.refusal(ask(PICTURE, *obey))
@@ -50,7 +50,7 @@ def test_a_robots_txt_that_cannot_be_had_forbids_all_for_now(code: int) -> None:
 def test_a_failure_is_kept_for_longer_each_time_and_forgotten_when_it_passes() -> None:
     web, clock = Answers(), Clock()
     web.table = {ROBOTS: failed(Reason.TIMEOUT, "no whole answer within 30 s")}
-    sites = Sites(web, "sdflow", clock)
+    sites = SitePolicies(web, "sdflow", clock)
     waits: list[float] = []
     for _ in range(8):
         with pytest.raises(FetchError) as caught:
@@ -75,7 +75,7 @@ def test_a_wait_that_the_host_asks_for_is_passed_on() -> None:
     web = Answers()
     web.table = {ROBOTS: failed(Reason.HTTP_TOO_MANY_REQUESTS, "429", retry_at=START + 500)}
     with pytest.raises(FetchError) as caught:
-        Sites(web, "sdflow", Clock()).refusal(ask(PICTURE))
+        SitePolicies(web, "sdflow", Clock()).refusal(ask(PICTURE))
     assert caught.value.retry_at == START + 500
 
 
@@ -84,7 +84,7 @@ def test_what_is_wrong_with_the_host_itself_is_told_as_it_is(reason: Reason) -> 
     web = Answers()
     web.table = {ROBOTS: failed(reason, "words", "allow_networks=none")}
     with pytest.raises(FetchError) as caught:
-        Sites(web, "sdflow", Clock()).refusal(ask(PICTURE))
+        SitePolicies(web, "sdflow", Clock()).refusal(ask(PICTURE))
     assert (caught.value.reason, caught.value.detail) == (reason, "words")
     assert caught.value.rule == "allow_networks=none"
 
@@ -92,7 +92,7 @@ def test_what_is_wrong_with_the_host_itself_is_told_as_it_is(reason: Reason) -> 
 def test_a_host_set_aside_is_asked_as_soon_as_it_may_be() -> None:
     web, clock = Answers(), Clock()
     web.table = {ROBOTS: failed(Reason.HOST_SET_ASIDE, "words", retry_at=START + 1)}
-    sites = Sites(web, "sdflow", clock)
+    sites = SitePolicies(web, "sdflow", clock)
     with pytest.raises(FetchError):
         sites.refusal(ask(PICTURE))
     web.table = {ROBOTS: FORBIDS}
@@ -106,7 +106,7 @@ def test_networks_that_may_be_connected_to_are_a_question_of_their_own() -> None
             raise failed(Reason.FORBIDDEN_ADDRESS, "private", "allow_networks=none")
         return Response(url, 200, "OK", headers(), b"User-agent: *\nDisallow: /\nCrawl-delay: 3", "10.0.0.1")
 
-    sites = Sites(guarded, "sdflow", Clock())
+    sites = SitePolicies(guarded, "sdflow", Clock())
     with pytest.raises(FetchError) as caught:
         sites.refusal(ask(PICTURE))
     assert caught.value.reason == Reason.FORBIDDEN_ADDRESS
@@ -129,7 +129,7 @@ def test_redirects_are_followed_five_times_to_wherever() -> None:
     for number in range(1, MAX_REDIRECTS + 2):
         web = Answers()
         web.table = redirects(number)
-        signal = Sites(web, "sdflow", Clock()).refusal(ask(PICTURE, "robots"))
+        signal = SitePolicies(web, "sdflow", Clock()).refusal(ask(PICTURE, "robots"))
         assert (signal is not None) is (number <= MAX_REDIRECTS)
         assert sum(web.asked.values()) == min(number, MAX_REDIRECTS) + 1
         if signal:
@@ -157,7 +157,7 @@ def test_where_redirects_lead(location: str, code: int, expected: bool) -> None:
         f"{SITE}/robots/real.txt": FORBIDS,
         f"{SITE}/real.txt": FORBIDS,
     }
-    assert (Sites(web, "sdflow", Clock()).refusal(ask(PICTURE, "robots")) is not None) is expected
+    assert (SitePolicies(web, "sdflow", Clock()).refusal(ask(PICTURE, "robots")) is not None) is expected
 
 
 def test_a_redirect_to_where_we_must_not_go_is_a_file_that_cannot_be_read() -> None:
@@ -167,7 +167,7 @@ def test_a_redirect_to_where_we_must_not_go_is_a_file_that_cannot_be_read() -> N
         "http://10.0.0.1/robots.txt": failed(Reason.FORBIDDEN_ADDRESS, "private", "allow_networks=none"),
     }
     with pytest.raises(FetchError) as caught:
-        Sites(web, "sdflow", Clock()).refusal(ask(PICTURE, "robots"))
+        SitePolicies(web, "sdflow", Clock()).refusal(ask(PICTURE, "robots"))
     assert (caught.value.reason, caught.value.rule) == (Reason.ROBOTS_UNREACHABLE, "obey=robots")
     assert "http://10.0.0.1/robots.txt: forbidden_address: private" in caught.value.detail
 
@@ -175,7 +175,7 @@ def test_a_redirect_to_where_we_must_not_go_is_a_file_that_cannot_be_read() -> N
 def test_a_real_redirect_and_a_real_failure(web: Web) -> None:
     web.answers["/robots.txt"] = status(301, Location=web.url("/r", host="127.0.0.2"))
     web.answers["/r"] = body(b"User-agent: sdflow\nDisallow: /\n")
-    sites = Sites(fetch, "sdflow")
+    sites = SitePolicies(fetch, "sdflow")
     assert sites.refusal(ask(web.url("/a"), "robots")) is not None
     web.answers["/r"] = status(500)
     with pytest.raises(FetchError):
@@ -203,7 +203,7 @@ def test_how_long_a_file_is_kept(said: dict[str, str], hours: float) -> None:
     web, clock = Answers(), Clock()
     assert (SHORTEST_KEPT, LONGEST_KEPT) == (HOUR, 24 * HOUR)
     web.table = {ROBOTS: ok("User-agent: *\nAllow: /\n", **said)}
-    sites = Sites(web, "sdflow", clock)
+    sites = SitePolicies(web, "sdflow", clock)
     for moment, times in ((0.0, 1), (hours * HOUR - 1, 1), (hours * HOUR, 2)):
         clock.now = START + moment
         assert sites.refusal(ask(PICTURE, "robots")) is None
@@ -218,7 +218,7 @@ def test_one_fetch_however_many_threads_want_it() -> None:
         gate.wait()
         return web(url, ask, max_bytes)
 
-    sites = Sites(slowly, "sdflow", Clock())
+    sites = SitePolicies(slowly, "sdflow", Clock())
     with ThreadPoolExecutor(32) as pool:
         found = [
             pool.submit(sites.refusal, ask(f"https://host{number % 4}.example/{number}", "robots"))
@@ -238,7 +238,7 @@ def test_a_slow_site_does_not_hold_up_another() -> None:
             gate.wait()
         return Response(url, 404, "", headers(), b"", "203.0.113.1")
 
-    sites = Sites(slowly, "sdflow", Clock())
+    sites = SitePolicies(slowly, "sdflow", Clock())
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(sites.refusal, ask("https://slow.example/a"))
         assert sites.refusal(ask(PICTURE)) is None
@@ -248,12 +248,12 @@ def test_a_slow_site_does_not_hold_up_another() -> None:
 
 
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stages.collect.web.sitefiles.MEMORY", 20_000)
+    monkeypatch.setattr("stages.collect.web.site_files.MEMORY", 20_000)
     web = Answers()
     text = "User-agent: *\nDisallow: /" + "x" * 500
     urls = [f"https://host{number}.example/a" for number in range(20)]
     web.table = {url[:-1] + "robots.txt": ok(text) for url in urls}
-    sites = Sites(web, "sdflow", Clock())
+    sites = SitePolicies(web, "sdflow", Clock())
     for url in [*urls, urls[-1], urls[-2], urls[0]]:
         sites.refusal(ask(url, "robots"))
     assert len(sites.evidence()) == 9  # of about 2,000 bytes each

@@ -81,7 +81,7 @@ class _Place(Generic[T]):
     size: int = 0
 
 
-class SiteFiles(Generic[T]):
+class SiteFileCache(Generic[T]):
     """The files of all sites at one path. Safe to use from many threads."""
 
     def __init__(
