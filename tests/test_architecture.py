@@ -21,6 +21,20 @@ def test_import_contracts_hold(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0, capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("folder", "below"),
+    [("stages/collect/web", []), ("stages/collect/sources", ["stages.collect.web"])],
+)
+def test_a_folder_imports_nothing_of_the_package_around_it(folder: str, below: list[str]) -> None:
+    """Whatever modules that package gets: a contract of import-linter would have to list them."""
+    allowed = tuple(f"{name}." for name in [folder.replace("/", "."), *below])
+    around = Path(folder).parent.as_posix().replace("/", ".")
+    texts = [path.read_text() for path in SOURCES if path.is_relative_to(ROOT / folder)]
+    assert texts
+    imports = {name for text in texts for name in re.findall(r"(?m)^\s*(?:from|import) ([\w.]+)", text)}
+    assert {name for name in imports if name.startswith(around) and not name.startswith(allowed)} == set()
+
+
 @pytest.mark.slow  # Prefect takes seconds to import
 def test_the_pipeline_is_imported_without_torch() -> None:
     """A deploy machine may lack it."""

@@ -27,7 +27,7 @@ from stages.collect.intake import Intake
 from stages.collect.judge import Verdict
 from stages.collect.outcome import close_part
 from stages.collect.pack import Pack
-from stages.collect.web.answer import Answer, Ask
+from stages.collect.web.answer import FetchRecord, FetchRequest
 from stages.collect.web.opener import Opener
 from stages.collect.web.url import host_of
 from stages.errors import RetryableError
@@ -38,7 +38,7 @@ from stages.output import Made
 class FetchPart:
     """What a part asks for."""
 
-    asks: Sequence[Ask]
+    asks: Sequence[FetchRequest]
 
 
 def fetch(folder: Path, part: FetchPart, crew: Crew) -> Made:
@@ -68,7 +68,7 @@ class _Sink:
     def __init__(self, intake: Intake, opener: Opener) -> None:
         self._intake = intake
         self._opener = opener
-        self.answers: dict[str, Answer] = {}
+        self.answers: dict[str, FetchRecord] = {}
         self.failure: Exception | None = None
 
     def write(self, body: bytes | None, key: str, caption: None, meta: Mapping[str, Any]) -> None:
@@ -91,7 +91,7 @@ class _Sink:
         """Nothing to close: the pack is written when all is judged."""
 
 
-def _download(asks: Sequence[Ask], crew: Crew, sink: _Sink, scratch: Path) -> None:
+def _download(asks: Sequence[FetchRequest], crew: Crew, sink: _Sink, scratch: Path) -> None:
     with TemporaryDirectory(dir=scratch) as name:
         shard = f"{name}/urls.arrow"
         table = pa.table({"url": pa.array([f"{ask.url}#{ask.key}" for ask in asks], pa.string())})

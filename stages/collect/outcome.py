@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from stages.artifacts.artifact import Funnel
 from stages.collect.judge import Rules, Verdict
 from stages.collect.pack import Pack, Place
-from stages.collect.web.answer import Answer
+from stages.collect.web.answer import FetchRecord
 from stages.output import Made
 from stages.reasons import Reason
 
@@ -66,7 +66,11 @@ DETAIL_CHARACTERS = 300
 
 
 def close_part(
-    folder: Path, verdicts: Mapping[str, Verdict], pack: Pack, rules: Rules, answers: Iterable[Answer] = ()
+    folder: Path,
+    verdicts: Mapping[str, Verdict],
+    pack: Pack,
+    rules: Rules,
+    answers: Iterable[FetchRecord] = (),
 ) -> Made:
     """Write tar and tables of a part, and close its funnel.
 
@@ -93,7 +97,7 @@ def close_part(
 
 
 def _row(
-    key: str, verdict: Verdict, place: Place | None, answer: Answer | None, rules: Rules
+    key: str, verdict: Verdict, place: Place | None, answer: FetchRecord | None, rules: Rules
 ) -> dict[str, object]:
     rule = answer.rule if answer is not None and answer.rule else ""
     return {
@@ -112,7 +116,7 @@ def _row(
     }
 
 
-def _told(answer: Answer, reason: object) -> dict[str, object]:
+def _told(answer: FetchRecord, reason: object) -> dict[str, object]:
     signal = answer.signal
     return {
         **{name: getattr(answer, name) for name in ("key", "url", "final_url", "status", "asked", "seconds")},

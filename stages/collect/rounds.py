@@ -19,7 +19,7 @@ from stages.collect.crew import WIDTH, Crew
 from stages.collect.fetch import FetchPart, fetch
 from stages.collect.outcome import HEARD, TABLE, iso
 from stages.collect.plan import Plan, Questions
-from stages.collect.web.answer import Ask
+from stages.collect.web.answer import FetchRequest
 from stages.config.collect import CollectConfig
 from stages.engine import Threads
 from stages.output import Made, Output, Part, PartSpec
@@ -110,9 +110,9 @@ def _fetch(folder: Path, questions: Questions, crew: Crew) -> Made:
     return fetch(folder, FetchPart(asks=[_ask(row) for row in questions.read()]), crew)
 
 
-def _ask(row: dict[str, Any]) -> Ask:
+def _ask(row: dict[str, Any]) -> FetchRequest:
     policy = json.loads(row["policy"])
-    return Ask(
+    return FetchRequest(
         key=row["key"],
         url=row["url"],
         obey=tuple(policy["obey"]),

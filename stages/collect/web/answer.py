@@ -47,7 +47,7 @@ def failed(reason: Reason, detail: str, rule: str = "", retry_at: float | None =
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ask:
+class FetchRequest:
     """One URL to fetch."""
 
     key: str
@@ -93,7 +93,7 @@ class Response:
 
 
 @dataclass(kw_only=True)
-class Answer:
+class FetchRecord:
     """Everything remembered of one question, for judging, for evidence, for the next edition."""
 
     key: str

@@ -77,7 +77,7 @@ class HttpClient:
         max_bytes: int,
         until: float,
         headers: Mapping[str, str] | None = None,
-        heed: Callable[[Response], None] | None = None,
+        on_headers: Callable[[Response], None] | None = None,
     ) -> Response:
         """The response to a GET of a normalised URL, whatever its status.
 
@@ -87,7 +87,7 @@ class HttpClient:
             max_bytes: of the body, as it comes and decoded. Only a 2xx response has one.
             until: moment at which it must be over, on the clock of `time.monotonic`.
             headers: of the request, besides the usual ones.
-            heed: is shown the answer before its body is read, and raises a FetchError where it is not wanted.
+            on_headers: gets the answer before its body is read; raises a FetchError where that is not wanted.
 
         Raises:
             FetchError: whatever went wrong below the status, in words that are alike when it is alike.
@@ -101,8 +101,8 @@ class HttpClient:
             head = Response(url, response.status, response.reason, response.headers, b"", connection.address)
             reusable = False
             try:
-                if heed is not None:
-                    heed(head)
+                if on_headers is not None:
+                    on_headers(head)
                 if not 200 <= response.status < 300:
                     reusable = _drained(response, connection, until)
                     return head

@@ -1,7 +1,7 @@
 """A picture's URL as we ask for it: with leave of the site, at its host's turn, through every redirect.
 
 img2dataset's downloader calls `urllib.request.urlopen` for every row, and an `Opener` installed with
-`installed` answers it. What goes wrong becomes a `FetchError`; everything is remembered as an `Answer`.
+`installed` answers it. What goes wrong becomes a `FetchError`; everything is remembered as a `FetchRecord`.
 """
 
 import io
@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urljoin
 
-from stages.collect.web.answer import Answer, Ask, FetchError, Response, failed
+from stages.collect.web.answer import FetchError, FetchRecord, FetchRequest, Response, failed
 from stages.collect.web.host_limiter import HostLimiter
 from stages.collect.web.http_client import HttpClient
 from stages.collect.web.optout import quoted, refusal_in_headers
@@ -61,14 +61,14 @@ class Opener:
         self._deadline = deadline
         self._patience = patience
         self._sites = SitePolicies(self.hop, agent)
-        self._asks: dict[str, Ask] = {}
-        self._answers: dict[str, Answer] = {}
+        self._asks: dict[str, FetchRequest] = {}
+        self._answers: dict[str, FetchRecord] = {}
 
-    def expect(self, asks: Iterable[Ask]) -> None:
+    def expect(self, asks: Iterable[FetchRequest]) -> None:
         """Make questions known before they are asked as "URL#KEY"."""
         self._asks.update((ask.key, ask) for ask in asks)
 
-    def answers(self, keys: Iterable[str]) -> list[Answer]:
+    def answers(self, keys: Iterable[str]) -> list[FetchRecord]:
         """What came of questions, once."""
         return [self._answers.pop(key) for key in keys if key in self._answers]
 
@@ -94,7 +94,7 @@ class Opener:
         url = request if isinstance(request, str) else request.full_url
         ask = self._asks.pop(url.rpartition("#")[2], None)
         assert ask is not None, f"{url} was not expected"
-        answer = Answer(key=ask.key, url=ask.url, final_url=ask.url)
+        answer = FetchRecord(key=ask.key, url=ask.url, final_url=ask.url)
         try:
             return io.BytesIO(self._follow(ask, answer))
         except FetchError as error:
@@ -104,20 +104,20 @@ class Opener:
         finally:
             self._answers[ask.key] = answer
 
-    def hop(self, url: str, ask: Ask, max_bytes: int) -> Response:
+    def hop(self, url: str, ask: FetchRequest, max_bytes: int) -> Response:
         """One GET at its host's turn, for a site's own files, which tell of the host's health, too."""
         with self._limiter.slot(host_of(url), self._patience()):
             started = time.monotonic()
             return self._exchange(url, ask, max_bytes, started + self._deadline)
 
-    def _follow(self, ask: Ask, answer: Answer) -> bytes:
+    def _follow(self, ask: FetchRequest, answer: FetchRecord) -> bytes:
         headers: dict[str, str] = {}
         if ask.etag:
             headers["If-None-Match"] = ask.etag
         elif ask.last_modified:
             headers["If-Modified-Since"] = ask.last_modified
 
-        def heed(head: Response) -> None:
+        def on_headers(head: Response) -> None:
             _remember(head, answer)
             if head.status < 400:
                 self._check_headers(head, ask, answer)
@@ -130,7 +130,7 @@ class Opener:
                 started = time.monotonic()
                 try:
                     until = started + self._deadline - answer.seconds
-                    response = self._exchange(url, ask, self._max_bytes, until, headers, heed)
+                    response = self._exchange(url, ask, self._max_bytes, until, headers, on_headers)
                 finally:
                     answer.seconds += time.monotonic() - started
             answer.bytes = len(response.body)
@@ -143,7 +143,7 @@ class Opener:
             return self._body(response, ask, answer)
         raise failed(Reason.TOO_MANY_REDIRECTS, f"in a circle, or more than {MAX_REDIRECTS}")
 
-    def _check_site(self, ask: Ask, answer: Answer) -> None:
+    def _check_site(self, ask: FetchRequest, answer: FetchRecord) -> None:
         """Raise where the site of a URL forbids it by a file of its own; heed the pace that it asks for."""
         if not ask.obey:
             return
@@ -155,7 +155,7 @@ class Opener:
         if delay:
             self._limiter.set_crawl_delay(host_of(ask.url), delay)
 
-    def _check_headers(self, response: Response, ask: Ask, answer: Answer) -> None:
+    def _check_headers(self, response: Response, ask: FetchRequest, answer: FetchRecord) -> None:
         """Raise where what came with the picture, or with a redirect on the way, forbids its use."""
         signal = refusal_in_headers(response.headers, response.url, self._agent, ask.obey, _now())
         if signal is not None:
@@ -165,17 +165,22 @@ class Opener:
     def _exchange(
         self,
         url: str,
-        ask: Ask,
+        ask: FetchRequest,
         max_bytes: int,
         until: float,
         headers: Mapping[str, str] | None = None,
-        heed: Callable[[Response], None] | None = None,
+        on_headers: Callable[[Response], None] | None = None,
     ) -> Response:
         """One exchange, and what it says of its host's health."""
         host = host_of(url)
         try:
             response = self._client.get(
-                url, networks=ask.networks, max_bytes=max_bytes, until=until, headers=headers, heed=heed
+                url,
+                networks=ask.networks,
+                max_bytes=max_bytes,
+                until=until,
+                headers=headers,
+                on_headers=on_headers,
             )
         except FetchError as error:
             self._limiter.report(host, ok=error.reason not in RETRYABLE)
@@ -192,7 +197,7 @@ class Opener:
             self._limiter.report(host, ok=reason_of_status(response.status) not in RETRYABLE)
         return response
 
-    def _body(self, response: Response, ask: Ask, answer: Answer) -> bytes:
+    def _body(self, response: Response, ask: FetchRequest, answer: FetchRecord) -> bytes:
         if response.status == 304 and (ask.etag or ask.last_modified):
             answer.unchanged = True
         elif not 200 <= response.status < 300:
@@ -245,7 +250,7 @@ def retry_after(response: Response) -> float | None:
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
 
 
-def _remember(response: Response, answer: Answer) -> None:
+def _remember(response: Response, answer: FetchRecord) -> None:
     answer.status, answer.address = response.status, response.address
     answer.content_type = _said(response, "Content-Type")
     answer.etag = _said(response, "ETag")

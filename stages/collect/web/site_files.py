@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from typing import Generic, Protocol, TypeVar
 from urllib.parse import urljoin
 
-from stages.collect.web.answer import Ask, FetchError, LastingError, Response, failed
+from stages.collect.web.answer import FetchError, FetchRequest, LastingError, Response, failed
 from stages.collect.web.optout import quoted
 from stages.collect.web.url import normalise
 from stages.config.collect import OptOut
 from stages.reasons import Reason
 
-Get = Callable[[str, Ask, int], Response]
+Get = Callable[[str, FetchRequest, int], Response]
 """(url, for whose sake, most bytes of the body) -> one answer, redirects not followed; raises FetchError."""
 
 MAX_FETCHED = 2_000_000
@@ -115,7 +115,7 @@ class SiteFileCache(Generic[T]):
         """Where the site of a normalised URL has the file."""
         return "/".join(url.split("/", 3)[:3]) + self._path
 
-    def of(self, ask: Ask, kind: OptOut) -> SiteFile[T]:
+    def of(self, ask: FetchRequest, kind: OptOut) -> SiteFile[T]:
         """The file of the site of an ask's URL, for the kind of signal that is wanted.
 
         Raises:
@@ -152,7 +152,7 @@ class SiteFileCache(Generic[T]):
         with self._lock:
             return [file for place in self._places.values() for file in list(place.files.values())]
 
-    def _fresh(self, place: _Place[T], ask: Ask) -> SiteFile[T] | None:
+    def _fresh(self, place: _Place[T], ask: FetchRequest) -> SiteFile[T] | None:
         file = place.files.get(ask.networks)
         return file if file is not None and self._clock() < file.until else None
 
@@ -166,7 +166,7 @@ class SiteFileCache(Generic[T]):
             while self._size > MEMORY and len(self._places) > 1:
                 self._size -= self._places.popitem(last=False)[1].size
 
-    def _fetched(self, url: str, ask: Ask, before: SiteFile[T] | None) -> SiteFile[T]:
+    def _fetched(self, url: str, ask: FetchRequest, before: SiteFile[T] | None) -> SiteFile[T]:
         """The file as it is now, or why it cannot be read."""
         first, longest = FAILURE_KEPT
         patience = min(max(first, 2 * before.patience), longest) if before else first
@@ -192,7 +192,7 @@ class SiteFileCache(Generic[T]):
         now = self._clock()
         return now, datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    def _followed(self, url: str, ask: Ask) -> Response:
+    def _followed(self, url: str, ask: FetchRequest) -> Response:
         """The answer behind the redirects; where they lead nowhere, the last of them."""
         answer = self._get(url, ask, MAX_FETCHED)
         for _ in range(MAX_REDIRECTS):

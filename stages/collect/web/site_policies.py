@@ -4,7 +4,7 @@ from collections.abc import Callable
 from time import time
 from typing import Any
 
-from stages.collect.web.answer import Ask, Signal
+from stages.collect.web.answer import FetchRequest, Signal
 from stages.collect.web.robots import Robots
 from stages.collect.web.site_files import Get, SiteFileCache
 from stages.collect.web.tdmrep import Reservations
@@ -28,7 +28,7 @@ class SitePolicies:
         # TDMRep calls every site without the file one that does not take part: no reason to wait for it.
         self._tdmrep = SiteFileCache(get, clock, "/.well-known/tdmrep.json", Reservations, _REFUSING)
 
-    def refusal(self, ask: Ask) -> Signal | None:
+    def refusal(self, ask: FetchRequest) -> Signal | None:
         """The signal by which the site of an ask's URL forbids it; None where nothing does.
 
         Only those kinds are looked at, and only those files fetched, that the ask obeys. Where a picture is

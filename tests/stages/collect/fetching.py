@@ -4,7 +4,7 @@ import urllib.request
 
 import pytest
 
-from stages.collect.web.answer import Answer, Ask, FetchError, LastingError, PassingError
+from stages.collect.web.answer import FetchError, FetchRecord, FetchRequest, LastingError, PassingError
 from stages.collect.web.host_limiter import HostLimiter
 from stages.collect.web.http_client import HttpClient
 from stages.collect.web.opener import Opener
@@ -28,12 +28,12 @@ class Fetch:
             client=self.client, limiter=self.limiter, agent="birds", max_bytes=1000, deadline=deadline,
             patience=lambda: patience,
         )  # fmt: skip
-        self.answer = Answer(key="", url="")
+        self.answer = FetchRecord(key="", url="")
 
     def __call__(
         self, url: str, obey: tuple[OptOut, ...] = (), networks: tuple[str, ...] = LOOPBACK, **known: str
     ) -> bytes:
-        self.opener.expect([Ask(key=KEY, url=url, obey=obey, networks=networks, **known)])
+        self.opener.expect([FetchRequest(key=KEY, url=url, obey=obey, networks=networks, **known)])
         try:
             return self.opener.open(urllib.request.Request(f"{url}#{KEY}")).read()
         finally:

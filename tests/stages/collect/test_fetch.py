@@ -18,7 +18,7 @@ from stages.collect.outcome import ANSWERS, OUTCOMES
 from stages.collect.pack import Pack
 from stages.collect.sandbox import Sandbox
 from stages.collect.tally import Tally
-from stages.collect.web.answer import Ask
+from stages.collect.web.answer import FetchRequest
 from stages.collect.web.host_limiter import HostLimiter
 from stages.collect.web.http_client import HttpClient
 from stages.collect.web.opener import Opener
@@ -59,7 +59,9 @@ def run(tmp_path: Path, sandbox: Sandbox) -> Run:
             rules=RULES, sandbox=sandbox, tally=Tally(print), opener=opener, threads=threads,
             forgotten=forgotten or {},
         )  # fmt: skip
-        asks = [Ask(key=key, url=url, networks=networks, obey=("robots",)) for key, url in urls.items()]
+        asks = [
+            FetchRequest(key=key, url=url, networks=networks, obey=("robots",)) for key, url in urls.items()
+        ]
         with crew.web():
             made = fetch(place, FetchPart(asks=asks), crew)
         table = pq.read_table(place / "outcomes.parquet")

@@ -134,12 +134,12 @@ def test_the_body_of_an_error_costs_little_time(get: Asker, monkeypatch: pytest.
 def test_who_heeds_the_head_can_refuse_the_body(get: Asker) -> None:
     seen: list[Response] = []
 
-    def heed(head: Response) -> None:
+    def on_headers(head: Response) -> None:
         seen.append(head)
         raise failed(Reason.OPTED_OUT, "noai")
 
     with served(sends(ok(b"x" * 1001, "X-Robots-Tag: noai"), then_close=False)) as wire:
-        assert get.fails(wire.url(), heed=heed).reason == Reason.OPTED_OUT
+        assert get.fails(wire.url(), on_headers=on_headers).reason == Reason.OPTED_OUT
     assert (seen[0].status, seen[0].body, seen[0].headers["X-Robots-Tag"]) == (200, b"", "noai")
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.collect.web.answer import Ask, Response
+from stages.collect.web.answer import FetchRequest, Response
 from stages.collect.web.host_limiter import FAILURE_THRESHOLD
 from stages.collect.web.opener import installed, reason_of_status, retry_after
 from stages.reasons import RETRYABLE, Reason
@@ -45,7 +45,7 @@ def test_what_comes_is_remembered(web: Web, fetch: Fetch) -> None:
 
 def test_urlopen_goes_through_an_installed_opener_and_no_longer(web: Web, fetch: Fetch) -> None:
     url = web.serve("/a", b"abc")
-    fetch.opener.expect([Ask(key=KEY, url=url, networks=LOOPBACK)])
+    fetch.opener.expect([FetchRequest(key=KEY, url=url, networks=LOOPBACK)])
     with installed(fetch.opener), urllib.request.urlopen(f"{url}#{KEY}", timeout=3) as answer:
         assert answer.read() == b"abc"
     with installed(fetch.opener), pytest.raises(AssertionError, match="was not expected"):

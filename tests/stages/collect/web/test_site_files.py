@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stages.collect.web.answer import Ask, FetchError, Response, failed
+from stages.collect.web.answer import FetchError, FetchRequest, Response, failed
 from stages.collect.web.site_files import FAILURE_KEPT, LONGEST_KEPT, MAX_REDIRECTS, SHORTEST_KEPT
 from stages.collect.web.site_policies import SitePolicies
 from stages.config.collect import OPT_OUTS
@@ -101,7 +101,7 @@ def test_a_host_set_aside_is_asked_as_soon_as_it_may_be() -> None:
 
 
 def test_networks_that_may_be_connected_to_are_a_question_of_their_own() -> None:
-    def guarded(url: str, ask: Ask, max_bytes: int) -> Response:
+    def guarded(url: str, ask: FetchRequest, max_bytes: int) -> Response:
         if not ask.networks:
             raise failed(Reason.FORBIDDEN_ADDRESS, "private", "allow_networks=none")
         return Response(url, 200, "OK", headers(), b"User-agent: *\nDisallow: /\nCrawl-delay: 3", "10.0.0.1")
@@ -214,7 +214,7 @@ def test_one_fetch_however_many_threads_want_it() -> None:
     web, gate = Answers(), threading.Event()
     web.table = {f"https://host{number}.example/robots.txt": FORBIDS for number in range(4)}
 
-    def slowly(url: str, ask: Ask, max_bytes: int) -> Response:
+    def slowly(url: str, ask: FetchRequest, max_bytes: int) -> Response:
         gate.wait()
         return web(url, ask, max_bytes)
 
@@ -233,7 +233,7 @@ def test_one_fetch_however_many_threads_want_it() -> None:
 def test_a_slow_site_does_not_hold_up_another() -> None:
     gate = threading.Event()
 
-    def slowly(url: str, ask: Ask, max_bytes: int) -> Response:
+    def slowly(url: str, ask: FetchRequest, max_bytes: int) -> Response:
         if "slow" in url:
             gate.wait()
         return Response(url, 404, "", headers(), b"", "203.0.113.1")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from stages.collect.web.answer import Ask, FetchError, Response, failed
+from stages.collect.web.answer import FetchError, FetchRequest, Response, failed
 from stages.collect.web.optout import BINDING
 from stages.collect.web.site_policies import SitePolicies
 from stages.config.collect import (
@@ -54,7 +54,7 @@ class Answers:
         self.table: dict[str, Any] = {}
         self.asked: Counter[str] = Counter()
 
-    def __call__(self, url: str, ask: Ask, max_bytes: int) -> Response:
+    def __call__(self, url: str, ask: FetchRequest, max_bytes: int) -> Response:
         self.asked[url] += 1
         found = self.table.get(url, 404)
         if isinstance(found, Exception):
@@ -63,15 +63,15 @@ class Answers:
         return Response(url, code, "Words", headers(**fields), text, "203.0.113.1")
 
 
-def ask(url: str, *obey: OptOut, networks: tuple[str, ...] = ()) -> Ask:
-    return Ask(key="0", url=url, obey=obey or OPT_OUTS, networks=networks)
+def ask(url: str, *obey: OptOut, networks: tuple[str, ...] = ()) -> FetchRequest:
+    return FetchRequest(key="0", url=url, obey=obey or OPT_OUTS, networks=networks)
 
 
 def ok(text: str, **fields: str) -> tuple[int, dict[str, str], bytes]:
     return 200, fields, text.encode()
 
 
-def fetch(url: str, ask: Ask, max_bytes: int) -> Response:
+def fetch(url: str, ask: FetchRequest, max_bytes: int) -> Response:
     """One GET, redirects not followed, as `Get` wants it."""
 
     class Unfollowed(urllib.request.HTTPRedirectHandler):
