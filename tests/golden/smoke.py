@@ -32,18 +32,10 @@ from flows.run.local import result_of
 from flows.run.terminal import Terminal
 from flows.steps import STEPS
 from sdmodel.autoencoder.model import build as build_autoencoder
-from sdmodel.config.model import Network
-from sdmodel.config.text import TextKind
-from sdmodel.config.train import (
-    DataConfig,
-    EmaConfig,
-    LoraConfig,
-    OptimizerConfig,
-    TextConfig,
-    TrainConfig,
-    UNetConfig,
-    ValidationConfig,
-)
+from sdmodel.config.learning import DataConfig, EmaConfig, LoraConfig, OptimizerConfig, ValidationConfig
+from sdmodel.config.model import Network, UNetConfig
+from sdmodel.config.text import TextConfig, TextKind
+from sdmodel.config.train import TrainConfig
 from sdmodel.denoise.build import build as build_denoiser
 from sdmodel.latents.space import PIXELS, Space
 from sdmodel.objectives import objective_of
@@ -53,15 +45,8 @@ from sdmodel.train.process import launch
 from stages.artifacts.artifact import Artifact
 from stages.average import AverageConfig, average
 from stages.cluster import cluster
-from stages.config.run import (
-    ClusterConfig,
-    EncodeConfig,
-    FolderSource,
-    ParquetSource,
-    Run,
-    TarSource,
-    UrlSource,
-)
+from stages.config.collect import FolderSource, ParquetSource, TarSource, UrlSource
+from stages.config.run import ClusterConfig, EncodeConfig, Run
 from stages.demo.pairs import clean_folder
 from stages.encode import encode
 from stages.fingerprint import OUTSIDE_DIGEST, canonical_config, fingerprint_of
