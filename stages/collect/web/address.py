@@ -1,4 +1,6 @@
-"""Which addresses may be connected to: a pure decision on the address itself, after every name and redirect.
+"""Which IP addresses may be connected to: the guard against SSRF (server-side request forgery).
+
+A pure decision on the address itself, made after every name look-up and redirect.
 
 A list of URLs comes from strangers and is fetched from inside somebody's network; what it may reach is the
 public internet and nothing else. The tables are IANA's registries of special-purpose addresses (RFC 6890
@@ -48,7 +50,7 @@ Network = IPv4Network | IPv6Network
 
 
 def networks_of(texts: Iterable[str]) -> tuple[Network, ...]:
-    """Networks as "10.1.0.0/16"; ValueError where one is none."""
+    """Networks of texts like "10.1.0.0/16"; ValueError where a text is none."""
     return tuple(ip_network(text) for text in texts)
 
 
@@ -78,7 +80,7 @@ def forbidden(address: str, networks: Sequence[Network] = ()) -> str | None:
         never, private, fine = _NEVER_6, _PRIVATE_6, parsed in _GLOBAL_6
     for why, network in private:
         if parsed in network:
-            return None if any(parsed in one for one in networks) else why
+            return None if any(parsed in allowed for allowed in networks) else why
     for why, network in never:
         if parsed in network:
             return why

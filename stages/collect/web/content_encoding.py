@@ -1,4 +1,5 @@
-"""Bodies that come encoded, decoded piece by piece, so that what unfolds to gigabytes is stopped early."""
+"""Bodies with a Content-Encoding (gzip, deflate, br, zstd), decoded piece by piece, so that a decompression
+bomb is stopped early."""
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +13,7 @@ from stages.reasons import Reason
 MAX_ENCODINGS = 2
 """Encodings laid over each other above which nobody means well."""
 PIECE = 65_536
-"""Bytes that are unfolded to at once, about."""
+"""Bytes that are decompressed to at once, about."""
 
 _Decode = Callable[[Iterable[bytes]], Iterator[bytes]]
 
@@ -23,7 +24,7 @@ def decoded(pieces: Iterable[bytes], content_encoding: str, max_bytes: int) -> I
     Args:
         pieces: of the body as it comes.
         content_encoding: the header's value; "" and "identity" leave the body as it is.
-        max_bytes: most bytes that each encoding may unfold to.
+        max_bytes: most bytes that each encoding may decompress to.
 
     Raises:
         FetchError: TOO_MANY_BYTES above `max_bytes`; BAD_ANSWER for an encoding that nobody knows, and for
@@ -64,35 +65,35 @@ def _deflate(pieces: Iterable[bytes]) -> Iterator[bytes]:
     zlib_header = len(start) >= 2 and start[0] & 15 == 8 and int.from_bytes(start[:2]) % 31 == 0  # RFC 1950
     bits = zlib.MAX_WBITS if zlib_header else -zlib.MAX_WBITS
 
-    def again() -> Iterator[bytes]:
+    def replay() -> Iterator[bytes]:
         yield start
         yield from source
 
-    return _inflated(again(), bits)
+    return _inflated(replay(), bits)
 
 
 def _inflated(pieces: Iterable[bytes], bits: int) -> Iterator[bytes]:
-    inner = zlib.decompressobj(bits)
+    decompressor = zlib.decompressobj(bits)
     for data in pieces:
-        while out := inner.decompress(data, PIECE):
-            yield out
-            data = inner.unconsumed_tail
+        while output := decompressor.decompress(data, PIECE):
+            yield output
+            data = decompressor.unconsumed_tail
 
 
 def _brotli(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    inner = brotli.Decompressor()
+    decompressor = brotli.Decompressor()
     for data in pieces:
-        yield inner.process(data, output_buffer_limit=PIECE)
-        while not inner.can_accept_more_data():
-            yield inner.process(b"", output_buffer_limit=PIECE)
+        yield decompressor.process(data, output_buffer_limit=PIECE)
+        while not decompressor.can_accept_more_data():
+            yield decompressor.process(b"", output_buffer_limit=PIECE)
 
 
 def _zstd(pieces: Iterable[bytes]) -> Iterator[bytes]:
     # RFC 9659: what comes over HTTP needs a window of 8 MB at most.
-    inner = zstandard.ZstdDecompressor(max_window_size=8 << 20).decompressobj()
+    decompressor = zstandard.ZstdDecompressor(max_window_size=8 << 20).decompressobj()
     for data in pieces:
         for start in range(0, len(data), 128):  # it takes no bound: four bytes can unfold to 128 KiB
-            yield inner.decompress(data[start : start + 128])
+            yield decompressor.decompress(data[start : start + 128])
 
 
 _DECODERS: dict[str, _Decode] = {

@@ -1,4 +1,4 @@
-"""What the headers of an answer say against taking it.
+"""Opt-out signals in the headers of an answer: what they say against taking it for training.
 
 X-Robots-Tag has no standard; its forms are those that Google documents
 (developers.google.com/search/docs/crawling-indexing/robots-meta-tag): several lines, lists, a crawler's name
@@ -72,12 +72,12 @@ def reserves_training(expression: str) -> bool | None:
     Args:
         expression: as "train-ai=n, search=y", without a path before it.
     """
-    said: dict[str, bool | None] = {}
+    refusals: dict[str, bool | None] = {}
     for part in expression.split(","):
         label, _, value = part.partition(";")[0].partition("=")
-        said[label.strip().lower()] = _ANSWERS.get(value.strip().lower())
+        refusals[label.strip().lower()] = _ANSWERS.get(value.strip().lower())
     for labels in (_TRAINING, _BROADER):
-        answers = {said.get(label) for label in labels}
+        answers = {refusals.get(label) for label in labels}
         if True in answers:
             return True
         if False in answers:

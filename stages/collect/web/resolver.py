@@ -1,4 +1,4 @@
-"""Names looked up within a time limit, and kept for a minute.
+"""Host names looked up (DNS) within a time limit, and cached for a minute.
 
 The system's resolver cannot be interrupted: a look-up runs in a thread of its own kind, and who waits for it
 goes when his time is over.
@@ -18,32 +18,32 @@ Address = tuple[Any, Any, int, str, Any]
 Resolve = Callable[[str, int, float], Sequence[Address]]
 """(host, port, seconds) -> its addresses; OSError where there is none, TimeoutError where it takes longer."""
 
-KEPT_SECONDS = 60.0
-FAILURE_KEPT_SECONDS = 5.0
+CACHE_SECONDS = 60.0
+FAILURE_CACHE_SECONDS = 5.0
 THREADS = 32
 MAX_NAMES = 100_000
 
-_Found = tuple[Sequence[Address], "OSError | UnicodeError | None", float]
-"""Addresses, or why there are none, and the moment at which that is too old."""
+_LookUp = tuple[Sequence[Address], "OSError | UnicodeError | None", float]
+"""Addresses, or why there are none, and when that expires, on the clock of `time.monotonic`."""
 
 
 def system(host: str, port: int) -> Sequence[Address]:
-    """The system's answer."""
+    """The addresses of a host by the system's resolver."""
     return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
 class Resolver:
-    """Looks names up, each once in a minute, however many threads want it."""
+    """A caching DNS resolver: each name is looked up once in a minute, however many threads ask for it."""
 
     def __init__(self, look_up: Callable[[str, int], Sequence[Address]] = system) -> None:
-        """A resolver that knows nothing yet.
+        """A resolver with an empty cache.
 
         Args:
             look_up: (host, port) -> addresses; OSError where there is none.
         """
         self._look_up = look_up
         self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[str, int], Future[_Found]] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, int], Future[_LookUp]] = OrderedDict()
         self._threads: ThreadPoolExecutor | None = None
         self._closed = False
 
@@ -54,15 +54,15 @@ class Resolver:
         with self._lock:
             if self._closed:
                 raise OSError("the collection ended")
-            found = self._known.get((host, port))
-            if found is None or (found.done() and found.result()[2] < time.monotonic()):
+            look_up = self._cache.get((host, port))
+            if look_up is None or (look_up.done() and look_up.result()[2] < time.monotonic()):
                 self._threads = self._threads or ThreadPoolExecutor(THREADS, "resolver")
-                found = self._known[host, port] = self._threads.submit(self._found, host, port)
-                self._known.move_to_end((host, port))
-                if len(self._known) > MAX_NAMES:
-                    self._known.popitem(last=False)
+                look_up = self._cache[host, port] = self._threads.submit(self._resolve, host, port)
+                self._cache.move_to_end((host, port))
+                if len(self._cache) > MAX_NAMES:
+                    self._cache.popitem(last=False)
         try:
-            addresses, failure, _ = found.result(seconds)
+            addresses, failure, _ = look_up.result(seconds)
         except CancelledError:
             raise OSError("the collection ended") from None
         if failure is not None:
@@ -76,11 +76,11 @@ class Resolver:
             if self._threads is not None:
                 self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _found(self, host: str, port: int) -> _Found:
+    def _resolve(self, host: str, port: int) -> _LookUp:
         try:
-            return self._look_up(host, port), None, time.monotonic() + KEPT_SECONDS
+            return self._look_up(host, port), None, time.monotonic() + CACHE_SECONDS
         except (OSError, UnicodeError) as error:
-            return (), error.with_traceback(None), time.monotonic() + FAILURE_KEPT_SECONDS
+            return (), error.with_traceback(None), time.monotonic() + FAILURE_CACHE_SECONDS
 
 
 def _is_address(host: str) -> bool:

@@ -40,7 +40,8 @@ _PREFERENCE = re.compile(r"content-(?:usage|signal)\s*:\s*(?:(/\S*)\s+)?(.*)", r
 
 
 class Robots:
-    """The lines of one robots.txt that hold for one crawler. Small: of many sites only the lines are kept."""
+    """The lines of one robots.txt that hold for one crawler. Small: of many sites only the lines are
+    cached."""
 
     def __init__(self, body: bytes, agent: str) -> None:
         """Read a file.
@@ -119,7 +120,7 @@ class _Rules:
 
 
 class _Group:
-    """Lines for one crawler, in order, as keys."""
+    """A robots.txt group: the lines for one crawler, in order, as keys."""
 
     def __init__(self) -> None:
         self.rules: dict[str, None] = {}
@@ -132,10 +133,10 @@ class _Preferences:
     def __init__(self, text: str) -> None:
         lines: list[_Line] = []
         for line in text.split("\n"):
-            found = _PREFERENCE.match(line)
-            reserves = reserves_training(found[2]) if found else None
-            if found and reserves is not None:
-                path = found[1] or ""
+            match = _PREFERENCE.match(line)
+            reserves = reserves_training(match[2]) if match else None
+            if match and reserves is not None:
+                path = match[1] or ""
                 lines.append(_Line(quoted(line), len(path), PathPattern(path), reserves))
         self.lines = sorted(lines, key=lambda line: (-line.length, not line.reserves))
         """The longest path first, of equal ones the stricter."""
@@ -144,32 +145,32 @@ class _Preferences:
 T = TypeVar("T")
 
 
-class _Recent(Generic[T]):
-    """Lines that were made ready for matching last: an LRU cache of PARSED_CHARACTERS, for many threads."""
+class _ParserCache(Generic[T]):
+    """Parsed lines, the least recently used dropped first: an LRU cache of PARSED_CHARACTERS. Thread-safe."""
 
-    def __init__(self, make: Callable[[str], T]) -> None:
-        self._make = make
+    def __init__(self, parse: Callable[[str], T]) -> None:
+        self._parse = parse
         self._lock = Lock()
-        self._ready: OrderedDict[str, T] = OrderedDict()
+        self._parsed: OrderedDict[str, T] = OrderedDict()
         self._characters = 0
 
     def __call__(self, text: str) -> T:
         with self._lock:
-            if text in self._ready:
-                self._ready.move_to_end(text)
-                return self._ready[text]
-        parsed = self._make(text)  # outside of the lock: no site waits for another's lines
+            if text in self._parsed:
+                self._parsed.move_to_end(text)
+                return self._parsed[text]
+        parsed = self._parse(text)  # outside of the lock: no site waits for another's lines
         with self._lock:
-            if text not in self._ready:
-                self._ready[text] = parsed
+            if text not in self._parsed:
+                self._parsed[text] = parsed
                 self._characters += len(text) + _OVERHEAD
-            while self._characters > PARSED_CHARACTERS and len(self._ready) > 1:
-                self._characters -= len(self._ready.popitem(last=False)[0]) + _OVERHEAD
+            while self._characters > PARSED_CHARACTERS and len(self._parsed) > 1:
+                self._characters -= len(self._parsed.popitem(last=False)[0]) + _OVERHEAD
         return parsed
 
 
-_rules = _Recent(_Rules)
-_preferences = _Recent(_Preferences)
+_rules = _ParserCache(_Rules)
+_preferences = _ParserCache(_Preferences)
 
 
 def _lines_for(agent: str, text: str) -> tuple[list[str], list[str]]:
@@ -180,7 +181,7 @@ def _lines_for(agent: str, text: str) -> tuple[list[str], list[str]]:
     """
     everyone, ours = _Group(), None
     for_us, for_everyone = False, True
-    in_head, before_any = False, True
+    in_head, before_groups = False, True
     for raw in text.splitlines():  # at all that Protego takes for the end of a line
         line = raw.partition("#")[0].strip()
         if not line:
@@ -188,14 +189,14 @@ def _lines_for(agent: str, text: str) -> tuple[list[str], list[str]]:
         if match := _AGENT.match(line):
             if not in_head:
                 for_us = for_everyone = False
-            in_head, before_any = True, False
+            in_head, before_groups = True, False
             name = (match[1] or "").lower()
             for_everyone = for_everyone or name == "*"
             if name == agent.lower():
                 for_us, ours = True, ours or _Group()
         elif (rule := _RULE.match(line)) or _PREFERENCE.match(line):
             in_head = False
-            if rule and before_any:
+            if rule and before_groups:
                 continue
             for group in (everyone if for_everyone else None, ours if for_us else None):
                 if group is not None:

@@ -1,4 +1,4 @@
-"""Small files that sites have at agreed paths, as robots.txt: fetched when wanted, and kept.
+"""Small files that sites have at agreed paths, as robots.txt: fetched when needed, and cached.
 
 Each is fetched once however many threads want it, and again when it is too old: after what its Cache-Control
 says, but no less than an hour and no more than a day (RFC 9309, 2.4).
@@ -26,12 +26,12 @@ MAX_FETCHED = 2_000_000
 """Bytes above which such a file counts as one that cannot be read."""
 MAX_REDIRECTS = 5
 """That RFC 9309 (2.3.1.2) wants followed; they may lead to other hosts."""
-LONGEST_KEPT = 24 * 3600.0
-SHORTEST_KEPT = 3600.0
-FAILURE_KEPT = (2.0, 60.0)
+LONGEST_CACHED = 24 * 3600.0
+SHORTEST_CACHED = 3600.0
+FAILURE_CACHED = (2.0, 60.0)
 """Seconds for which a file that could not be read is not asked for again: the first time, and at most."""
 MEMORY = 512_000_000
-"""Bytes that kept files may take, OVERHEAD each besides their own: some 200,000 sites. Those that were not
+"""Bytes that cached files may take, OVERHEAD each besides their own: some 200,000 sites. Those that were not
 wanted for longest go first, to be asked again if they are."""
 OVERHEAD = 1500
 
@@ -73,16 +73,16 @@ class SiteFile(Generic[T]):
 
 
 @dataclass
-class _Place(Generic[T]):
+class _CacheEntry(Generic[T]):
     lock: threading.Lock = field(default_factory=threading.Lock)
-    """Held by who fetches."""
+    """Locked by the thread that fetches."""
     files: dict[tuple[str, ...], SiteFile[T]] = field(default_factory=dict[tuple[str, ...], SiteFile[T]])
     """By the networks that may be connected to: they can decide what can be read."""
     size: int = 0
 
 
 class SiteFileCache(Generic[T]):
-    """The files of all sites at one path. Safe to use from many threads."""
+    """A cache of the files of all sites at one path, the least recently used dropped first. Thread-safe."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class SiteFileCache(Generic[T]):
         read: Callable[[bytes], T],
         failing: frozenset[int],
     ) -> None:
-        """No file is known yet.
+        """An empty cache.
 
         Args:
             get: one GET, held to the host's limits.
@@ -108,74 +108,74 @@ class SiteFileCache(Generic[T]):
         self._path = path
         self._read = read
         self._lock = threading.Lock()
-        self._places: OrderedDict[str, _Place[T]] = OrderedDict()
+        self._entries: OrderedDict[str, _CacheEntry[T]] = OrderedDict()
         self._size = 0
 
     def url_for(self, url: str) -> str:
         """Where the site of a normalised URL has the file."""
         return "/".join(url.split("/", 3)[:3]) + self._path
 
-    def of(self, ask: FetchRequest, kind: OptOut) -> SiteFile[T]:
-        """The file of the site of an ask's URL, for the kind of signal that is wanted.
+    def of(self, request: FetchRequest, kind: OptOut) -> SiteFile[T]:
+        """The file of the site of a request's URL, for the kind of signal that is wanted.
 
         Raises:
             FetchError: ROBOTS_UNREACHABLE where it could not be read; what the exchange says where the host
                 itself is out of question: its address is forbidden, it has no address, it is set aside.
         """
-        url = self.url_for(ask.url)
+        url = self.url_for(request.url)
         with self._lock:
-            place = self._places.setdefault(url, _Place())
-            self._places.move_to_end(url)
-        file = self._fresh(place, ask)
+            entry = self._entries.setdefault(url, _CacheEntry())
+            self._entries.move_to_end(url)
+        file = self._fresh(entry, request)
         if file is None:
-            with place.lock:
-                file = self._fresh(place, ask)
+            with entry.lock:
+                file = self._fresh(entry, request)
                 if file is None:
-                    file = self._fetched(url, ask, place.files.get(ask.networks))
-                    place.files[ask.networks] = file
-                    self._weigh(url, place)
+                    file = self._fetched(url, request, entry.files.get(request.networks))
+                    entry.files[request.networks] = file
+                    self._account(url, entry)
         if file.failure is not None:
             why = file.failure
             rule = f"obey={kind}" if why.reason == Reason.ROBOTS_UNREACHABLE else why.rule
             raise failed(why.reason, why.detail, rule, why.retry_at)  # anew: several threads may raise it
         return file
 
-    def kept(self, url: str) -> SiteFile[T] | None:
-        """What is kept of the file of a URL's site, if anything."""
+    def cached(self, url: str) -> SiteFile[T] | None:
+        """The cached file of a URL's site, if there is one with content."""
         with self._lock:
-            place = self._places.get(self.url_for(url))
-        files = list(place.files.values()) if place else []
+            entry = self._entries.get(self.url_for(url))
+        files = list(entry.files.values()) if entry else []
         return next((file for file in files if file.content is not None), None)
 
     def all(self) -> list[SiteFile[T]]:
-        """Every file that is kept."""
+        """Every file in the cache."""
         with self._lock:
-            return [file for place in self._places.values() for file in list(place.files.values())]
+            return [file for entry in self._entries.values() for file in list(entry.files.values())]
 
-    def _fresh(self, place: _Place[T], ask: FetchRequest) -> SiteFile[T] | None:
-        file = place.files.get(ask.networks)
+    def _fresh(self, entry: _CacheEntry[T], request: FetchRequest) -> SiteFile[T] | None:
+        file = entry.files.get(request.networks)
         return file if file is not None and self._clock() < file.until else None
 
-    def _weigh(self, url: str, place: _Place[T]) -> None:
+    def _account(self, url: str, entry: _CacheEntry[T]) -> None:
         with self._lock:
-            if self._places.get(url) is not place:
+            if self._entries.get(url) is not entry:
                 return
-            size = OVERHEAD + sum(file.content.size for file in place.files.values() if file.content)
-            self._size += size - place.size
-            place.size = size
-            while self._size > MEMORY and len(self._places) > 1:
-                self._size -= self._places.popitem(last=False)[1].size
+            size = OVERHEAD + sum(file.content.size for file in entry.files.values() if file.content)
+            self._size += size - entry.size
+            entry.size = size
+            while self._size > MEMORY and len(self._entries) > 1:
+                self._size -= self._entries.popitem(last=False)[1].size
 
-    def _fetched(self, url: str, ask: FetchRequest, before: SiteFile[T] | None) -> SiteFile[T]:
+    def _fetched(self, url: str, request: FetchRequest, before: SiteFile[T] | None) -> SiteFile[T]:
         """The file as it is now, or why it cannot be read."""
-        first, longest = FAILURE_KEPT
+        first, longest = FAILURE_CACHED
         patience = min(max(first, 2 * before.patience), longest) if before else first
         try:
-            answer = self._followed(url, ask)
+            answer = self._followed(url, request)
         except FetchError as error:
             now, when = self._moment()
             if error.reason == Reason.HOST_SET_ASIDE:  # told without a request: no need to keep it
-                return SiteFile(url, when, now, failure=_anew(error))
+                return SiteFile(url, when, now, failure=_without_traceback(error))
             failure = _unreachable(url, error, now + patience)
             return SiteFile(url, when, now + patience, failure=failure, patience=patience)
         now, when = self._moment()
@@ -183,7 +183,7 @@ class SiteFileCache(Generic[T]):
             words = quoted(f"{url} was answered {answer.status} {answer.reason}")
             failure = failed(Reason.ROBOTS_UNREACHABLE, words, retry_at=now + patience)
             return SiteFile(url, when, now + patience, answer.status, failure=failure, patience=patience)
-        until = now + _seconds_kept(answer)
+        until = now + _seconds_cached(answer)
         if not 200 <= answer.status < 300:
             return SiteFile(url, when, until, answer.status)
         return SiteFile(url, when, until, answer.status, len(answer.body), self._read(answer.body))
@@ -192,9 +192,9 @@ class SiteFileCache(Generic[T]):
         now = self._clock()
         return now, datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    def _followed(self, url: str, ask: FetchRequest) -> Response:
+    def _followed(self, url: str, request: FetchRequest) -> Response:
         """The answer behind the redirects; where they lead nowhere, the last of them."""
-        answer = self._get(url, ask, MAX_FETCHED)
+        answer = self._get(url, request, MAX_FETCHED)
         for _ in range(MAX_REDIRECTS):
             location = answer.headers.get("Location")
             if answer.status not in _REDIRECTS or location is None:
@@ -204,7 +204,7 @@ class SiteFileCache(Generic[T]):
             except ValueError:
                 break
             try:
-                answer = self._get(target, ask, MAX_FETCHED)
+                answer = self._get(target, request, MAX_FETCHED)
             except LastingError as error:
                 # The site itself is not out of question, only where it leads.
                 raise failed(Reason.BAD_ANSWER, f"{target}: {error.reason}: {error.detail}") from error
@@ -214,17 +214,17 @@ class SiteFileCache(Generic[T]):
 def _unreachable(url: str, error: FetchError, until: float) -> FetchError:
     """The failure to fetch a file, as it stands against the pictures of its site."""
     if error.reason in _OF_THE_HOST:
-        return _anew(error)
+        return _without_traceback(error)
     words = quoted(f"{url} could not be read: {error.reason}: {error.detail}")
     return failed(Reason.ROBOTS_UNREACHABLE, words, retry_at=max(error.retry_at or until, until))
 
 
-def _anew(error: FetchError) -> FetchError:
+def _without_traceback(error: FetchError) -> FetchError:
     """The same without the stack that raised it, which would be kept with it."""
     return failed(error.reason, error.detail, error.rule, error.retry_at)
 
 
-def _seconds_kept(answer: Response) -> float:
-    found = _MAX_AGE.search(str(answer.headers.get("Cache-Control", "")))
-    seconds = float(found[1]) if found else LONGEST_KEPT
-    return min(max(seconds, SHORTEST_KEPT), LONGEST_KEPT)
+def _seconds_cached(answer: Response) -> float:
+    max_age = _MAX_AGE.search(str(answer.headers.get("Cache-Control", "")))
+    seconds = float(max_age[1]) if max_age else LONGEST_CACHED
+    return min(max(seconds, SHORTEST_CACHED), LONGEST_CACHED)

@@ -14,7 +14,7 @@ _FAILING = frozenset({*_REFUSING, *range(500, 600)})
 
 
 class SitePolicies:
-    """Answers for each URL whether its site forbids it. Safe to use from many threads."""
+    """Says of each URL whether its site forbids it by robots.txt or TDMRep. Safe to use from many threads."""
 
     def __init__(self, get: Get, agent: str, clock: Callable[[], float] = time) -> None:
         """The policies of sites of which no file is read yet.
@@ -28,10 +28,10 @@ class SitePolicies:
         # TDMRep calls every site without the file one that does not take part: no reason to wait for it.
         self._tdmrep = SiteFileCache(get, clock, "/.well-known/tdmrep.json", Reservations, _REFUSING)
 
-    def refusal(self, ask: FetchRequest) -> Signal | None:
-        """The signal by which the site of an ask's URL forbids it; None where nothing does.
+    def refusal(self, request: FetchRequest) -> Signal | None:
+        """The signal by which the site of a request's URL forbids it; None where nothing does.
 
-        Only those kinds are looked at, and only those files fetched, that the ask obeys. Where a picture is
+        Only those kinds are looked at, and only those files fetched, that the request obeys. Where a picture is
         redirected, each URL on the way is to be asked about.
 
         Raises:
@@ -39,24 +39,24 @@ class SitePolicies:
                 (RFC 9309, 2.3.1.4); what the exchange says where the host itself is out of question: its
                 address is forbidden, it has no address, it is set aside.
         """
-        if "robots" in ask.obey or "aipref" in ask.obey:
-            file = self._robots.of(ask, "robots" if "robots" in ask.obey else "aipref")
+        if "robots" in request.obey or "aipref" in request.obey:
+            file = self._robots.of(request, "robots" if "robots" in request.obey else "aipref")
             if file.content is not None:
-                if "robots" in ask.obey and (words := file.content.forbids(ask.url)):
+                if "robots" in request.obey and (words := file.content.forbids(request.url)):
                     return Signal("robots", words, file.url, file.fetched)
-                if "aipref" in ask.obey and (words := file.content.reserves(ask.url)):
+                if "aipref" in request.obey and (words := file.content.reserves(request.url)):
                     return Signal("aipref", words, file.url, file.fetched)
-                if "robots" in ask.obey and file.content.forbids(self._tdmrep.url_for(ask.url)):
+                if "robots" in request.obey and file.content.forbids(self._tdmrep.url_for(request.url)):
                     return None
-        if "tdmrep" in ask.obey:
-            file = self._tdmrep.of(ask, "tdmrep")
-            if file.content is not None and (words := file.content.reserves(ask.url)):
+        if "tdmrep" in request.obey:
+            file = self._tdmrep.of(request, "tdmrep")
+            if file.content is not None and (words := file.content.reserves(request.url)):
                 return Signal("tdmrep", words, file.url, file.fetched)
         return None
 
     def crawl_delay(self, url: str) -> float | None:
         """Seconds between requests that a URL's site asks for, once `refusal` has read its robots.txt."""
-        file = self._robots.kept(url)
+        file = self._robots.cached(url)
         return file.content.crawl_delay if file is not None and file.content is not None else None
 
     def evidence(self) -> list[dict[str, Any]]:

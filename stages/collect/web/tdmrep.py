@@ -19,7 +19,7 @@ MAX_RULES = 2000
 """Rules of a file that are read."""
 
 _KEYS = ("location", "tdm-reservation", "tdm-policy")
-_KEPT = string.punctuation.replace("#", "")  # "#" would begin a comment of robots.txt
+_UNQUOTED = string.punctuation.replace("#", "")  # "#" would begin a comment of robots.txt
 
 
 class _Rule(NamedTuple):
@@ -30,7 +30,7 @@ class _Rule(NamedTuple):
 
 
 class Reservations:
-    """The rules of one tdmrep.json.
+    """The rules of one tdmrep.json: rights reserved against text and data mining (TDM).
 
     What is malformed reserves nothing: a broken rule, or the whole file. What is too much to be read reserves
     whatever no rule before it speaks of.
@@ -61,10 +61,10 @@ class Reservations:
 
 def _items(body: bytes) -> list[Any]:
     try:
-        found = json.loads(body.decode("utf-8-sig", "replace"))
+        parsed = json.loads(body.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError):
         return []
-    return cast("list[Any]", found) if isinstance(found, list) else [found]
+    return cast("list[Any]", parsed) if isinstance(parsed, list) else [parsed]
 
 
 def _rule(item: Any) -> _Rule | None:
@@ -74,7 +74,7 @@ def _rule(item: Any) -> _Rule | None:
     location = rule.get("location")
     if not isinstance(location, str) or not location.strip():
         return None
-    path = quote(location.strip(), safe=_KEPT, errors="replace")
+    path = quote(location.strip(), safe=_UNQUOTED, errors="replace")
     pattern = PathPattern(path if path[0] in "/*" else f"/{path}")
-    said = {key: value for key in _KEYS if isinstance(value := rule.get(key), str | int)}
-    return _Rule(quoted(json.dumps(said)), location, pattern, rule.get("tdm-reservation") in (1, "1"))
+    evidence = {key: value for key in _KEYS if isinstance(value := rule.get(key), str | int)}
+    return _Rule(quoted(json.dumps(evidence)), location, pattern, rule.get("tdm-reservation") in (1, "1"))

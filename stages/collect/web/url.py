@@ -1,4 +1,4 @@
-"""One spelling for URLs that mean the same: the normalisations of RFC 3986, 6.2.2 and 6.2.3."""
+"""URL normalisation: one spelling for URLs that mean the same, by RFC 3986, 6.2.2 and 6.2.3."""
 
 import hashlib
 import re
@@ -15,7 +15,7 @@ MAX_URL = 4096
 """Characters of a normalised URL above which it is refused; servers take 8,000 at most, and few that."""
 MAX_SPELLED = 4 * MAX_URL
 """Characters above which a URL is refused before a close look: needless escapes are three each."""
-KEPT_CHARACTERS = 2000
+STORED_CHARACTERS = 2000
 """Of a refused URL that tables keep."""
 
 _MAX_HOST = 253
@@ -74,13 +74,13 @@ def normalise(url: str) -> str:
         raise UrlError(Reason.EMPTY_URL, "is empty")
     length = len(url)
     url = url[:MAX_SPELLED]
-    found = _PARTS.match(url)
-    if found is None:
+    parts = _PARTS.match(url)
+    if parts is None:
         raise UrlError(Reason.BAD_URL, "has no scheme")
-    scheme, authority, path, query = found[1].lower(), found[2] or "", found[3], found[4] or ""
+    scheme, authority, path, query = parts[1].lower(), parts[2] or "", parts[3], parts[4] or ""
     if scheme not in DEFAULT_PORTS:
         # What stands before the colon of "name:word@host" is no scheme to be told.
-        named = "another scheme" if "@" in url and found[2] is None else f"scheme {scheme[:30]!r}"
+        named = "another scheme" if "@" in url and parts[2] is None else f"scheme {scheme[:30]!r}"
         raise UrlError(Reason.URL_SCHEME, f"has {named}, not http or https")
     if "@" in authority:
         raise UrlError(Reason.URL_CREDENTIALS, "carries a user name or password")
@@ -102,39 +102,27 @@ def normalise(url: str) -> str:
 
 def host_of(url: str) -> str:
     """Host of a normalised URL, without its port; of an IPv6 address without its brackets."""
-    host, _ = _host_and_port(url)
-    return host.strip("[]")
-
-
-def origin_of(url: str) -> str:
-    """Scheme, host and port of a normalised URL, the port always said: "https://example.com:443"."""
-    host, port = _host_and_port(url)
-    scheme = url.partition(":")[0]
-    return f"{scheme}://{host}:{port or DEFAULT_PORTS[scheme]}"
+    match = _AUTHORITY.fullmatch(url.split("/", 3)[2])
+    assert match is not None, url
+    return match[1].strip("[]")
 
 
 def redacted(text: str) -> str:
-    """What tables may keep of a refused URL: no user name or password, and at most KEPT_CHARACTERS.
+    """What tables may keep of a refused URL: no user name or password, and at most STORED_CHARACTERS.
 
     A longer one ends in the beginning of its SHA-256, so that different ones stay different.
     """
     text = without_credentials(text.encode("utf-8", "replace").decode())
-    if len(text) <= KEPT_CHARACTERS:
+    if len(text) <= STORED_CHARACTERS:
         return text
-    return f"{text[: KEPT_CHARACTERS - 18]}… {hashlib.sha256(text.encode()).hexdigest()[:16]}"
-
-
-def _host_and_port(url: str) -> tuple[str, str]:
-    found = _AUTHORITY.fullmatch(url.split("/", 3)[2])
-    assert found is not None, url
-    return found[1], found[2] or ""
+    return f"{text[: STORED_CHARACTERS - 18]}… {hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _authority(text: str, default_port: int) -> str:
-    found = _AUTHORITY.fullmatch(text)
-    if found is None:
+    match = _AUTHORITY.fullmatch(text)
+    if match is None:
         raise UrlError(Reason.BAD_URL, "has a malformed host")
-    host, port = _host(found[1]), found[2] or ""
+    host, port = _host(match[1]), match[2] or ""
     if not port:
         return host
     if not (port.isascii() and port.isdigit()) or len(port.lstrip("0")) > 5 or not 0 < int(port) < 65536:
@@ -177,8 +165,8 @@ def _ascii(name: str) -> str:
         raise UrlError(Reason.BAD_URL, f"has host {redacted(name[:100])!r}, no domain name") from None
 
 
-def _escaped(found: re.Match[str]) -> str:
-    text = found[0]
+def _escaped(match: re.Match[str]) -> str:
+    text = match[0]
     if len(text) == 1:
         return quote(text, safe="")
     character = chr(int(text[1:], 16))
@@ -189,12 +177,12 @@ def _without_dots(path: str) -> str:
     """The path with "." and ".." carried out (RFC 3986, 5.2.4); begins with "/"."""
     if "/." not in path:
         return path or "/"
-    kept: list[str] = []
+    resolved: list[str] = []
     segments = path.split("/")[1:]
     for segment in segments:
         if segment == "..":
-            del kept[-1:]
+            del resolved[-1:]
         elif segment != ".":
-            kept.append(segment)
-    ending = "/" if segments[-1] in (".", "..") and kept else ""
-    return f"/{'/'.join(kept)}{ending}"
+            resolved.append(segment)
+    ending = "/" if segments[-1] in (".", "..") and resolved else ""
+    return f"/{'/'.join(resolved)}{ending}"

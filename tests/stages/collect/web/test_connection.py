@@ -163,7 +163,7 @@ def test_a_name_is_looked_up_once_in_a_while(monkeypatch: pytest.MonkeyPatch) ->
         errors.append(caught.value)
     assert asked == ["a.example", "none.example"]
     assert len(set(map(id, errors))) == 3, "each raise would lengthen the same traceback"
-    monkeypatch.setattr(resolver_module, "KEPT_SECONDS", -1.0)
+    monkeypatch.setattr(resolver_module, "CACHE_SECONDS", -1.0)
     resolver = Resolver(slow)
     for _ in range(2):
         resolver("b.example", 80, 10.0)
@@ -179,7 +179,7 @@ def test_memory_of_names_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     resolver = Resolver(at("127.0.0.1"))
     for number in range(50):
         resolver(f"{number}.example", 80, 10.0)
-    assert len(resolver._known) == 10
+    assert len(resolver._cache) == 10
     resolver.close()
 
 

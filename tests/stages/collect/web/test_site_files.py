@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stages.collect.web.answer import FetchError, FetchRequest, Response, failed
-from stages.collect.web.site_files import FAILURE_KEPT, LONGEST_KEPT, MAX_REDIRECTS, SHORTEST_KEPT
+from stages.collect.web.site_files import FAILURE_CACHED, LONGEST_CACHED, MAX_REDIRECTS, SHORTEST_CACHED
 from stages.collect.web.site_policies import SitePolicies
 from stages.config.collect import OPT_OUTS
 from stages.reasons import Reason
@@ -40,7 +40,7 @@ def test_a_robots_txt_that_cannot_be_had_forbids_all_for_now(code: int) -> None:
             sites.refusal(ask(PICTURE, *obey))
         assert (caught.value.reason, caught.value.rule) == (Reason.ROBOTS_UNREACHABLE, rule)
         assert caught.value.detail == f"{ROBOTS} was answered {code} Words"
-        assert caught.value.retry_at == START + FAILURE_KEPT[0]
+        assert caught.value.retry_at == START + FAILURE_CACHED[0]
     assert sites.refusal(ask(PICTURE, "tdmrep")) is None
     assert web.asked[ROBOTS] == 1
     (evidence,) = [row for row in sites.evidence() if row["url"] == ROBOTS]
@@ -64,11 +64,11 @@ def test_a_failure_is_kept_for_longer_each_time_and_forgotten_when_it_passes() -
     assert web.asked[ROBOTS] == 8
     web.table = {ROBOTS: FORBIDS}
     assert sites.refusal(ask(PICTURE, "robots")) is not None
-    clock.now += LONGEST_KEPT
+    clock.now += LONGEST_CACHED
     web.table = {ROBOTS: 503}
     with pytest.raises(FetchError) as caught:
         sites.refusal(ask(PICTURE, "robots"))
-    assert caught.value.retry_at == clock.now + FAILURE_KEPT[0]
+    assert caught.value.retry_at == clock.now + FAILURE_CACHED[0]
 
 
 def test_a_wait_that_the_host_asks_for_is_passed_on() -> None:
@@ -201,7 +201,7 @@ def test_a_real_redirect_and_a_real_failure(web: Web) -> None:
 )
 def test_how_long_a_file_is_kept(said: dict[str, str], hours: float) -> None:
     web, clock = Answers(), Clock()
-    assert (SHORTEST_KEPT, LONGEST_KEPT) == (HOUR, 24 * HOUR)
+    assert (SHORTEST_CACHED, LONGEST_CACHED) == (HOUR, 24 * HOUR)
     web.table = {ROBOTS: ok("User-agent: *\nAllow: /\n", **said)}
     sites = SitePolicies(web, "sdflow", clock)
     for moment, times in ((0.0, 1), (hours * HOUR - 1, 1), (hours * HOUR, 2)):

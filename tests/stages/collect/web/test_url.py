@@ -8,13 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.collect.web.url import (
-    KEPT_CHARACTERS,
     MAX_SPELLED,
     MAX_URL,
+    STORED_CHARACTERS,
     UrlError,
     host_of,
     normalise,
-    origin_of,
     redacted,
 )
 from stages.reasons import Reason
@@ -192,7 +191,6 @@ def test_the_normal_form_is_ascii_and_its_own_normal_form(
     assert not {".", ".."} & set(once.partition("?")[0].split("/"))
     assert normalise(once) == once
     assert normalise(f"{once}#{'x' * 64}") == once
-    assert origin_of(once).startswith(scheme.lower())
     assert host_of(once) in once
 
 
@@ -221,16 +219,13 @@ def test_whatever_is_no_url_raises_nothing_else(text: str) -> None:
     for url in (text, f"http://{text}", f"https://h/{text}"):
         with suppress(UrlError):
             normalise(url)
-        assert len(redacted(url)) <= KEPT_CHARACTERS
+        assert len(redacted(url)) <= STORED_CHARACTERS
         redacted(url).encode()
 
 
-def test_host_and_origin() -> None:
+def test_host() -> None:
     assert host_of("https://example.com:8443/a@b:c?x") == "example.com"
     assert host_of("http://[2001:db8::1]/") == "2001:db8::1"
-    assert origin_of("https://example.com/") == "https://example.com:443"
-    assert origin_of("http://example.com:8080/x") == "http://example.com:8080"
-    assert origin_of("http://[2001:db8::1]/") == "http://[2001:db8::1]:80"
 
 
 @pytest.mark.parametrize(
@@ -286,6 +281,6 @@ def test_neither_a_refused_url_nor_its_error_tells_secrets(url: str) -> None:
 def test_what_is_kept_of_a_refused_url_is_short_and_its_own() -> None:
     first, second = (redacted(f"data:{'A' * 5000}{end}") for end in "12")
     assert first != second
-    assert len(first) == len(second) == KEPT_CHARACTERS
+    assert len(first) == len(second) == STORED_CHARACTERS
     assert redacted("http://example.com:port/users/@me") == "http://…@me"  # rather too much than too little
     assert redacted("http://exa mple.com/users/@me") == "http://exa mple.com/users/@me"
