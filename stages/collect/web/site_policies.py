@@ -31,8 +31,8 @@ class SitePolicies:
     def refusal(self, request: FetchRequest) -> Signal | None:
         """The signal by which the site of a request's URL forbids it; None where nothing does.
 
-        Only those kinds are looked at, and only those files fetched, that the request obeys. Where a picture is
-        redirected, each URL on the way is to be asked about.
+        Only those kinds are looked at, and only those files fetched, that the request obeys. Where a picture
+        is redirected, each URL on the way is to be asked about.
 
         Raises:
             FetchError: ROBOTS_UNREACHABLE where a file could not be read, which forbids everything for now
