@@ -69,7 +69,7 @@ def cluster(dataset: Artifact, encoder: Artifact, config: ClusterConfig, out: Ou
     from sdmodel.data.index import texts
     from sdmodel.text.cluster import best_of, nearest
 
-    index = pq.read_table(dataset.path("index.parquet"))
+    index = dataset.arrow_table("index")
     captions = [own or [""] for own in texts(index.column("captions"))]
     train = np.array([split == "train" for split in index.column("split").to_pylist()])
     classes = _classes(index, config.column)

@@ -9,7 +9,6 @@ from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.config.run import FilterConfig
 from stages.fingerprint import JSON
 from stages.output import Output
-from stages.parquet_view import create_view
 from stages.reasons import Reason
 from stages.record import REJECTS, SELECTION
 from stages.stage import Stats, stage
@@ -169,7 +168,7 @@ def filter_(
     with duckdb.connect(config={"temp_directory": str(out.folder / "duckdb")}) as db:
         db.sql("CREATE MACRO words(text) AS len(regexp_extract_all(coalesce(text, ''), '\\S+'))")
         for name, artifact in (("images", images), ("duplicates", duplicates), ("scores", scores)):
-            create_view(db, name, artifact.path(f"{name}.parquet"))
+            artifact.scan(db, name)
         db.register("takedowns", tables(takedowns))
         for statement in (_FORGOTTEN, _JUDGED, _RANKED, _DECIDED):
             db.execute(statement, {name: value for name, value in rules.items() if f"${name}" in statement})

@@ -7,8 +7,10 @@ whose value replaces what the file says. Here paths are escaped, and folders mea
 
 import glob
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
+if TYPE_CHECKING:
+    import duckdb
 
 
 def parquet(*paths: Path | str, union_by_name: bool = False) -> str:
@@ -25,7 +27,7 @@ def parquet(*paths: Path | str, union_by_name: bool = False) -> str:
 
 
 def create_view(
-    db: duckdb.DuckDBPyConnection, name: str, *paths: Path | str, union_by_name: bool = False
+    db: "duckdb.DuckDBPyConnection", name: str, *paths: Path | str, union_by_name: bool = False
 ) -> None:
     """Let `name` mean the rows of Parquet files from now on."""
     db.execute(f"CREATE OR REPLACE VIEW {name} AS FROM {parquet(*paths, union_by_name=union_by_name)}")

@@ -70,7 +70,7 @@ def score(images: Artifact, clip: Snapshot | None, config: ScoreConfig, out: Out
     keep = {"background": config.background}
     # What the model is, is the snapshot's to say: its digest is among the inputs of every part.
     parts = out.parts(_specs(images, clip, config, keep, out), make, config=keep, note="scoring")
-    tables: list[pa.Table] = [pq.read_table(part.path(f"scores/{part.key}.parquet")) for part in parts]
+    tables: list[pa.Table] = [part.arrow_table(f"scores/{part.key}") for part in parts]
     table = pa.concat_tables(tables or [SCORES.empty_table()]).sort_by("uid")
     pq.write_table(table, out.write("scores.parquet"), compression="zstd")
     for part in parts:
@@ -89,7 +89,7 @@ def _specs(
 ) -> list[PartSpec]:
     """A part for every `part_rows` rows of each tar: it reads one tar, and depends on nothing else."""
     columns = ["uid", "file", "offset", "length", "sha256", "captions"]
-    table = pq.read_table(images.path("images.parquet"), columns=columns).to_pandas()
+    table = images.table("images", columns)
     table = table.sort_values(["file", "offset"], kind="stable")
     specs: list[PartSpec] = []
     for file, members in table.groupby("file", sort=True):

@@ -2,16 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.errors import DamagedError
+from stages.parquet_view import create_view
 from stages.store import Store
 
 if TYPE_CHECKING:
+    import duckdb
     import pandas as pd
 
 THREADS = 4
@@ -64,12 +66,72 @@ class Files:
             )
         return data
 
-    def table(self, name: str) -> "pd.DataFrame":
-        """The table of file `name` + ".parquet"."""
+    def has_table(self, name: str) -> bool:
+        """Whether there is a table called `name`."""
+        return f"{name}.parquet" in self.files
+
+    def table_files(self, name: str) -> list[Path]:
+        """Local Parquet files whose rows, one file after the other, are the table `name`.
+
+        This alone knows in which files a table lies; who reads tables takes `scan`, `table` or `arrow_table`.
+
+        Raises:
+            ValueError: there is no such table.
+            DamagedError: as `path`.
+        """
+        return [self.path(f"{name}.parquet")]
+
+    def scan(self, db: "duckdb.DuckDBPyConnection", name: str, view: str = "") -> "duckdb.DuckDBPyRelation":
+        """Let a table be a view of a DuckDB database: SQL reads it out of core, and of it only what it needs.
+
+        Args:
+            db: where the view is made; one of that name is replaced.
+            name: of the table, as for `table`.
+            view: what SQL calls it, where that is not the table's name without its folder.
+
+        Returns:
+            The view as a relation.
+        """
+        view = view or name.rpartition("/")[2]
+        create_view(db, view, *self.table_files(name))
+        return db.view(view)
+
+    def table(
+        self,
+        name: str,
+        columns: Sequence[str] | None = None,
+        filters: Sequence[tuple[str, str, object]] | None = None,
+        rows: int | None = None,
+    ) -> "pd.DataFrame":
+        """A table as a data frame: `artifact.table("index", ["uid"], [("split", "=", "test")])`.
+
+        Args:
+            name: of the table: that of its file without ".parquet", "rejects", say, or "evidence/answers".
+            columns: those to read; None reads all.
+            filters: (column, operator, value), of which a row must meet every one; the operators are =, !=,
+                <, <=, >, >=, "in" and "not in".
+            rows: how many at most; no more than these are decoded of a large table.
+        """
+        return self.arrow_table(name, columns, filters, rows).to_pandas()
+
+    def arrow_table(
+        self,
+        name: str,
+        columns: Sequence[str] | None = None,
+        filters: Sequence[tuple[str, str, object]] | None = None,
+        rows: int | None = None,
+    ) -> Any:
+        """A table as a pa.Table, with the types of its file; arguments as of `table`."""
         # Only here, as pandas takes a second to import, and most callers read manifests alone.
+        import pyarrow.dataset as ds
         import pyarrow.parquet as pq
 
-        return pq.read_table(self.path(f"{name}.parquet")).to_pandas()
+        files: Any = ds.dataset(self.table_files(name), format="parquet", partitioning=None)
+        query: dict[str, Any] = {
+            "columns": list(columns) if columns is not None else None,
+            "filter": pq.filters_to_expression(list(filters)) if filters else None,
+        }
+        return files.to_table(**query) if rows is None else files.head(rows, **query, batch_size=max(1, rows))
 
     def json(self, name: str) -> Any:
         """The value of a JSON file."""

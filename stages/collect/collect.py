@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from stages.artifacts.artifact import Artifact, Snapshot
 from stages.collect.crew import WIDTH, Crew
 from stages.collect.judge import Rules
-from stages.collect.known import ANSWERS_FILE, reuse, tightened
+from stages.collect.known import ANSWERS_TABLE, reuse, tightened
 from stages.collect.late import pack_late
 from stages.collect.local import CopyPart, copy
 from stages.collect.outcome import TABLE
@@ -105,7 +105,7 @@ def collect(
                 f"captions of {too_many:,} rows are left out: other rows gave their pictures "
                 f"{CAPTION_BYTES:,} bytes of captions before them"
             )
-        write_evidence(plan, out.write(ANSWERS_FILE), out.write("evidence/hosts.parquet"))
+        write_evidence(plan, out.write(f"{ANSWERS_TABLE}.parquet"), out.write("evidence/hosts.parquet"))
     finally:
         plan.close()
     out.write(SOURCES).write_text(json.dumps(sources.contents, indent=1, sort_keys=True))
@@ -196,10 +196,10 @@ def _write_views(previous: Artifact | None, out: Output) -> None:
     """What people want to know of the result, beside it."""
     images, rejects = out.write("images.parquet"), out.write("rejects.parquet")
     pq.write_table(find_conflicts(images), out.write("evidence/conflicts.parquet"), compression="zstd")
-    out.write("evidence/coverage.json").write_text(json.dumps(coverage(images), indent=1))
+    out.write("evidence/coverage.json").write_text(json.dumps(coverage([images]), indent=1))
     if previous is not None:
-        old_images, old_rejects = previous.path("images.parquet"), previous.path("rejects.parquet")
-        diff = diff_tables(old_images, old_rejects, images, rejects)
+        old_images, old_rejects = previous.table_files("images"), previous.table_files("rejects")
+        diff = diff_tables(old_images, old_rejects, [images], [rejects])
         out.write("evidence/diff.json").write_text(diff.to_json())
 
 

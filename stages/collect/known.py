@@ -10,10 +10,9 @@ from stages.collect.judge import Rules, judge_size
 from stages.collect.outcome import ANSWERS
 from stages.collect.plan import FATES, PASSING, Plan
 from stages.config.collect import OPT_OUTS, CollectConfig
-from stages.parquet_view import create_view
 from stages.reasons import Reason
 
-ANSWERS_FILE = "evidence/answers.parquet"
+ANSWERS_TABLE = "evidence/answers"
 WAITS_DAYS = (1, 30)
 """A URL that failed in two editions in a row is asked again after this many days, doubled for each further
 failure, to the most. After the first failure it is due at once, or when its host said."""
@@ -36,10 +35,10 @@ def reuse(plan: Plan, previous: Artifact, rules: Rules, config: CollectConfig, n
         now: ISO 8601, UTC, of this edition's first attempt.
     """
     sql = plan.sql
-    create_view(sql, "held", previous.path("images.parquet"))
-    create_view(sql, "refused", previous.path("rejects.parquet"))
-    if ANSWERS_FILE in previous.files:
-        create_view(sql, "before", previous.path(ANSWERS_FILE))
+    previous.scan(sql, "images", "held")
+    previous.scan(sql, "rejects", "refused")
+    if previous.has_table(ANSWERS_TABLE):
+        previous.scan(sql, ANSWERS_TABLE, "before")
     else:
         sql.register("before", ANSWERS.empty_table())
     sql.execute("INSERT INTO answers SELECT * FROM before WHERE key IN (SELECT key FROM heads)")

@@ -50,7 +50,7 @@ def part_specs(images: Artifact, part_rows: int, keep: Mapping[str, str], out: O
     Its inputs are the tar's hash and the rows that it reads, nothing of the rest: other tars may come and go.
     """
     columns = ["uid", "file", "offset", "length", "sha256"]
-    table = pq.read_table(images.path("images.parquet"), columns=columns).to_pandas()
+    table = images.table("images", columns)
     table = table.sort_values(["file", "offset"], kind="stable")
     specs: list[PartSpec] = []
     for file, rows in table.groupby("file", sort=True):

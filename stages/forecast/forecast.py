@@ -184,7 +184,7 @@ def _some(dataset: Artifact, folder: Path, *, deal: bool) -> tuple[Path, dict[st
     deal: the pictures share the captions of all, so that the tokenizer, and with it the model, is the real
     one; else each has its own.
     """
-    table = pq.read_table(dataset.path("index.parquet"))
+    table = dataset.arrow_table("index")
     rows: list[dict[str, Any]] = [row for row in table.to_pylist() if row["split"] == "train"]
     if not rows:
         raise ValueError(

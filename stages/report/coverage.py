@@ -31,7 +31,7 @@ def coverage_of(artifact: Artifact) -> dict[str, Any]:
         raise ValueError(f"{name} was collected by an earlier version, which kept less; collect again")
     if images is artifact:
         return images.json("evidence/coverage.json")
-    return coverage(images.path("images.parquet"), artifact.path("index.parquet"))
+    return coverage(images.table_files("images"), artifact.table_files("index"))
 
 
 def coverage_markdown(told: Mapping[str, Any]) -> str:

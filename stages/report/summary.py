@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from stages.artifacts.artifact import Artifact
 from stages.foreign_text import escape, escape_markdown
@@ -64,7 +63,7 @@ def _nothing(artifact: Artifact) -> list[str]:
 
 def _collect(images: Artifact) -> list[str]:
     # Rows are sorted by uid, a hash: the first ones are a fair sample.
-    lines = _shown("Collected", images, _head(images, "images.parquet"), "format") + _rejects(images)
+    lines = _shown("Collected", images, images.table("images", rows=FEW), "format") + _rejects(images)
     lines += markdown_diff(images)
     if "evidence/coverage.json" in images.files:
         lines += [coverage_markdown(images.json("evidence/coverage.json")), ""]
@@ -73,7 +72,7 @@ def _collect(images: Artifact) -> list[str]:
 
 def _dedup(duplicates: Artifact) -> list[str]:
     images = duplicates.input("images")
-    copies = _head(duplicates, "duplicates.parquet", filters=[("level", "!=", "")], rows=FEW // 2)
+    copies = duplicates.table("duplicates", filters=[("level", "!=", "")], rows=FEW // 2)
     if images is None or copies.empty:
         return []
     held = _rows_of(images, [*copies["uid"], *copies["cluster"]])
@@ -96,7 +95,7 @@ def _score(scores: Artifact) -> list[str]:
     images = scores.input("images")
     if images is None or not scores.statistics.get("clip"):
         return ["This run has no CLIP: nothing was scored.", ""]
-    table = pq.read_table(scores.path("scores.parquet"), columns=["uid", "similarity"]).to_pandas()
+    table = scores.table("scores", ["uid", "similarity"])
     lines: list[str] = []
     for words, ends in (("Least", table.nsmallest), ("Most", table.nlargest)):
         rows = ends(FEW // 2, "similarity")
@@ -110,10 +109,8 @@ def _filter(selection: Artifact) -> list[str]:
     images = selection.input("images")
     if images is None:
         return []
-    rejects = _head(selection, "rejects.parquet", rows=5000).groupby("reason", sort=True).head(6).head(FEW)
-    kept = _rows_of(images, list(_head(selection, "selection.parquet", rows=FEW // 2)["uid"])).assign(
-        label=""
-    )
+    rejects = selection.table("rejects", rows=5000).groupby("reason", sort=True).head(6).head(FEW)
+    kept = _rows_of(images, list(selection.table("selection", rows=FEW // 2)["uid"])).assign(label="")
     dropped = _rows_of(images, list(rejects["uid"]))
     dropped = dropped.assign(reason=rejects.set_index("uid")["reason"]).sort_values("reason")
     return (
@@ -124,7 +121,7 @@ def _filter(selection: Artifact) -> list[str]:
 
 
 def _shard(dataset: Artifact) -> list[str]:
-    index = _head(dataset, "index.parquet", rows=5000).groupby("split", sort=True).head(FEW // 3)
+    index = dataset.table("index", rows=5000).groupby("split", sort=True).head(FEW // 3)
     return _shown("In the shards", dataset, index, "split") + _rejects(dataset)
 
 
@@ -156,9 +153,9 @@ _PICTURES: Mapping[str, Callable[[Artifact], list[str]]] = {
 
 def _rejects(artifact: Artifact) -> list[str]:
     """One rejected row for each reason, in words."""
-    if "rejects.parquet" not in artifact.files:
+    if not artifact.has_table("rejects"):
         return []
-    first = _head(artifact, "rejects.parquet", rows=5000).drop_duplicates("reason")
+    first = artifact.table("rejects", rows=5000).drop_duplicates("reason")
     if first.empty:
         return []
     rows = [
@@ -190,16 +187,6 @@ def _shown(title: str, files: Artifact, rows: pd.DataFrame, label: str) -> list[
     return [f"## {title}", "", markdown_image(sheet(shown), title.lower()), ""]
 
 
-def _head(artifact: Artifact, name: str, filters: Any = None, rows: int = FEW) -> pd.DataFrame:
-    """The first rows of a table, without reading all of a large one."""
-    path = artifact.path(name)
-    if filters is not None:
-        return pq.read_table(path, filters=filters).slice(0, rows).to_pandas()
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=rows):
-        return batch.to_pandas()
-    return pq.read_table(path).to_pandas()
-
-
 def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return cast("list[dict[str, Any]]", rows.to_dict("records"))
 
@@ -207,10 +194,8 @@ def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
 def _rows_of(images: Artifact, uids: list[str]) -> pd.DataFrame:
     """Where the pictures of some uids lie, indexed by uid, in the order of `uids`."""
     columns = ["uid", "file", "offset", "length", "sha256"]
-    found = pq.read_table(
-        images.path("images.parquet"), columns=columns, filters=[("uid", "in", uids or [""])]
-    )
-    return found.to_pandas().set_index("uid").loc[list(dict.fromkeys(uids))]
+    rows = images.table("images", columns, [("uid", "in", uids or [""])])
+    return rows.set_index("uid").loc[list(dict.fromkeys(uids))]
 
 
 def _said(one: Mapping[str, str] | None) -> str:

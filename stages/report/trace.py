@@ -4,7 +4,6 @@ DuckDB reads the tables: pyarrow would bring pandas along, which takes a second 
 """
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from duckdb import DuckDBPyConnection
@@ -14,7 +13,6 @@ from stages.artifacts.reference import names, references, resolve
 from stages.collect.report.views import views
 from stages.collect.web.url import normalise
 from stages.foreign_text import escape
-from stages.parquet_view import parquet
 from stages.store import Store
 
 TOLD = {
@@ -91,12 +89,11 @@ def _meant(db: DuckDBPyConnection, images: Artifact, what: str) -> dict[str, str
     """uid -> location of the rows of one collection, kept or rejected, that are meant."""
     found: dict[str, str] = {}
     for name in ("images", "rejects"):
-        path = images.path(f"{name}.parquet")
         spellings = _spellings(what)
-        rows = _select(db, path, f"location IN ({', '.join('?' * len(spellings))})", spellings)
+        rows = _select(db, images, name, f"location IN ({', '.join('?' * len(spellings))})", spellings)
         if 8 <= len(what) <= 32 and set(what) <= set("0123456789abcdef"):
             # uids that begin with the digits lie between these two
-            rows += _select(db, path, "uid BETWEEN ? AND ?", [what, what + "g"])
+            rows += _select(db, images, name, "uid BETWEEN ? AND ?", [what, what + "g"])
         found.update({row["uid"]: row["location"] for row in rows if row["uid"]})
     return found
 
@@ -129,13 +126,13 @@ def _events(
 
 
 def _told(db: DuckDBPyConnection, artifact: Artifact, uid: str) -> Iterator[dict[str, Any]]:
-    if "rejects.parquet" in artifact.files:
-        for row in _select(db, artifact.path("rejects.parquet"), "uid = ?", [uid]):
+    if artifact.has_table("rejects"):
+        for row in _select(db, artifact, "rejects", "uid = ?", [uid]):
             facts = ("reason", "rule", "detail", "merged_into", "row")
             said = {fact: row[fact] for fact in facts if row.get(fact)}
             yield {"what": "left out", **said, **_heard(db, artifact, row["location"])}
-    if "images.parquet" in artifact.files:
-        for row in _select(db, artifact.path("images.parquet"), "uid = ?", [uid]):
+    if artifact.has_table("images"):
+        for row in _select(db, artifact, "images", "uid = ?", [uid]):
             yield {
                 "what": "held",
                 "source": row["source"],
@@ -149,17 +146,17 @@ def _told(db: DuckDBPyConnection, artifact: Artifact, uid: str) -> Iterator[dict
                 **_heard(db, artifact, row["location"]),
             }
     for name, columns in TOLD.items():
-        if f"{name}.parquet" in artifact.files:
-            for row in _select(db, artifact.path(f"{name}.parquet"), "uid = ?", [uid]):
+        if artifact.has_table(name):
+            for row in _select(db, artifact, name, "uid = ?", [uid]):
                 yield {"what": _word(name, row), **{column: row[column] for column in columns}}
 
 
 def _heard(db: DuckDBPyConnection, artifact: Artifact, location: str) -> dict[str, Any]:
     """What the web said of a URL when it was last asked, opt-outs with where and when they were read."""
-    if "evidence/answers.parquet" not in artifact.files:
+    if not artifact.has_table("evidence/answers"):
         return {}
     facts = ("asked", "status", "final_url", "signal", "signal_value", "signal_where", "signal_when")
-    for row in _select(db, artifact.path("evidence/answers.parquet"), "url = ?", [location]):
+    for row in _select(db, artifact, "evidence/answers", "url = ?", [location]):
         return {fact: row[fact] for fact in facts if row[fact] and row[fact] != location}
     return {}
 
@@ -172,9 +169,12 @@ def _word(table: str, row: dict[str, Any]) -> str:
     return {"scores": "scored", "selection": "selected", "index": "packed"}[table]
 
 
-def _select(db: DuckDBPyConnection, path: Path, condition: str, values: list[str]) -> list[dict[str, Any]]:
+def _select(
+    db: DuckDBPyConnection, artifact: Artifact, name: str, condition: str, values: list[str]
+) -> list[dict[str, Any]]:
     """The rows of a table that meet an SQL condition, in their order; `values` are for its question marks."""
-    cursor = db.execute(f"SELECT * FROM {parquet(path)} WHERE {condition}", values)
+    artifact.scan(db, name, "scanned")
+    cursor = db.execute(f"SELECT * FROM scanned WHERE {condition}", values)
     names = [column for column, *_ in cursor.description or ()]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

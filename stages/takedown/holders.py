@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-import pyarrow.parquet as pq
-
 from stages.artifacts.artifact import Artifact, artifacts
 from stages.artifacts.reference import names, references
 from stages.store import Store
@@ -55,9 +53,7 @@ class Lineage:
         if images is None or not self._sha256s:
             return frozenset()
         if images.fingerprint not in self._uids:
-            table = pq.read_table(
-                images.path("images.parquet"), columns=["uid"], filters=[("sha256", "in", self._sha256s)]
-            )
+            table = images.arrow_table("images", ["uid"], [("sha256", "in", self._sha256s)])
             self._uids[images.fingerprint] = frozenset(table.column("uid").to_pylist())
         return self._uids[images.fingerprint]
 
@@ -132,7 +128,7 @@ def _packed(dataset: Artifact, uids: AbstractSet[str], split: str = "") -> int:
         return 0
     filters: list[tuple[str, str, object]] = [("uid", "in", sorted(uids))]
     filters += [("split", "==", split)] if split else []
-    return pq.read_table(dataset.path("index.parquet"), columns=["uid"], filters=filters).num_rows
+    return dataset.arrow_table("index", ["uid"], filters).num_rows
 
 
 def _called(store: Store) -> Mapping[str, list[str]]:

@@ -174,7 +174,7 @@ def _closure(store: Store, given: Iterable[Name]) -> Mapping[str, set[str]]:
     found: dict[str, set[str]] = {kind: set() for kind in KINDS}
     for name in given:
         found[name.kind].add(name.value)
-    paths = [one.path("images.parquet") for one in artifacts(store) if one.kind == "images"]
+    paths = [path for one in artifacts(store) if one.kind == "images" for path in one.table_files("images")]
     if not paths:
         return found
     with (

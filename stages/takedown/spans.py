@@ -36,10 +36,8 @@ def spans(artifact: Artifact, sha256s: AbstractSet[str], uids: AbstractSet[str])
     if not uids:
         return set()
     if artifact.kind == "images":
-        table = pq.read_table(
-            artifact.path("images.parquet"),
-            columns=["file", "offset", "length"],
-            filters=[("sha256", "in", sorted(sha256s))],
+        table = artifact.arrow_table(
+            "images", ["file", "offset", "length"], [("sha256", "in", sorted(sha256s))]
         )
         return {Span(row["file"], row["offset"], row["length"]) for row in table.to_pylist()}
     if artifact.kind == "dataset":
@@ -52,11 +50,7 @@ def spans(artifact: Artifact, sha256s: AbstractSet[str], uids: AbstractSet[str])
             for span in _small_pictures(artifact, name, uids)
         }
     if artifact.kind == "scores":
-        table = pq.read_table(
-            artifact.path("scores.parquet"),
-            columns=["file", "index"],
-            filters=[("uid", "in", sorted(uids))],
-        )
+        table = artifact.arrow_table("scores", ["file", "index"], [("uid", "in", sorted(uids))])
         return {_row(artifact, row["file"], row["index"]) for row in table.to_pylist()}
     return set()
 
@@ -89,8 +83,8 @@ def names_in(table: Path) -> Iterator[str]:
 
 
 def _files(artifact: Artifact, table: str, uids: AbstractSet[str]) -> set[str]:
-    path, filters = artifact.path(f"{table}.parquet"), [("uid", "in", sorted(uids))]
-    return set(pq.read_table(path, columns=["file"], filters=filters).column("file").to_pylist())
+    rows = artifact.arrow_table(table, ["file"], [("uid", "in", sorted(uids))])
+    return set(rows.column("file").to_pylist())
 
 
 def _members(artifact: Artifact, file: str, uids: AbstractSet[str]) -> Iterator[Span]:
@@ -104,7 +98,7 @@ def _members(artifact: Artifact, file: str, uids: AbstractSet[str]) -> Iterator[
 def _small_pictures(artifact: Artifact, name: str, uids: AbstractSet[str]) -> Iterator[Span]:
     """Rows of the small pictures, and of what is kept beside them at the pictures' own size."""
     stem = name.removesuffix(".parquet")
-    table = pq.read_table(artifact.path(name), columns=["uid", "crop_width", "crop_height"])
+    table = artifact.arrow_table(stem, ["uid", "crop_width", "crop_height"])
     with artifact.path(f"{stem}.crops.npy").open("rb") as opened:
         _, dtype, begin = _header(opened)
     for row, (uid, width, height) in enumerate(zip(*table.to_pydict().values(), strict=True)):

@@ -113,3 +113,10 @@ def test_duckdb_gets_paths_through_one_place() -> None:
         if "duckdb" in (text := path.read_text()) and PYTHON_READ.search(text)
     ]
     assert using == ["stages/parquet_view.py"]
+
+
+def test_tables_of_artifacts_are_read_through_one_door() -> None:
+    by_hand = re.compile(r"(read_table|ParquetFile|read_parquet|parquet)\(\s*\w+\.path\(")
+    root = Path(__file__).parents[2]
+    files = [path for folder in ("stages", "flows") for path in (root / folder).rglob("*.py")]
+    assert [path.name for path in files if by_hand.search(path.read_text())] == []

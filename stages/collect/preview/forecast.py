@@ -7,9 +7,8 @@ from math import inf
 import duckdb
 
 from stages.artifacts.artifact import Artifact
-from stages.collect.known import ANSWERS_FILE
+from stages.collect.known import ANSWERS_TABLE
 from stages.config.collect import CollectConfig, HostLimit
-from stages.parquet_view import parquet
 
 TYPICAL_SECONDS = 0.3
 """Of an answer, where nothing was measured."""
@@ -66,11 +65,11 @@ def habits(previous: Artifact | None) -> Habits:
     usual = Habits()
     if previous is None:
         return usual
-    count, mean = _mean(previous, "images.parquet", '"length"')
+    count, mean = _mean(previous, "images", '"length"')
     if count >= ENOUGH:
         usual = replace(usual, bytes=mean, bytes_measured=True)
-    if ANSWERS_FILE in previous.files:
-        count, mean = _mean(previous, ANSWERS_FILE, "CASE WHEN status > 0 THEN seconds END")
+    if previous.has_table(ANSWERS_TABLE):
+        count, mean = _mean(previous, ANSWERS_TABLE, "CASE WHEN status > 0 THEN seconds END")
         if count >= ENOUGH:
             usual = replace(usual, seconds=mean, seconds_measured=True)
     return usual
@@ -121,8 +120,8 @@ def _fits(pattern: str, host: str) -> bool:
     return host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern
 
 
-def _mean(artifact: Artifact, file: str, value: str) -> tuple[int, float]:
-    query = f"SELECT count({value}), coalesce(avg({value}), 0) FROM {parquet(artifact.path(file))}"
+def _mean(artifact: Artifact, table: str, value: str) -> tuple[int, float]:
     with duckdb.connect() as db:
-        count, mean = db.execute(query).fetchall()[0]
+        rows = artifact.scan(db, table)
+        count, mean = rows.aggregate(f"count({value}), coalesce(avg({value}), 0)").fetchall()[0]
     return int(count), float(mean)

@@ -89,7 +89,7 @@ FROM told JOIN different USING (sha256, kind)
 """
 
 
-def find_conflicts(images: Path) -> Any:
+def find_conflicts(*images: Path) -> Any:
     """What is contradicted, a pa.Table of `CONFLICTS` sorted by uid.
 
     * "column": a passed-through column called width, height, sha256 or format (in any case; original_width
@@ -101,9 +101,9 @@ def find_conflicts(images: Path) -> Any:
     * "licence": the same bytes have another licence elsewhere.
 
     Args:
-        images: table of record.IMAGES.
+        images: files of a table of record.IMAGES.
     """
-    with views({"images": f"SELECT * FROM {parquet(images)}"}) as db:
+    with views({"images": f"SELECT * FROM {parquet(*images)}"}) as db:
         db.execute("CREATE TABLE copied AS SELECT sha256 FROM images GROUP BY sha256 HAVING count(*) > 1")
         for name, column, words in (("facts", "fact", _FACTS), ("formats", "called", _FORMATS)):
             values = ", ".join(f"('{word}', '{meaning}')" for word, meaning in words.items())

@@ -31,12 +31,12 @@ ASPECT = (0.5, 0.8, 1.25, 2)  # width to height
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-def coverage(images: Path, within: Path | None = None) -> dict[str, Any]:
+def coverage(images: Sequence[Path], within: Sequence[Path] = ()) -> dict[str, Any]:
     """What a set of pictures represents, as JSON.
 
     Args:
-        images: table of record.IMAGES.
-        within: table whose uids alone are counted, a dataset's index, say; None counts all.
+        images: files of a table of record.IMAGES.
+        within: files of a table whose uids alone are counted, a dataset's index, say; none: all are counted.
 
     Returns:
         * images: how many; by name, most first: sources, formats, licences, repairs, captions (of an image);
@@ -47,8 +47,8 @@ def coverage(images: Path, within: Path | None = None) -> dict[str, Any]:
           scripts, words (by quantile, as spaces part them);
         * concerns: sentences on what the set does not represent.
     """
-    chosen = f" WHERE uid IN (SELECT uid FROM {parquet(within)})" if within is not None else ""
-    with views({"images": f"SELECT *, {HOST} AS host FROM {parquet(images)}{chosen}"}) as db:
+    chosen = f" WHERE uid IN (SELECT uid FROM {parquet(*within)})" if within else ""
+    with views({"images": f"SELECT *, {HOST} AS host FROM {parquet(*images)}{chosen}"}) as db:
         (total,) = db.execute("SELECT count(*) FROM images").fetchall()[0]
         licence = f"CASE WHEN trim(licence) = '' THEN '{NOT_STATED}' ELSE trim(licence) END"
         told = {

@@ -105,8 +105,13 @@ def diff(old: Artifact | None, new: Artifact) -> Diff:
         return _diff(db)
 
 
-def diff_tables(old_images: Path, old_rejects: Path, new_images: Path, new_rejects: Path) -> Diff:
-    """What is different between two collections, given as their tables (record.IMAGES, record.REJECTS)."""
+def diff_tables(
+    old_images: Sequence[Path],
+    old_rejects: Sequence[Path],
+    new_images: Sequence[Path],
+    new_rejects: Sequence[Path],
+) -> Diff:
+    """What is different between two collections, by the files of record.IMAGES and record.REJECTS."""
     both = _collected(old_images, old_rejects), _collected(new_images, new_rejects)
     with _compared(both) as db:
         return _diff(db)
@@ -129,7 +134,7 @@ def _both(old: Artifact | None, new: Artifact) -> tuple[_Version, _Version]:
 
 def _version(artifact: Artifact) -> _Version:
     if artifact.kind == "images":
-        return _collected(artifact.path("images.parquet"), artifact.path("rejects.parquet"))
+        return _collected(artifact.table_files("images"), artifact.table_files("rejects"))
     if artifact.kind != "dataset":
         raise ValueError(
             f"{artifact.stage}/{artifact.fingerprint[:12]} is neither a collection (images/NAME) nor a "
@@ -138,25 +143,25 @@ def _version(artifact: Artifact) -> _Version:
     images, selection = artifact.input("images"), artifact.input("selection")
     assert images is not None, f"{artifact.fingerprint} has no images"
     assert selection is not None, f"{artifact.fingerprint} has no selection"
-    index, collected = parquet(artifact.path("index.parquet")), parquet(images.path("images.parquet"))
+    index, collected = parquet(*artifact.table_files("index")), parquet(*images.table_files("images"))
     return _Version(
         "SELECT i.uid, c.sha256, c.location, "
         "hash(list_sort(list_transform(i.captions, lambda c: c.text))) AS captions "
         f"FROM {index} i JOIN {collected} c USING (uid)",
-        " UNION ALL ".join(_refused(one.path("rejects.parquet")) for one in (selection, images)),
+        " UNION ALL ".join(_refused(artifact.table_files("rejects")) for artifact in (selection, images)),
     )
 
 
-def _collected(images: Path, rejects: Path) -> _Version:
+def _collected(images: Sequence[Path], rejects: Sequence[Path]) -> _Version:
     texts = "hash(list_sort(list_transform(captions, lambda c: c.text)))"
     return _Version(
-        f"SELECT uid, sha256, location, {texts} AS captions FROM {parquet(images)}", _refused(rejects)
+        f"SELECT uid, sha256, location, {texts} AS captions FROM {parquet(*images)}", _refused(rejects)
     )
 
 
-def _refused(rejects: Path) -> str:
+def _refused(rejects: Sequence[Path]) -> str:
     # A row that was merged into its own uid is a further row of the same picture: it says nothing of that.
-    return f"SELECT uid, reason FROM {parquet(rejects)} WHERE merged_into <> uid"
+    return f"SELECT uid, reason FROM {parquet(*rejects)} WHERE merged_into <> uid"
 
 
 @contextmanager

@@ -3,13 +3,15 @@ import io
 import uuid
 from pathlib import Path
 
+import duckdb
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.artifacts.artifact import Artifact, Funnel, Manifest, artifacts, manifest_key
-from stages.artifacts.files import FileEntry
+from stages.artifacts.files import FileEntry, Files
 from stages.errors import DamagedError
 from stages.fingerprint import digest_of, request_fingerprint
 from stages.store import FolderStore, Store
@@ -114,6 +116,36 @@ def test_files_are_read_whole_in_ranges_as_tables_and_as_json(store: Store) -> N
     assert artifact.names("model/") == ["model/weights.bin"]
     with pytest.raises(ValueError, match=r"no file 'images'; there are: facts.json, images.parquet"):
         artifact.path("images")
+
+
+def test_a_table_is_read_in_part_by_sql_and_as_a_data_frame(store: Store) -> None:
+    artifact = published(store)
+    assert artifact.has_table("images")
+    assert not artifact.has_table("facts")
+    assert artifact.table("images", ["uid"], [("n", ">", 1)]).to_dict("list") == {"uid": ["b"]}
+    assert artifact.table("images", filters=[("uid", "in", ["a", "z"])])["n"].tolist() == [1]
+    assert artifact.table("images", rows=1)["uid"].tolist() == ["a"]
+    assert artifact.arrow_table("images", ["n"]).schema.field("n").type == pa.int64()
+    with duckdb.connect() as db:
+        assert artifact.scan(db, "images").filter("n = 2").fetchall() == [("b", 2)]
+        artifact.scan(db, "images", "pictures")
+        assert db.execute("SELECT sum(n) FROM images JOIN pictures USING (uid, n)").fetchall() == [(3,)]
+    with pytest.raises(ValueError, match=r"no file 'rejects.parquet'"):
+        artifact.table("rejects")
+
+
+def test_a_table_may_lie_in_several_files(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = published(store)
+    further = tmp_path / "further #1.parquet"
+    pd.DataFrame({"uid": ["c", "d"], "n": [3, 4]}).to_parquet(further)
+    files = [*artifact.table_files("images"), further]
+    monkeypatch.setattr(Files, "table_files", lambda self, name: files)
+    assert artifact.table("images")["n"].tolist() == [1, 2, 3, 4]
+    assert artifact.table("images", ["uid"], [("n", "!=", 2)], rows=2)["uid"].tolist() == ["a", "c"]
+    with duckdb.connect() as db:
+        assert artifact.scan(db, "images").aggregate("sum(n)").fetchall() == [(10,)]
 
 
 def test_laid_files_have_their_bytes(store: Store, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> str:
     refused = [reject("gone", "opted_out")]
     evidence = {
         "evidence/diff.json": compare(old, collection(opened, NEW, refused)).to_json(),
-        "evidence/coverage.json": json.dumps(counting.coverage(write(tmp_path / "images.parquet", NEW))),
+        "evidence/coverage.json": json.dumps(counting.coverage([write(tmp_path / "images.parquet", NEW)])),
     }
     new = collection(opened, NEW, refused, evidence)
     for name, artifact in (
@@ -127,18 +127,18 @@ def test_coverage_of_a_collection_and_of_a_dataset(sdflow: Told, tmp_path: Path)
 
 def test_names_that_are_no_plain_words_are_drawn(tmp_path: Path):
     rows = [image("a", licence="$x_1^{$ 许可" + "y" * 100, location="nowhere"), image("b", [])]
-    told = counting.coverage(write(tmp_path / "images.parquet", rows))
+    told = counting.coverage([write(tmp_path / "images.parquet", rows)])
     assert Image.open(io.BytesIO(coverage_chart(told))).format == "PNG"
     assert r"\$x_1^{\$" in coverage_markdown(told)
 
 
 def test_hosts_beyond_the_shown_ones_are_one_sum(tmp_path: Path):
     rows = [image(str(number), location=f"http://h{number:02d}.example/a") for number in range(90)]
-    text = coverage_markdown(counting.coverage(write(tmp_path / "images.parquet", rows)))
+    text = coverage_markdown(counting.coverage([write(tmp_path / "images.parquet", rows)]))
     assert "| h08.example | 1 | 1.1% |\n| other hosts, or none | 81 | 90.0% |\n\n" in text
 
 
 def test_an_empty_set_is_told_too(tmp_path: Path):
-    told = counting.coverage(write(tmp_path / "images.parquet", []))
+    told = counting.coverage([write(tmp_path / "images.parquet", [])])
     assert "What the 0 pictures represent" in coverage_markdown(told)
     assert coverage_chart(told).startswith(b"\x89PNG")

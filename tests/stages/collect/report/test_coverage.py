@@ -31,8 +31,8 @@ SENTENCES = {
 
 def told(tmp_path: Path, rows: list[Row], within: list[Row] | None = None) -> dict[str, Any]:
     images = write(tmp_path / "images.parquet", rows)
-    index = write(tmp_path / "index.parquet", within) if within is not None else None
-    return coverage(images, index)
+    index = [write(tmp_path / "index.parquet", within)] if within is not None else []
+    return coverage([images], index)
 
 
 @pytest.mark.parametrize("language", SENTENCES)

@@ -73,7 +73,7 @@ def test_tables_that_are_not_published_yet_compare_alike(tmp_path: Path):
             ("new rejects.parquet", NEW_REJECTS, {"schema": REJECTS}),
         )
     ]
-    found = diff_tables(*paths)
+    found = diff_tables(*([path] for path in paths))
     assert counts(found) == EXPECTED
     assert Diff.from_json(found.to_json()) == found
 
@@ -159,10 +159,10 @@ def test_the_counts_close(tmp_path_factory: pytest.TempPathFactory, old: dict[st
     folder = tmp_path_factory.mktemp("closed")
     (before, refused_before), (after, refused_after) = _rows(old), _rows(new)
     found = diff_tables(
-        write(folder / "a", before),
-        write(folder / "b", refused_before, REJECTS),
-        write(folder / "c", after),
-        write(folder / "d", refused_after, REJECTS),
+        [write(folder / "a", before)],
+        [write(folder / "b", refused_before, REJECTS)],
+        [write(folder / "c", after)],
+        [write(folder / "d", refused_after, REJECTS)],
     )
     assert found.added + found.kept + found.changed == len(after)
     assert found.kept + found.changed + sum(found.removed.values()) == len(before)
