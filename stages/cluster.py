@@ -192,7 +192,7 @@ def _purities(labels: np.ndarray, classes: "np.ndarray | None") -> dict[str, flo
 
 def _words(captions: Sequence[Sequence[str]], labels: np.ndarray) -> list[list[str]]:
     """Of each cluster the words that the largest part of its pictures have beyond that of all pictures."""
-    from sdmodel.data.small import WORD
+    from sdmodel.data.size_warnings import WORD
 
     said = [{word for one in each for word in WORD.findall(one.casefold())} for each in captions]
     everywhere = Counter(word for each in said for word in each)

@@ -19,8 +19,8 @@ from benchmarks.train.meter import Enough, Meter
 from benchmarks.train.objective import NoiseObjective
 from benchmarks.train.task import Task
 from sdmodel.data.batch import Batch
+from sdmodel.data.decoded_cache import decode_shared
 from sdmodel.data.index import read_index
-from sdmodel.data.kept import decode_shared
 from sdmodel.data.stream import Stream
 from sdmodel.latents.reader import cached_reader
 from sdmodel.train.loop import train

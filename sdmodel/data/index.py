@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sdmodel.data.ranges import Maps, OpenRange
+from sdmodel.data.local_ranges import Maps, OpenRange
 
 VERSION = 2
 """Of the index: other versions are refused."""

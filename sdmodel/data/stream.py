@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from sdmodel.config.learning import DataConfig
-from sdmodel.data.appearances import appearances
 from sdmodel.data.batch import Batch
+from sdmodel.data.bucket_schedule import Turns
 from sdmodel.data.order import Drawn, Order
 from sdmodel.data.reader import Reader
-from sdmodel.data.turns import Turns
+from sdmodel.data.sampling_weights import appearances
 from sdmodel.data.variation import vary
 
 PLAIN = DataConfig()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sdmodel.condition import Condition
-from sdmodel.denoise.told import Augmentation
+from sdmodel.denoise.augmentation_condition import Augmentation
 from sdmodel.denoise.unet2d import levels
 from sdmodel.noise.interpolation import expand
 

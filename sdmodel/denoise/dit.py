@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from sdmodel.condition import Condition
 from sdmodel.config.model import DiTConfig
+from sdmodel.denoise.augmentation_condition import Augmentation
 from sdmodel.denoise.dit_block import DiTBlock, modulated
 from sdmodel.denoise.time import FEATURES, time_features
-from sdmodel.denoise.told import Augmentation
 from sdmodel.noise.interpolation import SIGMA_DATA, unit_scale
 
 

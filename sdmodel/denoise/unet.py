@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from sdmodel.condition import Condition
 from sdmodel.config.model import UNetConfig
 from sdmodel.denoise.attention import JointAttention
+from sdmodel.denoise.augmentation_condition import Augmentation
 from sdmodel.denoise.block import Block, ChannelNorm
 from sdmodel.denoise.time import FEATURES, time_features
-from sdmodel.denoise.told import Augmentation
 from sdmodel.noise.interpolation import SIGMA_DATA, unit_scale
 
 FINE = 16

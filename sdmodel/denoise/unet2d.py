@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sdmodel.condition import Condition
 from sdmodel.config.model import UNet2DConfig
-from sdmodel.denoise.told import Augmentation
+from sdmodel.denoise.augmentation_condition import Augmentation
 from sdmodel.noise.interpolation import SIGMA_DATA, unit_scale
 
 if TYPE_CHECKING:

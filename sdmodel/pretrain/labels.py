@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor, nn
 
-from sdmodel.pretrain.answers import Answer
+from sdmodel.pretrain.predictions import Answer
 from sdmodel.transfer import sent
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sdmodel.data.batch import Batch
-from sdmodel.pretrain.answers import Answer
+from sdmodel.pretrain.predictions import Answer
 from sdmodel.text.encoder import Encoder, Vocabulary
 
 MASKED, RANDOM = 0.8, 0.1

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
-from sdmodel.pretrain.answers import Answer, divergence, error, flipped
-from sdmodel.pretrain.following import NextHead
+from sdmodel.pretrain.embedding_noise import disturbed
 from sdmodel.pretrain.labels import LabelHeads, Labels
 from sdmodel.pretrain.masked import Hidden, MaskedHead, hide, tokens_of
+from sdmodel.pretrain.next_token import NextHead
 from sdmodel.pretrain.paired import Pairing
-from sdmodel.pretrain.robust import disturbed
+from sdmodel.pretrain.predictions import Answer, divergence, error, flipped
 from sdmodel.text.encoder import Encoder
 
 Answers = dict[str, list[Answer]]

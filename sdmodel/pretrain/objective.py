@@ -11,9 +11,9 @@ from sdmodel.config.text import columns_of
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.pretrain import folder as kept
-from sdmodel.pretrain.answers import Answer, guessed, right
 from sdmodel.pretrain.labels import Labels, teaches
 from sdmodel.pretrain.model import Pretraining
+from sdmodel.pretrain.predictions import Answer, guessed, right
 from sdmodel.text import build
 from sdmodel.text.lengths import CaptionReader
 from sdmodel.transfer import sent

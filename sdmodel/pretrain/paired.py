@@ -21,7 +21,7 @@ from sdmodel.contrastive.pairs import (
 )
 from sdmodel.contrastive.tower import build
 from sdmodel.data.batch import Batch
-from sdmodel.pretrain.answers import Answer
+from sdmodel.pretrain.predictions import Answer
 from sdmodel.text.encoder import Encoder
 
 NEVER = -1e4

@@ -10,10 +10,10 @@ from accelerate import Accelerator
 from sdmodel.config.learning import DataConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.captioned import trained_on
+from sdmodel.data.decoded_cache import decode_shared
 from sdmodel.data.index import read_index
-from sdmodel.data.kept import decode_shared
-from sdmodel.data.objects import Objects, is_object
 from sdmodel.data.reader import Reader
+from sdmodel.data.remote_ranges import Objects, is_object
 from sdmodel.data.stream import Stream
 from sdmodel.latents.reader import cached_reader
 from sdmodel.lora import inject

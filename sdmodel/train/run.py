@@ -26,7 +26,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from pydantic import TypeAdapter
 
 from sdmodel.config.train import TrainConfig
-from sdmodel.data.small import warnings
+from sdmodel.data.size_warnings import warnings
 from sdmodel.data.stream import Stream
 from sdmodel.lora import published
 from sdmodel.objective import Objective

@@ -50,7 +50,7 @@ def understanding(
     from sdmodel.data.batch import Batch
     from sdmodel.data.pixels import to_float
     from sdmodel.pretrain.folder import load
-    from sdmodel.pretrain.tally import Tally
+    from sdmodel.pretrain.label_statistics import Tally
 
     place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     model = load(folder, table).to(place)

@@ -151,7 +151,7 @@ def warned(dataset: Artifact, config: TrainConfig, parameters: int) -> tuple[str
     """Whether a dataset is too small for a model of so many learned parameters, in sentences."""
     from sdmodel.data.captioned import trained_on, without_caption
     from sdmodel.data.index import read_index
-    from sdmodel.data.small import warnings
+    from sdmodel.data.size_warnings import warnings
 
     path, tars = dataset.path("index.parquet"), {name: name for name in dataset.names("shards/")}
     index = read_index(path, tars, "train")

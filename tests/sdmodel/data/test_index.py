@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from sdmodel.data.index import KEY, VERSION, read_index, stamped, texts
-from sdmodel.data.objects import Objects
+from sdmodel.data.local_ranges import Maps, OpenRange
 from sdmodel.data.pixels import decode
-from sdmodel.data.ranges import Maps, OpenRange
+from sdmodel.data.remote_ranges import Objects
 
 
 def test_bytes_are_those_that_tarfile_finds(dataset):

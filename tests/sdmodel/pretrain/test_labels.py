@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from sdmodel.pretrain.answers import error
 from sdmodel.pretrain.labels import Column, LabelHeads, Labels, teaches
+from sdmodel.pretrain.predictions import error
 from tests.sdmodel.pretrain.made import CAPTIONS, COLOURS, PAIRS, labels
 
 NAMES = ("colour", "tags")

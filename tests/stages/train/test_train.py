@@ -17,7 +17,7 @@ from PIL import Image
 
 from sdmodel.config.learning import DataConfig
 from sdmodel.data.index import read_index
-from sdmodel.data.objects import Objects
+from sdmodel.data.remote_ranges import Objects
 from stages.artifacts.activity import held
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.config.run import ShardConfig

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from sdmodel.pretrain.answers import Answer
+from sdmodel.pretrain.predictions import Answer
 
 
 class Tally:

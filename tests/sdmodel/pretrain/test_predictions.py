@@ -4,7 +4,7 @@ import torch
 from torch.distributions import Bernoulli, Categorical, kl_divergence
 from torch.nn import functional as F
 
-from sdmodel.pretrain.answers import Answer, divergence, error, flipped, guessed, right
+from sdmodel.pretrain.predictions import Answer, divergence, error, flipped, guessed, right
 
 
 def classes(logits: torch.Tensor, known: list[list[bool]]) -> Answer:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from sdmodel.config.learning import DataConfig
-from sdmodel.data.appearances import appearances
 from sdmodel.data.index import Index
+from sdmodel.data.sampling_weights import appearances
 
 INDEX = Index(
     uids=["a", "b", "c"],

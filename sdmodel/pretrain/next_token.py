@@ -5,8 +5,8 @@ arXiv:1802.05365, equation 1)."""
 import torch
 from torch import Tensor, nn
 
-from sdmodel.pretrain.answers import Answer
 from sdmodel.pretrain.masked import commonest
+from sdmodel.pretrain.predictions import Answer
 from sdmodel.text.encoder import Encoder
 
 

@@ -13,7 +13,7 @@ from sdmodel.config.learning import DataConfig, LoraConfig, ValidationConfig
 from sdmodel.config.text import PretrainConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.index import Index
-from sdmodel.data.small import LARGE, Words, warnings
+from sdmodel.data.size_warnings import LARGE, Words, warnings
 
 CONFIG = TrainConfig(images=6000, size=32)
 SMALL = 900_000

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdmodel.data.turns import Turns
+from sdmodel.data.bucket_schedule import Turns
 
 SIZES = st.lists(st.floats(0, 1000), min_size=1, max_size=8).filter(lambda sizes: sum(sizes) > 1)
 
