@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter
 
-from stages.collect.sources.inspect import Guess
+from stages.collect.sources.inspect import SourceGuess
 from stages.config.collect import CollectConfig
 from stages.foreign_text import escape
 
@@ -21,7 +21,7 @@ FIRST = ("contact", "limit")
 _WIDTH = 100
 
 
-def first_config(name: str, guesses: Sequence[Guess], path: str) -> str:
+def first_config(name: str, guesses: Sequence[SourceGuess], path: str) -> str:
     """The YAML of a run on some sources; `flows.config.file.read_run` reads it.
 
     Args:
@@ -49,7 +49,7 @@ def _head(name: str, path: str) -> Iterator[str]:
     yield ""
 
 
-def _collect(guesses: Sequence[Guess]) -> Iterator[str]:
+def _collect(guesses: Sequence[SourceGuess]) -> Iterator[str]:
     yield "collect:"
     for kind in KINDS:
         of_kind = [guess for guess in guesses if guess.kind == kind]
@@ -74,7 +74,7 @@ def _collect(guesses: Sequence[Guess]) -> Iterator[str]:
         yield from _unchosen(key, default, described[key], 2)
 
 
-def _source(guess: Guess) -> Iterator[str]:
+def _source(guess: SourceGuess) -> Iterator[str]:
     source = guess.source
     described = _descriptions(type(source))
     yield from _comment(guess.saw, 4)

@@ -25,9 +25,9 @@ from stages.collect.rounds import FIRST_ROUND, began, fetch_all
 from stages.collect.sandbox import Sandbox
 from stages.collect.sources.files import check_names, stamps_of
 from stages.collect.sources.folders import folder_rows
-from stages.collect.sources.limits import Limits, Reading
+from stages.collect.sources.limits import ReadContext, RowLimits
 from stages.collect.sources.parquets import parquet_rows
-from stages.collect.sources.rows import Row, write_rows
+from stages.collect.sources.rows import SourceRow, write_rows
 from stages.collect.sources.tables import url_rows
 from stages.collect.sources.tars import tar_rows
 from stages.collect.tally import Tally
@@ -73,7 +73,7 @@ def collect(
     check_names(config)
     rules = Rules.of(config)
     out.progress(0, 0, "reading the sources")
-    reading = Reading(limits=Limits.of(config), check=out.check, warn=out.warn)
+    reading = ReadContext(limits=RowLimits.of(config), check=out.check, warn=out.warn)
     write_rows(source_rows(config, sources, previous, reading), out.folder / "rows.parquet")
     forgotten = tables(takedowns)
     plan = Plan(out.folder / "rows.parquet", config, forgotten, out.folder)
@@ -115,8 +115,8 @@ def collect(
 
 
 def source_rows(
-    config: CollectConfig, sources: Snapshot, previous: Artifact | None, reading: Reading
-) -> Iterator[Row]:
+    config: CollectConfig, sources: Snapshot, previous: Artifact | None, reading: ReadContext
+) -> Iterator[SourceRow]:
     """Every row that the sources name, in order."""
     before = previous.json(SOURCES) if previous is not None else None
     stricter = tightened(previous, config)

@@ -13,8 +13,8 @@ import pytest
 from stages.collect.sources.files import snapshot
 from stages.collect.sources.folders import folder_rows
 from stages.collect.sources.inspect import inspect_sources
-from stages.collect.sources.limits import Reading
-from stages.collect.sources.rows import Row
+from stages.collect.sources.limits import ReadContext
+from stages.collect.sources.rows import SourceRow
 from stages.config.collect import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
 from stages.errors import Stopped
 from stages.fingerprint import sha256_of
@@ -94,8 +94,8 @@ def test_a_folder_that_holds_them(odd: dict[str, Path], tmp_path: Path) -> None:
     source = FolderSource(name="dir", folder=str(inside))
     heard: list[str] = []
 
-    def rows() -> list[Row]:
-        return list(folder_rows(source, {}, None, Reading(warn=heard.append)))
+    def rows() -> list[SourceRow]:
+        return list(folder_rows(source, {}, None, ReadContext(warn=heard.append)))
 
     assert [row.location for row in in_time(rows)] == ["a.jpg"]
     (said,) = heard

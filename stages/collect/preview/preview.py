@@ -17,7 +17,7 @@ from stages.collect.preview.concerns import concerns
 from stages.collect.preview.forecast import Forecast, forecast, habits
 from stages.collect.preview.sources import SourcePreview, source_previews
 from stages.collect.sources.files import check_names
-from stages.collect.sources.limits import Limits, Reading
+from stages.collect.sources.limits import ReadContext, RowLimits
 from stages.collect.sources.rows import write_rows
 from stages.config.collect import CollectConfig
 from stages.emptiness import emptied
@@ -85,7 +85,7 @@ def preview(
     check_names(config)
     rules = Rules.of(config)
     notes: list[str] = []
-    reading = Reading(limits=Limits.of(config), warn=notes.append)
+    reading = ReadContext(limits=RowLimits.of(config), warn=notes.append)
     write_rows(source_rows(config, sources, previous, reading), scratch / "rows.parquet")
     plan = Plan(scratch / "rows.parquet", config, tables(takedowns), scratch)
     try:

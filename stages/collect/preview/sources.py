@@ -6,8 +6,8 @@ from typing import Any
 
 from stages.collect.plan import Plan
 from stages.collect.sources.files import expand
-from stages.collect.sources.first_look import column_names
-from stages.collect.sources.tables import layout_of
+from stages.collect.sources.sniff import column_names
+from stages.collect.sources.tables import dialect_of
 from stages.config.collect import CollectConfig, UrlSource
 
 _FIRST = 1000
@@ -74,8 +74,8 @@ def source_previews(plan: Plan, config: CollectConfig) -> dict[str, SourcePrevie
 def _columns(plan: Plan, source: Any) -> list[str]:
     tables: Sequence[str] = getattr(source, "tables", ())
     if tables:
-        layout = layout_of(source) if isinstance(source, UrlSource) else None
-        return column_names(expand(source.name, tables)[0], layout)
+        dialect = dialect_of(source) if isinstance(source, UrlSource) else None
+        return column_names(expand(source.name, tables)[0], dialect)
     query = f"""
         SELECT DISTINCT unnest(json_keys(columns)) AS name
         FROM (SELECT columns FROM taken WHERE source = ? LIMIT {_FIRST}) ORDER BY name

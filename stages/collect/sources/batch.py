@@ -1,49 +1,52 @@
-"""A batch of a table's rows: columns, where each row stands, and which rows are refused as they stand."""
+"""A batch of a table's rows: columns, where each row stands, and which rows are rejected as they stand."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stages.collect.sources.limits import BATCH_BYTES, BATCH_ROWS, Fault, Limits
+from stages.collect.sources.limits import BATCH_BYTES, BATCH_ROWS, Rejection, RowLimits
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Some rows of a table. A refused row has its place, and None in every column that could not be read."""
+class RowBatch:
+    """Some rows of a table. A rejected row has its place, and None in every column that could not be read."""
 
     columns: Mapping[str, Sequence[Any]]
     places: Sequence[str]
     """Of each row: "line 3" of a text, "row 3" of Parquet; both count from 1."""
-    faults: Mapping[int, Fault]
-    """Number of the row in the batch -> why it is refused."""
+    rejections: Mapping[int, Rejection]
+    """Number of the row in the batch -> why it is rejected."""
 
     def __len__(self) -> int:
         return len(self.places)
 
 
 def bounded(
-    columns: Mapping[str, Sequence[Any]], places: Sequence[str], faults: Mapping[int, Fault], limits: Limits
-) -> Batch:
+    columns: Mapping[str, Sequence[Any]],
+    places: Sequence[str],
+    rejections: Mapping[int, Rejection],
+    limits: RowLimits,
+) -> RowBatch:
     """A batch in which cells longer than the limit are None and refuse their rows."""
-    refused = dict(faults)
+    rejected = dict(rejections)
     short = dict(columns)
     for name, cells in columns.items():
         if long := limits.long_cells(cells):
-            rest = list(cells)
+            shortened = list(cells)
             for number in long:
-                refused.setdefault(number, limits.long_cell(name, places[number]))
-                rest[number] = None
-            short[name] = rest
-    return Batch(short, places, refused)
+                rejected.setdefault(number, limits.long_cell(name, places[number]))
+                shortened[number] = None
+            short[name] = shortened
+    return RowBatch(short, places, rejected)
 
 
-class Gathering:
-    """Rows on their way to a batch, until they are many or large."""
+class BatchBuilder:
+    """Gathers rows to a batch, until they are many or large."""
 
     def __init__(self) -> None:
         self.rows: list[Any] = []
         self.places: list[str] = []
-        self.faults: dict[int, Fault] = {}
+        self.rejections: dict[int, Rejection] = {}
         self._bytes = 0
 
     def add(self, row: Any, place: str, size: int) -> None:
@@ -52,12 +55,12 @@ class Gathering:
         self.places.append(place)
         self._bytes += size
 
-    def refuse(self, row: Any, place: str, fault: Fault) -> None:
-        """A row that is refused; `row` stands in for its cells."""
-        self.faults[len(self.rows)] = fault
+    def reject(self, row: Any, place: str, rejection: Rejection) -> None:
+        """A row that is rejected; `row` stands in for its cells."""
+        self.rejections[len(self.rows)] = rejection
         self.add(row, place, 0)
 
     @property
     def is_full(self) -> bool:
-        """Whether the batch should be given on."""
+        """Whether the batch is complete."""
         return len(self.rows) >= BATCH_ROWS or self._bytes >= BATCH_BYTES

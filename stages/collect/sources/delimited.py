@@ -9,20 +9,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stages.collect.sources.batch import Batch, Gathering, bounded
-from stages.collect.sources.limits import Reading
-from stages.collect.sources.lines import LongRecordError, TextLines, UndecodableError, Watched
+from stages.collect.sources.batch import BatchBuilder, RowBatch, bounded
+from stages.collect.sources.limits import ReadContext
+from stages.collect.sources.lines import CancellableFile, LongRecordError, TextLines, UndecodableError
 
 _START, _PLAIN, _QUOTED, _CLOSED = range(4)
-"""Where in a cell a record is: before it, in one without quotes, in quotes, after a quote within quotes."""
+"""States of the quote automaton: before a cell, in one without quotes, in quotes, after a quote within
+quotes."""
 _INSIDE = re.compile(r'(?:[^"]++|"")*+')
 INDEX_COLUMNS = ("", "Unnamed: 0", "__index_level_0__")
 """What pandas calls a frame's index in a file, which says nothing of the picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
-    """How a text's cells are laid out."""
+class Dialect:
+    """The dialect of a CSV, TSV or list of URLs: how its cells are laid out, and its encoding."""
 
     header: bool = True
     """The first line names the columns, unless it holds a URL."""
@@ -48,10 +49,10 @@ def read_delimited(
     columns: Sequence[str],
     path: str,
     delimiter: str,
-    layout: Layout,
-    reading: Reading,
+    dialect: Dialect,
+    reading: ReadContext,
     others: bool,
-) -> Iterator[Batch]:
+) -> Iterator[RowBatch]:
     """The records of CSV or TSV in batches, every cell a text, "" where it is missing.
 
     Not pandas, which makes an index of the first column where rows are longer than the header, nor Arrow,
@@ -61,75 +62,81 @@ def read_delimited(
         file: of bytes.
         columns: that it must have.
         path: named in errors.
-        delimiter: where the layout names none.
-        layout: of the cells.
+        delimiter: where the dialect names none.
+        dialect: of the cells.
         reading: its limits; a record that is longer is one refused row, and is read over.
         others: give all columns.
 
     Raises:
         ValueError: the text cannot be understood, or lacks a column; names path, line and remedy.
     """
-    delimiter = layout.delimiter or delimiter
-    # The limit is the process's, and stands in no relation to ours, which hold for whole records.
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    with _text_of(file, layout, reading) as text:
+    delimiter = dialect.delimiter or delimiter
+    with _text_of(file, dialect, reading) as text:
         lines = TextLines(text, reading.limits.row_bytes)
-        quoting = csv.QUOTE_MINIMAL if layout.quotes else csv.QUOTE_NONE
-        records = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
         present: list[str] = []
-        gathering = Gathering()
-        first = 1
-        try:
-            while True:
-                lines.begin()
-                first = lines.number + 1
-                try:
-                    record = next(records)
-                except StopIteration:
-                    break
-                except LongRecordError:
-                    _skip(lines, delimiter, layout.quotes)
-                    if not present:
-                        raise ValueError(
-                            f"table {path!r}, line {first}, is longer than max_row_bytes="
-                            f"{reading.limits.row_bytes} and should be the header; check the file"
-                        ) from None
-                    place = f"line {first}"
-                    gathering.refuse([""] * len(present), place, reading.limits.long_row(place))
-                    record = []
-                if not present and record:
-                    present, record = _header(record, columns, path, delimiter, layout)
+        builder = BatchBuilder()
+        for number, record in _records(lines, path, delimiter, dialect):
+            place = f"line {number}"
+            if record is None and not present:
+                raise ValueError(
+                    f"table {path!r}, {place}, is longer than max_row_bytes={reading.limits.row_bytes} and "
+                    "should be the header; check the file"
+                )
+            if record is None:
+                builder.reject([""] * len(present), place, reading.limits.long_row(place))
+            elif not present and record:
+                present, record = _header(record, columns, path, delimiter, dialect)
+            if record:  # empty lines are none; missing cells are empty
                 if len(record) > len(present):
                     raise ValueError(
-                        f"table {path!r}, line {first}, has {len(record)} cells, the first line "
-                        f"{len(present)}; put cells with {delimiter!r} in them in quotes, or set the "
-                        "source's `delimiter`"
+                        f"table {path!r}, {place}, has {len(record)} cells, the first line {len(present)}; "
+                        f"put cells with {delimiter!r} in them in quotes, or set the source's `delimiter`"
                     )
-                if record:  # empty lines are none; missing cells are empty
-                    record += [""] * (len(present) - len(record))
-                    gathering.add(record, f"line {first}", lines.size)
-                if gathering.is_full:
-                    yield _batch(gathering, present, columns, others, reading)
-                    gathering = Gathering()
+                builder.add(record + [""] * (len(present) - len(record)), place, lines.size)
+            if builder.is_full:
+                yield _batch(builder, present, columns, others, reading)
+                builder = BatchBuilder()
+    if not present and columns:
+        raise ValueError(f"table {path!r} is empty: it has no column {columns[0][:80]!r}, and no row")
+    if builder.rows:
+        yield _batch(builder, present, columns, others, reading)
+
+
+def _records(
+    lines: TextLines, path: str, delimiter: str, dialect: Dialect
+) -> Iterator[tuple[int, list[str] | None]]:
+    """The number of each record's first line, from 1, and its cells; None for those of one that is too
+    long."""
+    # The limit is the process's, and stands in no relation to ours, which hold for whole records.
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    quoting = csv.QUOTE_MINIMAL if dialect.quotes else csv.QUOTE_NONE
+    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
+    while True:
+        lines.begin()
+        number = lines.number + 1
+        try:
+            record = next(reader)
+        except StopIteration:
+            return
+        except LongRecordError:
+            _skip(lines, delimiter, dialect.quotes)
+            record = None
         except csv.Error as error:
             remedy = "check the file"
-            if layout.quotes:
+            if dialect.quotes:
                 remedy += ", or set the source's `quotes: false` where quote marks are letters in it"
             raise ValueError(
-                f"table {path!r}, line {first}, cannot be read as cells between {delimiter!r}: {error}; "
+                f"table {path!r}, line {number}, cannot be read as cells between {delimiter!r}: {error}; "
                 f"{remedy}"
             ) from None
         except UndecodableError as error:
-            raise _undecodable(error, path, layout) from None
-    if not present and columns:
-        raise ValueError(f"table {path!r} is empty: it has no column {columns[0][:80]!r}, and no row")
-    if gathering.rows:
-        yield _batch(gathering, present, columns, others, reading)
+            raise _undecodable(error, path, dialect) from None
+        yield number, record
 
 
-def read_list(
-    file: Any, columns: Sequence[str], path: str, layout: Layout, reading: Reading
-) -> Iterator[Batch]:
+def read_url_list(
+    file: Any, columns: Sequence[str], path: str, dialect: Dialect, reading: ReadContext
+) -> Iterator[RowBatch]:
     """The lines of a list of URLs, in batches of one column, "url"; blank ones are none.
 
     Arguments and errors are those of `read_delimited`.
@@ -139,9 +146,9 @@ def read_list(
             f"table {path!r} is a list of URLs, one a line, and has no column {missing[0][:80]!r} but "
             "'url'; set the source's `caption_columns: []` and name no other columns"
         )
-    with _text_of(file, layout, reading) as text:
+    with _text_of(file, dialect, reading) as text:
         lines = TextLines(text, reading.limits.row_bytes)
-        gathering = Gathering()
+        builder = BatchBuilder()
         while True:
             lines.begin()
             try:
@@ -149,32 +156,32 @@ def read_list(
             except LongRecordError:
                 _skip(lines, "", quotes=False)
                 place = f"line {lines.number}"
-                gathering.refuse("", place, reading.limits.long_row(place))
+                builder.reject("", place, reading.limits.long_row(place))
                 continue
             except UndecodableError as error:
-                raise _undecodable(error, path, layout) from None
+                raise _undecodable(error, path, dialect) from None
             if line is None:
                 break
             if not line.isspace():
-                gathering.add(line.strip(), f"line {lines.number}", len(line))
-            if gathering.is_full:
-                yield bounded({"url": gathering.rows}, gathering.places, gathering.faults, reading.limits)
-                gathering = Gathering()
-    if gathering.rows:
-        yield bounded({"url": gathering.rows}, gathering.places, gathering.faults, reading.limits)
+                builder.add(line.strip(), f"line {lines.number}", len(line))
+            if builder.is_full:
+                yield bounded({"url": builder.rows}, builder.places, builder.rejections, reading.limits)
+                builder = BatchBuilder()
+    if builder.rows:
+        yield bounded({"url": builder.rows}, builder.places, builder.rejections, reading.limits)
 
 
-def _text_of(file: Any, layout: Layout, reading: Reading) -> io.TextIOWrapper:
+def _text_of(file: Any, dialect: Dialect, reading: ReadContext) -> io.TextIOWrapper:
     """The text of a file of bytes; bytes that its encoding does not know become lone surrogates."""
-    is_utf8 = codecs.lookup(layout.encoding).name == "utf-8"
-    raw = io.BufferedReader(Watched(file, reading.check), 1 << 16)
-    encoding = "utf-8-sig" if is_utf8 else layout.encoding
+    is_utf8 = codecs.lookup(dialect.encoding).name == "utf-8"
+    raw = io.BufferedReader(CancellableFile(file, reading.check), 1 << 16)
+    encoding = "utf-8-sig" if is_utf8 else dialect.encoding
     return io.TextIOWrapper(raw, encoding=encoding, errors="surrogateescape", newline="")
 
 
-def _undecodable(error: UndecodableError, path: str, layout: Layout) -> ValueError:
+def _undecodable(error: UndecodableError, path: str, dialect: Dialect) -> ValueError:
     return ValueError(
-        f"table {path!r}, line {error.line}, is no {layout.encoding} ({error.what}); save it as UTF-8, or "
+        f"table {path!r}, line {error.line}, is no {dialect.encoding} ({error.what}); save it as UTF-8, or "
         "name what it is in the source's `encoding`, as latin-1"
     )
 
@@ -212,42 +219,42 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _header(
-    record: list[str], columns: Sequence[str], path: str, delimiter: str, layout: Layout
+    record: list[str], columns: Sequence[str], path: str, delimiter: str, dialect: Dialect
 ) -> tuple[list[str], list[str]]:
     """The columns' names, and what the first record holds besides: itself where it is no header."""
-    headless = not layout.header or any(map(is_url, record))
+    headless = not dialect.header or any(map(is_url, record))
     present = positions(len(record)) if headless else record
     check_columns(columns, present, path, record)
     return present, record if headless else []
 
 
 def _batch(
-    gathering: Gathering, present: Sequence[str], columns: Sequence[str], others: bool, reading: Reading
-) -> Batch:
-    cells = list(zip(*gathering.rows, strict=True))
+    builder: BatchBuilder, present: Sequence[str], columns: Sequence[str], others: bool, reading: ReadContext
+) -> RowBatch:
+    cells = list(zip(*builder.rows, strict=True))
     taken = [number for number, name in enumerate(present) if others or name in columns]
     named = {present[number]: cells[number] for number in taken}
-    return bounded(named, gathering.places, gathering.faults, reading.limits)
+    return bounded(named, builder.places, builder.rejections, reading.limits)
 
 
 def _skip(lines: TextLines, delimiter: str, quotes: bool) -> None:
-    """Read on to the end of a record of which the beginning is held."""
+    """Read on to the end of a record that is too long, without storing it."""
     state = _START
-    for piece in lines.held:
-        state = _state(piece, state, delimiter, quotes)
-    piece = lines.held[-1]
+    for piece in lines.record_lines:
+        state = _advance(piece, state, delimiter, quotes)
+    piece = lines.record_lines[-1]
     lines.begin()
     while piece:
         ended = piece.endswith(("\n", "\r"))
         if ended and state != _QUOTED:
             return
         lines.number += ended
-        piece = lines.rest_of_line()
-        state = _state(piece, state, delimiter, quotes)
+        piece = lines.read_piece()
+        state = _advance(piece, state, delimiter, quotes)
 
 
-def _state(piece: str, state: int, delimiter: str, quotes: bool) -> int:
-    """Where in a cell a record is after another piece of it, as `csv.reader` sees it."""
+def _advance(piece: str, state: int, delimiter: str, quotes: bool) -> int:
+    """The state of the quote automaton after another piece of a record, as `csv.reader` sees it."""
     if not quotes:
         return _PLAIN
     place = 0

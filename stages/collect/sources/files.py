@@ -13,7 +13,7 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 
 from stages.artifacts.artifact import Snapshot
-from stages.collect.sources.places import check_place
+from stages.collect.sources.protocols import check_protocol
 from stages.config.collect import CollectConfig
 from stages.fingerprint import fingerprint_of
 from stages.redaction import redact_error, redact_url
@@ -28,7 +28,7 @@ _VALIDATORS = ("ETag", "etag", "Content-MD5", "Digest", "Last-Modified")
 
 
 @dataclass(frozen=True)
-class Found:
+class SourceFile:
     """A file of a source: its label, unique within the source and alike on every machine, and where it is.
 
     The label is without what a URL has behind "?", such as a signature; the path has it, so errors must not.
@@ -48,16 +48,16 @@ class Found:
         return open_regular(Path(self.path)) if self.is_local else self.system.open(self.path, "rb")
 
 
-def expand(source: str, patterns: Sequence[str]) -> list[Found]:
+def expand(source: str, patterns: Sequence[str]) -> list[SourceFile]:
     """The files that paths, fsspec URLs and globs mean, each once, sorted by path.
 
     Raises:
         ValueError: one of them means no file, or its file system is none that is read, names the source and
             the pattern.
     """
-    found: dict[tuple[str, str], AbstractFileSystem] = {}  # (path, protocol)
+    systems: dict[tuple[str, str], AbstractFileSystem] = {}  # (path, protocol)
     for pattern in patterns:
-        check_place(source, pattern)
+        check_protocol(source, pattern)
         _check_regular(source, pattern)
         try:
             system, path = url_to_fs(pattern)
@@ -72,9 +72,9 @@ def expand(source: str, patterns: Sequence[str]) -> list[Found]:
             raise ValueError(
                 f"source {source!r}: there is no file {redact_url(pattern)!r}; check the path or the pattern"
             )
-        found.update(((str(path), _protocols(system)[0]), system) for path in paths)
+        systems.update(((str(path), _protocols(system)[0]), system) for path in paths)
     # By what they are called: a signature that is renewed must not change the order.
-    keys = sorted(found, key=lambda key: (_without_secrets(*key), key))
+    keys = sorted(systems, key=lambda key: (_without_secrets(*key), key))
     labels = _labels([_without_secrets(*key) for key in keys])
     if len(set(labels)) < len(labels):  # one path on two file systems
         labels = [f"{protocol}:{label}" for label, (_, protocol) in zip(labels, keys, strict=True)]
@@ -83,7 +83,7 @@ def expand(source: str, patterns: Sequence[str]) -> list[Found]:
             f"source {source!r}: several tables are called {max(labels, key=labels.count)!r} and differ in "
             "user name or query alone; make them sources of their own"
         )
-    return [Found(label, found[key], key[0]) for key, label in zip(keys, labels, strict=True)]
+    return [SourceFile(label, systems[key], key[0]) for key, label in zip(keys, labels, strict=True)]
 
 
 def _check_regular(source: str, pattern: str) -> None:
@@ -167,7 +167,7 @@ def snapshot(config: CollectConfig, check: Callable[[], None] | None = None) -> 
     Raises:
         ValueError: sources that are not there, not named apart, or none at all.
     """
-    check = check or _go_on
+    check = check or _never_cancelled
     check_names(config)
     contents: dict[str, dict[str, dict[str, Any]]] = {}
     for source in config.urls:
@@ -176,20 +176,20 @@ def snapshot(config: CollectConfig, check: Callable[[], None] | None = None) -> 
         *((source.name, source.tars, TARS) for source in config.tars),
         *((source.name, source.tables, PARQUETS) for source in config.parquets),
     ):
-        found = expand(name, patterns)
-        check_local(name, found, what)
-        contents[name] = _stamps(found, check)
+        files = expand(name, patterns)
+        check_local(name, files, what)
+        contents[name] = _stamps(files, check)
     for source in config.folders:
-        files = files_below(source.name, source.folder)
-        contents[source.name] = {label: _stamp(path, check) for label, path in files.items()}
+        paths = files_below(source.name, source.folder)
+        contents[source.name] = {label: _stamp(path, check) for label, path in paths.items()}
     return Snapshot(fingerprint_of(contents), contents)
 
 
 def stamps_of(contents: Any, source: str) -> Mapping[str, str]:
     """Label -> hash or etag of each file of a source, from a snapshot's contents; empty if it isn't there."""
     return {
-        label: str(said.get("sha256") or said.get("etag") or "")
-        for label, said in ((contents or {}).get(source) or {}).items()
+        label: str(stamp.get("sha256") or stamp.get("etag") or "")
+        for label, stamp in ((contents or {}).get(source) or {}).items()
     }
 
 
@@ -204,29 +204,29 @@ def check_names(config: CollectConfig) -> None:
             raise ValueError(f"{names.count(name)} sources are called {name!r}: each needs a name of its own")
 
 
-def check_local(source: str, found: Iterable[Found], what: str) -> None:
+def check_local(source: str, files: Iterable[SourceFile], what: str) -> None:
     """ValueError if a file is on another machine, or two have one name: pictures are called by it.
 
     Args:
         source: named in the error.
-        found: its files.
+        files: its files.
         what: they are: `TARS` or `PARQUETS`.
     """
     seen: dict[str, str] = {}
-    for one in found:
-        name = Path(one.path).name
-        if not one.is_local:
+    for file in files:
+        name = Path(file.path).name
+        if not file.is_local:
             raise ValueError(
-                f"source {source!r}: {one.path!r} is not on this machine; copy {what} to a local folder"
+                f"source {source!r}: {file.path!r} is not on this machine; copy {what} to a local folder"
             )
         if name in seen:
             raise ValueError(
-                f"source {source!r}: {seen[name]!r} and {one.path!r} share a name; make them two sources"
+                f"source {source!r}: {seen[name]!r} and {file.path!r} share a name; make them two sources"
             )
-        seen[name] = one.path
+        seen[name] = file.path
 
 
-def _go_on() -> None:
+def _never_cancelled() -> None:
     pass
 
 
@@ -239,7 +239,7 @@ def _without_secrets(path: str, protocol: str) -> str:
     return before if mark and ("://" in before or "=" in query) else path
 
 
-def _stamps(files: Iterable[Found], check: Callable[[], None]) -> dict[str, dict[str, Any]]:
+def _stamps(files: Iterable[SourceFile], check: Callable[[], None]) -> dict[str, dict[str, Any]]:
     stamps: dict[str, dict[str, Any]] = {}
     for file in files:
         if file.is_local:

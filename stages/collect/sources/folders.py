@@ -13,21 +13,21 @@ from typing import Any
 from fsspec.implementations.local import LocalFileSystem
 
 from stages.collect.sources.delimited import INDEX_COLUMNS
-from stages.collect.sources.files import Found, files_below, is_inside
-from stages.collect.sources.leftovers import Leftovers
-from stages.collect.sources.limits import Fault, Reading
-from stages.collect.sources.rows import Row, captions_of, columns_of, fault_of, refused, text_of
+from stages.collect.sources.files import SourceFile, files_below, is_inside
+from stages.collect.sources.limits import ReadContext, Rejection
+from stages.collect.sources.rows import SourceRow, captions_of, columns_of, rejected, rejection_of, text_of
 from stages.collect.sources.sidecars import (
     ROLES,
-    Beside,
     ConflictError,
-    Sidecars,
+    SidecarContent,
+    SidecarIndex,
     conflict,
-    described,
     is_excluded,
-    read_beside,
+    read_sidecars,
+    with_sidecars,
 )
-from stages.collect.sources.tables import read
+from stages.collect.sources.tables import read_table
+from stages.collect.sources.unread_files import UnreadFiles
 from stages.config.collect import FolderSource
 from stages.reasons import Reason
 from stages.record import uid_of
@@ -62,8 +62,8 @@ def folder_rows(
     source: FolderSource,
     stamps: Mapping[str, str],
     before: Mapping[str, str] | None,
-    reading: Reading | None = None,
-) -> Iterator[Row]:
+    reading: ReadContext | None = None,
+) -> Iterator[SourceRow]:
     """Every picture that a folder means.
 
     Metadata files as in HF datasets' imagefolder: `file_column` is a path below the metadata file's own
@@ -72,28 +72,28 @@ def folder_rows(
     caption beside it (`sidecars.Sidecars`: .txt, .caption, .json), these are the captions, and files without
     one have none. Else the name of the folder that a file lies in is its caption, where it is one: "_" read
     as a space, without the number of repeats before it. Files at the top have none. What a .json and a .cls
-    say besides is passed through. What is not read is counted and said.
+    say besides is passed through. What is not read is counted and reported.
 
     Args:
         source: which folder.
         stamps: path below the folder -> hash of the file, now.
         before: the same in the previous edition; None where there is none.
-        reading: the limits of a row, and who is asked whether to stop; the defaults where None.
+        reading: the limits of a row, and what checks whether to stop; the defaults where None.
 
     Raises:
         ValueError: no folder, no images, or a metadata file or a .json that cannot be read; names them.
     """
-    reading = reading or Reading()
+    reading = reading or ReadContext()
     odd: list[str] = []
     below = files_below(source.name, source.folder, lambda name, kind: odd.append(f"{name!r} is {kind}"))
     files = {name: path for name, path in below.items() if not is_excluded(name, source.exclude)}
-    leftovers = Leftovers(source, reading)
-    leftovers.odd(odd, len(below) - len(files))
+    unread = UnreadFiles(source, reading)
+    unread.report_odd(odd, len(below) - len(files))
     tables = [name for name in files if posixpath.basename(name) in source.metadata]
     rows = (
         _from_metadata(source, tables, files, reading)
         if tables
-        else _from_files(source, files, reading, leftovers)
+        else _from_files(source, files, reading, unread)
     )
     empty = True
     for row in rows:
@@ -107,13 +107,13 @@ def folder_rows(
             row = row._replace(reason=Reason.MISSING_FILE, detail=os.strerror(errno.ENOENT))
         stamp = stamps.get(location, "")
         changed = before is not None and before.get(location, "") != stamp
-        leftovers.seen.add(location)
+        unread.seen.add(location)
         yield row._replace(path=str(path), stamp=stamp, changed=changed)
     if empty:
         named = f"{tables[0]} has no rows" if tables else "it holds no image files"
         raise ValueError(f"folder {source.folder!r} of source {source.name!r} is empty: {named}")
-    leftovers.seen.update(tables)
-    leftovers.unread(filter(is_image, files), (name for name in files if not is_image(name)))
+    unread.seen.update(tables)
+    unread.report_unread(filter(is_image, files), (name for name in files if not is_image(name)))
 
 
 def is_image(name: str) -> bool:
@@ -135,12 +135,12 @@ def class_of(folder: str) -> tuple[str, int]:
 
 
 def _from_metadata(
-    source: FolderSource, tables: list[str], files: Mapping[str, Path], reading: Reading
-) -> Iterator[Row]:
+    source: FolderSource, tables: list[str], files: Mapping[str, Path], reading: ReadContext
+) -> Iterator[SourceRow]:
     for name in tables:
-        table = Found(name, LocalFileSystem(), str(Path(source.folder, name)))
+        table = SourceFile(name, LocalFileSystem(), str(Path(source.folder, name)))
         number = 0
-        for batch in read(table, (source.file_column, source.caption_column), reading, others=True):
+        for batch in read_table(table, (source.file_column, source.caption_column), reading, others=True):
             for place, cells in enumerate(zip(*batch.columns.values(), strict=True)):
                 values: dict[str, Any] = dict(zip(batch.columns, cells, strict=True))
                 location = _location(name, text_of(values.pop(source.file_column)), files)
@@ -148,11 +148,15 @@ def _from_metadata(
                 passed = columns_of({k: value for k, value in values.items() if k not in INDEX_COLUMNS})
                 row_name = f"{source.name}:{name}:{number}"
                 uid = uid_of(source.name, location)
-                row = Row(uid, source.name, location, row_name, captions, origins, source.licence, passed)
+                row = SourceRow(
+                    uid, source.name, location, row_name, captions, origins, source.licence, passed
+                )
                 where = f"{name}, {batch.places[place]}"
-                fault = batch.faults.get(place) or fault_of(captions, passed, where, reading)
-                if fault is not None:  # under a name of its own: another row of the picture is not its copy
-                    row = refused(row, fault)._replace(uid=uid_of(source.name, row_name))
+                rejection = batch.rejections.get(place) or rejection_of(captions, passed, where, reading)
+                if (
+                    rejection is not None
+                ):  # under a name of its own: another row of the picture is not its copy
+                    row = rejected(row, rejection)._replace(uid=uid_of(source.name, row_name))
                 yield row
                 number += 1
 
@@ -166,39 +170,41 @@ def _location(table: str, file_name: str, files: Mapping[str, Path]) -> str:
 
 
 def _from_files(
-    source: FolderSource, files: Mapping[str, Path], reading: Reading, leftovers: Leftovers
-) -> Iterator[Row]:
+    source: FolderSource, files: Mapping[str, Path], reading: ReadContext, unread: UnreadFiles
+) -> Iterator[SourceRow]:
     images = [name for name in files if is_image(name)]
     texts = [name for name in files if posixpath.splitext(name)[1].lower() in ROLES]
-    sidecars = Sidecars(((name, number) for number, name in enumerate(texts)), images)
+    sidecars = SidecarIndex(((name, number) for number, name in enumerate(texts)), images)
 
-    def beside(location: str) -> Beside | Fault:
+    def sidecars_of(location: str) -> SidecarContent | Rejection:
         reading.check()
         try:
             roles = sidecars.of(location, first_dot=False)
         except ConflictError as error:
             return conflict(str(error))
         names = {role: texts[number] for role, number in roles.items()}
-        leftovers.seen.update(names.values())
+        unread.seen.update(names.values())
         readers: dict[str, Callable[[int], bytes]] = {
             role: partial(_read, files[name]) for role, name in names.items()
         }
-        return read_beside(readers, source.caption_keys, reading.limits)
+        return read_sidecars(readers, source.caption_keys, reading.limits)
 
     # Read up to the first caption, and each again with its row: all together may be more than memory holds.
-    captioned = any(isinstance(words, Fault) or words.captions for words in map(beside, images))
+    captioned = any(
+        isinstance(content, Rejection) or content.captions for content in map(sidecars_of, images)
+    )
     for number, location in enumerate(images):
-        words = beside(location)
+        content = sidecars_of(location)
         caption, repeats = class_of(posixpath.basename(posixpath.dirname(location)))
-        if not isinstance(words, Fault):
-            leftovers.long_json += words.is_json_too_long
+        if not isinstance(content, Rejection):
+            unread.long_json += content.is_json_too_long
             if not captioned and caption:
-                words = replace(words, captions=[caption], sources=["folder"])
+                content = replace(content, captions=[caption], sources=["folder"])
             if source.repeats:
-                words = replace(words, columns={"repeats": repeats, **words.columns})
+                content = replace(content, columns={"repeats": repeats, **content.columns})
         uid, row_name = uid_of(source.name, location), f"{source.name}::{number}"
-        row = Row(uid, source.name, location, row_name, [], [], source.licence, "{}")
-        yield described(row, words, reading)
+        row = SourceRow(uid, source.name, location, row_name, [], [], source.licence, "{}")
+        yield with_sidecars(row, content, reading)
 
 
 def _read(path: Path, most: int) -> bytes:

@@ -26,7 +26,7 @@ _PICTURE_PATH = re.compile(r"\.(?:jpe?g|png|webp|gif|bmp|tiff?|avif|heic)(?:$|[?
 
 
 @dataclass(frozen=True)
-class Columns:
+class ColumnGuess:
     """What the columns of a table seem to be."""
 
     url: str = ""
@@ -38,7 +38,7 @@ class Columns:
     """Config key -> sentence."""
 
 
-def guess_columns(head: Head, others: Sequence[str] = ()) -> Columns:
+def guess_columns(head: Head, others: Sequence[str] = ()) -> ColumnGuess:
     """What the columns of a table seem to be.
 
     Args:
@@ -72,7 +72,7 @@ def guess_columns(head: Head, others: Sequence[str] = ()) -> Columns:
         if rest
         else (f"There is nothing else.{_also('Left out:', left)}")
     )
-    return Columns(url, captions, licence, passed, why)
+    return ColumnGuess(url, captions, licence, passed, why)
 
 
 def guess_caption(head: Head, names: Sequence[str]) -> tuple[str, str]:
@@ -82,11 +82,11 @@ def guess_caption(head: Head, names: Sequence[str]) -> tuple[str, str]:
         head: the first rows of the table.
         names: the columns to choose from.
     """
-    found, why = _captions(head, names)
-    if not found:
-        found = tuple(name for name in names if _share(head[name], _is_text) > 0.5)[:1]
+    captions, why = _captions(head, names)
+    if not captions:
+        captions = tuple(name for name in names if _share(head[name], _is_text) > 0.5)[:1]
         why = "No column looks like captions; this is the first of texts."
-    return (found[0], why) if found else ("", "")
+    return (captions[0], why) if captions else ("", "")
 
 
 def _captions(head: Head, names: Sequence[str]) -> tuple[tuple[str, ...], str]:
@@ -106,10 +106,10 @@ def _captions(head: Head, names: Sequence[str]) -> tuple[tuple[str, ...], str]:
 
 
 def _like(head: Head, name: str) -> str:
-    told = [value for value in head[name] if not _empty(value)]
-    example = text_of(told[0][0] if isinstance(told[0], list | tuple) else told[0]).strip()
+    values = [value for value in head[name] if not _empty(value)]
+    example = text_of(values[0][0] if isinstance(values[0], list | tuple) else values[0]).strip()
     example = example if len(example) <= 60 else f"{example[:60]}…"
-    return f"{len(told)} of the first {len(head[name])} rows have one, as {example!r}."
+    return f"{len(values)} of the first {len(head[name])} rows have one, as {example!r}."
 
 
 def _caption_rank(name: str) -> tuple[int, str]:
@@ -150,8 +150,8 @@ def _also(words: str, names: Sequence[str]) -> str:
 
 def _share(values: Sequence[Any], test: Callable[[Any], bool]) -> float:
     """Share of the values, missing ones aside, that pass."""
-    told = [value for value in values if not _empty(value)]
-    return sum(map(test, told)) / len(told) if told else 0.0
+    stated = [value for value in values if not _empty(value)]
+    return sum(map(test, stated)) / len(stated) if stated else 0.0
 
 
 def _empty(value: Any) -> bool:

@@ -14,13 +14,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.collect.sources.files import PARQUETS, TARS, Found, check_local, expand, files_below
-from stages.collect.sources.first_look import ROWS, column_names, first_rows, guess_layout, holds_bytes
+from stages.collect.sources.files import PARQUETS, TARS, SourceFile, check_local, expand, files_below
 from stages.collect.sources.folders import IMAGE_SUFFIXES, folder_rows
 from stages.collect.sources.guess import guess_columns
 from stages.collect.sources.inspect_folder import guess_keys, inspect_folder
 from stages.collect.sources.parquets import parquet_rows, read_images
-from stages.collect.sources.tables import layout_of, read, url_rows
+from stages.collect.sources.sniff import ROWS, column_names, first_rows, guess_dialect, holds_bytes
+from stages.collect.sources.tables import dialect_of, read_table, url_rows
 from stages.collect.sources.tars import tar_rows
 from stages.config.collect import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
 from stages.image import ImageError, inspect
@@ -33,7 +33,7 @@ _IMAGE_NAMES = ("image", "img", "jpg", "jpeg", "png", "picture", "photo", "pixel
 
 
 @dataclass(frozen=True)
-class Guess:
+class SourceGuess:
     """A source that a place seems to be."""
 
     source: UrlSource | FolderSource | TarSource | ParquetSource
@@ -45,7 +45,7 @@ class Guess:
     """Config key of the source -> why it has the value that it has, a sentence."""
 
 
-def inspect_sources(places: Sequence[str]) -> list[Guess]:
+def inspect_sources(places: Sequence[str]) -> list[SourceGuess]:
     """What some places hold, each source with a name of its own.
 
     Args:
@@ -61,25 +61,25 @@ def inspect_sources(places: Sequence[str]) -> list[Guess]:
         kind, pattern = _kind(place)
         beside = place if kind == "folder" else pattern.rpartition("/")[0]
         groups.setdefault((kind, beside), []).append(pattern)
-    guesses: list[Guess] = []
+    guesses: list[SourceGuess] = []
     taken: set[str] = set()
     for (kind, _), patterns in groups.items():
         name = _name(patterns, taken)
         taken.add(name)
-        guess = _LOOKS[kind](name, patterns)
+        guess = _INSPECTORS[kind](name, patterns)
         _check(guess)
         guesses.append(guess)
     return guesses
 
 
-def _check(guess: Guess) -> None:
+def _check(guess: SourceGuess) -> None:
     """ValueError where collect would refuse the source, as far as the first rows of each file tell."""
     source = guess.source
     if isinstance(source, UrlSource):
         names = (source.url_column, *source.caption_columns, *source.columns)
         names += tuple(filter(None, [source.licence_column]))
         for table in expand(source.name, source.tables)[:MOST_FILES]:
-            next(read(table, tuple(dict.fromkeys(names)), layout=layout_of(source)), None)
+            next(read_table(table, tuple(dict.fromkeys(names)), dialect=dialect_of(source)), None)
         rows = url_rows(source, changed=False)
     elif isinstance(source, FolderSource):
         rows = folder_rows(source, {}, None)
@@ -116,19 +116,19 @@ def _kind(place: str) -> tuple[str, str]:
     raise ValueError(f"folder {place!r} holds neither images nor tars nor tables; it has {len(files)} files")
 
 
-def _folder(name: str, patterns: Sequence[str]) -> Guess:
+def _folder(name: str, patterns: Sequence[str]) -> SourceGuess:
     (folder,) = patterns
     source, saw, why = inspect_folder(name, folder)
-    return Guess(source, "folders", saw, why)
+    return SourceGuess(source, "folders", saw, why)
 
 
-def _tar(name: str, patterns: Sequence[str]) -> Guess:
-    found = expand(name, patterns)
-    check_local(name, found, TARS)
+def _tar(name: str, patterns: Sequence[str]) -> SourceGuess:
+    tars = expand(name, patterns)
+    check_local(name, tars, TARS)
     kinds: Counter[str] = Counter()
     keys, why = FolderSource.caption_keys, ""
     try:
-        with found[0].open() as file, tarfile.open(fileobj=file, mode="r:") as archive:
+        with tars[0].open() as file, tarfile.open(fileobj=file, mode="r:") as archive:
             for member in islice(archive, ROWS):
                 suffix = Path(member.name).suffix.lower()
                 kinds["image" if suffix in IMAGE_SUFFIXES else suffix] += member.isreg()
@@ -136,16 +136,16 @@ def _tar(name: str, patterns: Sequence[str]) -> Guess:
                     keys, why = guess_keys(_json(archive, member))
     except (OSError, tarfile.TarError) as error:
         raise ValueError(
-            f"tar {found[0].path!r} cannot be read: {error}; it must be whole and uncompressed"
+            f"tar {tars[0].path!r} cannot be read: {error}; it must be whole and uncompressed"
         ) from error
     if not kinds["image"]:
-        raise ValueError(f"tar {found[0].path!r} holds no images among its first {ROWS} members")
-    told = f"{kinds['image']} images, {kinds['.txt']} .txt and {kinds['.json']} .json"
+        raise ValueError(f"tar {tars[0].path!r} holds no images among its first {ROWS} members")
+    contents = f"{kinds['image']} images, {kinds['.txt']} .txt and {kinds['.json']} .json"
     first = f"the first {ROWS} members" if kinds.total() >= ROWS else "the members"
-    tars = f"{len(found):,} {'tars' if len(found) > 1 else 'tar'}"
-    saw = f"{tars}; {first} of {Path(found[0].path).name} are {told}."
+    count = f"{len(tars):,} {'tars' if len(tars) > 1 else 'tar'}"
+    saw = f"{count}; {first} of {Path(tars[0].path).name} are {contents}."
     source = TarSource(name=name, tars=tuple(patterns), caption_keys=keys)
-    return Guess(source, "tars", saw, {"caption_keys": why} if why else {})
+    return SourceGuess(source, "tars", saw, {"caption_keys": why} if why else {})
 
 
 def _json(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
@@ -156,39 +156,40 @@ def _json(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
         return None  # what reads them all will say so
 
 
-def _table(name: str, patterns: Sequence[str]) -> Guess:
-    found = expand(name, patterns)
-    table = found[0]
-    layout, laid = guess_layout(table)
-    head = first_rows(table, layout=layout)
-    names = column_names(table, layout)
+def _table(name: str, patterns: Sequence[str]) -> SourceGuess:
+    tables = expand(name, patterns)
+    table = tables[0]
+    dialect, why_dialect = guess_dialect(table)
+    head = first_rows(table, dialect=dialect)
+    names = column_names(table, dialect)
     pictures = _picture_columns(table, names) if table.label.lower().endswith(".parquet") else []
-    columns = guess_columns(head, [one for one in names if one not in head and one not in pictures[:1]])
-    saw = (
-        f"{len(found):,} {'files' if len(found) > 1 else 'file'}; the first rows of {table.label} were read."
+    columns = guess_columns(
+        head, [column for column in names if column not in head and column not in pictures[:1]]
     )
+    count = f"{len(tables):,} {'files' if len(tables) > 1 else 'file'}"
+    saw = f"{count}; the first rows of {table.label} were read."
     shared: Any = {"name": name, "tables": tuple(patterns), "caption_columns": columns.captions}
     shared |= {"licence_column": columns.licence}
     if pictures:
-        check_local(name, found, PARQUETS)
+        check_local(name, tables, PARQUETS)
         passed = (*filter(None, [columns.url]), *columns.passed)
         why = columns.why | {"image_column": "Its bytes are those of a picture."}
         source = ParquetSource(image_column=pictures[0], columns=passed, **shared)
-        return Guess(source, "parquets", saw, why)
+        return SourceGuess(source, "parquets", saw, why)
     if not columns.url:
         raise ValueError(
             f"table {table.path!r} has no column of http or https URLs and none of pictures' bytes; it has: "
             f"{', '.join(map(repr, names))}"
         )
-    return Guess(
-        UrlSource(url_column=columns.url, columns=columns.passed, **asdict(layout), **shared),
+    return SourceGuess(
+        UrlSource(url_column=columns.url, columns=columns.passed, **asdict(dialect), **shared),
         "urls",
         saw,
-        columns.why | laid,
+        columns.why | why_dialect,
     )
 
 
-def _picture_columns(table: Found, names: Sequence[str]) -> list[str]:
+def _picture_columns(table: SourceFile, names: Sequence[str]) -> list[str]:
     """Columns whose first bytes are a picture's, those with telling names first."""
     with table.open() as file:
         parquet = pq.ParquetFile(file, pre_buffer=False)
@@ -203,7 +204,7 @@ def _picture_columns(table: Found, names: Sequence[str]) -> list[str]:
     return [name for name in likely if _is_picture(table, name, rows)]
 
 
-def _is_picture(table: Found, column: str, rows: int) -> bool:
+def _is_picture(table: SourceFile, column: str, rows: int) -> bool:
     try:
         cells = read_images(Path(table.path), column, range(min(rows, 16)), CollectConfig.max_bytes)
         data = next((data for _, data in cells if isinstance(data, bytes)), b"")
@@ -229,4 +230,4 @@ def _numbered(name: str, number: int) -> str:
     return name if number == 1 else f"{name}-{number}"
 
 
-_LOOKS = {"folder": _folder, "tar": _tar, "table": _table}
+_INSPECTORS = {"folder": _folder, "tar": _tar, "table": _table}

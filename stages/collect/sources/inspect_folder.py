@@ -8,12 +8,12 @@ from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
-from stages.collect.sources.files import Found, files_below
-from stages.collect.sources.first_look import ROWS, first_rows
+from stages.collect.sources.files import SourceFile, files_below
 from stages.collect.sources.folders import class_of, is_image
 from stages.collect.sources.guess import Head, guess_caption
 from stages.collect.sources.rows import text_of
-from stages.collect.sources.sidecars import Sidecars
+from stages.collect.sources.sidecars import SidecarIndex
+from stages.collect.sources.sniff import ROWS, first_rows
 from stages.config.collect import FolderSource
 from stages.regular_file import open_regular
 
@@ -21,7 +21,7 @@ CAPTION_KEYS = ("caption", "text", "prompt")
 """Keys of a .json that are tried, in this order."""
 _FILE_COLUMNS = ("file_name", "filename", "file", "image", "image_path", "path", "filepath", "img")
 _TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
-_LOOKS = 5
+_MOST_TABLES = 5
 """Tables under other names that are looked into."""
 
 
@@ -35,7 +35,7 @@ def inspect_folder(name: str, folder: str) -> tuple[FolderSource, str, dict[str,
     saw = f"A folder of {len(images):,} images"
     usual = [path for path in files if posixpath.basename(path) in FolderSource.metadata]
     others = [path for path in files if posixpath.splitext(path)[1].lower() in _TABLES and path not in usual]
-    for path in usual[:1] or others[:_LOOKS]:
+    for path in usual[:1] or others[:_MOST_TABLES]:
         source, why = _metadata(name, folder, path, files)
         if source is not None:
             return source, f"{saw}, captioned by {path}.", why
@@ -48,7 +48,7 @@ def inspect_folder(name: str, folder: str) -> tuple[FolderSource, str, dict[str,
     unused = "Of a metadata file; there is none."
     why = {"caption_column": unused, "file_column": unused}
     texts = [path for path in files if posixpath.splitext(path)[1].lower() in (".txt", ".caption", ".json")]
-    sidecars = Sidecars(((path, number) for number, path in enumerate(texts)), images)
+    sidecars = SidecarIndex(((path, number) for number, path in enumerate(texts)), images)
     beside = [sidecars.of(path, first_dot=False) for path in images[:ROWS]]
     kinds = [kind for kind in ("txt", ".caption", "json") if any(kind in own for own in beside)]
     classes = {posixpath.basename(posixpath.dirname(path)) for path in images}
@@ -92,7 +92,7 @@ def _metadata(
     name: str, folder: str, path: str, files: Mapping[str, Path]
 ) -> tuple[FolderSource | None, dict[str, str]]:
     """The source, if a table names the folder's pictures; None where it does not."""
-    table = Found(path, LocalFileSystem(), str(files[path]))
+    table = SourceFile(path, LocalFileSystem(), str(files[path]))
     head = first_rows(table)
     column = _file_column(head, posixpath.dirname(path), files)
     if not column:

@@ -5,18 +5,18 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
-from stages.collect.sources.batch import Batch, Gathering, bounded
+from stages.collect.sources.batch import BatchBuilder, RowBatch, bounded
 from stages.collect.sources.delimited import check_columns
-from stages.collect.sources.limits import Reading
-from stages.collect.sources.lines import Watched, skip_line
+from stages.collect.sources.limits import ReadContext
+from stages.collect.sources.lines import CancellableFile, skip_line
 
 DEPTH = 100
 """How deeply lists and objects may be nested: those who write JSON again, or look through it, recurse."""
 
 
 def read_json_lines(
-    file: Any, columns: Sequence[str], path: str, reading: Reading, others: bool
-) -> Iterator[Batch]:
+    file: Any, columns: Sequence[str], path: str, reading: ReadContext, others: bool
+) -> Iterator[RowBatch]:
     """The objects in batches, key -> values, None where a row lacks the key.
 
     Args:
@@ -30,9 +30,9 @@ def read_json_lines(
         ValueError: a line is no JSON object, or none of the first rows has a column; names path and line.
     """
     limit = reading.limits.row_bytes
-    gathering = Gathering()
+    builder = BatchBuilder()
     first = True
-    with io.BufferedReader(Watched(file, reading.check), 1 << 16) as lines:
+    with io.BufferedReader(CancellableFile(file, reading.check), 1 << 16) as lines:
         number = 0
         while line := lines.readline(limit + 1):
             number += 1
@@ -40,18 +40,18 @@ def read_json_lines(
             if len(line) > limit:
                 if not line.endswith(b"\n"):
                     skip_line(lines)
-                gathering.refuse({}, place, reading.limits.long_row(place))
+                builder.reject({}, place, reading.limits.long_row(place))
             elif line.strip():
                 row = _object(line, path, number)
                 cells = row if others else {name: row[name] for name in columns if name in row}
                 if first:
                     cells = row  # for the error that tells what there is
-                gathering.add(cells, place, len(line))
-            if gathering.is_full:
-                yield _batch(gathering, columns, others, path, reading, first)
-                gathering, first = Gathering(), False
-    if gathering.rows:
-        yield _batch(gathering, columns, others, path, reading, first)
+                builder.add(cells, place, len(line))
+            if builder.is_full:
+                yield _batch(builder, columns, others, path, reading, first)
+                builder, first = BatchBuilder(), False
+    if builder.rows:
+        yield _batch(builder, columns, others, path, reading, first)
 
 
 def json_of(text: bytes) -> Any:
@@ -99,12 +99,12 @@ def _object(line: bytes, path: str, number: int) -> dict[str, Any]:
 
 
 def _batch(
-    gathering: Gathering, columns: Sequence[str], others: bool, path: str, reading: Reading, first: bool
-) -> Batch:
-    rows: list[dict[str, Any]] = gathering.rows
+    builder: BatchBuilder, columns: Sequence[str], others: bool, path: str, reading: ReadContext, first: bool
+) -> RowBatch:
+    rows: list[dict[str, Any]] = builder.rows
     present = list(dict.fromkeys(key for row in rows for key in row))
-    if first and len(gathering.faults) < len(rows):
+    if first and len(builder.rejections) < len(rows):
         check_columns(columns, present, path)  # a key may be absent from some rows, not from all first ones
     names = dict.fromkeys([*columns, *present] if others else columns)
     cells = {name: [row.get(name) for row in rows] for name in names}
-    return bounded(cells, gathering.places, gathering.faults, reading.limits)
+    return bounded(cells, builder.places, builder.rejections, reading.limits)

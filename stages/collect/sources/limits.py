@@ -12,17 +12,17 @@ BATCH_BYTES = 4_000_000
 BATCH_ROWS = 10_000
 
 
-def _nothing() -> None:
+def _never_cancelled() -> None:
     pass
 
 
-def _unheard(_: str) -> None:
+def _ignore(_: str) -> None:
     pass
 
 
 @dataclass(frozen=True)
-class Fault:
-    """Why a row is refused as it stands."""
+class Rejection:
+    """Why a row is rejected as it stands."""
 
     reason: Reason
     rule: str
@@ -31,7 +31,7 @@ class Fault:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class RowLimits:
     """What one row may hold."""
 
     cell_bytes: int = CollectConfig.max_cell_bytes
@@ -39,7 +39,7 @@ class Limits:
     caption_chars: int = CollectConfig.max_caption_chars
 
     @classmethod
-    def of(cls, config: CollectConfig) -> "Limits":
+    def of(cls, config: CollectConfig) -> "RowLimits":
         """The limits that a collection sets."""
         return cls(
             cell_bytes=config.max_cell_bytes,
@@ -47,21 +47,21 @@ class Limits:
             caption_chars=config.max_caption_chars,
         )
 
-    def long_cell(self, name: str, where: str) -> Fault:
-        """The fault of a cell that is longer than `cell_bytes`; `where` is as "line 3"."""
+    def long_cell(self, name: str, where: str) -> Rejection:
+        """The rejection of a cell that is longer than `cell_bytes`; `where` is as "line 3"."""
         rule = f"max_cell_bytes={self.cell_bytes}"
-        return Fault(Reason.CELL_TOO_LONG, rule, f"{where}: {name[:80]!r} is longer")
+        return Rejection(Reason.CELL_TOO_LONG, rule, f"{where}: {name[:80]!r} is longer")
 
-    def long_row(self, where: str) -> Fault:
-        """The fault of a row that is longer than `row_bytes`."""
-        return Fault(Reason.ROW_TOO_LONG, f"max_row_bytes={self.row_bytes}", f"{where} is longer")
+    def long_row(self, where: str) -> Rejection:
+        """The rejection of a row that is longer than `row_bytes`."""
+        return Rejection(Reason.ROW_TOO_LONG, f"max_row_bytes={self.row_bytes}", f"{where} is longer")
 
-    def of_captions(self, captions: Iterable[str], where: str) -> Fault | None:
-        """The fault of a row one of whose captions is too long; None where none is."""
+    def of_captions(self, captions: Iterable[str], where: str) -> Rejection | None:
+        """The rejection of a row one of whose captions is too long; None where none is."""
         for caption in captions:
             if len(caption) > self.caption_chars:
                 rule = f"max_caption_chars={self.caption_chars}"
-                return Fault(
+                return Rejection(
                     Reason.CELL_TOO_LONG, rule, f"{where}: a caption has {len(caption):,} characters"
                 )
         return None
@@ -79,13 +79,13 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
-    """What those who read sources are given by whoever has them read."""
+class ReadContext:
+    """The context in which sources are read: the limits of a row, cancellation, and where warnings go."""
 
-    limits: Limits = field(default_factory=Limits)
-    check: Callable[[], None] = _nothing
+    limits: RowLimits = field(default_factory=RowLimits)
+    check: Callable[[], None] = _never_cancelled
     """Called often; raises where the work shall stop."""
-    warn: Callable[[str], None] = _unheard
+    warn: Callable[[str], None] = _ignore
     """Takes a sentence on what is left out, for people."""
 
 

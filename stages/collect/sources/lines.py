@@ -8,15 +8,15 @@ PIECE = 1 << 16
 """Bytes, or characters, that are read at a time of what is passed over."""
 
 
-class Watched(io.RawIOBase):
-    """A file as raw bytes, for `io.BufferedReader`; between reads it looks whether the work shall stop."""
+class CancellableFile(io.RawIOBase):
+    """A file as raw bytes, for `io.BufferedReader`; between reads it checks whether the work is cancelled."""
 
     def __init__(self, file: Any, check: Callable[[], None]) -> None:
         self._file = file
         self._check = check
 
     def readable(self) -> bool:
-        """It is."""
+        """Whether it can be read: always."""
         return True
 
     def readinto(self, buffer: Any) -> int:
@@ -31,7 +31,7 @@ class TextLines:
     """Lines of a decoded text, an iterator such as `csv.reader` takes; line ends stay as they are.
 
     The lines since the last `begin` are one record. StopIteration ends the text; `LongRecordError` is raised
-    where the record is longer than the limit, after which `held` is what was read of it.
+    where the record is longer than the limit, after which `record_lines` is what was read of it.
     """
 
     def __init__(self, text: io.TextIOWrapper, limit: int) -> None:
@@ -45,13 +45,14 @@ class TextLines:
         self._limit = limit
         self.number = 0
         """Lines that have been begun."""
-        self.held: list[str] = []
+        self.record_lines: list[str] = []
+        """The lines of the record so far."""
         self.size = 0
         """Characters of the record so far."""
 
     def begin(self) -> None:
         """The next line is a record's first."""
-        self.held.clear()
+        self.record_lines.clear()
         self.size = 0
 
     def __iter__(self) -> "TextLines":
@@ -69,13 +70,13 @@ class TextLines:
                 code = ord(line[error.start])
                 what = f"byte 0x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"U+{code:04X}"
                 raise UndecodableError(self.number, what) from None
-        self.held.append(line)
+        self.record_lines.append(line)
         self.size += len(line)
         if self.size > self._limit:
             raise LongRecordError
         return line
 
-    def rest_of_line(self) -> str:
+    def read_piece(self) -> str:
         """The next piece of the line, or of the next one where this one has ended; "" at the end."""
         return self._text.readline(PIECE)
 
@@ -93,7 +94,7 @@ class UndecodableError(Exception):
         self.what = what
 
 
-def skip_line(file: "io.BufferedReader[Watched]") -> None:
+def skip_line(file: "io.BufferedReader[CancellableFile]") -> None:
     """Read on to the end of a line of bytes, without holding it."""
     while (piece := file.readline(PIECE)) and not piece.endswith(b"\n"):
         pass

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
-from stages.collect.sources.batch import Batch, bounded
+from stages.collect.sources.batch import RowBatch, bounded
 from stages.collect.sources.delimited import check_columns
-from stages.collect.sources.limits import BATCH_ROWS, Reading
-from stages.collect.sources.pages import DELTA_BYTE_ARRAY, Page, pages
+from stages.collect.sources.limits import BATCH_ROWS, ReadContext
+from stages.collect.sources.page_headers import DELTA_BYTE_ARRAY, PageHeader, read_page_headers
 
 pc: Any = pyarrow.compute  # whose functions are made at import
 PAGE_BYTES = 256 << 20
@@ -29,8 +29,8 @@ _VALUE = 64
 
 
 def read_parquet(
-    file: BinaryIO, columns: Sequence[str], path: str, reading: Reading, others: bool
-) -> Iterator[Batch]:
+    file: BinaryIO, columns: Sequence[str], path: str, reading: ReadContext, others: bool
+) -> Iterator[RowBatch]:
     """The rows of a Parquet file in batches, of values that Python has.
 
     Args:
@@ -122,7 +122,7 @@ def rows_at_once(
     for number in leaves:
         chunk, column = meta.column(number), table.schema.column(number)
         try:
-            headers = pages(file, chunk)
+            headers = read_page_headers(file, chunk)
         except ValueError as error:
             raise ValueError(
                 f"table {path!r}, column {column.path[:80]!r}, cannot be read as parquet: {error}; check "
@@ -145,7 +145,7 @@ def rows_at_once(
     return max(1, min(BATCH_ROWS, int(_BUDGET / total)))
 
 
-def _bytes_a_value(headers: Sequence[Page], column: Any) -> float:
+def _bytes_a_value(headers: Sequence[PageHeader], column: Any) -> float:
     if column.physical_type == "FIXED_LEN_BYTE_ARRAY":
         return column.length
     if column.physical_type != "BYTE_ARRAY":

@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 
 from stages.collect.sources.delimited import check_columns
-from stages.collect.sources.files import PARQUETS, Found, check_local, expand
-from stages.collect.sources.limits import Fault, Reading
+from stages.collect.sources.files import PARQUETS, SourceFile, check_local, expand
+from stages.collect.sources.limits import ReadContext, Rejection
 from stages.collect.sources.parquet_batches import (
     IMAGE_PAGE_BYTES,
     leaves_of,
@@ -17,14 +17,14 @@ from stages.collect.sources.parquet_batches import (
     rows_at_once,
     with_dictionaries,
 )
-from stages.collect.sources.rows import Row, captions_of, columns_of, fault_of, refused, text_of
+from stages.collect.sources.rows import SourceRow, captions_of, columns_of, rejected, rejection_of, text_of
 from stages.config.collect import ParquetSource
 from stages.record import uid_of
 from stages.regular_file import open_regular
 
 IN_TABLE = -2
-"""`Row.length` where the bytes are a cell: `Row.path` is the Parquet file, `Row.offset` the row in it, the
-column the source's `image_column`; `read_images` reads them."""
+"""`SourceRow.length` where the bytes are a cell: `SourceRow.path` is the Parquet file, `SourceRow.offset` the
+row in it, the column the source's `image_column`; `read_images` reads them."""
 _IMAGES = 16  # that are in memory at once
 
 
@@ -32,8 +32,8 @@ def parquet_rows(
     source: ParquetSource,
     stamps: Mapping[str, str],
     before: Mapping[str, str] | None,
-    reading: Reading | None = None,
-) -> Iterator[Row]:
+    reading: ReadContext | None = None,
+) -> Iterator[SourceRow]:
     """Every row of a source's Parquet files, in order; pictures are not read.
 
     A picture is called by its file and row, "train-0.parquet#17": the paths that the struct holds are names
@@ -43,21 +43,21 @@ def parquet_rows(
         source: which files and columns.
         stamps: label of the file -> its hash, now.
         before: the same in the previous edition; None where there is none.
-        reading: the limits of a row, and who is asked whether to stop; the defaults where None.
+        reading: the limits of a row, and what checks whether to stop; the defaults where None.
 
     Raises:
         ValueError: a file cannot be read, is not on this machine, has no rows, or lacks a column, or its
             image column holds no bytes; names them.
     """
-    found = expand(source.name, source.tables)
-    check_local(source.name, found, PARQUETS)
-    for table in found:
+    tables = expand(source.name, source.tables)
+    check_local(source.name, tables, PARQUETS)
+    for table in tables:
         stamp = stamps.get(table.label, "")
         changed = before is not None and before.get(table.label, "") != stamp
         number = 0
-        for captions, licence, passed, fault in _told(source, table, reading or Reading()):
+        for captions, licence, passed, rejection in _row_fields(source, table, reading or ReadContext()):
             location = f"{Path(table.path).name}#{number}"
-            row = Row(
+            row = SourceRow(
                 uid=uid_of(source.name, location),
                 source=source.name,
                 location=location,
@@ -72,7 +72,7 @@ def parquet_rows(
                 stamp=stamp,
                 changed=changed,
             )
-            yield row if fault is None else refused(row, fault)
+            yield row if rejection is None else rejected(row, rejection)
             number += 1
         if number == 0:
             raise ValueError(f"{table.path!r} of source {source.name!r} has no rows; give one that has")
@@ -128,11 +128,11 @@ def _bytes(cells: Any, place: int, max_bytes: int) -> bytes | int | None:
     return buffer.size if buffer.size > max_bytes else buffer.to_pybytes()
 
 
-_Told = tuple[tuple[list[str], list[str]], str, str, Fault | None]
+_RowFields = tuple[tuple[list[str], list[str]], str, str, Rejection | None]
 """Captions with their columns, licence, columns, why the row is refused."""
 
 
-def _told(source: ParquetSource, table: Found, reading: Reading) -> Iterator[_Told]:
+def _row_fields(source: ParquetSource, table: SourceFile, reading: ReadContext) -> Iterator[_RowFields]:
     """What each row says of its picture."""
     names = (*source.caption_columns, *source.columns, *filter(None, [source.licence_column]))
     try:
@@ -147,8 +147,10 @@ def _told(source: ParquetSource, table: Found, reading: Reading) -> Iterator[_To
                     licence = text_of(values.get(source.licence_column)).strip() or source.licence
                     columns = columns_of({name: values[name] for name in source.columns})
                     where = batch.places[place]
-                    fault = batch.faults.get(place) or fault_of(captions[0], columns, where, reading)
-                    yield captions, licence, columns, fault
+                    rejection = batch.rejections.get(place) or rejection_of(
+                        captions[0], columns, where, reading
+                    )
+                    yield captions, licence, columns, rejection
     except (OSError, pa.ArrowException, RecursionError) as error:
         raise ValueError(
             f"{table.path!r} of source {source.name!r} cannot be read as Parquet: {error}; check the file"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.collect.sources.limits import Fault, Reading
+from stages.collect.sources.limits import ReadContext, Rejection
 
 ROWS = pa.schema(
     [
@@ -36,7 +36,7 @@ _BATCH = 20_000
 _BATCH_CHARACTERS = 16_000_000
 
 
-class Row(NamedTuple):
+class SourceRow(NamedTuple):
     """One row of a source, in the order of `ROWS` without its number."""
 
     uid: str
@@ -57,10 +57,10 @@ class Row(NamedTuple):
     changed: bool = False
 
 
-def write_rows(rows: Iterable[Row], path: Path) -> None:
+def write_rows(rows: Iterable[SourceRow], path: Path) -> None:
     """Write the rows to a Parquet file, in batches, numbered as they come."""
     with pq.ParquetWriter(path, ROWS, compression="zstd") as writer:
-        batch: list[Row] = []
+        batch: list[SourceRow] = []
         written, characters = 0, 0
         for row in rows:
             batch.append(row)
@@ -72,7 +72,7 @@ def write_rows(rows: Iterable[Row], path: Path) -> None:
         writer.write_table(_table(batch, written))
 
 
-def _table(batch: list[Row], first: int) -> Any:
+def _table(batch: list[SourceRow], first: int) -> Any:
     columns = list(zip(*batch, strict=True)) or [()] * (len(ROWS) - 1)
     numbers = range(first, first + len(batch))
     arrays = [pa.array(column, field.type) for column, field in zip([*columns, numbers], ROWS, strict=True)]
@@ -108,7 +108,7 @@ def columns_of(values: Mapping[str, Any]) -> str:
     return json.dumps(plain, sort_keys=True, ensure_ascii=False, default=text_of)
 
 
-def fault_of(captions: Sequence[str], columns: str, place: str, reading: Reading) -> Fault | None:
+def rejection_of(captions: Sequence[str], columns: str, place: str, reading: ReadContext) -> Rejection | None:
     """Why a row of so long captions and passed-through columns is refused; None where it isn't."""
     limits = reading.limits
     if len(columns) > limits.row_bytes:
@@ -116,15 +116,15 @@ def fault_of(captions: Sequence[str], columns: str, place: str, reading: Reading
     return limits.of_captions(captions, place)
 
 
-def refused(row: Row, fault: Fault) -> Row:
-    """A row with the fault for which it is refused, without captions and columns."""
+def rejected(row: SourceRow, rejection: Rejection) -> SourceRow:
+    """A row with the rejection for which it is refused, without captions and columns."""
     return row._replace(
         captions=[],
         caption_sources=[],
         columns="{}",
-        reason=fault.reason,
-        rule=fault.rule,
-        detail=fault.detail,
+        reason=rejection.reason,
+        rule=rejection.rule,
+        detail=rejection.detail,
     )
 
 

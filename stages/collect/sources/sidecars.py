@@ -13,8 +13,8 @@ from fnmatch import fnmatchcase
 from typing import Any, cast
 
 from stages.collect.sources.json_lines import json_of
-from stages.collect.sources.limits import Fault, Limits, Reading
-from stages.collect.sources.rows import Row, captions_of, columns_of, fault_of, refused, text_of
+from stages.collect.sources.limits import ReadContext, Rejection, RowLimits
+from stages.collect.sources.rows import SourceRow, captions_of, columns_of, rejected, rejection_of, text_of
 from stages.reasons import Reason
 
 ROLES = {".txt": "txt", ".caption": ".caption", ".json": "json", ".cls": "cls"}
@@ -29,7 +29,7 @@ class ConflictError(Exception):
 
 
 @dataclass(frozen=True)
-class Beside:
+class SidecarContent:
     """What the files beside a picture say of it."""
 
     captions: list[str] = field(default_factory=list[str])
@@ -41,7 +41,7 @@ class Beside:
     """There is a .json that was not read."""
 
 
-class Sidecars:
+class SidecarIndex:
     """Which files belong to which picture.
 
     A text belongs to the picture with the whole of its name before the suffix ("a.b.txt" to "a.b.jpg"), or
@@ -95,9 +95,9 @@ class Sidecars:
         return beside
 
 
-def read_beside(
-    texts: Mapping[str, Callable[[int], bytes]], keys: Sequence[str], limits: Limits
-) -> Beside | Fault:
+def read_sidecars(
+    texts: Mapping[str, Callable[[int], bytes]], keys: Sequence[str], limits: RowLimits
+) -> SidecarContent | Rejection:
     """What the files beside a picture say, or why its row is refused.
 
     Args:
@@ -117,7 +117,7 @@ def read_beside(
         try:
             value = json_of(data["json"])
         except ValueError as error:
-            return Fault(Reason.BAD_SIDECAR, "", f"its .json is none: {error}; `exclude` leaves it out")
+            return Rejection(Reason.BAD_SIDECAR, "", f"its .json is none: {error}; `exclude` leaves it out")
         known = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
     columns = {name: value for name, value in known.items() if name not in keys}
     if "cls" in data:
@@ -128,7 +128,7 @@ def read_beside(
     seen: set[str] = set()
     first = [not (text.strip() in seen or seen.add(text.strip())) for text in captions]
     licence = next((text_of(value) for name, value in columns.items() if name.lower() in LICENCE_KEYS), "")
-    return Beside(
+    return SidecarContent(
         [text for text, is_first in zip(captions, first, strict=True) if is_first],
         [source for source, is_first in zip(sources, first, strict=True) if is_first],
         licence.strip(),
@@ -137,9 +137,9 @@ def read_beside(
     )
 
 
-def conflict(words: str) -> Fault:
-    """The fault of a picture whose files contradict each other."""
-    return Fault(Reason.CONFLICTING_FILES, "", words)
+def conflict(words: str) -> Rejection:
+    """The rejection of a picture whose files contradict each other."""
+    return Rejection(Reason.CONFLICTING_FILES, "", words)
 
 
 def is_excluded(name: str, patterns: Sequence[str]) -> bool:
@@ -148,13 +148,13 @@ def is_excluded(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) or fnmatchcase(base, pattern) for pattern in patterns)
 
 
-def described(row: Row, beside: Beside | Fault, reading: Reading) -> Row:
+def with_sidecars(row: SourceRow, beside: SidecarContent | Rejection, reading: ReadContext) -> SourceRow:
     """A row with what the files beside its picture say, refused where they say too much."""
-    if isinstance(beside, Fault):
-        return refused(row, beside)
+    if isinstance(beside, Rejection):
+        return rejected(row, beside)
     columns = columns_of(beside.columns)
-    if fault := fault_of(beside.captions, columns, "beside it", reading):
-        return refused(row, fault)
+    if rejection := rejection_of(beside.captions, columns, "beside it", reading):
+        return rejected(row, rejection)
     return row._replace(
         captions=beside.captions,
         caption_sources=beside.sources,

@@ -9,21 +9,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from stages.collect.sources.files import TARS, Found, check_local, expand
+from stages.collect.sources.files import TARS, SourceFile, check_local, expand
 from stages.collect.sources.folders import IMAGE_SUFFIXES
-from stages.collect.sources.limits import Fault, Reading
-from stages.collect.sources.rows import Row
+from stages.collect.sources.limits import ReadContext, Rejection
+from stages.collect.sources.rows import SourceRow
 from stages.collect.sources.sidecars import (
     ROLES,
-    Beside,
     ConflictError,
-    Sidecars,
+    SidecarContent,
+    SidecarIndex,
     conflict,
     counted,
-    described,
     is_excluded,
-    read_beside,
+    read_sidecars,
     suffix_of,
+    with_sidecars,
 )
 from stages.config.collect import TarSource
 from stages.record import uid_of
@@ -44,30 +44,30 @@ def tar_rows(
     source: TarSource,
     stamps: Mapping[str, str],
     before: Mapping[str, str] | None,
-    reading: Reading | None = None,
-) -> Iterator[Row]:
+    reading: ReadContext | None = None,
+) -> Iterator[SourceRow]:
     """Every image member of a source's tars.
 
     What belongs to a picture, `sidecars.Sidecars` says: captions are its .txt and .caption, the whole of
     each, and what stands under the source's `caption_keys` in its .json; the rest of the .json and the .cls
     are passed through as columns. Two members that claim the same place refuse the row. What is not read is
-    counted and said.
+    counted and reported.
 
     Args:
         source: which tars, plain ones.
         stamps: label of the tar -> its hash, now.
         before: the same in the previous edition; None where there is none.
-        reading: the limits of a row, and who is asked whether to stop; the defaults where None.
+        reading: the limits of a row, and what checks whether to stop; the defaults where None.
 
     Raises:
         ValueError: a tar cannot be read, is compressed, or holds no images, or a .json is none; names it.
     """
-    reading = reading or Reading()
-    found = expand(source.name, source.tars)
-    check_local(source.name, found, TARS)
+    reading = reading or ReadContext()
+    tars = expand(source.name, source.tars)
+    check_local(source.name, tars, TARS)
     unread: Counter[str] = Counter()
     excluded = 0
-    for tar in found:
+    for tar in tars:
         try:
             with tar.open() as file:
                 contents = _contents(file, source, reading)
@@ -94,15 +94,15 @@ def tar_rows(
 
 
 def _rows(
-    source: TarSource, tar: Found, contents: _Contents, file: BinaryIO, reading: Reading
-) -> Iterator[Row]:
+    source: TarSource, tar: SourceFile, contents: _Contents, file: BinaryIO, reading: ReadContext
+) -> Iterator[SourceRow]:
     names = Counter(name for name, _, _ in contents.images)
-    sidecars = Sidecars(((name, number) for number, (name, _, _) in enumerate(contents.texts)), names)
+    sidecars = SidecarIndex(((name, number) for number, (name, _, _) in enumerate(contents.texts)), names)
     for number, (name, offset, length) in enumerate(contents.images):
         reading.check()
         location = f"{Path(tar.path).name}/{name}"
         row_name = f"{source.name}:{tar.label}:{number}"
-        beside: Beside | Fault
+        beside: SidecarContent | Rejection
         try:
             members = {
                 role: contents.texts[place] for role, place in sidecars.of(name, first_dot=True).items()
@@ -112,12 +112,12 @@ def _rows(
             texts: dict[str, Callable[[int], bytes]] = {
                 role: partial(_read, file, member[1], member[2]) for role, member in members.items()
             }
-            beside = read_beside(texts, source.caption_keys, reading.limits)
-            if isinstance(beside, Beside) and beside.is_json_too_long:
+            beside = read_sidecars(texts, source.caption_keys, reading.limits)
+            if isinstance(beside, SidecarContent) and beside.is_json_too_long:
                 contents.others["too long .json"] += 1
         except ConflictError as error:
             beside = conflict(str(error))
-        row = Row(
+        row = SourceRow(
             uid=uid_of(source.name, location if names[name] == 1 else row_name),
             source=source.name,
             location=location,
@@ -130,13 +130,13 @@ def _rows(
             offset=offset,
             length=length,
         )
-        yield described(row, beside, reading)
+        yield with_sidecars(row, beside, reading)
     for number, (name, _, _) in enumerate(contents.texts):
         if number not in sidecars.used:
             contents.others[suffix_of(name)] += 1
 
 
-def _contents(file: BinaryIO, source: TarSource, reading: Reading) -> _Contents:
+def _contents(file: BinaryIO, source: TarSource, reading: ReadContext) -> _Contents:
     contents = _Contents()
     with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="backslashreplace") as archive:
         headers: Any = archive

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from flows.config.file import read_run
 from flows.config.init import first_config
-from stages.collect.sources.inspect import Guess
+from stages.collect.sources.inspect import SourceGuess
 from stages.config.collect import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
 from stages.config.run import Run
 
@@ -28,7 +28,7 @@ SOURCES = st.one_of(
 KINDS = {UrlSource: "urls", ParquetSource: "parquets", FolderSource: "folders", TarSource: "tars"}
 
 
-def written(guesses: list[Guess]) -> tuple[str, Run]:
+def written(guesses: list[SourceGuess]) -> tuple[str, Run]:
     text = first_config("birds", guesses, "a b.yaml")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "run.yaml")
@@ -40,7 +40,7 @@ def written(guesses: list[Guess]) -> tuple[str, Run]:
 @example([(UrlSource(name="\x85", tables=("a\u2028b: #",)), "\x85x: [", {})])  # line ends to YAML
 @given(st.lists(st.tuples(SOURCES, WORDS, WHY), min_size=1, max_size=4))
 def test_it_reads_back_as_what_was_guessed(told: list[tuple[UrlSource, str, dict[str, str]]]) -> None:
-    guesses = [Guess(source, KINDS[type(source)], saw, why) for source, saw, why in told]
+    guesses = [SourceGuess(source, KINDS[type(source)], saw, why) for source, saw, why in told]
     _, run = written(guesses)
     groups = {kind: tuple(guess.source for guess in guesses if guess.kind == kind) for kind in KINDS.values()}
     assert run == Run(name="birds", collect=CollectConfig(**groups))  # pyright: ignore
@@ -49,7 +49,7 @@ def test_it_reads_back_as_what_was_guessed(told: list[tuple[UrlSource, str, dict
 def test_what_is_commented_out_is_every_default() -> None:
     source = UrlSource(name="web", tables=("t.csv",))
     text, run = written(
-        [Guess(source, "urls", "One file.", {"url_column": "By its name.", "columns": "None."})]
+        [SourceGuess(source, "urls", "One file.", {"url_column": "By its name.", "columns": "None."})]
     )
     lines = [
         line.replace("# ", "", 1) if line.strip().endswith(_values()) else line for line in text.splitlines()

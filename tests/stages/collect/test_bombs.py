@@ -16,18 +16,18 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.collect.sources.delimited import Layout, read_delimited
-from stages.collect.sources.limits import Limits, Reading
-from stages.collect.sources.pages import DELTA_BYTE_ARRAY, pages
+from stages.collect.sources.delimited import Dialect, read_delimited
+from stages.collect.sources.limits import ReadContext, RowLimits
+from stages.collect.sources.page_headers import DELTA_BYTE_ARRAY, read_page_headers
 from stages.collect.sources.parquet_batches import opened
 from stages.collect.sources.parquets import parquet_rows, read_images
-from stages.collect.sources.rows import Row
+from stages.collect.sources.rows import SourceRow
 from stages.collect.sources.tables import url_rows
 from stages.config.collect import CollectConfig, ParquetSource, UrlSource
 from stages.record import uid_of
 
 MB = 1_000_000
-TIGHT = Reading(limits=Limits(cell_bytes=1000, row_bytes=3000, caption_chars=100))
+TIGHT = ReadContext(limits=RowLimits(cell_bytes=1000, row_bytes=3000, caption_chars=100))
 
 MEASURE = """
 import json, sys
@@ -112,12 +112,12 @@ def test_tables_of_kilobytes_that_unpack_to_gigabytes(tmp_path: Path) -> None:
     assert peak < 300  # two cores take 170, one 90: Arrow has a thread for each
 
 
-def rows_of(path: Path, **changes: Any) -> list[Row]:
+def rows_of(path: Path, **changes: Any) -> list[SourceRow]:
     source = UrlSource(name="web", tables=(str(path),), **changes)
     return list(url_rows(source, changed=False, reading=TIGHT))
 
 
-def faults(rows: list[Row]) -> list[tuple[str, str, str]]:
+def faults(rows: list[SourceRow]) -> list[tuple[str, str, str]]:
     return [(row.reason, row.rule, row.detail) for row in rows if row.reason]
 
 
@@ -244,7 +244,7 @@ def test_pages_are_told_by_their_headers(tmp_path: Path, encoding: str, version:
     with path.open("rb") as file:
         table = opened(file)
         chunk = table.metadata.row_group(0).column(0)
-        told = pages(file, chunk)
+        told = read_page_headers(file, chunk)
         data = [page for page in told if not page.is_dictionary]
         assert sum(page.values for page in data) == 3000
         assert [page.values for page in told if page.is_dictionary] == [3000] * (encoding == "RLE_DICTIONARY")
@@ -253,7 +253,7 @@ def test_pages_are_told_by_their_headers(tmp_path: Path, encoding: str, version:
         assert {page.encoding == DELTA_BYTE_ARRAY for page in data} == {encoding == "DELTA_BYTE_ARRAY"}
         for place in range(0, 400, 7):  # nonsense is an error, never a loop
             with pytest.raises(ValueError, match="page"):
-                pages(io.BytesIO(bytes([255, place % 256]) * 5000), chunk)
+                read_page_headers(io.BytesIO(bytes([255, place % 256]) * 5000), chunk)
 
 
 def test_pictures_in_parquet_that_repeat_or_are_too_long(tmp_path: Path) -> None:
@@ -283,12 +283,12 @@ def test_what_follows_a_long_record_is_read_as_if_it_were_not_there(
         records
     )
     text = buffer.getvalue()
-    reading = Reading(limits=Limits(cell_bytes=1000, row_bytes=14, caption_chars=100))
+    reading = ReadContext(limits=RowLimits(cell_bytes=1000, row_bytes=14, caption_chars=100))
     batches = read_delimited(
-        io.BytesIO(b"u,c\n" + text.encode()), ["u", "c"], "t.csv", ",", Layout(), reading, False
+        io.BytesIO(b"u,c\n" + text.encode()), ["u", "c"], "t.csv", ",", Dialect(), reading, False
     )
     found = [
-        None if number in batch.faults else [batch.columns["u"][number], batch.columns["c"][number]]
+        None if number in batch.rejections else [batch.columns["u"][number], batch.columns["c"][number]]
         for batch in batches
         for number in range(len(batch))
     ]

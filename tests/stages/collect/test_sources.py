@@ -14,7 +14,7 @@ import pytest
 
 from stages.collect.sources.files import snapshot, stamps_of
 from stages.collect.sources.folders import folder_rows
-from stages.collect.sources.rows import ROWS, Row, write_rows
+from stages.collect.sources.rows import ROWS, SourceRow, write_rows
 from stages.collect.sources.tars import tar_rows
 from stages.config.collect import CollectConfig, FolderSource, ParquetSource, TarSource
 from stages.record import uid_of
@@ -25,7 +25,9 @@ from tests.stages.collect.conftest import picture
 
 def test_rows_are_written_as_a_table(tmp_path: Path) -> None:
     rows = [
-        Row(f"{n:032x}", "web", f"http://a/{n}", f"web:t.csv:{n}", ["x", "y"], ["alt", "text"], "cc", "{}")
+        SourceRow(
+            f"{n:032x}", "web", f"http://a/{n}", f"web:t.csv:{n}", ["x", "y"], ["alt", "text"], "cc", "{}"
+        )
         for n in range(20_001)
     ]
     write_rows(iter(rows), tmp_path / "rows.parquet")
@@ -33,7 +35,7 @@ def test_rows_are_written_as_a_table(tmp_path: Path) -> None:
     assert table.schema == ROWS
     assert table["number"].to_pylist() == list(range(20_001))
     last = table.slice(20_000).to_pylist()[0]
-    assert Row(**{name: last[name] for name in Row._fields}) == rows[-1]
+    assert SourceRow(**{name: last[name] for name in SourceRow._fields}) == rows[-1]
     write_rows(iter(()), tmp_path / "none.parquet")
     assert len(pq.read_table(tmp_path / "none.parquet")) == 0
 
@@ -48,7 +50,7 @@ def folder(path: Path, files: dict[str, bytes]) -> Path:
     return path
 
 
-def pictures_in(path: Path, **changes: Any) -> list[Row]:
+def pictures_in(path: Path, **changes: Any) -> list[SourceRow]:
     return list(folder_rows(FolderSource(name="dir", folder=str(path), **changes), {}, None))
 
 
@@ -196,7 +198,7 @@ def tar(path: Path, members: dict[str, bytes], mode: str = "w") -> Path:
     return path
 
 
-def members_of(*tars: Path, **changes: Any) -> list[Row]:
+def members_of(*tars: Path, **changes: Any) -> list[SourceRow]:
     return list(tar_rows(TarSource(name="wds", tars=tuple(map(str, tars)), **changes), {}, None))
 
 

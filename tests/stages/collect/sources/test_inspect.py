@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages.collect.sources.inspect import Guess, inspect_sources
+from stages.collect.sources.inspect import SourceGuess, inspect_sources
 from stages.config.collect import FolderSource, ParquetSource, TarSource, UrlSource
 from tests.stages.collect.conftest import picture
 
 CSV = "url,caption,width\nhttps://a.example/1.jpg,a red bird,24\nhttps://a.example/2.jpg,the sea,24\n"
 
 
-def look(*places: Path | str) -> Guess:
+def look(*places: Path | str) -> SourceGuess:
     (guess,) = inspect_sources([str(place) for place in places])
     return guess
 

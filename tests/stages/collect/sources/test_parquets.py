@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from stages.collect.sources.files import snapshot, stamps_of
 from stages.collect.sources.parquets import IN_TABLE, parquet_rows, read_images
-from stages.collect.sources.rows import Row
+from stages.collect.sources.rows import SourceRow
 from stages.config.collect import CollectConfig, ParquetSource
 from stages.record import uid_of
 from tests.stages.collect.conftest import picture
@@ -42,7 +42,7 @@ def hf(path: Path, group: int = 2) -> Path:
     return path
 
 
-def rows_of(*tables: Path | str, **changes: Any) -> list[Row]:
+def rows_of(*tables: Path | str, **changes: Any) -> list[SourceRow]:
     return list(parquet_rows(ParquetSource(name="hf", tables=tuple(map(str, tables)), **changes), {}, None))
 
 

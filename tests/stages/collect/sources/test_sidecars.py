@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.collect.sources.folders import class_of, folder_rows
-from stages.collect.sources.limits import Limits, Reading
-from stages.collect.sources.rows import Row
+from stages.collect.sources.limits import ReadContext, RowLimits
+from stages.collect.sources.rows import SourceRow
 from stages.collect.sources.tars import tar_rows
 from stages.config.collect import FolderSource, TarSource
 from tests.stages.collect.test_sources import folder, members_of, tar
@@ -21,7 +21,7 @@ from tests.stages.collect.test_sources import folder, members_of, tar
 # tars
 
 
-def captions(rows: list[Row]) -> dict[str, list[str]]:
+def captions(rows: list[SourceRow]) -> dict[str, list[str]]:
     return {row.location.partition("/")[2]: row.captions for row in rows}
 
 
@@ -147,7 +147,9 @@ def test_keys_of_captions_licences_and_what_is_left_out_of_tars(tmp_path: Path) 
         exclude=("*.mask.png",),
         licence="unclear",
     )
-    reading = Reading(limits=Limits(cell_bytes=1000, row_bytes=1000, caption_chars=100), warn=heard.append)
+    reading = ReadContext(
+        limits=RowLimits(cell_bytes=1000, row_bytes=1000, caption_chars=100), warn=heard.append
+    )
     first, second = tar_rows(source, {}, None, reading)
     assert (first.captions, first.caption_sources) == (["t1", "t2", "a prompt"], ["text", "text", "prompt"])
     assert (first.licence, second.licence, second.captions) == ("CC0", "unclear", [])
@@ -161,11 +163,11 @@ def test_keys_of_captions_licences_and_what_is_left_out_of_tars(tmp_path: Path) 
 # folders
 
 
-def rows_and_warnings(path: Path, **changes: Any) -> tuple[dict[str, Row], list[str]]:
+def rows_and_warnings(path: Path, **changes: Any) -> tuple[dict[str, SourceRow], list[str]]:
     heard: list[str] = []
     source = FolderSource(name="dir", folder=str(path), **changes)
-    limits = Limits(cell_bytes=1000, row_bytes=2000, caption_chars=100)
-    rows = list(folder_rows(source, {}, None, Reading(limits=limits, warn=heard.append)))
+    limits = RowLimits(cell_bytes=1000, row_bytes=2000, caption_chars=100)
+    rows = list(folder_rows(source, {}, None, ReadContext(limits=limits, warn=heard.append)))
     assert len({row.location for row in rows}) == len(rows)
     return {row.location: row for row in rows}, heard
 
@@ -284,7 +286,7 @@ def test_files_that_say_too_much_or_two_things_refuse_the_picture(tmp_path: Path
     assert rows["d.jpg"].captions == ["fine", "also fine"]
     folder(tmp_path, {"metadata.csv": b"file_name,text\nd.jpg," + b"x" * 101 + b"\nd.jpg,fine\n"})
     source = FolderSource(name="dir", folder=str(tmp_path))
-    reading = Reading(limits=Limits(cell_bytes=1000, row_bytes=2000, caption_chars=100))
+    reading = ReadContext(limits=RowLimits(cell_bytes=1000, row_bytes=2000, caption_chars=100))
     long, fine = folder_rows(source, {}, None, reading)
     assert (long.reason, long.detail) == (
         "cell_too_long",

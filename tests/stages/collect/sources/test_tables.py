@@ -16,9 +16,9 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.collect.sources.files import Found, snapshot
-from stages.collect.sources.rows import Row
-from stages.collect.sources.tables import read, url_rows
+from stages.collect.sources.files import SourceFile, snapshot
+from stages.collect.sources.rows import SourceRow
+from stages.collect.sources.tables import read_table, url_rows
 from stages.config.collect import CollectConfig, UrlSource
 from stages.record import uid_of
 
@@ -48,7 +48,7 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
-def rows_of(*tables: Path | str, **changes: Any) -> list[Row]:
+def rows_of(*tables: Path | str, **changes: Any) -> list[SourceRow]:
     source = UrlSource(name="web", tables=tuple(map(str, tables)), **changes)
     return list(url_rows(source, changed=False))
 
@@ -138,7 +138,7 @@ def test_more_rows_than_a_batch(tmp_path: Path) -> None:
 def cells(data: bytes, name: str = "t.csv", columns: tuple[str, ...] = ("url", "caption")) -> list[Any]:
     system = fsspec.filesystem("memory")
     system.pipe(f"/cells/{name}", data)
-    batches = list(read(Found(name, system, f"/cells/{name}"), columns))
+    batches = list(read_table(SourceFile(name, system, f"/cells/{name}"), columns))
     return [
         [batch.columns[column][place] for column in columns]
         for batch in batches

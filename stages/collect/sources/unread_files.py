@@ -1,22 +1,22 @@
-"""What lies in a folder of pictures and is not read: counted, and said to a person."""
+"""What lies in a folder of pictures and is not read: counted, and reported as warnings."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from stages.collect.sources.limits import Reading
+from stages.collect.sources.limits import ReadContext
 from stages.collect.sources.sidecars import counted, suffix_of
 from stages.config.collect import FolderSource
 
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".json")
 """What a metadata file under another name may be called."""
 _NAMED = 3
-"""Files that are named; of more only the number is told."""
+"""Files that are named; of more only the number is reported."""
 
 
-class Leftovers:
-    """The files of a folder that no row was made of, and that told nothing."""
+class UnreadFiles:
+    """The files of a folder that no row was made of, and that no row takes anything from."""
 
-    def __init__(self, source: FolderSource, reading: Reading) -> None:
+    def __init__(self, source: FolderSource, reading: ReadContext) -> None:
         self._source = source
         self._reading = reading
         self.seen: set[str] = set()
@@ -24,8 +24,8 @@ class Leftovers:
         self.long_json = 0
         """Files beside pictures that were too long to be read."""
 
-    def odd(self, files: Sequence[str], excluded: int) -> None:
-        """Say what is no file of the folder ("'x' is a FIFO"), and how many files `exclude` means."""
+    def report_odd(self, files: Sequence[str], excluded: int) -> None:
+        """Warn of what is no file of the folder ("'x' is a FIFO"), and how many files `exclude` means."""
         if files:
             shown = ", ".join(files[:_NAMED])
             more = f" and {len(files) - _NAMED:,} more" if len(files) > _NAMED else ""
@@ -33,8 +33,8 @@ class Leftovers:
         if excluded:
             self._warn(f"{excluded:,} files are left out by `exclude`")
 
-    def unread(self, images: Iterable[str], others: Iterable[str]) -> None:
-        """Say which pictures no metadata file names, and what else was not read.
+    def report_unread(self, images: Iterable[str], others: Iterable[str]) -> None:
+        """Warn which pictures no metadata file names, and what else was not read.
 
         Args:
             images: locations of all pictures.

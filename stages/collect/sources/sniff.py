@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.collect.sources.delimited import Layout, check_columns, is_url
-from stages.collect.sources.files import Found
+from stages.collect.sources.delimited import Dialect, check_columns, is_url
+from stages.collect.sources.files import SourceFile
 from stages.collect.sources.guess import Head
-from stages.collect.sources.tables import COMPRESSIONS, read
+from stages.collect.sources.tables import COMPRESSIONS, read_table
 
 ROWS = 200
 """Rows and members that are looked at."""
@@ -22,13 +22,13 @@ _LINES = 20
 _DELIMITERS = (",", ";", "\t", "|")
 
 
-def first_rows(table: Found, rows: int = ROWS, layout: Layout | None = None) -> Head:
+def first_rows(table: SourceFile, rows: int = ROWS, dialect: Dialect | None = None) -> Head:
     """The first rows of a table, column -> values; of Parquet only columns without bytes.
 
     ValueError if it cannot be read.
     """
     if not table.label.lower().endswith(".parquet"):
-        head = next(read(table, (), layout=layout, others=True), None)
+        head = next(read_table(table, (), dialect=dialect, others=True), None)
         return {name: values[:rows] for name, values in head.columns.items()} if head else {}
     try:
         with table.open() as file:
@@ -36,7 +36,7 @@ def first_rows(table: Found, rows: int = ROWS, layout: Layout | None = None) -> 
             kinds = parquet.schema_arrow
         names = [name for name, kind in zip(kinds.names, kinds.types, strict=True) if not holds_bytes(kind)]
         check_columns(names, kinds.names, table.path)
-        head = next(read(table, names), None) if names else None
+        head = next(read_table(table, names), None) if names else None
         return {name: head.columns[name][:rows] if head else [] for name in names}
     except (OSError, pa.ArrowException) as error:
         raise ValueError(
@@ -44,10 +44,10 @@ def first_rows(table: Found, rows: int = ROWS, layout: Layout | None = None) -> 
         ) from error
 
 
-def column_names(table: Found, layout: Layout | None = None) -> list[str]:
+def column_names(table: SourceFile, dialect: Dialect | None = None) -> list[str]:
     """All columns of a table, as far as its first rows tell."""
     if not table.label.lower().endswith(".parquet"):
-        return list(first_rows(table, layout=layout))
+        return list(first_rows(table, dialect=dialect))
     with table.open() as file:
         return list(pq.ParquetFile(file, pre_buffer=False).schema_arrow.names)
 
@@ -59,40 +59,40 @@ def holds_bytes(kind: Any) -> bool:
     return any(test(kind) for test in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view))
 
 
-def guess_layout(table: Found) -> tuple[Layout, dict[str, str]]:
+def guess_dialect(table: SourceFile) -> tuple[Dialect, dict[str, str]]:
     """How a table's text is laid out, and why it is thought so: config key -> sentence.
 
-    ValueError if it cannot be read, whatever the layout.
+    ValueError if it cannot be read, whatever the dialect.
     """
     why: dict[str, str] = {}
     suffix = _suffix(table.label)
     if suffix not in ("csv", "tsv", "txt"):
-        return Layout(), why
+        return Dialect(), why
     data = _first_bytes(table)
     encoding = _encoding(data)
-    layout = Layout(encoding=encoding)
+    dialect = Dialect(encoding=encoding)
     if encoding != "utf-8":
         why["encoding"] = "The first bytes are no UTF-8, and could be this."
     if suffix == "txt":
-        return layout, why
+        return dialect, why
     text = data.decode(encoding, "replace").lstrip("\ufeff")
     lines = [line for line in text.splitlines()[:_LINES] if line]
     usual = "," if suffix == "csv" else "\t"
     delimiter = _delimiter(lines[: max(1, len(lines) - (len(data) >= _BYTES))], usual)
     if delimiter != usual:
-        layout = replace(layout, delimiter=delimiter)
+        dialect = replace(dialect, delimiter=delimiter)
         why["delimiter"] = f"It parts the cells of each of the first lines, and no {usual!r} is in line 1."
     try:
-        first_rows(table, 1, layout)
+        first_rows(table, 1, dialect)
     except ValueError:
-        plain = replace(layout, quotes=False)
+        plain = replace(dialect, quotes=False)
         first_rows(table, 1, plain)  # raises where that is no better
-        layout = plain
+        dialect = plain
         why["quotes"] = "Quote marks in the first rows enclose no cells."
     if lines and any(map(is_url, lines[0].split(delimiter))):
-        layout = replace(layout, header=False)
+        dialect = replace(dialect, header=False)
         why["header"] = "Line 1 holds a URL, so that it names no columns: they are called by position."
-    return layout, why
+    return dialect, why
 
 
 def _suffix(label: str) -> str:
@@ -100,7 +100,7 @@ def _suffix(label: str) -> str:
     return first if last in COMPRESSIONS else last
 
 
-def _first_bytes(table: Found) -> bytes:
+def _first_bytes(table: SourceFile) -> bytes:
     codec = COMPRESSIONS.get(table.label.lower().rpartition(".")[2])
     try:
         with ExitStack() as stack:

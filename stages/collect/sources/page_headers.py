@@ -17,7 +17,7 @@ DELTA_BYTE_ARRAY = 7
 
 
 @dataclass(frozen=True)
-class Page:
+class PageHeader:
     """A page of a column chunk."""
 
     size: int
@@ -29,7 +29,7 @@ class Page:
     """Parquet's number; `DELTA_BYTE_ARRAY`, or others."""
 
 
-def pages(file: BinaryIO, chunk: Any) -> list[Page]:
+def read_page_headers(file: BinaryIO, chunk: Any) -> list[PageHeader]:
     """The pages of a column chunk, by their headers alone.
 
     Args:
@@ -43,7 +43,7 @@ def pages(file: BinaryIO, chunk: Any) -> list[Page]:
     if chunk.has_dictionary_page and 0 < (chunk.dictionary_page_offset or 0) < place:
         place = chunk.dictionary_page_offset
     end = place + chunk.total_compressed_size + _HEADER  # some writers leave a header out of the sum
-    headers: list[Page] = []
+    headers: list[PageHeader] = []
     values = 0
     while values < chunk.num_values and place < end:
         length, fields = _header(file, place)
@@ -53,7 +53,7 @@ def pages(file: BinaryIO, chunk: Any) -> list[Page]:
         is_dictionary = fields.get(1) == _DICTIONARY_PAGE
         inner = cast("dict[int, Any]", next((fields[key] for key in (5, 7, 8) if key in fields), {}))
         count, encoding = int(inner.get(1, 0)), int(inner.get(4 if 8 in fields else 2, 0))
-        headers.append(Page(size, count, is_dictionary, encoding))
+        headers.append(PageHeader(size, count, is_dictionary, encoding))
         values += 0 if is_dictionary else count
         place += length + packed
     if values < chunk.num_values:
@@ -67,14 +67,14 @@ def _header(file: BinaryIO, place: int) -> tuple[int, dict[int, Any]]:
         file.seek(place)
         data = file.read(size)
         try:
-            return _Struct(data).read()
+            return ThriftStruct(data).read()
         except IndexError:  # it ends before the header does
             if len(data) < size or size >= _LONGEST:
                 raise ValueError(f"no header of a page at byte {place}") from None
             size *= 8
 
 
-class _Struct:
+class ThriftStruct:
     """A struct in Thrift's compact protocol: field number -> number or struct, the rest skipped."""
 
     def __init__(self, data: bytes) -> None:

@@ -5,28 +5,28 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tests.stages.collect.test_inspect_source import look
 
-from stages.collect.sources.inspect import Guess, inspect_sources
-from stages.collect.sources.rows import Row
+from stages.collect.sources.inspect import SourceGuess, inspect_sources
+from stages.collect.sources.rows import SourceRow
 from stages.collect.sources.tables import url_rows
 from stages.config.collect import FolderSource, TarSource, UrlSource
 from tests.stages.collect.conftest import picture
+from tests.stages.collect.sources.test_inspect import look
 from tests.stages.collect.test_sources import folder, tar
 
 CC3M = "a very typical bus station\thttp://lh6.example/bus.jpg\nthe sea\thttp://lh6.example/sea.jpg\n"
 CC12M = 'http://a.example/1.jpg\t"The Hobbit" poster, 5" wide\nhttp://a.example/2.jpg\ta "red" bird\n'
 
 
-def rows_of(path: Path, **changes: Any) -> list[Row]:
+def rows_of(path: Path, **changes: Any) -> list[SourceRow]:
     return list(url_rows(UrlSource(name="web", tables=(str(path),), **changes), changed=False))
 
 
-def texts(rows: list[Row]) -> list[tuple[str, list[str]]]:
+def texts(rows: list[SourceRow]) -> list[tuple[str, list[str]]]:
     return [(row.location, row.captions) for row in rows]
 
 
-def guessed(path: Path) -> tuple[UrlSource, Guess]:
+def guessed(path: Path) -> tuple[UrlSource, SourceGuess]:
     guess = look(path)
     assert isinstance(guess.source, UrlSource)
     return guess.source, guess
@@ -173,6 +173,6 @@ def test_metadata_under_other_names_and_keys_of_json(tmp_path: Path) -> None:
         ({"encoding": "base64"}, "encoding='base64' is none"),
     ],
 )
-def test_layouts_that_cannot_be_are_refused(changes: dict[str, Any], words: str) -> None:
+def test_dialects_that_cannot_be_are_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         UrlSource(name="web", tables=(), **changes)
