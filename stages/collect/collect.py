@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from stages.artifacts.artifact import Artifact, Snapshot
-from stages.collect.crew import WIDTH, Crew
+from stages.collect.context import WIDTH, FetchContext
 from stages.collect.judge import Rules
 from stages.collect.known import ANSWERS_TABLE, reuse, tightened
 from stages.collect.late import pack_late
@@ -31,9 +31,9 @@ from stages.collect.sources.rows import SourceRow, write_rows
 from stages.collect.sources.tables import url_rows
 from stages.collect.sources.tars import tar_rows
 from stages.collect.tally import Tally
+from stages.collect.web.fetcher import Fetcher
 from stages.collect.web.host_limiter import HostLimiter
 from stages.collect.web.http_client import HttpClient
-from stages.collect.web.opener import Opener
 from stages.config.collect import CollectConfig
 from stages.engine import Threads
 from stages.output import Made, Output, Part, PartSpec
@@ -82,14 +82,14 @@ def collect(
         known = {"reused": 0, "carried": 0, "revalidated": 0}
         if previous is not None:
             known = reuse(plan, previous, rules, config, began(out, asked))
-        crew = _crew(config, rules, forgotten, out)
-        with crew.sandbox, crew.web():
-            copied = _copy_all(plan, config, crew, out)
-            fetched = fetch_all(plan, config, crew, out, asked) if config.urls else []
+        context = _context(config, rules, forgotten, out)
+        with context:
+            copied = _copy_all(plan, config, context, out)
+            fetched = fetch_all(plan, config, context, out, asked) if config.urls else []
         later = [part for part in fetched if not part.key.startswith(FIRST_ROUND)]
         packed = pack_late(plan, later, config.part_rows, out)
-        if crew.opener is not None:
-            out.write("evidence/sites.json").write_text(json.dumps(crew.opener.evidence(), indent=1))
+        if context.fetcher is not None:
+            out.write("evidence/sites.json").write_text(json.dumps(context.fetcher.evidence(), indent=1))
         statistics = {
             **known,
             "fetched": _rows_of(fetched) - _rows_of(later),
@@ -137,8 +137,8 @@ def source_rows(
         yield from parquet_rows(parquet, stamps, was(parquet.name), reading)
 
 
-def _crew(config: CollectConfig, rules: Rules, forgotten: Any, out: Output) -> Crew:
-    crew = Crew(
+def _context(config: CollectConfig, rules: Rules, forgotten: Any, out: Output) -> FetchContext:
+    context = FetchContext(
         rules=rules,
         sandbox=Sandbox(config.workers, rules),
         tally=Tally(out.warn),
@@ -146,18 +146,18 @@ def _crew(config: CollectConfig, rules: Rules, forgotten: Any, out: Output) -> C
         forgotten={row["value"]: row["number"] for row in forgotten.to_pylist() if row["kind"] == "sha256"},
     )
     if config.urls:
-        crew.opener = Opener(
+        context.fetcher = Fetcher(
             client=HttpClient(agent=config.agent, contact=config.contact),
             limiter=HostLimiter(config.connections, config.per_second, config.hosts),
             agent=config.agent,
             max_bytes=config.max_bytes,
             deadline=config.deadline,
-            patience=lambda: crew.patience,
+            patience=lambda: context.patience,
         )
-    return crew
+    return context
 
 
-def _copy_all(plan: Plan, config: CollectConfig, crew: Crew, out: Output) -> list[Part]:
+def _copy_all(plan: Plan, config: CollectConfig, context: FetchContext, out: Output) -> list[Part]:
     columns = {source.name: source.image_column for source in config.parquets}
     specs: list[PartSpec] = []
     for source in (*config.folders, *config.tars, *config.parquets):
@@ -167,14 +167,14 @@ def _copy_all(plan: Plan, config: CollectConfig, crew: Crew, out: Output) -> lis
             specs.append(PartSpec(f"{source.name}-{one.group:05d}", inputs, (source.name, column, one)))
     if not specs:
         return []
-    make = partial(_copy, crew=crew)
-    asked = {"rules": asdict(crew.rules)}
-    parts = out.parts(specs, make, Threads(WIDTH, crew.leave), config=asked, note=crew.tally.note)
+    make = partial(_copy, context=context)
+    asked = {"rules": asdict(context.rules)}
+    parts = out.parts(specs, make, Threads(WIDTH, context.cancel), config=asked, note=context.tally.note)
     plan.learn([part.path(TABLE) for part in parts])
     return parts
 
 
-def _copy(folder: Path, payload: tuple[str, str, Questions], crew: Crew) -> Made:
+def _copy(folder: Path, payload: tuple[str, str, Questions], context: FetchContext) -> Made:
     source, column, questions = payload
     rows = questions.read()
     part = CopyPart(
@@ -185,7 +185,7 @@ def _copy(folder: Path, payload: tuple[str, str, Questions], crew: Crew) -> Made
         lengths=[row["length"] for row in rows],
         column=column,
     )
-    return copy(folder, part, crew)
+    return copy(folder, part, context)
 
 
 def _rows_of(parts: list[Part]) -> int:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.artifacts.artifact import Funnel
-from stages.collect.crew import WIDTH
+from stages.collect.context import WIDTH
 from stages.collect.outcome import TABLE
 from stages.collect.pack import Pack
 from stages.collect.plan import Plan

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.collect.crew import Crew
+from stages.collect.context import FetchContext
 from stages.collect.intake import Intake
 from stages.collect.judge import Verdict
 from stages.collect.outcome import close_part
@@ -35,17 +35,17 @@ class CopyPart:
     column: str = ""
 
 
-def copy(folder: Path, part: CopyPart, crew: Crew) -> Made:
+def copy(folder: Path, part: CopyPart, context: FetchContext) -> Made:
     """Make a part: `outcomes.parquet` and `tars/...` below `folder`."""
 
     def heard(key: str, verdict: Verdict, size: int) -> None:
-        crew.tally.heard(part.source, verdict.reason, size)
+        context.tally.heard(part.source, verdict.reason, size)
 
     with Pack(folder.with_name(folder.name + ".spool")) as pack:
-        intake = Intake(pack, crew.sandbox, crew.forgotten, heard)
+        intake = Intake(pack, context.sandbox, context.forgotten, heard)
         try:
-            for key, data in _bodies(part, crew.rules.max_bytes):
-                if crew.ending.is_set():
+            for key, data in _bodies(part, context.rules.max_bytes):
+                if context.cancelled.is_set():
                     raise RetryableError("the collection ended before this part did")
                 if isinstance(data, Verdict):
                     intake.refuse(key, data)
@@ -53,7 +53,7 @@ def copy(folder: Path, part: CopyPart, crew: Crew) -> Made:
                     intake.take(key, data)
         finally:
             verdicts = intake.finish()
-        return close_part(folder, verdicts, pack, crew.rules)
+        return close_part(folder, verdicts, pack, context.rules)
 
 
 def _bodies(part: CopyPart, max_bytes: int) -> Iterator[tuple[str, bytes | Verdict]]:

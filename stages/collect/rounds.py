@@ -15,8 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stages.collect.crew import WIDTH, Crew
-from stages.collect.fetch import FetchPart, fetch
+from stages.collect.context import WIDTH, FetchContext
+from stages.collect.fetch import fetch
 from stages.collect.outcome import HEARD, TABLE, iso
 from stages.collect.plan import Plan, Questions
 from stages.collect.web.answer import FetchRequest
@@ -50,13 +50,15 @@ def began(out: Output, asked: list[str]) -> str:
     return part.read("began.txt").decode()
 
 
-def fetch_all(plan: Plan, config: CollectConfig, crew: Crew, out: Output, asked: list[str]) -> list[Part]:
+def fetch_all(
+    plan: Plan, config: CollectConfig, context: FetchContext, out: Output, asked: list[str]
+) -> list[Part]:
     """Ask for everything that the plan wants, in rounds; the parts of all rounds.
 
     Args:
         plan: learns what came, round by round.
         config: `part_rows`, `retries` and `patience`.
-        crew: asks and judges.
+        context: fetches and judges.
         out: records the parts.
         asked: digests of what names this edition.
     """
@@ -65,8 +67,8 @@ def fetch_all(plan: Plan, config: CollectConfig, crew: Crew, out: Output, asked:
     questions = plan.to_ask("asked-0.parquet", config.part_rows)
     for number in range(1_000_000):
         started = time.monotonic()
-        crew.patience = min(TURN_SECONDS[min(number, len(TURN_SECONDS) - 1)], max(left, 1.0))
-        parts += _round(number, list(questions), plan, config, crew, out)
+        context.patience = min(TURN_SECONDS[min(number, len(TURN_SECONDS) - 1)], max(left, 1.0))
+        parts += _round(number, list(questions), plan, config, context, out)
         if number >= FREE_ROUNDS:
             left -= time.monotonic() - started
         slept = _wait(plan, out, number, left)
@@ -79,22 +81,32 @@ def fetch_all(plan: Plan, config: CollectConfig, crew: Crew, out: Output, asked:
 
 
 def _round(
-    number: int, questions: list[Questions], plan: Plan, config: CollectConfig, crew: Crew, out: Output
+    number: int,
+    questions: list[Questions],
+    plan: Plan,
+    config: CollectConfig,
+    context: FetchContext,
+    out: Output,
 ) -> list[Part]:
     if not questions:
         return []
     spared = config.connections or config.per_second
     hosts = plan.hosts_of(questions[0].file) if spared else Counter[str]()
-    crew.tally.expect(sum(one.rows for one in questions), hosts)
-    asked = {"rules": asdict(crew.rules), "edition": config.edition, "agent": config.agent, "round": number}
-    make = partial(_fetch, crew=crew)
+    context.tally.expect(sum(one.rows for one in questions), hosts)
+    asked = {
+        "rules": asdict(context.rules),
+        "edition": config.edition,
+        "agent": config.agent,
+        "round": number,
+    }
+    make = partial(_fetch, context=context)
     note = f"round {number + 1}: " if number else ""
     parts = out.parts(
         _specs(number, questions),
         make,
-        Threads(WIDTH, crew.leave),
+        Threads(WIDTH, context.cancel),
         config=asked,
-        note=lambda: note + crew.tally.note(),
+        note=lambda: note + context.tally.note(),
     )
     tables, answers = [part.path(TABLE) for part in parts], [part.path(HEARD) for part in parts]
     plan.learn(tables, answers, config.retries)
@@ -106,11 +118,11 @@ def _specs(number: int, questions: list[Questions]) -> Iterator[PartSpec]:
         yield PartSpec(f"fetch-{number}-{one.group:05d}", [one.digest], one)
 
 
-def _fetch(folder: Path, questions: Questions, crew: Crew) -> Made:
-    return fetch(folder, FetchPart(asks=[_ask(row) for row in questions.read()]), crew)
+def _fetch(folder: Path, questions: Questions, context: FetchContext) -> Made:
+    return fetch(folder, [_request(row) for row in questions.read()], context)
 
 
-def _ask(row: dict[str, Any]) -> FetchRequest:
+def _request(row: dict[str, Any]) -> FetchRequest:
     policy = json.loads(row["policy"])
     return FetchRequest(
         key=row["key"],

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
-from types import TracebackType
 
 from stages.collect.judge import Rules, Verdict
 from stages.errors import RetryableError, Stopped
@@ -68,11 +67,9 @@ class Sandbox:
     def __enter__(self) -> "Sandbox":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._closed = True
-        for _ in self._cells:
+        for _cell in self._cells:
             while True:  # the thread that has a cell hands it in when its process is gone
                 for cell in self._cells:
                     cell.kill()

@@ -1,7 +1,7 @@
 """Where tables and tars are read from: folders, buckets and data sets on the hub, never the open web.
 
 Pictures of the web come through a guard that connects to public addresses alone and bounds what comes (see
-`stages.collect.web.opener`). File systems of fsspec that speak HTTP, FTP and the like have none, so that
+`stages.collect.web.fetcher`). File systems of fsspec that speak HTTP, FTP and the like have none, so that
 whoever writes a table's name could read what answers inside this network.
 """
 

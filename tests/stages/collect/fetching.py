@@ -1,15 +1,10 @@
-"""Questions asked by an opener, one at a time."""
+"""Requests made by a fetcher, one at a time."""
 
-import urllib.request
-
-import pytest
-
-from stages.collect.web.answer import FetchError, FetchRecord, FetchRequest, LastingError, PassingError
+from stages.collect.web.answer import FetchRecord, FetchRequest
+from stages.collect.web.fetcher import Fetcher
 from stages.collect.web.host_limiter import HostLimiter
 from stages.collect.web.http_client import HttpClient
-from stages.collect.web.opener import Opener
 from stages.config.collect import OptOut
-from stages.reasons import RETRYABLE
 
 KEY = "0123456789abcdef"
 LOOPBACK = ("127.0.0.0/8",)
@@ -17,14 +12,14 @@ ALL: tuple[OptOut, ...] = ("robots", "x-robots-tag", "aipref", "tdmrep")
 
 
 class Fetch:
-    """An opener with a patience, and what it remembered of the last question."""
+    """A fetcher with a patience, and its record of the last request."""
 
     def __init__(
         self, *, limiter: HostLimiter | None = None, deadline: float = 5.0, patience: float = 1.0
     ) -> None:
         self.client = HttpClient(agent="birds")
         self.limiter = limiter or HostLimiter(0, 0.0)
-        self.opener = Opener(
+        self.fetcher = Fetcher(
             client=self.client, limiter=self.limiter, agent="birds", max_bytes=1000, deadline=deadline,
             patience=lambda: patience,
         )  # fmt: skip
@@ -33,19 +28,19 @@ class Fetch:
     def __call__(
         self, url: str, obey: tuple[OptOut, ...] = (), networks: tuple[str, ...] = LOOPBACK, **known: str
     ) -> bytes:
-        self.opener.expect([FetchRequest(key=KEY, url=url, obey=obey, networks=networks, **known)])
-        try:
-            return self.opener.open(urllib.request.Request(f"{url}#{KEY}")).read()
-        finally:
-            (self.answer,) = self.opener.answers([KEY])
-            assert self.opener.answers([KEY]) == []
+        body = self._fetch(url, obey, networks, **known)
+        assert self.answer.reason is None, self.answer
+        return body
 
-    def fails(self, url: str, obey: tuple[OptOut, ...] = (), **given: object) -> FetchError:
-        with pytest.raises(FetchError) as caught:
-            self(url, obey, **given)  # type: ignore[arg-type]
-        error, answer = caught.value, self.answer
-        assert (answer.reason, answer.detail, answer.rule, answer.retry_at) == (
-            error.reason, error.detail, error.rule, error.retry_at,
-        )  # fmt: skip
-        assert isinstance(error, PassingError if error.reason in RETRYABLE else LastingError)
-        return error
+    def fails(
+        self, url: str, obey: tuple[OptOut, ...] = (), networks: tuple[str, ...] = LOOPBACK, **known: str
+    ) -> FetchRecord:
+        assert self._fetch(url, obey, networks, **known) == b""
+        assert self.answer.reason is not None
+        return self.answer
+
+    def _fetch(self, url: str, obey: tuple[OptOut, ...], networks: tuple[str, ...], **known: str) -> bytes:
+        request = FetchRequest(key=KEY, url=url, obey=obey, networks=networks, **known)
+        self.answer, body = self.fetcher.fetch(request)
+        assert self.answer.key == KEY
+        return body

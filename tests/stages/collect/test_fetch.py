@@ -1,7 +1,5 @@
 """A part of URLs: what img2dataset brings, judged, packed and accounted for."""
 
-import subprocess
-import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
@@ -11,17 +9,17 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from stages.collect.crew import Crew
-from stages.collect.fetch import FetchPart, fetch
+from stages.collect.context import FetchContext
+from stages.collect.fetch import fetch
 from stages.collect.judge import Rules
 from stages.collect.outcome import ANSWERS, OUTCOMES
 from stages.collect.pack import Pack
 from stages.collect.sandbox import Sandbox
 from stages.collect.tally import Tally
 from stages.collect.web.answer import FetchRequest
+from stages.collect.web.fetcher import Fetcher
 from stages.collect.web.host_limiter import HostLimiter
 from stages.collect.web.http_client import HttpClient
-from stages.collect.web.opener import Opener
 from stages.config.collect import CollectConfig
 from stages.reasons import Reason
 from tests.stages.collect.conftest import Answer, Web, body, picture, status
@@ -47,7 +45,7 @@ def run(tmp_path: Path, sandbox: Sandbox) -> Run:
     ) -> dict[str, Any]:  # fmt: skip
         place = tmp_path / folder
         place.mkdir()
-        opener = Opener(
+        fetcher = Fetcher(
             client=HttpClient(agent="sdflow", contact=""),
             limiter=HostLimiter(0, 0, ()),
             agent="sdflow",
@@ -55,15 +53,15 @@ def run(tmp_path: Path, sandbox: Sandbox) -> Run:
             deadline=RULES.deadline,
             patience=lambda: 5.0,
         )
-        crew = Crew(
-            rules=RULES, sandbox=sandbox, tally=Tally(print), opener=opener, threads=threads,
+        context = FetchContext(
+            rules=RULES, sandbox=sandbox, tally=Tally(print), fetcher=fetcher, threads=threads,
             forgotten=forgotten or {},
         )  # fmt: skip
-        asks = [
+        requests = [
             FetchRequest(key=key, url=url, networks=networks, obey=("robots",)) for key, url in urls.items()
         ]
-        with crew.web():
-            made = fetch(place, FetchPart(asks=asks), crew)
+        made = fetch(place, requests, context)
+        context.cancel()
         table = pq.read_table(place / "outcomes.parquet")
         assert table.schema == OUTCOMES
         rows = {row["key"]: row for row in table.to_pylist()}
@@ -181,15 +179,3 @@ def test_a_full_disk_is_no_lost_row(web: Web, run: Run, monkeypatch: pytest.Monk
 def test_a_part_without_pictures_has_no_tar(web: Web, run: Run, tmp_path: Path) -> None:
     run({"a": web.url("/none")})
     assert not (tmp_path / "part" / "tars").exists()
-
-
-def test_what_is_taken_of_img2dataset_is_what_its_package_holds() -> None:
-    code = (
-        "import sys; from concurrent.futures import ThreadPoolExecutor;"
-        "from stages.collect.fetch import _downloader;"
-        "(d,) = set(ThreadPoolExecutor(8).map(lambda _: _downloader(), range(8)));"
-        "assert not {'torch', 'cv2', 'wandb', 'img2dataset'} & set(sys.modules);"
-        "print(d.__module__, d.__name__)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["img2dataset.downloader", "Downloader"]

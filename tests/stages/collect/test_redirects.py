@@ -17,7 +17,7 @@ from tests.stages.collect.fetching import ALL, Fetch
 def fetch() -> Iterator[Fetch]:
     fetch = Fetch()
     yield fetch
-    fetch.opener.close()
+    fetch.fetcher.close()
 
 
 def test_redirects_are_followed_up_to_a_number(web: Web, fetch: Fetch) -> None:

@@ -1,15 +1,11 @@
 """A picture's URL as we ask for it: with leave of the site, at its host's turn, through every redirect.
 
-img2dataset's downloader calls `urllib.request.urlopen` for every row, and an `Opener` installed with
-`installed` answers it. What goes wrong becomes a `FetchError`; everything is remembered as a `FetchRecord`.
+What goes wrong on the way is a `FetchError` in here; whoever fetches gets a `FetchRecord` of everything.
 """
 
-import io
 import string
 import time
-import urllib.request
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -30,8 +26,8 @@ LONGEST_RETRY_AFTER = 86_400.0
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-class Opener:
-    """Answers `urllib.request.urlopen`; safe to use from many threads."""
+class Fetcher:
+    """Fetches pictures; safe to use from many threads."""
 
     def __init__(
         self,
@@ -43,7 +39,7 @@ class Opener:
         deadline: float,
         patience: Callable[[], float],
     ) -> None:
-        """An opener.
+        """A fetcher.
 
         Args:
             client: makes single GETs.
@@ -61,19 +57,9 @@ class Opener:
         self._deadline = deadline
         self._patience = patience
         self._sites = SitePolicies(self.hop, agent)
-        self._asks: dict[str, FetchRequest] = {}
-        self._answers: dict[str, FetchRecord] = {}
-
-    def expect(self, asks: Iterable[FetchRequest]) -> None:
-        """Make questions known before they are asked as "URL#KEY"."""
-        self._asks.update((ask.key, ask) for ask in asks)
-
-    def answers(self, keys: Iterable[str]) -> list[FetchRecord]:
-        """What came of questions, once."""
-        return [self._answers.pop(key) for key in keys if key in self._answers]
 
     def evidence(self) -> list[dict[str, Any]]:
-        """What sites said of themselves, see `SitePolicies.evidence`."""
+        """What sites value of themselves, see `SitePolicies.evidence`."""
         return self._sites.evidence()
 
     def close(self) -> None:
@@ -81,91 +67,81 @@ class Opener:
         self._limiter.close()
         self._client.close()
 
-    def open(
-        self, request: urllib.request.Request | str, data: None = None, timeout: Any = None
-    ) -> io.BytesIO:
-        """The body of the answer to a question; empty where nothing has changed.
+    def fetch(self, request: FetchRequest) -> tuple[FetchRecord, bytes]:
+        """Fetch a picture: what came of it, and its bytes; none where it failed or has not changed.
 
-        Nothing of the request counts but its URL, and `timeout` not at all.
-
-        Raises:
-            FetchError: whatever went wrong, in words that are alike when it goes wrong alike.
+        Reason and detail of a failure are alike when it goes wrong alike.
         """
-        url = request if isinstance(request, str) else request.full_url
-        ask = self._asks.pop(url.rpartition("#")[2], None)
-        assert ask is not None, f"{url} was not expected"
-        answer = FetchRecord(key=ask.key, url=ask.url, final_url=ask.url)
+        record = FetchRecord(key=request.key, url=request.url, final_url=request.url)
         try:
-            return io.BytesIO(self._follow(ask, answer))
+            return record, self._follow(request, record)
         except FetchError as error:
-            answer.reason, answer.rule, answer.detail = error.reason, error.rule, error.detail
-            answer.retry_at = error.retry_at
-            raise
-        finally:
-            self._answers[ask.key] = answer
+            record.reason, record.rule, record.detail = error.reason, error.rule, error.detail
+            record.retry_at = error.retry_at
+            return record, b""
 
-    def hop(self, url: str, ask: FetchRequest, max_bytes: int) -> Response:
+    def hop(self, url: str, request: FetchRequest, max_bytes: int) -> Response:
         """One GET at its host's turn, for a site's own files, which tell of the host's health, too."""
         with self._limiter.slot(host_of(url), self._patience()):
             started = time.monotonic()
-            return self._exchange(url, ask, max_bytes, started + self._deadline)
+            return self._exchange(url, request, max_bytes, started + self._deadline)
 
-    def _follow(self, ask: FetchRequest, answer: FetchRecord) -> bytes:
+    def _follow(self, request: FetchRequest, record: FetchRecord) -> bytes:
         headers: dict[str, str] = {}
-        if ask.etag:
-            headers["If-None-Match"] = ask.etag
-        elif ask.last_modified:
-            headers["If-Modified-Since"] = ask.last_modified
+        if request.etag:
+            headers["If-None-Match"] = request.etag
+        elif request.last_modified:
+            headers["If-Modified-Since"] = request.last_modified
 
         def on_headers(head: Response) -> None:
-            _remember(head, answer)
+            _remember(head, record)
             if head.status < 400:
-                self._check_headers(head, ask, answer)
+                self._check_headers(head, request, record)
 
-        url = ask.url
+        url = request.url
         for _ in range(MAX_REDIRECTS + 1):
-            self._check_site(replace(ask, url=url), answer)
+            self._check_site(replace(request, url=url), record)
             with self._limiter.slot(host_of(url), self._patience()):
-                answer.asked = answer.asked or _now()
+                record.asked = record.asked or _now()
                 started = time.monotonic()
                 try:
-                    until = started + self._deadline - answer.seconds
-                    response = self._exchange(url, ask, self._max_bytes, until, headers, on_headers)
+                    until = started + self._deadline - record.seconds
+                    response = self._exchange(url, request, self._max_bytes, until, headers, on_headers)
                 finally:
-                    answer.seconds += time.monotonic() - started
-            answer.bytes = len(response.body)
+                    record.seconds += time.monotonic() - started
+            record.bytes = len(response.body)
             if response.status in _REDIRECTS and "Location" in response.headers:
-                answer.hops.append(url)
-                url = answer.final_url = _target(url, str(response.headers["Location"]))
-                if url in answer.hops:
+                record.hops.append(url)
+                url = record.final_url = _target(url, str(response.headers["Location"]))
+                if url in record.hops:
                     break
                 continue
-            return self._body(response, ask, answer)
+            return self._body(response, request, record)
         raise failed(Reason.TOO_MANY_REDIRECTS, f"in a circle, or more than {MAX_REDIRECTS}")
 
-    def _check_site(self, ask: FetchRequest, answer: FetchRecord) -> None:
+    def _check_site(self, request: FetchRequest, record: FetchRecord) -> None:
         """Raise where the site of a URL forbids it by a file of its own; heed the pace that it asks for."""
-        if not ask.obey:
+        if not request.obey:
             return
-        signal = self._sites.refusal(ask)
+        signal = self._sites.refusal(request)
         if signal is not None:
-            answer.signal = signal
+            record.signal = signal
             raise failed(Reason.OPTED_OUT, f"{signal.kind}: {signal.value}", f"obey={signal.kind}")
-        delay = self._sites.crawl_delay(ask.url) if "robots" in ask.obey else None
+        delay = self._sites.crawl_delay(request.url) if "robots" in request.obey else None
         if delay:
-            self._limiter.set_crawl_delay(host_of(ask.url), delay)
+            self._limiter.set_crawl_delay(host_of(request.url), delay)
 
-    def _check_headers(self, response: Response, ask: FetchRequest, answer: FetchRecord) -> None:
+    def _check_headers(self, response: Response, request: FetchRequest, record: FetchRecord) -> None:
         """Raise where what came with the picture, or with a redirect on the way, forbids its use."""
-        signal = refusal_in_headers(response.headers, response.url, self._agent, ask.obey, _now())
+        signal = refusal_in_headers(response.headers, response.url, self._agent, request.obey, _now())
         if signal is not None:
-            answer.signal = signal
+            record.signal = signal
             raise failed(Reason.OPTED_OUT, f"{signal.kind}: {signal.value}", f"obey={signal.kind}")
 
     def _exchange(
         self,
         url: str,
-        ask: FetchRequest,
+        request: FetchRequest,
         max_bytes: int,
         until: float,
         headers: Mapping[str, str] | None = None,
@@ -176,7 +152,7 @@ class Opener:
         try:
             response = self._client.get(
                 url,
-                networks=ask.networks,
+                networks=request.networks,
                 max_bytes=max_bytes,
                 until=until,
                 headers=headers,
@@ -185,7 +161,7 @@ class Opener:
         except FetchError as error:
             self._limiter.report(host, ok=error.reason not in RETRYABLE)
             if error.reason == Reason.FORBIDDEN_ADDRESS:
-                rule = f"allow_networks={','.join(ask.networks) or 'none'}"
+                rule = f"allow_networks={','.join(request.networks) or 'none'}"
                 raise failed(error.reason, error.detail, rule) from error
             if error.reason == Reason.TIMEOUT:
                 raise failed(error.reason, f"no whole answer within {self._deadline:g} s") from error
@@ -197,26 +173,15 @@ class Opener:
             self._limiter.report(host, ok=reason_of_status(response.status) not in RETRYABLE)
         return response
 
-    def _body(self, response: Response, ask: FetchRequest, answer: FetchRecord) -> bytes:
-        if response.status == 304 and (ask.etag or ask.last_modified):
-            answer.unchanged = True
+    def _body(self, response: Response, request: FetchRequest, record: FetchRecord) -> bytes:
+        if response.status == 304 and (request.etag or request.last_modified):
+            record.unchanged = True
         elif not 200 <= response.status < 300:
             words = quoted(f"{response.status} {response.reason}")
             reason = reason_of_status(response.status) or Reason.BAD_ANSWER
             wait = retry_after(response) if reason in RETRYABLE else None
             raise failed(reason, words, retry_at=None if wait is None else time.time() + wait)
         return response.body
-
-
-@contextmanager
-def installed(opener: Opener) -> Generator[None]:
-    """Let `urllib.request.urlopen` of this process go through an opener; what was there comes back."""
-    before: Any = getattr(urllib.request, "_opener", None)
-    urllib.request.install_opener(opener)  # pyright: ignore[reportArgumentType] - urlopen needs its `open` alone
-    try:
-        yield
-    finally:
-        urllib.request.install_opener(before)
 
 
 def reason_of_status(status: int) -> Reason | None:
@@ -234,15 +199,15 @@ def reason_of_status(status: int) -> Reason | None:
 
 def retry_after(response: Response) -> float | None:
     """Seconds that a failure that may pass asks for (RFC 9110, 10.2.3); None where it asks for none."""
-    said = response.headers.get("Retry-After")
-    if said is None or reason_of_status(response.status) not in RETRYABLE:
+    value = response.headers.get("Retry-After")
+    if value is None or reason_of_status(response.status) not in RETRYABLE:
         return None
-    said = said.strip()
+    value = value.strip()
     try:
-        if said.isascii() and said.isdigit():
-            seconds = float(said)
+        if value.isascii() and value.isdigit():
+            seconds = float(value)
         else:
-            moment = parsedate_to_datetime(said)
+            moment = parsedate_to_datetime(value)
             moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
             seconds = moment.timestamp() - time.time()
     except (ValueError, OverflowError):  # nonsense says nothing
@@ -250,14 +215,14 @@ def retry_after(response: Response) -> float | None:
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
 
 
-def _remember(response: Response, answer: FetchRecord) -> None:
-    answer.status, answer.address = response.status, response.address
-    answer.content_type = _said(response, "Content-Type")
-    answer.etag = _said(response, "ETag")
-    answer.last_modified = _said(response, "Last-Modified")
+def _remember(response: Response, record: FetchRecord) -> None:
+    record.status, record.address = response.status, response.address
+    record.content_type = _header(response, "Content-Type")
+    record.etag = _header(response, "ETag")
+    record.last_modified = _header(response, "Last-Modified")
 
 
-def _said(response: Response, header: str) -> str:
+def _header(response: Response, header: str) -> str:
     """A header's value on one line; "" where it is too long to be kept, as half of it is worth nothing."""
     words = " ".join(str(response.headers.get(header, "")).split())
     return words if len(words) <= 300 else ""

@@ -2,7 +2,6 @@
 
 import email.utils
 import time
-import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 
@@ -10,20 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.collect.web.answer import FetchRequest, Response
+from stages.collect.web.answer import Response
+from stages.collect.web.fetcher import reason_of_status, retry_after
 from stages.collect.web.host_limiter import FAILURE_THRESHOLD
-from stages.collect.web.opener import installed, reason_of_status, retry_after
 from stages.reasons import RETRYABLE, Reason
 from tests.stages.collect import conftest
 from tests.stages.collect.conftest import Web, body, status
-from tests.stages.collect.fetching import ALL, KEY, LOOPBACK, Fetch
+from tests.stages.collect.fetching import ALL, KEY, Fetch
 
 
 @pytest.fixture
 def fetch() -> Iterator[Fetch]:
     fetch = Fetch()
     yield fetch
-    fetch.opener.close()
+    fetch.fetcher.close()
 
 
 def test_what_comes_is_remembered(web: Web, fetch: Fetch) -> None:
@@ -37,21 +36,10 @@ def test_what_comes_is_remembered(web: Web, fetch: Fetch) -> None:
     assert 0 < answer.seconds < 600
     assert time.strptime(answer.asked, "%Y-%m-%dT%H:%M:%SZ")
     assert web.asked == {"/robots.txt": 1, "/.well-known/tdmrep.json": 1, "/a": 1}
-    assert {one["url"] for one in fetch.opener.evidence()} == {
+    assert {one["url"] for one in fetch.fetcher.evidence()} == {
         web.url("/robots.txt"),
         web.url("/.well-known/tdmrep.json"),
     }
-
-
-def test_urlopen_goes_through_an_installed_opener_and_no_longer(web: Web, fetch: Fetch) -> None:
-    url = web.serve("/a", b"abc")
-    fetch.opener.expect([FetchRequest(key=KEY, url=url, networks=LOOPBACK)])
-    with installed(fetch.opener), urllib.request.urlopen(f"{url}#{KEY}", timeout=3) as answer:
-        assert answer.read() == b"abc"
-    with installed(fetch.opener), pytest.raises(AssertionError, match="was not expected"):
-        urllib.request.urlopen("file:///etc/hostname")
-    with urllib.request.urlopen("data:,hello") as answer:
-        assert answer.read() == b"hello"
 
 
 def test_what_is_unchanged_costs_no_body(web: Web, fetch: Fetch) -> None:
@@ -189,7 +177,7 @@ def test_who_says_when_to_come_back_needs_no_rest_besides(
 
 def test_after_the_end_everything_fails_at_once(web: Web, fetch: Fetch) -> None:
     web.serve("/x", b"x")
-    fetch.opener.close()
+    fetch.fetcher.close()
     error = fetch.fails(web.url("/x"), ALL)
     assert (error.reason, error.detail) == (Reason.HOST_SET_ASIDE, "the collection ended")
     assert not web.asked
