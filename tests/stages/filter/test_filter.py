@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.config.run import FilterConfig
 from stages.filter import filter_
+from stages.filter.rules import PHASES, ROW_RULES
 from stages.fingerprint import fingerprint_of
 from stages.output import Output
 from stages.reasons import Reason
@@ -311,3 +312,20 @@ def test_every_row_is_selected_or_rejected_once_and_no_picture_is_lost_to_a_copy
             # the same pictures as without the rule, one of each cluster
             everything = run(store, rows, replace(config, drop_duplicates=False)).table("selection")["uid"]
             assert {cluster[uid] for uid in everything} == {cluster[uid] for uid in chosen}
+
+
+@pytest.mark.slow
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(rows_of_clusters(), configs, st.permutations(ROW_RULES))
+def test_the_order_of_rules_on_rows_changes_nothing_but_reasons(rows, config, order):
+    with tempfile.TemporaryDirectory() as usual, tempfile.TemporaryDirectory() as permuted:
+        result = run(open_store(usual), rows, config)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("stages.filter.PHASES", (order, *PHASES[1:]))
+            other = run(open_store(permuted), rows, config)
+        assert other.files["selection.parquet"].sha256 == result.files["selection.parquet"].sha256
+        rejects, others = (one.table("rejects").set_index("uid") for one in (result, other))
+        assert list(others.index) == list(rejects.index)
+        later = {rule.reason for rules in PHASES[1:] for rule in rules}
+        same = rejects["reason"].isin(later - {rule.reason for rule in ROW_RULES})
+        assert others[same].equals(rejects[same])
