@@ -19,7 +19,7 @@ import psutil
 
 from benchmarks import schema
 from benchmarks.hostile_bodies import body
-from stages.collect.judge import Rules
+from stages.collect.rules import Rules
 from stages.collect.sandbox import Sandbox
 from stages.config.collect import CollectConfig
 

@@ -10,18 +10,18 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from stages.artifacts.artifact import Artifact, Snapshot
+from stages.collect.carry_over import ANSWERS_TABLE, carry_over, tightened
 from stages.collect.context import WIDTH, FetchContext
-from stages.collect.judge import Rules
-from stages.collect.known import ANSWERS_TABLE, reuse, tightened
-from stages.collect.late import pack_late
-from stages.collect.local import CopyPart, copy
-from stages.collect.outcome import TABLE
-from stages.collect.plan import Plan, Questions
+from stages.collect.copy_local import CopyPart, copy_local
+from stages.collect.outcomes import TABLE
+from stages.collect.progress import CollectionProgress
+from stages.collect.repack import repack
 from stages.collect.report.conflicts import find_conflicts
 from stages.collect.report.coverage import coverage
 from stages.collect.report.diff import diff_tables
 from stages.collect.results import CAPTION_BYTES, per_source, settle, write_evidence, write_tables
 from stages.collect.rounds import FIRST_ROUND, began, fetch_all
+from stages.collect.rules import Rules
 from stages.collect.sandbox import Sandbox
 from stages.collect.sources.files import check_names, stamps_of
 from stages.collect.sources.folders import folder_rows
@@ -30,7 +30,7 @@ from stages.collect.sources.parquets import parquet_rows
 from stages.collect.sources.rows import SourceRow, write_rows
 from stages.collect.sources.tables import url_rows
 from stages.collect.sources.tars import tar_rows
-from stages.collect.tally import Tally
+from stages.collect.state import CollectionState, RowGroup
 from stages.collect.web.fetcher import Fetcher
 from stages.collect.web.host_limiter import HostLimiter
 from stages.collect.web.http_client import HttpClient
@@ -76,18 +76,18 @@ def collect(
     reading = ReadContext(limits=RowLimits.of(config), check=out.check, warn=out.warn)
     write_rows(source_rows(config, sources, previous, reading), out.folder / "rows.parquet")
     forgotten = tables(takedowns)
-    plan = Plan(out.folder / "rows.parquet", config, forgotten, out.folder)
+    state = CollectionState(out.folder / "rows.parquet", config, forgotten, out.folder)
     asked = [sources.digest, previous.digest if previous else "", takedowns.digest if takedowns else ""]
     try:
         known = {"reused": 0, "carried": 0, "revalidated": 0}
         if previous is not None:
-            known = reuse(plan, previous, rules, config, began(out, asked))
+            known = carry_over(state, previous, rules, config, began(out, asked))
         context = _context(config, rules, forgotten, out)
         with context:
-            copied = _copy_all(plan, config, context, out)
-            fetched = fetch_all(plan, config, context, out, asked) if config.urls else []
+            copied = _copy_all(state, config, context, out)
+            fetched = fetch_all(state, config, context, out, asked) if config.urls else []
         later = [part for part in fetched if not part.key.startswith(FIRST_ROUND)]
-        packed = pack_late(plan, later, config.part_rows, out)
+        packed = repack(state, later, config.part_rows, out)
         if context.fetcher is not None:
             out.write("evidence/sites.json").write_text(json.dumps(context.fetcher.evidence(), indent=1))
         statistics = {
@@ -95,19 +95,19 @@ def collect(
             "fetched": _rows_of(fetched) - _rows_of(later),
             "asked_again": _rows_of(later),
             "copied": _rows_of(copied),
-            "sources": per_source(plan),
+            "sources": per_source(state),
         }
-        settle(plan, config.placeholder_urls)
+        settle(state, config.placeholder_urls)
         tables_at = out.write("images.parquet"), out.write("rejects.parquet")
-        funnel, files, too_many = write_tables(plan, *tables_at)
+        funnel, files, too_many = write_tables(state, *tables_at)
         if too_many:
             out.warn(
                 f"captions of {too_many:,} rows are left out: other rows gave their pictures "
                 f"{CAPTION_BYTES:,} bytes of captions before them"
             )
-        write_evidence(plan, out.write(f"{ANSWERS_TABLE}.parquet"), out.write("evidence/hosts.parquet"))
+        write_evidence(state, out.write(f"{ANSWERS_TABLE}.parquet"), out.write("evidence/hosts.parquet"))
     finally:
-        plan.close()
+        state.close()
     out.write(SOURCES).write_text(json.dumps(sources.contents, indent=1, sort_keys=True))
     _write_views(previous, out)
     _add_files(files, previous, [*fetched, *copied, *packed], out)
@@ -141,7 +141,7 @@ def _context(config: CollectConfig, rules: Rules, forgotten: Any, out: Output) -
     context = FetchContext(
         rules=rules,
         sandbox=Sandbox(config.workers, rules),
-        tally=Tally(out.warn),
+        progress=CollectionProgress(out.warn),
         threads=max(1, config.threads // WIDTH),
         forgotten={row["value"]: row["number"] for row in forgotten.to_pylist() if row["kind"] == "sha256"},
     )
@@ -157,24 +157,26 @@ def _context(config: CollectConfig, rules: Rules, forgotten: Any, out: Output) -
     return context
 
 
-def _copy_all(plan: Plan, config: CollectConfig, context: FetchContext, out: Output) -> list[Part]:
+def _copy_all(
+    state: CollectionState, config: CollectConfig, context: FetchContext, out: Output
+) -> list[Part]:
     columns = {source.name: source.image_column for source in config.parquets}
     specs: list[PartSpec] = []
     for source in (*config.folders, *config.tars, *config.parquets):
         column = columns.get(source.name, "")
-        for one in plan.to_copy(source.name, f"copied-{len(specs)}.parquet", config.part_rows):
+        for one in state.to_copy(source.name, f"copied-{len(specs)}.parquet", config.part_rows):
             inputs = [one.digest, *([column] if column else [])]
             specs.append(PartSpec(f"{source.name}-{one.group:05d}", inputs, (source.name, column, one)))
     if not specs:
         return []
     make = partial(_copy, context=context)
     asked = {"rules": asdict(context.rules)}
-    parts = out.parts(specs, make, Threads(WIDTH, context.cancel), config=asked, note=context.tally.note)
-    plan.learn([part.path(TABLE) for part in parts])
+    parts = out.parts(specs, make, Threads(WIDTH, context.cancel), config=asked, note=context.progress.note)
+    state.learn([part.path(TABLE) for part in parts])
     return parts
 
 
-def _copy(folder: Path, payload: tuple[str, str, Questions], context: FetchContext) -> Made:
+def _copy(folder: Path, payload: tuple[str, str, RowGroup], context: FetchContext) -> Made:
     source, column, questions = payload
     rows = questions.read()
     part = CopyPart(
@@ -185,7 +187,7 @@ def _copy(folder: Path, payload: tuple[str, str, Questions], context: FetchConte
         lengths=[row["length"] for row in rows],
         column=column,
     )
-    return copy(folder, part, context)
+    return copy_local(folder, part, context)
 
 
 def _rows_of(parts: list[Part]) -> int:

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from stages.collect.judge import Rules
+from stages.collect.progress import CollectionProgress
+from stages.collect.rules import Rules
 from stages.collect.sandbox import Sandbox
-from stages.collect.tally import Tally
 from stages.collect.web.fetcher import Fetcher
 
 WIDTH = 3
@@ -24,7 +24,7 @@ class FetchContext:
 
     rules: Rules
     sandbox: Sandbox
-    tally: Tally
+    progress: CollectionProgress
     fetcher: Fetcher | None = None
     threads: int = 1
     """Downloads at once of one part."""

@@ -6,15 +6,15 @@ A request is made once: what failed and may pass is asked again in a later round
 from collections.abc import Sequence
 from pathlib import Path
 
+from stages.collect.body_pipeline import BodyPipeline
 from stages.collect.context import FetchContext
 from stages.collect.img2dataset.downloader import download_all
-from stages.collect.intake import Intake
-from stages.collect.judge import Verdict
-from stages.collect.outcome import close_part
+from stages.collect.outcomes import close_part
 from stages.collect.pack import Pack
 from stages.collect.web.answer import FetchRecord, FetchRequest
 from stages.collect.web.url import host_of
 from stages.errors import RetryableError
+from stages.image.verdict import Verdict
 from stages.output import Made
 
 
@@ -30,21 +30,21 @@ def fetch(folder: Path, requests: Sequence[FetchRequest], context: FetchContext)
         return None if records[key].reason or records[key].unchanged else body
 
     def count(key: str, verdict: Verdict, size: int) -> None:
-        context.tally.heard(host_of(by_key[key].url), verdict.reason, size)
+        context.progress.count(host_of(by_key[key].url), verdict.reason, size)
 
     with Pack(folder.with_name(folder.name + ".spool")) as pack:
-        intake = Intake(pack, context.sandbox, context.forgotten, count)
+        pipeline = BodyPipeline(pack, context.sandbox, context.forgotten, count)
 
         def receive(key: str, body: bytes | None) -> None:
             if body is None:
-                intake.refuse(key, Verdict(records[key].reason or "", records[key].detail))
+                pipeline.refuse(key, Verdict(records[key].reason or "", records[key].detail))
             else:
-                intake.take(key, body)
+                pipeline.take(key, body)
 
         try:
             download_all(list(by_key), download, receive, threads=context.threads, scratch=folder.parent)
         finally:
-            verdicts = intake.finish()
+            verdicts = pipeline.finish()
         if context.cancelled.is_set():
             raise RetryableError("the collection ended before this part did")
         return close_part(folder, verdicts, pack, context.rules, records.values())

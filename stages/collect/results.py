@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.artifacts.artifact import Funnel
-from stages.collect.outcome import ANSWERS
-from stages.collect.plan import PASSING, Plan
+from stages.collect.outcomes import ANSWERS
+from stages.collect.state import PASSING, CollectionState
 from stages.fingerprint import JSON
 from stages.parquet_view import literal
 from stages.reasons import Reason
@@ -62,14 +62,14 @@ WHERE h.reason = '' AND f.reason = '' AND h.uid >= '{0}' AND h.uid < '{1}' ORDER
 """The pictures of a range of uids, with the captions of all rows that name them."""
 
 
-def settle(plan: Plan, placeholder_urls: int) -> None:
+def settle(state: CollectionState, placeholder_urls: int) -> None:
     """Refuse what is only known once all bytes are here: placeholders, and bytes that were taken down.
 
     Args:
-        plan: with a fate for every question.
+        state: with a fate for every question.
         placeholder_urls: the same bytes under this many URLs of one host are a placeholder.
     """
-    plan.sql.execute(
+    state.sql.execute(
         f"""
         UPDATE fates SET reason = '{Reason.TAKEN_DOWN}', rule = 'take-down ' || t.number, detail = '',
             file = ''
@@ -77,8 +77,8 @@ def settle(plan: Plan, placeholder_urls: int) -> None:
         WHERE t.value = fates.sha256 AND reason IN ('', '{Reason.TAKEN_DOWN}')
         """
     )
-    plan.sql.execute(_PLACEHOLDERS, [placeholder_urls])
-    plan.sql.execute(
+    state.sql.execute(_PLACEHOLDERS, [placeholder_urls])
+    state.sql.execute(
         f"""
         UPDATE fates SET reason = '{Reason.PLACEHOLDER}', rule = 'placeholder_urls={placeholder_urls}',
             detail = p.sha256 || ' under many URLs of ' || p.host, file = ''
@@ -88,14 +88,14 @@ def settle(plan: Plan, placeholder_urls: int) -> None:
     )
 
 
-def write_tables(plan: Plan, images: Path, rejects: Path) -> tuple[Funnel, list[str], int]:
+def write_tables(state: CollectionState, images: Path, rejects: Path) -> tuple[Funnel, list[str], int]:
     """Write the two result tables.
 
     Returns:
         The funnel over all rows; the files that hold pictures, sorted; the rows whose captions were left out
         since rows before them had given their picture `CAPTION_BYTES` already.
     """
-    plan.sql.execute(
+    state.sql.execute(
         """
         CREATE TABLE left_out AS
         SELECT h.uid, f.reason, f.rule, f.detail, '' AS merged_into, h.location, h.row
@@ -107,7 +107,7 @@ def write_tables(plan: Plan, images: Path, rejects: Path) -> tuple[Funnel, list[
         FROM taken t JOIN heads h USING (uid) WHERE t.number <> h.number
         """
     )
-    plan.sql.execute(
+    state.sql.execute(
         f"""
         CREATE TABLE said AS
         SELECT uid, number, size, sum(size) OVER (PARTITION BY uid ORDER BY number) - size > {CAPTION_BYTES}
@@ -118,20 +118,20 @@ def write_tables(plan: Plan, images: Path, rejects: Path) -> tuple[Funnel, list[
         )
         """
     )
-    rows_out = _write(plan, [_HELD.format(first, end) for first, end in _ranges(plan)], images, IMAGES)
-    _write(plan, ["SELECT * FROM left_out ORDER BY uid, row"], rejects, REJECTS)
-    reasons = dict(plan.rows("SELECT reason, count(*) FROM left_out GROUP BY reason ORDER BY reason"))
+    rows_out = _write(state, [_HELD.format(first, end) for first, end in _ranges(state)], images, IMAGES)
+    _write(state, ["SELECT * FROM left_out ORDER BY uid, row"], rejects, REJECTS)
+    reasons = dict(state.rows("SELECT reason, count(*) FROM left_out GROUP BY reason ORDER BY reason"))
     used = (
         "SELECT DISTINCT file FROM fates JOIN heads h USING (key) WHERE h.reason = '' AND fates.reason = ''"
     )
-    files = [file for (file,) in plan.rows(used + " ORDER BY file")]
-    ((too_many,),) = plan.rows("SELECT count_if(too_many) FROM said")
-    return Funnel(plan.rows("SELECT count(*) FROM taken")[0][0], rows_out, reasons), files, too_many
+    files = [file for (file,) in state.rows(used + " ORDER BY file")]
+    ((too_many,),) = state.rows("SELECT count_if(too_many) FROM said")
+    return Funnel(state.rows("SELECT count(*) FROM taken")[0][0], rows_out, reasons), files, too_many
 
 
-def _ranges(plan: Plan) -> list[tuple[str, str]]:
+def _ranges(state: CollectionState) -> list[tuple[str, str]]:
     """Ranges of uids, in order, with about `_RANGE_BYTES` of texts each: uids are hashes, so even ones."""
-    ((total,),) = plan.rows(
+    ((total,),) = state.rows(
         "SELECT coalesce(sum(size) FILTER (NOT too_many), 0) + (SELECT coalesce(sum(strlen(columns)), 0) "
         "FROM heads) FROM said"
     )
@@ -140,7 +140,7 @@ def _ranges(plan: Plan) -> list[tuple[str, str]]:
     return list(pairwise(bounds))
 
 
-def write_evidence(plan: Plan, answers: Path, hosts: Path) -> None:
+def write_evidence(state: CollectionState, answers: Path, hosts: Path) -> None:
     """Write what the web said, of every URL that is asked for today, and what that comes to for each host."""
     said = f"""
         SELECT a.* REPLACE (f.reason AS reason,
@@ -148,8 +148,8 @@ def write_evidence(plan: Plan, answers: Path, hosts: Path) -> None:
                 ELSE 0 END AS failures)
         FROM answers a JOIN fates f USING (key) ORDER BY a.key
     """
-    _write(plan, [said], answers, ANSWERS)
-    plan.sql.execute(
+    _write(state, [said], answers, ANSWERS)
+    state.sql.execute(
         """
         COPY (
             SELECT host, sum(asked)::BIGINT AS asked, sum(held)::BIGINT AS held, sum(size)::BIGINT AS bytes,
@@ -167,9 +167,9 @@ def write_evidence(plan: Plan, answers: Path, hosts: Path) -> None:
     )
 
 
-def per_source(plan: Plan) -> dict[str, JSON]:
+def per_source(state: CollectionState) -> dict[str, JSON]:
     """Rows and pictures of each source."""
-    found = plan.rows(
+    found = state.rows(
         """
         SELECT source, count(*),
             count(*) FILTER (h.reason = '' AND f.reason = '' AND t.number = h.number)
@@ -180,7 +180,7 @@ def per_source(plan: Plan) -> dict[str, JSON]:
     return {source: {"rows": rows, "pictures": pictures} for source, rows, pictures in found}
 
 
-def _write(plan: Plan, queries: Iterable[str], path: Path, schema: Any) -> int:
+def _write(state: CollectionState, queries: Iterable[str], path: Path, schema: Any) -> int:
     rows = 0
     group: list[Any] = []
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
@@ -190,7 +190,7 @@ def _write(plan: Plan, queries: Iterable[str], path: Path, schema: Any) -> int:
             group.clear()
 
         for query in queries:
-            for batch in plan.sql.sql(query).to_arrow_reader(_BATCH):
+            for batch in state.sql.sql(query).to_arrow_reader(_BATCH):
                 group.append(batch.cast(schema))
                 rows += len(batch)
                 if sum(map(len, group)) >= _GROUP or sum(piece.nbytes for piece in group) >= _GROUP_BYTES:

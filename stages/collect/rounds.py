@@ -17,8 +17,8 @@ from typing import Any
 
 from stages.collect.context import WIDTH, FetchContext
 from stages.collect.fetch import fetch
-from stages.collect.outcome import HEARD, TABLE, iso
-from stages.collect.plan import Plan, Questions
+from stages.collect.outcomes import HEARD, TABLE, iso
+from stages.collect.state import CollectionState, RowGroup
 from stages.collect.web.answer import FetchRequest
 from stages.config.collect import CollectConfig
 from stages.engine import Threads
@@ -51,12 +51,12 @@ def began(out: Output, asked: list[str]) -> str:
 
 
 def fetch_all(
-    plan: Plan, config: CollectConfig, context: FetchContext, out: Output, asked: list[str]
+    state: CollectionState, config: CollectConfig, context: FetchContext, out: Output, asked: list[str]
 ) -> list[Part]:
-    """Ask for everything that the plan wants, in rounds; the parts of all rounds.
+    """Ask for everything that the state wants, in rounds; the parts of all rounds.
 
     Args:
-        plan: learns what came, round by round.
+        state: learns what came, round by round.
         config: `part_rows`, `retries` and `patience`.
         context: fetches and judges.
         out: records the parts.
@@ -64,26 +64,26 @@ def fetch_all(
     """
     parts: list[Part] = []
     left = config.patience
-    questions = plan.to_ask("asked-0.parquet", config.part_rows)
+    questions = state.to_ask("asked-0.parquet", config.part_rows)
     for number in range(1_000_000):
         started = time.monotonic()
         context.patience = min(TURN_SECONDS[min(number, len(TURN_SECONDS) - 1)], max(left, 1.0))
-        parts += _round(number, list(questions), plan, config, context, out)
+        parts += _round(number, list(questions), state, config, context, out)
         if number >= FREE_ROUNDS:
             left -= time.monotonic() - started
-        slept = _wait(plan, out, number, left)
+        slept = _wait(state, out, number, left)
         if slept is None:
             break
         left -= slept
-        questions = _again(number + 1, plan, config, out, asked)
-    plan.give_up()
+        questions = _again(number + 1, state, config, out, asked)
+    state.give_up()
     return parts
 
 
 def _round(
     number: int,
-    questions: list[Questions],
-    plan: Plan,
+    questions: list[RowGroup],
+    state: CollectionState,
     config: CollectConfig,
     context: FetchContext,
     out: Output,
@@ -91,8 +91,8 @@ def _round(
     if not questions:
         return []
     spared = config.connections or config.per_second
-    hosts = plan.hosts_of(questions[0].file) if spared else Counter[str]()
-    context.tally.expect(sum(one.rows for one in questions), hosts)
+    hosts = state.hosts_of(questions[0].file) if spared else Counter[str]()
+    context.progress.expect(sum(one.rows for one in questions), hosts)
     asked = {
         "rules": asdict(context.rules),
         "edition": config.edition,
@@ -106,19 +106,19 @@ def _round(
         make,
         Threads(WIDTH, context.cancel),
         config=asked,
-        note=lambda: note + context.tally.note(),
+        note=lambda: note + context.progress.note(),
     )
     tables, answers = [part.path(TABLE) for part in parts], [part.path(HEARD) for part in parts]
-    plan.learn(tables, answers, config.retries)
+    state.learn(tables, answers, config.retries)
     return parts
 
 
-def _specs(number: int, questions: list[Questions]) -> Iterator[PartSpec]:
+def _specs(number: int, questions: list[RowGroup]) -> Iterator[PartSpec]:
     for one in questions:
         yield PartSpec(f"fetch-{number}-{one.group:05d}", [one.digest], one)
 
 
-def _fetch(folder: Path, questions: Questions, context: FetchContext) -> Made:
+def _fetch(folder: Path, questions: RowGroup, context: FetchContext) -> Made:
     return fetch(folder, [_request(row) for row in questions.read()], context)
 
 
@@ -134,9 +134,9 @@ def _request(row: dict[str, Any]) -> FetchRequest:
     )
 
 
-def _wait(plan: Plan, out: Output, number: int, left: float) -> float | None:
+def _wait(state: CollectionState, out: Output, number: int, left: float) -> float | None:
     """Sleep until another round makes sense; seconds slept, or None where there shall be none."""
-    pending, due = plan.pending()
+    pending, due = state.pending()
     if not pending:
         return None
     pause = PAUSE_SECONDS * 2 ** min(number, 6) * random.uniform(0.5, 1.5)
@@ -154,12 +154,12 @@ def _wait(plan: Plan, out: Output, number: int, left: float) -> float | None:
 
 
 def _again(
-    number: int, plan: Plan, config: CollectConfig, out: Output, asked: list[str]
-) -> Iterator[Questions]:
+    number: int, state: CollectionState, config: CollectConfig, out: Output, asked: list[str]
+) -> Iterator[RowGroup]:
     """The questions of a further round: those that are due when it is first reached, on record."""
 
     def make(folder: Path) -> Made:
-        return Made(statistics={"questions": plan.due(iso(time.time()), folder / "due.parquet")})
+        return Made(statistics={"questions": state.due(iso(time.time()), folder / "due.parquet")})
 
     part = out.part(f"round-{number}", [*asked, f"round-{number}"], make)
-    return plan.to_ask_again(part.path("due.parquet"), f"asked-{number}.parquet", config.part_rows)
+    return state.to_ask_again(part.path("due.parquet"), f"asked-{number}.parquet", config.part_rows)

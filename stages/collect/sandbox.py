@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 
-from stages.collect.judge import Rules, Verdict
+from stages.collect.rules import Rules
 from stages.errors import RetryableError, Stopped
 from stages.image.cell import ANSWER, BODY, NO_MEMORY, READY
-from stages.image.verdict import Limits
+from stages.image.verdict import Limits, Verdict
 from stages.reasons import Reason
 
 PROGRAM = ("-m", "stages.image.cell")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from stages.collect.preview.forecast import Forecast
 from stages.collect.preview.sources import SourcePreview
-from stages.collect.tally import DOMINATES
+from stages.collect.progress import DOMINATES
 from stages.config.collect import OPT_OUTS, CollectConfig
 
 MOSTLY = 0.5

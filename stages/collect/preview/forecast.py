@@ -7,7 +7,7 @@ from math import inf
 import duckdb
 
 from stages.artifacts.artifact import Artifact
-from stages.collect.known import ANSWERS_TABLE
+from stages.collect.carry_over import ANSWERS_TABLE
 from stages.config.collect import CollectConfig, HostLimit
 
 TYPICAL_SECONDS = 0.3

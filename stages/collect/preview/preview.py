@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
+from stages.collect.carry_over import carry_over
 from stages.collect.collect import source_rows
-from stages.collect.judge import Rules
-from stages.collect.known import reuse
-from stages.collect.outcome import iso
-from stages.collect.plan import Plan
+from stages.collect.outcomes import iso
 from stages.collect.preview.concerns import concerns
 from stages.collect.preview.forecast import Forecast, forecast, habits
 from stages.collect.preview.sources import SourcePreview, source_previews
+from stages.collect.rules import Rules
 from stages.collect.sources.files import check_names
 from stages.collect.sources.limits import ReadContext, RowLimits
 from stages.collect.sources.rows import write_rows
+from stages.collect.state import CollectionState
 from stages.config.collect import CollectConfig
 from stages.emptiness import emptied
 from stages.reasons import Reason
@@ -87,18 +87,18 @@ def preview(
     notes: list[str] = []
     reading = ReadContext(limits=RowLimits.of(config), warn=notes.append)
     write_rows(source_rows(config, sources, previous, reading), scratch / "rows.parquet")
-    plan = Plan(scratch / "rows.parquet", config, tables(takedowns), scratch)
+    state = CollectionState(scratch / "rows.parquet", config, tables(takedowns), scratch)
     try:
         if previous is not None:
-            reuse(plan, previous, rules, config, iso(time.time()))
-        seen = source_previews(plan, config)
-        told = forecast(_hosts(plan), _bytes_to_copy(plan, sources, config), config, habits(previous))
+            carry_over(state, previous, rules, config, iso(time.time()))
+        seen = source_previews(state, config)
+        told = forecast(_hosts(state), _bytes_to_copy(state, sources, config), config, habits(previous))
         free = None if store is None else _free(store)
-        counts = _counts(plan)
+        counts = _counts(state)
         problems = [*_nothing(counts), *concerns(config, seen, told, free), *notes]
         return Preview(**counts, sources=seen, forecast=told, urls=told.urls, free=free, problems=problems)
     finally:
-        plan.close()
+        state.close()
 
 
 _STATE = """
@@ -107,14 +107,14 @@ _STATE = """
 """
 
 
-def _counts(plan: Plan) -> dict[str, Any]:
+def _counts(state: CollectionState) -> dict[str, Any]:
     query = f"SELECT {_STATE}, count(*) FROM heads h LEFT JOIN fates f USING (key) GROUP BY 1"
-    found: dict[str, int] = dict(plan.rows(query))
-    rows = int(plan.rows("SELECT count(*) FROM taken")[0][0])
+    found: dict[str, int] = dict(state.rows(query))
+    rows = int(state.rows("SELECT count(*) FROM taken")[0][0])
     refused = "SELECT reason, count(*) FROM heads WHERE reason <> '' GROUP BY 1 ORDER BY 2 DESC, 1"
     return {
         "rows": rows,
-        "refused": dict(plan.rows(refused)),
+        "refused": dict(state.rows(refused)),
         "duplicates": rows - sum(found.values()),
         **{state: found.get(state, 0) for state in ("held", "waiting", "to_fetch", "to_copy")},
     }
@@ -129,9 +129,9 @@ def _nothing(counts: Mapping[str, Any]) -> Iterator[str]:
         yield f"nothing would be collected: {emptied('collect', funnel)}"
 
 
-def _hosts(plan: Plan) -> Iterator[tuple[str, int]]:
+def _hosts(state: CollectionState) -> Iterator[tuple[str, int]]:
     """Hosts and the URLs to ask of each, the greatest first."""
-    found = plan.sql.execute(
+    found = state.sql.execute(
         """
         SELECT host, count(DISTINCT key) FROM heads
         WHERE reason = '' AND path = ''
@@ -143,15 +143,15 @@ def _hosts(plan: Plan) -> Iterator[tuple[str, int]]:
         yield from hosts
 
 
-def _bytes_to_copy(plan: Plan, sources: Snapshot, config: CollectConfig) -> int:
+def _bytes_to_copy(state: CollectionState, sources: Snapshot, config: CollectConfig) -> int:
     """Of the files of each source on this machine the share of its rows that must be read."""
     query = f"""
         SELECT source, count_if({_STATE} = 'to_copy') / count(*)
         FROM heads h LEFT JOIN fates f USING (key) WHERE path <> '' GROUP BY source
     """
-    shares: dict[str, float] = dict(plan.rows(query))
+    shares: dict[str, float] = dict(state.rows(query))
     taken: dict[str, float] = dict(
-        plan.rows(
+        state.rows(
             """
             SELECT source, t.rows / g.rows FROM (SELECT source, count(*) AS rows FROM taken GROUP BY source) t
             JOIN (SELECT source, count(*) AS rows FROM given GROUP BY source) g USING (source)

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stages.collect.plan import Plan
 from stages.collect.sources.files import expand
 from stages.collect.sources.sniff import column_names
 from stages.collect.sources.tables import dialect_of
+from stages.collect.state import CollectionState
 from stages.config.collect import CollectConfig, UrlSource
 
 _FIRST = 1000
@@ -32,17 +32,17 @@ class SourcePreview:
     """Reason -> rows that are refused as they stand, most first; copies of each other all count."""
 
 
-def source_previews(plan: Plan, config: CollectConfig) -> dict[str, SourcePreview]:
+def source_previews(state: CollectionState, config: CollectConfig) -> dict[str, SourcePreview]:
     """Name -> what its rows hold, in the config's order."""
     totals = _by_source(
-        plan,
+        state,
         """
         SELECT source, count(*), count_if(len(captions) > 0), count_if(licence <> '')
         FROM taken GROUP BY source
         """,
     )
     captions = _by_source(
-        plan,
+        state,
         """
         SELECT source, said_by, count(*)
         FROM (SELECT source, unnest(list_distinct(caption_sources)) AS said_by FROM taken)
@@ -50,7 +50,7 @@ def source_previews(plan: Plan, config: CollectConfig) -> dict[str, SourcePrevie
         """,
     )
     refused = _by_source(
-        plan,
+        state,
         "SELECT source, reason, count(*) FROM taken WHERE reason <> '' GROUP BY ALL ORDER BY 3 DESC, 2",
     )
     seen: dict[str, SourcePreview] = {}
@@ -59,7 +59,7 @@ def source_previews(plan: Plan, config: CollectConfig) -> dict[str, SourcePrevie
         wanted: Sequence[str] = getattr(source, "caption_columns", ())
         seen[source.name] = SourcePreview(
             rows=rows,
-            columns=_columns(plan, source),
+            columns=_columns(state, source),
             captions={
                 **dict.fromkeys(wanted, 0.0),
                 **{k: n / rows for k, n in captions.get(source.name, [])},
@@ -71,7 +71,7 @@ def source_previews(plan: Plan, config: CollectConfig) -> dict[str, SourcePrevie
     return seen
 
 
-def _columns(plan: Plan, source: Any) -> list[str]:
+def _columns(state: CollectionState, source: Any) -> list[str]:
     tables: Sequence[str] = getattr(source, "tables", ())
     if tables:
         dialect = dialect_of(source) if isinstance(source, UrlSource) else None
@@ -80,12 +80,12 @@ def _columns(plan: Plan, source: Any) -> list[str]:
         SELECT DISTINCT unnest(json_keys(columns)) AS name
         FROM (SELECT columns FROM taken WHERE source = ? LIMIT {_FIRST}) ORDER BY name
     """
-    return [str(name) for (name,) in plan.rows(query, [source.name])]
+    return [str(name) for (name,) in state.rows(query, [source.name])]
 
 
-def _by_source(plan: Plan, query: str) -> dict[str, list[Any]]:
+def _by_source(state: CollectionState, query: str) -> dict[str, list[Any]]:
     """Source -> the other cells of its rows."""
     found: dict[str, list[Any]] = {}
-    for source, *cells in plan.rows(query):
+    for source, *cells in state.rows(query):
         found.setdefault(source, []).append(tuple(cells))
     return found

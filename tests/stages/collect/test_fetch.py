@@ -11,11 +11,11 @@ import pytest
 
 from stages.collect.context import FetchContext
 from stages.collect.fetch import fetch
-from stages.collect.judge import Rules
-from stages.collect.outcome import ANSWERS, OUTCOMES
+from stages.collect.outcomes import ANSWERS, OUTCOMES
 from stages.collect.pack import Pack
+from stages.collect.progress import CollectionProgress
+from stages.collect.rules import Rules
 from stages.collect.sandbox import Sandbox
-from stages.collect.tally import Tally
 from stages.collect.web.answer import FetchRequest
 from stages.collect.web.fetcher import Fetcher
 from stages.collect.web.host_limiter import HostLimiter
@@ -54,8 +54,8 @@ def run(tmp_path: Path, sandbox: Sandbox) -> Run:
             patience=lambda: 5.0,
         )
         context = FetchContext(
-            rules=RULES, sandbox=sandbox, tally=Tally(print), fetcher=fetcher, threads=threads,
-            forgotten=forgotten or {},
+            rules=RULES, sandbox=sandbox, progress=CollectionProgress(print), fetcher=fetcher,
+            threads=threads, forgotten=forgotten or {},
         )  # fmt: skip
         requests = [
             FetchRequest(key=key, url=url, networks=networks, obey=("robots",)) for key, url in urls.items()

@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from benchmarks import hostile_bodies as hostile
-from stages.collect.judge import Rules
+from stages.collect.rules import Rules
 from stages.collect.sandbox import Sandbox
 from stages.config.collect import CollectConfig
 from stages.reasons import Reason

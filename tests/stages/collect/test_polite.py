@@ -212,7 +212,7 @@ def test_the_agent_says_who_it_is(web: Web, collected: Callable[..., Artifact]) 
 def test_a_dominating_host_is_worth_a_warning(
     web: Web, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stages.collect.tally.MANY", 3)
+    monkeypatch.setattr("stages.collect.progress.MANY", 3)
     told = [(web.serve(f"/{number}", picture(number)), "x") for number in range(4)]
     assert "warnings" not in run(store, config_of(table(tmp_path / "t.csv", told))).statistics
     artifact = run(store, config_of(table(tmp_path / "t.csv", told), connections=4, edition="2"))

@@ -17,11 +17,12 @@ import pytest
 from PIL import Image
 
 from stages.collect import sandbox
-from stages.collect.judge import Rules, Verdict, judge
+from stages.collect.rules import Rules
 from stages.collect.sandbox import Sandbox
 from stages.config.collect import CollectConfig
 from stages.errors import RetryableError, Stopped
 from stages.image import FORMATS
+from stages.image.verdict import Verdict, judge
 from stages.reasons import Reason
 from tests.stages.image.files import BIGTIFF_BEYOND, gradient, mutations, save
 
@@ -193,7 +194,7 @@ def test_a_process_that_cannot_start_is_no_images_fault(
 OWNER = """
 import sys, time
 from stages.collect import sandbox
-from stages.collect.judge import Rules
+from stages.collect.rules import Rules
 from stages.collect.sandbox import Sandbox
 from stages.config.collect import CollectConfig
 

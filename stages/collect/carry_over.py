@@ -6,10 +6,11 @@ from typing import Any
 import pyarrow as pa
 
 from stages.artifacts.artifact import Artifact
-from stages.collect.judge import Rules, judge_size
-from stages.collect.outcome import ANSWERS
-from stages.collect.plan import FATES, PASSING, Plan
+from stages.collect.outcomes import ANSWERS
+from stages.collect.rules import Rules
+from stages.collect.state import FATES, PASSING, CollectionState
 from stages.config.collect import OPT_OUTS, CollectConfig
+from stages.image.verdict import judge_size
 from stages.reasons import Reason
 
 ANSWERS_TABLE = "evidence/answers"
@@ -20,7 +21,9 @@ failure, to the most. After the first failure it is due at once, or when its hos
 _COLUMNS = ", ".join(f'"{name}"' for name in FATES.names)
 
 
-def reuse(plan: Plan, previous: Artifact, rules: Rules, config: CollectConfig, now: str) -> dict[str, int]:
+def carry_over(
+    state: CollectionState, previous: Artifact, rules: Rules, config: CollectConfig, now: str
+) -> dict[str, int]:
     """Take over what an earlier edition knows; how many rows of each kind.
 
     Pictures held there are held here, by reference, unless a rule of today refuses them; those that were last
@@ -28,13 +31,13 @@ def reuse(plan: Plan, previous: Artifact, rules: Rules, config: CollectConfig, n
     and stands on a rule that is still the same, or may pass but is not due. All others are asked again.
 
     Args:
-        plan: of today's rows.
+        state: of today's rows.
         previous: the earlier edition.
         rules: those of today.
         config: likewise.
         now: ISO 8601, UTC, of this edition's first attempt.
     """
-    sql = plan.sql
+    sql = state.sql
     previous.scan(sql, "images", "held")
     previous.scan(sql, "rejects", "refused")
     if previous.has_table(ANSWERS_TABLE):
@@ -50,7 +53,7 @@ def reuse(plan: Plan, previous: Artifact, rules: Rules, config: CollectConfig, n
         QUALIFY row_number() OVER (PARTITION BY h.key ORDER BY h.uid) = 1
         """
     )
-    refused = _refused_now(plan, rules)
+    refused = _refused_now(state, rules)
     sql.execute("INSERT INTO fates SELECT *, '', '', '' FROM reused")
     sql.execute(
         """
@@ -78,14 +81,14 @@ def reuse(plan: Plan, previous: Artifact, rules: Rules, config: CollectConfig, n
         """,
         [now, now.removesuffix("Z")],
     ).fetchall()[0][0]
-    asked_again = plan.rows("SELECT count(*) FROM stale")[0][0]
-    reused = plan.rows("SELECT count(*) FROM reused")[0][0]
+    asked_again = state.rows("SELECT count(*) FROM stale")[0][0]
+    reused = state.rows("SELECT count(*) FROM reused")[0][0]
     return {"reused": int(reused), "carried": int(carried) + refused, "revalidated": int(asked_again)}
 
 
-def _refused_now(plan: Plan, rules: Rules) -> int:
+def _refused_now(state: CollectionState, rules: Rules) -> int:
     """Pictures that are held and that a rule of today refuses lose their place."""
-    found = plan.rows(
+    found = state.rows(
         "SELECT key, width, height, length FROM reused WHERE least(width, height) < ? OR length > ?"
         " OR width::BIGINT * height > ? OR greatest(width, height) > ? * least(width, height)",
         [rules.min_side, rules.max_bytes, rules.max_pixels, rules.max_aspect],
@@ -99,9 +102,9 @@ def _refused_now(plan: Plan, rules: Rules) -> int:
             reason, detail = Reason(verdict.reason), verdict.detail
         row: dict[str, Any] = {"key": key, "reason": reason, "rule": rules.rule(reason), "detail": detail}
         refused.append(row | {"repairs": []})
-    plan.sql.register("refused_now", pa.Table.from_pylist(refused, FATES))
-    plan.sql.execute(f"INSERT INTO fates SELECT {_COLUMNS} FROM refused_now")
-    plan.sql.execute("DELETE FROM reused WHERE key IN (SELECT key FROM refused_now)")
+    state.sql.register("refused_now", pa.Table.from_pylist(refused, FATES))
+    state.sql.execute(f"INSERT INTO fates SELECT {_COLUMNS} FROM refused_now")
+    state.sql.execute("DELETE FROM reused WHERE key IN (SELECT key FROM refused_now)")
     return len(refused)
 
 

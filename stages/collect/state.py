@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.collect.outcome import ANSWERS, OUTCOMES
+from stages.collect.outcomes import ANSWERS, OUTCOMES
 from stages.config.collect import CollectConfig
 from stages.fingerprint import fingerprint_of
 from stages.parquet_view import create_view, database_file, parquet
@@ -28,7 +28,7 @@ COPIES = ("key", "path", "offset", "length", "stamp")
 
 
 @dataclass(frozen=True)
-class Questions:
+class RowGroup:
     """What a part asks, in a file: the rows of one of its row groups."""
 
     file: str
@@ -42,7 +42,7 @@ class Questions:
         return pq.ParquetFile(self.file).read_row_group(self.group).to_pylist()
 
 
-class Plan:
+class CollectionState:
     """The rows of a collection (`taken`), the first of each uid (`heads`), what is known (`fates`).
 
     A question has a *key*: one for all rows that name the same URL under the same policy, and the uid of a
@@ -61,7 +61,7 @@ class Plan:
         """
         self._scratch = scratch
         self.sql = duckdb.connect(
-            database_file(scratch / "plan.duckdb"),
+            database_file(scratch / "state.duckdb"),
             config={"temp_directory": str(scratch / "duckdb"), "memory_limit": MEMORY},
         )
         self.sql.execute("SET preserve_insertion_order = false")
@@ -114,7 +114,7 @@ class Plan:
         self.sql.execute("CREATE TABLE stale (key VARCHAR, etag VARCHAR, last_modified VARCHAR)")
         self.sql.execute("CREATE TABLE now_asked (key VARCHAR)")
 
-    def to_ask(self, file: str, rows: int) -> Iterator[Questions]:
+    def to_ask(self, file: str, rows: int) -> Iterator[RowGroup]:
         """URLs of which nothing is known yet, and pictures to be asked for again; parts of so many."""
         self.sql.execute(
             """
@@ -130,12 +130,12 @@ class Plan:
         )
         return self._questions("SELECT * FROM asked ORDER BY key", file, rows, QUESTIONS)
 
-    def to_ask_again(self, keys: Path, file: str, rows: int) -> Iterator[Questions]:
+    def to_ask_again(self, keys: Path, file: str, rows: int) -> Iterator[RowGroup]:
         """The questions of a table of keys once more."""
         query = f"SELECT a.* FROM asked a JOIN {parquet(keys)} USING (key) ORDER BY key"
         return self._questions(query, file, rows, QUESTIONS)
 
-    def to_copy(self, source: str, file: str, rows: int) -> Iterator[Questions]:
+    def to_copy(self, source: str, file: str, rows: int) -> Iterator[RowGroup]:
         """Rows of a source on this machine of which nothing is known yet."""
         query = """
             SELECT key, path, "offset", length, stamp FROM heads
@@ -232,18 +232,18 @@ class Plan:
 
     def _questions(
         self, query: str, name: str, rows: int, columns: Sequence[str], **parameters: str
-    ) -> Iterator[Questions]:
+    ) -> Iterator[RowGroup]:
         path = self._scratch / name
         reader = self.sql.sql(query, params=parameters or None).to_arrow_reader(rows)
         held: list[Any] = []
         with pq.ParquetWriter(path, reader.schema) as writer:
-            groups: list[Questions] = []
+            groups: list[RowGroup] = []
 
             def flush(batches: list[Any]) -> None:
                 table = pa.Table.from_batches(batches, reader.schema).combine_chunks()
                 writer.write_table(table, row_group_size=rows)
                 told = fingerprint_of([table[column].to_pylist() for column in columns])
-                groups.append(Questions(str(path), len(groups), len(table), told))
+                groups.append(RowGroup(str(path), len(groups), len(table), told))
 
             for batch in reader:
                 held.append(batch)

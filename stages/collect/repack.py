@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 
 from stages.artifacts.artifact import Funnel
 from stages.collect.context import WIDTH
-from stages.collect.outcome import TABLE
+from stages.collect.outcomes import TABLE
 from stages.collect.pack import Pack
-from stages.collect.plan import Plan
+from stages.collect.state import CollectionState
 from stages.engine import Threads
 from stages.fingerprint import fingerprint_of
 from stages.output import Made, Output, Part, PartSpec
@@ -29,23 +29,23 @@ _PLACE = pa.schema(
 _Member = tuple[str, str, str, int, int]  # sha256, format, file, offset, length
 
 
-def pack_late(plan: Plan, parts: Sequence[Part], rows: int, out: Output) -> list[Part]:
+def repack(state: CollectionState, parts: Sequence[Part], rows: int, out: Output) -> list[Part]:
     """Pack the pictures of some parts anew, sorted by their bytes' hash; the parts that hold them then.
 
     Args:
-        plan: knows what became of every question, and hears of the new places.
+        state: knows what became of every question, and hears of the new places.
         parts: of all rounds after the first.
         rows: pictures to a part.
         out: records the parts.
     """
     if not parts:
         return []
-    create_view(plan.sql, "late", *(part.path(TABLE) for part in parts))
+    create_view(state.sql, "late", *(part.path(TABLE) for part in parts))
     chosen = (
         "f.key IN (SELECT key FROM late WHERE reason = '') AND f.reason = ''"
         " AND f.file IN (SELECT file FROM late)"
     )
-    members: list[_Member] = plan.rows(
+    members: list[_Member] = state.rows(
         f"""
         SELECT sha256, any_value(format), min_by(file, file), min_by("offset", file), min_by(length, file)
         FROM fates f WHERE {chosen} GROUP BY sha256 ORDER BY sha256
@@ -58,8 +58,8 @@ def pack_late(plan: Plan, parts: Sequence[Part], rows: int, out: Output) -> list
         specs.append(PartSpec(f"late-{number:05d}", [fingerprint_of([one[0] for one in mine])], mine))
     packed = out.parts(specs, partial(_pack, holders=holders), Threads(WIDTH), config={}, note="packing")
     if packed:
-        create_view(plan.sql, "places", *(part.path(PLACES) for part in packed))
-        plan.sql.execute(
+        create_view(state.sql, "places", *(part.path(PLACES) for part in packed))
+        state.sql.execute(
             f"""
             UPDATE fates AS f SET file = p.file, "offset" = p."offset", length = p.length
             FROM places p WHERE p.sha256 = f.sha256 AND {chosen}

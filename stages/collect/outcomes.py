@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.artifacts.artifact import Funnel
-from stages.collect.judge import Rules, Verdict
 from stages.collect.pack import Pack, Place
+from stages.collect.rules import Rules
 from stages.collect.web.answer import FetchRecord
+from stages.image.verdict import Verdict
 from stages.output import Made
 from stages.reasons import Reason
 

@@ -4,9 +4,9 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from stages.collect.judge import Verdict
 from stages.collect.pack import Pack
 from stages.collect.sandbox import Sandbox
+from stages.image.verdict import Verdict
 from stages.reasons import Reason
 
 BATCH = 16
@@ -20,11 +20,11 @@ Heard = Callable[[str, Verdict, int], None]
 """Told of each verdict: (key, verdict, bytes that came)."""
 
 
-class Intake:
+class BodyPipeline:
     """Takes the bytes of a part's questions, in any order, from one thread; judges while more come."""
 
     def __init__(self, pack: Pack, sandbox: Sandbox, forgotten: Mapping[str, int], heard: Heard) -> None:
-        """An intake.
+        """An pipeline.
 
         Args:
             pack: gets the bytes of pictures.

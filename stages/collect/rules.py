@@ -6,10 +6,8 @@ from ipaddress import ip_network
 
 from stages.config.collect import OPT_OUTS, CollectConfig
 from stages.image import MAX_PIXELS
-from stages.image.verdict import Limits, Verdict, judge, judge_size
+from stages.image.verdict import Limits
 from stages.reasons import Reason
-
-__all__ = ["Rules", "Verdict", "judge", "judge_size"]
 
 _LEAST = {
     "min_side": 1,

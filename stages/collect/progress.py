@@ -8,20 +8,20 @@ from collections.abc import Callable
 WINDOW_SECONDS = 10.0
 """Speeds are means over the last seconds."""
 RECENT = 400
-"""Questions over which the success rate of the moment is taken."""
+"""RowGroup over which the success rate of the moment is taken."""
 FALL = 0.25
 """A success rate of the moment that lies so much below that of the run before is worth a warning."""
 DOMINATES = 0.5
 """A host with a greater share of the questions than this sets the pace of the whole run."""
 MANY = 1000
-"""Questions below which nobody need be warned of a dominating host."""
+"""RowGroup below which nobody need be warned of a dominating host."""
 
 
-class Tally:
+class CollectionProgress:
     """Counts what becomes of questions; safe to use from many threads."""
 
     def __init__(self, warn: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
-        """A tally.
+        """Progress statistics of nothing yet.
 
         Args:
             warn: told in a sentence, once, of what is odd.
@@ -50,7 +50,7 @@ class Tally:
                     f"{asked / questions:.0%} of the URLs are at {host}: its limits set the pace of the run"
                 )
 
-    def heard(self, host: str, reason: str, size: int) -> None:
+    def count(self, host: str, reason: str, size: int) -> None:
         """Count one question: its host, why it brought nothing ("" where it did), bytes of the body."""
         now = self._clock()
         with self._lock:
@@ -71,7 +71,7 @@ class Tally:
             self._say(fallen)
 
     def done(self) -> tuple[int, int]:
-        """Questions answered, and expected."""
+        """RowGroup answered, and expected."""
         with self._lock:
             return self._done, max(self._done, self._total)
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from stages.collect.judge import Rules
+from stages.collect.rules import Rules
 from stages.config.collect import CollectConfig, HostLimit, UrlSource
 from stages.image import MAX_PIXELS
 from stages.reasons import Reason

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.collect.body_pipeline import BodyPipeline
 from stages.collect.context import FetchContext
-from stages.collect.intake import Intake
-from stages.collect.judge import Verdict
-from stages.collect.outcome import close_part
+from stages.collect.outcomes import close_part
 from stages.collect.pack import Pack
 from stages.collect.sources.parquets import IN_TABLE, read_images
 from stages.errors import RetryableError
+from stages.image.verdict import Verdict
 from stages.output import Made
 from stages.reasons import Reason
 from stages.regular_file import open_regular
@@ -35,24 +35,24 @@ class CopyPart:
     column: str = ""
 
 
-def copy(folder: Path, part: CopyPart, context: FetchContext) -> Made:
+def copy_local(folder: Path, part: CopyPart, context: FetchContext) -> Made:
     """Make a part: `outcomes.parquet` and `tars/...` below `folder`."""
 
     def heard(key: str, verdict: Verdict, size: int) -> None:
-        context.tally.heard(part.source, verdict.reason, size)
+        context.progress.count(part.source, verdict.reason, size)
 
     with Pack(folder.with_name(folder.name + ".spool")) as pack:
-        intake = Intake(pack, context.sandbox, context.forgotten, heard)
+        pipeline = BodyPipeline(pack, context.sandbox, context.forgotten, heard)
         try:
             for key, data in _bodies(part, context.rules.max_bytes):
                 if context.cancelled.is_set():
                     raise RetryableError("the collection ended before this part did")
                 if isinstance(data, Verdict):
-                    intake.refuse(key, data)
+                    pipeline.refuse(key, data)
                 else:
-                    intake.take(key, data)
+                    pipeline.take(key, data)
         finally:
-            verdicts = intake.finish()
+            verdicts = pipeline.finish()
         return close_part(folder, verdicts, pack, context.rules)
 
 
