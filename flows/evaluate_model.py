@@ -2,8 +2,8 @@
 
 from prefect import flow
 
-from flows.report.progress import threads
-from flows.step import Home, Result
+from flows.report.progress import task_runner
+from flows.step import Result, RunContext
 from flows.tasks import evaluate, results
 from flows.train_model import resolved
 from stages.config.run import EvaluateConfig
@@ -11,7 +11,7 @@ from stages.config.run import EvaluateConfig
 DEFAULT = EvaluateConfig()
 
 
-@flow(name="evaluate_model", task_runner=threads())
+@flow(name="evaluate_model", task_runner=task_runner())
 def evaluate_model(
     model: str, name: str, dataset: str = "", store: str = "store", config: EvaluateConfig = DEFAULT
 ) -> dict[str, Result]:
@@ -24,15 +24,15 @@ def evaluate_model(
         store: where artifacts live: a folder, s3://bucket/prefix, gs:// or az://.
         config: what is measured.
     """
-    (judged,) = resolved(store, model)
-    data = resolved(store, dataset)[0] if dataset else trained_on(judged)
-    return results(evaluate.submit(judged, data, config=config, home=Home(store, name)))
+    (evaluated,) = resolved(store, model)
+    data = resolved(store, dataset)[0] if dataset else trained_on(evaluated)
+    return results(evaluate.submit(evaluated, data, config=config, context=RunContext(store, name)))
 
 
 def trained_on(model: Result) -> Result:
     """The dataset that a model was trained on; ValueError if the store knows none."""
     # The nearest: that of an average is its model's.
-    dataset = next((one for one in model.open().ancestors() if one.kind == "dataset"), None)
+    dataset = next((artifact for artifact in model.open().ancestors() if artifact.kind == "dataset"), None)
     if dataset is None:
         raise ValueError(f"{model} names no dataset that it was trained on; give dataset")
     return Result.of(dataset, model.store)

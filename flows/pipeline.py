@@ -2,29 +2,26 @@
 
 from prefect import flow
 
+from flows.dataset import submit_dataset
 from flows.pinning import pinned
-from flows.report.progress import threads
-from flows.step import Home, Result
+from flows.report.progress import task_runner
+from flows.step import Result, RunContext
 from flows.steps import ENCODE
-from flows.tasks import collect, dedup, encode, evaluate, filter_, results, score, shard, train
+from flows.tasks import encode, evaluate, results, train
 from stages.config.run import Run
 
 
-@flow(name="pipeline", task_runner=threads(), validate_parameters=True)
+@flow(name="pipeline", task_runner=task_runner(), validate_parameters=True)
 def pipeline(run: Run) -> dict[str, Result]:
     """URLs in, an evaluated model out. Running it again continues it; what is finished shows as Cached.
 
     Args:
         run: everything that can be chosen.
     """
-    run, home = pinned(run), Home.of(run)
-    images = collect.submit(config=run.collect, home=home)
-    duplicates = dedup.submit(images, config=run.dedup, home=home)
-    scores = score.submit(images, config=run.score, home=home)
-    selection = filter_.submit(images, duplicates, scores, config=run.filter, home=home)
-    dataset = shard.submit(images, selection, config=run.shard, home=home)
+    run, context = pinned(run), RunContext.of(run)
+    images, duplicates, scores, selection, dataset = submit_dataset(run, context)
     wanted = ENCODE.wanted(run.encode)
-    latents = [encode.submit(dataset, config=run.encode, home=home)] if wanted else []
-    model = train.submit(dataset, *latents, config=run.train, home=home)
-    evaluation = evaluate.submit(model, dataset, config=run.evaluate, home=home)
+    latents = [encode.submit(dataset, config=run.encode, context=context)] if wanted else []
+    model = train.submit(dataset, *latents, config=run.train, context=context)
+    evaluation = evaluate.submit(model, dataset, config=run.evaluate, context=context)
     return results(images, duplicates, scores, selection, dataset, *latents, model, evaluation)

@@ -6,9 +6,10 @@ from prefect import flow
 from prefect.events import emit_event
 from prefect.runtime import deployment, flow_run
 
-from flows.report.progress import threads
-from flows.step import Home, Result
-from flows.tasks import collect, dedup, filter_, results, score, shard
+from flows.dataset import submit_dataset
+from flows.report.progress import task_runner
+from flows.step import Result, RunContext
+from flows.tasks import results
 from stages.artifacts.reference import refer, references
 from stages.config.run import Run
 from stages.store import open_store
@@ -17,7 +18,7 @@ REFRESHED = "dataset.refreshed"
 """The event that a new dataset emits, about datasets/NAME."""
 
 
-@flow(name="refresh_dataset", task_runner=threads())
+@flow(name="refresh_dataset", task_runner=task_runner())
 def refresh_dataset(run: Run, edition: str = "") -> dict[str, Result]:
     """Collect what is new, and make the dataset again where that changes it.
 
@@ -27,15 +28,10 @@ def refresh_dataset(run: Run, edition: str = "") -> dict[str, Result]:
             run of a deployment was expected to start, which its retries keep; else run.collect.edition.
     """
     config = replace(run.collect, edition=edition or expected_start() or run.collect.edition)
-    home = Home.of(run)
-    images = collect.submit(config=config, home=home)
-    duplicates = dedup.submit(images, config=run.dedup, home=home)
-    scores = score.submit(images, config=run.score, home=home)
-    selection = filter_.submit(images, duplicates, scores, config=run.filter, home=home)
-    dataset = shard.submit(images, selection, config=run.shard, home=home)
-    made = results(images, duplicates, scores, selection, dataset)
-    announce(home, made["shard"])
-    return made
+    context = RunContext.of(run)
+    finished = results(*submit_dataset(replace(run, collect=config), context))
+    announce(context, finished["shard"])
+    return finished
 
 
 def expected_start() -> str:
@@ -45,23 +41,23 @@ def expected_start() -> str:
     return flow_run.scheduled_start_time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def announce(home: Home, dataset: Result) -> bool:
+def announce(context: RunContext, dataset: Result) -> bool:
     """Emit `dataset.refreshed` unless this dataset was the last one announced under the name; whether it did.
 
     What was announced is a reference of its own, written after the event: a run that dies between the two
     announces again, so that no new dataset goes unheard. The payload names the dataset for who acts on it.
     """
-    store, name = open_store(home.store), f"datasets/{home.name}"
+    store, name = open_store(context.store), f"datasets/{context.name}"
     announced = references(store, f"announced/{name}")
     if announced and announced[-1].digest == dataset.digest:
         return False
     emit_event(
         event=REFRESHED,
-        resource={"prefect.resource.id": name, "prefect.resource.name": home.name},
+        resource={"prefect.resource.id": name, "prefect.resource.name": context.name},
         payload={
             "dataset": f"{dataset.stage}/{dataset.fingerprint}",
             "digest": dataset.digest,
-            "store": home.store,
+            "store": context.store,
         },
     )
     refer(store, f"announced/{name}", dataset.open())

@@ -4,8 +4,8 @@ from prefect import flow
 
 from flows import tasks
 from flows.pinning import pinned_config
-from flows.report.progress import threads
-from flows.step import Home, Result
+from flows.report.progress import task_runner
+from flows.step import Result, RunContext
 from flows.tasks import results
 from flows.train_model import resolved
 from stages.config.collect import CollectConfig
@@ -17,7 +17,7 @@ DEDUP, SCORE, FILTER, SHARD = DedupConfig(), ScoreConfig(), FilterConfig(), Shar
 ENCODE = EncodeConfig()
 
 
-@flow(name="collect", task_runner=threads())
+@flow(name="collect", task_runner=task_runner())
 def collect(config: CollectConfig, name: str, store: str = "store") -> dict[str, Result]:
     """Bring the images of some sources, filed as images/NAME.
 
@@ -26,10 +26,10 @@ def collect(config: CollectConfig, name: str, store: str = "store") -> dict[str,
         name: what the images are filed under.
         store: where artifacts live.
     """
-    return results(tasks.collect.submit(config=config, home=Home(store, name)))
+    return results(tasks.collect.submit(config=config, context=RunContext(store, name)))
 
 
-@flow(name="dedup", task_runner=threads())
+@flow(name="dedup", task_runner=task_runner())
 def dedup(images: str, name: str, config: DedupConfig = DEDUP, store: str = "store") -> dict[str, Result]:
     """Find the copies among images.
 
@@ -39,10 +39,12 @@ def dedup(images: str, name: str, config: DedupConfig = DEDUP, store: str = "sto
         config: what counts as a copy.
         store: where artifacts live.
     """
-    return results(tasks.dedup.submit(*resolved(store, images), config=config, home=Home(store, name)))
+    return results(
+        tasks.dedup.submit(*resolved(store, images), config=config, context=RunContext(store, name))
+    )
 
 
-@flow(name="score", task_runner=threads())
+@flow(name="score", task_runner=task_runner())
 def score(images: str, name: str, config: ScoreConfig = SCORE, store: str = "store") -> dict[str, Result]:
     """Score how well captions fit their images.
 
@@ -52,10 +54,12 @@ def score(images: str, name: str, config: ScoreConfig = SCORE, store: str = "sto
         config: which CLIP judges.
         store: where artifacts live.
     """
-    return results(tasks.score.submit(*resolved(store, images), config=config, home=Home(store, name)))
+    return results(
+        tasks.score.submit(*resolved(store, images), config=config, context=RunContext(store, name))
+    )
 
 
-@flow(name="filter", task_runner=threads())
+@flow(name="filter", task_runner=task_runner())
 def filter_(
     images: str, duplicates: str, scores: str, name: str, config: FilterConfig = FILTER, store: str = "store"
 ) -> dict[str, Result]:
@@ -70,10 +74,10 @@ def filter_(
         store: where artifacts live.
     """
     read = resolved(store, images, duplicates, scores)
-    return results(tasks.filter_.submit(*read, config=config, home=Home(store, name)))
+    return results(tasks.filter_.submit(*read, config=config, context=RunContext(store, name)))
 
 
-@flow(name="shard", task_runner=threads())
+@flow(name="shard", task_runner=task_runner())
 def shard(
     images: str, selection: str, name: str, config: ShardConfig = SHARD, store: str = "store"
 ) -> dict[str, Result]:
@@ -87,10 +91,10 @@ def shard(
         store: where artifacts live.
     """
     read = resolved(store, images, selection)
-    return results(tasks.shard.submit(*read, config=config, home=Home(store, name)))
+    return results(tasks.shard.submit(*read, config=config, context=RunContext(store, name)))
 
 
-@flow(name="encode", task_runner=threads())
+@flow(name="encode", task_runner=task_runner())
 def encode(dataset: str, name: str, config: EncodeConfig = ENCODE, store: str = "store") -> dict[str, Result]:
     """Let frozen encoders read a dataset once, so that training sees latents or text states.
 
@@ -101,4 +105,6 @@ def encode(dataset: str, name: str, config: EncodeConfig = ENCODE, store: str = 
         store: where artifacts live.
     """
     chosen = pinned_config(store, name, config)
-    return results(tasks.encode.submit(*resolved(store, dataset), config=chosen, home=Home(store, name)))
+    return results(
+        tasks.encode.submit(*resolved(store, dataset), config=chosen, context=RunContext(store, name))
+    )

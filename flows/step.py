@@ -17,7 +17,7 @@ from stages.store import Store, open_store
 
 
 @dataclass(frozen=True)
-class Home:
+class RunContext:
     """Where a run's results live, and the name that people know them by."""
 
     store: str
@@ -34,7 +34,7 @@ class Home:
         return f"{self.title} " if self.title else ""
 
     @classmethod
-    def of(cls, run: Run) -> "Home":
+    def of(cls, run: Run) -> "RunContext":
         """The home that a run's config names."""
         return cls(run.store, run.name)
 

@@ -12,8 +12,8 @@ from prefect.tasks import exponential_backoff
 
 from flows import steps
 from flows.report.prefect import key_of, report
-from flows.report.progress import TaskReporter, tell_failed, tell_finished
-from flows.step import Home, Result, Step
+from flows.report.progress import TaskReporter, notify_failed, notify_finished
+from flows.step import Result, RunContext, Step
 from stages.errors import RetryableError
 from stages.redaction import redact_error
 from stages.store import open_store
@@ -27,26 +27,26 @@ def another_try_may_help(task: Task[..., Any], run: TaskRun, state: State[Any]) 
 
 
 def step_task(step: Step) -> Task[..., Any]:
-    """A task that runs a step: `.submit(results read..., config=..., home=...)`.
+    """A task that runs a step: `.submit(results read..., config=..., context=...)`.
 
     Prefect's own result cache is off: whether a step is finished is the store's to say, so that a retry, the
     same command again and another machine all see the same.
     """
 
-    def run(*read: Result, config: Any, home: Home) -> "Result | State[Result]":
-        called = home.prefix + step.name
-        reporter = TaskReporter(key_of(home.name, step.name, "progress"), called)
+    def run(*read: Result, config: Any, context: RunContext) -> "Result | State[Result]":
+        called = context.prefix + step.name
+        reporter = TaskReporter(key_of(context.name, step.name, "progress"), called)
         try:
-            store = open_store(home.store)
-            artifact = step.run(store, home.name, config, [one.open() for one in read], reporter)
+            store = open_store(context.store)
+            artifact = step.run(store, context.name, config, [result.open() for result in read], reporter)
         except Exception as error:
             redact_error(error)  # Prefect logs it with its traceback
-            tell_failed(called, error)
+            notify_failed(called, error)
             raise
-        result = Result.of(artifact, home.store)
-        report(artifact, home.name)
+        result = Result.of(artifact, context.store)
+        report(artifact, context.name)
         reporter.done()
-        tell_finished(called, result)
+        notify_finished(called, result)
         if artifact.cached:
             when = artifact.manifest.ended[:19]
             return Completed(name="Cached", data=result, message=f"finished on {when} as {result}")
@@ -55,7 +55,7 @@ def step_task(step: Step) -> Task[..., Any]:
     run.__doc__ = step.stage.__doc__
     return task(
         name=step.name,
-        task_run_name=f"{{home.prefix}}{step.name}",  # filled in by Prefect
+        task_run_name=f"{{context.prefix}}{step.name}",  # filled in by Prefect
         tags=[step.pool],
         version=str(step.stage.version),
         retries=RETRIES,
@@ -73,8 +73,8 @@ def results(*futures: "PrefectFuture[Any]") -> dict[str, Result]:
     A step beside a failed one is waited for, so that its work is kept.
     """
     wait(list(futures))
-    found: Sequence[Result] = [future.result() for future in futures]
-    return {result.stage: result for result in found}
+    finished: Sequence[Result] = [future.result() for future in futures]
+    return {result.stage: result for result in finished}
 
 
 collect = step_task(steps.COLLECT)

@@ -3,8 +3,8 @@
 from prefect import flow
 
 from flows.pinning import pinned_config
-from flows.report.progress import threads
-from flows.step import Home, Result
+from flows.report.progress import task_runner
+from flows.step import Result, RunContext
 from flows.tasks import results, train
 from sdmodel.config.train import TrainConfig
 from stages.artifacts.reference import resolve
@@ -13,7 +13,7 @@ from stages.store import open_store
 DEFAULT = TrainConfig()
 
 
-@flow(name="train_model", task_runner=threads())
+@flow(name="train_model", task_runner=task_runner())
 def train_model(
     dataset: str,
     name: str,
@@ -32,7 +32,7 @@ def train_model(
     """
     read = resolved(store, dataset, *filter(None, [latents]))
     chosen = pinned_config(store, name, config)
-    return results(train.submit(*read, config=chosen, home=Home(store, name)))
+    return results(train.submit(*read, config=chosen, context=RunContext(store, name)))
 
 
 def resolved(store: str, *names: str) -> list[Result]:

@@ -70,14 +70,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; a mistake is one line on standard error and a status other than 0."""
     if arguments is None:
         atexit.register(_end_quietly)
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
-    given = [one for one in given if one != "--debug"]
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [argument for argument in words if argument != "--debug"]
     try:
-        if not given or given[0] in app.help_flags:
+        if not words or words[0] in app.help_flags:
             _import_commands()
         with naming_disk_faults("what this command reads and writes"):
-            app(given, exit_on_error=False, print_error=False)
+            app(words, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         _say(" ".join(str(error).split()) + " (see sdflow --help)")
         sys.exit(2)
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         promise = "; what is finished is kept, and the same command continues"
-        _say("interrupted" + (promise if given[:1] and given[0] in CONTINUED else ""))
+        _say("interrupted" + (promise if words[:1] and words[0] in CONTINUED else ""))
         sys.exit(130)
     except ValueError as error:
         _explain(error, debug)

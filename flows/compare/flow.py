@@ -11,8 +11,8 @@ from typing import Any, Literal
 from prefect import flow
 
 from flows.compare.cases import MODES, Case, Comparison, Mode, denoiser, name_of, pretraining, world
-from flows.report.progress import tell_progress, threads
-from flows.step import Home, Result, Step
+from flows.report.progress import notify_progress, task_runner
+from flows.step import Result, RunContext, Step
 from flows.tasks import collect, dedup, evaluate, filter_, score, shard, step_task, train
 from sdmodel.config.text import TextKind
 from sdmodel.config.train import TrainConfig
@@ -22,7 +22,7 @@ from stages.forecast.pace import PaceConfig, pace
 measure = step_task(Step(pace, ("shard",), pool="gpu"))
 
 
-@flow(name="compare_text", task_runner=threads(), validate_parameters=True)
+@flow(name="compare_text", task_runner=task_runner(), validate_parameters=True)
 def compare_text(comparison: Comparison) -> list[Case]:
     """Compare text encoders: the same denoiser with each, for the same time.
 
@@ -44,7 +44,7 @@ def compare_text(comparison: Comparison) -> list[Case]:
         found: list[Case] = []
         for case in cases(kind, seed):
             found.append(case)
-            tell_progress("compare", next(count), comparison.cases, f"{kind} {case.mode} {seed}")
+            notify_progress("compare", next(count), comparison.cases, f"{kind} {case.mode} {seed}")
         return found
 
     def cases(kind: TextKind, seed: int) -> Iterator[Case]:
@@ -73,12 +73,12 @@ def compare_text(comparison: Comparison) -> list[Case]:
 
 def dataset(run: Run) -> Result:
     """From a folder of pictures to shards."""
-    home = Home(run.store, run.name, run.name)
-    images = collect.submit(config=run.collect, home=home)
-    duplicates = dedup.submit(images, config=run.dedup, home=home)
-    scores = score.submit(images, config=run.score, home=home)
-    selection = filter_.submit(images, duplicates, scores, config=run.filter, home=home)
-    return _done(shard.submit(images, selection, config=run.shard, home=home))
+    context = RunContext(run.store, run.name, run.name)
+    images = collect.submit(config=run.collect, context=context)
+    duplicates = dedup.submit(images, config=run.dedup, context=context)
+    scores = score.submit(images, config=run.score, context=context)
+    selection = filter_.submit(images, duplicates, scores, config=run.filter, context=context)
+    return _done(shard.submit(images, selection, config=run.shard, context=context))
 
 
 def pretrained(
@@ -105,8 +105,10 @@ def speed(comparison: Comparison, run: Run, pictures: Result, kind: TextKind, le
         seconds=comparison.measuring,
     )
     name = f"{kind} {'learned' if learns else 'frozen'}"
-    home = Home(run.store, f"text-{name.replace(' ', '-')}-pace", name)
-    return json.loads(_done(measure.submit(pictures, config=config, home=home)).open().read("pace.json"))
+    context = RunContext(run.store, f"text-{name.replace(' ', '-')}-pace", name)
+    return json.loads(
+        _done(measure.submit(pictures, config=config, context=context)).open().read("pace.json")
+    )
 
 
 def drawing(
@@ -133,9 +135,9 @@ def _case(
     config: TrainConfig,
     told: dict[str, Any],
 ) -> Case:
-    home = Home(run.store, name_of(kind, mode, seed), f"{kind} {mode} {seed}")
-    model = _done(train.submit(pictures, config=config, home=home))
-    found = _done(evaluate.submit(model, pictures, config=run.evaluate, home=home))
+    context = RunContext(run.store, name_of(kind, mode, seed), f"{kind} {mode} {seed}")
+    model = _done(train.submit(pictures, config=config, context=context))
+    found = _done(evaluate.submit(model, pictures, config=run.evaluate, context=context))
     return Case(kind, mode, seed, config.images, told, json.loads(found.open().read("report.json")))
 
 

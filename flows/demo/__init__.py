@@ -36,15 +36,17 @@ def demo(store: str, report: Path | None, preset: str, port: int) -> None:
     rows = ROWS[preset]
     open_store(store)  # a ValueError here costs nobody the building of the site
     below = Path(".sdflow") if "://" in store else Path(store)
-    terminal.say(f"building a web site of {rows:,} captioned pictures with planted defects")
+    terminal.log(f"building a web site of {rows:,} captioned pictures with planted defects")
     site = build(below / "demo-site" / preset, rows, SEED, port=port)
     with DemoServer(site):
         results = execute(PRESETS[preset](str(site.table), store), terminal)
     artifacts = {name: result.open() for name, result in results.items()}
-    found = figures(artifacts, site, time.monotonic() - began)
+    report_figures = figures(artifacts, site, time.monotonic() - began)
     terminal.console.print()
-    show(found, artifacts, {name: result.cached for name, result in results.items()}, terminal.console)
+    show(
+        report_figures, artifacts, {name: result.cached for name, result in results.items()}, terminal.console
+    )
     if report is not None:
         report.parent.mkdir(parents=True, exist_ok=True)
-        report.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
-        terminal.say(f"all figures: {report}")
+        report.write_text(json.dumps(report_figures, indent=1, sort_keys=True) + "\n")
+        terminal.log(f"all figures: {report}")

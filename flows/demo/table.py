@@ -14,43 +14,46 @@ BARS = "▁▂▃▄▅▆▇█"
 
 
 def show(
-    found: Mapping[str, Any], artifacts: Mapping[str, Artifact], cached: Mapping[str, bool], console: Console
+    figures: Mapping[str, Any],
+    artifacts: Mapping[str, Artifact],
+    cached: Mapping[str, bool],
+    console: Console,
 ) -> None:
     """Print rows per stage and reason, defects caught, the training curve, what the oracle read, and where
     the grid is.
 
     Args:
-        found: of `figures`.
+        figures: of `figures`.
         artifacts: of the run, by stage.
         cached: by stage, whether it was found finished.
         console: where to.
     """
     console.print(funnel_table(artifacts.values(), cached))
     console.print()
-    console.print(_defects(found["defects"]))
-    wrong = found["good_dropped"]
+    console.print(_defects(figures["defects"]))
+    wrong = figures["good_dropped"]
     console.print(f"good pictures taken for copies: {wrong['dropped']} of {wrong['of']:,}")
     console.print()
     losses = [
         json.loads(line)["loss"] for line in artifacts["train"].read("metrics.jsonl").decode().splitlines()
     ]
-    speed = found["images_per_second"]
+    speed = figures["images_per_second"]
     console.print(f"training loss {losses[0]:.3f} {curve(losses)} {losses[-1]:.3f}   {speed:.0f} images/s")
-    loss = found["validation"]
+    loss = figures["validation"]
     console.print(
         f"validation MSE {loss['mse']:.4f}, R2 {loss['r2']:.3f}; with captions of other images "
         f"{loss['mse_shuffled']:.4f}"
     )
-    if found["oracle"]:
+    if figures["oracle"]:
         words = ", ".join(
-            f"{name} {share:.3f}" for name, share in found["oracle"].items() if name != "samples"
+            f"{name} {share:.3f}" for name, share in figures["oracle"].items() if name != "samples"
         )
-        console.print(f"oracle, {found['oracle']['samples']} samples of unseen captions: {words}")
-    if found["clip"]:
-        recall = found["clip"]["r_at_1_of_64"]
+        console.print(f"oracle, {figures['oracle']['samples']} samples of unseen captions: {words}")
+    if figures["clip"]:
+        recall = figures["clip"]["r_at_1_of_64"]
         console.print(f"the CLIP that scored: recall at 1 of 64 clean pairs {recall:.3f}")
-    console.print(f"\nsample grid: {found['grid']}", soft_wrap=True, markup=False)
-    console.print(f"{found['seconds']:.0f} seconds in all")
+    console.print(f"\nsample grid: {figures['grid']}", soft_wrap=True, markup=False)
+    console.print(f"{figures['seconds']:.0f} seconds in all")
 
 
 def curve(values: Sequence[float], width: int = 48) -> str:
@@ -73,6 +76,6 @@ def _defects(defects: Mapping[str, Mapping[str, Any]]) -> Table:
         shares = [
             f"{account[key]:.3f}" if account[key] is not None else "" for key in ("recall", "precision")
         ]
-        told = name, account["outcome"]
-        table.add_row(*told, f"{account['planted']:,}", f"{account['caught']:,}", f"{missed:,}", *shares)
+        cells = name, account["outcome"]
+        table.add_row(*cells, f"{account['planted']:,}", f"{account['caught']:,}", f"{missed:,}", *shares)
     return table

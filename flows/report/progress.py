@@ -25,7 +25,7 @@ EVERY = 2.0
 
 
 class Screen(Protocol):
-    """A place where people watch a run; steps go by their names behind `Home.prefix`."""
+    """A place where people watch a run; steps go by their names behind `RunContext.prefix`."""
 
     def progress(self, step: str, done: int, total: int, note: str) -> None: ...
 
@@ -49,25 +49,25 @@ def shown_on(screen: Screen) -> Generator[None]:
         _screens.remove(screen)
 
 
-def tell_progress(step: str, done: int, total: int, note: str) -> None:
+def notify_progress(step: str, done: int, total: int, note: str) -> None:
     """Let the screens know how far something is."""
     for screen in _screens:
         screen.progress(step, done, total, note)
 
 
-def tell_finished(step: str, result: Result) -> None:
+def notify_finished(step: str, result: Result) -> None:
     """Let the screens know that a step has its result."""
     for screen in _screens:
         screen.finished(step, result)
 
 
-def tell_failed(step: str, error: BaseException) -> None:
+def notify_failed(step: str, error: BaseException) -> None:
     """Let the screens know that a step has failed; it may be tried again."""
     for screen in _screens:
         screen.failed(step, error)
 
 
-class Threads(ThreadPoolTaskRunner[Any]):
+class StoppableTaskRunner(ThreadPoolTaskRunner[Any]):
     """Runs a flow's tasks in threads, and lets them know when the flow is being ended.
 
     Prefect calls `cancel_all` when a flow is cancelled, terminated or interrupted (and when it is over), then
@@ -76,7 +76,7 @@ class Threads(ThreadPoolTaskRunner[Any]):
 
     ending: Event | None = None  # made on entry, since a runner is pickled before that
 
-    def __enter__(self) -> "Threads":
+    def __enter__(self) -> "StoppableTaskRunner":
         super().__enter__()
         self.ending = Event()
         return self
@@ -88,9 +88,9 @@ class Threads(ThreadPoolTaskRunner[Any]):
         super().cancel_all()
 
 
-def threads() -> TaskRunner[PrefectFuture[Any]]:
+def task_runner() -> TaskRunner[PrefectFuture[Any]]:
     """The task runner of our flows."""
-    return cast("TaskRunner[PrefectFuture[Any]]", Threads())
+    return cast("TaskRunner[PrefectFuture[Any]]", StoppableTaskRunner())
 
 
 class TaskReporter:
@@ -107,13 +107,13 @@ class TaskReporter:
         self._context = contextvars.copy_context()  # stages may report from threads of their own
         flow = FlowRunContext.get()
         runner = flow.task_runner if flow else None
-        self._ending = runner.ending if isinstance(runner, Threads) else None
+        self._ending = runner.ending if isinstance(runner, StoppableTaskRunner) else None
         self._artifact: UUID | None = None
         self._last = 0.0
 
     def progress(self, stage: str, done: int, total: int, note: str) -> None:
         """Show it on the screens at once, and in Prefect at most every `EVERY` seconds."""
-        tell_progress(self._step, done, total, note)
+        notify_progress(self._step, done, total, note)
         if time.monotonic() - self._last >= EVERY:
             self._last = time.monotonic()
             self._show(done, total, note)

@@ -22,7 +22,7 @@ class RunFailedError(Exception):
 
 
 def execute(run: Run, terminal: Terminal, *, ui: bool = False) -> dict[str, Result]:
-    """The results of a whole run, by stage; see `executed`.
+    """The results of a whole run, by stage; see `run_flow`.
 
     ValueError: it cannot work, which is told before anything starts."""
 
@@ -33,10 +33,10 @@ def execute(run: Run, terminal: Terminal, *, ui: bool = False) -> dict[str, Resu
 
         return pipeline(run, return_state=True)
 
-    return cast("dict[str, Result]", executed(start, terminal, ui=ui))
+    return cast("dict[str, Result]", run_flow(start, terminal, ui=ui))
 
 
-def executed(start: "Callable[[], State[Any]]", terminal: Terminal, *, ui: bool = False) -> Any:
+def run_flow(start: "Callable[[], State[Any]]", terminal: Terminal, *, ui: bool = False) -> Any:
     """What a flow returns; run through Prefect, on the user's server or one of our own.
 
     Args:
@@ -50,7 +50,7 @@ def executed(start: "Callable[[], State[Any]]", terminal: Terminal, *, ui: bool 
     """
     be_quiet()
     with _terminated_as_exit():
-        terminal.say("starting Prefect")
+        terminal.log("starting Prefect")
         # Prefect takes seconds to import: only commands that run flows pay.
         from flows.run.server import prefect_server
 
@@ -59,20 +59,20 @@ def executed(start: "Callable[[], State[Any]]", terminal: Terminal, *, ui: bool 
 
             place = f"Prefect is at {server.url.removesuffix('/api')}"
             asks = f", and asks for {server.sign_in}" if server.sign_in else ""
-            terminal.say(f"{place}{asks}" if ui else "running")
+            terminal.log(f"{place}{asks}" if ui else "running")
             with terminal.live(), shown_on(terminal):
                 state = start()
-            found = state.result(raise_on_failure=False)
+            outcome = state.result(raise_on_failure=False)
     if state.is_completed():
-        return found
+        return outcome
     # Interrupted flows raise; what comes here has failed.
-    words = str(found) or type(found).__name__
+    words = str(outcome) or type(outcome).__name__
     step = terminal.failed_step
     # A mistake of the user's in the first step: nothing was made that could be kept.
-    begun = terminal.has_finished or not isinstance(found, ValueError)
+    begun = terminal.has_finished or not isinstance(outcome, ValueError)
     promise = "\nWhat is finished is kept; the same command continues it." if begun else ""
     raise RunFailedError(f"{step + ' failed: ' if step else ''}{words}{promise}") from (
-        found if isinstance(found, Exception) else None
+        outcome if isinstance(outcome, Exception) else None
     )
 
 

@@ -5,11 +5,13 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Event
 from types import FrameType
+from typing import Any
 
 from flows.pinning import pinned_config
 from flows.run.terminal import Terminal
 from flows.step import Result, Step, finished, reads
 from stages.artifacts.artifact import Artifact
+from stages.artifacts.names import check_name
 from stages.artifacts.reference import resolve
 from stages.config.run import Run
 from stages.store import Store, open_store
@@ -64,15 +66,41 @@ def result_of(
         raise ValueError(
             f"{name} reads no result of {unread}; it reads {', '.join(step.reads) or 'sources alone'}"
         )
-    named = {one: _resolved(store, text, steps[one]) for one, text in given.items()}
-    own = [one for one in reads(steps, name, run) if one not in named]
+    named = {source: _resolved(store, text, steps[source]) for source, text in given.items()}
+    own = [source for source in reads(steps, name, run) if source not in named]
     before: dict[str, Artifact] = {}
     for needed in _needed(steps, own, run) if upstream else ():
-        read = [before[one] for one in reads(steps, needed, run)]
-        before[needed] = _run(steps[needed], run, store, read, terminal)
+        inputs = [before[source] for source in reads(steps, needed, run)]
+        before[needed] = _run(steps[needed], run, store, inputs, terminal)
         terminal.finished(needed, Result.of(before[needed], run.store))
-    found = named | {one: before[one] if upstream else finished(steps, one, run, store) for one in own}
-    return _run(step, run, store, [found[one] for one in step.reads if one in found], terminal)
+    read = named | {
+        source: before[source] if upstream else finished(steps, source, run, store) for source in own
+    }
+    return _run(step, run, store, [read[source] for source in step.reads if source in read], terminal)
+
+
+def run_alone(step: Step, store: str, name: str, config: Any, read: Sequence[Artifact]) -> Artifact:
+    """The result of a step that no run has, filed under a name; progress and its end go to the terminal.
+
+    Args:
+        step: with its stage and the kind of its reference.
+        store: URL of where results live.
+        name: what the result is filed under.
+        config: of the stage.
+        read: artifacts that the stage reads, in its order.
+
+    Raises:
+        ValueError: the name is none that a reference may have, or the stage refuses its config or inputs.
+    """
+    check_name(name)
+    terminal = Terminal()
+    # Nobody sets the event: an interrupt may end it at once, as nothing that took long would be lost.
+    reporter = TerminalReporter(terminal, Event())
+    with terminal.live():
+        artifact = step.run(open_store(store), name, config, read, reporter)
+    terminal.finished(artifact.stage, Result.of(artifact, store))
+    terminal.log(f"filed under {step.reference}/{name}")
+    return artifact
 
 
 def _needed(steps: Mapping[str, Step], names: Iterable[str], run: Run) -> list[str]:
@@ -85,7 +113,7 @@ def _needed(steps: Mapping[str, Step], names: Iterable[str], run: Run) -> list[s
 
 def _run(step: Step, run: Run, store: Store, read: Sequence[Artifact], terminal: Terminal) -> Artifact:
     config = pinned_config(run.store, run.name, getattr(run, step.name))
-    with _asked_to_end() as ending:
+    with _stop_requested() as ending:
         return step.run(store, run.name, config, read, TerminalReporter(terminal, ending))
 
 
@@ -97,7 +125,7 @@ def _resolved(store: Store, text: str, step: Step) -> Artifact:
 
 
 @contextmanager
-def _asked_to_end() -> Generator[Event]:
+def _stop_requested() -> Generator[Event]:
     """An event that SIGINT and SIGTERM set; a second one ends the process as usual."""
     ending = Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

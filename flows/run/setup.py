@@ -35,7 +35,7 @@ def prepare() -> list[str]:
             "PREFECT_API_URL is not set; start a server (`prefect server start`) and "
             "export PREFECT_API_URL=http://127.0.0.1:4200/api"
         )
-    told: list[str] = []
+    messages: list[str] = []
     with get_client(sync_client=True) as client:
         for name, limit in POOLS.items():
             limited = f", {limit} at a time" if limit else ""
@@ -43,18 +43,18 @@ def prepare() -> list[str]:
                 client.read_work_pool(name)
             except ObjectNotFound:
                 client.create_work_pool(WorkPoolCreate(name=name, type="process", concurrency_limit=limit))
-                told.append(f"created work pool {name}{limited}")
+                messages.append(f"created work pool {name}{limited}")
             else:
                 client.update_work_pool(name, WorkPoolUpdate(concurrency_limit=limit))
-                told.append(f"work pool {name} is there{limited}")
-    wanted = _lost_runs()
+                messages.append(f"work pool {name} is there{limited}")
+    automation = _lost_runs()
     for old in _automations(LOST):
         old.delete(_sync=True)  # pyright: ignore[reportCallIssue]
-    wanted.create(_sync=True)  # pyright: ignore[reportCallIssue]
-    told.append(
+    automation.create(_sync=True)  # pyright: ignore[reportCallIssue]
+    messages.append(
         f"automation: a run without a heartbeat for {WITHIN.seconds} s becomes Crashed, and can be retried"
     )
-    return told
+    return messages
 
 
 def deploy_all(file: Path) -> list[str]:
@@ -106,4 +106,4 @@ def _automations(name: str) -> list[Automation]:
             "POST", "/automations/filter", json={"automations": {"name": {"any_": [name]}}}
         )
         response.raise_for_status()
-    return [Automation.model_validate(one) for one in response.json()]
+    return [Automation.model_validate(record) for record in response.json()]

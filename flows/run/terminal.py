@@ -57,7 +57,7 @@ class Terminal:
             finally:
                 self._live, self._tasks = None, {}
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """A line that stays, or several; whatever strangers wrote in it is harmless there."""
         self.console.print(Text(escape_lines(redact(text))))
 
@@ -71,11 +71,11 @@ class Terminal:
             self._live.update(self._tasks[step], completed=done, total=total or None, note=note, count=count)
         elif time.monotonic() - self._said.get(step, -EVERY) >= EVERY:
             self._said[step] = time.monotonic()
-            self.say(f"{step:>8}  {count}  {note}".rstrip())
+            self.log(f"{step:>8}  {count}  {note}".rstrip())
 
     def warn(self, step: str, words: str) -> None:
         """Something that a person should hear of."""
-        self.say(f"{step:>8}  warning: {words}")
+        self.log(f"{step:>8}  warning: {words}")
 
     def finished(self, step: str, result: Result) -> None:
         """A step has its result."""
@@ -85,14 +85,14 @@ class Terminal:
             self.failed_step = ""
         funnel = result.open().funnel
         cached = ", cached" if result.cached else ""
-        self.say(f"{step:>8}  {funnel.rows_out:,} of {funnel.rows_in:,} rows{cached}")
+        self.log(f"{step:>8}  {funnel.rows_out:,} of {funnel.rows_in:,} rows{cached}")
 
     def failed(self, step: str, error: BaseException) -> None:
         """A step failed; the error itself is for whoever runs it."""
         self._drop(step)
         self.failed_step = self.failed_step or step
         words = str(error).split("\n", 1)[0] or type(error).__name__
-        self.say(f"{step:>8}  failed: {escape(redact(words), 2000)}")
+        self.log(f"{step:>8}  failed: {escape(redact(words), 2000)}")
 
     def _drop(self, step: str) -> None:
         if self._live is not None and step in self._tasks:

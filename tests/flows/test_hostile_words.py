@@ -32,7 +32,7 @@ from flows import tasks
 from flows.cli import main
 from flows.config.file import read_run
 from flows.run.terminal import Terminal
-from flows.step import Home
+from flows.step import RunContext
 from flows.steps import COLLECT
 from stages.artifacts.artifact import Artifact, artifacts
 from stages.config.collect import CollectConfig
@@ -296,7 +296,7 @@ def test_a_table_that_is_not_read_from_there_tells_none(
 
 def _collect(config: CollectConfig, store: Path, *, in_task: bool) -> None:
     if in_task:
-        tasks.collect.fn(config=config, home=Home(str(store), "birds"))
+        tasks.collect.fn(config=config, context=RunContext(str(store), "birds"))
     else:
         COLLECT.run(open_store(str(store)), "birds", config, [])
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.report.progress import threads
-from flows.step import Home, Step
+from flows.report.progress import task_runner
+from flows.step import RunContext, Step
 from flows.tasks import another_try_may_help, results, step_task
 from stages.artifacts.artifact import Funnel
 from stages.errors import FinalError, RetryableError
@@ -35,16 +35,16 @@ def flaky(errors: list[Exception]) -> Step:
     return Step(thing)
 
 
-def run(step: Step, home: Home) -> tuple[str, int]:
+def run(step: Step, context: RunContext) -> tuple[str, int]:
     """Run it in a flow of its own: the final state's name, and how often the task ran."""
     from prefect import flow
     from prefect.client.orchestration import get_client
 
     task = step_task(step).with_options(retry_delay_seconds=0, retry_condition_fn=another_try_may_help)
 
-    @flow(task_runner=threads())
+    @flow(task_runner=task_runner())
     def alone():
-        return results(task.submit(config=Config(), home=home))
+        return results(task.submit(config=Config(), context=context))
 
     state = alone(return_state=True)
     with get_client(sync_client=True) as client:
@@ -57,11 +57,11 @@ def run(step: Step, home: Home) -> tuple[str, int]:
 
 
 def test_a_retryable_error_is_tried_again_and_a_final_one_is_not(server: str, tmp_path: Path):
-    home = Home(str(tmp_path / "one"), "name")
-    assert run(flaky([RetryableError("reset"), RetryableError("reset")]), home) == ("Completed", 3)
+    context = RunContext(str(tmp_path / "one"), "name")
+    assert run(flaky([RetryableError("reset"), RetryableError("reset")]), context) == ("Completed", 3)
     for number, error in enumerate([ValueError("size=3"), FinalError("no"), OSError(5, "no")]):
-        home = Home(str(tmp_path / str(number)), "name")
-        assert run(flaky([error]), home) == ("Failed", 1)
+        context = RunContext(str(tmp_path / str(number)), "name")
+        assert run(flaky([error]), context) == ("Failed", 1)
 
 
 def test_a_stage_hears_when_its_flow_is_being_ended(server: str, tmp_path: Path):
@@ -80,9 +80,9 @@ def test_a_stage_hears_when_its_flow_is_being_ended(server: str, tmp_path: Path)
 
     task = step_task(Step(endless))
 
-    @flow(task_runner=threads())
+    @flow(task_runner=task_runner())
     def interrupted():
-        task.submit(config=Config(), home=Home(str(tmp_path), "name"))
+        task.submit(config=Config(), context=RunContext(str(tmp_path), "name"))
         begun.wait()
         raise KeyboardInterrupt
 

@@ -1,6 +1,5 @@
 """`sdflow cluster`: pictures by what an encoder says of their captions."""
 
-from threading import Event
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -39,10 +38,8 @@ def cluster(
     ```
     """
     from flows.cli.store.listing import print_manifest
-    from flows.run.local import TerminalReporter
-    from flows.run.terminal import Terminal
-    from flows.step import Result, Step
-    from stages.artifacts.names import check_name
+    from flows.run.local import run_alone
+    from flows.step import Step
     from stages.artifacts.reference import resolve
     from stages.cluster import cluster as stage
     from stages.config.run import ClusterConfig
@@ -51,24 +48,14 @@ def cluster(
         raise ValueError(f'--device {device!r}: "cpu", "cuda" and "auto" are known')
     config = ClusterConfig(clusters=clusters, seeds=seeds, column=column, device=device)
     opened = open_to_read(store)
-    filed = name or _called(dataset)
-    check_name(filed)
     read = [resolve(opened, dataset), resolve(opened, model)]
     if read[0].kind != "dataset":
         raise ValueError(f"{dataset} is no dataset but {read[0].kind}; `sdflow ls` shows datasets")
-    terminal = Terminal()
-    # Nobody sets the event: an interrupt may end it at once, as nothing that took long would be lost.
-    reporter = TerminalReporter(terminal, Event())
-    with terminal.live():
-        made = Step(stage, ("shard", "train"), reference="clusters").run(
-            opened, filed, config, read, reporter
-        )
-    terminal.finished(made.stage, Result.of(made, store))
-    terminal.say(f"filed under clusters/{filed}")
-    print_manifest(made, as_json=json)
+    step = Step(stage, ("shard", "train"), reference="clusters")
+    print_manifest(run_alone(step, store, name or _dataset_name(dataset), config, read), as_json=json)
 
 
-def _called(dataset: str) -> str:
+def _dataset_name(dataset: str) -> str:
     """The dataset's own name. ValueError: it is named by its fingerprint."""
     name = dataset.partition("@")[0]
     if not name.startswith("datasets/"):

@@ -46,13 +46,13 @@ def collect(
         return
     from flows.config.file import read_run
 
-    found = _preview(read_run(config, set_, store, environment_store()))
+    preview = _preview(read_run(config, set_, store, environment_store()))
     if json:
-        print_json(found.to_plain())
+        print_json(preview.to_plain())
     else:
         from stages.report.preview import print_preview
 
-        print_preview(found)
+        print_preview(preview)
 
 
 def _preview(run: "Run") -> "Preview":
@@ -77,11 +77,11 @@ def _preview(run: "Run") -> "Preview":
         previous = previous_of(store, run.name, config, sources, gone)
         finished = collect.find(previous, sources, gone, config=config, store=store)
     with TemporaryDirectory(prefix="sdflow-") as scratch:
-        found = preview(previous, sources, gone, config, scratch=Path(scratch), store=folder)
+        summary = preview(previous, sources, gone, config, scratch=Path(scratch), store=folder)
     if finished is None:
-        return found
+        return summary
     words = (
         f"this very collection is finished (collect/{finished.fingerprint[:12]}): it is found again, and "
         "nothing is asked; another collect.edition asks anew"
     )
-    return replace(found, problems=[words, *found.problems])
+    return replace(summary, problems=[words, *summary.problems])

@@ -34,10 +34,10 @@ def coverage(
     from stages.artifacts.reference import resolve
     from stages.report.coverage import coverage_chart, coverage_markdown, coverage_of
 
-    told = coverage_of(resolve(open_to_read(store), what))
+    shares = coverage_of(resolve(open_to_read(store), what))
     if chart is not None:
-        chart.write_bytes(coverage_chart(told))
+        chart.write_bytes(coverage_chart(shares))
     if json:
-        print_json(told)
+        print_json(shares)
     else:
-        print_lines([coverage_markdown(told)])
+        print_lines([coverage_markdown(shares)])

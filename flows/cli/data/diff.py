@@ -50,13 +50,13 @@ def diff(
         raise ValueError(f"--rows {rows} is neither .csv nor .parquet; name it so")
     opened = open_to_read(store)
     before, after = resolve(opened, old), resolve(opened, new)
-    found = compare(before, after)
+    difference = compare(before, after)
     if rows is not None:
         _write(before, after, rows)
     if json:
-        print_json(json_module.loads(found.to_json()))
+        print_json(json_module.loads(difference.to_json()))
     else:
-        print_diff(found)
+        print_diff(difference)
 
 
 def _write(before: "Artifact", after: "Artifact", path: Path) -> None:

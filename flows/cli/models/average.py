@@ -1,6 +1,5 @@
 """`sdflow average`: another average of what a model's training went through."""
 
-from threading import Event
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -42,30 +41,20 @@ def average(
     ```
     """
     from flows.cli.store.listing import print_manifest
-    from flows.run.local import TerminalReporter
-    from flows.run.terminal import Terminal
-    from flows.step import Result, Step
-    from stages.artifacts.names import check_name
+    from flows.run.local import run_alone
+    from flows.step import Step
     from stages.artifacts.reference import resolve
     from stages.average import AverageConfig
     from stages.average import average as stage
 
-    opened = open_to_read(store)
-    source = resolve(opened, model)
-    filed = name or _called(model, length, images)
-    check_name(filed)
-    terminal = Terminal()
-    # Nobody sets the event: an interrupt may end it at once, as nothing that took long would be lost.
-    reporter = TerminalReporter(terminal, Event())
+    source = resolve(open_to_read(store), model)
     config = AverageConfig(length=length, images=images)
-    with terminal.live():
-        made = Step(stage, ("train",), reference="models").run(opened, filed, config, [source], reporter)
-    terminal.finished(made.stage, Result.of(made, store))
-    terminal.say(f"filed under models/{filed}")
-    print_manifest(made, as_json=json)
+    step = Step(stage, ("train",), reference="models")
+    artifact = run_alone(step, store, name or _average_name(model, length, images), config, [source])
+    print_manifest(artifact, as_json=json)
 
 
-def _called(model: str, length: float, images: int) -> str:
+def _average_name(model: str, length: float, images: int) -> str:
     """A name for an average: "birds-0.1", or "birds-0.1-500000" where it ends earlier than the training."""
     name = model.partition("@")[0]
     if not name.startswith("models/"):

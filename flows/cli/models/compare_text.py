@@ -51,7 +51,7 @@ def compare_text(
     from flows.compare.machine import lanes, machine
     from flows.compare.page import check_page, found, write_page
     from flows.compare.pictures import ceilings, pictures
-    from flows.run.execute import executed
+    from flows.run.execute import run_flow
     from flows.run.terminal import Terminal
     from stages.store import open_store
 
@@ -70,7 +70,7 @@ def compare_text(
     if emoji and not (Path(emoji) / "metadata.csv").is_file():
         raise ValueError(f"emoji={emoji}: there is no {Path(emoji) / 'metadata.csv'}, which has the captions")
     open_store(store)
-    terminal.say(f"pictures of two groups of shapes: {ROWS:,}, drawn where they are not there yet")
+    terminal.log(f"pictures of two groups of shapes: {ROWS:,}, drawn where they are not there yet")
     comparison = replace(comparison, pictures=str(pictures(store, ROWS, SEED)))
 
     def start() -> "State[Any]":
@@ -78,7 +78,7 @@ def compare_text(
 
         return flow(comparison, return_state=True)
 
-    told = rows(executed(start, terminal))
+    told = rows(run_flow(start, terminal))
     most = ceilings(comparison)
     write_page(out, told, comparison, most)
-    terminal.say(f"\n{found(told, comparison, most)}\n\nwritten to {out}")
+    terminal.log(f"\n{found(told, comparison, most)}\n\nwritten to {out}")

@@ -55,7 +55,7 @@ def plan(
         encoders = None
         if latents is None:
             encoders = encoders_in(Path(folder) / "encoders", encode, run.store)
-        found = forecast(
+        estimate = forecast(
             run.train,
             pictures,
             Path(folder),
@@ -68,34 +68,34 @@ def plan(
             seconds=seconds,
         )
     if json:
-        print_json(asdict(found))
+        print_json(asdict(estimate))
     else:
-        print_lines(said(run, found))
+        print_lines(forecast_lines(run, estimate))
 
 
-def said(run: "Run", found: "Forecast") -> list[str]:
+def forecast_lines(run: "Run", forecast: "Forecast") -> list[str]:
     """A forecast for people."""
-    train, whole = run.train, sum(found.parameters.values())
-    parts = ", ".join(f"{name} {number:,}" for name, number in found.parameters.items())
-    frozen = f"; {whole - found.learned:,} of them stay as they are" if found.learned < whole else ""
-    share = f", {found.mfu:.0%} of what the device can compute" if found.mfu is not None else ""
+    train, whole = run.train, sum(forecast.parameters.values())
+    parts = ", ".join(f"{name} {number:,}" for name, number in forecast.parameters.items())
+    frozen = f"; {whole - forecast.learned:,} of them stay as they are" if forecast.learned < whole else ""
+    share = f", {forecast.mfu:.0%} of what the device can compute" if forecast.mfu is not None else ""
     network = f", {train.network}" if train.objective == "diffusion" else ""
     lines = [
         f"training    {train.objective}{network}, {train.size} pixels, batches of {train.batch}",
         f"parameters  {whole:,}: {parts}{frozen}",
-        f"compute     {_scaled(found.flops)}FLOPs an image, forward and backward",
-        f"memory      {found.memory / 2**30:.2f} GiB a process at its worst moment; weights, gradients, "
-        f"momenta and averages are at most {found.state / 2**30:.2f} GiB of it",
-        f"speed       {found.images_per_second:,.1f} images/s{share}; {found.waiting:.1%} of the time went "
-        "into waiting for data",
-        f"measured    on {found.processes} x {found.device}, with {found.data}",
-        f"to the end  {found.images:,} images take {_time(found.seconds)}",
-        f"snapshots   of {found.state / 2**30:.2f} GiB at most, one every {train.snapshot_every:,} images, "
-        f"{_time(train.snapshot_every / found.images_per_second)}",
+        f"compute     {_scaled(forecast.flops)}FLOPs an image, forward and backward",
+        f"memory      {forecast.memory / 2**30:.2f} GiB a process at its worst moment; weights, gradients, "
+        f"momenta and averages are at most {forecast.state / 2**30:.2f} GiB of it",
+        f"speed       {forecast.images_per_second:,.1f} images/s{share}; {forecast.waiting:.1%} of the time "
+        "went into waiting for data",
+        f"measured    on {forecast.processes} x {forecast.device}, with {forecast.data}",
+        f"to the end  {forecast.images:,} images take {_time(forecast.seconds)}",
+        f"snapshots   of {forecast.state / 2**30:.2f} GiB at most, one every {train.snapshot_every:,} "
+        f"images, {_time(train.snapshot_every / forecast.images_per_second)}",
     ]
-    if found.cost is not None:
-        lines.append(f"cost        {found.cost:,.2f} at {train.price:,.2f} an hour")
-    return lines + [f"note        {words}" for words in found.warnings]
+    if forecast.cost is not None:
+        lines.append(f"cost        {forecast.cost:,.2f} at {train.price:,.2f} an hour")
+    return lines + [f"note        {words}" for words in forecast.warnings]
 
 
 def _finished(run: "Run", step: str, name: str = "") -> "Artifact | None":

@@ -51,8 +51,8 @@ def run(
     results = execute(chosen, terminal, ui=ui)
     artifacts = [result.open() for result in results.values()]
     terminal.console.print()
-    terminal.console.print(funnel_table(artifacts, {name: one.cached for name, one in results.items()}))
+    terminal.console.print(funnel_table(artifacts, {name: result.cached for name, result in results.items()}))
     place = shlex.quote(chosen.store)
-    terminal.say(f"\nsdflow show evaluations/{chosen.name} --store {place}   # the report")
+    terminal.log(f"\nsdflow show evaluations/{chosen.name} --store {place}   # the report")
     if chosen.train.objective == "diffusion":
-        terminal.say(f'sdflow generate models/{chosen.name} "a caption" --store {place}   # new images')
+        terminal.log(f'sdflow generate models/{chosen.name} "a caption" --store {place}   # new images')

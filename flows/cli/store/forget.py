@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from stages.takedown.purge import Purged
     from stages.takedown.records import Name, Takedown
 
-Given = tuple[str, ...]
+Names = tuple[str, ...]
 
 
 def forget(
     *,
     why: Annotated[str, Parameter(help="Who asked for it and on what ground; it stays on record.")],
-    url: Annotated[Given, Parameter(negative="", show_default=False, help="Address of a picture.")] = (),
-    uid: Annotated[Given, Parameter(negative="", show_default=False, help="A row, 32 hex digits.")] = (),
+    url: Annotated[Names, Parameter(negative="", show_default=False, help="Address of a picture.")] = (),
+    uid: Annotated[Names, Parameter(negative="", show_default=False, help="A row, 32 hex digits.")] = (),
     sha256: Annotated[
-        Given, Parameter(negative="", show_default=False, help="A picture's bytes, 64 hex digits.")
+        Names, Parameter(negative="", show_default=False, help="A picture's bytes, 64 hex digits.")
     ] = (),
     host: Annotated[
-        Given, Parameter(negative="", show_default=False, help="A host with all hosts below it.")
+        Names, Parameter(negative="", show_default=False, help="A host with all hosts below it.")
     ] = (),
     file: Annotated[
         Path | None,
@@ -60,34 +60,30 @@ def forget(
     sdflow forget --file list.txt --why "batch 7" --purge
     ```
     """
-    from stages.takedown.holders import holders
-    from stages.takedown.purge import purge as purge_now
+    from stages.takedown.holders import holders as holders_of
+    from stages.takedown.purge import purge as purge_takedown
     from stages.takedown.records import drafted, records
     from stages.takedown.records import forget as record
 
     opened = open_to_read(store)
-    given = [
-        name
-        for kind, values in (("url", url), ("uid", uid), ("sha256", sha256), ("host", host))
-        for value in values
-        for name in _names(kind, value)
-    ]
-    given += _listed(file) if file is not None else []
-    before = {one.number for one in records(opened)}
-    takedown = drafted(opened, given, why) if dry_run else record(opened, given, why)
+    values = {"url": url, "uid": uid, "sha256": sha256, "host": host}
+    names = [name for kind in values for value in values[kind] for name in _names(kind, value)]
+    names += _listed(file) if file is not None else []
+    before = {takedown.number for takedown in records(opened)}
+    takedown = drafted(opened, names, why) if dry_run else record(opened, names, why)
     new = takedown.number not in before
-    found = holders(opened, set(takedown.sha256s))
+    holders = holders_of(opened, set(takedown.sha256s))
     if not json:
         print_lines(_recorded(takedown, new))
-        _print_holders(found)
-    purged = purge_now(opened, takedown, dry_run=dry_run) if purge else None
+        _print_holders(holders)
+    purged = purge_takedown(opened, takedown, dry_run=dry_run) if purge else None
     if not json:
-        print_lines([*(_purged(purged, dry_run) if purged else []), *_next(takedown, found, purged)])
+        print_lines([*(_purged(purged, dry_run) if purged else []), *_next(takedown, holders, purged)])
         return
     print_json({
         "takedown": asdict(takedown),
         "new": new,
-        "holders": [_facts(one) for one in holders(opened, set(takedown.sha256s))],
+        "holders": [_facts(holder) for holder in holders_of(opened, set(takedown.sha256s))],
         "purged": asdict(purged) if purged else None,
     })  # fmt: skip
 
@@ -151,8 +147,8 @@ def _recorded(takedown: "Takedown", new: bool) -> Iterator[str]:
     yield "  " + ", ".join(f"{what}: {count:,}" for what, count in counts.items() if count)
 
 
-def _print_holders(found: Sequence["Holder"]) -> None:
-    if not found:
+def _print_holders(holders: Sequence["Holder"]) -> None:
+    if not holders:
         print_lines(["nothing in the store holds it"])
         return
     print_lines([""])
@@ -160,13 +156,13 @@ def _print_holders(found: Sequence["Holder"]) -> None:
         ["held by", "kind", "pictures", "references", "purged by"],
         [
             [
-                str(one),
-                one.artifact.kind,
-                f"{one.rows:,}",
-                ", ".join(one.references),
-                ", ".join(f"take-down {number}" for number in one.purged),
+                str(holder),
+                holder.artifact.kind,
+                f"{holder.rows:,}",
+                ", ".join(holder.references),
+                ", ".join(f"take-down {number}" for number in holder.purged),
             ]
-            for one in found
+            for holder in holders
         ],
     )
     print_lines([""])
@@ -182,29 +178,29 @@ def _purged(purged: "Purged", dry_run: bool) -> Iterator[str]:
         yield f"{', '.join(purged.busy)} began meanwhile: say it again when that has ended"
 
 
-def _next(takedown: "Takedown", found: Sequence["Holder"], purged: "Purged | None") -> Iterator[str]:
+def _next(takedown: "Takedown", holders: Sequence["Holder"], purged: "Purged | None") -> Iterator[str]:
     """What is left to do."""
-    sets = [one for one in found if one.artifact.kind in ("images", "dataset")]
-    taught = [one for one in found if one.artifact.kind == "model" and one.rows]
-    if sets:
-        yield f"run the line again for versions without it{_called(sets)}"
-    if taught:
-        yield f"train again, as what a model has learnt is not cut out{_called(taught)}"
-    if purged is None and any(takedown.number not in one.purged for one in sets):
+    collections = [holder for holder in holders if holder.artifact.kind in ("images", "dataset")]
+    models = [holder for holder in holders if holder.artifact.kind == "model" and holder.rows]
+    if collections:
+        yield f"run the line again for versions without it{_called(collections)}"
+    if models:
+        yield f"train again, as what a model has learnt is not cut out{_called(models)}"
+    if purged is None and any(takedown.number not in holder.purged for holder in collections):
         yield "the bytes are still in the store; the same command with --purge takes them out"
 
 
-def _called(found: Sequence["Holder"]) -> str:
-    names = sorted({reference.partition("@")[0] for one in found for reference in one.references})
+def _called(holders: Sequence["Holder"]) -> str:
+    names = sorted({reference.partition("@")[0] for holder in holders for reference in holder.references})
     return f": {', '.join(names)}" if names else ""
 
 
-def _facts(one: "Holder") -> dict[str, object]:
+def _facts(holder: "Holder") -> dict[str, object]:
     return {
-        "stage": one.artifact.stage,
-        "fingerprint": one.artifact.fingerprint,
-        "kind": one.artifact.kind,
-        "rows": one.rows,
-        "references": one.references,
-        "purged": one.purged,
+        "stage": holder.artifact.stage,
+        "fingerprint": holder.artifact.fingerprint,
+        "kind": holder.artifact.kind,
+        "rows": holder.rows,
+        "references": holder.references,
+        "purged": holder.purged,
     }

@@ -41,37 +41,41 @@ def ls(*, store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
         if not name.startswith(OWN)
         for history in [references(opened, name)]
     ]
-    found = sorted(artifacts(opened), key=lambda one: one.manifest.ended)
+    finished = sorted(artifacts(opened), key=lambda artifact: artifact.manifest.ended)
     if json:
         print_json({
             "references": [
-                {"name": one.name, "number": one.number, "stage": one.stage, "fingerprint": one.fingerprint,
-                 "digest": one.digest, "time": one.time} for one in named
+                {"name": newest.name, "number": newest.number, "stage": newest.stage,
+                 "fingerprint": newest.fingerprint, "digest": newest.digest, "time": newest.time}
+                for newest in named
             ],
-            "artifacts": [_facts(one) for one in found],
+            "artifacts": [_facts(artifact) for artifact in finished],
         })  # fmt: skip
         return
-    if not found:
+    if not finished:
         print_lines([f"store {opened.url} holds nothing finished yet; `sdflow run CONFIG.yaml` fills it"])
         return
     print_table(
         ["reference", "artifact", "digest", "since"],
-        [[str(one), f"{one.stage}/{one.fingerprint[:12]}", one.digest[:12], one.time[:19]] for one in named],
+        [
+            [str(newest), f"{newest.stage}/{newest.fingerprint[:12]}", newest.digest[:12], newest.time[:19]]
+            for newest in named
+        ],
     )
     print_lines([""])
     print_table(
         ["artifact", "digest", "rows in", "rows out", "files", "MB", "finished"],
         [
             [
-                f"{one.stage}/{one.fingerprint[:12]}",
-                one.digest[:12],
-                f"{one.funnel.rows_in:,}",
-                f"{one.funnel.rows_out:,}",
-                f"{len(one.files):,}",
-                f"{sum(entry.size for entry in one.files.values()) / 1e6:,.1f}",
-                one.manifest.ended[:19],
+                f"{artifact.stage}/{artifact.fingerprint[:12]}",
+                artifact.digest[:12],
+                f"{artifact.funnel.rows_in:,}",
+                f"{artifact.funnel.rows_out:,}",
+                f"{len(artifact.files):,}",
+                f"{sum(entry.size for entry in artifact.files.values()) / 1e6:,.1f}",
+                artifact.manifest.ended[:19],
             ]
-            for one in found
+            for artifact in finished
         ],
     )
 
@@ -105,8 +109,8 @@ def show(
     if len(history) > 1:
         print_lines(["", "history"])
         print_lines(
-            f"  {one}  {one.stage}/{one.fingerprint[:12]}  {one.digest[:12]}  {one.time[:19]}"
-            for one in history
+            f"  {entry}  {entry.stage}/{entry.fingerprint[:12]}  {entry.digest[:12]}  {entry.time[:19]}"
+            for entry in history
         )
     if "report.md" in artifact.files:
         print_lines(["", artifact.read("report.md").decode()])
@@ -116,8 +120,8 @@ def print_manifest(artifact: "Artifact", *, as_json: bool) -> None:
     """An artifact's manifest, as JSON or for people."""
     manifest = artifact.manifest
     if as_json:
-        told = {**json_module.loads(manifest.to_json()), "cached": artifact.cached}
-        print_json({**told, "amendments": [asdict(one) for one in artifact.amendments]})
+        record = {**json_module.loads(manifest.to_json()), "cached": artifact.cached}
+        print_json({**record, "amendments": [asdict(amendment) for amendment in artifact.amendments]})
         return
     funnel = artifact.funnel
     lines = [
@@ -129,12 +133,13 @@ def print_manifest(artifact: "Artifact", *, as_json: bool) -> None:
         f"rows      {funnel.rows_in:,} in, {funnel.rows_out:,} out",
         *(
             f"          {rows:>9,} {reason}"
-            for reason, rows in sorted(funnel.reasons.items(), key=lambda one: -one[1])
+            for reason, rows in sorted(funnel.reasons.items(), key=lambda item: -item[1])
         ),
-        *(f"input     {name}: {_input(one)}" for name, one in manifest.inputs.items()),
+        *(f"input     {name}: {_input(source)}" for name, source in manifest.inputs.items()),
         *(
-            f"amended   {one.time[:19]} {one.reason}: {', '.join(change.path for change in one.changes[:5])}"
-            for one in artifact.amendments
+            f"amended   {amendment.time[:19]} {amendment.reason}: "
+            + ", ".join(change.path for change in amendment.changes[:5])
+            for amendment in artifact.amendments
         ),
         *(f"config    {name}: {_short(value)}" for name, value in manifest.config.items()),
         *(f"fact      {name}: {_short(value)}" for name, value in manifest.statistics.items()),
@@ -185,13 +190,13 @@ def _facts(artifact: "Artifact") -> dict[str, Any]:
     }
 
 
-def _input(one: Mapping[str, str] | None) -> str:
-    if not one:
+def _input(source: Mapping[str, str] | None) -> str:
+    if not source:
         return "none"
     return (
-        f"{one['stage']}/{one['fingerprint'][:12]}"
-        if one["stage"]
-        else f"outside, digest {one['digest'][:12]}"
+        f"{source['stage']}/{source['fingerprint'][:12]}"
+        if source["stage"]
+        else f"outside, digest {source['digest'][:12]}"
     )
 
 

@@ -31,8 +31,8 @@ def trace(
     """
     from stages.report.trace import as_lines, trace_row
 
-    found = trace_row(open_to_read(store), what)
+    history = trace_row(open_to_read(store), what)
     if json:
-        print_json(found)
+        print_json(history)
     else:
-        print_lines(as_lines(found))
+        print_lines(as_lines(history))

@@ -8,7 +8,7 @@ import pytest
 from flows.compare.cases import Comparison
 from flows.compare.figures import rows
 from flows.compare.page import write_page
-from flows.run.execute import executed
+from flows.run.execute import run_flow
 from flows.run.terminal import Terminal
 from stages.artifacts.reference import resolve
 from stages.demo.pairs import clean_folder
@@ -32,7 +32,7 @@ def test_it_is_done_once_and_found_again(server: str, tmp_path: Path, capsys: py
     )
 
     def compared() -> list[Any]:
-        return executed(lambda: compare_text(comparison, return_state=True), Terminal())
+        return run_flow(lambda: compare_text(comparison, return_state=True), Terminal())
 
     first = compared()
     told = capsys.readouterr().err
