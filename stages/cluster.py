@@ -66,11 +66,11 @@ def cluster(dataset: Artifact, encoder: Artifact, config: ClusterConfig, out: Ou
         ValueError: the model has no text encoder, the column is no good, or there are fewer different
             captions than clusters.
     """
-    from sdmodel.data.index import texts
+    from sdmodel.data.index import caption_texts
     from sdmodel.text.cluster import best_of, nearest
 
     index = dataset.arrow_table("index")
-    captions = [own or [""] for own in texts(index.column("captions"))]
+    captions = [own or [""] for own in caption_texts(index.column("captions"))]
     train = np.array([split == "train" for split in index.column("split").to_pylist()])
     classes = _classes(index, config.column)
     if train.sum() < config.clusters:

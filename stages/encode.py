@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sdmodel.data.buckets import nearest, shapes
+from sdmodel.data.buckets import bucket_shapes, nearest_bucket
 from sdmodel.text.lengths import Cut
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.config.run import EncodeConfig
@@ -83,12 +83,12 @@ def encode(
         check_fits(config, autoencoder.json("model/config.json"))
     elif autoencoder is not None:
         check_fits(config, autoencoder_config(lambda: dataset.store, config.autoencoder))
-    wanted = shapes(config.size, config.buckets, config.max_aspect)
+    wanted = bucket_shapes(config.size, config.buckets, config.max_aspect)
     index = dataset.table("index")
     index = index.loc[index["split"].isin(SPLITS)].reset_index(drop=True)
     if not (index["split"] == "train").any():
         raise ValueError("encode: the dataset's train split is empty; loosen the filter")
-    index["bucket"] = nearest(index[["height", "width"]].to_numpy(), wanted) if autoencoder else 0
+    index["bucket"] = nearest_bucket(index[["height", "width"]].to_numpy(), wanted) if autoencoder else 0
     table = index[["uid", "bucket"]].assign(file="", row=0, text="", caption=0, captions=0)
     held: dict[str, JSON] = {"size": config.size, "shapes": [], "space": None}
     if autoencoder is not None:

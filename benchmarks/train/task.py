@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from sdmodel.data.index import stamped
+from sdmodel.data.index import with_version
 
 COLOURS = {"red": (220, 30, 30), "green": (20, 160, 60), "blue": (30, 80, 230), "white": (240, 240, 240)}
 HEIGHT, WIDTH = 160, 128
@@ -122,5 +122,5 @@ def write_pictures(folder: Path, pictures: int) -> None:
                 )
                 (folder / "pictures" / f"{row:05d}.jpg").write_bytes(data)
                 lines.append(json.dumps({"file_name": f"{row:05d}.jpg", "text": caption}))
-    pq.write_table(stamped(pa.Table.from_pylist(index)), folder / "index.parquet")
+    pq.write_table(with_version(pa.Table.from_pylist(index)), folder / "index.parquet")
     (folder / "pictures" / "metadata.jsonl").write_text("\n".join(lines) + "\n")

@@ -33,7 +33,7 @@ class Batch:
     text: Condition | None = None
     """The captions' cached states, B of them, after `to` in float32; None where the stream has none."""
     augmented: Tensor | None = None
-    """(B, 9) float32: how each picture was moved, see geometry.py, 0 is not at all; None where nothing ever
+    """(B, 9) float32: how each picture was moved, see geometry.py, 0 is not at all; None where none ever
     is."""
 
     def __len__(self) -> int:
@@ -54,7 +54,8 @@ class Batch:
         )
 
     def pinned(self) -> "Batch":
-        """The same in memory from which a GPU copies while the CPU goes on; there must be one."""
+        """The same in pinned (page-locked) memory, from which a GPU copies while the CPU goes on; there must
+        be one."""
         return replace(
             self,
             images=self.images.pin_memory(),
@@ -63,9 +64,9 @@ class Batch:
             augmented=None if self.augmented is None else self.augmented.pin_memory(),
         )
 
-    def part(self, number: int, of: int) -> "Batch":
-        """The `number`-th of `of` equal runs of rows; what is drawn for them is what the whole draws for
-        them."""
+    def micro_batch(self, number: int, of: int) -> "Batch":
+        """The `number`-th of `of` equal runs of rows, for gradient accumulation; what is drawn for them is
+        what the whole draws for them."""
         rows, rest = divmod(len(self), of)
         assert rest == 0, (len(self), of)
         begin, end = number * rows, (number + 1) * rows

@@ -1,4 +1,5 @@
-"""Shapes that pictures are sorted into, so that little of them is cut off and batches are of one shape."""
+"""Aspect ratio buckets: shapes that pictures are sorted into, so that little of them is cut off and batches
+are of one shape."""
 
 import itertools
 import math
@@ -11,7 +12,7 @@ LEAST, MOST = 0.75, 1.15
 """Pixels of a shape, as a factor on those of the square."""
 
 
-def shapes(size: int, buckets: int, max_aspect: float) -> list[tuple[int, int]]:
+def bucket_shapes(size: int, buckets: int, max_aspect: float) -> list[tuple[int, int]]:
     """(H, W) of at most `buckets` shapes, from upright to wide, about size**2 pixels each; 1 is the square.
 
     Aspects are spaced evenly in their logarithm from 1 / max_aspect to max_aspect; a small size has few
@@ -37,16 +38,17 @@ def shapes(size: int, buckets: int, max_aspect: float) -> list[tuple[int, int]]:
         area = shape[0] * shape[1]
         return round(math.hypot(_aspect(*shape) - aspect, math.log(area / size**2)), 9), -area
 
-    found = {
+    nearest = {
         min(allowed, key=lambda shape: misfit(shape, aspect))
         for aspect in np.linspace(-reach, reach, buckets)
     }
-    return sorted(found, key=lambda shape: _aspect(*shape))
+    return sorted(nearest, key=lambda shape: _aspect(*shape))
 
 
-def nearest(sizes: np.ndarray, among: list[tuple[int, int]]) -> np.ndarray:
-    """(N,) int64: which of the shapes is nearest in aspect to each of `sizes`, (N, 2) height and width."""
-    aspects = np.array([_aspect(*shape) for shape in among])
+def nearest_bucket(sizes: np.ndarray, shapes: list[tuple[int, int]]) -> np.ndarray:
+    """(N,) int64: which of the shapes (height, width) is nearest in aspect to each of `sizes`, (N, 2) height
+    and width."""
+    aspects = np.array([_aspect(*shape) for shape in shapes])
     own = np.log(sizes[:, 1] / sizes[:, 0])
     return np.abs(own[:, None] - aspects).argmin(axis=1)
 

@@ -1,4 +1,4 @@
-"""Pictures without a caption: which objectives leave them out, and how that is said."""
+"""Pictures without a caption: which objectives leave them out, and the message about it."""
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -31,7 +31,7 @@ def trained_on(index: Index, config: TrainConfig) -> Index:
 
 def without_caption(captions: Sequence[Sequence[str]], config: TrainConfig) -> tuple[int, str]:
     """How many rows have no caption, and what becomes of them, in a sentence; empty where nothing need be
-    said."""
+    reported."""
     rows, empty = len(captions), sum(len(own) == 0 for own in captions)
     if not empty or config.objective in WORDLESS:
         return empty, ""

@@ -1,10 +1,10 @@
-"""Other light on a picture: brightness, contrast and saturation. A caption that names a colour forbids it."""
+"""Colour jitter: other brightness, contrast and saturation. A caption that names a colour forbids it."""
 
 import re
 
 from torch import Tensor
 
-NAMED = re.compile(
+COLOUR_WORDS = re.compile(
     r"\b(?:(?:light|dark|pale|deep|bright)?(?:black|white|gr[ae]y|red|green|blue|yellow|orange|purple|pink|brown"
     r"|cyan|magenta|turquoise|teal|violet|indigo|lilac|lavender|maroon|crimson|scarlet|ruby|navy|azure|beige"
     r"|cream|ivory|tan|khaki|olive|lime|mint|emerald|jade|coral|salmon|peach|gold|silver|bronze|copper|amber"
@@ -20,7 +20,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 def names_colour(caption: str) -> bool:
     """Whether a caption says what colour something has."""
-    return NAMED.search(caption) is not None
+    return COLOUR_WORDS.search(caption) is not None
 
 
 def recolour(images: Tensor, factors: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A set of pictures decoded once, into files that processes share and a resume finds."""
+"""A cache of decoded pictures: files that processes share and that a resume reads again."""
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ def decode_shared(
 ) -> PictureReader:
     """Decodes once into `folder`, each of `world` processes its share; a later call maps what is there.
 
-    A set of more than data.memory GiB is not kept: its pictures are decoded each time they are seen.
+    A set of more than data.memory GiB is not cached: its pictures are decoded each time they are seen.
     wait: a barrier of all processes. ValueError: a picture cannot be decoded, or as `Pictures` says."""
     threads = data.workers or max(1, min(16, (os.cpu_count() or 1) // world))
     pictures = Pictures(index, size, data, threads)
@@ -42,19 +42,19 @@ def decode_shared(
             folder.mkdir(parents=True, exist_ok=True)
             for bucket in missing:
                 np.lib.format.open_memmap(
-                    _half(files[bucket]), mode="w+", dtype=np.uint8, shape=shapes[bucket]
+                    _unfinished(files[bucket]), mode="w+", dtype=np.uint8, shape=shapes[bucket]
                 ).flush()
         wait()
         for bucket in missing:
-            _fill(pictures, bucket, members[bucket], _half(files[bucket]), slice(rank, None, world))
+            _fill(pictures, bucket, members[bucket], _unfinished(files[bucket]), slice(rank, None, world))
         wait()
         if rank == 0:
             for bucket in missing:
-                with _half(files[bucket]).open("r+b") as file:
+                with _unfinished(files[bucket]).open("r+b") as file:
                     os.fsync(file.fileno())
-                _half(files[bucket]).rename(files[bucket])
+                _unfinished(files[bucket]).rename(files[bucket])
         wait()
-    pictures.kept = [
+    pictures.decoded = [
         np.load(file, mmap_mode="r") if len(rows) else np.zeros(shape, np.uint8)
         for file, rows, shape in zip(files, members, shapes, strict=True)
     ]
@@ -65,22 +65,22 @@ def _fill(pictures: Pictures, bucket: int, rows: np.ndarray, file: Path, share: 
     """Decodes this process's share of a bucket into its place in the file."""
     pixels = np.lib.format.open_memmap(file, mode="r+")
 
-    def one(place: int) -> None:
+    def decode(place: int) -> None:
         pixels[place] = decode_row(pictures.index, int(rows[place]), pictures.sides[bucket])
 
-    for _ in pictures.pool.map(one, range(len(rows))[share]):
+    for _ in pictures.pool.map(decode, range(len(rows))[share]):
         pass
     pixels.flush()
 
 
 def _digest(index: Index, rows: np.ndarray, shape: tuple[int, ...]) -> str:
     """Names what is decoded: which pictures, at which size."""
-    held = hashlib.sha256(repr(shape).encode())
+    digest = hashlib.sha256(repr(shape).encode())
     for row in rows:
-        held.update(f" {index.uids[row]} {index.lengths[row]} {index.checksums[row]}".encode())
-    return held.hexdigest()[:16]
+        digest.update(f" {index.uids[row]} {index.lengths[row]} {index.checksums[row]}".encode())
+    return digest.hexdigest()[:16]
 
 
-def _half(file: Path) -> Path:
+def _unfinished(file: Path) -> Path:
     """Where it lies until it is whole."""
     return file.with_suffix(".half.npy")

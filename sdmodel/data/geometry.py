@@ -1,4 +1,5 @@
-"""Pictures moved in ways that the denoiser is told of, so that samples show none of them.
+"""Non-leaking (conditional) augmentation: pictures moved in ways that the denoiser has as a condition, so
+that samples show none of them.
 
 Karras et al. 2022, arXiv:2206.00364, appendix F.2. The nine numbers of a picture, all 0 where it is as it
 was: mirrored in x, in y (1 each), scaling (a standard normal), rotation (cos a - 1, sin a), anisotropic
@@ -19,14 +20,14 @@ from torch import Tensor
 LABELS = 9
 """Numbers that say how a picture is moved."""
 UNIFORMS = 14
-"""Random numbers that `labels` takes for a picture."""
+"""Random numbers that `augmentation_labels` takes for a picture."""
 SCALE = 0.2
 """Of one deviation, in powers of 2; of both scalings."""
 SHIFT = 1 / 8
 """Of one deviation, as a part of the side."""
 
 
-def labels(uniforms: np.ndarray, probability: float) -> np.ndarray:
+def augmentation_labels(uniforms: np.ndarray, probability: float) -> np.ndarray:
     """(B, 9) float32 from (B, 14) uniform on [0, 1): each of the six changes is made with `probability`."""
     on = uniforms[:, :6] < probability  # (B, 6)
     x, y = uniforms[:, 6] < 0.5, uniforms[:, 7] < 0.5
@@ -39,7 +40,7 @@ def labels(uniforms: np.ndarray, probability: float) -> np.ndarray:
     return np.where(on[:, which], np.stack(columns, axis=1), 0).astype(np.float32)
 
 
-def move(images: Tensor, labels: Tensor) -> Tensor:
+def warp(images: Tensor, labels: Tensor) -> Tensor:
     """(B, 3, H, W) in [-1, 1], like the images given, moved as (B, 9) labels say, mirrored beyond its edges.
 
     Rows whose labels are all 0 stay as they are."""
@@ -82,6 +83,6 @@ def _scaling(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _rotation(cosine: Tensor, sine: Tensor) -> Tensor:
-    zero, one = torch.zeros_like(sine), torch.ones_like(sine)
-    rows = [cosine, -sine, zero, sine, cosine, zero, zero, zero, one]
+    zero, unit = torch.zeros_like(sine), torch.ones_like(sine)
+    rows = [cosine, -sine, zero, sine, cosine, zero, zero, zero, unit]
     return torch.stack(rows, dim=1).unflatten(1, (3, 3))  # (M, 3, 3)

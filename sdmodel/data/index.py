@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sdmodel.data.local_ranges import Maps, OpenRange
+from sdmodel.data.local_ranges import LocalRanges, ReadRange
 
 VERSION = 2
 """Of the index: other versions are refused."""
@@ -32,7 +32,7 @@ class Index:
 
     uids: list[str]
     files: list[Path | str]
-    """The tar that holds the picture: its path, or the name by which `open_range` knows it."""
+    """The tar that holds the picture: its path, or the name by which `read_range` knows it."""
     offsets: np.ndarray
     """(N,) int64: first byte of the picture's data in its tar."""
     lengths: np.ndarray
@@ -44,10 +44,11 @@ class Index:
     sizes: np.ndarray | None = None
     """(N, 2) int64: height and width of the picture, pixels; None where the table does not tell."""
     multiplicity: np.ndarray | None = None
-    """(N,) float64: how often the picture was found; None where the table does not tell."""
+    """(N,) float64: how often the picture occurred in the sources, copies merged into it; None where the
+    table does not tell."""
     weight: np.ndarray | None = None
     """(N,) float64: the column that was asked for; None where none was."""
-    open_range: OpenRange = field(default_factory=Maps, compare=False, repr=False)
+    read_range: ReadRange = field(default_factory=LocalRanges, compare=False, repr=False)
     """Reads from a tar."""
 
     def __len__(self) -> int:
@@ -58,7 +59,7 @@ class Index:
 
         ValueError: the tar ends before it, or holds other bytes than the index says."""
         offset, length = int(self.offsets[row]), int(self.lengths[row])
-        data = self.open_range(str(self.files[row]), offset, length)
+        data = self.read_range(str(self.files[row]), offset, length)
         if len(data) != length:
             raise ValueError(
                 f"{self.files[row]}: picture {self.uids[row]} should take {length} bytes from {offset}, it "
@@ -90,16 +91,16 @@ def read_index(
     split: str,
     *,
     weight: str = "",
-    open_range: OpenRange | None = None,
+    read_range: ReadRange | None = None,
 ) -> Index:
     """The rows of `split` in the index table at `path`.
 
     Args:
         path: of a Parquet table with COLUMNS; height, width and multiplicity are read where it has them.
-        tars: the table's file names to paths, or to the names by which `open_range` knows them.
+        tars: the table's file names to paths, or to the names by which `read_range` knows them.
         split: of the rows to keep.
         weight: a column of numbers, besides; empty: none.
-        open_range: reads from a tar that is not on this machine; None maps local files.
+        read_range: reads from a tar that is not on this machine; None maps local files.
 
     ValueError: it is of another version, a column is missing, the split has no rows, or a tar is not in
     `tars`."""
@@ -117,7 +118,7 @@ def read_index(
     columns = [*COLUMNS, *(column for column in (*SIZES, "multiplicity") if column in available)]
     table = pq.read_table(path, columns=sorted({*columns, weight} - {""}))
     splits = table.column("split").to_pylist()
-    table = table.filter(pa.array([held == split for held in splits], pa.bool_()))
+    table = table.filter(pa.array([name == split for name in splits], pa.bool_()))
     if table.num_rows == 0:
         raise ValueError(f"{path}: no rows in split {split!r}; rows in each split: {dict(Counter(splits))}")
     files = table.column("file").to_pylist()
@@ -129,13 +130,13 @@ def read_index(
         offsets=table.column("offset").to_numpy(),
         lengths=table.column("length").to_numpy(),
         checksums=table.column("checksum").to_numpy(),
-        captions=texts(table.column("captions")),
+        captions=caption_texts(table.column("captions")),
         sizes=np.stack([_numbers(table, side).astype(np.int64) for side in SIZES], axis=1)
         if set(SIZES) <= set(available)
         else None,
         multiplicity=_numbers(table, "multiplicity") if "multiplicity" in available else None,
         weight=_numbers(table, weight) if weight else None,
-        open_range=open_range or Maps(),
+        read_range=read_range or LocalRanges(),
     )
 
 
@@ -149,12 +150,12 @@ def check_version(schema: Any, name: str) -> None:
         )
 
 
-def stamped(table: pa.Table) -> pa.Table:
+def with_version(table: pa.Table) -> pa.Table:
     """The same table as an index of this version, for whoever writes one by hand."""
     return table.replace_schema_metadata({**(table.schema.metadata or {}), KEY: str(VERSION)})
 
 
-def texts(captions: Any) -> list[list[str]]:
+def caption_texts(captions: Any) -> list[list[str]]:
     """Of a column of an index, or an array, (N,) of lists of structs with a field `text`: the texts alone."""
     lists = captions.combine_chunks() if isinstance(captions, pa.ChunkedArray) else captions
     words: list[str] = lists.flatten().field("text").to_pylist()
@@ -164,10 +165,10 @@ def texts(captions: Any) -> list[list[str]]:
 
 def _numbers(table: pa.Table, column: str) -> np.ndarray:
     """(N,) float64. ValueError: it holds something else, or nothing in some row."""
-    held = table.column(column)
-    if held.null_count or not (pa.types.is_integer(held.type) or pa.types.is_floating(held.type)):
+    values = table.column(column)
+    if values.null_count or not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
         raise ValueError(
-            f"column {column!r} of the index has {held.null_count} empty rows of {held.type}; numbers in "
+            f"column {column!r} of the index has {values.null_count} empty rows of {values.type}; numbers in "
             "every row are needed"
         )
-    return held.to_numpy().astype(np.float64)
+    return values.to_numpy().astype(np.float64)

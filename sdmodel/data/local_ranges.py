@@ -1,19 +1,19 @@
-"""Ranges of bytes of tars on this machine, by memory map: each opened once, none read as a whole."""
+"""Byte ranges of tars on this machine, by memory map (mmap): each opened once, none read as a whole."""
 
 import functools
 import mmap
 from collections.abc import Callable
 from pathlib import Path
 
-OpenRange = Callable[[str, int, int], bytes]
+ReadRange = Callable[[str, int, int], bytes]
 """(name, offset, length) -> the bytes there; fewer where the file ends before."""
 
 MAPS = 256
 """Files that stay mapped at a time; each holds a file descriptor, of which processes may have few."""
 
 
-class Maps:
-    """An `OpenRange` whose names are paths; threads may share it.
+class LocalRanges:
+    """A `ReadRange` whose names are paths; threads may share it.
 
     A file must not shrink while it is mapped. FileNotFoundError: there is no such file."""
 

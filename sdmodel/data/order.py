@@ -1,4 +1,4 @@
-"""The data order: what is seen n-th is a function of (seed, n), so that a resume needs one integer.
+"""The data order (shuffling): what is seen n-th is a function of (seed, n), so a resume needs one integer.
 
 An epoch is a permutation of the rows; where rows have weights, of each as often as its weight says.
 """
@@ -12,8 +12,8 @@ STREAM = 0x0DA7A  # keeps these draws apart from others made with the same seed
 SHARE = 0x5A4E  # and these apart from those
 
 
-class Drawn(NamedTuple):
-    """What stands at some places of the data order; arrays of one length."""
+class OrderSlice(NamedTuple):
+    """What stands at B places of the data order, as arrays of one length."""
 
     rows: np.ndarray
     """(B,) int64: row."""
@@ -40,14 +40,14 @@ class Order:
         self._epoch = functools.lru_cache(maxsize=2)(self._draw)  # a batch spans two, if it is no larger
         assert expected.any()
 
-    def at(self, places: np.ndarray) -> Drawn:
+    def at(self, places: np.ndarray) -> OrderSlice:
         """places: (B,) int64 ascending, counted over all epochs from 0."""
         epochs, inside = self.epochs(places)
-        drawn = [
+        slices = [
             [part[inside[epochs == epoch]] for part in self._epoch(int(epoch))] for epoch in np.unique(epochs)
         ]
         # Places ascend, so epochs do too, and their parts join in the order of `places`.
-        return Drawn(*(np.concatenate(part) for part in zip(*drawn, strict=True)))
+        return OrderSlice(*(np.concatenate(part) for part in zip(*slices, strict=True)))
 
     def epochs(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(epoch, place in it) of each place, (B,) int64 both."""
@@ -72,7 +72,7 @@ class Order:
         seeds = np.random.SeedSequence([SHARE, self.seed, *self._apart])
         return np.random.Generator(np.random.Philox(seeds)).random(epochs)
 
-    def _draw(self, epoch: int) -> Drawn:
+    def _draw(self, epoch: int) -> OrderSlice:
         counts = self._whole
         if self._fractions[-1]:
             share = self._shares(epoch + 1)[-1]
@@ -80,4 +80,6 @@ class Order:
         rows = np.repeat(np.arange(self.rows), counts)
         seeds = np.random.SeedSequence([STREAM, self.seed, epoch, *self._apart])
         draw = np.random.Generator(np.random.Philox(seeds))
-        return Drawn(rows[draw.permutation(len(rows))], draw.random(len(rows)), draw.random(len(rows)) < 0.5)
+        return OrderSlice(
+            rows[draw.permutation(len(rows))], draw.random(len(rows)), draw.random(len(rows)) < 0.5
+        )

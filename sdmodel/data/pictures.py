@@ -1,4 +1,4 @@
-"""Pictures as pixels: fitted to the shape of their bucket, and seen as a stream says."""
+"""Pictures as pixels: fitted to the shape of their bucket, and augmented as a stream says."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch
 from sdmodel.config.learning import DataConfig
 from sdmodel.data import buckets
 from sdmodel.data.colour import recolour
-from sdmodel.data.geometry import move
+from sdmodel.data.geometry import warp
 from sdmodel.data.index import Index
 from sdmodel.data.pixels import decode, to_float
-from sdmodel.data.reader import Read, Seen
+from sdmodel.data.reader import Augmentations, Examples
 
 MARGIN = 8
 """Where crops are random, a picture is this part larger than what is seen of it."""
@@ -23,15 +23,15 @@ PLAIN = DataConfig()
 
 
 class Pictures:
-    """uint8 pictures by row, decoded as they are read but where `kept` has them."""
+    """uint8 pictures by row, decoded as they are read, or once into `decoded`."""
 
     def __init__(self, index: Index, size: int, data: DataConfig = PLAIN, threads: int = 0):
         """size: pixels to a side of a square. threads: that decode; 0 takes one a core, 16 at most.
 
         ValueError: there are to be buckets, but the index has no sizes, or the buckets cannot be had."""
         self.index = index
-        self.shapes = buckets.shapes(size, data.buckets, data.max_aspect)
-        """(H, W) of each bucket, as seen."""
+        self.shapes = buckets.bucket_shapes(size, data.buckets, data.max_aspect)
+        """(H, W) of each bucket, as augmentations."""
         self.buckets = np.zeros(len(index), np.int64)
         """(N,): which bucket a row is in."""
         if len(self.shapes) > 1:
@@ -40,11 +40,12 @@ class Pictures:
                     f"data.buckets={data.buckets}: the index has no columns 'height' and 'width' to sort "
                     "pictures by; make the dataset anew, or set data.buckets=1"
                 )
-            self.buckets = buckets.nearest(index.sizes, self.shapes)
+            self.buckets = buckets.nearest_bucket(index.sizes, self.shapes)
         self.sides = [(h - -h // MARGIN, w - -w // MARGIN) if data.crop else (h, w) for h, w in self.shapes]
         """(H', W') of each bucket, as decoded."""
-        self.kept: list[np.ndarray] | None = None
-        """For each bucket (N_b, H', W', 3), in the order of its rows."""
+        self.decoded: list[np.ndarray] | None = None
+        """For each bucket (N_b, H', W', 3) uint8, in the order of its rows; None: decoded as they are
+        read."""
         self.place = np.zeros(len(index), np.int64)
         """(N,): a row's place in its bucket."""
         for bucket in range(len(self.shapes)):
@@ -65,8 +66,8 @@ class Pictures:
 
     def pixels(self, rows: np.ndarray, bucket: int) -> np.ndarray:
         """The same as (B, H', W', 3), which may be written to."""
-        if self.kept is not None:
-            return self.kept[bucket][self.place[rows]]
+        if self.decoded is not None:
+            return self.decoded[bucket][self.place[rows]]
         shape = self.sides[bucket]
         return np.stack(list(self.pool.map(lambda row: decode_row(self.index, int(row), shape), rows)))
 
@@ -78,24 +79,24 @@ class PictureReader:
         self.pictures = pictures
         self.index, self.shapes, self.buckets = pictures.index, pictures.shapes, pictures.buckets
 
-    def read(self, rows: np.ndarray, seen: Seen, bucket: int) -> Read:
+    def read(self, rows: np.ndarray, augmentations: Augmentations, bucket: int) -> Examples:
         """Cropped, then mirrored, recoloured and moved. ValueError: a picture cannot be decoded."""
         pictures = self.pictures.pixels(rows, bucket)
         if pictures.shape[1:3] != self.shapes[bucket]:
-            pictures = _crop(pictures, seen.crop, *self.shapes[bucket])
-        if seen.mirror.any():
-            pictures[seen.mirror] = pictures[seen.mirror][:, :, ::-1]
+            pictures = _crop(pictures, augmentations.crop, *self.shapes[bucket])
+        if augmentations.mirror.any():
+            pictures[augmentations.mirror] = pictures[augmentations.mirror][:, :, ::-1]
         images = to_float(pictures).permute(0, 3, 1, 2)  # (B, 3, H, W), channels last in memory
-        if (seen.colour != 1).any():
-            images = recolour(images, torch.from_numpy(seen.colour))
-        augmented = None if seen.augmented is None else torch.from_numpy(seen.augmented)
+        if (augmentations.colour != 1).any():
+            images = recolour(images, torch.from_numpy(augmentations.colour))
+        augmented = None if augmentations.augmented is None else torch.from_numpy(augmentations.augmented)
         if augmented is not None:
-            images = move(images, augmented)
-        return Read(images=images, augmented=augmented)
+            images = warp(images, augmented)
+        return Examples(images=images, augmented=augmented)
 
 
 def _crop(pictures: np.ndarray, where: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(B, height, width, 3) of (B, H', W', 3), where as `Seen.crop`."""
+    """(B, height, width, 3) of (B, H', W', 3), where as `Augmentations.crop`."""
     ways = np.array([pictures.shape[1] - height + 1, pictures.shape[2] - width + 1])
     corners = (where * ways).astype(np.int64)  # (B, 2)
     return np.stack(
@@ -120,7 +121,7 @@ def decode_row(index: Index, row: int, size: int | tuple[int, int]) -> np.ndarra
 def decode_all(index: Index, size: int, data: DataConfig = PLAIN) -> PictureReader:
     """All pictures in memory; for sets that are known to be small."""
     pictures = Pictures(index, size, data)
-    pictures.kept = [
+    pictures.decoded = [
         np.stack([decode_row(index, int(row), shape) for row in pictures.members(bucket)])
         if len(pictures.members(bucket))
         else np.zeros((0, *shape, 3), np.uint8)

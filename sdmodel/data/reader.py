@@ -1,4 +1,4 @@
-"""What a stream asks of a thing that holds a dataset: pictures by row, seen as the stream says."""
+"""What a stream asks of a dataset: pictures by row, augmented as the stream says."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,9 +11,10 @@ from sdmodel.data.index import Index
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
-    """How B pictures are to be seen. What the config leaves off is at rest here, so a reader obeys and needs
-    no config."""
+class Augmentations:
+    """Data augmentation of B pictures, and the caption chosen for each.
+
+    What the config leaves off changes nothing here, so a reader needs no config."""
 
     captions: list[str]
     """The caption chosen for each."""
@@ -30,8 +31,8 @@ class Seen:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Read:
-    """What was read."""
+class Examples:
+    """Training examples of B rows, as a reader returns them."""
 
     images: Tensor
     """As `Batch.images`; (H, W) is that of the bucket."""
@@ -59,6 +60,6 @@ class Reader(Protocol):
         """(N,) int64: the bucket that each row is in."""
         ...
 
-    def read(self, rows: np.ndarray, seen: Seen, bucket: int) -> Read:
+    def read(self, rows: np.ndarray, augmentations: Augmentations, bucket: int) -> Examples:
         """Pictures of `rows` (B,), all of one bucket. Threads may call it at the same time."""
         ...

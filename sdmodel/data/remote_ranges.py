@@ -1,4 +1,4 @@
-"""Ranges of bytes of tars in object storage, read where they lie: no tar is brought here as a whole."""
+"""Byte ranges of tars in object storage (S3, GCS, Azure): no tar is downloaded as a whole."""
 
 import functools
 import os
@@ -13,11 +13,11 @@ from obstore.store import from_url
 SCHEMES = ("s3", "gs", "az", "file")
 
 
-class Objects:
+class RemoteRanges:
     """An `OpenRange` whose names are URLs; threads may share it.
 
     Credentials, region and endpoint come from the environment, as for each provider's own tools. What fails
-    for a moment is asked for again. OSError: an object cannot be read."""
+    for a moment is retried. OSError: an object cannot be read."""
 
     def __init__(self) -> None:
         self._store = functools.cache(_store)
@@ -32,8 +32,8 @@ class Objects:
             raise OSError(f"{name}: bytes {offset} to {offset + length} cannot be read: {words}") from error
 
 
-def is_object(name: str) -> bool:
-    """Whether a tar's name is an URL that `Objects` reads."""
+def is_remote(name: str) -> bool:
+    """Whether a tar's name is an URL that `RemoteRanges` reads."""
     return name.partition("://")[0] in SCHEMES and "://" in name
 
 

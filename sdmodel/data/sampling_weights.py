@@ -1,4 +1,4 @@
-"""How often each picture is to be seen in an epoch."""
+"""Sampling weights: how often each picture is to be seen in an epoch."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from sdmodel.config.learning import DataConfig
 from sdmodel.data.index import Index
 
 
-def appearances(index: Index, data: DataConfig) -> np.ndarray | None:
+def sampling_weights(index: Index, data: DataConfig) -> np.ndarray | None:
     """(N,) float64, at least 0: multiplicity ** data.copies, times the weight's column; None: each once.
 
     ValueError: the index has no multiplicity, or weights that cannot be."""

@@ -26,8 +26,8 @@ SEEN = 5
 """Pictures with a word, below which it is rare. Even a large model that has seen everything needs 3 to 5
 pictures to learn one new thing (Ruiz et al. 2022, arXiv:2208.12242)."""
 RARE = 0.25
-"""Share of what captions say in rare words, from which on it is said. Of 3,249 emoji, from which the common
-glyphs were learned and the rare ones were not, it is 0.12; of 300 of them 0.33."""
+"""Share of what captions say in rare words, from which on it is warned of. Of 3,249 emoji, from which the
+common glyphs were learned and the rare ones were not, it is 0.12; of 300 of them 0.33."""
 MEDIAN = 20
 """Pictures with the median word, below which a set is small: a random start needs several times what a
 pretrained one does. Of 3,249 emoji it is about 200; of 300 of them 16."""
@@ -45,7 +45,7 @@ WORD = re.compile(rf"[{ALONE}]|[^\W_{ALONE}]+(?:['’][^\W_{ALONE}]+)*")
 
 
 @dataclass(frozen=True)
-class Words:
+class WordFrequencies:
     """How often the words of a set's captions occur; those in more than half of the pictures tell none apart
     and are left out."""
 
@@ -58,11 +58,11 @@ class Words:
     """Share of the different words that fewer than SEEN pictures have, [0, 1]."""
 
     @classmethod
-    def of(cls, captions: Sequence[Sequence[str]]) -> "Words":
-        """Of some pictures' captions, one or more each; a word counts once a picture."""
-        said = [{word for one in each for word in WORD.findall(one.casefold())} for each in captions]
-        pictures = Counter(word for words in said for word in words)
-        kinds = {word: count for word, count in pictures.items() if count <= len(said) / 2}
+    def of(cls, captions: Sequence[Sequence[str]]) -> "WordFrequencies":
+        """The frequencies in some pictures' captions, one or more each; a word counts once a picture."""
+        vocabularies = [{word for text in own for word in WORD.findall(text.casefold())} for own in captions]
+        pictures = Counter(word for words in vocabularies for word in words)
+        kinds = {word: count for word, count in pictures.items() if count <= len(vocabularies) / 2}
         if not kinds:
             return cls(0.0, 0.0, 0.0)
         times = sorted(count for count in kinds.values() for _ in range(count))
@@ -70,9 +70,9 @@ class Words:
         return cls(float(median(times)), sum(rare) / len(times), len(rare) / len(kinds))
 
 
-def warnings(index: Index, config: TrainConfig, parameters: int = 0) -> list[str]:
-    """What a person should hear before a training on few pictures, a sentence or two each; none where all is
-    well.
+def size_warnings(index: Index, config: TrainConfig, parameters: int = 0) -> list[str]:
+    """Warnings before a training on few pictures, which it may overfit or memorise: a sentence or two each,
+    for people; none where all is well.
 
     Args:
         index: the rows to train on.
@@ -82,10 +82,10 @@ def warnings(index: Index, config: TrainConfig, parameters: int = 0) -> list[str
     rows = len(index)
     if rows >= LARGE:
         return []
-    found = [_parameters(rows, config, parameters), _epochs(rows, config), _labels(rows, config)]
+    messages = [_parameters(rows, config, parameters), _epochs(rows, config), _labels(rows, config)]
     if config.objective not in WORDLESS:
-        found.append(_words(index, config))
-    return [words for words in found if words]
+        messages.append(_words(index, config))
+    return [words for words in messages if words]
 
 
 def _parameters(rows: int, config: TrainConfig, parameters: int) -> str:
@@ -109,7 +109,7 @@ def _epochs(rows: int, config: TrainConfig) -> str:
 
 
 def _words(index: Index, config: TrainConfig) -> str:
-    words = Words.of(index.captions)
+    words = WordFrequencies.of(index.captions)
     if not words.median or (words.median >= MEDIAN and words.rare <= RARE):
         return ""
     return (
@@ -125,13 +125,13 @@ def _words(index: Index, config: TrainConfig) -> str:
 
 
 def _labels(rows: int, config: TrainConfig) -> str:
-    wanted = config.pretrain
-    most = round(rows * wanted.labelled)
-    if config.objective != "text" or not wanted.labels or most >= LABELS:
+    pretrain = config.pretrain
+    most = round(rows * pretrain.labelled)
+    if config.objective != "text" or not pretrain.labels or most >= LABELS:
         return ""
-    more = "use more of them (train.pretrain.labelled=1)" if wanted.labelled < 1 else "label more pictures"
-    alone = "" if wanted.contrastive else "learn from pictures as well (train.pretrain.contrastive=1)"
-    return f"At most {most:,} labels teach: {wanted.labelled:.0%} of {rows:,} pictures. " + _remedy(
+    more = "use more of them (train.pretrain.labelled=1)" if pretrain.labelled < 1 else "label more pictures"
+    alone = "" if pretrain.contrastive else "learn from pictures as well (train.pretrain.contrastive=1)"
+    return f"At most {most:,} labels teach: {pretrain.labelled:.0%} of {rows:,} pictures. " + _remedy(
         more, alone, "look at the validation's labels_right beside labels_taught_right"
     )
 

@@ -1,4 +1,4 @@
-"""The stream of batches from any point of the data order."""
+"""The data loader: a stream of batches from any point of the data order, the next ones prefetched."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -8,24 +8,25 @@ import numpy as np
 import torch
 
 from sdmodel.config.learning import DataConfig
+from sdmodel.data.augmentation import draw_augmentations
 from sdmodel.data.batch import Batch
-from sdmodel.data.bucket_schedule import Turns
-from sdmodel.data.order import Drawn, Order
+from sdmodel.data.bucket_schedule import BucketSchedule
+from sdmodel.data.order import Order, OrderSlice
 from sdmodel.data.reader import Reader
-from sdmodel.data.sampling_weights import appearances
-from sdmodel.data.variation import vary
+from sdmodel.data.sampling_weights import sampling_weights
 
 PLAIN = DataConfig()
 """Every picture as it is, once in an epoch."""
-AHEAD = 2
+PREFETCHED = 2
 """Batches that are read while others are learned from."""
 
 
 class Stream:
     """One process's share of the global batches of `batch` images; `world` must divide it.
 
-    A batch is of one bucket, the same for all processes. Each bucket has epochs of its own: in each, every
-    row of it comes as often as its weight says. Threads may share a stream."""
+    Batches are read by threads while others are learned from (prefetch). A batch is of one bucket, the same
+    for all processes. Each bucket has epochs of its own: in each, every row of it comes as often as its
+    weight says. Threads may share a stream."""
 
     def __init__(
         self,
@@ -38,7 +39,7 @@ class Stream:
         world: int = 1,
         pin: bool = False,
     ):
-        """pin: batches lie in pinned memory, for a GPU to copy.
+        """pin: batches lie in pinned (page-locked) memory, from which a GPU copies while the CPU goes on.
 
         ValueError: the batch cannot be shared, or the index lacks what `data` asks for."""
         if batch % world:
@@ -49,73 +50,73 @@ class Stream:
         self.pin = pin
         self.start = batch // world * rank
         self.rows = batch // world
-        expected = appearances(reader.index, data)
+        expected = sampling_weights(reader.index, data)
         self._members = [np.flatnonzero(reader.buckets == bucket) for bucket in range(len(reader.shapes))]
         own = [None if expected is None else expected[rows] for rows in self._members]
-        held = [
+        sizes = [
             float(len(rows) if some is None else some.sum())
             for rows, some in zip(self._members, own, strict=True)
         ]
-        self._turns = Turns(held)
+        self._schedule = BucketSchedule(sizes)
         self._orders = {
             bucket: Order(len(self._members[bucket]), seed, own[bucket], bucket)
-            for bucket in range(len(held))
-            if held[bucket]
+            for bucket in range(len(sizes))
+            if sizes[bucket]
         }
 
     def at(self, images_seen: int) -> Batch:
         """The batch that follows after `images_seen` images, with several buckets a multiple of the batch."""
         places = np.arange(self.start, self.start + self.rows)
-        bucket, drawn = self._drawn(images_seen, places)
-        rows = self._members[bucket][drawn.rows]
+        bucket, slice_ = self._slice(images_seen, places)
+        rows = self._members[bucket][slice_.rows]
         index = self.reader.index
         captions = [index.captions[row] for row in rows]
-        seen = vary(self.data, self.seed, images_seen + self.start, drawn, captions)
-        read = self.reader.read(rows, seen, bucket)
+        augmentations = draw_augmentations(self.data, self.seed, images_seen + self.start, slice_, captions)
+        examples = self.reader.read(rows, augmentations, bucket)
         batch = Batch(
-            images=read.images.contiguous(memory_format=torch.channels_last),
-            captions=seen.captions,
+            images=examples.images.contiguous(memory_format=torch.channels_last),
+            captions=augmentations.captions,
             uids=[index.uids[row] for row in rows],
             index=torch.from_numpy(images_seen + places),
             size=self.batch,
             start=self.start,
-            text=read.text,
-            augmented=read.augmented,
+            text=examples.text,
+            augmented=examples.augmented,
         )
         return batch.pinned() if self.pin else batch
 
     def uids(self, images_seen: int) -> list[str]:
         """Those of the whole batch that follows after `images_seen` images, of all processes."""
-        bucket, drawn = self._drawn(images_seen, np.arange(self.batch))
-        return [self.reader.index.uids[row] for row in self._members[bucket][drawn.rows]]
+        bucket, slice_ = self._slice(images_seen, np.arange(self.batch))
+        return [self.reader.index.uids[row] for row in self._members[bucket][slice_.rows]]
 
-    def _drawn(self, images_seen: int, places: np.ndarray) -> tuple[int, Drawn]:
+    def _slice(self, images_seen: int, places: np.ndarray) -> tuple[int, OrderSlice]:
         """The bucket of the batch that follows, and what it has at `places` (B,) of it."""
         turn, inside = divmod(images_seen, self.batch)
         assert inside == 0 or len(self._orders) == 1, "a batch must not span two buckets"
-        bucket, had = self._turns.at(turn)
-        return bucket, self._orders[bucket].at(had * self.batch + inside + places)
+        bucket, batches = self._schedule.at(turn)
+        return bucket, self._orders[bucket].at(batches * self.batch + inside + places)
 
     def batches(self, images_seen: int) -> Iterator[Batch]:
         """All batches from there on, without end; the next ones are read ahead."""
-        coming: deque[Future[Batch]] = deque()
-        with ThreadPoolExecutor(max_workers=AHEAD) as ahead:
+        queue: deque[Future[Batch]] = deque()
+        with ThreadPoolExecutor(max_workers=PREFETCHED) as pool:
             try:
                 while True:
-                    while len(coming) < AHEAD:
-                        coming.append(ahead.submit(self.at, images_seen))
+                    while len(queue) < PREFETCHED:
+                        queue.append(pool.submit(self.at, images_seen))
                         images_seen += self.batch
-                    yield coming.popleft().result()
+                    yield queue.popleft().result()
             finally:
-                for batch in coming:
+                for batch in queue:
                     batch.cancel()
 
     def epochs(self, images_seen: int) -> list[float]:
         """How often each bucket was gone through after `images_seen` images, a whole number of batches; one
         without rows 0 times."""
-        had = self._turns.before(images_seen // self.batch)
-        gone = [0.0] * len(had)
+        batches = self._schedule.before(images_seen // self.batch)
+        epochs_seen = [0.0] * len(batches)
         for bucket, order in self._orders.items():
-            epochs, inside = order.epochs(np.array([had[bucket] * self.batch]))
-            gone[bucket] = int(epochs[0]) + int(inside[0]) / order.length(int(epochs[0]))
-        return gone
+            epochs, inside = order.epochs(np.array([batches[bucket] * self.batch]))
+            epochs_seen[bucket] = int(epochs[0]) + int(inside[0]) / order.length(int(epochs[0]))
+        return epochs_seen

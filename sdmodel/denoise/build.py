@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from sdmodel.config.train import TrainConfig
-from sdmodel.data.buckets import shapes
+from sdmodel.data.buckets import bucket_shapes
 from sdmodel.latents.space import Space
 from sdmodel.noise.interpolation import SIGMA_DATA
 
@@ -61,7 +61,7 @@ def build(
 def _check_buckets(config: TrainConfig, space: Space) -> None:
     """ValueError: pictures of some bucket cannot be cut into patches."""
     patch, data = config.dit.patch, config.data
-    for height, width in shapes(config.size, data.buckets, data.max_aspect):
+    for height, width in bucket_shapes(config.size, data.buckets, data.max_aspect):
         _, h, w = space.shape(height, width)
         if h % patch or w % patch:
             raise ValueError(

@@ -8,7 +8,7 @@ import numpy as np
 
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.index import Index
-from sdmodel.data.reader import Read, Reader, Seen
+from sdmodel.data.reader import Augmentations, Examples, Reader
 from sdmodel.latents.cache import Cache
 
 
@@ -29,10 +29,10 @@ class Latents:
         """(N,) int64: the bucket that each row is in."""
         return self.cache.buckets
 
-    def read(self, rows: np.ndarray, seen: Seen, bucket: int) -> Read:
+    def read(self, rows: np.ndarray, augmentations: Augmentations, bucket: int) -> Examples:
         """Moments (B, 2 C, h, w) float32. Crop and colour are those that were encoded: the centre's, as they
         are."""
-        return Read(images=self.cache.moments(rows, seen.mirror))
+        return Examples(images=self.cache.moments(rows, augmentations.mirror))
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,11 @@ class Told:
         """Of the other."""
         return self.reader.buckets
 
-    def read(self, rows: np.ndarray, seen: Seen, bucket: int) -> Read:
+    def read(self, rows: np.ndarray, augmentations: Augmentations, bucket: int) -> Examples:
         """What the other reads, with `text`."""
-        return replace(self.reader.read(rows, seen, bucket), text=self.cache.text(rows, seen.caption))
+        return replace(
+            self.reader.read(rows, augmentations, bucket), text=self.cache.text(rows, augmentations.caption)
+        )
 
 
 def cached_reader(
@@ -88,9 +90,9 @@ def cached_reader(
 
 def check(config: TrainConfig, size: int, shapes: list[tuple[int, int]]) -> None:
     """ValueError: a training does not fit latents of pictures of these shapes."""
-    from sdmodel.data.buckets import shapes as shapes_of
+    from sdmodel.data.buckets import bucket_shapes
 
-    wanted = shapes_of(config.size, config.data.buckets, config.data.max_aspect)
+    wanted = bucket_shapes(config.size, config.data.buckets, config.data.max_aspect)
     if config.size != size or wanted != shapes:
         raise ValueError(
             f"train.size={config.size} with train.data.buckets={config.data.buckets} has pictures of "

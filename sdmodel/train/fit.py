@@ -28,7 +28,7 @@ def fewest_parts(objective: Objective, batch: Batch, accelerator: Accelerator) -
         possible = possible[:1]
     for parts in possible:
         try:
-            _try(objective, batch.part(0, parts), accelerator)
+            _try(objective, batch.micro_batch(0, parts), accelerator)
         except torch.OutOfMemoryError:
             if parts == possible[-1]:
                 raise

@@ -13,7 +13,7 @@ from sdmodel.data.captioned import trained_on
 from sdmodel.data.decoded_cache import decode_shared
 from sdmodel.data.index import read_index
 from sdmodel.data.reader import Reader
-from sdmodel.data.remote_ranges import Objects, is_object
+from sdmodel.data.remote_ranges import RemoteRanges, is_remote
 from sdmodel.data.stream import Stream
 from sdmodel.latents.reader import cached_reader
 from sdmodel.lora import inject
@@ -89,8 +89,8 @@ def _reader(
     plan: dict[str, Any], config: TrainConfig, split: str, data: DataConfig, accelerator: Accelerator
 ) -> Reader:
     tars: dict[str, str] = plan["tars"]
-    there = Objects() if any(map(is_object, tars.values())) else None
-    index = read_index(Path(plan["index"]), tars, split, weight=data.weight, open_range=there)
+    there = RemoteRanges() if any(map(is_remote, tars.values())) else None
+    index = read_index(Path(plan["index"]), tars, split, weight=data.weight, read_range=there)
     try:
         index = trained_on(index, config)
     except ValueError as error:

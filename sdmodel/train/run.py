@@ -26,7 +26,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from pydantic import TypeAdapter
 
 from sdmodel.config.train import TrainConfig
-from sdmodel.data.size_warnings import warnings
+from sdmodel.data.size_warnings import size_warnings
 from sdmodel.data.stream import Stream
 from sdmodel.lora import published
 from sdmodel.objective import Objective
@@ -83,7 +83,7 @@ def run(plan: dict[str, Any], stopping: Stopping | None = None) -> bool:
         captions = [caption for own in stream.reader.index.captions for caption in own]
         readers = getattr(objective, "readers", ())  # of those that read captions
         cut = lengths.warnings(readers, captions, REMEDY)
-        for words in [*warnings(stream.reader.index, config, learned), *cut]:
+        for words in [*size_warnings(stream.reader.index, config, learned), *cut]:
             tell({"warning": words})
     gauge = gauge_of(config, accelerator, objective, stream)
     hasten(objective, config, accelerator, gauge)
@@ -164,7 +164,7 @@ def gauge_of(config: TrainConfig, accelerator: Accelerator, objective: Objective
         objective.modules.to(place)
         batch = stream.at(0)
         if not objective.whole_batch:
-            batch = batch.part(0, len(batch) // 2 if len(batch) % 2 == 0 else len(batch))
+            batch = batch.micro_batch(0, len(batch) // 2 if len(batch) % 2 == 0 else len(batch))
         with accelerator.autocast():
             flops = flops_per_image(objective, batch.to(place))
     if device.type == "cuda":  # what is told of memory is the training's

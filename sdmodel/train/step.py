@@ -66,7 +66,7 @@ class Steps:
         if self.shared:
             broadcast_buffers(self.model)
         for number in range(self.parts):
-            part = batch.part(number, self.parts) if self.parts > 1 else batch
+            part = batch.micro_batch(number, self.parts) if self.parts > 1 else batch
             last = number == self.parts - 1
             rank = self.accelerator.process_index
             torch.manual_seed(

@@ -151,12 +151,12 @@ def warned(dataset: Artifact, config: TrainConfig, parameters: int) -> tuple[str
     """Whether a dataset is too small for a model of so many learned parameters, in sentences."""
     from sdmodel.data.captioned import trained_on, without_caption
     from sdmodel.data.index import read_index
-    from sdmodel.data.size_warnings import warnings
+    from sdmodel.data.size_warnings import size_warnings
 
     path, tars = dataset.path("index.parquet"), {name: name for name in dataset.names("shards/")}
     index = read_index(path, tars, "train")
     _, empty = without_caption(index.captions, config)
-    return (*filter(None, [empty]), *warnings(trained_on(index, config), config, parameters))
+    return (*filter(None, [empty]), *size_warnings(trained_on(index, config), config, parameters))
 
 
 def encoders_in(folder: Path, config: EncodeConfig, store: str) -> Path | None:

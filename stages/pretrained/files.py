@@ -7,7 +7,7 @@ from pathlib import Path
 from re import Pattern, compile
 from typing import Any
 
-from sdmodel.data.buckets import shapes
+from sdmodel.data.buckets import bucket_shapes
 from sdmodel.variant import weight_names
 from stages.artifacts.artifact import Artifact, Snapshot
 from stages.artifacts.reference import resolve
@@ -62,7 +62,7 @@ def check_fits(config: EncodeConfig, model: Mapping[str, Any]) -> None:
 
     model: its config.json."""
     factor = 2 ** (len(model["block_out_channels"]) - 1)
-    for height, width in shapes(config.size, config.buckets, config.max_aspect):
+    for height, width in bucket_shapes(config.size, config.buckets, config.max_aspect):
         if height % factor or width % factor:
             near = max(1, round(config.size / factor)) * factor
             raise ValueError(

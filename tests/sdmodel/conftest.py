@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sdmodel.data.index import stamped
+from sdmodel.data.index import with_version
 
 torch.set_num_threads(1)  # threads that wait for each other on shared cores cost more than they bring
 
@@ -68,7 +68,7 @@ def write_dataset() -> Callable[..., Written]:
                             "colour": caption.split()[1] if row % 5 else None,
                         }
                     )
-        pq.write_table(stamped(pa.Table.from_pylist(index)), folder / "index.parquet")
+        pq.write_table(with_version(pa.Table.from_pylist(index)), folder / "index.parquet")
         return Written(folder / "index.parquet", tars)
 
     return write

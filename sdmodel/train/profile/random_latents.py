@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sdmodel.config.train import TrainConfig
-from sdmodel.data.buckets import nearest, shapes
+from sdmodel.data.buckets import bucket_shapes, nearest_bucket
 
 
 def write(folder: Path, index: Path, config: TrainConfig, length: int = 0, seed: int = 0) -> None:
@@ -39,9 +39,9 @@ def write(folder: Path, index: Path, config: TrainConfig, length: int = 0, seed:
     if (file := folder / "autoencoder/config.json").exists():
         model = json.loads(file.read_text())
         channels, factor = model["latent_channels"], 2 ** (len(model["block_out_channels"]) - 1)
-        wanted = shapes(config.size, config.data.buckets, config.data.max_aspect)
+        wanted = bucket_shapes(config.size, config.data.buckets, config.data.max_aspect)
         sides = np.array([(row["height"], row["width"]) for row in rows])
-        columns["bucket"] = nearest(sides, wanted).tolist()
+        columns["bucket"] = nearest_bucket(sides, wanted).tolist()
         columns["file"] = [f"moments/{bucket}.npy" for bucket in columns["bucket"]]
         (folder / "moments").mkdir()
         for bucket, (height, width) in enumerate(wanted):

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from sdmodel.data.index import stamped
+from sdmodel.data.index import with_version
 
 TAR = "shards/train-00000.tar"
 """The one tar's name in the index."""
@@ -53,7 +53,7 @@ def write(
                 **dict.fromkeys(columns, f"class {row % CLASSES}"),
             })  # fmt: skip
             tar.addfile(member, io.BytesIO(data))
-    pq.write_table(stamped(pa.Table.from_pylist(index)), folder / "index.parquet")
+    pq.write_table(with_version(pa.Table.from_pylist(index)), folder / "index.parquet")
     return folder / "index.parquet", {TAR: path}
 
 

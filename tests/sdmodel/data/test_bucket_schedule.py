@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdmodel.data.bucket_schedule import Turns
+from sdmodel.data.bucket_schedule import BucketSchedule
 
 SIZES = st.lists(st.floats(0, 1000), min_size=1, max_size=8).filter(lambda sizes: sum(sizes) > 1)
 
 
 @given(sizes=SIZES, first=st.integers(0, 10**7))
 def test_turns_follow_each_other_from_anywhere(sizes: list[float], first: int):
-    turns = Turns(sizes)
+    turns = BucketSchedule(sizes)
     had = turns.before(first)
     assert sum(had) == first
     for turn in range(first, first + 20):
@@ -23,7 +23,7 @@ def test_turns_follow_each_other_from_anywhere(sizes: list[float], first: int):
 
 @given(sizes=SIZES, turn=st.integers(0, 10**6))
 def test_each_bucket_has_its_share_at_any_time(sizes: list[float], turn: int):
-    turns = Turns(sizes)
+    turns = BucketSchedule(sizes)
     for had, share in zip(turns.before(turn), turns.shares, strict=True):
         assert abs(had - turn * share / turns.total) <= len(sizes) / 2 + 1
         assert share or not had
@@ -36,12 +36,12 @@ def test_turns_are_those_of_webster():
         ((votes[party] / (2 * k + 1), party) for party, k in itertools.product(range(3), range(20))),
         key=lambda pair: (-pair[0], pair[1]),
     )
-    turns = Turns(votes)
+    turns = BucketSchedule(votes)
     assert [turns.at(turn)[0] for turn in range(20)] == [party for _, party in quotients[:20]]
 
 
 @pytest.mark.parametrize("sizes", [[1], [0, 1e9, 1]])
 def test_the_smallest_bucket_has_a_turn_and_an_empty_one_none(sizes: list[float]):
-    turns = Turns(sizes)
+    turns = BucketSchedule(sizes)
     had = turns.before(2**21)
     assert all(bool(count) == bool(size) for count, size in zip(had, sizes, strict=True))

@@ -3,13 +3,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdmodel.data.buckets import nearest, shapes
+from sdmodel.data.buckets import bucket_shapes, nearest_bucket
 
 
 @given(steps=st.integers(2, 40), count=st.integers(2, 12), aspect=st.floats(1.2, 4))
 def test_shapes_are_whole_steps_of_about_the_same_area(steps: int, count: int, aspect: float):
     size = 16 * steps
-    found = shapes(size, count, aspect)
+    found = bucket_shapes(size, count, aspect)
     assert 1 <= len(found) <= count
     for height, width in found:
         assert height % 16 == width % 16 == 0
@@ -21,17 +21,17 @@ def test_shapes_are_whole_steps_of_about_the_same_area(steps: int, count: int, a
 
 
 def test_shapes_reach_from_upright_to_wide():
-    assert shapes(40, 1, 2.0) == [(40, 40)]
-    assert shapes(256, 5, 2.0) == [(352, 176), (304, 208), (256, 256), (208, 304), (176, 352)]
+    assert bucket_shapes(40, 1, 2.0) == [(40, 40)]
+    assert bucket_shapes(256, 5, 2.0) == [(352, 176), (304, 208), (256, 256), (208, 304), (176, 352)]
 
 
 @pytest.mark.parametrize(("size", "buckets", "aspect"), [(40, 3, 2.0), (64, 3, 1.0), (64, 0, 2.0)])
 def test_shapes_that_cannot_be_had_are_refused(size: int, buckets: int, aspect: float):
     with pytest.raises(ValueError, match="a multiple of 16 and max_aspect above 1"):
-        shapes(size, buckets, aspect)
+        bucket_shapes(size, buckets, aspect)
 
 
 def test_a_picture_goes_to_the_nearest_aspect():
     among = [(96, 48), (64, 64), (48, 96)]
     sizes = np.array([[1000, 10], [75, 50], [50, 50], [50, 65], [50, 75], [1, 3]])
-    assert nearest(sizes, among).tolist() == [0, 0, 1, 1, 2, 2]
+    assert nearest_bucket(sizes, among).tolist() == [0, 0, 1, 1, 2, 2]

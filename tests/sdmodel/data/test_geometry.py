@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sdmodel.data.geometry import LABELS, UNIFORMS, labels, move
+from sdmodel.data.geometry import LABELS, UNIFORMS, augmentation_labels, warp
 
 IMAGES = torch.rand(1, 3, 8, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
@@ -14,7 +14,7 @@ def moved(images: torch.Tensor = IMAGES, **places: float) -> torch.Tensor:
     row = torch.zeros(1, LABELS)
     for name, value in places.items():
         row[0, int(name[1:])] = value
-    return move(images, row)
+    return warp(images, row)
 
 
 def test_mirrors_are_mirrors():
@@ -51,9 +51,9 @@ def test_scaling_enlarges_and_stretching_keeps_the_area():
 def test_rows_at_rest_stay_as_they_are():
     two = torch.cat([IMAGES, IMAGES])
     rows = torch.zeros(2, LABELS)
-    assert move(two, rows) is two
+    assert warp(two, rows) is two
     rows[1, 2] = 1.0
-    result = move(two, rows)
+    result = warp(two, rows)
     assert torch.equal(result[0], two[0])
     assert not torch.allclose(result[1], two[1])
     assert result.abs().max() <= 1
@@ -61,8 +61,8 @@ def test_rows_at_rest_stay_as_they_are():
 
 def test_labels_are_as_often_and_as_far_as_in_the_paper():
     uniforms = np.random.default_rng(0).random((20_000, UNIFORMS))
-    assert not labels(uniforms, 0.0).any()
-    some, all_ = labels(uniforms, 0.25), labels(uniforms, 1.0)
+    assert not augmentation_labels(uniforms, 0.0).any()
+    some, all_ = augmentation_labels(uniforms, 0.25), augmentation_labels(uniforms, 1.0)
     assert some.dtype == np.float32
     on = (some != 0).mean(axis=0)
     assert np.abs(on - np.array([0.125, 0.125, *[0.25] * 7])).max() < 0.01

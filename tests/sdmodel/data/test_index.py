@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sdmodel.data.index import KEY, VERSION, read_index, stamped, texts
-from sdmodel.data.local_ranges import Maps, OpenRange
+from sdmodel.data.index import KEY, VERSION, caption_texts, read_index, with_version
+from sdmodel.data.local_ranges import LocalRanges, ReadRange
 from sdmodel.data.pixels import decode
-from sdmodel.data.remote_ranges import Objects
+from sdmodel.data.remote_ranges import RemoteRanges
 
 
 def test_bytes_are_those_that_tarfile_finds(dataset):
@@ -30,7 +30,7 @@ def test_a_split_without_rows_is_named(dataset):
 
 
 def test_a_missing_column_is_named(tmp_path: Path):
-    pq.write_table(stamped(pa.table({"uid": ["1"], "file": ["a.tar"]})), tmp_path / "index.parquet")
+    pq.write_table(with_version(pa.table({"uid": ["1"], "file": ["a.tar"]})), tmp_path / "index.parquet")
     with pytest.raises(ValueError, match="missing: offset, length, checksum, split, captions"):
         read_index(tmp_path / "index.parquet", {}, "train")
 
@@ -52,29 +52,29 @@ def test_a_tar_that_ends_early_is_named(write_dataset: Callable, tmp_path: Path)
 
 def test_ranges_come_from_elsewhere_where_no_file_is_here(dataset):
     asked = []
-    here = Maps()
+    here = LocalRanges()
 
-    def open_range(name: str, offset: int, length: int) -> bytes:
+    def read_range(name: str, offset: int, length: int) -> bytes:
         asked.append((name, offset, length))
         return here(str(dataset.tars[name.removeprefix("bucket/")]), offset, length)
 
     tars = {name: Path("bucket") / name for name in dataset.tars}
-    index = read_index(dataset.index, tars, "train", open_range=open_range)
+    index = read_index(dataset.index, tars, "train", read_range=read_range)
     assert index.bytes_of(60) == read_index(dataset.index, dataset.tars, "train").bytes_of(60)
     assert asked == [("bucket/shards/train-00002.tar", int(index.offsets[60]), int(index.lengths[60]))]
 
 
-@pytest.mark.parametrize("open_range", [Maps(), Objects()])
+@pytest.mark.parametrize("read_range", [LocalRanges(), RemoteRanges()])
 def test_a_flipped_bit_is_noticed_at_each_read(
-    write_dataset: Callable, tmp_path: Path, open_range: OpenRange
+    write_dataset: Callable, tmp_path: Path, read_range: ReadRange
 ):
     """Most flips decode to other pixels without a word, so only the checksum can tell."""
     written = write_dataset(tmp_path, 20)
     (tar,) = written.tars.values()
     names = {name: str(path) for name, path in written.tars.items()}
-    if isinstance(open_range, Objects):
+    if isinstance(read_range, RemoteRanges):
         names = {name: f"file://{path}" for name, path in names.items()}
-    index = read_index(written.index, names, "train", open_range=open_range)
+    index = read_index(written.index, names, "train", read_range=read_range)
     before, chance, decoded = tar.read_bytes(), random.Random(0), 0
     for _ in range(60):
         row = chance.randrange(len(index))
@@ -120,9 +120,9 @@ def test_captions_are_texts_whatever_else_is_said_of_them():
     captions = pa.array(
         [[{"text": "a", "weight": 1.0}, {"text": "b", "weight": 0.5}], [], None, [{"text": "c"}]]
     )
-    assert texts(captions) == [["a", "b"], [], [], ["c"]]
-    assert texts(pa.chunked_array([captions, captions])[3:6]) == [["c"], ["a", "b"], []]
-    assert texts(captions[:0]) == []
+    assert caption_texts(captions) == [["a", "b"], [], [], ["c"]]
+    assert caption_texts(pa.chunked_array([captions, captions])[3:6]) == [["c"], ["a", "b"], []]
+    assert caption_texts(captions[:0]) == []
 
 
 def columns(path: Path, **columns: list) -> Path:
@@ -136,7 +136,7 @@ def columns(path: Path, **columns: list) -> Path:
         "split": ["train"] * 2,
     }
     captions = [[{"text": "one"}], []]
-    pq.write_table(stamped(pa.table({**table, "captions": captions, **columns})), path / "index.parquet")
+    pq.write_table(with_version(pa.table({**table, "captions": captions, **columns})), path / "index.parquet")
     return path / "index.parquet"
 
 

@@ -13,7 +13,7 @@ from sdmodel.data.decoded_cache import decode_shared
 from sdmodel.data.index import read_index
 from sdmodel.data.pictures import decode_all, decode_row
 from sdmodel.data.pixels import to_float
-from sdmodel.data.reader import Seen
+from sdmodel.data.reader import Augmentations
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_second_call_decodes_nothing(index, tmp_path: Path):
 
 def test_a_large_set_is_decoded_as_it_is_read(index, tmp_path: Path):
     large = decode_shared(index, 16, tmp_path, data=DataConfig(memory=0)).pictures
-    assert large.kept is None
+    assert large.decoded is None
     assert list(tmp_path.iterdir()) == []
     rows = np.array([3, 1, 60])
     assert (large.read(rows) == decode_all(index, 16).pictures.read(rows)).all()
@@ -57,7 +57,7 @@ def test_a_large_set_is_decoded_as_it_is_read(index, tmp_path: Path):
 
 def test_a_picture_that_cannot_be_decoded_is_named(index):
     offsets = index.offsets + 100
-    data = index.open_range(str(index.files[2]), int(offsets[2]), int(index.lengths[2]))
+    data = index.read_range(str(index.files[2]), int(offsets[2]), int(index.lengths[2]))
     checksums = np.where(np.arange(len(index)) == 2, zlib.crc32(data), index.checksums)
     wrong = dataclasses.replace(index, offsets=offsets, checksums=checksums)
     with pytest.raises(ValueError, match=f"{index.uids[2]} cannot be decoded"):
@@ -71,8 +71,8 @@ def test_kept_or_not_in_buckets_with_margins_pictures_are_the_same(index, tmp_pa
     data = DataConfig(buckets=3, crop=True)
     kept = decode_shared(index, 64, tmp_path, data=data)
     read = decode_shared(index, 64, tmp_path / "none", data=dataclasses.replace(data, memory=0))
-    assert kept.pictures.kept is not None
-    assert read.pictures.kept is None
+    assert kept.pictures.decoded is not None
+    assert read.pictures.decoded is None
     assert kept.shapes == [(96, 48), (64, 64), (48, 96)]
     assert kept.pictures.sides == [(108, 54), (72, 72), (54, 108)]  # an eighth to choose crops from
     assert np.bincount(kept.buckets, minlength=3).tolist() == [0, 31, 32]
@@ -84,7 +84,7 @@ def test_kept_or_not_in_buckets_with_margins_pictures_are_the_same(index, tmp_pa
 def test_crops_reach_from_corner_to_corner(index):
     reader = decode_all(index, 16, DataConfig(crop=True))
     whole = to_float(reader.pictures.read(np.array([7, 7, 7])))  # (3, 3, 18, 18)
-    seen = Seen(
+    seen = Augmentations(
         captions=[""] * 3,
         caption=np.zeros(3, np.int64),
         mirror=np.array([False, False, True]),

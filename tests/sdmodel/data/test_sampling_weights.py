@@ -5,7 +5,7 @@ import pytest
 
 from sdmodel.config.learning import DataConfig
 from sdmodel.data.index import Index
-from sdmodel.data.sampling_weights import appearances
+from sdmodel.data.sampling_weights import sampling_weights
 
 INDEX = Index(
     uids=["a", "b", "c"],
@@ -20,9 +20,9 @@ INDEX = Index(
 
 
 def test_copies_and_weights_multiply():
-    assert appearances(INDEX, DataConfig()) is None
+    assert sampling_weights(INDEX, DataConfig()) is None
     found = [
-        appearances(INDEX, data)
+        sampling_weights(INDEX, data)
         for data in (DataConfig(copies=0.5), DataConfig(weight="w"), DataConfig(copies=1, weight="w"))
     ]
     assert np.array_equal(found, [[1, 2, 3], [1, 0.5, 0], [1, 2, 0]])
@@ -31,9 +31,9 @@ def test_copies_and_weights_multiply():
 @pytest.mark.parametrize("weight", [[1, -1, 1], [1, np.nan, 1], [0, 0, 0], [1, np.inf, 1]])
 def test_weights_that_cannot_be_are_refused(weight: list[float]):
     with pytest.raises(ValueError, match=r"finite number of times.* look at [ab]"):
-        appearances(replace(INDEX, weight=np.array(weight)), DataConfig(weight="w"))
+        sampling_weights(replace(INDEX, weight=np.array(weight)), DataConfig(weight="w"))
 
 
 def test_a_column_that_is_missing_is_named():
     with pytest.raises(ValueError, match="no column 'multiplicity'"):
-        appearances(replace(INDEX, multiplicity=None), DataConfig(copies=1))
+        sampling_weights(replace(INDEX, multiplicity=None), DataConfig(copies=1))

@@ -13,7 +13,7 @@ from sdmodel.config.learning import DataConfig, LoraConfig, ValidationConfig
 from sdmodel.config.text import PretrainConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.index import Index
-from sdmodel.data.size_warnings import LARGE, Words, warnings
+from sdmodel.data.size_warnings import LARGE, WordFrequencies, size_warnings
 
 CONFIG = TrainConfig(images=6000, size=32)
 SMALL = 900_000
@@ -39,11 +39,11 @@ def shapes(rows: int) -> Index:
 
 
 def test_it_is_quiet_where_there_is_enough():
-    assert warnings(shapes(6000), replace(CONFIG, images=140_000), SMALL) == []
+    assert size_warnings(shapes(6000), replace(CONFIG, images=140_000), SMALL) == []
 
 
 def test_a_model_that_can_keep_every_picture():
-    few, many = warnings(shapes(292), CONFIG, SMALL), warnings(shapes(293), CONFIG, SMALL)
+    few, many = size_warnings(shapes(292), CONFIG, SMALL), size_warnings(shapes(293), CONFIG, SMALL)
     assert many == []  # 293 * 3 * 32 * 32 is above 900,000
     assert len(few) == 1
     assert "292 pictures of 32 pixels have 897,024 numbers" in few[0]
@@ -52,55 +52,57 @@ def test_a_model_that_can_keep_every_picture():
 
 
 def test_parameters_count_where_pictures_are_given_back_and_they_are_known():
-    assert warnings(shapes(200), CONFIG) == []
-    assert warnings(shapes(200), replace(CONFIG, objective="contrastive"), SMALL) == []
-    found = warnings(shapes(200), replace(CONFIG, objective="autoencoder"), SMALL)
+    assert size_warnings(shapes(200), CONFIG) == []
+    assert size_warnings(shapes(200), replace(CONFIG, objective="contrastive"), SMALL) == []
+    found = size_warnings(shapes(200), replace(CONFIG, objective="autoencoder"), SMALL)
     assert "train.autoencoder.channels" in found[0]
     assert "augment" not in found[0]
 
 
 def test_what_is_done_already_is_not_advised():
     started = replace(CONFIG, start="models/other", data=DataConfig(flip=True, crop=True, colour=0.1))
-    found = warnings(shapes(200), started, SMALL)
+    found = size_warnings(shapes(200), started, SMALL)
     assert "train.lora.rank" in found[0]
     assert not any(key in found[0] for key in ("train.start", "channels", "data.flip", "data.crop"))
     whole = replace(
         started, data=DataConfig(flip=True, crop=True, colour=0.1, augment=0.1), lora=LoraConfig(rank=4)
     )
-    assert all(words.endswith(".") for words in warnings(shapes(60), replace(whole, images=10**5), SMALL))
+    assert all(
+        words.endswith(".") for words in size_warnings(shapes(60), replace(whole, images=10**5), SMALL)
+    )
 
 
 def test_a_training_that_sees_each_picture_too_often():
-    assert warnings(shapes(100), replace(CONFIG, images=10_000)) == []
-    found = warnings(shapes(100), replace(CONFIG, images=25_000))
+    assert size_warnings(shapes(100), replace(CONFIG, images=10_000)) == []
+    found = size_warnings(shapes(100), replace(CONFIG, images=25_000))
     assert len(found) == 1
     assert "Each of 100 pictures is seen 250 times" in found[0]
     assert "train.images=10000" in found[0]
     assert "patience" in found[0]
     patient = replace(CONFIG, images=25_000, validation=ValidationConfig(every=100, patience=2))
-    assert "patience" not in warnings(shapes(100), patient)[0]
+    assert "patience" not in size_warnings(shapes(100), patient)[0]
 
 
 def test_words_that_few_pictures_have():
-    found = warnings(of([[f"bird{row // 3}", "one of my birds"] for row in range(90)]), CONFIG)
+    found = size_warnings(of([[f"bird{row // 3}", "one of my birds"] for row in range(90)]), CONFIG)
     assert len(found) == 1
     assert "occurs in 3 of 90 pictures (median); 100% of the different words, 100% of what" in found[0]
     assert "train.text.start" in found[0]
-    assert warnings(of([[""]] * 90), CONFIG) == []
+    assert size_warnings(of([[""]] * 90), CONFIG) == []
     wordless = replace(CONFIG, objective="selfsupervised")
-    assert warnings(of([[f"bird{row}"] for row in range(90)]), wordless) == []
+    assert size_warnings(of([[f"bird{row}"] for row in range(90)]), wordless) == []
 
 
 @pytest.mark.parametrize("rare", [0.2, 0.3])
 def test_rare_words_count_by_how_much_they_say(rare: float):
     rows = 400
     captions = [[f"{row}" if row < rare * rows else ("cat", "dog")[row % 2]] for row in range(rows)]
-    assert bool(warnings(of(captions), CONFIG)) == (rare > 0.25)
+    assert bool(size_warnings(of(captions), CONFIG)) == (rare > 0.25)
 
 
 def test_words_of_scripts_without_spaces_are_their_characters():
-    found = Words.of([["赤い猫"], ["青い猫"], ["青い犬"], ["Ein Hund, l'été"], ["x"]])
-    assert found == Words.of([["赤 い 猫"], ["青 い 猫"], ["青 い 犬"], ["ein HUND l'été"], ["X"]])
+    found = WordFrequencies.of([["赤い猫"], ["青い猫"], ["青い犬"], ["Ein Hund, l'été"], ["x"]])
+    assert found == WordFrequencies.of([["赤 い 猫"], ["青 い 猫"], ["青 い 犬"], ["ein HUND l'été"], ["X"]])
 
 
 captions = st.lists(st.lists(st.text("ab c", max_size=6), min_size=1, max_size=2), min_size=1, max_size=12)
@@ -108,16 +110,16 @@ captions = st.lists(st.lists(st.text("ab c", max_size=6), min_size=1, max_size=2
 
 @given(captions)
 def test_words_are_counted_by_pictures(given_captions: list[list[str]]):
-    words = Words.of(given_captions)
+    words = WordFrequencies.of(given_captions)
     assert 0 <= words.rare <= words.rare_kinds <= 1
     assert 0 <= words.median <= len(given_captions) / 2
-    assert Words.of([[one, one] for each in given_captions for one in [" ".join(each)]]) == words
+    assert WordFrequencies.of([[one, one] for each in given_captions for one in [" ".join(each)]]) == words
 
 
 def test_large_sets_are_not_counted():
     index = of([])
     object.__setattr__(index, "uids", range(LARGE))
-    assert warnings(index, replace(CONFIG, images=10**9), 10**12) == []
+    assert size_warnings(index, replace(CONFIG, images=10**9), 10**12) == []
 
 
 def test_few_labels():
@@ -127,18 +129,18 @@ def test_few_labels():
         images=1000,
         pretrain=PretrainConfig(contrastive=0.0, labels=1.0, columns=("shape",), labelled=0.1),
     )
-    (found,) = warnings(shapes(600), config)
+    (found,) = size_warnings(shapes(600), config)
     assert found.startswith("At most 60 labels teach: 10% of 600 pictures. ")
     assert "train.pretrain.labelled=1" in found
     assert "train.pretrain.contrastive=1" in found
-    assert warnings(shapes(600), replace(config, pretrain=replace(config.pretrain, labelled=0.2))) == []
+    assert size_warnings(shapes(600), replace(config, pretrain=replace(config.pretrain, labelled=0.2))) == []
 
 
 def test_what_cannot_be_named_is_not_advised():
     rare = of([[f"bird{row // 3}", "one of my birds"] for row in range(90)])
-    assert "train.text.start" in warnings(rare, CONFIG)[0]
+    assert "train.text.start" in size_warnings(rare, CONFIG)[0]
     for config in (
         replace(CONFIG, text=replace(CONFIG.text, start="models/one")),
         replace(CONFIG, objective="contrastive"),
     ):
-        assert "train.text.start" not in warnings(rare, config)[0]
+        assert "train.text.start" not in size_warnings(rare, config)[0]

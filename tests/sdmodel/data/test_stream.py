@@ -148,7 +148,7 @@ def test_with_all_variations_processes_and_parts_share_the_batch_of_one(
 
     whole = at(0, 1)
     for number in range(2):
-        assert equal(at(number, 2), whole.part(number, 2))
+        assert equal(at(number, 2), whole.micro_batch(number, 2))
     assert whole.augmented is not None
     assert whole.augmented.shape == (8, 9)
 

@@ -16,7 +16,7 @@ from sdmodel.config.learning import DataConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.index import Index
 from sdmodel.data.pixels import to_float
-from sdmodel.data.reader import Read, Seen
+from sdmodel.data.reader import Augmentations, Examples
 from sdmodel.latents import autoencoder, text
 from sdmodel.latents.autoencoder import Autoencoder
 from sdmodel.latents.cache import Cache, read_empty
@@ -51,9 +51,9 @@ def index(captions: list[list[str]] = CAPTIONS) -> Index:
     return Index([f"uid{row}" for row in range(rows)], [Path("a.tar")] * rows, zeros, zeros, zeros, captions)
 
 
-def seen(captions: list[int], mirror: list[bool]) -> Seen:
+def augmentations(captions: list[int], mirror: list[bool]) -> Augmentations:
     rows = len(captions)
-    return Seen(
+    return Augmentations(
         captions=[""] * rows, caption=np.array(captions), mirror=np.array(mirror),
         crop=np.full((rows, 2), 0.5), colour=np.ones((rows, 3)), augmented=None,
     )  # fmt: skip
@@ -98,8 +98,8 @@ class Plain:
         self.shapes = [(16, 16)]
         self.buckets = np.zeros(5, np.int64)
 
-    def read(self, rows: np.ndarray, seen: Seen, bucket: int) -> Read:
-        return Read(images=torch.from_numpy(rows).float()[:, None, None, None].expand(-1, 3, 16, 16))
+    def read(self, rows: np.ndarray, augmentations: Augmentations, bucket: int) -> Examples:
+        return Examples(images=torch.from_numpy(rows).float()[:, None, None, None].expand(-1, 3, 16, 16))
 
 
 def encoded(encoder: Autoencoder, row: int, shape: tuple[int, int], mirror: bool) -> torch.Tensor:
@@ -113,7 +113,7 @@ def test_moments_come_back_plain_and_mirrored(tmp_path: Path, encoder: Autoencod
     assert reader.buckets.tolist() == BUCKETS
     for bucket, rows in ((0, [3, 0, 2, 3]), (1, [4, 1])):
         mirror = [row % 2 == 0 for row in rows]
-        found = reader.read(np.array(rows), seen([0] * len(rows), mirror), bucket)
+        found = reader.read(np.array(rows), augmentations([0] * len(rows), mirror), bucket)
         for row, flipped, moments in zip(rows, mirror, found.images, strict=True):
             # Convolutions of batches of other sizes may differ in the last bits.
             expected = encoded(encoder, row, SHAPES[bucket], flipped)
@@ -163,7 +163,7 @@ def test_text_is_that_of_the_caption_that_was_chosen(tmp_path: Path, words: Text
     folder = write(tmp_path, None, words)
     reader = cached_reader(folder, index(), CONFIG, Plain)
     assert isinstance(reader, Told)
-    found = reader.read(np.array([0, 0, 2, 4, 1]), seen([1, 0, -1, 0, 0], [False] * 5), 0)
+    found = reader.read(np.array([0, 0, 2, 4, 1]), augmentations([1, 0, -1, 0, 0], [False] * 5), 0)
     expected = words.encode(["tom", "cat", "", "cow", "dog"])
     assert found.text is not None
     assert torch.allclose(found.text.states, expected.states, atol=1e-6)
@@ -186,7 +186,7 @@ def test_both_are_read_together(tmp_path: Path, encoder: Autoencoder, words: Tex
     held = json.loads((folder / "latents.json").read_text())
     (folder / "latents.json").write_text(json.dumps({**held, "shapes": [[16, 16]]}))
     reader = cached_reader(folder, index(), config, Plain)
-    found = reader.read(np.array([0, 3]), seen([0, 0], [True, False]), 0)
+    found = reader.read(np.array([0, 3]), augmentations([0, 0], [True, False]), 0)
     assert found.images.shape == (2, 6, 8, 8)
     assert found.text is not None
     assert found.text.states.shape == (2, 8, 8)

@@ -64,7 +64,7 @@ def test_processes_and_parts_hide_what_one_would():
     ids = TOKENIZER.encode(CAPTIONS, 8)
     whole = batch()
     expected = hide(TOKENIZER, ids, 0.3, WORDS, whole, generator()).ids
-    parts = [whole.part(number, 3) for number in range(3)]
+    parts = [whole.micro_batch(number, 3) for number in range(3)]
     each = [hide(TOKENIZER, TOKENIZER.encode(p.captions, 8), 0.3, WORDS, p, generator()).ids for p in parts]
     assert torch.equal(torch.cat(each), expected)
     assert not torch.equal(hide(TOKENIZER, ids, 0.3, WORDS, whole, generator(1)).ids, expected)

@@ -70,7 +70,7 @@ def test_parts_have_the_losses_and_gradients_of_the_whole(table: Path):
     found: list[dict[str, torch.Tensor]] = []
     for count in (1, 3):
         made = objective(chosen, table)
-        rows = [batch().part(number, count) for number in range(count)]
+        rows = [batch().micro_batch(number, count) for number in range(count)]
         for part in rows:
             (torch.stack(list(made.modules(part, generator()).values())).sum() / count).backward()
         found.append({name: p.grad for name, p in made.modules.named_parameters() if p.grad is not None})

@@ -17,7 +17,7 @@ from PIL import Image
 
 from sdmodel.config.learning import DataConfig
 from sdmodel.data.index import read_index
-from sdmodel.data.remote_ranges import Objects
+from sdmodel.data.remote_ranges import RemoteRanges
 from stages.artifacts.activity import held
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.config.run import ShardConfig
@@ -217,7 +217,7 @@ def test_pictures_in_object_storage_may_be_read_where_they_lie(
         with pytest.raises(RuntimeError, match="far enough"):
             train(dataset, None, None, (), None, config, store=remote)
     there, here = (read_index(Path(plan["index"]), plan["tars"], "train") for plan in plans)
-    there = dataclasses.replace(there, open_range=Objects())
+    there = dataclasses.replace(there, read_range=RemoteRanges())
     assert all(str(name).startswith(s3) for name in there.files)
     assert all(Path(name).is_file() for name in here.files)
     assert all(there.bytes_of(row) == here.bytes_of(row) for row in range(len(here)))
