@@ -57,7 +57,9 @@ class Watch:
                     told = (place / "status").read_text()
                 except OSError:
                     continue
-                if b"stages.image.cell" not in program:  # it has not begun: the memory is still its parent's
+                if (
+                    b"stages.image.decoder_process" not in program
+                ):  # it has not begun: the memory is still its parent's
                     continue
                 held = [int(line.split()[1]) for line in told.splitlines() if line.startswith("VmHWM")]
                 self.peak = max(self.peak, *(kilobytes << 10 for kilobytes in held), 0)

@@ -18,7 +18,7 @@ from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.collected import read_collected
 from stages.config.run import ScoreConfig
 from stages.fingerprint import fingerprint_of
-from stages.image import decode
+from stages.image import decode_image
 from stages.output import Made, Output, PartSpec
 from stages.pretrained.clip import Clip
 from stages.record import SCORES
@@ -158,5 +158,5 @@ def _pictures(tar: str, rows: Sequence[Sequence[Any]], background: str) -> list[
     pictures: list[NDArray[np.uint8]] = []
     with Path(tar).open("rb") as file:
         for uid, offset, length, sha256, _ in rows:
-            pictures.append(decode(read_collected(file, uid, offset, length, sha256), background))
+            pictures.append(decode_image(read_collected(file, uid, offset, length, sha256), background))
     return pictures

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 from stages.config.collect import OPT_OUTS, CollectConfig
 from stages.image import MAX_PIXELS
-from stages.image.verdict import Limits
+from stages.image.verdict import ImageLimits
 from stages.reasons import Reason
 
 _LEAST = {
@@ -36,7 +36,7 @@ _RULES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules(Limits):
+class Rules(ImageLimits):
     """What a collection keeps to, as in `CollectConfig`: limits of a picture, and of asking for it."""
 
     placeholder_urls: int

@@ -13,11 +13,11 @@ from dataclasses import fields
 
 from stages.collect.rules import Rules
 from stages.errors import RetryableError, Stopped
-from stages.image.cell import ANSWER, BODY, NO_MEMORY, READY
-from stages.image.verdict import Limits, Verdict
+from stages.image.decoder_process import BODY_LENGTH, NO_MEMORY, READY, VERDICT_LENGTH
+from stages.image.verdict import ImageLimits, Verdict
 from stages.reasons import Reason
 
-PROGRAM = ("-m", "stages.image.cell")
+PROGRAM = ("-m", "stages.image.decoder_process")
 PULSE = 0.1
 """Seconds between two looks at whether all processes are gone."""
 START = 60.0
@@ -52,7 +52,7 @@ class Sandbox:
         self._patience = PATIENCE * seconds
         self._told = {
             "parent": os.getpid(),
-            "limits": {field.name: getattr(rules, field.name) for field in fields(Limits)},
+            "limits": {field.name: getattr(rules, field.name) for field in fields(ImageLimits)},
             "seconds": seconds,
             "memory": max(memory, BYTES_PER_PIXEL * rules.max_pixels),
         }
@@ -131,13 +131,13 @@ class _Cell:
         verdicts: list[Verdict] = []
         try:
             for data in batch:
-                line.sendall(BODY.pack(len(data)))
+                line.sendall(BODY_LENGTH.pack(len(data)))
                 line.sendall(data)
         except OSError:  # it has ended, or makes no progress: what it told before is still to be read
             pass
         try:
             while len(verdicts) < len(batch):
-                (size,) = ANSWER.unpack(_exactly(line, ANSWER.size))
+                (size,) = VERDICT_LENGTH.unpack(_exactly(line, VERDICT_LENGTH.size))
                 told = json.loads(_exactly(line, size))
                 verdicts.append(Verdict(**told | {"repairs": tuple(told["repairs"])}))
         except TimeoutError:

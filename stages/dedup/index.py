@@ -21,7 +21,7 @@ from stages.collected import read_collected
 from stages.dedup.foreground import Foreground, foreground
 from stages.dedup.phash import SIDE, contrasts, perceptual_hashes, thumbnail
 from stages.fingerprint import fingerprint_of
-from stages.image import decode, is_plain
+from stages.image import decode_image, is_plain
 from stages.output import Made, Output, Part, PartSpec
 
 INDEX = pa.schema(
@@ -85,7 +85,7 @@ def make_part(folder: Path, payload: dict[str, Any]) -> Made:
     with Path(payload["tar"]).open("rb") as tar:
         for number, (uid, offset, length, sha256) in enumerate(payload["members"]):
             data = read_collected(tar, uid, offset, length, sha256)
-            pixels = decode(data, payload["background"])
+            pixels = decode_image(data, payload["background"])
             thumbnails[number] = thumbnail(pixels)
             height, width, _ = pixels.shape
             shown = foreground(pixels)
@@ -120,14 +120,14 @@ def make_part(folder: Path, payload: dict[str, Any]) -> Made:
 def pixels_hash(data: bytes, pixels: npt.NDArray[np.uint8]) -> str:
     """SHA-256 over size and pixels, 64 hex digits: equal for pictures that look the same on any background.
 
-    `data` is the file, `pixels` (H, W, 3) uint8 what `decode` makes of it, on any background. Where the file
-    may be transparent it is decoded on white and on black, or a white circle and a white square on nothing
-    would be one picture.
+    `data` is the file, `pixels` (H, W, 3) uint8 what `decode_image` makes of it, on any background. Where the
+    file may be transparent it is decoded on white and on black, or a white circle and a white square on
+    nothing would be one picture.
     """
     digest = hashlib.sha256(np.array(pixels.shape, dtype="<i8").tobytes())
     grounds = [pixels]
     if not is_plain(data):
-        on_white, on_black = (decode(data, background=ground) for ground in ("#ffffff", "#000000"))
+        on_white, on_black = (decode_image(data, background=ground) for ground in ("#ffffff", "#000000"))
         grounds = [on_white] if np.array_equal(on_white, on_black) else [on_white, on_black]
     for ground in grounds:
         digest.update(ground.tobytes())

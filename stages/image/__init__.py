@@ -5,9 +5,9 @@ opaque, three channels of 8-bit sRGB. `REPAIRS` names what has to be done for it
 """
 
 from stages.image.error import ImageError
-from stages.image.header import FORMATS, Header, inspect
-from stages.image.picture import MAX_PIXELS, REPAIRS, Picture, Pixels, decode, is_plain, picture_of
-from stages.image.write import encode, shrink
+from stages.image.header import FORMATS, Header, read_header
+from stages.image.picture import MAX_PIXELS, REPAIRS, Picture, Pixels, decode_image, is_plain, picture_of
+from stages.image.write import encode_image, shrink
 
 __all__ = [
     "FORMATS",
@@ -17,10 +17,10 @@ __all__ = [
     "ImageError",
     "Picture",
     "Pixels",
-    "decode",
-    "encode",
-    "inspect",
+    "decode_image",
+    "encode_image",
     "is_plain",
     "picture_of",
+    "read_header",
     "shrink",
 ]

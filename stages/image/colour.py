@@ -20,7 +20,7 @@ def opaque_srgb(image: Image.Image, background: tuple[int, int, int], data: byte
     `data` is the file that it comes from: Pillow tells the depth of a sample in some formats only.
     """
     profile: bytes = image.info.get("icc_profile") or b""
-    image = _shallow(image, data)
+    image = _to_8_bits(image, data)
     if image.mode == "La":  # Pillow has no way from it to RGBA
         image = image.convert("LA")
     if image.mode in ("RGBA", "RGBa", "LA", "PA") or "transparency" in image.info:
@@ -34,7 +34,7 @@ def opaque_srgb(image: Image.Image, background: tuple[int, int, int], data: byte
     return _apply_profile(image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB"), profile)
 
 
-def alters(image: Image.Image) -> bool:
+def profile_changes_colours(image: Image.Image) -> bool:
     """Whether the profile embedded in an opened image changes its colours."""
     profile: bytes = image.info.get("icc_profile") or b""
     kind = "CMYK" if image.mode == "CMYK" else "L" if image.mode in _GREYS else "RGB"
@@ -80,13 +80,13 @@ def _transforms(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
         return None
 
 
-def _shallow(image: Image.Image, data: bytes) -> Image.Image:
+def _to_8_bits(image: Image.Image, data: bytes) -> Image.Image:
     """Greys of more than 8 bits scaled to 8, and transparent colours as values of the 8-bit image."""
     transparency = image.info.get("transparency")
     if image.mode.startswith("I") or image.mode == "F":
-        grey, clear = _scaled(image)
-        if clear is not None:
-            return Image.merge("LA", (grey, clear))
+        grey, alpha = _scaled(image)
+        if alpha is not None:
+            return Image.merge("LA", (grey, alpha))
         return grey
     if image.format == "PNG" and transparency is not None and not isinstance(transparency, bytes):
         depth = data[24]
@@ -105,15 +105,15 @@ def _scaled(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     transparency = image.info.get("transparency")
     width, height = image.size
     grey = Image.new("L", image.size)
-    clear = Image.new("L", image.size) if isinstance(transparency, int) else None
+    alpha = Image.new("L", image.size) if isinstance(transparency, int) else None
     for top in range(0, height, _BAND):
         band = np.asarray(image.crop((0, top, width, min(top + _BAND, height))))  # (rows, W)
         levels = _levels(band, bits, signed)
         grey.paste(Image.fromarray(255 - levels if tags.get(262) == 0 else levels), (0, top))  # WhiteIsZero
-        if clear is not None:
+        if alpha is not None:
             opaque = np.where(band == transparency, 0, 255).astype(np.uint8)
-            clear.paste(Image.fromarray(opaque), (0, top))
-    return grey, clear
+            alpha.paste(Image.fromarray(opaque), (0, top))
+    return grey, alpha
 
 
 def _levels(values: NDArray[Any], bits: int, signed: bool) -> NDArray[np.uint8]:

@@ -7,8 +7,8 @@ from stages.reasons import Reason
 class ImageError(FinalError):
     """Bytes that give no image; the same bytes will fail again.
 
-    `reason` is NOT_AN_IMAGE, UNSUPPORTED_FORMAT, UNDECODABLE, TRUNCATED or TOO_LARGE; `detail` says what was
-    found.
+    `reason` is NOT_AN_IMAGE, UNSUPPORTED_FORMAT, UNDECODABLE, TRUNCATED or TOO_LARGE; `detail` says what is
+    wrong.
     """
 
     def __init__(self, reason: Reason, detail: str) -> None:

@@ -6,7 +6,7 @@ from stages.image import png, tiff
 
 
 def frames_of(data: bytes, kind: str) -> int:
-    """Frames of an animation, or pages of a TIFF; 1 for still pictures. AVIF's are told by its decoder."""
+    """Frames of an animation, or pages of a TIFF; 1 for still pictures. AVIF's are counted by its decoder."""
     if kind == "png":
         return png.frames_of(data)
     if kind == "gif":

@@ -1,6 +1,7 @@
 """What a file says of itself in its first bytes, read without a decoder: no pixel is allocated for a claim.
 
-Formats are told by their bytes, never by a name or a content type, and only those listed here are read.
+Formats are recognised by their bytes (magic numbers), never by a name or a content type, and only those
+listed here are read.
 """
 
 import struct
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 
 from stages.image import avif, tiff
 from stages.image.error import ImageError
-from stages.image.foreign import refusal
+from stages.image.unsupported import refusal
 from stages.reasons import Reason
 
 FORMATS = ("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif")
@@ -24,7 +25,7 @@ class Header:
     height: int
 
 
-def inspect(data: bytes) -> Header:
+def read_header(data: bytes) -> Header:
     """The header of encoded `data`; costs microseconds.
 
     Raises `ImageError`: NOT_AN_IMAGE or UNSUPPORTED_FORMAT where no format of ours begins like this,

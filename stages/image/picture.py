@@ -20,10 +20,10 @@ from PIL import (
 )
 
 from stages.image import avif, png
-from stages.image.colour import alters, opaque_srgb
+from stages.image.colour import opaque_srgb, profile_changes_colours
 from stages.image.error import ImageError
 from stages.image.frames import frames_of
-from stages.image.header import Header, inspect, is_cut
+from stages.image.header import Header, is_cut, read_header
 from stages.image.variant import variant_of
 from stages.reasons import Reason
 
@@ -86,7 +86,7 @@ class Picture:
     """What was set right: words of `REPAIRS`, in that order."""
 
 
-def decode(data: bytes, background: str = "#ffffff", max_pixels: int = MAX_PIXELS) -> Pixels:
+def decode_image(data: bytes, background: str = "#ffffff", max_pixels: int = MAX_PIXELS) -> Pixels:
     """Encoded `data` as pixels, (H, W, 3) uint8 in [0, 255], sRGB, H and W as displayed: see `picture_of`."""
     return np.asarray(picture_of(data, background, max_pixels).image, dtype=np.uint8).copy()  # (H, W, 3)
 
@@ -110,12 +110,12 @@ def picture_of(
         ValueError: `background` is no colour.
     """
     colour = _colour(background)
-    header = inspect(data)
+    header = read_header(data)
     _check_size(header.format, header.width, header.height, max_pixels)
     try:
         if header.format == "png":
             png.check(data)
-            data = png.without(data, png.unheeded(data))
+            data = png.without_chunks(data, png.ignored_transparency(data))
         with _opened(data, header) as image:
             # A second frame header can contradict the first: what the decoder is about to allocate counts.
             _check_size(header.format, *image.size, max_pixels)
@@ -123,7 +123,7 @@ def picture_of(
             covered = image.tile[0][1] if header.format == "gif" and image.tile else None
             orientation = _orientation(image) if header.format == "tiff" else 0
             size = image.size
-            inner = _reduce(image, header) if reduced else None
+            crop = _reduce(image, header) if reduced else None
             image.load()
             orientation = orientation or _orientation(image)
             frames = _frames(image, data, header)
@@ -131,10 +131,10 @@ def picture_of(
             if covered is not None and covered != (0, 0, *image.size) and "alpha" not in repairs:
                 image = _uncovered(image, covered)
                 repairs |= {"alpha"}
-            inner = inner or (avif.crop_of(data, image.size) if header.format == "avif" else None)
-            rgb = opaque_srgb(image if inner is None else image.crop(inner), colour, data)
+            crop = crop or (avif.crop_of(data, image.size) if header.format == "avif" else None)
+            rgb = opaque_srgb(image if crop is None else image.crop(crop), colour, data)
             if header.format == "avif":
-                size, inner = rgb.size, None
+                size, crop = rgb.size, None
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # a decoder fed by strangers raises anything
@@ -142,28 +142,28 @@ def picture_of(
     if orientation in _UPRIGHT and header.format != "tiff":  # those Pillow turns itself
         rgb = rgb.transpose(_UPRIGHT[orientation])
         size = (size[1], size[0]) if orientation >= 5 else size
-    size = rgb.size if inner is None else size
+    size = rgb.size if crop is None else size
     return Picture(rgb, size, header.format, frames, tuple(word for word in REPAIRS if word in repairs))
 
 
 def is_plain(data: bytes) -> bool:
     """Whether a file that decodes is a jpeg, png or webp that takes no repair.
 
-    Then any decoder gives the pixels that `decode` gives, and shards can keep the bytes. Reads headers only,
-    save for PNGs that tell of themselves behind their pixels.
+    Then any decoder gives the pixels that `decode_image` gives, and shards can keep the bytes. Reads headers
+    only, save for PNGs with metadata behind their pixels.
     """
     try:
-        header = inspect(data)
+        header = read_header(data)
         if header.format not in ("jpeg", "png", "webp"):
             return False
-        if header.format == "png" and png.unheeded(data):
+        if header.format == "png" and png.ignored_transparency(data):
             return False  # other decoders heed it
-        if header.format == "png" and png.tells_late(data):
+        if header.format == "png" and png.has_late_metadata(data):
             return not picture_of(data).repairs
         with _opened(data, header) as image:
             frames = _frames(image, data, header)
             return image.mode == "RGB" and not _repairs(image, data, header, _orientation(image), frames)
-    except Exception:  # noqa: BLE001 - what cannot be read is not plain; `decode` says why
+    except Exception:  # noqa: BLE001 - what cannot be read is not plain; `decode_image` says why
         return False
 
 
@@ -175,7 +175,12 @@ def _opened(data: bytes, header: Header) -> ImageFile.ImageFile:
 def _reduce(image: ImageFile.ImageFile, header: Header) -> tuple[int, int, int, int] | None:
     """Have the decoder give blocks' means, and the box of those that lie in the picture wholly."""
     width, height = image.size
-    if header.format != "jpeg" or min(width, height) < 64 or image.mode not in ("L", "RGB") or alters(image):
+    if (
+        header.format != "jpeg"
+        or min(width, height) < 64
+        or image.mode not in ("L", "RGB")
+        or profile_changes_colours(image)
+    ):
         return None
     image.draft(image.mode, (width // 8, height // 8))
     return (0, 0, width // 16 * 2, height // 16 * 2)  # colours come in blocks of 16
@@ -193,10 +198,10 @@ def _failure(error: Exception, data: bytes, header: Header) -> ImageError | Memo
     if variant:
         return ImageError(Reason.UNSUPPORTED_FORMAT, variant)
     cut = "truncated" in words or ends
-    told = str(error) or type(error).__name__
+    message = str(error) or type(error).__name__
     if isinstance(error, UnidentifiedImageError):  # whose own words name an address in memory
-        told = "its header makes no sense"
-    return ImageError(Reason.TRUNCATED if cut else Reason.UNDECODABLE, f"{header.format}: {told}")
+        message = "its header makes no sense"
+    return ImageError(Reason.TRUNCATED if cut else Reason.UNDECODABLE, f"{header.format}: {message}")
 
 
 def _check_size(kind: str, width: int, height: int, max_pixels: int) -> None:
@@ -234,7 +239,7 @@ def _repairs(image: Image.Image, data: bytes, header: Header, orientation: int, 
     """What there is to set right, by what the opened file says of itself."""
     words = {
         "oriented": orientation in _UPRIGHT,
-        "profile": alters(image),
+        "profile": profile_changes_colours(image),
         "deep": _is_deep(image, data, header),
         "cmyk": image.mode == "CMYK",
         "grey": image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I") or _is_grey_png(data),

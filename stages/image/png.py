@@ -36,13 +36,13 @@ def frames_of(data: bytes) -> int:
     return max(1, kinds.count(b"fcTL") + (b"fcTL" not in kinds[: kinds.index(b"IDAT")]))
 
 
-def tells_late(data: bytes) -> bool:
+def has_late_metadata(data: bytes) -> bool:
     """Whether something that matters for the pixels, as orientation does, may stand behind them."""
     kinds = [kind for kind, _ in chunks(data) if kind == b"IDAT" or kind in _BEFORE_PIXELS]
     return b"IDAT" in kinds and any(kind != b"IDAT" for kind in kinds[kinds.index(b"IDAT") :])
 
 
-def unheeded(data: bytes) -> list[range]:
+def ignored_transparency(data: bytes) -> list[range]:
     """Places of tRNS chunks, whole, that libpng passes over and so do browsers: longer than the palette, of
     the wrong length for the colour type, before the palette, behind the pixels, or said twice."""
     colour, palette, pixels, valid = data[25], 0, False, False
@@ -61,7 +61,7 @@ def unheeded(data: bytes) -> list[range]:
     return result
 
 
-def without(data: bytes, places: list[range]) -> bytes:
+def without_chunks(data: bytes, places: list[range]) -> bytes:
     """The file without some of its chunks."""
     ends = [0, *(place.stop for place in places)]
     starts = [*(place.start for place in places), len(data)]

@@ -99,7 +99,7 @@ def _directory(data: bytes, place: int, tags: tuple[int, ...]) -> tuple[Director
     (entries,) = _unpack(order + number, data, place)
     place += struct.calcsize(order + number)
     inline = struct.calcsize(order + offset)
-    found: Directory = {}
+    directory: Directory = {}
     for _ in range(entries):
         tag, kind, count = _unpack(order + entry, data, place)
         place += struct.calcsize(order + entry)
@@ -108,6 +108,6 @@ def _directory(data: bytes, place: int, tags: tuple[int, ...]) -> tuple[Director
             where = place
             if struct.calcsize(values) > inline:
                 (where,) = _unpack(order + offset, data, place)
-            found[tag] = _unpack(values, data, where)
+            directory[tag] = _unpack(values, data, where)
         place += inline
-    return found, _unpack(order + offset, data, place)[0], place + inline - start
+    return directory, _unpack(order + offset, data, place)[0], place + inline - start

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from stages.image.error import ImageError
-from stages.image.header import inspect
+from stages.image.header import read_header
 from stages.image.picture import Picture, Pixels, picture_of
 from stages.reasons import Reason
 
@@ -20,8 +20,8 @@ _NEARLY_BLANK = BLANK_RANGE + 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What a picture must keep to; plain data, so that other processes can be told."""
+class ImageLimits:
+    """Limits that a picture must keep to; plain data, so that they can be sent to other processes."""
 
     min_side: int
     """Pixels of the shorter side."""
@@ -36,7 +36,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of bytes: a picture where `reason` is "", else why not and what was found."""
+    """The verdict on a file: a picture where `reason` is "", else why it is rejected and what was seen in
+    it."""
 
     reason: str = ""
     detail: str = ""
@@ -48,7 +49,7 @@ class Verdict:
     repairs: tuple[str, ...] = ()  # words of `stages.image.REPAIRS`
 
 
-def judge(data: bytes, limits: Limits) -> Verdict:
+def judge(data: bytes, limits: ImageLimits) -> Verdict:
     """Whether these bytes are a whole picture of a size that is wanted, with something on it.
 
     The same bytes and limits give the same verdict. Raises MemoryError where there is too little.
@@ -56,7 +57,7 @@ def judge(data: bytes, limits: Limits) -> Verdict:
     if len(data) > limits.max_bytes:
         return Verdict(Reason.TOO_MANY_BYTES, f"{len(data)} bytes")
     try:
-        header = inspect(data)
+        header = read_header(data)
         refused = judge_size(header.width, header.height, limits)
         if refused is not None:  # its pixels are never asked for
             return refused
@@ -81,7 +82,7 @@ def judge(data: bytes, limits: Limits) -> Verdict:
     return Verdict("", "", sha256, picture.format, width, height, picture.frames, picture.repairs)
 
 
-def judge_size(width: int, height: int, limits: Limits) -> Verdict | None:
+def judge_size(width: int, height: int, limits: ImageLimits) -> Verdict | None:
     """The refusal of a size in pixels; None if it is wanted."""
     if min(width, height) < limits.min_side:
         return Verdict(Reason.TOO_SMALL, _sides(width, height))
@@ -101,7 +102,7 @@ def blank_on(pixels: Pixels, data: bytes, background: str) -> bool:
     """Whether a picture is of a single colour for want of another background, see `BLANK_RANGE`.
 
     Args:
-        pixels: (H, W, 3) uint8, what `decode` makes of it on the background.
+        pixels: (H, W, 3) uint8, what `decode_image` makes of it on the background.
         data: the file.
         background: "#rrggbb".
     """
@@ -112,7 +113,7 @@ def blank_on(pixels: Pixels, data: bytes, background: str) -> bool:
     return "alpha" in picture.repairs and not _is_solid(picture.image)
 
 
-def _is_blank(data: bytes, picture: Picture, limits: Limits) -> bool:
+def _is_blank(data: bytes, picture: Picture, limits: ImageLimits) -> bool:
     if not _is_solid(picture.image):
         return False
     if "alpha" not in picture.repairs:

@@ -21,7 +21,7 @@ def shrink(pixels: Pixels, side: int) -> Pixels:
     ).copy()
 
 
-def encode(pixels: Pixels, format: str, quality: int = 95) -> bytes:
+def encode_image(pixels: Pixels, format: str, quality: int = 95) -> bytes:
     """`pixels` (H, W, 3) uint8 sRGB as a file: "png" without loss, "jpeg" (4:4:4) and "webp" at a quality.
 
     `quality` is in [1, 100]. The same pixels give the same bytes on one platform.

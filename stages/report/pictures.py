@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from stages.artifacts.files import Files
 from stages.foreign_text import escape_markdown
-from stages.image import ImageError, decode
+from stages.image import ImageError, decode_image
 from stages.redaction import redact
 
 CELL = 80
@@ -68,7 +68,7 @@ def sheet(shown: Sequence[Shown], columns: int = COLUMNS) -> bytes:
 
 def _decoded(data: bytes) -> Image.Image | None:
     try:
-        return Image.fromarray(decode(data))
+        return Image.fromarray(decode_image(data))
     except ImageError:
         return None
 

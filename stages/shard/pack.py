@@ -13,7 +13,7 @@ from PIL import Image
 
 from stages.artifacts.artifact import Funnel
 from stages.collected import read_collected
-from stages.image import decode, encode, is_plain
+from stages.image import decode_image, encode_image, is_plain
 from stages.image.verdict import blank_on
 from stages.output import Made
 from stages.reasons import Reason
@@ -44,7 +44,7 @@ def pack(folder: Path, payload: dict[str, Any]) -> Made:
         for row in rows:
             with Path(row["file"]).open("rb") as file:
                 data = read_collected(file, row["uid"], row["offset"], row["length"], row["sha256"])
-            pixels = decode(data, payload["background"])
+            pixels = decode_image(data, payload["background"])
             if blank_on(pixels, data, payload["background"]):
                 blank.append(row["uid"])
                 continue
@@ -55,7 +55,7 @@ def pack(folder: Path, payload: dict[str, Any]) -> Made:
             if extension and is_plain(data) and _unscaled(data, pixels):
                 kept += 1
             else:
-                extension, data = "png", encode(pixels, "png")
+                extension, data = "png", encode_image(pixels, "png")
             _add(tar, f"{row['uid']}.{extension}", data)
             _add(
                 tar, f"{row['uid']}.json", json.dumps(_described(row, width, height), sort_keys=True).encode()

@@ -14,7 +14,7 @@ from PIL import Image
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.config.collect import CollectConfig
 from stages.fingerprint import fingerprint_of
-from stages.image import decode, inspect
+from stages.image import decode_image, read_header
 from stages.output import Output
 from stages.record import IMAGES, uid_of
 from stages.stage import Stats, stage
@@ -70,8 +70,8 @@ def _write_tar(out: Output, pictures: Sequence[Picture]) -> list[dict[str, objec
     rows: list[dict[str, object]] = []
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for picture in pictures:
-            height, width, _ = decode(picture.data).shape
-            format = inspect(picture.data).format
+            height, width, _ = decode_image(picture.data).shape
+            format = read_header(picture.data).format
             member = tarfile.TarInfo(f"{picture.uid}.{format}")
             member.size = len(picture.data)
             rows.append(

@@ -18,7 +18,7 @@ from stages.config.run import DedupConfig, FilterConfig, ShardConfig
 from stages.dedup import dedup
 from stages.dedup.phash import thumbnail
 from stages.filter import filter_
-from stages.image import decode
+from stages.image import decode_image
 from stages.output import Made, Output
 from stages.record import IMAGES, SCORES
 from stages.shard import shard
@@ -121,7 +121,7 @@ def fill(store: Store) -> dict[str, Artifact]:
 def traces(number: int) -> dict[str, bytes]:
     """Bytes by which a picture would be found, wherever it lies."""
     picture = PICTURES[number]
-    small = thumbnail(decode(picture.data)).tobytes()
+    small = thumbnail(decode_image(picture.data)).tobytes()
     return {"file": picture.data[60:100], "small": small[:60], "embedding": EMBEDDINGS[picture.uid].tobytes()}
 
 

@@ -13,7 +13,7 @@ from stages.config.run import ScoreConfig
 from stages.demo.captions import caption
 from stages.demo.world import render, scene
 from stages.errors import DamagedError
-from stages.image import decode
+from stages.image import decode_image
 from stages.pretrained.clip import Clip, clip_snapshot
 from stages.record import SCORES
 from stages.score import score
@@ -68,7 +68,7 @@ def test_similarity_is_the_best_cosine_over_the_captions(store, clip, pictures):
     stock = Clip(f"local-dir:{clip}", device="cpu")
     for picture in pictures:
         row = table.loc[picture.uid]
-        image = stock.images([decode(picture.data)])[0]
+        image = stock.images([decode_image(picture.data)])[0]
         stored = np.load(result.path(row.file))[int(row["index"])]
         assert stored.dtype == np.float16
         assert np.abs(stored - image).max() < 2e-3
@@ -188,6 +188,6 @@ def test_pictures_are_seen_on_the_runs_background(store, clip):
     white, black = embeddings("#ffffff"), embeddings("#000000")
     assert np.array_equal(white[0], white[1])
     assert not np.allclose(black[0], black[1], atol=1e-3)
-    seen = Clip(f"local-dir:{clip}").images([decode(picture.data, "#000000") for picture in art], 2)
+    seen = Clip(f"local-dir:{clip}").images([decode_image(picture.data, "#000000") for picture in art], 2)
     expected = {picture.uid: seen[n] for n, picture in enumerate(art)}
     assert np.allclose(black, [expected[uid] for uid in sorted(expected)], atol=1e-3)

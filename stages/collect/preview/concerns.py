@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from stages.collect.preview.forecast import Forecast
+from stages.collect.preview.forecast import FetchForecast
 from stages.collect.preview.sources import SourcePreview
 from stages.collect.progress import DOMINATES
 from stages.config.collect import OPT_OUTS, CollectConfig
@@ -18,7 +18,7 @@ LONG = 86_400.0
 
 
 def concerns(
-    config: CollectConfig, sources: Mapping[str, SourcePreview], forecast: Forecast, free: int | None
+    config: CollectConfig, sources: Mapping[str, SourcePreview], forecast: FetchForecast, free: int | None
 ) -> Iterator[str]:
     """What to look at, the most serious first.
 
@@ -48,12 +48,12 @@ def concerns(
         yield f"collect.limit takes a sample of at most {config.limit:,} rows of each source"
 
 
-def _of_hosts(config: CollectConfig, forecast: Forecast) -> Iterator[str]:
+def _of_hosts(config: CollectConfig, forecast: FetchForecast) -> Iterator[str]:
     total = forecast.urls
-    for one in forecast.greatest[:1]:
-        if total >= FEW and one.urls > DOMINATES * total:
+    for host in forecast.greatest[:1]:
+        if total >= FEW and host.urls > DOMINATES * total:
             yield (
-                f"{one.urls / total:.0%} of the URLs are at {one.host}: its limits set the pace, and the "
+                f"{host.urls / total:.0%} of the URLs are at {host.host}: its limits set the pace, and the "
                 "pictures are mostly its"
             )
     if forecast.slowest and forecast.seconds > LONG:

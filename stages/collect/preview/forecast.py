@@ -8,7 +8,8 @@ import duckdb
 
 from stages.artifacts.artifact import Artifact
 from stages.collect.carry_over import ANSWERS_TABLE
-from stages.config.collect import CollectConfig, HostLimit
+from stages.collect.web.host_limiter import limits_of
+from stages.config.collect import CollectConfig
 
 TYPICAL_SECONDS = 0.3
 """Of an answer, where nothing was measured."""
@@ -17,12 +18,12 @@ TYPICAL_BYTES = 100_000
 ENOUGH = 100
 """Answers or pictures of an edition from which on its means are believed."""
 SHOWN = 20
-"""Greatest hosts that are told one by one."""
+"""Greatest hosts that are listed by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Habits:
-    """What an answer costs, on average."""
+class FetchCosts:
+    """What a fetch costs, on average: seconds an answer, bytes a picture."""
 
     seconds: float = TYPICAL_SECONDS
     seconds_measured: bool = False
@@ -34,7 +35,7 @@ class Habits:
 
 @dataclass(frozen=True)
 class HostForecast:
-    """One host."""
+    """What fetching from a single host takes."""
 
     host: str
     urls: int
@@ -43,7 +44,7 @@ class HostForecast:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Forecast:
+class FetchForecast:
     """Time and space, at least and about. What is not known beforehand is not in it: a robots.txt's
     Crawl-delay, hosts that ask for patience, further rounds over failures, a slow line of one's own."""
 
@@ -57,67 +58,60 @@ class Forecast:
     """Those with most URLs, most first."""
     bytes: int
     """Of the pictures, were every URL to bring one, and of files that are copied."""
-    habits: Habits
+    habits: FetchCosts
 
 
-def habits(previous: Artifact | None) -> Habits:
+def fetch_costs(previous: Artifact | None) -> FetchCosts:
     """What answers and pictures cost in an edition before, if it had enough of them; else what is usual."""
-    usual = Habits()
+    costs = FetchCosts()
     if previous is None:
-        return usual
+        return costs
     count, mean = _mean(previous, "images", '"length"')
     if count >= ENOUGH:
-        usual = replace(usual, bytes=mean, bytes_measured=True)
+        costs = replace(costs, bytes=mean, bytes_measured=True)
     if previous.has_table(ANSWERS_TABLE):
         count, mean = _mean(previous, ANSWERS_TABLE, "CASE WHEN status > 0 THEN seconds END")
         if count >= ENOUGH:
-            usual = replace(usual, seconds=mean, seconds_measured=True)
-    return usual
+            costs = replace(costs, seconds=mean, seconds_measured=True)
+    return costs
 
 
-def forecast(
-    hosts: Iterable[tuple[str, int]], bytes_to_copy: int, config: CollectConfig, habits: Habits
-) -> Forecast:
+def forecast_fetch(
+    hosts: Iterable[tuple[str, int]], bytes_to_copy: int, config: CollectConfig, costs: FetchCosts
+) -> FetchForecast:
     """What asking some hosts takes.
 
     Args:
         hosts: (host, URLs to ask of it), the greatest first.
         bytes_to_copy: of files on this machine.
         config: its limits on hosts hold, and its threads.
-        habits: what an answer costs.
+        costs: of a fetch.
     """
     greatest: list[HostForecast] = []
     count, urls, slowest, longest = 0, 0, "", 0.0
-    for host, asked in hosts:
-        seconds = asked / _pace(host, config, habits.seconds)
+    for host, host_urls in hosts:
+        seconds = host_urls / _requests_per_second(host, config, costs.seconds)
         if count < SHOWN:
-            greatest.append(HostForecast(host, asked, seconds))
+            greatest.append(HostForecast(host, host_urls, seconds))
         if seconds > longest:
             slowest, longest = host, seconds
-        count, urls = count + 1, urls + asked
-    together = urls * habits.seconds / config.threads
-    return Forecast(
+        count, urls = count + 1, urls + host_urls
+    together = urls * costs.seconds / config.threads
+    return FetchForecast(
         seconds=max(together, longest),
         slowest=slowest if longest > together else "",
         urls=urls,
         hosts=count,
         greatest=greatest,
-        bytes=round(urls * habits.bytes) + bytes_to_copy,
-        habits=habits,
+        bytes=round(urls * costs.bytes) + bytes_to_copy,
+        habits=costs,
     )
 
 
-def _pace(host: str, config: CollectConfig, seconds: float) -> float:
+def _requests_per_second(host: str, config: CollectConfig, seconds: float) -> float:
     """Requests a second that a host gets at most, by the rules of `HostLimiter`."""
-    limit = next((limit for limit in config.hosts if _fits(limit.host, host)), HostLimit(host=host))
-    connections = config.connections if limit.connections is None else limit.connections
-    per_second = config.per_second if limit.per_second is None else limit.per_second
+    connections, per_second = limits_of(host, config.connections, config.per_second, config.hosts)
     return min(connections / seconds if connections and seconds else inf, per_second or inf)
-
-
-def _fits(pattern: str, host: str) -> bool:
-    pattern = pattern.lower()
-    return host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern
 
 
 def _mean(artifact: Artifact, table: str, value: str) -> tuple[int, float]:

@@ -1,4 +1,4 @@
-"""What a collection would do, told without a request: rows, hosts, time, space, and what looks wrong."""
+"""A dry run of a collection, without a request: rows, hosts, time, space, and what looks wrong."""
 
 import shutil
 import time
@@ -12,7 +12,7 @@ from stages.collect.carry_over import carry_over
 from stages.collect.collect import source_rows
 from stages.collect.outcomes import iso
 from stages.collect.preview.concerns import concerns
-from stages.collect.preview.forecast import Forecast, forecast, habits
+from stages.collect.preview.forecast import FetchForecast, fetch_costs, forecast_fetch
 from stages.collect.preview.sources import SourcePreview, source_previews
 from stages.collect.rules import Rules
 from stages.collect.sources.files import check_names
@@ -47,7 +47,7 @@ class Preview:
     """Distinct URLs to ask, those of held pictures that are asked for again among them."""
     to_copy: int
     """Rows whose pictures lie in files here and must be read."""
-    forecast: Forecast
+    forecast: FetchForecast
     free: int | None
     """Bytes free where the store lies; None where it is not on this machine."""
     problems: Sequence[str]
@@ -91,12 +91,21 @@ def preview(
     try:
         if previous is not None:
             carry_over(state, previous, rules, config, iso(time.time()))
-        seen = source_previews(state, config)
-        told = forecast(_hosts(state), _bytes_to_copy(state, sources, config), config, habits(previous))
+        previews = source_previews(state, config)
+        forecast = forecast_fetch(
+            _hosts(state), _bytes_to_copy(state, sources, config), config, fetch_costs(previous)
+        )
         free = None if store is None else _free(store)
         counts = _counts(state)
-        problems = [*_nothing(counts), *concerns(config, seen, told, free), *notes]
-        return Preview(**counts, sources=seen, forecast=told, urls=told.urls, free=free, problems=problems)
+        problems = [*_emptiness(counts), *concerns(config, previews, forecast, free), *notes]
+        return Preview(
+            **counts,
+            sources=previews,
+            forecast=forecast,
+            urls=forecast.urls,
+            free=free,
+            problems=problems,
+        )
     finally:
         state.close()
 
@@ -109,18 +118,18 @@ _STATE = """
 
 def _counts(state: CollectionState) -> dict[str, Any]:
     query = f"SELECT {_STATE}, count(*) FROM heads h LEFT JOIN fates f USING (key) GROUP BY 1"
-    found: dict[str, int] = dict(state.rows(query))
+    states: dict[str, int] = dict(state.rows(query))
     rows = int(state.rows("SELECT count(*) FROM taken")[0][0])
     refused = "SELECT reason, count(*) FROM heads WHERE reason <> '' GROUP BY 1 ORDER BY 2 DESC, 1"
     return {
         "rows": rows,
         "refused": dict(state.rows(refused)),
-        "duplicates": rows - sum(found.values()),
-        **{state: found.get(state, 0) for state in ("held", "waiting", "to_fetch", "to_copy")},
+        "duplicates": rows - sum(states.values()),
+        **{name: states.get(name, 0) for name in ("held", "waiting", "to_fetch", "to_copy")},
     }
 
 
-def _nothing(counts: Mapping[str, Any]) -> Iterator[str]:
+def _emptiness(counts: Mapping[str, Any]) -> Iterator[str]:
     """A sentence where no row can become a picture, in `collect`'s words."""
     if not any(counts[state] for state in ("held", "waiting", "to_fetch", "to_copy")):
         refused: Mapping[str, int] = counts["refused"]
@@ -131,7 +140,7 @@ def _nothing(counts: Mapping[str, Any]) -> Iterator[str]:
 
 def _hosts(state: CollectionState) -> Iterator[tuple[str, int]]:
     """Hosts and the URLs to ask of each, the greatest first."""
-    found = state.sql.execute(
+    cursor = state.sql.execute(
         """
         SELECT host, count(DISTINCT key) FROM heads
         WHERE reason = '' AND path = ''
@@ -139,7 +148,7 @@ def _hosts(state: CollectionState) -> Iterator[tuple[str, int]]:
         GROUP BY host ORDER BY 2 DESC, 1
         """
     )
-    while hosts := found.fetchmany(_HOSTS_AT_ONCE):
+    while hosts := cursor.fetchmany(_HOSTS_AT_ONCE):
         yield from hosts
 
 

@@ -16,7 +16,7 @@ _FIRST = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class SourcePreview:
-    """One source."""
+    """What the rows of a source hold."""
 
     rows: int
     """That are taken; fewer than it has where the config's `limit` says so."""
@@ -44,8 +44,8 @@ def source_previews(state: CollectionState, config: CollectConfig) -> dict[str, 
     captions = _by_source(
         state,
         """
-        SELECT source, said_by, count(*)
-        FROM (SELECT source, unnest(list_distinct(caption_sources)) AS said_by FROM taken)
+        SELECT source, origin, count(*)
+        FROM (SELECT source, unnest(list_distinct(caption_sources)) AS origin FROM taken)
         GROUP BY ALL ORDER BY 3 DESC, 2
         """,
     )
@@ -53,22 +53,22 @@ def source_previews(state: CollectionState, config: CollectConfig) -> dict[str, 
         state,
         "SELECT source, reason, count(*) FROM taken WHERE reason <> '' GROUP BY ALL ORDER BY 3 DESC, 2",
     )
-    seen: dict[str, SourcePreview] = {}
+    previews: dict[str, SourcePreview] = {}
     for source in (*config.urls, *config.folders, *config.tars, *config.parquets):
         ((rows, captioned, licensed),) = totals[source.name]
-        wanted: Sequence[str] = getattr(source, "caption_columns", ())
-        seen[source.name] = SourcePreview(
+        columns: Sequence[str] = getattr(source, "caption_columns", ())
+        previews[source.name] = SourcePreview(
             rows=rows,
             columns=_columns(state, source),
             captions={
-                **dict.fromkeys(wanted, 0.0),
+                **dict.fromkeys(columns, 0.0),
                 **{k: n / rows for k, n in captions.get(source.name, [])},
             },
             captioned=captioned / rows,
             licensed=licensed / rows,
             refused=dict(refused.get(source.name, [])),
         )
-    return seen
+    return previews
 
 
 def _columns(state: CollectionState, source: Any) -> list[str]:
@@ -85,7 +85,7 @@ def _columns(state: CollectionState, source: Any) -> list[str]:
 
 def _by_source(state: CollectionState, query: str) -> dict[str, list[Any]]:
     """Source -> the other cells of its rows."""
-    found: dict[str, list[Any]] = {}
+    cells_by_source: dict[str, list[Any]] = {}
     for source, *cells in state.rows(query):
-        found.setdefault(source, []).append(tuple(cells))
-    return found
+        cells_by_source.setdefault(source, []).append(tuple(cells))
+    return cells_by_source

@@ -23,7 +23,7 @@ from stages.collect.sources.sniff import ROWS, column_names, first_rows, guess_d
 from stages.collect.sources.tables import dialect_of, read_table, url_rows
 from stages.collect.sources.tars import tar_rows
 from stages.config.collect import CollectConfig, FolderSource, ParquetSource, TarSource, UrlSource
-from stages.image import ImageError, inspect
+from stages.image import ImageError, read_header
 from stages.redaction import redact_url
 
 TABLE = re.compile(r"\.(?:parquet|(?:csv|tsv|jsonl|ndjson|txt)(?:\.gz|\.zst)?)$", re.IGNORECASE)
@@ -208,7 +208,7 @@ def _is_picture(table: SourceFile, column: str, rows: int) -> bool:
     try:
         cells = read_images(Path(table.path), column, range(min(rows, 16)), CollectConfig.max_bytes)
         data = next((data for _, data in cells if isinstance(data, bytes)), b"")
-        inspect(data)
+        read_header(data)
     except (ImageError, ValueError, OSError, pa.ArrowException):
         return False
     return True

@@ -195,11 +195,7 @@ class HostLimiter:
         if state is None:
             if len(self._states) >= MAX_HOSTS:
                 self._evict_idle()
-            limit = next((limit for limit in self._overrides if _matches(limit.host, host)), None)
-            connections, per_second = self._connections, self._per_second
-            if limit is not None:
-                connections = connections if limit.connections is None else limit.connections
-                per_second = per_second if limit.per_second is None else limit.per_second
+            connections, per_second = limits_of(host, self._connections, self._per_second, self._overrides)
             state = self._states[host] = _HostState(connections, 1 / per_second if per_second else 0.0)
         return state
 
@@ -212,6 +208,20 @@ class HostLimiter:
         ]
         for host in idle[: MAX_HOSTS // 2]:
             del self._states[host]
+
+
+def limits_of(
+    host: str, connections: int, per_second: float, overrides: Sequence[HostLimit]
+) -> tuple[int, float]:
+    """A host's limits, requests at once and a second: those of the first override that fits, else the
+    usual."""
+    limit = next((limit for limit in overrides if _matches(limit.host, host)), None)
+    if limit is None:
+        return connections, per_second
+    return (
+        connections if limit.connections is None else limit.connections,
+        per_second if limit.per_second is None else limit.per_second,
+    )
 
 
 def _matches(pattern: str, host: str) -> bool:

@@ -32,7 +32,7 @@ EXPECTED = [judge(data, RULES) for data in GOOD]
 
 MISCHIEF = """
 import os, sys, time
-import stages.image.cell as cell
+import stages.image.decoder_process as cell
 
 honest = cell.judge
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from stages.dedup.foreground import SIDE, canvas_of, foreground, foreground_difference
-from stages.image import decode
+from stages.image import decode_image
 from tests.stages.handmade import resized, save
 
 LIMIT = 0.036
@@ -48,7 +48,9 @@ def test_a_difference_is_symmetric_in_its_range_and_zero_for_equals(first, secon
 @given(objects, st.sampled_from(["png", "webp"]))
 def test_a_picture_equals_its_encoding_without_loss(picture, format):
     assert (
-        difference(picture, decode(save(picture, format, **({"lossless": True} if format == "webp" else {}))))
+        difference(
+            picture, decode_image(save(picture, format, **({"lossless": True} if format == "webp" else {})))
+        )
         == 0
     )
 
@@ -97,6 +99,9 @@ def test_encoding_with_loss_and_another_size_stay_within_the_limit(format, quali
     picture = object_on((255, 255, 255), quadrants, side=24)
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, format, quality=quality)
-    assert 0 < difference(picture, decode(buffer.getvalue())) < LIMIT
+    assert 0 < difference(picture, decode_image(buffer.getvalue())) < LIMIT
     assert difference(picture, resized(picture, 102, 84)) < LIMIT
-    assert difference(picture, decode(save(resized(picture, 34, 28), format, quality=quality))) < 1.5 * LIMIT
+    assert (
+        difference(picture, decode_image(save(resized(picture, 34, 28), format, quality=quality)))
+        < 1.5 * LIMIT
+    )

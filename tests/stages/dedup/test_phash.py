@@ -6,13 +6,13 @@ from PIL import Image
 
 from stages.dedup.phash import LEAST_CONTRAST, contrasts, perceptual_hashes, thumbnail
 from stages.demo.world import render, scene
-from stages.image import decode
+from stages.image import decode_image
 
 
 def jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "jpeg", quality=quality)
-    return decode(buffer.getvalue())
+    return decode_image(buffer.getvalue())
 
 
 def resized(pixels: np.ndarray, side: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from stages.demo.defects import DEFECTS, WEB_DEFECTS, Rates
 from stages.demo.server import DemoServer
 from stages.demo.site import DemoSite, build
 from stages.demo.unusual import turned
-from stages.image import decode
+from stages.image import decode_image
 
 RATES = Rates(
     **dict.fromkeys(DEFECTS, 0),
@@ -80,14 +80,14 @@ def test_good_pictures_show_the_scene_when_they_are_read_right(
     server: DemoServer, truth: pd.DataFrame, defect: str, most: float
 ):
     for row in truth[truth.defect == defect].head(8).itertuples():
-        shown = decode(get(row.url)[2]).astype(int)
+        shown = decode_image(get(row.url)[2]).astype(int)
         assert np.abs(shown - drawn(row.row, row.side)).mean() <= most
 
 
 def test_every_orientation_is_set_right():
     pixels = world.render(world.scene(SEED, 1), 48)
     for row in range(7):
-        shown = decode(turned(pixels, 95, 2 + row))
+        shown = decode_image(turned(pixels, 95, 2 + row))
         assert np.abs(shown.astype(int) - pixels).mean() < 4
 
 
@@ -97,7 +97,7 @@ def test_a_redirect_leads_to_the_picture(server: DemoServer, truth: pd.DataFrame
         assert status == 302
         status, _, body = get(server.url + headers["Location"])
         assert status == 200
-        assert decode(body).shape == (row.side, row.side, 3)
+        assert decode_image(body).shape == (row.side, row.side, 3)
 
 
 def test_a_loop_leads_back(server: DemoServer, truth: pd.DataFrame):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from stages.image import FORMATS, Header, ImageError, inspect, picture_of
+from stages.image import FORMATS, Header, ImageError, picture_of, read_header
 from stages.image.avif import is_deep
 from stages.image.frames import frames_of
 from stages.image.header import is_cut
@@ -21,7 +21,7 @@ FILES = {format: save(PICTURE, format) for format in FORMATS}
 
 def refused(data: bytes) -> tuple[Reason, str]:
     with pytest.raises(ImageError) as caught:
-        inspect(data)
+        read_header(data)
     assert str(caught.value) == f"{caught.value.reason}: {caught.value.detail}"
     return caught.value.reason, caught.value.detail
 
@@ -30,13 +30,13 @@ def refused(data: bytes) -> tuple[Reason, str]:
     "options", [{"lossless": True}, {"quality": 80}, {"lossless": True, "exif": b"Exif\0\0"}]
 )
 def test_each_kind_of_webp_tells_its_size(options: dict[str, object]) -> None:
-    assert inspect(save(PICTURE, "webp", **options)) == Header("webp", 300, 77)
+    assert read_header(save(PICTURE, "webp", **options)) == Header("webp", 300, 77)
 
 
 @pytest.mark.parametrize(("order", "big"), [("<", False), (">", False), ("<", True)])
 def test_tiffs_of_both_orders_and_big_ones(order: str, big: bool) -> None:
     data = tiff((3, 2), [8], 1, bytes(range(6)), order, big)
-    assert inspect(data) == Header("tiff", 3, 2)
+    assert read_header(data) == Header("tiff", 3, 2)
     assert picture_of(data).image.getchannel(0).tobytes() == bytes(range(6))
 
 
@@ -46,10 +46,10 @@ def test_a_raw_files_thumbnail_is_not_its_picture() -> None:
 
 
 def test_the_largest_picture_of_an_avif_counts() -> None:
-    assert inspect(avif((64, 48), (640, 480), (64, 48))) == Header("avif", 640, 480)
+    assert read_header(avif((64, 48), (640, 480), (64, 48))) == Header("avif", 640, 480)
     track = box(b"tkhd", bytes(76) + struct.pack(">II", 320 << 16, 200 << 16))
     sequence = box(b"ftyp", b"avis\0\0\0\0avis") + box(b"moov", box(b"trak", track))
-    assert inspect(sequence) == Header("avif", 320, 200)
+    assert read_header(sequence) == Header("avif", 320, 200)
     assert refused(avif()) == (Reason.UNDECODABLE, "avif without a size")
 
 
@@ -63,7 +63,7 @@ def test_junk_between_a_jpegs_segments_is_passed_over() -> None:
     data = FILES["jpeg"]
     (length,) = struct.unpack_from(">H", data, 4)
     junk = data[: 4 + length] + b"between" + data[4 + length :]
-    assert inspect(junk) == Header("jpeg", 300, 77)
+    assert read_header(junk) == Header("jpeg", 300, 77)
     assert picture_of(junk).image == picture_of(data).image
 
 
@@ -135,12 +135,12 @@ def test_any_beginning_gives_the_header_or_one_reason(format: str, data: st.Data
         if place < len(changed):
             changed[place] = data.draw(st.integers(0, 255))
     try:
-        found = inspect(bytes(changed))
+        found = read_header(bytes(changed))
     except ImageError:
         pass
     else:
         assert min(found.width, found.height) >= 1
-    assert inspect(body) == Header(format, 300, 77)
+    assert read_header(body) == Header(format, 300, 77)
 
 
 SMALL = [
@@ -156,7 +156,7 @@ def test_ten_thousand_damaged_headers_of_a_format_each_give_a_header_or_a_reason
     reasons: Counter[str] = Counter()
     for data in mutations(SMALL[number], 10_000, seed=number):
         try:
-            found = inspect(data)
+            found = read_header(data)
         except ImageError as error:
             reasons[error.reason] += 1
         else:

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.image import FORMATS, REPAIRS, ImageError, decode, encode, inspect, is_plain, picture_of, shrink
+from stages.image import (
+    FORMATS,
+    REPAIRS,
+    ImageError,
+    decode_image,
+    encode_image,
+    is_plain,
+    picture_of,
+    read_header,
+    shrink,
+)
 from stages.reasons import Reason
 from tests.stages.image.files import (
     SRGB,
@@ -44,8 +54,8 @@ def check(data: bytes, pixels: object, *repairs: str, off: int = 0, frames: int 
     seen = picture_of(data)
     pixels = np.asarray(pixels)
     assert seen.image.mode == "RGB"
-    assert decode(data).shape == (*pixels.shape[:2], 3)
-    assert np.abs(decode(data).astype(int) - pixels.astype(int)).max() <= off
+    assert decode_image(data).shape == (*pixels.shape[:2], 3)
+    assert np.abs(decode_image(data).astype(int) - pixels.astype(int)).max() <= off
     assert seen.repairs == repairs
     assert seen.frames == frames
     assert is_plain(data) == (not repairs and seen.format in ("jpeg", "png", "webp"))
@@ -53,7 +63,7 @@ def check(data: bytes, pixels: object, *repairs: str, off: int = 0, frames: int 
 
 def refused(data: bytes, **options: int) -> tuple[Reason, str]:
     with pytest.raises(ImageError) as caught:
-        decode(data, **options)
+        decode_image(data, **options)
     return caught.value.reason, caught.value.detail
 
 
@@ -66,7 +76,7 @@ def oriented(orientation: int) -> Image.Exif:
 @pytest.mark.parametrize("format", FORMATS)
 def test_every_format_is_told_by_its_bytes(format: str) -> None:
     data = save(PICTURE, format)
-    header = inspect(data)
+    header = read_header(data)
     assert (header.format, header.width, header.height) == (format, 40, 24)
     assert picture_of(data).format == format
     loss = {"jpeg": 60, "webp": 60, "avif": 60, "gif": 60}.get(format, 0)  # lossy, or of 256 colours
@@ -238,7 +248,7 @@ def test_transparency_is_laid_over_the_background() -> None:
     check(data, expected, "alpha", off=1)
     check(save(Image.fromarray(rgba), "webp", lossless=True, exact=True), expected, "alpha", off=1)
     check(tiff((2, 2), [8] * 4, 2, rgba.tobytes(), more={338: (2,)}), expected, "alpha", off=1)
-    blue = decode(data, background="#0000ff")
+    blue = decode_image(data, background="#0000ff")
     assert blue[0].tolist() == [[200, 10, 20], [0, 0, 255]]
     # Associated alpha: colours are stored already multiplied (TIFF 6.0, ExtraSamples 1).
     check(tiff((1, 1), [8] * 4, 2, bytes([100, 50, 0, 128]), more={338: (1,)}),
@@ -458,7 +468,7 @@ def test_the_canvas_around_a_small_first_frame_is_nothing() -> None:
     expected = np.full((3, 4, 3), 255)
     expected[:2, :2] = GREEN
     check(bytes(data), expected, "palette", "alpha")
-    assert decode(bytes(data), background="#000000")[2, 3].tolist() == [0, 0, 0]
+    assert decode_image(bytes(data), background="#000000")[2, 3].tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -503,7 +513,7 @@ def test_size_is_judged_before_pixels_are_allocated() -> None:
     gif[place + 5 : place + 9] = struct.pack("<HH", 9_000, 9_000)
     assert refused(bytes(gif), max_pixels=80_000_000) == (Reason.TOO_LARGE, "gif of 9000 x 9000 pixels")
     assert refused(save(PICTURE, "png"), max_pixels=959) == (Reason.TOO_LARGE, "png of 40 x 24 pixels")
-    assert decode(save(PICTURE, "png"), max_pixels=960).shape == (24, 40, 3)
+    assert decode_image(save(PICTURE, "png"), max_pixels=960).shape == (24, 40, 3)
 
 
 def test_a_png_that_unpacks_to_more_than_its_size_is_only_its_size() -> None:
@@ -530,17 +540,17 @@ def test_shrink_is_the_area_average() -> None:
 
 
 def test_encode_comes_back() -> None:
-    np.testing.assert_array_equal(decode(encode(GRADIENT, "png")), GRADIENT)
+    np.testing.assert_array_equal(decode_image(encode_image(GRADIENT, "png")), GRADIENT)
     for format in ("jpeg", "webp"):
-        data = encode(GRADIENT, format)
-        assert inspect(data).format == format
+        data = encode_image(GRADIENT, format)
+        assert read_header(data).format == format
         assert is_plain(data)
-        assert np.abs(decode(data).astype(int) - GRADIENT).mean() < 4
-        assert encode(GRADIENT, format) == data
+        assert np.abs(decode_image(data).astype(int) - GRADIENT).mean() < 4
+        assert encode_image(GRADIENT, format) == data
     with pytest.raises(ValueError, match="'tiff': choose one of png, jpeg, webp"):
-        encode(GRADIENT, "tiff")
+        encode_image(GRADIENT, "tiff")
 
 
 def test_background_must_be_a_colour() -> None:
     with pytest.raises(ValueError, match="'white'"):
-        decode(save(PICTURE, "png"), background="white")
+        decode_image(save(PICTURE, "png"), background="white")

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from stages.image import FORMATS, decode
-from stages.image.verdict import BLANK_RANGE, Limits, Verdict, judge, judge_size
+from stages.image import FORMATS, decode_image
+from stages.image.verdict import BLANK_RANGE, ImageLimits, Verdict, judge, judge_size
 from stages.reasons import Reason
 from tests.stages.image.files import gradient, png, save
 
-LIMITS = Limits(min_side=16, max_pixels=2_000, max_aspect=3.0, max_bytes=10_000, drop_blank=True)
+LIMITS = ImageLimits(min_side=16, max_pixels=2_000, max_aspect=3.0, max_bytes=10_000, drop_blank=True)
 PICTURE = Image.fromarray(gradient())
 
 
@@ -146,7 +146,7 @@ def test_a_jpeg_is_blank_where_its_pixels_are(
     exif[0x0112] = orientation
     data = save(image, "jpeg", quality=quality, subsampling=subsampling, progressive=progressive, exif=exif)
     verdict = judge(data, dataclasses.replace(LIMITS, max_pixels=20_000))
-    decoded = decode(data).reshape(-1, 3).astype(int)
+    decoded = decode_image(data).reshape(-1, 3).astype(int)
     assert (verdict.reason == Reason.BLANK) == bool((np.ptp(decoded, axis=0) <= BLANK_RANGE).all())
     if not verdict.reason:
         assert (verdict.width, verdict.height) == (sides if orientation < 5 else sides[::-1])

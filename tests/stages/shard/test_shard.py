@@ -16,7 +16,7 @@ from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.config.run import FilterConfig, ShardConfig
 from stages.demo.world import render, scene
 from stages.fingerprint import fingerprint_of
-from stages.image import decode, is_plain
+from stages.image import decode_image, is_plain
 from stages.output import Output
 from stages.record import INDEX, SELECTION
 from stages.shard import shard
@@ -94,9 +94,9 @@ def test_offsets_of_the_index_read_back_the_images(dataset, pictures):
         data = dataset.read(row.file, row.offset, row.length)
         original = by_uid[row.uid]
         assert is_plain(data)
-        pixels = decode(data)
+        pixels = decode_image(data)
         assert pixels.shape == (row.height, row.width, 3)
-        np.testing.assert_array_equal(pixels, decode(original.data))
+        np.testing.assert_array_equal(pixels, decode_image(original.data))
         assert (data == original.data) == is_plain(original.data)  # kept as they came, or stored without loss
         assert zlib.crc32(data) == row.checksum
         assert [caption["text"] for caption in row.captions] == list(original.captions)
@@ -123,7 +123,7 @@ def test_tarfile_and_webdataset_read_the_tars(dataset, pictures):
             assert sample["json"]["similarity"] == (None if original.name == "0" else 0.25)
             assert [c["text"] for c in sample["json"]["captions"]] == list(original.captions)
             if extension != "webp":  # the stock decoder has none for it and passes the bytes
-                np.testing.assert_array_equal(sample[extension], decode(original.data))
+                np.testing.assert_array_equal(sample[extension], decode_image(original.data))
             seen.append(sample["__key__"])
     assert sorted(seen) == sorted(by_uid)
     index = dataset.table("index")
@@ -164,12 +164,16 @@ def test_larger_images_are_scaled_down(store, pictures):
     dataset = make(store, pictures, config)
     index = dataset.table("index")
     for row in index.itertuples():
-        assert decode(dataset.read(row.file, row.offset, row.length)).shape == (row.height, row.width, 3)
+        assert decode_image(dataset.read(row.file, row.offset, row.length)).shape == (
+            row.height,
+            row.width,
+            3,
+        )
     assert index[["width", "height"]].max(axis=None) == 40
     by_uid = {p.uid: p for p in pictures}
     sides = {row.uid: row.width for row in index.itertuples()}
     assert all(side == min(40, 32 + int(by_uid[uid].name)) for uid, side in sides.items())
-    originals = {uid: decode(picture.data).shape[:2] for uid, picture in by_uid.items()}
+    originals = {uid: decode_image(picture.data).shape[:2] for uid, picture in by_uid.items()}
     assert {row.uid: (row.original_height, row.original_width) for row in index.itertuples()} == originals
 
 
@@ -255,7 +259,7 @@ def test_transparency_is_laid_over_the_background(store):
         store, [Picture("a", save(transparent(pixels)))], ShardConfig(background="#102030", workers=1)
     )
     row = dataset.table("index").iloc[0]
-    found = decode(dataset.read(row.file, row.offset, row.length))
+    found = decode_image(dataset.read(row.file, row.offset, row.length))
     assert found[0, 0].tolist() == [0x10, 0x20, 0x30]
     assert found[0, -1].tolist() == [50, 50, 50]
 
@@ -308,7 +312,7 @@ def test_a_dataset_of_nothing_but_blank_pictures_says_what_to_set(store):
 def test_channel_statistics_are_those_of_the_train_split(dataset):
     index = dataset.table("index").query("split == 'train'")
     images = [
-        decode(dataset.read(*row)).astype(np.float64) / 127.5 - 1
+        decode_image(dataset.read(*row)).astype(np.float64) / 127.5 - 1
         for row in index[["file", "offset", "length"]].itertuples(index=False, name=None)
     ]
     mean = np.mean([image.mean((0, 1)) for image in images], axis=0)

@@ -24,7 +24,7 @@ from stages.artifacts.leaseholder import Holder, lease_log
 from stages.config.run import FilterConfig, ShardConfig
 from stages.errors import DamagedError, RetryableError
 from stages.filter import filter_
-from stages.image import ImageError, decode
+from stages.image import ImageError, decode_image
 from stages.output import Made, Output
 from stages.shard import shard
 from stages.stage import Stats, stage
@@ -118,7 +118,7 @@ def test_reading_what_was_purged_fails_and_says_so(filled: FolderStore):
             data = images.read(row["file"], row["offset"], row["length"])
             if row["uid"] == PICTURES[0].uid:
                 with pytest.raises(ImageError):
-                    decode(data)
+                    decode_image(data)
             else:
                 assert data in {picture.data for picture in PICTURES}
     (dataset,) = of_kind(filled, "dataset")

@@ -2,15 +2,15 @@
 
 import pytest
 
-from stages.collect.preview.forecast import SHOWN, TYPICAL_BYTES, Habits, forecast
+from stages.collect.preview.forecast import SHOWN, TYPICAL_BYTES, FetchCosts, forecast_fetch
 from stages.config.collect import CollectConfig, HostLimit
 
-QUICK = Habits(seconds=0.1)
+QUICK = FetchCosts(seconds=0.1)
 
 
 def seconds(*hosts: tuple[str, int], **limits: object) -> float:
     config = CollectConfig(**{"threads": 10, "connections": 4, "per_second": 20.0, **limits})  # pyright: ignore
-    return forecast(hosts, 0, config, QUICK).seconds
+    return forecast_fetch(hosts, 0, config, QUICK).seconds
 
 
 def test_the_longest_host_or_all_threads_decide() -> None:
@@ -28,7 +28,7 @@ def test_limits_of_a_host_stand_above_those_of_all() -> None:
         HostLimit(host="*.a.example", per_second=0),
         HostLimit(host="c.a.example", per_second=1.0),  # the first that fits counts
     )
-    told = forecast(
+    told = forecast_fetch(
         [("b.a.example", 30), ("c.a.example", 20), ("a.example", 10)],
         0,
         CollectConfig(hosts=hosts, threads=1000),
@@ -39,6 +39,6 @@ def test_limits_of_a_host_stand_above_those_of_all() -> None:
 
 
 def test_space_is_that_of_the_urls_and_of_the_files() -> None:
-    told = forecast([(f"h{number}", 2) for number in range(30)], 5, CollectConfig(), Habits())
+    told = forecast_fetch([(f"h{number}", 2) for number in range(30)], 5, CollectConfig(), FetchCosts())
     assert told.bytes == 60 * TYPICAL_BYTES + 5
     assert (told.urls, told.hosts, len(told.greatest)) == (60, 30, SHOWN)

@@ -1,4 +1,5 @@
-"""The inside of a decoder process: `python -m stages.image.cell`, started by `stages.collect.sandbox`.
+"""The inside of a sandboxed decoder process: `python -m stages.image.decoder_process`, started by
+`stages.collect.sandbox`.
 
 It imports Pillow and NumPy alone, so that it starts fast and stays small. Bodies come over a socket, each
 behind its length (8 bytes, little-endian); verdicts go back as JSON, each behind its length (4 bytes), in the
@@ -20,12 +21,12 @@ from pathlib import Path
 
 from PIL import AvifImagePlugin
 
-from stages.image.verdict import Limits, judge
+from stages.image.verdict import ImageLimits, judge
 
 NO_MEMORY = 77
 """Exit status of a process that was not given the memory it asked for."""
 READY = b"ready\n"
-BODY, ANSWER = struct.Struct("<Q"), struct.Struct("<I")
+BODY_LENGTH, VERDICT_LENGTH = struct.Struct("<Q"), struct.Struct("<I")
 
 
 def main() -> None:
@@ -34,48 +35,48 @@ def main() -> None:
     The one argument is JSON: fd of the socket, parent's pid, `Limits`, seconds of processor time for a body,
     bytes of memory beyond what the process has when it starts.
     """
-    told = json.loads(sys.argv[1])
-    limits = Limits(**told["limits"])
-    line = socket.socket(fileno=told["fd"])
-    _confine(told["memory"])
-    line.sendall(READY)
+    settings = json.loads(sys.argv[1])
+    limits = ImageLimits(**settings["limits"])
+    connection = socket.socket(fileno=settings["fd"])
+    _confine(settings["memory"])
+    connection.sendall(READY)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders print what strangers sent
-    while (data := _receive(line, told["parent"])) is not None:
-        signal.setitimer(signal.ITIMER_PROF, told["seconds"])
+    while (data := _receive(connection, settings["parent"])) is not None:
+        signal.setitimer(signal.ITIMER_PROF, settings["seconds"])
         try:
             verdict = judge(data, limits)
         except MemoryError:
             os._exit(NO_MEMORY)
         signal.setitimer(signal.ITIMER_PROF, 0)
         answer = json.dumps(vars(verdict)).encode()
-        line.sendall(ANSWER.pack(len(answer)) + answer)
+        connection.sendall(VERDICT_LENGTH.pack(len(answer)) + answer)
 
 
 def _confine(memory: int) -> None:
     warnings.simplefilter("ignore")
-    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # the cores are shared with other cells
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # the cores are shared with other decoders
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + memory
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def _receive(line: socket.socket, parent: int) -> bytes | None:
-    while not select.select([line], [], [], 1.0)[0]:
+def _receive(connection: socket.socket, parent: int) -> bytes | None:
+    while not select.select([connection], [], [], 1.0)[0]:
         if os.getppid() != parent:
             return None
-    size = _exactly(line, BODY.size)
-    return None if size is None else _exactly(line, BODY.unpack(size)[0])
+    size = _exactly(connection, BODY_LENGTH.size)
+    return None if size is None else _exactly(connection, BODY_LENGTH.unpack(size)[0])
 
 
-def _exactly(line: socket.socket, size: int) -> bytes | None:
+def _exactly(connection: socket.socket, size: int) -> bytes | None:
     data = bytearray(size)
     view = memoryview(data)
     while view:
-        got = line.recv_into(view)
-        if not got:
+        count = connection.recv_into(view)
+        if not count:
             return None
-        view = view[got:]
+        view = view[count:]
     return bytes(data)
 
 
