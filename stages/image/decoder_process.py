@@ -32,8 +32,8 @@ BODY_LENGTH, VERDICT_LENGTH = struct.Struct("<Q"), struct.Struct("<I")
 def main() -> None:
     """Answer until the other end of the socket is closed, or the process that started this one is gone.
 
-    The one argument is JSON: fd of the socket, parent's pid, `Limits`, seconds of processor time for a body,
-    bytes of memory beyond what the process has when it starts.
+    The one argument is JSON: fd of the socket, parent's pid, `ImageLimits`, seconds of processor time for a
+    body, bytes of memory beyond what the process has when it starts.
     """
     settings = json.loads(sys.argv[1])
     limits = ImageLimits(**settings["limits"])
