@@ -55,14 +55,14 @@ COMMANDS = (
     *("prefect.demo:demo", "data.init:init", "models.plan:plan", "prefect.run:run", "data.collect:collect"),
     *("prefect.stage:stage", "store.listing:ls", "store.listing:show", "data.diff:diff"),
     *("data.coverage:coverage", "store.trace:trace", "models.average:average", "data.cluster:cluster"),
-    *("models.compare_text:compare_text", "models.generate:generate", "models.export:export"),
+    *("models.study:study", "models.generate:generate", "models.export:export"),
     *("store.forget:forget", "store.upkeep:verify", "store.upkeep:gc", "prefect.setup:setup"),
 )
 """Module below this folder and function in it, in the order of `--help`."""
 for order, path in enumerate(COMMANDS):
     app.command(f"flows.cli.{path}", sort_key=order)
 
-CONTINUED = frozenset({"demo", "run", "collect", "stage", "compare-text"})
+CONTINUED = frozenset({"demo", "run", "collect", "stage", "study"})
 """Commands that keep what they have finished when they are interrupted."""
 
 

@@ -5,6 +5,7 @@ import difflib
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -81,12 +82,18 @@ def run_of(values: Mapping[str, Any], origin: str) -> Run:
         ):
             raise ValueError(f"{origin}: {own_background(stage, block['background'])}")  # pyright: ignore[reportUnknownArgumentType]
     try:
-        return TypeAdapter(Run).validate_python(_with_tuples(values))
+        return _adapter().validate_python(_with_tuples(values))
     except ValidationError as error:
         lines = [_line(one) for one in error.errors()]
         if len(lines) == 1:
             raise ValueError(f"{origin}: {lines[0]}") from None
         raise ValueError(f"{origin} has {len(lines)} mistakes:\n  " + "\n  ".join(lines)) from None
+
+
+@cache
+def _adapter() -> TypeAdapter[Run]:
+    """Made once: it takes a quarter of a second."""
+    return TypeAdapter(Run)
 
 
 def set_value(values: dict[str, Any], change: str) -> None:

@@ -189,14 +189,11 @@ def test_what_cannot_work_is_refused_before_prefect_starts(
     assert "Prefect" not in error
 
 
-def test_a_store_is_refused_before_anything_is_drawn(sdflow: Told, tmp_path: Path):
+def test_a_store_is_refused_before_anything_is_drawn(sdflow: Told):
     status, _, error = sdflow("demo", "--store", "ftp://x")
     assert status == 2
     assert error.startswith("sdflow: unknown store 'ftp://x'")
     assert len(error.splitlines()) == 1
-    status, _, error = sdflow("compare-text", "--store", "ftp://x", "--out", str(tmp_path / "page.md"))
-    assert status == 2
-    assert error.startswith("sdflow: unknown store 'ftp://x'")
 
 
 @pytest.mark.parametrize(("command", "promised"), [("ls", False), ("stage", True), ("run", True)])

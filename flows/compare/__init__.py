@@ -1,1 +1,0 @@
-"""The comparison of text encoders: cases, the flow that makes them, figures and the page that shows them."""

@@ -1,0 +1,145 @@
+"""The flow of a study: datasets and speeds first, one after the other, so that each measurement has the
+machine for itself; then trainings side by side. What is finished shows as cached; the same command
+continues."""
+
+import itertools
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextvars import copy_context
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from prefect import flow
+
+from flows.dataset import submit_dataset
+from flows.report.progress import notify_progress, task_runner
+from flows.step import Result, RunContext
+from flows.steps import ENCODE
+from flows.study.cases import PACE, Case, cases_of, waves
+from flows.study.config import StudyConfig
+from flows.study.halving import shares, survivors
+from flows.study.measures import figure_of
+from flows.study.results import CaseResult
+from flows.tasks import encode, evaluate, step_task, train
+from stages.config.run import Run
+from stages.forecast.pace import PaceConfig
+
+T = TypeVar("T")
+
+measure_pace = step_task(PACE)
+
+
+@flow(name="study", task_runner=task_runner(), validate_parameters=True)
+def study(config: StudyConfig, base: Path, store: str, machine: str, lanes: int) -> list[CaseResult]:
+    """Train and evaluate every case of a study.
+
+    Args:
+        config: the study.
+        base: config file of its base run.
+        store: where artifacts live: a folder, s3://bucket/prefix, gs:// or az://.
+        machine: where speeds are measured, in words; another machine has others, and equal time there is
+            other trainings.
+        lanes: trainings side by side.
+    """
+    cases = cases_of(config, base, store)
+    datasets: dict[str, Result] = {}
+    for case in cases:
+        if case.data not in datasets:
+            datasets[case.data] = dataset(case.run)
+    paces: dict[str, dict[str, Any]] = {}
+    for case in cases:
+        if needs_pace(config, case) and (key := pace_key(case, machine, config)) not in paces:
+            paces[key] = measured_pace(case, datasets[case.data], case.pace(machine, config.measuring))
+
+    count = itertools.count(1)
+
+    def perform(case: Case, share: float) -> CaseResult:
+        speed = paces.get(pace_key(case, machine, config), {})
+        result = trained(config, case, share, datasets[case.data], speed)
+        notify_progress("study", next(count), len(cases), case.title)
+        return result
+
+    raced = config.raced
+    results: list[CaseResult] = []
+    for wave in waves(config, [case for case in cases if case.arm not in raced]):
+        results += side_by_side([partial(perform, case, 1.0) for case in wave], lanes)
+    running = [case for case in cases if case.arm in raced]
+    for share in shares(config.halving) if running else ():
+        rung: list[CaseResult] = []
+        for wave in waves(config, running):
+            rung += side_by_side([partial(perform, case, share) for case in wave], lanes)
+        results += rung
+        if share < 1:
+            best = survivors(config, rung)
+            running = [case for case in running if (case.variant, case.arm) in best]
+    return results
+
+
+def needs_pace(config: StudyConfig, case: Case) -> bool:
+    """Whether a case's speed is measured: its budget is time, or one of its figures is of the speed."""
+    return bool(case.budget.seconds) or any(
+        measure.figure.startswith("pace.") for measure in config.measures_of(case.arm)
+    )
+
+
+def pace_key(case: Case, machine: str, config: StudyConfig) -> str:
+    """Equal for cases of the same speed."""
+    return repr((case.data, case.pace(machine, config.measuring)))
+
+
+def side_by_side(jobs: Sequence[Callable[[], T]], lanes: int) -> list[T]:
+    """The results of some jobs, in their order, so many at once; the first failure, of whichever job."""
+    # A job is called from a thread of its own, in which Prefect shall know whose flow it is.
+    pool = ThreadPoolExecutor(lanes)
+    try:
+        futures = [pool.submit(copy_context().run, job) for job in jobs]
+        for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+            future.result()
+        return [future.result() for future in futures]
+    finally:
+        # After a failure or a signal nothing more begins. What runs is not waited for here: Prefect asks it
+        # to stop only once this flow has been left.
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def dataset(run: Run) -> Result:
+    """From a run's sources to shards."""
+    return submit_dataset(run, RunContext(run.store, run.name, run.name)).dataset.result()
+
+
+def measured_pace(case: Case, data: Result, config: PaceConfig) -> dict[str, Any]:
+    """How fast a case's training learns, measured once; pace.json."""
+    context = replace(case.context, name=f"{case.name}-pace")
+    return json.loads(
+        measure_pace.submit(data, config=config, context=context).result().open().read("pace.json")
+    )
+
+
+def trained(config: StudyConfig, case: Case, share: float, data: Result, speed: dict[str, Any]) -> CaseResult:
+    """Train a case with a share of its budget, evaluate it where a measure needs that, take the figures."""
+    context = case.context if share == 1 else replace(case.context, name=f"{case.name}-{share:.3g}")
+    chosen = case.train(speed.get("images_per_second"), share)
+    encoding = case.run.encode
+    latents = [encode.submit(data, config=encoding, context=context)] if ENCODE.wanted(encoding) else []
+    model: Result = train.submit(data, *latents, config=chosen, context=context).result()
+    documents: dict[str, Any] = {"train": model.open().manifest.statistics, "pace": speed}
+    paths = [path for each in config.measures_of(case.arm) for path in (each.figure, each.questions) if path]
+    evaluation = ""
+    if any(path.startswith("evaluation.") for path in paths):
+        report: Result = evaluate.submit(model, data, config=case.run.evaluate, context=context).result()
+        documents["evaluation"] = json.loads(report.open().read("report.json"))
+        evaluation = report.fingerprint
+    return CaseResult(
+        variant=case.variant,
+        arm=case.arm,
+        seed=case.seed,
+        share=share,
+        images=chosen.images,
+        model=model.fingerprint,
+        digest=model.digest,
+        evaluation=evaluation,
+        figures={path: figure_of(documents, path) for path in paths},
+    )

@@ -1,0 +1,86 @@
+"""What a study would take, before anything is trained: cases, those that are finished, hours."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from flows.step import finished
+from flows.steps import ENCODE, STEPS, TRAIN
+from flows.study.cases import PACE, Case
+from flows.study.config import StudyConfig
+from flows.study.halving import shares
+from stages.artifacts.artifact import Artifact
+from stages.store import Store, open_store
+
+TRIED = 3.0
+"""Seconds for which a speed is tried on random pictures, where the store has none measured."""
+
+
+def preview(study: StudyConfig, cases: Sequence[Case], machine: str, lanes: int) -> Iterator[str]:
+    """Lines for people: what each arm takes, and all of them together.
+
+    Args:
+        study: the study.
+        cases: all of them.
+        machine: that speeds are measured on, in words.
+        lanes: trainings side by side.
+    """
+    datasets: dict[str, Artifact | None] = {}
+    total = 0.0
+    for arm in study.arms:
+        own = [case for case in cases if case.arm == arm.name]
+        speed = 0.0
+        left = seconds = 0
+        for case in own:
+            if case.data not in datasets:
+                datasets[case.data] = _dataset(case)
+            measured, trained = _recorded(study, case, datasets[case.data], machine)
+            if trained:
+                continue
+            left += 1
+            if not case.budget.seconds and not (measured or speed):
+                speed = _tried(case)  # of the arm's other variants about the same
+            images = case.budget.images or case.run.train.images
+            seconds += case.budget.seconds or images / (measured or speed)
+        if arm.name in study.raced:
+            rungs = enumerate(shares(study.halving))
+            seconds *= sum(share * study.halving.factor**-rung for rung, share in rungs)
+        total += seconds
+        cached = f", {len(own) - left} of them cached" if left < len(own) else ""
+        yield f"{arm.name:>12}  {len(own)} cases{cached}, {seconds / 3600:.2f} h of training"
+    hours = f"{total / 3600 / lanes:.2f} h: {total / 3600:.2f} h of training, {lanes} at once"
+    yield f"{len(cases)} cases, {hours}; collecting, measuring speeds and evaluating come on top"
+
+
+def _dataset(case: Case) -> Artifact | None:
+    try:
+        return finished(STEPS, "shard", case.run, open_store(case.run.store, writable=False))
+    except ValueError:  # not made yet
+        return None
+
+
+def _recorded(study: StudyConfig, case: Case, data: Artifact | None, machine: str) -> tuple[float, bool]:
+    """Images per second, 0 where they were not measured; and whether the case's training is finished."""
+    if data is None:
+        return 0.0, False
+    store: Store = data.store
+    pace = PACE.find(store, case.name, case.pace(machine, study.measuring), [data])
+    speed = float(json.loads(pace.read("pace.json"))["images_per_second"]) if pace else 0.0
+    if case.budget.seconds and not speed:
+        return 0.0, False
+    try:
+        latents = [finished(STEPS, "encode", case.run, store)] if ENCODE.wanted(case.run.encode) else []
+        return speed, TRAIN.find(store, case.name, case.train(speed), [data, *latents]) is not None
+    except ValueError:  # what it starts from, or its latents, are not there
+        return speed, False
+
+
+def _tried(case: Case) -> float:
+    """Images per second that a training learns from, on random pictures."""
+    from stages.forecast.forecast import forecast
+
+    config = replace(case.pace("", TRIED).train, start="")
+    with TemporaryDirectory(prefix="sdflow-") as folder:
+        return forecast(config, None, Path(folder), seconds=TRIED).images_per_second
