@@ -10,6 +10,7 @@ from stages.collect.outcomes import ANSWERS
 from stages.collect.rules import Rules
 from stages.collect.state import FATES, PASSING, CollectionState
 from stages.config.collect import OPT_OUTS, CollectConfig
+from stages.image.limits import BYTE_RULES, SIDE_RULES, SIZES, Size
 from stages.image.verdict import judge_size
 from stages.reasons import Reason
 
@@ -88,19 +89,18 @@ def carry_over(
 
 def _refused_now(state: CollectionState, rules: Rules) -> int:
     """Pictures that are held and that a rule of today refuses lose their place."""
-    found = state.rows(
-        "SELECT key, width, height, length FROM reused WHERE least(width, height) < ? OR length > ?"
-        " OR width::BIGINT * height > ? OR greatest(width, height) > ? * least(width, height)",
-        [rules.min_side, rules.max_bytes, rules.max_pixels, rules.max_aspect],
+    limits = (*SIDE_RULES, *BYTE_RULES)
+    pictures = state.rows(
+        f"SELECT key, width, height, length FROM ({SIZES} FROM reused)"
+        f" WHERE {' OR '.join(limit.condition for limit in limits)}",
+        {limit.key: getattr(rules, limit.key) for limit in limits},
     )
     refused: list[dict[str, Any]] = []
-    for key, width, height, length in found:
-        verdict = judge_size(width, height, rules)
-        if verdict is None:
-            reason, detail = Reason.TOO_MANY_BYTES, f"{length} bytes"
-        else:
-            reason, detail = Reason(verdict.reason), verdict.detail
-        row: dict[str, Any] = {"key": key, "reason": reason, "rule": rules.rule(reason), "detail": detail}
+    for key, width, height, length in pictures:
+        verdict = judge_size(Size(width, height, length), rules, limits)
+        assert verdict is not None, "a limit holds in Python where it does in SQL"
+        rule = rules.rule(verdict.reason)
+        row = {"key": key, "reason": verdict.reason, "rule": rule, "detail": verdict.detail}
         refused.append(row | {"repairs": []})
     state.sql.register("refused_now", pa.Table.from_pylist(refused, FATES))
     state.sql.execute(f"INSERT INTO fates SELECT {_COLUMNS} FROM refused_now")

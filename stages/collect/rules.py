@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 from stages.config.collect import OPT_OUTS, CollectConfig
 from stages.image import MAX_PIXELS
-from stages.image.verdict import ImageLimits
+from stages.image.limits import BYTE_RULES, SIDE_RULES, ImageLimits
 from stages.reasons import Reason
 
 _LEAST = {
@@ -25,10 +25,7 @@ _LEAST = {
 """The least that a number of the config may be."""
 
 _RULES = {
-    Reason.TOO_SMALL: "min_side",
-    Reason.TOO_LARGE: "max_pixels",
-    Reason.TOO_ELONGATED: "max_aspect",
-    Reason.TOO_MANY_BYTES: "max_bytes",
+    **{rule.reason: rule.key for rule in (*SIDE_RULES, *BYTE_RULES)},
     Reason.BLANK: "drop_blank",
     Reason.PLACEHOLDER: "placeholder_urls",
     Reason.TIMEOUT: "deadline",

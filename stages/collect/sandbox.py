@@ -14,7 +14,8 @@ from dataclasses import fields
 from stages.collect.rules import Rules
 from stages.errors import RetryableError, Stopped
 from stages.image.decoder_process import BODY_LENGTH, NO_MEMORY, READY, VERDICT_LENGTH
-from stages.image.verdict import ImageLimits, Verdict
+from stages.image.limits import ImageLimits
+from stages.image.verdict import Verdict
 from stages.reasons import Reason
 
 PROGRAM = ("-m", "stages.image.decoder_process")

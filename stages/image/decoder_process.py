@@ -21,7 +21,8 @@ from pathlib import Path
 
 from PIL import AvifImagePlugin
 
-from stages.image.verdict import ImageLimits, judge
+from stages.image.limits import ImageLimits
+from stages.image.verdict import judge
 
 NO_MEMORY = 77
 """Exit status of a process that was not given the memory it asked for."""

@@ -1,12 +1,14 @@
 """What bytes are taken for a picture: every file is decoded once before it counts as collected."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from PIL import Image
 
 from stages.image.error import ImageError
 from stages.image.header import read_header
+from stages.image.limits import BYTE_RULES, SIDE_RULES, ImageLimits, Size, SizeRule, refusal
 from stages.image.picture import Picture, Pixels, picture_of
 from stages.reasons import Reason
 
@@ -17,21 +19,6 @@ single colour (WebP up to 6), and nobody can see."""
 
 _NEARLY_BLANK = BLANK_RANGE + 4
 """Means of blocks vary by less than their pixels, but for roundings: what they vary by more is not blank."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageLimits:
-    """Limits that a picture must keep to; plain data, so that they can be sent to other processes."""
-
-    min_side: int
-    """Pixels of the shorter side."""
-    max_pixels: int
-    """Width times height."""
-    max_aspect: float
-    """Longer side over shorter side."""
-    max_bytes: int
-    drop_blank: bool
-    """Whether pictures of a single colour are refused, see `BLANK_RANGE`."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +41,12 @@ def judge(data: bytes, limits: ImageLimits) -> Verdict:
 
     The same bytes and limits give the same verdict. Raises MemoryError where there is too little.
     """
-    if len(data) > limits.max_bytes:
-        return Verdict(Reason.TOO_MANY_BYTES, f"{len(data)} bytes")
+    refused = judge_size(Size(0, 0, len(data)), limits, BYTE_RULES)
+    if refused is not None:
+        return refused
     try:
         header = read_header(data)
-        refused = judge_size(header.width, header.height, limits)
+        refused = judge_size(Size(header.width, header.height, len(data)), limits)
         if refused is not None:  # its pixels are never asked for
             return refused
         picture = picture_of(data, max_pixels=limits.max_pixels, reduced=True)
@@ -72,7 +60,7 @@ def judge(data: bytes, limits: ImageLimits) -> Verdict:
     except ImageError as error:
         return Verdict(error.reason, error.detail)
     width, height = picture.size
-    refused = judge_size(width, height, limits)
+    refused = judge_size(Size(width, height, len(data)), limits)
     if refused is not None:
         return refused
     if blank:
@@ -82,20 +70,10 @@ def judge(data: bytes, limits: ImageLimits) -> Verdict:
     return Verdict("", "", sha256, picture.format, width, height, picture.frames, picture.repairs)
 
 
-def judge_size(width: int, height: int, limits: ImageLimits) -> Verdict | None:
-    """The refusal of a size in pixels; None if it is wanted."""
-    if min(width, height) < limits.min_side:
-        return Verdict(Reason.TOO_SMALL, _sides(width, height))
-    if width * height > limits.max_pixels:
-        return Verdict(Reason.TOO_LARGE, _sides(width, height))
-    if max(width, height) > limits.max_aspect * min(width, height):
-        return Verdict(Reason.TOO_ELONGATED, _sides(width, height))
-    return None
-
-
-def _sides(width: int, height: int) -> str:
-    # The shorter first: a header knows the stored order only, and one picture must always get the same words.
-    return f"sides of {min(width, height)} and {max(width, height)} pixels"
+def judge_size(size: Size, limits: ImageLimits, rules: Iterable[SizeRule] = SIDE_RULES) -> Verdict | None:
+    """The refusal of a size by the first rule that refuses it; None if it is within all limits."""
+    rule = refusal(rules, size, limits)
+    return Verdict(rule.reason, rule.detail(size)) if rule else None
 
 
 def blank_on(pixels: Pixels, data: bytes, background: str) -> bool:

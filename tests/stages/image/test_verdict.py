@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from stages.image import FORMATS, decode_image
-from stages.image.verdict import BLANK_RANGE, ImageLimits, Verdict, judge, judge_size
+from stages.image.limits import ImageLimits, Size
+from stages.image.verdict import BLANK_RANGE, Verdict, judge, judge_size
 from stages.reasons import Reason
 from tests.stages.image.files import gradient, png, save
 
@@ -54,7 +55,7 @@ def test_sizes_are_as_displayed() -> None:
 def test_limits_of_size_hold_either_way_up(size: tuple[int, int], reason: str) -> None:
     for width, height in (size, size[::-1]):
         assert reason_of(save(Image.fromarray(gradient(width, height)), "png")) == reason
-        verdict = judge_size(width, height, LIMITS)
+        verdict = judge_size(Size(width, height, 1), LIMITS)
         assert (verdict.reason if verdict else "") == reason
 
 
