@@ -1,4 +1,4 @@
-"""What a denoiser is told about the image that it shall find."""
+"""Conditioning: the encoded captions of the images that a denoiser shall estimate."""
 
 from dataclasses import dataclass
 
@@ -50,5 +50,5 @@ class Condition:
         )
 
     def pinned(self) -> "Condition":
-        """The same in memory from which a GPU copies while the CPU goes on."""
+        """The same in pinned memory, from which a GPU copies while the CPU goes on."""
         return Condition(self.pooled.pin_memory(), self.states.pin_memory(), self.mask.pin_memory())

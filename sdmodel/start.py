@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from sdmodel.denoise.discrete import Discrete, check
+from sdmodel.denoise.discrete import DiscreteDenoiser, check_unet
 from sdmodel.latents.space import PIXELS, Space
 from sdmodel.variant import variant_of
 
@@ -42,7 +42,7 @@ def read_pipeline(folder: Path) -> Pipeline:
     """ValueError: its denoiser is of a kind that cannot be started from, or a part is missing."""
     unet = _json(folder, "unet/config.json")
     schedule = _json(folder, "scheduler/scheduler_config.json")
-    check(unet, schedule)
+    check_unet(unet, schedule)
     space = _space(_json(folder, "vae/config.json")) if (folder / "vae").is_dir() else PIXELS
     if unet["in_channels"] != space.channels:
         raise ValueError(
@@ -52,14 +52,14 @@ def read_pipeline(folder: Path) -> Pipeline:
     return Pipeline(folder, unet, schedule, space, (folder / "text_encoder/config.json").exists())
 
 
-def load_unet(folder: Path, network: Discrete) -> None:
+def load_unet(folder: Path, network: DiscreteDenoiser) -> None:
     """Puts the weights of a pipeline's UNet into a denoiser built from its config. ValueError: there are
     none that fit, as safetensors."""
     # It takes seconds to import.
     from diffusers import UNet2DConditionModel  # pyright: ignore[reportPrivateImportUsage]
 
     try:
-        found = UNet2DConditionModel.from_pretrained(
+        unet = UNet2DConditionModel.from_pretrained(
             folder / "unet",
             local_files_only=True,
             use_safetensors=True,
@@ -68,7 +68,7 @@ def load_unet(folder: Path, network: Discrete) -> None:
         )
     except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(f"{folder}/unet holds no weights in diffusers' layout: {error}") from error
-    network.unet.load_state_dict(found.state_dict())
+    network.unet.load_state_dict(unet.state_dict())
 
 
 def _space(vae: dict[str, Any]) -> Space:

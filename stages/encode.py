@@ -116,8 +116,8 @@ def _pictures(
     out: Output,
 ) -> dict[str, JSON]:
     """Parts of moments, a tar each; fills in the table's columns, and returns the space."""
-    from sdmodel.latents.autoencoder import read
-    from sdmodel.latents.write import Sums, places, space_of, write_moments
+    from sdmodel.latents.autoencoder import load_autoencoder
+    from sdmodel.latents.write import MomentSums, moment_places, space_of, write_moments
 
     folder = out.write("autoencoder/any").parent
     if isinstance(encoder, Artifact):
@@ -127,7 +127,7 @@ def _pictures(
 
     @cache
     def model() -> Any:  # loaded when the first unfinished part needs it, and at the end
-        return read(folder, _device(config))
+        return load_autoencoder(folder, _device(config))
 
     def make(target: Path, payload: dict[str, Any]) -> Made:
         tar, rows = payload["tar"], payload["rows"]
@@ -160,12 +160,12 @@ def _pictures(
         known = out.find(f"moments/{name}", inputs, config=kept) is not None
         tar = "" if known else str(dataset.path(str(file)))
         specs.append(PartSpec(f"moments/{name}", inputs, {"name": name, "tar": tar, "rows": rows}))
-        table.loc[members.index, ["file", "row"]] = places(name, of_each)
+        table.loc[members.index, ["file", "row"]] = moment_places(name, of_each)
     parts = out.parts(specs, make, config=kept, note="encoding pictures")
     for part in parts:
         out.add(part)
     train = {f"moments/{Path(file).stem}" for file in index.loc[index["split"] == "train", "file"]}
-    sums = [_sums(part, Sums) for part in parts if part.key in train]
+    sums = [_sums(part, MomentSums) for part in parts if part.key in train]
     return asdict(space_of(reduce(add, sums), model().factor))
 
 
@@ -174,14 +174,14 @@ def _captions(
 ) -> dict[str, JSON]:
     """Parts of text states, a tar's captions each, and the empty caption; fills in the table's columns, and
     returns widths and length."""
-    from sdmodel.latents.text import read
+    from sdmodel.latents.text import load_text_encoder
     from sdmodel.latents.write import write_text
 
     folder = laid(text_files(Path(config.text)), out.write("any").parent)
 
     @cache
     def model() -> Any:
-        return read(folder, config.length, _device(config))
+        return load_text_encoder(folder, config.length, _device(config))
 
     def make(target: Path, payload: dict[str, Any]) -> Made:
         dtype = np.float16 if config.precision == "fp16" else np.float32

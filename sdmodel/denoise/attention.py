@@ -1,4 +1,5 @@
-"""Where places of the image ask the caption's words and each other."""
+"""Cross-attention and self-attention in one: places of the image attend to the caption's words and to each
+other."""
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from sdmodel.condition import Condition
 class JointAttention(nn.Module):
     """Attention of the places of a feature map to the caption's tokens and to all places, added to the map.
 
-    One softmax weighs words against places; words do not ask back. It begins as the identity.
+    One softmax weighs words against places; words do not attend back. It begins as the identity.
     """
 
     def __init__(self, channels: int, token_width: int, heads: int) -> None:

@@ -1,4 +1,4 @@
-"""What a network is told besides time and caption: how the picture was moved before it was shown."""
+"""A denoiser's condition besides time and caption: how the picture was moved before it was shown."""
 
 from torch import Tensor, nn
 
@@ -6,7 +6,7 @@ LABELS = 9
 """Numbers that say how a picture was moved, see sdmodel/data/geometry.py."""
 
 
-class Augmentation(nn.Module):
+class AugmentationCondition(nn.Module):
     """Adds what non-leaking augmentation did to a network's condition (Karras et al. 2022, arXiv:2206.00364,
     appendix F.2).
 
@@ -18,6 +18,6 @@ class Augmentation(nn.Module):
         super().__init__()
         self.labels = nn.Linear(LABELS, width, bias=False)
 
-    def forward(self, told: Tensor, augmented: Tensor | None) -> Tensor:
+    def forward(self, condition: Tensor, augmented: Tensor | None) -> Tensor:
         """A condition (B, W) and labels (B, 9) to a condition (B, W); None is all zeros."""
-        return told if augmented is None else told + self.labels(augmented)
+        return condition if augmented is None else condition + self.labels(augmented)

@@ -1,4 +1,4 @@
-"""The UNet's residual block."""
+"""The UNet's residual block, a ConvNeXt block with FiLM."""
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ class ChannelNorm(nn.Module):
         return F.layer_norm(x.permute(0, 2, 3, 1), (self.channels,)).permute(0, 3, 1, 2)
 
 
-class Block(nn.Module):
+class ConvNeXtBlock(nn.Module):
     """Depthwise 3 x 3, norm, FiLM, and a two-layer perceptron on each pixel, added to the input.
 
     The order is ConvNeXt's (Liu et al. 2022, arXiv:2201.03545); scale and shift come from the condition

@@ -16,7 +16,7 @@ from sdmodel.latents.space import Space
 from sdmodel.noise.interpolation import SIGMA_DATA
 
 
-def build(
+def build_denoiser(
     config: TrainConfig, space: Space, pooled_width: int, token_width: int, *, padded: bool = True
 ) -> nn.Module:
     """The denoiser that `config.network` names, with initial weights from torch's global generator.
@@ -31,7 +31,7 @@ def build(
     Raises:
         ValueError: the config does not fit itself or the space.
     """
-    told: dict[str, Any] = {
+    arrays: dict[str, Any] = {
         "channels": space.channels,
         "deviation": 1.0 if space.latent else SIGMA_DATA,
         "augment": config.data.augment > 0,
@@ -46,16 +46,16 @@ def build(
                     'take buckets=1, or network="unet2d" or "dit"'
                 )
             side = space.shape(config.size, config.size)[1]
-            return UNet(config.unet, side, pooled_width, token_width, **told)
+            return UNet(config.unet, side, pooled_width, token_width, **arrays)
         case "unet2d":
             from sdmodel.denoise.unet2d import UNet2D
 
-            return UNet2D(config.unet2d, pooled_width, token_width, **told, padded=padded)
+            return UNet2D(config.unet2d, pooled_width, token_width, **arrays, padded=padded)
         case "dit":
             from sdmodel.denoise.dit import DiT
 
             _check_buckets(config, space)
-            return DiT(config.dit, pooled_width, token_width, **told, padded=padded)
+            return DiT(config.dit, pooled_width, token_width, **arrays, padded=padded)
 
 
 def _check_buckets(config: TrainConfig, space: Space) -> None:

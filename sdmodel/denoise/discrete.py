@@ -1,8 +1,8 @@
 """A denoiser that learned on discrete timesteps, as Stable Diffusion's did, behind ours.
 
-It knows arrays x = alpha x_0 + sigma eps with alpha^2 + sigma^2 = 1 at T steps, and says the noise,
-the velocity or the clean array. Ours are x_t = t x_0 + (1 - t) eps: the same up to a factor where
-alpha : sigma is t : 1 - t.
+It knows arrays x = alpha x_0 + sigma eps with alpha^2 + sigma^2 = 1 (variance preserving) at T steps, and
+predicts the noise, the velocity or the clean array. Ours are x_t = t x_0 + (1 - t) eps: the same up to a
+factor where alpha : sigma is t : 1 - t.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sdmodel.condition import Condition
-from sdmodel.denoise.augmentation_condition import Augmentation
+from sdmodel.denoise.augmentation_condition import AugmentationCondition
 from sdmodel.denoise.unet2d import levels
 from sdmodel.noise.interpolation import expand
 
@@ -26,10 +26,10 @@ CONDITIONS = (
 """Keys of a UNet's config that ask for conditions besides time and caption."""
 
 
-class Discrete(nn.Module):
+class DiscreteDenoiser(nn.Module):
     """diffusers' UNet2DConditionModel with the timesteps and the prediction that it was taught.
 
-    What it is told besides, the pooled caption and how pictures were moved, changes nothing at first.
+    Its further conditions, the pooled caption and how pictures were moved, change nothing at first.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Discrete(nn.Module):
         unet: unet/config.json of its folder.
         schedule: scheduler/scheduler_config.json.
         pooled_width: P of `Condition`.
-        augment: whether it is told how pictures were moved.
+        augment: whether how pictures were moved is a condition.
         padded: whether captions have tokens that are not to be attended to.
 
         ValueError: it needs other conditions, or predicts something else."""
@@ -53,20 +53,20 @@ class Discrete(nn.Module):
         from diffusers import DDPMScheduler, UNet2DConditionModel  # pyright: ignore[reportPrivateImportUsage]
 
         super().__init__()
-        check(unet, schedule)
-        self._told = {"unet": unet, "schedule": schedule}
+        check_unet(unet, schedule)
+        self._configs = {"unet": unet, "schedule": schedule}
         self.padded = padded
         self.unet: Any = UNet2DConditionModel.from_config({**unet, "class_embed_type": "identity"})
         width = 4 * unet["block_out_channels"][0]  # of its embedding of the time
         self.caption = nn.Linear(pooled_width, width)
         nn.init.zeros_(self.caption.weight)
         nn.init.zeros_(self.caption.bias)
-        self.augmentation = Augmentation(width) if augment else None
+        self.augmentation = AugmentationCondition(width) if augment else None
         scheduler: Any = DDPMScheduler.from_config(schedule)
         self.prediction: str = scheduler.config.prediction_type
-        kept = scheduler.alphas_cumprod.double().clamp(1e-8, 1 - 1e-8)  # (T,)
+        alphas_cumprod = scheduler.alphas_cumprod.double().clamp(1e-8, 1 - 1e-8)  # (T,)
         # log (alpha / sigma), rising: from the last timestep, the noisiest, to the first.
-        self.register_buffer("odds", (torch.logit(kept) / 2).flip(0).float(), persistent=False)
+        self.register_buffer("odds", (torch.logit(alphas_cumprod) / 2).flip(0).float(), persistent=False)
         self.odds: Tensor
 
     @property
@@ -74,9 +74,9 @@ class Discrete(nn.Module):
         """Its levels."""
         return levels(self.unet)
 
-    def told(self) -> dict[str, Any]:
-        """What it is built from, as JSON."""
-        return dict(self._told)
+    def configs(self) -> dict[str, Any]:
+        """The configs that it is built from, as JSON."""
+        return dict(self._configs)
 
     def forward(
         self, x_t: Tensor, t: Tensor, condition: Condition, augmented: Tensor | None = None
@@ -89,20 +89,20 @@ class Discrete(nn.Module):
             expand(part.sqrt(), x_t) for part in (torch.sigmoid(2 * odds), torch.sigmoid(-2 * odds))
         )
         x = x_t * expand(torch.rsqrt(t**2 + (1 - t) ** 2), x_t)
-        told = self.caption(condition.pooled)
+        embedding = self.caption(condition.pooled)
         if self.augmentation is not None:
-            told = self.augmentation(told, augmented)
-        found: Tensor = self.unet(
+            embedding = self.augmentation(embedding, augmented)
+        prediction: Tensor = self.unet(
             x,
             self.timestep(t),
             condition.states,
-            class_labels=told,  # added to the embedding of the time
+            class_labels=embedding,  # added to the embedding of the time
             encoder_attention_mask=condition.mask if self.padded else None,
             return_dict=False,
         )[0].float()
         if self.prediction == "epsilon":
-            return (x - sigma * found) / alpha
-        return alpha * x - sigma * found if self.prediction == "v_prediction" else found
+            return (x - sigma * prediction) / alpha
+        return alpha * x - sigma * prediction if self.prediction == "v_prediction" else prediction
 
     def timestep(self, t: Tensor) -> Tensor:
         """The timestep, a fraction in [0, T - 1], whose alpha : sigma is t : 1 - t, for t (B,)."""
@@ -125,7 +125,7 @@ class Discrete(nn.Module):
         return torch.logit(t.float()).clamp(self.odds[0], self.odds[-1])
 
 
-def check(unet: dict[str, Any], schedule: dict[str, Any]) -> None:
+def check_unet(unet: dict[str, Any], schedule: dict[str, Any]) -> None:
     """ValueError: a UNet asks for other conditions than time and caption, or it predicts something else."""
     if kind := next((key for key in CONDITIONS if unet.get(key) is not None), None):
         raise ValueError(

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from sdmodel.condition import Condition
 from sdmodel.config.model import DiTConfig
-from sdmodel.denoise.augmentation_condition import Augmentation
+from sdmodel.denoise.augmentation_condition import AugmentationCondition
 from sdmodel.denoise.dit_block import DiTBlock, modulated
 from sdmodel.denoise.time import FEATURES, time_features
 from sdmodel.noise.interpolation import SIGMA_DATA, unit_scale
@@ -36,7 +36,7 @@ class DiT(nn.Module):
         token_width: D of `Condition`.
         channels: C of the arrays.
         deviation: standard deviation that the clean arrays are taken to have.
-        augment: whether it is told how pictures were moved.
+        augment: whether how pictures were moved is a condition.
         padded: whether captions have tokens that are not to be attended to; attention without a mask is
             faster.
 
@@ -52,13 +52,13 @@ class DiT(nn.Module):
         self.patch, self.deviation, self.padded = patch, deviation, padded
         self.time = nn.Sequential(nn.Linear(FEATURES, width), nn.SiLU(), nn.Linear(width, width))
         self.caption = nn.Linear(pooled_width, width)
-        self.augmentation = Augmentation(width) if augment else None
+        self.augmentation = AugmentationCondition(width) if augment else None
         self.words = nn.Linear(token_width, width)
         self.stem = nn.Linear(channels * patch**2, width)
         self.blocks = nn.ModuleList(DiTBlock(width, config.heads, config.mlp) for _ in range(config.layers))
         self.modulation = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, channels * patch**2)
-        for layer in (self.modulation, self.out):  # zeros: untrained, it says the mean of all data
+        for layer in (self.modulation, self.out):  # zeros: untrained, it predicts the mean of all data
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
@@ -80,9 +80,9 @@ class DiT(nn.Module):
                 f"arrays of {height} x {width} cannot be cut into dit.patch={self.patch}; sides must be "
                 "multiples of it"
             )
-        told = self.time(time_features(t)) + self.caption(condition.pooled)  # (B, W)
+        embedding = self.time(time_features(t)) + self.caption(condition.pooled)  # (B, W)
         if self.augmentation is not None:
-            told = self.augmentation(told, augmented)
+            embedding = self.augmentation(embedding, augmented)
         words = self.words(condition.states)  # (B, L, W)
         mask = condition.mask[:, None, None, :] if self.padded else None  # (B, 1, 1, L)
 
@@ -92,21 +92,21 @@ class DiT(nn.Module):
         x = self.stem(x.flatten(2).transpose(1, 2))  # (B, h * w, W)
         x = x + positions(h, w, x.shape[-1], x.device)
         for block in self.blocks:
-            x = block(x, told, words, mask)
-        shift, scale = self.modulation(F.silu(told))[:, None].chunk(2, dim=-1)
+            x = block(x, embedding, words, mask)
+        shift, scale = self.modulation(F.silu(embedding))[:, None].chunk(2, dim=-1)
         x = self.out(modulated(x, shift, scale))
         return F.pixel_shuffle(x.transpose(1, 2).unflatten(2, (h, w)), self.patch).float()
 
 
 def positions(height: int, width: int, channels: int, device: torch.device | None = None) -> Tensor:
-    """(height * width, channels) float32, row by row: sines and cosines of the row, then of the column, at
-    geometrically spaced frequencies from 1 to 1e-4 (Vaswani et al. 2017, arXiv:1706.03762, section 3.5, for
-    two axes as in DiT). channels is a multiple of 4."""
+    """Positional encodings (height * width, channels) float32, row by row: sines and cosines of the row, then
+    of the column, at geometrically spaced frequencies from 1 to 1e-4 (Vaswani et al. 2017, arXiv:1706.03762,
+    section 3.5, for two axes as in DiT). channels is a multiple of 4."""
     quarter = channels // 4
     frequency = 1e-4 ** (torch.arange(quarter, device=device) / quarter)
     rows, columns = (torch.arange(n, device=device)[:, None] * frequency for n in (height, width))
-    told = [torch.cat([angle.sin(), angle.cos()], 1) for angle in (rows, columns)]  # (n, channels / 2) each
-    grid = torch.cat(
-        [told[0][:, None].expand(-1, width, -1), told[1][None].expand(height, -1, -1)], 2
-    )  # (height, width, channels)
-    return grid.flatten(0, 1)
+    down, across = (
+        torch.cat([angle.sin(), angle.cos()], 1) for angle in (rows, columns)
+    )  # (n, channels / 2)
+    grid = torch.cat([down[:, None].expand(-1, width, -1), across[None].expand(height, -1, -1)], 2)
+    return grid.flatten(0, 1)  # (height * width, channels)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class HeadNorm(nn.Module):
+class RMSNorm(nn.Module):
     """Root mean square normalisation of the last axis (Zhang and Sennrich 2019, arXiv:1910.07467), in the
     precision of what it is given."""
 
@@ -18,8 +18,9 @@ class HeadNorm(nn.Module):
         return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), 1e-6)
 
 
-class Attend(nn.Module):
-    """Attention of N tokens (B, N, W) to M others (B, M, V), queries and keys normalised in each head.
+class NormalisedAttention(nn.Module):
+    """Attention (QK normalisation) of N tokens (B, N, W) to M others (B, M, V), queries and keys normalised
+    in each head.
 
     Normalised queries and keys keep the logits from growing, on which half precision otherwise breaks (Henry
     et al. 2020, arXiv:2010.04245; Dehghani et al. 2023, arXiv:2302.05442).
@@ -30,7 +31,7 @@ class Attend(nn.Module):
         self.heads = heads
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(context, 2 * width)
-        self.query_norm, self.key_norm = HeadNorm(width // heads), HeadNorm(width // heads)
+        self.query_norm, self.key_norm = RMSNorm(width // heads), RMSNorm(width // heads)
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
@@ -58,17 +59,18 @@ class DiTBlock(nn.Module):
         super().__init__()
         self.width = width
         hidden = round(width * mlp)
-        self.places = Attend(width, width, heads)
-        self.words = Attend(width, width, heads)
+        self.places = NormalisedAttention(width, width, heads)
+        self.words = NormalisedAttention(width, width, heads)
         self.widen, self.narrow = nn.Linear(width, hidden), nn.Linear(hidden, width)
         self.modulation = nn.Linear(width, 6 * width)
         for layer in (self.modulation, self.words.out):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, x: Tensor, told: Tensor, words: Tensor, mask: Tensor | None) -> Tensor:
-        """Places (B, N, W) under a condition (B, W) and words (B, L, W), `mask` as in `Attend`, to places."""
-        parts = self.modulation(F.silu(told))[:, None].chunk(6, dim=-1)  # (B, 1, W) each
+    def forward(self, x: Tensor, condition: Tensor, words: Tensor, mask: Tensor | None) -> Tensor:
+        """Places (B, N, W) under a condition (B, W) and words (B, L, W), masked as `NormalisedAttention` is,
+        to places."""
+        parts = self.modulation(F.silu(condition))[:, None].chunk(6, dim=-1)  # (B, 1, W) each
         shift_1, scale_1, gate_1, shift_2, scale_2, gate_2 = parts
         h = modulated(x, shift_1, scale_1)
         x = x + gate_1 * self.places(h, h, None)
@@ -78,5 +80,6 @@ class DiTBlock(nn.Module):
 
 
 def modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """Layer normalisation of (B, N, W) whose scale and shift, (B, 1, W) each, the condition decides."""
+    """Adaptive layer normalisation (adaLN) of (B, N, W), whose scale and shift, (B, 1, W) each, the condition
+    decides."""
     return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:]), 1 + scale)

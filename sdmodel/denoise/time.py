@@ -1,4 +1,4 @@
-"""The time as features of a network."""
+"""Time embedding: the time as features of a network."""
 
 import math
 

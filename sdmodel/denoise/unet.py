@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from sdmodel.condition import Condition
 from sdmodel.config.model import UNetConfig
 from sdmodel.denoise.attention import JointAttention
-from sdmodel.denoise.augmentation_condition import Augmentation
-from sdmodel.denoise.block import Block, ChannelNorm
+from sdmodel.denoise.augmentation_condition import AugmentationCondition
+from sdmodel.denoise.block import ChannelNorm, ConvNeXtBlock
 from sdmodel.denoise.time import FEATURES, time_features
 from sdmodel.noise.interpolation import SIGMA_DATA, unit_scale
 
@@ -27,9 +27,9 @@ FINE = 16
 class UNet(nn.Module):
     """The clean image that is expected behind a noisy one, given its time and its caption.
 
-    The network says the clean image itself. Adding a scaled copy of its input (Karras et al. 2022, equation
-    7) was measured to be worse at every noise level: a net this small cannot carry all the noise to its end
-    in order to take it away.
+    The network predicts the clean image itself. Adding a scaled copy of its input (Karras et al. 2022,
+    equation 7) was measured to be worse at every noise level: a net this small cannot carry all the noise to
+    its end in order to take it away.
     """
 
     def __init__(
@@ -50,23 +50,16 @@ class UNet(nn.Module):
         token_width: D of `Condition`.
         channels: C of the arrays.
         deviation: standard deviation that the clean arrays are taken to have.
-        augment: whether it is told how pictures were moved.
+        augment: whether how pictures were moved is a condition.
 
         ValueError: the patch and the levels do not divide the size.
         """
         super().__init__()
         widths, patch, width = config.channels, config.patch, config.condition
-        levels = len(widths)
-        coarsest, rest = divmod(size, patch * 2 ** (levels - 1))
-        if rest or not coarsest:
-            raise ValueError(
-                f"size={size} is not divisible by unet.patch={patch} and then {levels - 1} times by 2; "
-                f"choose a multiple of {patch * 2 ** (levels - 1)}, another patch or fewer channels"
-            )
-        sides = [size // patch >> level for level in range(levels)]
+        sides = _sides(size, patch, len(widths))
         self.patch, self.deviation = patch, deviation
 
-        # What every block is told: the time and the whole caption.
+        # The condition of every block: the time and the whole caption.
         self.time = nn.Linear(FEATURES, width)
         self.caption = nn.Linear(pooled_width, width)
         self.condition = nn.Linear(width, width)
@@ -80,22 +73,22 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(nn.ConvTranspose2d(d, c, 2, stride=2) for c, d in itertools.pairwise(widths))
         self.skip = nn.ModuleList(nn.Conv2d(2 * c, c, 1) for c in widths[:-1])
         self.encoder = nn.ModuleList(
-            nn.ModuleList(Block(c, width) for _ in range(config.blocks)) for c in widths
+            nn.ModuleList(ConvNeXtBlock(c, width) for _ in range(config.blocks)) for c in widths
         )
         self.decoder = nn.ModuleList(
-            nn.ModuleList(Block(c, width) for _ in range(config.blocks)) for c in widths
+            nn.ModuleList(ConvNeXtBlock(c, width) for _ in range(config.blocks)) for c in widths
         )
-        self.middle = Block(widths[-1], width)
+        self.middle = ConvNeXtBlock(widths[-1], width)
         self.attention = JointAttention(widths[-1], token_width, config.heads)
-        self.layout = nn.Sequential(nn.Linear(width, 64), nn.Linear(64, widths[-1] * coarsest**2))
+        self.layout = nn.Sequential(nn.Linear(width, 64), nn.Linear(64, widths[-1] * sides[-1] ** 2))
 
         # Back to pixels.
         self.norm = ChannelNorm(widths[0])
         self.pixels = nn.Conv2d(widths[0], config.fine * patch**2, 1)
         self.fine = nn.Conv2d(config.fine + channels, FINE, 3, padding=1)
-        self.out = nn.Conv2d(FINE, channels, 3, padding=1)  # zeros: untrained, it says grey
+        self.out = nn.Conv2d(FINE, channels, 3, padding=1)  # zeros: untrained, it predicts grey
         nn.init.zeros_(self.out.weight)
-        self.augmentation = Augmentation(width) if augment else None
+        self.augmentation = AugmentationCondition(width) if augment else None
         self.to(memory_format=torch.channels_last)
 
     @property
@@ -110,27 +103,38 @@ class UNet(nn.Module):
 
         augmented: (B, 9), how the pictures were moved; None is not at all."""
         x = unit_scale(t, self.deviation)[:, None, None, None] * x_t
-        told = self.time(time_features(t)) + self.caption(condition.pooled)
+        embedding = self.time(time_features(t)) + self.caption(condition.pooled)
         if self.augmentation is not None:
-            told = self.augmentation(told, augmented)
-        told = F.silu(told)
-        told = F.silu(self.condition(told))  # (B, W)
+            embedding = self.augmentation(embedding, augmented)
+        embedding = F.silu(embedding)
+        embedding = F.silu(self.condition(embedding))  # (B, W)
         h = self.stem(F.pixel_unshuffle(x, self.patch).contiguous(memory_format=torch.channels_last))
         last, skips = len(self.maps) - 1, []
         for level, position in enumerate(self.maps):
             h = h + position
             if level == last:
-                h = h + self.layout(told).view(len(h), *h.shape[2:], -1).permute(0, 3, 1, 2)
+                h = h + self.layout(embedding).view(len(h), *h.shape[2:], -1).permute(0, 3, 1, 2)
             for block in self.encoder[level]:  # pyright: ignore[reportGeneralTypeIssues] - a ModuleList
-                h = block(h, told)
+                h = block(h, embedding)
             if level < last:
                 skips.append(h)
                 h = self.down[level](h)
-        h = self.middle(self.attention(h, condition), told)
+        h = self.middle(self.attention(h, condition), embedding)
         for level in range(last, -1, -1):
             if level < last:
                 h = self.skip[level](torch.cat([self.up[level](h), skips[level]], 1))
             for block in self.decoder[level]:  # pyright: ignore[reportGeneralTypeIssues] - a ModuleList
-                h = block(h, told)
+                h = block(h, embedding)
         h = F.pixel_shuffle(self.pixels(F.silu(self.norm(h))), self.patch)
         return self.out(F.silu(self.fine(torch.cat([h, x], 1)))).float()
+
+
+def _sides(size: int, patch: int, levels: int) -> list[int]:
+    """Sides of each level's maps, the finest first. ValueError: patch and levels do not divide the size."""
+    least = patch * 2 ** (levels - 1)
+    if size < least or size % least:
+        raise ValueError(
+            f"size={size} is not divisible by unet.patch={patch} and then {levels - 1} times by 2; "
+            f"choose a multiple of {least}, another patch or fewer channels"
+        )
+    return [size // patch >> level for level in range(levels)]

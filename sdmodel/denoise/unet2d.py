@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sdmodel.condition import Condition
 from sdmodel.config.model import UNet2DConfig
-from sdmodel.denoise.augmentation_condition import Augmentation
+from sdmodel.denoise.augmentation_condition import AugmentationCondition
 from sdmodel.noise.interpolation import SIGMA_DATA, unit_scale
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ class UNet2D(nn.Module):
         self.deviation, self.padded = deviation, padded
         width = config.channels[0] * 4  # of its embedding of the time
         self.caption = nn.Linear(pooled_width, width)
-        self.augmentation = Augmentation(width) if augment else None
-        nn.init.zeros_(self.unet.conv_out.weight)  # zeros: untrained, it says the mean of all data
+        self.augmentation = AugmentationCondition(width) if augment else None
+        nn.init.zeros_(self.unet.conv_out.weight)  # zeros: untrained, it predicts the mean of all data
         nn.init.zeros_(self.unet.conv_out.bias)
 
     @property
@@ -54,18 +54,18 @@ class UNet2D(nn.Module):
         """(B, C, H, W) at times t (B,) to the estimate (B, C, H, W), float32.
 
         augmented: (B, 9), how the pictures were moved; None is not at all."""
-        told = self.caption(condition.pooled)
+        embedding = self.caption(condition.pooled)
         if self.augmentation is not None:
-            told = self.augmentation(told, augmented)
-        found: Tensor = self.unet(
+            embedding = self.augmentation(embedding, augmented)
+        prediction: Tensor = self.unet(
             unit_scale(t, self.deviation)[:, None, None, None] * x_t,
             TIMESTEPS * (1 - t),
             condition.states,
-            class_labels=told,  # added to the embedding of the time
+            class_labels=embedding,  # added to the embedding of the time
             encoder_attention_mask=condition.mask if self.padded else None,
             return_dict=False,
         )[0]
-        return found.float()
+        return prediction.float()
 
 
 def unet_of(config: UNet2DConfig, channels: int, token_width: int) -> "UNet2DConditionModel":

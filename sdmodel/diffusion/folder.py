@@ -20,8 +20,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sdmodel.config.train import TrainConfig
-from sdmodel.denoise.build import build
-from sdmodel.denoise.discrete import Discrete
+from sdmodel.denoise.build import build_denoiser
+from sdmodel.denoise.discrete import DiscreteDenoiser
 from sdmodel.diffusion.model import CaptionEncoder, Diffusion
 from sdmodel.latents import autoencoder
 from sdmodel.latents import text as frozen
@@ -41,20 +41,20 @@ TEXTS = "text"
 def described(model: Diffusion) -> dict[str, Any]:
     """What decides a model's weights and what they mean, as JSON.
 
-    "size"; "network" and, under its name, its config; "discrete": what `Discrete` was built from, or null;
-    "text": the configs of our own text encoders, or null; "text_length": tokens that a pipeline's reads;
-    "text_learns"; "augment": whether it is told how pictures were moved; "space"."""
+    "size"; "network" and, under its name, its config; "discrete": what `DiscreteDenoiser` was built from, or
+    null; "text": the configs of our own text encoders, or null; "text_length": tokens that a pipeline's
+    reads; "text_learns"; "augment": whether it is told how pictures were moved; "space"."""
     config = model.config
     name = config.network
-    whole = isinstance(model.network, Discrete)
+    whole = isinstance(model.network, DiscreteDenoiser)
     return {
         "size": config.size,
         "network": name,
         name: None if whole else dataclasses.asdict(getattr(config, name)),
-        "discrete": model.network.told() if isinstance(model.network, Discrete) else None,
+        "discrete": model.network.configs() if isinstance(model.network, DiscreteDenoiser) else None,
         "text": _shapes(model.text) if isinstance(model.text, Captions) else None,
         "text_length": 0 if isinstance(model.text, Captions) else model.text.length,  # pyright: ignore
-        "text_learns": not isinstance(model.text, frozen.TextEncoder),
+        "text_learns": not isinstance(model.text, frozen.FrozenTextEncoder),
         "augment": model.network.augmentation is not None,
         "space": dataclasses.asdict(model.space),
     }
@@ -125,12 +125,12 @@ def load(folder: Path, *, learn: bool = False) -> Diffusion:
     space = Space.from_dict(held["space"]) if "space" in held else PIXELS
     text = _text(folder, config, held, learn)
     if held.get("discrete"):
-        network = Discrete(
+        network = DiscreteDenoiser(
             **held["discrete"], pooled_width=text.pooled_width, augment=held["augment"], padded=text.padded
         )
     else:
-        network = build(config, space, text.pooled_width, text.token_width, padded=text.padded)
-    pictures = autoencoder.read(folder / AUTOENCODER) if space.latent else None
+        network = build_denoiser(config, space, text.pooled_width, text.token_width, padded=text.padded)
+    pictures = autoencoder.load_autoencoder(folder / AUTOENCODER) if space.latent else None
     model = Diffusion(config, text, network, space, pictures)
     weights = load_file(folder / WEIGHTS)
     # Text encoders have weights of their own, which are there already.
@@ -155,4 +155,4 @@ def _text(folder: Path, config: TrainConfig, held: dict[str, Any], learn: bool) 
     changed = (folder / ADAPTER).is_dir()  # and it may be the text encoder that is
     if held["text_learns"] and (learn or changed):
         return ClipText.load(folder)
-    return frozen.read(folder, held["text_length"])
+    return frozen.load_text_encoder(folder, held["text_length"])

@@ -9,16 +9,16 @@ from torch import Tensor, nn
 from sdmodel.condition import Condition
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
-from sdmodel.latents.autoencoder import Autoencoder
+from sdmodel.latents.autoencoder import FrozenAutoencoder
 from sdmodel.latents.space import PIXELS, Space
-from sdmodel.latents.text import TextEncoder
+from sdmodel.latents.text import FrozenTextEncoder
 from sdmodel.noise.interpolation import expand, interpolate
 from sdmodel.noise.times import logit_normal
 from sdmodel.text.lengths import CaptionReader
 
 
 class CaptionEncoder(Protocol):
-    """What reads captions: a module that learns, or a `TextEncoder`, which does not."""
+    """What reads captions: a module that learns, or a `FrozenTextEncoder`, which does not."""
 
     pooled_width: int
     """P of `Condition`."""
@@ -47,11 +47,11 @@ class Diffusion(nn.Module):
         text: CaptionEncoder,
         network: nn.Module,
         space: Space = PIXELS,
-        autoencoder: Autoencoder | None = None,
+        autoencoder: FrozenAutoencoder | None = None,
     ):
         """Args:
         config: size, noise and caption dropout.
-        text: a module learns; a `TextEncoder` does not, and batches bring its states.
+        text: a module learns; a `FrozenTextEncoder` does not, and batches bring its states.
         network: the denoiser, see `sdmodel.denoise.build`.
         space: of the denoiser's arrays.
         autoencoder: makes pictures of them; None in pixel space."""
@@ -103,14 +103,14 @@ class Diffusion(nn.Module):
     def empty(self) -> Condition:
         """The empty caption of a frozen text encoder, where the denoiser is."""
         if self._empty is None or self._empty.pooled.device != self.device:
-            assert isinstance(self.text, TextEncoder)  # batches that bring states are of one
+            assert isinstance(self.text, FrozenTextEncoder)  # batches that bring states are of one
             self._empty = self.text.empty.to(self.device)
         return self._empty
 
     def encode(self, captions: list[str], dropped: Tensor | None = None) -> Condition:
         """Captions as the denoiser is told them; "" stands for no caption, and is taken where `dropped` (B,)
         bool is true."""
-        if isinstance(self.text, TextEncoder):
+        if isinstance(self.text, FrozenTextEncoder):
             self.text.to(self.device)
         return self.text.encode(captions, dropped)
 
@@ -118,7 +118,7 @@ class Diffusion(nn.Module):
         """Moves frozen encoders to the CPU, where they take no memory of a training's; they come when they
         are needed."""
         cpu = torch.device("cpu")
-        if isinstance(self.text, TextEncoder):
+        if isinstance(self.text, FrozenTextEncoder):
             self.text.to(cpu)
         if self.autoencoder is not None:
             self.autoencoder.to(cpu)

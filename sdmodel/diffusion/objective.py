@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
-from sdmodel.denoise.build import build
-from sdmodel.denoise.discrete import Discrete
+from sdmodel.denoise.build import build_denoiser
+from sdmodel.denoise.discrete import DiscreteDenoiser
 from sdmodel.diffusion import folder as folders
 from sdmodel.diffusion.denoising_errors import level_errors
 from sdmodel.diffusion.model import CaptionEncoder, Diffusion
@@ -51,15 +51,15 @@ class DiffusionObjective:
         self.latents = latents
         settings = read_settings(latents) if latents else None
         space = settings.space if settings and settings.space else PIXELS
-        pictures = autoencoder.read(self._beside(folders.AUTOENCODER)) if space.latent else None
+        pictures = autoencoder.load_autoencoder(self._beside(folders.AUTOENCODER)) if space.latent else None
         text: CaptionEncoder
         if latents and settings and settings.token_width:
-            text = frozen.read(latents, settings.text_length)
+            text = frozen.load_text_encoder(latents, settings.text_length)
             text.empty = read_empty(latents)
         else:
             text = Captions.learn((config.text, *config.texts), captions, texts)
         with torch.device("meta") if starting else nullcontext():
-            network = build(config, space, text.pooled_width, text.token_width, padded=text.padded)
+            network = build_denoiser(config, space, text.pooled_width, text.token_width, padded=text.padded)
         self.modules = Diffusion(config, text, network, space, pictures)
         if not starting:
             self._check_rates()
@@ -106,7 +106,7 @@ class DiffusionObjective:
     def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
         """Writes a model folder; encoders that did not learn go with it."""
         names = [folders.AUTOENCODER] if self.modules.space.latent else []
-        if isinstance(self.modules.text, frozen.TextEncoder):
+        if isinstance(self.modules.text, frozen.FrozenTextEncoder):
             names += folders.TEXT
         folders.save(folder, self.modules, weights, [self._beside(name) for name in names])
 
@@ -116,7 +116,7 @@ class DiffusionObjective:
         if told and not isinstance(self.modules.text, Captions):
             instead = (
                 "cached states learn nothing; leave it out"
-                if isinstance(self.modules.text, frozen.TextEncoder)
+                if isinstance(self.modules.text, frozen.FrozenTextEncoder)
                 else 'a pipeline brings its own; freeze it by optimizer.frozen: ["text."], or slow it by '
                 'optimizer.rates: {"text.": 0.1}'
             )
@@ -125,7 +125,7 @@ class DiffusionObjective:
     def _ours(self, folder: Path) -> Diffusion:
         mine, model = self.modules, folders.load(folder, learn=True)
         asked, held = comparable(mine), comparable(model)
-        if isinstance(model.network, Discrete):  # its own config says what it is
+        if isinstance(model.network, DiscreteDenoiser):  # its own config says what it is
             asked["settings"] = held["settings"]
         if held["text"] is None and isinstance(mine.text, Captions):  # a pipeline's, which goes on learning
             asked["text"] = None
@@ -144,7 +144,7 @@ class DiffusionObjective:
         text = model.text
         if isinstance(text, Captions):
             text.take_rates((self.config.text, *self.config.texts))
-        if isinstance(mine.text, frozen.TextEncoder):
+        if isinstance(mine.text, frozen.FrozenTextEncoder):
             self._same(folder, folders.TEXT[0])
             text = mine.text
         if mine.space.latent:
@@ -165,7 +165,7 @@ class DiffusionObjective:
         if mine.space.latent:
             self._same(folder, folders.AUTOENCODER, "vae")
         text = mine.text
-        if isinstance(text, frozen.TextEncoder):
+        if isinstance(text, frozen.FrozenTextEncoder):
             self._same(folder, folders.TEXT[0])
         elif pipeline.text:
             text = ClipText.load(folder)
@@ -176,7 +176,7 @@ class DiffusionObjective:
                 f"{text.token_width}"
             )
         augment = self.config.data.augment > 0
-        network = Discrete(
+        network = DiscreteDenoiser(
             pipeline.unet, pipeline.schedule, text.pooled_width, augment=augment, padded=text.padded
         )
         load_unet(folder, network)

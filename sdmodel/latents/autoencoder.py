@@ -9,14 +9,14 @@ from torch import Tensor
 from sdmodel.latents.space import LOG_VARIANCE
 from sdmodel.variant import variant_of
 
-if TYPE_CHECKING:  # what is not asked for is not waited for: it takes seconds to import
+if TYPE_CHECKING:  # it takes seconds to import
     from diffusers import AutoencoderKL  # pyright: ignore[reportPrivateImportUsage]
 
 AT_ONCE = 2**20
 """Pixels, of all pictures that are encoded or decoded together: bounds memory, to some GiB."""
 
 
-class Autoencoder:
+class FrozenAutoencoder:
     """diffusers' AutoencoderKL (Rombach et al. 2021, arXiv:2112.10752), in float32 and without gradients.
 
     Its own scaling factors are not applied: latents are as the encoder gives them, and `Space` normalises
@@ -61,12 +61,12 @@ class Autoencoder:
                 f"pictures of {height} x {width} pixels don't fit the autoencoder, which makes one place of "
                 f"{self.factor} x {self.factor}; take sides that are multiples of {self.factor}"
             )
-        found: list[Tensor] = []
+        moments: list[Tensor] = []
         for some in pixels.split(max(1, AT_ONCE // (height * width))):
             parameters: Tensor = self.vae.encode(some.to(self.device), return_dict=False)[0].parameters
             mean, log_variance = parameters.float().chunk(2, dim=1)
-            found.append(torch.cat([mean, log_variance.clamp(*LOG_VARIANCE)], dim=1).cpu())
-        return torch.cat(found)
+            moments.append(torch.cat([mean, log_variance.clamp(*LOG_VARIANCE)], dim=1).cpu())
+        return torch.cat(moments)
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
@@ -78,13 +78,13 @@ class Autoencoder:
         return torch.cat([self.vae.decode(some, return_dict=False)[0].float() for some in rows])
 
 
-def read(folder: Path, device: torch.device | str = "cpu") -> Autoencoder:
+def load_autoencoder(folder: Path, device: torch.device | str = "cpu") -> FrozenAutoencoder:
     """The autoencoder in a folder that diffusers wrote. ValueError: there is none in it."""
     from diffusers import AutoencoderKL  # pyright: ignore[reportPrivateImportUsage]
 
     try:
         # diffusers knows the names that weights had in older folders; no pickle is opened.
-        found = AutoencoderKL.from_pretrained(
+        vae = AutoencoderKL.from_pretrained(
             folder,
             local_files_only=True,
             use_safetensors=True,
@@ -93,4 +93,4 @@ def read(folder: Path, device: torch.device | str = "cpu") -> Autoencoder:
         )
     except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(f"{folder} holds no AutoencoderKL in diffusers' layout: {error}") from error
-    return Autoencoder(found, device)
+    return FrozenAutoencoder(vae, device)

@@ -1,4 +1,4 @@
-"""A folder of cached latents and text states, mapped into memory: what the stage encode leaves.
+"""A cache of latents and text states, memory-mapped: the folder that the stage encode leaves.
 
 latents.json        size, shapes, the space of the latents, and the widths of the text states
 latents.parquet     uid, bucket, file and row of its moments, text and row of its first caption
@@ -28,7 +28,7 @@ MAPS = 256
 
 
 @dataclass(frozen=True)
-class Settings:
+class CacheSettings:
     """What a cache is of."""
 
     size: int
@@ -45,19 +45,19 @@ class Settings:
     """Tokens that captions were padded or cut to; 0 where no text is cached."""
 
 
-def read_settings(folder: Path) -> Settings:
+def read_settings(folder: Path) -> CacheSettings:
     """What the cache in a folder is of. ValueError: there is none."""
     file = folder / "latents.json"
     if not file.exists():
         raise ValueError(f"{folder}: no latents.json in it; a folder that the stage encode wrote holds one")
-    held: dict[str, Any] = json.loads(file.read_text())
-    return Settings(
-        size=held["size"],
-        shapes=[(height, width) for height, width in held["shapes"]],
-        space=Space.from_dict(held["space"]) if held["space"] else None,
-        pooled_width=held["pooled_width"],
-        token_width=held["token_width"],
-        text_length=held["text_length"],
+    settings: dict[str, Any] = json.loads(file.read_text())
+    return CacheSettings(
+        size=settings["size"],
+        shapes=[(height, width) for height, width in settings["shapes"]],
+        space=Space.from_dict(settings["space"]) if settings["space"] else None,
+        pooled_width=settings["pooled_width"],
+        token_width=settings["token_width"],
+        text_length=settings["text_length"],
     )
 
 
@@ -72,7 +72,7 @@ def _condition(pooled: np.ndarray, states: np.ndarray) -> Condition:
     return Condition(torch.from_numpy(pooled), torch.from_numpy(states), mask)
 
 
-class Cache:
+class LatentCache:
     """The latents and text states of the rows of an index.
 
     ValueError: the folder holds no cache, or lacks a row of the index."""
@@ -100,11 +100,11 @@ class Cache:
         """(B, 2 C, h, w) float32 of rows (B,) of one bucket; mirrored where `mirror` (B,) is true.
 
         ValueError: a picture was taken down since."""
-        found = [
+        moments = [
             self._map(self._files[row])[self._rows[row], int(mirrored)]
             for row, mirrored in zip(rows.tolist(), mirror.tolist(), strict=True)
         ]
-        stacked = np.stack(found).astype(np.float32)
+        stacked = np.stack(moments).astype(np.float32)
         if not (full := stacked.any((1, 2, 3))).all():  # purging writes zeros
             row = int(rows[np.argmin(full)])
             raise ValueError(
@@ -116,12 +116,12 @@ class Cache:
     def text(self, rows: np.ndarray, captions: np.ndarray) -> Condition:
         """Of each row (B,) its caption (B,), counted from 0; the empty caption where that is -1. In float16,
         where that is what is stored: `Condition.to` widens it on the device."""
-        asked = [
+        places = [
             (self._texts[row], int(self._captions[row]) + caption) if caption >= 0 else (EMPTY, 0)
             for row, caption in zip(rows.tolist(), captions.tolist(), strict=True)
         ]
         pooled, states = (
-            np.stack([self._map(f"{what}/{name}.npy")[row] for name, row in asked])
+            np.stack([self._map(f"{what}/{name}.npy")[row] for name, row in places])
             for what in ("pooled", "states")
         )
         return _condition(pooled, states)

@@ -9,15 +9,15 @@ import numpy as np
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.index import Index
 from sdmodel.data.reader import Augmentations, Examples, Reader
-from sdmodel.latents.cache import Cache
+from sdmodel.latents.cache import LatentCache
 
 
 @dataclass(frozen=True)
-class Latents:
+class LatentReader:
     """A `Reader` of posterior moments; a mirrored picture's are those of the mirrored picture."""
 
     index: Index
-    cache: Cache
+    cache: LatentCache
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
@@ -36,11 +36,11 @@ class Latents:
 
 
 @dataclass(frozen=True)
-class Told:
+class CachedTextReader:
     """Another `Reader`, and beside its pictures the cached states of their captions."""
 
     reader: Reader
-    cache: Cache
+    cache: LatentCache
 
     @property
     def index(self) -> Index:
@@ -59,14 +59,13 @@ class Told:
 
     def read(self, rows: np.ndarray, augmentations: Augmentations, bucket: int) -> Examples:
         """What the other reads, with `text`."""
-        return replace(
-            self.reader.read(rows, augmentations, bucket), text=self.cache.text(rows, augmentations.caption)
-        )
+        text = self.cache.text(rows, augmentations.caption)
+        return replace(self.reader.read(rows, augmentations, bucket), text=text)
 
 
 def cached_reader(
     folder: Path, index: Index, config: TrainConfig, pictures: Callable[[], Reader]
-) -> Latents | Told:
+) -> LatentReader | CachedTextReader:
     """What reads a dataset through its cache.
 
     Args:
@@ -79,25 +78,25 @@ def cached_reader(
         ValueError: the training asks for pictures of another size or shape, or varied in a way that latents
             are not cached for; the cache is another dataset's.
     """
-    cache = Cache(folder, index)
+    cache = LatentCache(folder, index)
     settings = cache.settings
     if settings.space is None:
-        return Told(pictures(), cache)
-    check(config, settings.size, settings.shapes)
-    latents = Latents(index, cache)
-    return Told(latents, cache) if settings.token_width else latents
+        return CachedTextReader(pictures(), cache)
+    check_latents_fit(config, settings.size, settings.shapes)
+    latents = LatentReader(index, cache)
+    return CachedTextReader(latents, cache) if settings.token_width else latents
 
 
-def check(config: TrainConfig, size: int, shapes: list[tuple[int, int]]) -> None:
+def check_latents_fit(config: TrainConfig, size: int, shapes: list[tuple[int, int]]) -> None:
     """ValueError: a training does not fit latents of pictures of these shapes."""
     from sdmodel.data.buckets import bucket_shapes
 
-    wanted = bucket_shapes(config.size, config.data.buckets, config.data.max_aspect)
-    if config.size != size or wanted != shapes:
+    training_shapes = bucket_shapes(config.size, config.data.buckets, config.data.max_aspect)
+    if config.size != size or training_shapes != shapes:
         raise ValueError(
             f"train.size={config.size} with train.data.buckets={config.data.buckets} has pictures of "
-            f"{_said(wanted)}; latents are cached for {_said(shapes)}: set size, buckets and max_aspect of "
-            "encode and of train alike"
+            f"{_listed(training_shapes)}; latents are cached for {_listed(shapes)}: set size, buckets and "
+            "max_aspect of encode and of train alike"
         )
     data = config.data
     varied = {"crop": data.crop, "colour": data.colour, "augment": data.augment}
@@ -108,5 +107,5 @@ def check(config: TrainConfig, size: int, shapes: list[tuple[int, int]]) -> None
         )
 
 
-def _said(shapes: list[tuple[int, int]]) -> str:
+def _listed(shapes: list[tuple[int, int]]) -> str:
     return ", ".join(f"{height} x {width}" for height, width in shapes)

@@ -56,11 +56,12 @@ class Space:
         Raises:
             ValueError: the images are none of this space.
         """
-        wanted = 2 * self.channels if self.latent else self.channels
-        if images.shape[1] != wanted:
+        channels = 2 * self.channels if self.latent else self.channels
+        if images.shape[1] != channels:
             raise ValueError(
-                f"images of shape {tuple(images.shape)} have {images.shape[1]} channels; {self.said()} asks "
-                f"for {wanted}: train and measure a model on what it was made for, pixels or cached latents"
+                f"images of shape {tuple(images.shape)} have {images.shape[1]} channels; {self.describe()} "
+                f"asks for {channels}: train and measure a model on what it was made for, pixels or cached "
+                "latents"
             )
         if not self.latent:
             return images
@@ -82,8 +83,8 @@ class Space:
             )
         return self.channels, height // self.factor, width // self.factor
 
-    def said(self) -> str:
-        """In words, for messages."""
+    def describe(self) -> str:
+        """What it is in words, for messages."""
         if not self.latent:
             return "pixel space"
         return f"a latent space of {self.channels} channels, {self.factor} pixels to a place"
@@ -98,17 +99,17 @@ class Space:
         return cls.from_dict(json.loads(text))
 
     @classmethod
-    def from_dict(cls, held: dict[str, Any]) -> Self:
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
         """The space whose `dataclasses.asdict` went through JSON. ValueError: a field is missing or unfit."""
         try:
             return cls(
-                int(held["channels"]),
-                int(held["factor"]),
-                tuple(float(value) for value in held["mean"]),
-                tuple(float(value) for value in held["deviation"]),
+                int(fields["channels"]),
+                int(fields["factor"]),
+                tuple(float(value) for value in fields["mean"]),
+                tuple(float(value) for value in fields["deviation"]),
             )
         except (KeyError, TypeError) as error:
-            raise ValueError(f"{held} describes no space: {error!r}") from error
+            raise ValueError(f"{fields} describes no space: {error!r}") from error
 
 
 @functools.lru_cache(maxsize=16)  # of every step: a GPU would be waited for each time

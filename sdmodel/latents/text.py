@@ -13,7 +13,7 @@ from sdmodel.text.lengths import CaptionReader
 from sdmodel.text.pipeline import ClipText
 
 
-class TextEncoder:
+class FrozenTextEncoder:
     """`ClipText` without gradients, and no module: nobody learns, averages or saves its weights."""
 
     padded = False
@@ -52,6 +52,6 @@ class TextEncoder:
         return self.encode([""]).to(torch.device("cpu"))
 
 
-def read(folder: Path, length: int = 0, device: torch.device | str = "cpu") -> TextEncoder:
+def load_text_encoder(folder: Path, length: int = 0, device: torch.device | str = "cpu") -> FrozenTextEncoder:
     """The text encoder in a folder; see `ClipText.load`."""
-    return TextEncoder(ClipText.load(folder, length), device)
+    return FrozenTextEncoder(ClipText.load(folder, length), device)

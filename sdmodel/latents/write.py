@@ -14,16 +14,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sdmodel.latents.autoencoder import Autoencoder
+from sdmodel.latents.autoencoder import FrozenAutoencoder
 from sdmodel.latents.space import Space
-from sdmodel.latents.text import TextEncoder
+from sdmodel.latents.text import FrozenTextEncoder
 
 Picture = Callable[[int, tuple[int, int]], NDArray[np.uint8]]
 """(row, (H, W)) -> its picture, (H, W, 3)."""
 
 
 @dataclass(frozen=True)
-class Sums:
+class MomentSums:
     """What a channel's mean and deviation are made of; sums over places and pictures, float64."""
 
     count: int
@@ -33,16 +33,16 @@ class Sums:
     second: tuple[float, ...]
     """Sum of mean**2 + variance: of a sample's expected square."""
 
-    def __add__(self, other: "Sums") -> "Sums":
+    def __add__(self, other: "MomentSums") -> "MomentSums":
         def added(mine: Sequence[float], theirs: Sequence[float]) -> tuple[float, ...]:
             return tuple(np.add(mine, theirs).tolist())
 
-        return Sums(
+        return MomentSums(
             self.count + other.count, added(self.first, other.first), added(self.second, other.second)
         )
 
 
-def space_of(sums: Sums, factor: int) -> Space:
+def space_of(sums: MomentSums, factor: int) -> Space:
     """The space in which samples of the posteriors have mean 0 and deviation 1 in every channel."""
     mean = np.array(sums.first) / sums.count
     variance = np.array(sums.second) / sums.count - mean**2
@@ -55,12 +55,12 @@ def write_moments(
     name: str,
     shapes: Sequence[tuple[int, int]],
     picture: Picture,
-    autoencoder: Autoencoder,
+    autoencoder: FrozenAutoencoder,
     *,
     batch: int,
     dtype: type[np.floating[Any]],
     map_: Callable[..., Any] = map,
-) -> Sums:
+) -> MomentSums:
     """Write the moments of N pictures.
 
     Args:
@@ -75,16 +75,16 @@ def write_moments(
         map_: reads several pictures; an executor's, for threads.
 
     Returns:
-        The sums of all; `places` says where each one's moments are.
+        The sums of all; `moment_places` says where each one's moments are.
 
     Raises:
         ValueError: a side does not fit the autoencoder, or its output is not finite.
     """
     (folder / "moments").mkdir(parents=True, exist_ok=True)
-    total = Sums(0, (0.0,) * autoencoder.channels, (0.0,) * autoencoder.channels)
+    total = MomentSums(0, (0.0,) * autoencoder.channels, (0.0,) * autoencoder.channels)
     for height, width in sorted(set(shapes)):
         rows = [row for row, shape in enumerate(shapes) if shape == (height, width)]
-        held: NDArray[Any] | None = None
+        array: NDArray[Any] | None = None
         for start in range(0, len(rows), batch):
             some = rows[start : start + batch]
             pixels = _pixels(list(map_(lambda row: picture(row, (height, width)), some)))  # noqa: B023 - used up
@@ -96,29 +96,29 @@ def write_moments(
                     f"the autoencoder's latents of {name} are not finite as {np.dtype(dtype)} (largest: "
                     f"{both.abs().max():g}); set encode.precision to fp32, or take another autoencoder"
                 )
-            if held is None:
-                held = np.lib.format.open_memmap(
+            if array is None:
+                array = np.lib.format.open_memmap(
                     folder / _file(name, height, width),
                     mode="w+",
                     dtype=dtype,
                     shape=(len(rows), *stored.shape[1:]),
                 )
-            held[start : start + len(some)] = stored
+            array[start : start + len(some)] = stored
             total += _sums(both)
-        if isinstance(held, np.memmap):
-            held.flush()
+        if isinstance(array, np.memmap):
+            array.flush()
     return total
 
 
-def places(name: str, shapes: Sequence[tuple[int, int]]) -> list[tuple[str, int]]:
+def moment_places(name: str, shapes: Sequence[tuple[int, int]]) -> list[tuple[str, int]]:
     """File and row of the moments of each picture that `write_moments` wrote."""
     written: dict[str, int] = {}
-    found: list[tuple[str, int]] = []
+    places: list[tuple[str, int]] = []
     for height, width in shapes:
         file = _file(name, height, width)
-        found.append((file, written.get(file, 0)))
+        places.append((file, written.get(file, 0)))
         written[file] = written.get(file, 0) + 1
-    return found
+    return places
 
 
 def _file(name: str, height: int, width: int) -> str:
@@ -129,7 +129,7 @@ def write_text(
     folder: Path,
     name: str,
     captions: Sequence[str],
-    encoder: TextEncoder,
+    encoder: FrozenTextEncoder,
     *,
     batch: int,
     dtype: type[np.floating[Any]],
@@ -148,8 +148,8 @@ def _pixels(pictures: list[NDArray[np.uint8]]) -> torch.Tensor:
     return to_float(np.stack(pictures).transpose(0, 3, 1, 2)).contiguous()  # (n, 3, H, W)
 
 
-def _sums(both: torch.Tensor) -> Sums:
+def _sums(both: torch.Tensor) -> MomentSums:
     mean, log_variance = both.double().flatten(0, 1).chunk(2, dim=1)  # (2 n, C, h, w)
     square = mean.square() + log_variance.exp()
     over = (0, 2, 3)
-    return Sums(mean[:, 0].numel(), tuple(mean.sum(over).tolist()), tuple(square.sum(over).tolist()))
+    return MomentSums(mean[:, 0].numel(), tuple(mean.sum(over).tolist()), tuple(square.sum(over).tolist()))

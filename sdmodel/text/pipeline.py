@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # what is not asked for is not waited for: it takes seconds t
 
 
 class ClipText(nn.Module):
-    """A module that learns; `sdmodel.latents.text.TextEncoder` is the same, frozen.
+    """A module that learns; `sdmodel.latents.text.FrozenTextEncoder` is the same, frozen.
 
     Every caption is padded to `length` tokens and the padding may be attended to, as Stable Diffusion's
     pipelines do: denoisers that learned so expect it.

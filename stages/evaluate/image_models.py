@@ -36,9 +36,9 @@ def reconstruction(
 
     from sdmodel.data.pixels import to_float, to_uint8
     from sdmodel.evaluate.regression import error_sums, figures
-    from sdmodel.latents.autoencoder import read
+    from sdmodel.latents.autoencoder import load_autoencoder
 
-    model = read(folder, _device(device))
+    model = load_autoencoder(folder, _device(device))
     sums: dict[str, Any] = {}
     back: list[NDArray[np.uint8]] = []
     for start in range(0, len(pictures), CHUNK):

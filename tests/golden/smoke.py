@@ -36,7 +36,7 @@ from sdmodel.config.learning import DataConfig, EmaConfig, LoraConfig, Optimizer
 from sdmodel.config.model import Network, UNetConfig
 from sdmodel.config.text import TextConfig, TextKind
 from sdmodel.config.train import TrainConfig
-from sdmodel.denoise.build import build as build_denoiser
+from sdmodel.denoise.build import build_denoiser
 from sdmodel.latents.space import PIXELS, Space
 from sdmodel.objectives import objective_of
 from sdmodel.text import build as text

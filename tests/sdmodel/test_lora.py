@@ -23,7 +23,7 @@ from sdmodel.data.index import read_index
 from sdmodel.data.pictures import decode_all
 from sdmodel.data.reader import Reader
 from sdmodel.data.stream import Stream
-from sdmodel.denoise.build import build
+from sdmodel.denoise.build import build_denoiser
 from sdmodel.latents.space import PIXELS
 from sdmodel.objective import Objective
 from sdmodel.objectives import objective_of
@@ -89,7 +89,7 @@ def loss(modules: nn.Module) -> Tensor:
 @pytest.mark.parametrize("network", ["unet", "dit", "unet2d"])
 def test_nothing_is_changed_at_first_and_the_changes_alone_learn(network: Any):
     torch.manual_seed(0)
-    denoiser = scattered(build(replace(CONFIG, network=network), PIXELS, 8, 6))
+    denoiser = scattered(build_denoiser(replace(CONFIG, network=network), PIXELS, 8, 6))
     x, condition = (
         torch.randn(2, 3, 8, 8),
         Condition(torch.randn(2, 8), torch.randn(2, 5, 6), torch.ones(2, 5, dtype=torch.bool)),

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sdmodel.config.text import TextConfig
-from sdmodel.denoise.discrete import Discrete
+from sdmodel.denoise.discrete import DiscreteDenoiser
 from sdmodel.latents import autoencoder
 from sdmodel.latents import text as frozen_text
 from sdmodel.start import load_unet, read_pipeline
@@ -65,13 +65,13 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     """Of all models of a pipeline, as trainings and the stage encode load them."""
     pipeline = read_pipeline(folder)
-    network = Discrete(pipeline.unet, pipeline.schedule, 8, augment=False, padded=False)
+    network = DiscreteDenoiser(pipeline.unet, pipeline.schedule, 8, augment=False, padded=False)
     load_unet(folder, network)
     kind = build.load(folder, TextConfig(kind="clip"))
     parts: dict[str, Any] = {
         "unet": network.unet,
-        "vae": autoencoder.read(folder / "vae").vae,
-        "frozen": frozen_text.read(folder).clip,
+        "vae": autoencoder.load_autoencoder(folder / "vae").vae,
+        "frozen": frozen_text.load_text_encoder(folder).clip,
         "text": kind,
     }
     return {f"{part}.{name}": held for part, one in parts.items() for name, held in one.state_dict().items()}
@@ -102,5 +102,7 @@ def test_a_variant_in_shards_is_loaded(tmp_path: Path):
     model: Any = diffusers.AutoencoderKL.from_pretrained(whole)  # pyright: ignore[reportPrivateImportUsage]
     model.save_pretrained(tmp_path / "shards", variant="fp16", max_shard_size=4000)
     assert len(weight_names(tmp_path / "shards")) > 2
-    loaded, expected = (autoencoder.read(tmp_path / name).vae.state_dict() for name in ("shards", "whole"))
+    loaded, expected = (
+        autoencoder.load_autoencoder(tmp_path / name).vae.state_dict() for name in ("shards", "whole")
+    )
     assert all(torch.equal(value, loaded[name]) for name, value in expected.items())

@@ -16,7 +16,7 @@ from sdmodel.config.train import TrainConfig
 from sdmodel.data.index import Index, read_index
 from sdmodel.data.pixels import decode, to_float
 from sdmodel.latents import autoencoder, text
-from sdmodel.latents.cache import Cache
+from sdmodel.latents.cache import LatentCache
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.artifacts.reference import refer
 from stages.config.run import EncodeConfig, Run
@@ -61,11 +61,13 @@ def made(dataset: Artifact, config: EncodeConfig, store: Store, **more: Any) -> 
     return encode(dataset, *inputs, config, store=store, **more)
 
 
-def opened(dataset: Artifact, latents: Artifact, folder: Path, split: str = "train") -> tuple[Index, Cache]:
+def opened(
+    dataset: Artifact, latents: Artifact, folder: Path, split: str = "train"
+) -> tuple[Index, LatentCache]:
     tars = {name: dataset.path(name) for name in dataset.names("shards/")}
     index = read_index(dataset.path("index.parquet"), tars, split)
     folder.mkdir(exist_ok=True)
-    return index, Cache(latents.lay("", folder / split), index)
+    return index, LatentCache(latents.lay("", folder / split), index)
 
 
 def test_every_row_has_the_moments_of_its_picture_and_the_states_of_its_captions(
@@ -73,7 +75,10 @@ def test_every_row_has_the_moments_of_its_picture_and_the_states_of_its_captions
 ):
     config = dataclasses.replace(config, size=64, buckets=3)
     latents = made(dataset, config, store)
-    encoder, words = autoencoder.read(home / "pipeline/vae"), text.read(home / "pipeline", 6)
+    encoder, words = (
+        autoencoder.load_autoencoder(home / "pipeline/vae"),
+        text.load_text_encoder(home / "pipeline", 6),
+    )
     shapes = latents.statistics["shapes"]
     assert len(shapes) == 3
     for split in ("train", "validation"):
@@ -110,7 +115,7 @@ def test_every_row_has_the_moments_of_its_picture_and_the_states_of_its_captions
     # The encoders travel with what they made.
     assert latents.read("autoencoder/config.json") == (home / "pipeline/vae/config.json").read_bytes()
     folder = latents.lay("", tmp_path / "whole")
-    assert torch.equal(text.read(folder, 6).encode(["cat"]).states, words.encode(["cat"]).states)
+    assert torch.equal(text.load_text_encoder(folder, 6).encode(["cat"]).states, words.encode(["cat"]).states)
 
 
 def test_the_space_is_that_of_the_train_split(
@@ -250,7 +255,7 @@ def test_the_plan_of_a_training_names_the_cache(
     def launched(plan: Path, *_: Any, **__: Any) -> bool:
         plans.append(json.loads(plan.read_text()))
         index = read_index(Path(plans[0]["index"]), plans[0]["tars"], "train")
-        assert Cache(Path(plans[0]["latents"]), index).settings.size == 16
+        assert LatentCache(Path(plans[0]["latents"]), index).settings.size == 16
         raise RuntimeError("far enough")
 
     monkeypatch.setattr("sdmodel.train.process.launch.train", launched)

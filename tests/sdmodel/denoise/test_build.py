@@ -11,7 +11,7 @@ from sdmodel.condition import Condition
 from sdmodel.config.learning import DataConfig
 from sdmodel.config.model import DiTConfig, UNet2DConfig, UNetConfig
 from sdmodel.config.train import TrainConfig
-from sdmodel.denoise.build import build
+from sdmodel.denoise.build import build_denoiser
 from sdmodel.latents.space import PIXELS, Space
 
 CONFIG = TrainConfig(
@@ -29,7 +29,7 @@ def made(network: Any, space: Space = PIXELS, *, std: float = 0.2, padded: bool 
     """With weights that a training might give: none is zero."""
     torch.manual_seed(0)
     config = replace(CONFIG, network=network, data=DataConfig(**data))
-    net = build(config, space, pooled_width=12, token_width=6, padded=padded)
+    net = build_denoiser(config, space, pooled_width=12, token_width=6, padded=padded)
     for parameter in net.parameters():
         if std:
             nn.init.normal_(parameter, std=std)
@@ -140,7 +140,7 @@ def test_heavy_parts_are_parts_and_none_is_in_another(network: Any):
 )
 def test_what_does_not_fit_is_refused(changed: dict[str, Any], message: str):
     with pytest.raises(ValueError, match=message):
-        build(replace(CONFIG, **changed), PIXELS, 12, 6)
+        build_denoiser(replace(CONFIG, **changed), PIXELS, 12, 6)
 
 
 def test_sides_that_cannot_be_cut_are_refused():
@@ -150,8 +150,8 @@ def test_sides_that_cannot_be_cut_are_refused():
 
 def test_dit_has_the_shapes_of_the_paper():
     with torch.device("meta"):
-        base = build(replace(CONFIG, network="dit", dit=DiTConfig()), LATENTS, 768, 768)
-        large = build(
+        base = build_denoiser(replace(CONFIG, network="dit", dit=DiTConfig()), LATENTS, 768, 768)
+        large = build_denoiser(
             replace(CONFIG, network="dit", dit=DiTConfig(width=1152, layers=28, heads=16)), LATENTS, 768, 768
         )
     asking = [12 * 4 * (768**2 + 768), 28 * 4 * (1152**2 + 1152)]  # attention to words, which DiT has none of
@@ -164,5 +164,5 @@ def test_a_bucket_that_cannot_be_cut_is_named_before_the_training():
     config = replace(CONFIG, network="dit", size=64, data=DataConfig(buckets=7))
     whole = replace(config.dit, patch=4)
     with pytest.raises(ValueError, match=r"cannot be cut into dit\.patch=4"):
-        build(replace(config, dit=whole), Space(4, 8, (0.0,) * 4, (1.0,) * 4), 12, 6)
-    build(replace(config, dit=replace(whole, patch=2)), Space(4, 8, (0.0,) * 4, (1.0,) * 4), 12, 6)
+        build_denoiser(replace(config, dit=whole), Space(4, 8, (0.0,) * 4, (1.0,) * 4), 12, 6)
+    build_denoiser(replace(config, dit=replace(whole, patch=2)), Space(4, 8, (0.0,) * 4, (1.0,) * 4), 12, 6)

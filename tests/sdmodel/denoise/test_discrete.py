@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sdmodel.condition import Condition
-from sdmodel.denoise.discrete import Discrete
+from sdmodel.denoise.discrete import DiscreteDenoiser
 from sdmodel.noise.interpolation import interpolate
 from sdmodel.start import load_unet, read_pipeline
 from tests import frozen
@@ -21,9 +21,9 @@ def told(batch: int) -> Condition:
     return Condition(torch.randn(batch, 8), states, torch.ones(batch, 8, dtype=torch.bool))
 
 
-def network(folder: Path) -> Discrete:
+def network(folder: Path) -> DiscreteDenoiser:
     pipeline = read_pipeline(folder)
-    made = Discrete(pipeline.unet, pipeline.schedule, 8)
+    made = DiscreteDenoiser(pipeline.unet, pipeline.schedule, 8)
     load_unet(folder, made)
     return made.eval()
 
@@ -73,7 +73,7 @@ def test_every_weight_has_a_gradient_and_told_builds_it_again(tmp_path: Path):
     torch.nn.init.normal_(made.caption.weight, std=0.1)
     made(torch.randn(2, 3, 8, 8), torch.tensor([0.3, 0.8]), told(2)).square().mean().backward()
     assert [name for name, p in made.named_parameters() if p.grad is None] == []
-    again = Discrete(**json.loads(json.dumps(made.told())), pooled_width=8)
+    again = DiscreteDenoiser(**json.loads(json.dumps(made.configs())), pooled_width=8)
     again.load_state_dict(made.state_dict())
 
 
@@ -96,4 +96,4 @@ def test_what_cannot_be_started_from_is_named(tmp_path: Path):
     for file in (folder / "unet").glob("*.safetensors"):
         file.unlink()
     with pytest.raises(ValueError, match="holds no weights"):
-        load_unet(folder, Discrete(config, {}, 8))
+        load_unet(folder, DiscreteDenoiser(config, {}, 8))

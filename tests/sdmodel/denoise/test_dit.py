@@ -1,7 +1,7 @@
 import torch
 
 from sdmodel.denoise.dit import positions
-from sdmodel.denoise.dit_block import Attend, DiTBlock
+from sdmodel.denoise.dit_block import DiTBlock, NormalisedAttention
 
 
 def test_every_place_has_a_position_of_its_own():
@@ -18,7 +18,7 @@ def test_a_block_begins_as_the_identity():
 
 def test_large_inputs_do_not_sharpen_attention():
     torch.manual_seed(0)
-    attend, x = Attend(16, 16, 2), torch.randn(2, 6, 16)
+    attend, x = NormalisedAttention(16, 16, 2), torch.randn(2, 6, 16)
     for layer in (attend.query, attend.key_value):
         torch.nn.init.zeros_(layer.bias)
     out = attend(x, x, None) - attend.out.bias

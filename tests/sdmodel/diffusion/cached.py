@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from sdmodel.data.index import read_index
 from sdmodel.data.pixels import decode
 from sdmodel.latents import autoencoder, text
-from sdmodel.latents.write import places, space_of, write_moments, write_text
+from sdmodel.latents.write import moment_places, space_of, write_moments, write_text
 from tests import frozen
 
 SIZE = 16
@@ -26,7 +26,7 @@ def write(folder: Path, dataset: Any, *, pictures: bool = True, words: bool = Tr
     held |= {"pooled_width": 0, "token_width": 0, "text_length": 0}
     files: list[tuple[str, int]] = [("", 0)] * len(rows)
     if pictures:
-        encoder = autoencoder.read(frozen.autoencoder(folder / "autoencoder", seed=seed))
+        encoder = autoencoder.load_autoencoder(frozen.autoencoder(folder / "autoencoder", seed=seed))
         shapes = [(SIZE, SIZE)] * len(rows)
 
         def picture(row: int, shape: tuple[int, int]) -> Any:
@@ -35,10 +35,10 @@ def write(folder: Path, dataset: Any, *, pictures: bool = True, words: bool = Tr
 
         sums = write_moments(folder, "all", shapes, picture, encoder, batch=32, dtype=np.float32)
         held |= {"shapes": [[SIZE, SIZE]], "space": asdict(space_of(sums, encoder.factor))}
-        files = places("all", shapes)
+        files = moment_places("all", shapes)
     captions = [index.captions[row] for index, row in rows]
     if words:
-        reader = text.read(frozen.text_encoder(folder, seed=seed))
+        reader = text.load_text_encoder(frozen.text_encoder(folder, seed=seed))
         said = [caption for some in captions for caption in some]
         write_text(folder, "all", said, reader, batch=64, dtype=np.float32)
         write_text(folder, "empty", [""], reader, batch=1, dtype=np.float32)

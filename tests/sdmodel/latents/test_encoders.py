@@ -16,7 +16,7 @@ def test_moments_are_those_of_diffusers_and_decode_is_its_decoder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     folder = frozen.autoencoder(tmp_path / "vae")
-    ours = autoencoder.read(folder)
+    ours = autoencoder.load_autoencoder(folder)
     theirs: Any = AutoencoderKL.from_pretrained(folder)
     pixels = torch.rand(2, 3, 8, 12) * 2 - 1
     moments = ours.moments(pixels)
@@ -39,7 +39,7 @@ def test_moments_are_those_of_diffusers_and_decode_is_its_decoder(
 
 def test_states_are_those_of_transformers_with_captions_cut_and_padded(tmp_path: Path):
     folder = frozen.text_encoder(tmp_path)
-    ours = text.read(folder, length=6)
+    ours = text.load_text_encoder(folder, length=6)
     captions = ["cat", "", "a very long one"]
     told = ours.encode(captions)
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
@@ -51,7 +51,7 @@ def test_states_are_those_of_transformers_with_captions_cut_and_padded(tmp_path:
     assert torch.equal(told.pooled, found.pooler_output)
     assert told.states.shape == (3, 6, 8)
     assert told.mask.all()
-    assert text.read(folder).encode(["cat"]).states.shape == (1, 8, 8)
+    assert text.load_text_encoder(folder).encode(["cat"]).states.shape == (1, 8, 8)
     # The same caption gives the same states, whatever stands beside it.
     assert torch.allclose(ours.encode(["cat"]).states[0], told.states[0], atol=1e-6)
     some = ours.encode(["cat", "dog", "a very long one"], torch.tensor([False, True, False]))
@@ -61,9 +61,9 @@ def test_states_are_those_of_transformers_with_captions_cut_and_padded(tmp_path:
 
 def test_what_is_no_encoder_is_refused(tmp_path: Path):
     with pytest.raises(ValueError, match="holds no AutoencoderKL"):
-        autoencoder.read(tmp_path)
+        autoencoder.load_autoencoder(tmp_path)
     with pytest.raises(ValueError, match="holds no CLIP text encoder"):
-        text.read(tmp_path)
+        text.load_text_encoder(tmp_path)
     folder = frozen.text_encoder(tmp_path / "text")
     with pytest.raises(ValueError, match=r"encode\.length=9: the text encoder knows places for 8"):
-        text.read(folder, length=9)
+        text.load_text_encoder(folder, length=9)

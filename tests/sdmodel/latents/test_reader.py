@@ -18,11 +18,11 @@ from sdmodel.data.index import Index
 from sdmodel.data.pixels import to_float
 from sdmodel.data.reader import Augmentations, Examples
 from sdmodel.latents import autoencoder, text
-from sdmodel.latents.autoencoder import Autoencoder
-from sdmodel.latents.cache import Cache, read_empty
-from sdmodel.latents.reader import Latents, Told, cached_reader
-from sdmodel.latents.text import TextEncoder
-from sdmodel.latents.write import Sums, places, space_of, write_moments, write_text
+from sdmodel.latents.autoencoder import FrozenAutoencoder
+from sdmodel.latents.cache import LatentCache, read_empty
+from sdmodel.latents.reader import CachedTextReader, LatentReader, cached_reader
+from sdmodel.latents.text import FrozenTextEncoder
+from sdmodel.latents.write import MomentSums, moment_places, space_of, write_moments, write_text
 from tests import frozen
 
 SHAPES = [(16, 16), (16, 32)]
@@ -32,13 +32,13 @@ CONFIG = TrainConfig(size=16)
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Autoencoder:
-    return autoencoder.read(frozen.autoencoder(tmp_path_factory.mktemp("vae")))
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> FrozenAutoencoder:
+    return autoencoder.load_autoencoder(frozen.autoencoder(tmp_path_factory.mktemp("vae")))
 
 
 @pytest.fixture(scope="module")
-def words(tmp_path_factory: pytest.TempPathFactory) -> TextEncoder:
-    return text.read(frozen.text_encoder(tmp_path_factory.mktemp("text")))
+def words(tmp_path_factory: pytest.TempPathFactory) -> FrozenTextEncoder:
+    return text.load_text_encoder(frozen.text_encoder(tmp_path_factory.mktemp("text")))
 
 
 def pixels(row: int, shape: tuple[int, int]) -> NDArray[np.uint8]:
@@ -60,7 +60,7 @@ def augmentations(captions: list[int], mirror: list[bool]) -> Augmentations:
 
 
 def write(
-    folder: Path, encoder: Autoencoder | None, words: TextEncoder | None, dtype: type = np.float32
+    folder: Path, encoder: FrozenAutoencoder | None, words: FrozenTextEncoder | None, dtype: type = np.float32
 ) -> Path:
     """A cache of the pictures and captions above."""
     held: dict[str, object] = {"size": 16, "shapes": [], "space": None}
@@ -69,7 +69,7 @@ def write(
     if encoder:
         shapes = [SHAPES[bucket] for bucket in BUCKETS]
         sums = write_moments(folder, "train-0", shapes, pixels, encoder, batch=2, dtype=dtype)
-        files = places("train-0", shapes)
+        files = moment_places("train-0", shapes)
         held |= {"shapes": SHAPES, "space": asdict(space_of(sums, encoder.factor))}
     if words:
         said = [caption for some in CAPTIONS for caption in some]
@@ -102,13 +102,13 @@ class Plain:
         return Examples(images=torch.from_numpy(rows).float()[:, None, None, None].expand(-1, 3, 16, 16))
 
 
-def encoded(encoder: Autoencoder, row: int, shape: tuple[int, int], mirror: bool) -> torch.Tensor:
+def encoded(encoder: FrozenAutoencoder, row: int, shape: tuple[int, int], mirror: bool) -> torch.Tensor:
     own = to_float(pixels(row, shape).transpose(2, 0, 1)[None])
     return encoder.moments(own.flip(-1) if mirror else own)[0]
 
 
-def test_moments_come_back_plain_and_mirrored(tmp_path: Path, encoder: Autoencoder):
-    reader = Latents(index(), Cache(write(tmp_path, encoder, None), index()))
+def test_moments_come_back_plain_and_mirrored(tmp_path: Path, encoder: FrozenAutoencoder):
+    reader = LatentReader(index(), LatentCache(write(tmp_path, encoder, None), index()))
     assert reader.shapes == SHAPES
     assert reader.buckets.tolist() == BUCKETS
     for bucket, rows in ((0, [3, 0, 2, 3]), (1, [4, 1])):
@@ -122,9 +122,9 @@ def test_moments_come_back_plain_and_mirrored(tmp_path: Path, encoder: Autoencod
     assert not torch.allclose(plain.flip(-1), mirrored, atol=1e-2)  # why both are kept
 
 
-def test_half_precision_is_as_near_as_it_says(tmp_path: Path, encoder: Autoencoder):
+def test_half_precision_is_as_near_as_it_says(tmp_path: Path, encoder: FrozenAutoencoder):
     whole, half = (
-        Cache(write(tmp_path / kind.__name__, encoder, None, kind), index()).moments(
+        LatentCache(write(tmp_path / kind.__name__, encoder, None, kind), index()).moments(
             np.array([0, 2, 3]), np.array([False] * 3)
         )
         for kind in (np.float32, np.float16)
@@ -135,8 +135,8 @@ def test_half_precision_is_as_near_as_it_says(tmp_path: Path, encoder: Autoencod
     assert log_variance.max() <= 2**-7
 
 
-def test_the_space_makes_samples_standard_normal(tmp_path: Path, encoder: Autoencoder):
-    cache = Cache(write(tmp_path, encoder, None), index())
+def test_the_space_makes_samples_standard_normal(tmp_path: Path, encoder: FrozenAutoencoder):
+    cache = LatentCache(write(tmp_path, encoder, None), index())
     space = cache.settings.space
     assert space is not None
     random = torch.Generator().manual_seed(0)
@@ -153,16 +153,16 @@ def test_the_space_makes_samples_standard_normal(tmp_path: Path, encoder: Autoen
 
 
 def test_sums_of_parts_add_up():
-    one, other = Sums(2, (1.0, 2.0), (3.0, 5.0)), Sums(3, (4.0, 3.0), (9.0, 4.0))
+    one, other = MomentSums(2, (1.0, 2.0), (3.0, 5.0)), MomentSums(3, (4.0, 3.0), (9.0, 4.0))
     space = space_of(one + other, 8)
     assert (space.channels, space.factor, space.mean) == (2, 8, (1.0, 1.0))
     assert space.deviation == pytest.approx(((12 / 5 - 1) ** 0.5, (9 / 5 - 1) ** 0.5))
 
 
-def test_text_is_that_of_the_caption_that_was_chosen(tmp_path: Path, words: TextEncoder):
+def test_text_is_that_of_the_caption_that_was_chosen(tmp_path: Path, words: FrozenTextEncoder):
     folder = write(tmp_path, None, words)
     reader = cached_reader(folder, index(), CONFIG, Plain)
-    assert isinstance(reader, Told)
+    assert isinstance(reader, CachedTextReader)
     found = reader.read(np.array([0, 0, 2, 4, 1]), augmentations([1, 0, -1, 0, 0], [False] * 5), 0)
     expected = words.encode(["tom", "cat", "", "cow", "dog"])
     assert found.text is not None
@@ -170,7 +170,7 @@ def test_text_is_that_of_the_caption_that_was_chosen(tmp_path: Path, words: Text
     assert torch.allclose(found.text.pooled, expected.pooled, atol=1e-6)
     assert found.images[:, 0, 0, 0].tolist() == [0, 0, 2, 4, 1]
     assert (reader.shapes, reader.index.uids) == ([(16, 16)], index().uids)
-    half = Cache(write(tmp_path / "half", None, words, np.float16), index())
+    half = LatentCache(write(tmp_path / "half", None, words, np.float16), index())
     narrow = half.text(np.array([0, 0, 2, 4, 1]), np.array([1, 0, -1, 0, 0]))
     assert narrow.states.dtype == narrow.pooled.dtype == torch.float16  # until it is where it is needed
     there = narrow.to(torch.device("cpu"))
@@ -180,7 +180,7 @@ def test_text_is_that_of_the_caption_that_was_chosen(tmp_path: Path, words: Text
     assert torch.allclose(read_empty(folder).states, words.encode([""]).states, atol=1e-6)
 
 
-def test_both_are_read_together(tmp_path: Path, encoder: Autoencoder, words: TextEncoder):
+def test_both_are_read_together(tmp_path: Path, encoder: FrozenAutoencoder, words: FrozenTextEncoder):
     config = TrainConfig(size=16, data=DataConfig(buckets=1))
     folder = write(tmp_path, encoder, words)
     held = json.loads((folder / "latents.json").read_text())
@@ -200,34 +200,34 @@ def test_both_are_read_together(tmp_path: Path, encoder: Autoencoder, words: Tex
     ],
 )
 def test_a_training_that_asks_for_other_pictures_is_refused(
-    tmp_path: Path, encoder: Autoencoder, changes: dict[str, object], message: str
+    tmp_path: Path, encoder: FrozenAutoencoder, changes: dict[str, object], message: str
 ):
     folder = write(tmp_path, encoder, None)
     with pytest.raises(ValueError, match=message):
         cached_reader(folder, index(), dataclasses.replace(CONFIG, **changes), Plain)
 
 
-def test_a_training_that_varies_pictures_is_refused(tmp_path: Path, encoder: Autoencoder):
+def test_a_training_that_varies_pictures_is_refused(tmp_path: Path, encoder: FrozenAutoencoder):
     folder = write(tmp_path, encoder, None)
     held = json.loads((folder / "latents.json").read_text())
     (folder / "latents.json").write_text(json.dumps({**held, "shapes": [[16, 16]]}))
-    assert isinstance(cached_reader(folder, index(), CONFIG, Plain), Latents)
+    assert isinstance(cached_reader(folder, index(), CONFIG, Plain), LatentReader)
     for data in (DataConfig(crop=True), DataConfig(colour=0.1), DataConfig(augment=0.1)):
         with pytest.raises(ValueError, match="needs pixels"):
             cached_reader(folder, index(), dataclasses.replace(CONFIG, data=data), Plain)
 
 
-def test_another_dataset_and_purged_pictures_are_named(tmp_path: Path, encoder: Autoencoder):
+def test_another_dataset_and_purged_pictures_are_named(tmp_path: Path, encoder: FrozenAutoencoder):
     folder = write(tmp_path, encoder, None)
     with pytest.raises(ValueError, match=r"1 of the dataset's 6 pictures .*uid5"):
-        Cache(folder, index([*CAPTIONS, ["new"]]))
+        LatentCache(folder, index([*CAPTIONS, ["new"]]))
     with pytest.raises(ValueError, match=r"no latents\.json"):
-        Cache(tmp_path / "nowhere", index())
+        LatentCache(tmp_path / "nowhere", index())
     file = folder / "moments/train-0-16x16.npy"
     held = np.load(file)
     held[1] = 0
     np.save(file, held)
-    cache = Cache(folder, index())
+    cache = LatentCache(folder, index())
     cache.moments(np.array([0, 3]), np.array([False, True]))
     with pytest.raises(ValueError, match=r"row 2 .* purged"):
         cache.moments(np.array([0, 2]), np.array([False, True]))
@@ -235,11 +235,11 @@ def test_another_dataset_and_purged_pictures_are_named(tmp_path: Path, encoder: 
     for name in ("../moments/a.npy", "/etc/passwd"):
         pq.write_table(pa.Table.from_pandas(table.assign(file=name)), folder / "latents.parquet")
         with pytest.raises(ValueError, match="outside of the cache"):
-            Cache(folder, index()).moments(np.array([0]), np.array([False]))
+            LatentCache(folder, index()).moments(np.array([0]), np.array([False]))
 
 
-def test_latents_that_half_precision_cannot_hold_are_refused(tmp_path: Path, encoder: Autoencoder):
-    class Wild(Autoencoder):
+def test_latents_that_half_precision_cannot_hold_are_refused(tmp_path: Path, encoder: FrozenAutoencoder):
+    class Wild(FrozenAutoencoder):
         def moments(self, pixels: torch.Tensor) -> torch.Tensor:
             return super().moments(pixels) * 1e6
 
