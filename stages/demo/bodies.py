@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stages.demo import encode, manners, unusual, world
-from stages.demo.defects import Row
+from stages.demo.defects import PlannedRow
 
 PAGE = b"<!doctype html><html><title>Moved</title><body><p>This picture has moved.</p></body></html>\n"
 BEHAVIOURS = frozenset({"flaky", "too_many", "flapping", "drip", "huge"})
@@ -14,8 +14,8 @@ BEHAVIOURS = frozenset({"flaky", "too_many", "flapping", "drip", "huge"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Body:
-    """What is said under one path."""
+class ServedBody:
+    """What is served under a path: status, headers and bytes."""
 
     path: str
     status: int = 200
@@ -27,7 +27,7 @@ class Body:
     """Lines besides type and length."""
 
 
-def bodies(row: Row, originals: Mapping[int, Row], seed: int) -> Iterator[Body]:
+def bodies(row: PlannedRow, originals: Mapping[int, PlannedRow], seed: int) -> Iterator[ServedBody]:
     """Everything that must be served for a row; nothing where its URL leads nowhere, or is another row's.
 
     Args:
@@ -39,7 +39,7 @@ def bodies(row: Row, originals: Mapping[int, Row], seed: int) -> Iterator[Body]:
         return
     target = _target(row)
     if target:
-        yield Body(
+        yield ServedBody(
             path=row.path,
             status=302,
             content_type="text/plain",
@@ -48,11 +48,11 @@ def bodies(row: Row, originals: Mapping[int, Row], seed: int) -> Iterator[Body]:
         )
     if row.defect == "redirect_loop":
         back = (("Location", row.path),)
-        yield Body(path=target, status=302, content_type="text/plain", data=b"back\n", headers=back)
+        yield ServedBody(path=target, status=302, content_type="text/plain", data=b"back\n", headers=back)
     if row.defect in ("redirect_loop", "redirect_private"):
         return
     content_type, data = _picture(row, originals, seed)
-    yield Body(
+    yield ServedBody(
         path=target or row.path,
         content_type=content_type,
         data=data,
@@ -61,7 +61,7 @@ def bodies(row: Row, originals: Mapping[int, Row], seed: int) -> Iterator[Body]:
     )
 
 
-def _target(row: Row) -> str:
+def _target(row: PlannedRow) -> str:
     """Where a row's URL leads to, "" where it is the end."""
     if row.defect == "redirect_private":
         return f"http://{manners.PRIVATE_ADDRESS}{row.path}"
@@ -69,7 +69,7 @@ def _target(row: Row) -> str:
     return f"{folder}/moved/{name}" if row.defect in ("redirect", "redirect_loop") else ""
 
 
-def _picture(row: Row, originals: Mapping[int, Row], seed: int) -> tuple[str, bytes]:
+def _picture(row: PlannedRow, originals: Mapping[int, PlannedRow], seed: int) -> tuple[str, bytes]:
     """(content type, bytes)."""
     kind = f"image/{row.encoding.format}"
     if row.defect == "html":
@@ -77,7 +77,7 @@ def _picture(row: Row, originals: Mapping[int, Row], seed: int) -> tuple[str, by
     if row.defect == "placeholder":
         return "image/png", unusual.placeholder()
     if row.defect == "tiny":
-        return kind, encode.encode(np.full((1, 1, 3), 255, np.uint8), row.encoding)
+        return kind, encode.encode_picture(np.full((1, 1, 3), 255, np.uint8), row.encoding)
     original = originals.get(row.picture, row)
     drawn = world.render(world.scene(seed, original.row, original.attributes), original.side)
     if row.defect == "exif":
@@ -86,11 +86,11 @@ def _picture(row: Row, originals: Mapping[int, Row], seed: int) -> tuple[str, by
         return kind, unusual.deep(drawn)
     if row.defect == "cmyk":
         return kind, unusual.cmyk(drawn, row.encoding.quality)
-    data = encode.encode(drawn, original.encoding)
+    data = encode.encode_picture(drawn, original.encoding)
     if row.defect in ("reencoded_copy", "resized_copy"):
-        pixels = encode.decode(data)
+        pixels = encode.decode_picture(data)
         pixels = pixels if row.side == original.side else encode.resize(pixels, row.side)
-        data = encode.encode(pixels, row.encoding)
+        data = encode.encode_picture(pixels, row.encoding)
     if row.defect == "truncated":
         data = data[: len(data) * (30 + row.row % 40) // 100]
     return kind, data

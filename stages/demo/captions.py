@@ -61,13 +61,13 @@ _WORDS = {
 
 def parse(caption: str) -> Attributes | None:
     """The attributes that a caption names; None where it names none or two values of some attribute."""
-    found = {name: set(pattern.findall(caption.lower())) for name, pattern in _WORDS.items()}
-    if any(len(found[name]) != 1 for name in ATTRIBUTES):
+    values_by_name = {name: set(pattern.findall(caption.lower())) for name, pattern in _WORDS.items()}
+    if any(len(values_by_name[name]) != 1 for name in ATTRIBUTES):
         return None
-    return Attributes(**{name: values.pop() for name, values in found.items()})
+    return Attributes(**{name: values.pop() for name, values in values_by_name.items()})
 
 
 def unseen(n: int, seed: int) -> list[tuple[str, Attributes]]:
     """`n` captions in novel phrasings of combinations kept from training; the same for the same seed."""
-    drawn = [draw_attributes(seed, index, held=True) for index in range(n)]
+    drawn = [draw_attributes(seed, index, unseen=True) for index in range(n)]
     return [(phrase(each, NOVEL_PHRASINGS[i % len(NOVEL_PHRASINGS)]), each) for i, each in enumerate(drawn)]

@@ -1,4 +1,4 @@
-"""What is planted in the demo's table, and the truth: a web collection's faults, on rows that we know.
+"""What is planted in the demo's table, and the ground truth: a web collection's faults, on known rows.
 
 Rows are planned in blocks: a block depends on (seed, block number, its rows) alone, so that a longer table
 begins with the rows of a shorter one, and blocks can be drawn by several processes.
@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from stages.demo import captions, manners, world
-from stages.demo.encode import EXTENSIONS, SIDES, Encoding, draw_encoding, draw_side
+from stages.demo.encode import EXTENSIONS, SIDES, FileEncoding, draw_encoding, draw_side
 from stages.demo.rates import DEFECTS, PLANTED, WEB_DEFECTS, Rates
 from stages.demo.world import Attributes
 
-__all__ = ["BLOCK", "COPIES", "DEFECTS", "PLANTED", "WEB_DEFECTS", "Rates", "Row", "differing", "plan"]
+__all__ = ["BLOCK", "COPIES", "DEFECTS", "PLANTED", "WEB_DEFECTS", "PlannedRow", "Rates", "differing", "plan"]
 
 BLOCK = 500
 """Rows planned together; a row's copies and its swapped partner lie in its own block."""
@@ -24,8 +24,8 @@ COPIES: tuple[str, ...] = ("exact_copy", "reencoded_copy", "resized_copy", "dupl
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row of the table, and everything that is true of it."""
+class PlannedRow:
+    """A row of the table as it is planned, and everything that is true of it."""
 
     row: int
     path: str
@@ -44,15 +44,15 @@ class Row:
     """What the picture shows; the caption may say otherwise."""
     side: int
     """Of the picture, pixels."""
-    encoding: Encoding
+    encoding: FileEncoding
 
 
-def _good_row(seed: int, row: int) -> Row:
+def _good_row(seed: int, row: int) -> PlannedRow:
     rng = np.random.default_rng([seed, row, 2])
     attributes = world.draw_attributes(seed, row)
     phrasing = int(rng.integers(len(captions.TRAINING_PHRASINGS)))
     side, encoding = draw_side(rng), draw_encoding(rng)
-    return Row(
+    return PlannedRow(
         row=row,
         path=f"/{seed}/{row:06d}.{EXTENSIONS[encoding.format]}",
         caption=captions.caption(attributes, phrasing),
@@ -66,18 +66,18 @@ def _good_row(seed: int, row: int) -> Row:
     )
 
 
-def _copy(defect: str, own: Row, original: Row, rng: np.random.Generator) -> Row:
+def _copy(defect: str, own: PlannedRow, original: PlannedRow, rng: np.random.Generator) -> PlannedRow:
     """Row `own` as a copy of `original`; its caption describes the same picture in its own phrasing."""
     side, encoding = original.side, original.encoding
     if defect == "reencoded_copy":
         encoding = draw_encoding(rng, lossy=True)
         if encoding == original.encoding:
-            encoding = Encoding(encoding.format, 70 + (encoding.quality - 70 + 9) % 26)
+            encoding = FileEncoding(encoding.format, 70 + (encoding.quality - 70 + 9) % 26)
     elif defect == "resized_copy":
         encoding = draw_encoding(rng)
         sides = [s for s in range(SIDES[0], SIDES[1] + 1) if max(s, side) / min(s, side) >= 1.15]
         side = sides[rng.integers(len(sides))]
-    return Row(
+    return PlannedRow(
         row=own.row,
         path=original.path
         if defect == "duplicate_url"
@@ -103,12 +103,12 @@ def _wrong_attribute(attributes: Attributes, rng: np.random.Generator) -> Attrib
             return wrong
 
 
-def differing(one: Attributes, other: Attributes) -> int:
+def differing(first: Attributes, second: Attributes) -> int:
     """In how many attributes two pictures differ."""
-    return sum(getattr(one, name) != getattr(other, name) for name in world.ATTRIBUTES)
+    return sum(getattr(first, name) != getattr(second, name) for name in world.ATTRIBUTES)
 
 
-def plan(seed: int, block: int, rows: int, rates: Rates) -> list[Row]:
+def plan(seed: int, block: int, rows: int, rates: Rates) -> list[PlannedRow]:
     """The first `rows` rows of block number `block`, good and planted, in the order of the table."""
     start = block * BLOCK
     planned = [_good_row(seed, row) for row in range(start, start + rows)]
@@ -138,8 +138,8 @@ def plan(seed: int, block: int, rows: int, rates: Rates) -> list[Row]:
         if j is None:
             continue
         waiting.remove(j)
-        one, other = planned[i], planned[j]
-        for mine, theirs in ((one, other), (other, one)):
+        pair = planned[i], planned[j]
+        for mine, theirs in (pair, pair[::-1]):
             planned[mine.row - start] = replace(
                 mine,
                 defect="swapped_caption",
@@ -155,7 +155,7 @@ _FORMATS = {"exif": "jpeg", "cmyk": "jpeg", "deep": "png"}
 """Formats that a defect asks for."""
 
 
-def _plant_web(seed: int, block: int, planned: list[Row], rates: Rates) -> None:
+def _plant_web(seed: int, block: int, planned: list[PlannedRow], rates: Rates) -> None:
     """Give some good rows, none that others copy, a defect of the web; all else stays as it was planned."""
     rng = np.random.default_rng([seed, block, 4])
     copied = {row.refers_to for row in planned if row.defect in COPIES}
@@ -170,7 +170,7 @@ def _plant_web(seed: int, block: int, planned: list[Row], rates: Rates) -> None:
             planned[i] = _on_the_web(seed, planned[i], name)
 
 
-def _on_the_web(seed: int, row: Row, defect: str) -> Row:
+def _on_the_web(seed: int, row: PlannedRow, defect: str) -> PlannedRow:
     encoding = replace(row.encoding, format=_FORMATS.get(defect, row.encoding.format))
     name = f"{row.row:06d}.{EXTENSIONS[encoding.format]}"
     path = f"/{seed}/{manners.folder_of(defect, row.row)}{name}"

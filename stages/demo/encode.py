@@ -15,8 +15,8 @@ SIDES = (64, 160)
 
 
 @dataclass(frozen=True)
-class Encoding:
-    """How a picture is written."""
+class FileEncoding:
+    """How a picture is written to a file: format and quality."""
 
     format: str
     """"jpeg", "png" or "webp"."""
@@ -24,10 +24,10 @@ class Encoding:
     """70 to 95; png, which loses nothing, ignores it."""
 
 
-def draw_encoding(rng: np.random.Generator, lossy: bool = False) -> Encoding:
+def draw_encoding(rng: np.random.Generator, lossy: bool = False) -> FileEncoding:
     """Three of five JPEG, one PNG, one WebP; `lossy` leaves PNG out."""
     formats = ["jpeg", "jpeg", "jpeg", "webp"] if lossy else ["jpeg", "jpeg", "jpeg", "webp", "png"]
-    return Encoding(formats[rng.integers(len(formats))], int(rng.integers(70, 96)))
+    return FileEncoding(formats[rng.integers(len(formats))], int(rng.integers(70, 96)))
 
 
 def draw_side(rng: np.random.Generator) -> int:
@@ -35,7 +35,7 @@ def draw_side(rng: np.random.Generator) -> int:
     return int(rng.integers(SIDES[0], SIDES[1] + 1))
 
 
-def encode(pixels: NDArray[np.uint8], encoding: Encoding) -> bytes:
+def encode_picture(pixels: NDArray[np.uint8], encoding: FileEncoding) -> bytes:
     """The file's bytes for (H, W, 3) uint8 sRGB pixels."""
     stream = io.BytesIO()
     image = Image.fromarray(pixels)
@@ -48,7 +48,7 @@ def encode(pixels: NDArray[np.uint8], encoding: Encoding) -> bytes:
     return stream.getvalue()
 
 
-def decode(data: bytes) -> NDArray[np.uint8]:
+def decode_picture(data: bytes) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 pixels of a file of this world."""
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image.convert("RGB"))

@@ -57,17 +57,18 @@ class OracleReading:
 
 
 @dataclass(frozen=True)
-class _Bank:
-    """What is drawn once: S shapes over P = 32 * 32 pixels, and K components of each kind of background."""
+class _TemplateBank:
+    """A template bank, drawn once: S shapes over P = 32 * 32 pixels, K components of each kind of
+    background."""
 
     names: list[tuple[str, str, str]]  # (shape, size, position) of each drawn shape
     alpha: Array  # (S, P) share of the pixel that is covered
     shown: Array  # (S, 5, P) covered share times brightness; change of alpha with x, y, radius and angle
-    kinds: list["_Kind"]
+    kinds: list["_BackgroundKind"]
 
 
 @dataclass(frozen=True)
-class _Kind:
+class _BackgroundKind:
     name: str
     basis: Array  # (P, K) orthonormal; a kind's backgrounds are its span
     templates: Array  # (P, S) paint without its part in the span, unit length
@@ -97,7 +98,7 @@ def _changes(alpha: Array, centre: tuple[float, float], radius: float) -> Array:
 
 
 @functools.cache
-def _bank() -> _Bank:
+def _bank() -> _TemplateBank:
     x, y = world.grid(PIXELS, 2)
     names: list[tuple[str, str, str]] = []
     alphas: list[Array] = []
@@ -115,7 +116,7 @@ def _bank() -> _Bank:
     alpha, shown = np.array(alphas, np.float32), np.array(showns, np.float32)
     paint, clear = shown[:, 0], 1 - alpha
     ridge = np.diag([1e-4] + 4 * [_RIDGE])
-    kinds: list[_Kind] = []
+    kinds: list[_BackgroundKind] = []
     for kind in world.BACKGROUNDS:
         basis = _components(kind)
         k = basis.shape[1]
@@ -129,18 +130,22 @@ def _bank() -> _Bank:
         gram[:, :k, k:] = gram[:, k:, :k].transpose(0, 2, 1)
         gram[:, k:, k:] = shown @ shown.transpose(0, 2, 1) + ridge
         kinds.append(
-            _Kind(kind, basis, np.ascontiguousarray(templates.T), np.linalg.inv(gram).astype(np.float32))
+            _BackgroundKind(
+                kind, basis, np.ascontiguousarray(templates.T), np.linalg.inv(gram).astype(np.float32)
+            )
         )
-    return _Bank(names, alpha, shown, kinds)
+    return _TemplateBank(names, alpha, shown, kinds)
 
 
-def _explain(images: Array, bank: _Bank) -> tuple[NDArray[np.intp], NDArray[np.intp], Array, Array, Array]:
+def _explain(
+    images: Array, bank: _TemplateBank
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Array, Array, Array]:
     """Kind, drawn shape, residual, shape's and background's colour (N, 3) of images (N, 3, P) in [0, 1]."""
     n = len(images)
     each = np.arange(n)
     total = np.einsum("ncp,ncp->n", images, images)
     scores: list[Array] = []
-    found: list[tuple[NDArray[np.intp], Array, Array, Array]] = []
+    explanations: list[tuple[NDArray[np.intp], Array, Array, Array]] = []
     for kind in bank.kinds:
         flat = images.reshape(n * 3, -1)
         rest = flat - (flat @ kind.basis) @ kind.basis.T
@@ -162,9 +167,13 @@ def _explain(images: Array, bank: _Bank) -> tuple[NDArray[np.intp], NDArray[np.i
         strength = np.sqrt(np.square(coefficients[:, :, 1:k]).sum((1, 2)) / values)
         score = values * np.log(error[each, best]) + parameters * np.log(values)
         scores.append(np.where((k > 1) & (strength < MIN_PATTERN), np.inf, score))
-        found.append((tops[each, best], np.sqrt(error[each, best] / values), coefficients[:, :, k], mean))
+        explanations.append(
+            (tops[each, best], np.sqrt(error[each, best] / values), coefficients[:, :, k], mean)
+        )
     chosen = np.argmin(scores, axis=0)
-    drawn, residual, colour, behind = (np.stack(parts)[chosen, each] for parts in zip(*found, strict=True))
+    drawn, residual, colour, behind = (
+        np.stack(parts)[chosen, each] for parts in zip(*explanations, strict=True)
+    )
     return chosen, drawn, residual, colour, behind
 
 
@@ -206,7 +215,7 @@ def clean_limit() -> float:
     return float(np.percentile(_measure(noisy)[1], 99))
 
 
-def read(images: NDArray[np.uint8]) -> OracleReading:
+def read_attributes(images: NDArray[np.uint8]) -> OracleReading:
     """Reads images (N, 32, 32, 3) uint8: the attributes, and whether the picture is of this world at all."""
     labels, residual, contrast = _measure(images)
     clean = (residual <= clean_limit()) & (contrast >= MIN_CONTRAST)

@@ -47,7 +47,7 @@ def clean_folder(
             side, encoding = int(rng.integers(sides[0], sides[1] + 1)), encode.draw_encoding(rng)
             name = f"{row:06d}.{encode.EXTENSIONS[encoding.format]}"
             pixels, text, attributes = draw(seed, row, side, rng)
-            (target / name).write_bytes(encode.encode(pixels, encoding))
+            (target / name).write_bytes(encode.encode_picture(pixels, encoding))
             table.writerow([name, text, *attributes])
     return target
 
@@ -56,7 +56,7 @@ def _one(
     seed: int, row: int, side: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], str, list[str]]:
     """Pixels, caption and attributes of a picture of the one-object world."""
-    attributes = one_world.draw_attributes(seed, row, held=None)
+    attributes = one_world.draw_attributes(seed, row, unseen=None)
     phrasings = len(one_captions.TRAINING_PHRASINGS) + len(one_captions.NOVEL_PHRASINGS)
     text = one_captions.caption(attributes, int(rng.integers(phrasings)))
     return (
@@ -85,8 +85,8 @@ def main() -> None:
     parser.add_argument(
         "--world", choices=["one", "two"], default="one", help="objects or groups in a picture"
     )
-    given = parser.parse_args()
-    clean_folder(given.folder, given.rows, given.seed, world=given.world)
+    arguments = parser.parse_args()
+    clean_folder(arguments.folder, arguments.rows, arguments.seed, world=arguments.world)
 
 
 if __name__ == "__main__":

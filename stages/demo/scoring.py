@@ -1,4 +1,5 @@
-"""How well a pipeline caught what was planted: its tables held against the truth."""
+"""How well a pipeline caught what was planted: precision and recall of its tables against the ground
+truth."""
 
 from dataclasses import asdict, dataclass
 
@@ -9,8 +10,8 @@ from stages.demo.rates import PLANTED
 
 
 @dataclass(frozen=True)
-class Catch:
-    """One defect's account."""
+class DefectScore:
+    """The precision and recall of a planted defect."""
 
     outcome: str
     """What should become of its rows, in words."""
@@ -25,25 +26,26 @@ class Catch:
 
 
 def _merged(truth: pd.DataFrame, images: pd.DataFrame, duplicates: pd.DataFrame) -> pd.DataFrame:
-    """dedup's rows with the truth's `defect` and `picture`, and the picture of the row `kept` for them."""
+    """dedup's rows with the truth's `defect` and `picture`, and the picture of their cluster's
+    `representative`."""
     # Rows of one URL show one picture, and only the first of them reaches dedup.
     known = truth.loc[truth.defect != "duplicate_url", ["url", "defect", "picture"]]
     rows = duplicates[["uid", "cluster", "level"]].merge(images[["uid", "location"]], on="uid")
     rows = rows.merge(known, left_on="location", right_on="url")
-    kept = pd.DataFrame({"cluster": rows["uid"], "kept": rows["picture"]})
-    return rows.merge(kept, on="cluster")
+    representatives = pd.DataFrame({"cluster": rows["uid"], "representative": rows["picture"]})
+    return rows.merge(representatives, on="cluster")
 
 
 def wrongly_merged(truth: pd.DataFrame, images: pd.DataFrame, duplicates: pd.DataFrame) -> tuple[int, int]:
     """(pictures taken for copies of a different picture, pictures that dedup saw)."""
     rows = _merged(truth, images, duplicates)
-    return int(((rows.level != "") & (rows.kept != rows.picture)).sum()), len(rows)
+    return int(((rows.level != "") & (rows.representative != rows.picture)).sum()), len(rows)
 
 
 def score_defects(
     truth: pd.DataFrame, images: pd.DataFrame, duplicates: pd.DataFrame, rejects: pd.DataFrame
 ) -> dict[str, dict[str, float | int | str | None]]:
-    """Defect -> a `Catch` as a dict, for every defect of `Rates`.
+    """Defect -> a `DefectScore` as a dict, for every defect of `Rates`.
 
     * A copy of a picture is caught when dedup put it in a cluster with another row of the same picture,
       whichever of them was kept. Precision: of the rows that dedup dropped as exact (for exact copies) or
@@ -70,14 +72,14 @@ def score_defects(
         if name in LEVELS:
             caught = int((copies.defect == name).sum())
             dropped = merged[merged.level == LEVELS[name]]
-            precision = float((dropped.kept == dropped.picture).mean()) if len(dropped) else None
+            precision = float((dropped.representative == dropped.picture).mean()) if len(dropped) else None
         elif not outcome.reasons:
             right = [not outcome.repair or outcome.repair in repairs for repairs in images.repairs]
             caught = int(planted.url.isin(images.location[right]).sum())
         else:
             caught, precision = _rejected(name, outcome, truth, rejects)
         recall = caught / len(planted) if len(planted) else None
-        accounts[name] = asdict(Catch(outcome.words, len(planted), caught, recall, precision))
+        accounts[name] = asdict(DefectScore(outcome.words, len(planted), caught, recall, precision))
     return accounts
 
 
@@ -88,10 +90,10 @@ def _rejected(
     deserved = rejects["reason"].isin([str(reason) for reason in outcome.reasons])
     if outcome.rule:
         deserved &= rejects["rule"] == outcome.rule
-    found = rejects.loc[deserved, "location"].value_counts()
-    wanted = truth[truth.defect == name].url.value_counts()
+    rejected = rejects.loc[deserved, "location"].value_counts()
+    expected = truth[truth.defect == name].url.value_counts()
     # Counted by URL: a URL that is planted twice over must be rejected twice.
-    caught = int(wanted.clip(upper=found.reindex(wanted.index, fill_value=0)).sum())
+    caught = int(expected.clip(upper=rejected.reindex(expected.index, fill_value=0)).sum())
     alike = [other for other, it in OUTCOMES.items() if other != name and it.shares(outcome)]
-    total = int(found[~found.index.isin(truth[truth.defect.isin(alike)].url)].sum())
+    total = int(rejected[~rejected.index.isin(truth[truth.defect.isin(alike)].url)].sum())
     return caught, caught / total if total else None

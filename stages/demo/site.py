@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.demo import defects, world
-from stages.demo.bodies import Body, bodies
-from stages.demo.defects import BLOCK, Rates, Row
+from stages.demo.bodies import ServedBody, bodies
+from stages.demo.defects import BLOCK, PlannedRow, Rates
 from stages.demo.manners import HOST, SECOND_HOST, host_of
 
 DEFAULT_PORT = 27182
@@ -26,8 +26,8 @@ DEFAULT_PORT = 27182
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the server says to one path."""
+class CannedResponse:
+    """The canned response to requests of a path."""
 
     status: int
     """200, or 302 with a Location among the headers."""
@@ -72,20 +72,20 @@ class DemoSite:
         second = f"http://{SECOND_HOST}:"
         return [HOST, SECOND_HOST] if any(url.startswith(second) for url in urls) else [HOST]
 
-    def answers(self) -> dict[str, Answer]:
+    def answers(self) -> dict[str, CannedResponse]:
         """Path -> answer, for every path that the server knows."""
         known = json.loads((self.folder / "answers.json").read_text())
-        return {path: Answer(*values) for path, values in known.items()}
+        return {path: CannedResponse(*values) for path, values in known.items()}
 
 
-def _block(seed: int, rows: int, rates: Rates, block: int) -> tuple[list[Row], list[Body]]:
+def _block(seed: int, rows: int, rates: Rates, block: int) -> tuple[list[PlannedRow], list[ServedBody]]:
     """The rows of a block, and what is served for them."""
     planned = defects.plan(seed, block, min(BLOCK, rows - block * BLOCK), rates)
     originals = {row.row: row for row in planned if not row.defect}
     return planned, [body for row in planned for body in bodies(row, originals, seed)]
 
 
-def _blocks(seed: int, rows: int, rates: Rates) -> Iterator[tuple[list[Row], list[Body]]]:
+def _blocks(seed: int, rows: int, rates: Rates) -> Iterator[tuple[list[PlannedRow], list[ServedBody]]]:
     make = functools.partial(_block, seed, rows, rates)
     numbers = range(-(-rows // BLOCK))
     if len(numbers) < 3:  # starting processes would take longer than drawing
@@ -140,7 +140,7 @@ def build(
         return site
     done.unlink(missing_ok=True)
     site.table.parent.mkdir(parents=True, exist_ok=True)
-    planned: list[Row] = []
+    planned: list[PlannedRow] = []
     answers: dict[str, list[Any]] = {}
     offset = 0
     with site.pictures.open("wb") as pictures:
@@ -148,8 +148,8 @@ def build(
             planned += block_rows
             for body in served:
                 size = len(body.data)
-                told = [body.status, body.content_type, offset, size, body.behaviour, body.headers]
-                answers[body.path] = told
+                response = [body.status, body.content_type, offset, size, body.behaviour, body.headers]
+                answers[body.path] = response
                 offset += pictures.write(body.data)
     table = {
         "url": [f"http://{host_of(row.defect)}:{port}{row.path}" for row in planned],

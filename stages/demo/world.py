@@ -96,12 +96,13 @@ SHADE_JITTER = 0.08
 SHADING = 0.14  # the top of a shape is lighter by this share, the bottom darker
 
 
-def draw_attributes(seed: int, index: int, held: bool | None = False) -> Attributes:
-    """Attributes of picture `index`; `held` False: training combinations, True: held-out ones, None: any."""
+def draw_attributes(seed: int, index: int, unseen: bool | None = False) -> Attributes:
+    """Attributes of picture `index`; `unseen` False: training combinations, True: held-out ones, None:
+    any."""
     rng = np.random.default_rng([seed, index, 1])
     while True:
         drawn = Attributes(**{name: values[rng.integers(len(values))] for name, values in VALUES.items()})
-        if held is None or held_out(drawn) == held:
+        if unseen is None or held_out(drawn) == unseen:
             return drawn
 
 

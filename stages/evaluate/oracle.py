@@ -50,12 +50,12 @@ def verdicts(captions: Sequence[str], images: NDArray[np.uint8]) -> dict[str, fl
     two = [one for one in map(two_captions.parse, captions) if one]
     if two:
         assert len(two) == len(captions), "a caption that the world of two did not write"
-        reading = two_oracle.read(sized)
+        reading = two_oracle.read_attributes(sized)
         right = reading.matches(two)
     else:
         one = [one for one in map(one_captions.parse, captions) if one]
         assert len(one) == len(captions), "a caption that the demo world did not write"
-        reading = one_oracle.read(sized)
+        reading = one_oracle.read_attributes(sized)
         right = reading.matches(one)
     shares = {name: round(float(values.mean()), 4) for name, values in right.items()}
     return {**shares, "clean": round(float(reading.clean.mean()), 4), "samples": len(captions)}

@@ -14,7 +14,7 @@ from stages.demo.two.world import (
     ATTRIBUTES,
     COUNTS,
     VALUES,
-    Attributes,
+    TwoGroupAttributes,
     draw_attributes,
     held_out,
     is_scene,
@@ -54,7 +54,7 @@ SIDES: dict[str, tuple[str, bool]] = {
 """How a relation is said -> (the relation, whether {a} is the first group)."""
 
 
-def caption(attributes: Attributes, phrasing: int, turned: bool = False) -> str:
+def caption(attributes: TwoGroupAttributes, phrasing: int, turned: bool = False) -> str:
     """The caption in phrasing number `phrasing`: training's first, then novel ones.
 
     `turned` says it from the second group's side: "right of" and "below". ValueError for a phrasing that does
@@ -65,77 +65,77 @@ def caption(attributes: Attributes, phrasing: int, turned: bool = False) -> str:
         raise ValueError(f"phrasing={phrasing}: the world of two has phrasings 0 to {len(phrasings) - 1}")
     first, second = (_group(attributes, name) for name in ("first", "second"))
     a, b = (second, first) if turned else (first, second)
-    where = next(said for said, meant in SIDES.items() if meant == (attributes.relation, not turned))
+    where = next(words for words, meaning in SIDES.items() if meaning == (attributes.relation, not turned))
     return phrasings[phrasing].format(a=a, b=b, where=where)
 
 
-def _group(attributes: Attributes, name: str) -> str:
+def _group(attributes: TwoGroupAttributes, name: str) -> str:
     count, colour, shape = (getattr(attributes, f"{name}_{what}") for what in ("count", "colour", "shape"))
     return f"{count} {colour} {shape} {'shape' if COUNTS[count] == 1 else 'shapes'}"
 
 
 def _pattern(template: str) -> re.Pattern[str]:
-    def one_of(name: str, values: tuple[str, ...]) -> str:
+    def alternatives(name: str, values: tuple[str, ...]) -> str:
         return f"(?P<{name}>{'|'.join(values)})"
 
     def group(name: str) -> str:
-        words = (one_of(f"{name}_{what}", VALUES[what]) for what in ("count", "colour", "shape"))
+        words = (alternatives(f"{name}_{what}", VALUES[what]) for what in ("count", "colour", "shape"))
         return " ".join(words) + f" (?P<{name}_noun>shapes?)"
 
-    slots = {"a": group("a"), "b": group("b"), "where": one_of("where", tuple(SIDES))}
+    slots = {"a": group("a"), "b": group("b"), "where": alternatives("where", tuple(SIDES))}
     return re.compile(template.format(**slots))
 
 
 _PATTERNS = [_pattern(template) for template in TRAINING_PHRASINGS + NOVEL_PHRASINGS]
 
 
-def parse(caption: str) -> Attributes | None:
-    """The scene that a caption tells; None where it is no sentence of this world.
+def parse(caption: str) -> TwoGroupAttributes | None:
+    """The scene that a caption describes; None where it is no sentence of this world.
 
     Letters' case, spaces at the ends and a full stop are no matter.
     """
     text = caption.strip().removesuffix(".").lower()
     for pattern in _PATTERNS:
-        found = pattern.fullmatch(text)
-        if found:
-            return _told(found)
+        match = pattern.fullmatch(text)
+        if match:
+            return _attributes_of(match)
     return None
 
 
-def _told(found: re.Match[str]) -> Attributes | None:
-    relation, straight = SIDES[found["where"]]
+def _attributes_of(match: re.Match[str]) -> TwoGroupAttributes | None:
+    relation, straight = SIDES[match["where"]]
     first, second = ("a", "b") if straight else ("b", "a")
     for name in (first, second):
-        if (found[f"{name}_noun"] == "shape") != (COUNTS[found[f"{name}_count"]] == 1):
+        if (match[f"{name}_noun"] == "shape") != (COUNTS[match[f"{name}_count"]] == 1):
             return None
     groups = {
-        f"{place}_{what}": found[f"{name}_{what}"]
+        f"{place}_{what}": match[f"{name}_{what}"]
         for place, name in (("first", first), ("second", second))
         for what in ("count", "colour", "shape")
     }
-    told = Attributes(relation=relation, **groups)
-    return told if is_scene(told) else None
+    attributes = TwoGroupAttributes(relation=relation, **groups)
+    return attributes if is_scene(attributes) else None
 
 
-def scenes() -> Iterator[Attributes]:
+def scenes() -> Iterator[TwoGroupAttributes]:
     """Every combination of this world, training's and held-out ones, in a fixed order."""
     names = [name.split("_")[-1] for name in ATTRIBUTES]
     for values in itertools.product(*(VALUES[name] for name in names)):
-        drawn = Attributes(*values)
+        drawn = TwoGroupAttributes(*values)
         if is_scene(drawn):
             yield drawn
 
 
-def swapped(attributes: Attributes, what: str) -> Attributes:
+def swapped(attributes: TwoGroupAttributes, what: str) -> TwoGroupAttributes:
     """The scene with one thing exchanged between the groups, "count", "colour" or "shape"."""
     first, second = f"first_{what}", f"second_{what}"
     return replace(attributes, **{first: getattr(attributes, second), second: getattr(attributes, first)})
 
 
-def unseen(n: int, seed: int) -> list[tuple[str, Attributes]]:
+def unseen(n: int, seed: int) -> list[tuple[str, TwoGroupAttributes]]:
     """`n` captions in novel phrasings of combinations kept from training, both sides by turns; by the
     seed."""
-    drawn = [draw_attributes(seed, index, held=True) for index in range(n)]
+    drawn = [draw_attributes(seed, index, unseen=True) for index in range(n)]
     novel, known = len(NOVEL_PHRASINGS), len(TRAINING_PHRASINGS)
     return [(caption(each, known + i % novel, i // novel % 2 == 1), each) for i, each in enumerate(drawn)]
 

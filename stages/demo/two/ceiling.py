@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 
 from stages.demo.two.captions import NOVEL_PHRASINGS, TRAINING_PHRASINGS, caption, parse, scenes
 from stages.demo.two.measures import MEASURES
-from stages.demo.two.world import Attributes
+from stages.demo.two.world import TwoGroupAttributes
 
 Bag = tuple[str, ...]
 
@@ -18,14 +18,15 @@ def bag(caption: str) -> Bag:
 
 
 @functools.cache
-def _scenes_of() -> dict[Bag, Counter[Attributes]]:
-    """Bag -> how often each scene is told by captions with these words, among all captions of the world."""
-    found: dict[Bag, Counter[Attributes]] = defaultdict(Counter)
-    for one in scenes():
+def _scenes_of() -> dict[Bag, Counter[TwoGroupAttributes]]:
+    """Bag -> how often each scene is described by captions with these words, among all captions of the
+    world."""
+    counts: dict[Bag, Counter[TwoGroupAttributes]] = defaultdict(Counter)
+    for scene in scenes():
         for phrasing in range(len(TRAINING_PHRASINGS) + len(NOVEL_PHRASINGS)):
             for turned in (False, True):
-                found[bag(caption(one, phrasing, turned))][one] += 1
-    return dict(found)
+                counts[bag(caption(scene, phrasing, turned))][scene] += 1
+    return dict(counts)
 
 
 def ceilings(captions: Sequence[str]) -> dict[str, float]:
@@ -62,7 +63,7 @@ def _shares(words: Bag) -> dict[str, float]:
     shares: dict[str, float] = {}
     for name, part in MEASURES.items():
         answers: Counter[Hashable] = Counter()
-        for one, times in meant.items():
-            answers[part(one)] += times
+        for scene, times in meant.items():
+            answers[part(scene)] += times
         shares[name] = max(answers.values()) / meant.total()
     return shares

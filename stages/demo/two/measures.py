@@ -2,21 +2,21 @@
 
 from collections.abc import Callable, Hashable
 
-from stages.demo.two.world import Attributes
+from stages.demo.two.world import TwoGroupAttributes
 
 
-def _groups(one: Attributes) -> frozenset[tuple[str, str, str]]:
-    first = (one.first_count, one.first_colour, one.first_shape)
-    return frozenset((first, (one.second_count, one.second_colour, one.second_shape)))
+def _groups(scene: TwoGroupAttributes) -> frozenset[tuple[str, str, str]]:
+    first = (scene.first_count, scene.first_colour, scene.first_shape)
+    return frozenset((first, (scene.second_count, scene.second_colour, scene.second_shape)))
 
 
-MEASURES: dict[str, Callable[[Attributes], Hashable]] = {
-    "shape": lambda one: frozenset((one.first_shape, one.second_shape)),
-    "colour": lambda one: frozenset((one.first_colour, one.second_colour)),
-    "count": lambda one: tuple(sorted((one.first_count, one.second_count))),
-    "relation": lambda one: (one.relation, one.first_colour, one.second_colour),
+MEASURES: dict[str, Callable[[TwoGroupAttributes], Hashable]] = {
+    "shape": lambda scene: frozenset((scene.first_shape, scene.second_shape)),
+    "colour": lambda scene: frozenset((scene.first_colour, scene.second_colour)),
+    "count": lambda scene: tuple(sorted((scene.first_count, scene.second_count))),
+    "relation": lambda scene: (scene.relation, scene.first_colour, scene.second_colour),
     "binding": _groups,
-    "all": lambda one: one,
+    "all": lambda scene: scene,
 }
 """Measure -> the part of a scene that must be right for it.
 
@@ -25,6 +25,6 @@ them. "relation": side by side or one above the other as said, with the two colo
 "binding": each group has its own count, colour and shape, wherever it stands. "all": everything at once."""
 
 
-def right(shown: Attributes, said: Attributes) -> dict[str, bool]:
-    """Measure -> whether a picture that shows the one scene is right for the other."""
-    return {name: part(shown) == part(said) for name, part in MEASURES.items()}
+def right(shown: TwoGroupAttributes, described: TwoGroupAttributes) -> dict[str, bool]:
+    """Measure -> whether a picture that shows a scene is right for the scene that its caption describes."""
+    return {name: part(shown) == part(described) for name, part in MEASURES.items()}

@@ -23,7 +23,7 @@ from stages.demo.two.world import (
     RADIUS,
     SHADE_JITTER,
     VALUES,
-    Attributes,
+    TwoGroupAttributes,
     centres,
     render,
     scene,
@@ -48,7 +48,7 @@ _CHUNK = 128  # pictures at once: bounds memory
 
 
 @dataclass(frozen=True)
-class Reading:
+class TwoGroupReading:
     """What the oracle read in N pictures; every array has N entries."""
 
     labels: dict[str, NDArray[np.str_]]
@@ -60,19 +60,19 @@ class Reading:
     clean: NDArray[np.bool_]
     """Whether it is of this world: residual at most `clean_limit()`, contrast at least MIN_CONTRAST."""
 
-    def attributes(self, index: int) -> Attributes:
+    def attributes(self, index: int) -> TwoGroupAttributes:
         """The labels of picture `index`."""
-        return Attributes(**{name: str(values[index]) for name, values in self.labels.items()})
+        return TwoGroupAttributes(**{name: str(values[index]) for name, values in self.labels.items()})
 
-    def matches(self, truth: Sequence[Attributes]) -> dict[str, NDArray[np.bool_]]:
+    def matches(self, truth: Sequence[TwoGroupAttributes]) -> dict[str, NDArray[np.bool_]]:
         """Measure, see `MEASURES` -> which of the N pictures are right for what `truth` says."""
-        found = [right(self.attributes(index), one) for index, one in enumerate(truth)]
-        return {name: np.array([one[name] for one in found], np.bool_) for name in MEASURES}
+        outcomes = [right(self.attributes(index), truth[index]) for index in range(len(truth))]
+        return {name: np.array([outcome[name] for outcome in outcomes], np.bool_) for name in MEASURES}
 
 
 @dataclass(frozen=True)
-class _Bank:
-    """What is drawn once for a half of P = 512 pixels: S groups, each a basis of 5 vectors."""
+class _HalfTemplateBank:
+    """A template bank, drawn once for a half of P = 512 pixels: S groups, each a basis of 5 vectors."""
 
     names: list[tuple[str, str]]
     """(count, shape) of each drawn group."""
@@ -102,7 +102,7 @@ def _drawn(shape: str, at: Sequence[tuple[float, float]], radius: float) -> tupl
 
 
 @functools.cache
-def _bank(relation: str, place: int) -> _Bank:
+def _bank(relation: str, place: int) -> _HalfTemplateBank:
     names: list[tuple[str, str]] = []
     bases: list[Array] = []
     for count, shape in itertools.product(VALUES["count"], VALUES["shape"]):
@@ -116,10 +116,10 @@ def _bank(relation: str, place: int) -> _Bank:
             bases.append(_half(np.stack([1 - covered, paint, across, down, wider]), relation, place))
     basis = np.array(bases, np.float32)
     gram = (basis @ basis.transpose(0, 2, 1)).astype(np.float64) + np.diag([1e-4, 1e-4] + 3 * [_RIDGE])
-    return _Bank(names, basis, np.linalg.inv(gram).astype(np.float32))
+    return _HalfTemplateBank(names, basis, np.linalg.inv(gram).astype(np.float32))
 
 
-def _explain(half: Array, bank: _Bank) -> tuple[NDArray[np.intp], Array, Array, Array]:
+def _explain(half: Array, bank: _HalfTemplateBank) -> tuple[NDArray[np.intp], Array, Array, Array]:
     """Of halves (N, 3, P): the best drawn group, squared error, its and the background's colour (N, 3)."""
     each = np.arange(len(half))
     flat = bank.basis.reshape(-1, half.shape[-1])  # (S*5, P)
@@ -141,41 +141,43 @@ def _colours(seen: Array) -> list[str]:
     return [VALUES["colour"][index] for index in nearest]
 
 
-def _measure(images: NDArray[np.uint8]) -> tuple[list[Attributes], Array, Array]:
+def _measure(images: NDArray[np.uint8]) -> tuple[list[TwoGroupAttributes], Array, Array]:
     """What is shown, the residuals and the contrasts (N,) of (N, 32, 32, 3)."""
     if images.ndim != 4 or images.shape[1:] != (PIXELS, PIXELS, 3) or images.dtype != np.uint8:
         raise ValueError(
             f"images are {images.dtype} {images.shape}: the oracle reads uint8 (N, {PIXELS}, {PIXELS}, 3); "
             f"scale pictures to {PIXELS} pixels by averaging first"
         )
-    shown: list[Attributes] = []
+    shown: list[TwoGroupAttributes] = []
     residuals, contrasts = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
     for start in range(0, len(images), _CHUNK):
         part = images[start : start + _CHUNK].transpose(0, 3, 1, 2) / np.float32(255)  # (N, 3, 32, 32)
         errors: list[Array] = []
         contrast: list[Array] = []
-        told: list[list[Attributes]] = []
+        candidates: list[list[TwoGroupAttributes]] = []
         for relation in VALUES["relation"]:
-            found = [_explain(_half(part, relation, place), _bank(relation, place)) for place in (0, 1)]
-            errors.append(found[0][1] + found[1][1])
-            gaps = [np.sqrt(np.square(seen - behind).mean(1)) for _, _, seen, behind in found]
+            halves = [_explain(_half(part, relation, place), _bank(relation, place)) for place in (0, 1)]
+            errors.append(halves[0][1] + halves[1][1])
+            gaps = [np.sqrt(np.square(seen - behind).mean(1)) for _, _, seen, behind in halves]
             contrast.append(np.minimum(*gaps))
-            told.append(_named(relation, found))
+            candidates.append(_named(relation, halves))
         chosen, each = np.argmin(errors, axis=0), np.arange(len(part))
-        shown += [told[relation][index] for index, relation in enumerate(chosen)]
+        shown += [candidates[relation][index] for index, relation in enumerate(chosen)]
         residuals.append(np.sqrt(np.array(errors)[chosen, each] / part[0].size))
         contrasts.append(np.array(contrast)[chosen, each])
     return shown, np.concatenate(residuals), np.concatenate(contrasts)
 
 
-def _named(relation: str, found: list[tuple[NDArray[np.intp], Array, Array, Array]]) -> list[Attributes]:
+def _named(
+    relation: str, halves: list[tuple[NDArray[np.intp], Array, Array, Array]]
+) -> list[TwoGroupAttributes]:
     groups: list[list[tuple[str, str, str]]] = []
-    for place, (best, _, seen, _) in enumerate(found):
+    for place, (best, _, seen, _) in enumerate(halves):
         names = [_bank(relation, place).names[index] for index in best]
         groups.append(
             [(count, colour, shape) for (count, shape), colour in zip(names, _colours(seen), strict=True)]
         )
-    return [Attributes(relation, *first, *second) for first, second in zip(*groups, strict=True)]
+    return [TwoGroupAttributes(relation, *first, *second) for first, second in zip(*groups, strict=True)]
 
 
 @functools.cache
@@ -187,9 +189,11 @@ def clean_limit() -> float:
     return float(np.percentile(_measure(noisy)[1], 99))
 
 
-def read(images: NDArray[np.uint8]) -> Reading:
+def read_attributes(images: NDArray[np.uint8]) -> TwoGroupReading:
     """Reads images (N, 32, 32, 3) uint8: the attributes, and whether the picture is of this world at all."""
     shown, residual, contrast = _measure(images)
-    labels = {name: np.array([getattr(one, name) for one in shown], np.str_) for name in ATTRIBUTES}
+    labels = {
+        name: np.array([getattr(attributes, name) for attributes in shown], np.str_) for name in ATTRIBUTES
+    }
     clean = (residual <= clean_limit()) & (contrast >= MIN_CONTRAST)
-    return Reading(labels=labels, residual=residual, contrast=contrast, clean=clean)
+    return TwoGroupReading(labels=labels, residual=residual, contrast=contrast, clean=clean)

@@ -37,7 +37,7 @@ world's."""
 
 
 @dataclass(frozen=True)
-class Attributes:
+class TwoGroupAttributes:
     """What a picture shows: the first group stands left of or above the second."""
 
     relation: str
@@ -49,11 +49,11 @@ class Attributes:
     second_shape: str
 
 
-ATTRIBUTES: tuple[str, ...] = tuple(f.name for f in fields(Attributes))
+ATTRIBUTES: tuple[str, ...] = tuple(f.name for f in fields(TwoGroupAttributes))
 HELD_OUT_SHARE = 0.10
 
 
-def is_scene(attributes: Attributes) -> bool:
+def is_scene(attributes: TwoGroupAttributes) -> bool:
     """Whether every value is known, and the groups differ in shape and in colour."""
     known = all(value in VALUES[name.split("_")[-1]] for name, value in asdict(attributes).items())
     return (
@@ -63,14 +63,14 @@ def is_scene(attributes: Attributes) -> bool:
     )
 
 
-def words_of(attributes: Attributes) -> tuple[str, ...]:
+def words_of(attributes: TwoGroupAttributes) -> tuple[str, ...]:
     """What every exchange of words between the groups leaves as it is: (axis, counts, colours, shapes)."""
     groups = ((f"first_{name}", f"second_{name}") for name in ("count", "colour", "shape"))
     pairs = ("+".join(sorted(getattr(attributes, name) for name in pair)) for pair in groups)
     return (attributes.relation, *pairs)
 
 
-def held_out(attributes: Attributes) -> bool:
+def held_out(attributes: TwoGroupAttributes) -> bool:
     """Whether this combination is kept from training: a tenth of all, by hash, the same on every machine.
 
     A combination is held out together with all exchanges of its words: that one of them was seen in training
@@ -94,10 +94,10 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Scene:
+class TwoGroupScene:
     """One picture: its attributes, and what varies continuously between pictures of the same attributes."""
 
-    attributes: Attributes
+    attributes: TwoGroupAttributes
     groups: tuple[Group, Group]
     tint: tuple[float, float, float]
     """The background's colour."""
@@ -120,17 +120,18 @@ def centres(relation: str, place: int, count: int, shift: tuple[float, float]) -
     return [(x + shift[0], y + shift[1]) for x, y in at]
 
 
-def draw_attributes(seed: int, index: int, held: bool | None = False) -> Attributes:
-    """Attributes of picture `index`; `held` False: training combinations, True: held-out ones, None: any."""
+def draw_attributes(seed: int, index: int, unseen: bool | None = False) -> TwoGroupAttributes:
+    """Attributes of picture `index`; `unseen` False: training combinations, True: held-out ones, None:
+    any."""
     rng = np.random.default_rng([seed, index, 21])
     while True:
         values = {name: VALUES[name.split("_")[-1]] for name in ATTRIBUTES}
-        drawn = Attributes(**{name: some[rng.integers(len(some))] for name, some in values.items()})
-        if is_scene(drawn) and (held is None or held_out(drawn) == held):
+        drawn = TwoGroupAttributes(**{name: some[rng.integers(len(some))] for name, some in values.items()})
+        if is_scene(drawn) and (unseen is None or held_out(drawn) == unseen):
             return drawn
 
 
-def scene(seed: int, index: int, attributes: Attributes | None = None) -> Scene:
+def scene(seed: int, index: int, attributes: TwoGroupAttributes | None = None) -> TwoGroupScene:
     """Scene `index` of the endless row named by `seed`: the same pair gives the same scene everywhere.
 
     Without `attributes` they are drawn from the combinations that training may see. ValueError for attributes
@@ -143,14 +144,14 @@ def scene(seed: int, index: int, attributes: Attributes | None = None) -> Scene:
             f"{chosen}: groups of the world of two differ in shape and colour, with values of {VALUES}"
         )
     hue, lightness, saturation = rng.uniform(), rng.uniform(0.91, 0.95), rng.uniform(0.1, 0.5)
-    return Scene(
+    return TwoGroupScene(
         attributes=chosen,
         groups=(_group(chosen, 0, rng), _group(chosen, 1, rng)),
         tint=colorsys.hls_to_rgb(hue, lightness, saturation),
     )
 
 
-def _group(attributes: Attributes, place: int, rng: np.random.Generator) -> Group:
+def _group(attributes: TwoGroupAttributes, place: int, rng: np.random.Generator) -> Group:
     name = ("first", "second")[place]
     count, colour, shape = (getattr(attributes, f"{name}_{what}") for what in ("count", "colour", "shape"))
     dx, dy = rng.uniform(-PLACE_JITTER, PLACE_JITTER, 2)
@@ -164,7 +165,7 @@ def _group(attributes: Attributes, place: int, rng: np.random.Generator) -> Grou
     )
 
 
-def render(scene: Scene, pixels: int) -> NDArray[np.uint8]:
+def render(scene: TwoGroupScene, pixels: int) -> NDArray[np.uint8]:
     """The picture, (P, P, 3) uint8 sRGB, anti-aliased by supersampling; `pixels` is its side, at least 16."""
     if pixels < LEAST_SIDE:
         raise ValueError(

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 
 from stages.demo.captions import parse
-from stages.demo.defects import BLOCK, COPIES, PLANTED, WEB_DEFECTS, Rates, Row, differing, plan
+from stages.demo.defects import BLOCK, COPIES, PLANTED, WEB_DEFECTS, PlannedRow, Rates, differing, plan
 from stages.demo.world import held_out
 
 RATES = Rates()
 
 
 @pytest.fixture(scope="module")
-def block() -> list[Row]:
+def block() -> list[PlannedRow]:
     return plan(0, 0, BLOCK, RATES)
 
 
-def test_rows_add_up_to_the_rates(block: list[Row]):
+def test_rows_add_up_to_the_rates(block: list[PlannedRow]):
     counts = Counter(row.defect for row in block)
     assert set(counts) == {"", *PLANTED}
     for name in PLANTED:
@@ -24,26 +24,26 @@ def test_rows_add_up_to_the_rates(block: list[Row]):
     assert [row.row for row in block] == list(range(BLOCK))
 
 
-def test_a_block_is_a_function_of_seed_and_number(block: list[Row]):
+def test_a_block_is_a_function_of_seed_and_number(block: list[PlannedRow]):
     assert plan(0, 0, BLOCK, RATES) == block
     assert not {row.path for row in plan(1, 0, BLOCK, RATES)} & {row.path for row in block}
     assert not {row.path for row in plan(0, 1, BLOCK, RATES)} & {row.path for row in block}
 
 
-def test_no_picture_and_no_caption_shows_a_combination_kept_from_training(block: list[Row]):
+def test_no_picture_and_no_caption_shows_a_combination_kept_from_training(block: list[PlannedRow]):
     for row in block:
         said = parse(row.caption)
         assert not held_out(row.attributes)
         assert said is None or not held_out(said)
 
 
-def test_good_rows_say_what_they_show(block: list[Row]):
+def test_good_rows_say_what_they_show(block: list[PlannedRow]):
     for row in block:
         if row.defect not in ("swapped_caption", "attribute_caption", "empty_caption"):
             assert parse(row.caption) == row.attributes
 
 
-def test_copies_refer_to_good_rows(block: list[Row]):
+def test_copies_refer_to_good_rows(block: list[PlannedRow]):
     for row in block:
         if row.defect in COPIES:
             original = block[row.refers_to]
@@ -54,7 +54,7 @@ def test_copies_refer_to_good_rows(block: list[Row]):
             assert (row.refers_to, row.picture) == (-1, row.row)
 
 
-def test_copies_differ_from_their_originals_as_their_names_say(block: list[Row]):
+def test_copies_differ_from_their_originals_as_their_names_say(block: list[PlannedRow]):
     for row in block:
         original = block[row.refers_to]
         if row.defect == "exact_copy":
@@ -68,7 +68,7 @@ def test_copies_differ_from_their_originals_as_their_names_say(block: list[Row])
         assert 64 <= row.side <= 160
 
 
-def test_swapped_captions_are_exchanged_between_pictures_that_differ(block: list[Row]):
+def test_swapped_captions_are_exchanged_between_pictures_that_differ(block: list[PlannedRow]):
     swapped = [row for row in block if row.defect == "swapped_caption"]
     assert swapped
     for row in swapped:
@@ -78,7 +78,7 @@ def test_swapped_captions_are_exchanged_between_pictures_that_differ(block: list
         assert differing(row.attributes, partner.attributes) > 1
 
 
-def test_a_caption_wrong_in_one_attribute_is_wrong_in_one(block: list[Row]):
+def test_a_caption_wrong_in_one_attribute_is_wrong_in_one(block: list[PlannedRow]):
     wrong = [row for row in block if row.defect == "attribute_caption"]
     assert wrong
     for row in wrong:
@@ -87,13 +87,13 @@ def test_a_caption_wrong_in_one_attribute_is_wrong_in_one(block: list[Row]):
         assert differing(said, row.attributes) == 1
 
 
-def test_empty_captions_hold_no_word(block: list[Row]):
+def test_empty_captions_hold_no_word(block: list[PlannedRow]):
     empty = [row.caption for row in block if row.defect == "empty_caption"]
     assert empty
     assert not any(caption.strip() for caption in empty)
 
 
-def test_attributes_and_formats_are_spread(block: list[Row]):
+def test_attributes_and_formats_are_spread(block: list[PlannedRow]):
     formats = Counter(row.encoding.format for row in block)
     assert formats["jpeg"] > formats["webp"] > 50
     assert formats["png"] > 50
@@ -107,7 +107,7 @@ def test_rates_that_leave_nothing_good_are_refused():
         Rates(html=-0.1)
 
 
-def test_what_servers_do_changes_nothing_else_of_the_plan(block: list[Row]):
+def test_what_servers_do_changes_nothing_else_of_the_plan(block: list[PlannedRow]):
     quiet = plan(0, 0, BLOCK, Rates(**dict.fromkeys(WEB_DEFECTS, 0)))
     for one, other in zip(block, quiet, strict=True):
         if one.defect in WEB_DEFECTS:

@@ -5,7 +5,7 @@ from PIL import Image
 from stages.demo import oracle
 from stages.demo.world import ATTRIBUTES, draw_attributes, render, scene
 
-SCENES = [scene(1_000, i, draw_attributes(1_000, i, held=None)) for i in range(240)]
+SCENES = [scene(1_000, i, draw_attributes(1_000, i, unseen=None)) for i in range(240)]
 TRUTH = [s.attributes for s in SCENES]
 
 
@@ -15,14 +15,16 @@ def renders() -> np.ndarray:
 
 
 def accuracies(images: np.ndarray) -> dict[str, float]:
-    return {name: float(right.mean()) for name, right in oracle.read(images).matches(TRUTH).items()}
+    return {
+        name: float(right.mean()) for name, right in oracle.read_attributes(images).matches(TRUTH).items()
+    }
 
 
 def test_clean_renders_are_read_exactly(renders: np.ndarray):
     found = accuracies(renders)
     assert set(found) == {*ATTRIBUTES, "all"}
     assert min(found.values()) >= 0.99
-    assert oracle.read(renders).clean.mean() >= 0.98
+    assert oracle.read_attributes(renders).clean.mean() >= 0.98
 
 
 @pytest.mark.parametrize("pixels", [64, 101, 160])
@@ -43,7 +45,7 @@ def test_clean_means_up_to_the_noise_that_is_named(renders: np.ndarray):
     shares: list[float] = []
     for noise in (0.0, oracle.NOISE, 2 * oracle.NOISE):
         noisy = np.clip(renders + rng.normal(0, 255 * noise, renders.shape), 0, 255).astype(np.uint8)
-        shares.append(float(oracle.read(noisy).clean.mean()))
+        shares.append(float(oracle.read_attributes(noisy).clean.mean()))
     assert shares[0] >= 0.98
     assert shares[1] >= 0.95
     assert shares[2] <= 0.02
@@ -54,19 +56,19 @@ def test_what_is_not_of_this_world_is_not_clean(renders: np.ndarray):
     noise = rng.integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
     blank = np.full((8, 32, 32, 3), 222, np.uint8)
     for images in (noise, blank):
-        assert not oracle.read(images).clean.any()
+        assert not oracle.read_attributes(images).clean.any()
     tiles = renders.reshape(-1, 4, 8, 4, 8, 3)[:, [2, 0, 3, 1]][:, :, :, [1, 3, 0, 2]]
-    assert oracle.read(tiles.reshape(-1, 32, 32, 3)).clean.mean() <= 0.1
+    assert oracle.read_attributes(tiles.reshape(-1, 32, 32, 3)).clean.mean() <= 0.1
 
 
 def test_a_reading_depends_on_its_own_picture_alone(renders: np.ndarray):
-    whole, alone = oracle.read(renders[:150]), oracle.read(renders[140:141])
+    whole, alone = oracle.read_attributes(renders[:150]), oracle.read_attributes(renders[140:141])
     assert whole.attributes(140) == alone.attributes(0) == TRUTH[140]
     assert whole.residual[140] == pytest.approx(alone.residual[0], abs=1e-3)
 
 
 def test_no_pictures_give_an_empty_reading():
-    reading = oracle.read(np.empty((0, 32, 32, 3), np.uint8))
+    reading = oracle.read_attributes(np.empty((0, 32, 32, 3), np.uint8))
     assert reading.clean.shape == (0,)
     assert set(reading.labels) == set(ATTRIBUTES)
 
@@ -81,4 +83,4 @@ def test_no_pictures_give_an_empty_reading():
 )
 def test_other_images_are_refused(images: np.ndarray):
     with pytest.raises(ValueError, match="the oracle reads uint8"):
-        oracle.read(images)
+        oracle.read_attributes(images)

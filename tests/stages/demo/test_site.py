@@ -13,7 +13,7 @@ from PIL import Image
 
 from stages.demo.captions import parse
 from stages.demo.defects import DEFECTS, WEB_DEFECTS, Rates
-from stages.demo.oracle import read
+from stages.demo.oracle import read_attributes
 from stages.demo.pairs import clean_folder
 from stages.demo.server import DemoServer
 from stages.demo.site import DemoSite, build, open_site
@@ -104,7 +104,7 @@ def test_what_is_served_shows_what_the_truth_says(server: DemoServer, truth: pd.
     for url in shown.url:
         with Image.open(io.BytesIO(get(url)[2])) as image:
             small.append(np.asarray(image.convert("RGB").resize((32, 32), Image.Resampling.BOX)))
-    reading = read(np.stack(small))
+    reading = read_attributes(np.stack(small))
     for name, labels in reading.labels.items():
         assert np.mean(labels == shown[name].to_numpy()) >= 0.99
 
@@ -194,4 +194,4 @@ def test_clean_folders_hold_pictures_and_true_captions(tmp_path: Path):
             assert 64 <= image.width <= 96
             small.append(np.asarray(image.convert("RGB").resize((32, 32), Image.Resampling.BOX)))
     said = [parse(row["text"]) for row in rows]
-    assert read(np.stack(small)).matches([s for s in said if s])["all"].mean() >= 0.98
+    assert read_attributes(np.stack(small)).matches([s for s in said if s])["all"].mean() >= 0.98

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from stages.demo.captions import NOVEL_PHRASINGS, TRAINING_PHRASINGS, caption, parse, unseen
-from stages.demo.encode import Encoding, decode, draw_encoding, encode, resize
+from stages.demo.encode import FileEncoding, decode_picture, draw_encoding, encode_picture, resize
 from stages.demo.world import ATTRIBUTES, VALUES, Attributes, draw_attributes, held_out, render, scene
 
 ALL = [Attributes(*values) for values in itertools.product(*VALUES.values())]
@@ -27,7 +27,7 @@ def test_scenes_are_functions_of_seed_and_index():
 
 def test_scenes_are_drawn_from_training_combinations_unless_told():
     assert not any(held_out(scene(0, i).attributes) for i in range(300))
-    assert all(held_out(draw_attributes(0, i, held=True)) for i in range(50))
+    assert all(held_out(draw_attributes(0, i, unseen=True)) for i in range(50))
     given = next(a for a in ALL if held_out(a))
     assert scene(0, 5, given).attributes == given
 
@@ -71,8 +71,10 @@ def test_look_alikes_differ_more_than_copies():
     gaps = np.sqrt(np.square(small[:, None] - small[None]).mean(-1))[np.triu_indices(len(scenes), 1)]
     copies: list[float] = []
     for s in scenes:
-        first = decode(encode(render(s, 112), draw_encoding(rng)))
-        again = decode(encode(resize(first, int(rng.integers(64, 161))), Encoding("jpeg", 70)))
+        first = decode_picture(encode_picture(render(s, 112), draw_encoding(rng)))
+        again = decode_picture(
+            encode_picture(resize(first, int(rng.integers(64, 161))), FileEncoding("jpeg", 70))
+        )
         copies.append(np.sqrt(np.square(resize(first, 32) / 255.0 - resize(again, 32) / 255.0).mean()))
     # The hardest case, all pictures of one combination; in a table of 8,000 rows two or three share one.
     assert max(copies) < 0.03

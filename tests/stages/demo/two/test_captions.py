@@ -14,11 +14,11 @@ from stages.demo.two.captions import (
     unseen,
 )
 from stages.demo.two.ceiling import bag, ceiling, ceilings
-from stages.demo.two.world import VALUES, Attributes
+from stages.demo.two.world import VALUES, TwoGroupAttributes
 
 ALL = list(scenes())
 PHRASINGS = range(len(TRAINING_PHRASINGS) + len(NOVEL_PHRASINGS))
-EXAMPLE = Attributes("left of", "one", "red", "circle", "two", "blue", "ring")
+EXAMPLE = TwoGroupAttributes("left of", "one", "red", "circle", "two", "blue", "ring")
 
 
 def test_a_relation_is_said_from_either_side():
@@ -100,7 +100,7 @@ def test_a_phrasing_that_does_not_exist_is_refused():
 
 
 def test_the_ceiling_of_bags_of_words_is_that_of_all_captions_grouped_by_their_words():
-    groups: defaultdict[tuple[str, ...], Counter[Attributes]] = defaultdict(Counter)
+    groups: defaultdict[tuple[str, ...], Counter[TwoGroupAttributes]] = defaultdict(Counter)
     said = [
         (caption(one, phrasing, turned), one)
         for one in ALL

@@ -7,9 +7,9 @@ from PIL import Image
 from stages.demo.two import oracle
 from stages.demo.two.captions import swapped
 from stages.demo.two.measures import MEASURES, right
-from stages.demo.two.world import ATTRIBUTES, Attributes, draw_attributes, render, scene
+from stages.demo.two.world import ATTRIBUTES, TwoGroupAttributes, draw_attributes, render, scene
 
-SCENES = [scene(1_000, index, draw_attributes(1_000, index, held=None)) for index in range(150)]
+SCENES = [scene(1_000, index, draw_attributes(1_000, index, unseen=None)) for index in range(150)]
 TRUTH = [one.attributes for one in SCENES]
 
 
@@ -19,7 +19,7 @@ def renders() -> np.ndarray:
 
 
 def least(images: np.ndarray) -> float:
-    return min(float(found.mean()) for found in oracle.read(images).matches(TRUTH).values())
+    return min(float(found.mean()) for found in oracle.read_attributes(images).matches(TRUTH).values())
 
 
 def noisy(images: np.ndarray, noise: float) -> np.ndarray:
@@ -28,7 +28,7 @@ def noisy(images: np.ndarray, noise: float) -> np.ndarray:
 
 
 def test_clean_renders_are_read_exactly(renders: np.ndarray):
-    reading = oracle.read(renders)
+    reading = oracle.read_attributes(renders)
     assert set(reading.labels) == set(ATTRIBUTES)
     assert least(renders) >= 0.99
     assert reading.clean.mean() >= 0.98
@@ -46,17 +46,17 @@ def test_mild_noise_is_borne(renders: np.ndarray, noise: float):
 
 
 def test_clean_means_up_to_the_noise_that_is_named(renders: np.ndarray):
-    assert oracle.read(noisy(renders, oracle.NOISE)).clean.mean() >= 0.95
-    assert oracle.read(noisy(renders, 2 * oracle.NOISE)).clean.mean() <= 0.02
+    assert oracle.read_attributes(noisy(renders, oracle.NOISE)).clean.mean() >= 0.95
+    assert oracle.read_attributes(noisy(renders, 2 * oracle.NOISE)).clean.mean() <= 0.02
 
 
 def test_what_is_not_of_this_world_is_not_clean(renders: np.ndarray):
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
     for images in (noise, np.full((8, 32, 32, 3), 222, np.uint8)):
-        assert not oracle.read(images).clean.any()
+        assert not oracle.read_attributes(images).clean.any()
     tiles = renders.reshape(-1, 4, 8, 4, 8, 3)[:, [2, 0, 3, 1]][:, :, :, [1, 3, 0, 2]]
-    assert oracle.read(tiles.reshape(-1, 32, 32, 3)).clean.mean() <= 0.1
+    assert oracle.read_attributes(tiles.reshape(-1, 32, 32, 3)).clean.mean() <= 0.1
 
 
 def test_one_group_alone_is_not_clean(renders: np.ndarray):
@@ -64,12 +64,12 @@ def test_one_group_alone_is_not_clean(renders: np.ndarray):
     for image, one in zip(emptied, SCENES, strict=True):
         half = image[:, :16] if one.attributes.relation == "left of" else image[:16]
         half[:] = image[0, 0]
-    assert not oracle.read(emptied).clean.any()
+    assert not oracle.read_attributes(emptied).clean.any()
 
 
 def test_mirrored_pictures_are_read_as_the_groups_stand_in_them(renders: np.ndarray):
     beside = [index for index, one in enumerate(TRUTH) if one.relation == "left of"]
-    reading = oracle.read(renders[beside][:, :, ::-1].copy())
+    reading = oracle.read_attributes(renders[beside][:, :, ::-1].copy())
     turned = [swapped(swapped(swapped(TRUTH[i], "shape"), "colour"), "count") for i in beside]
     assert reading.matches(turned)["all"].all()
     straight = reading.matches([TRUTH[i] for i in beside])
@@ -79,13 +79,13 @@ def test_mirrored_pictures_are_read_as_the_groups_stand_in_them(renders: np.ndar
 
 
 def test_a_reading_depends_on_its_own_picture_alone(renders: np.ndarray):
-    whole, alone = oracle.read(renders), oracle.read(renders[140:141])
+    whole, alone = oracle.read_attributes(renders), oracle.read_attributes(renders[140:141])
     assert whole.attributes(140) == alone.attributes(0) == TRUTH[140]
     assert whole.residual[140] == pytest.approx(alone.residual[0], abs=1e-3)
 
 
 def test_measures_go_from_words_to_their_order():
-    said = Attributes("left of", "one", "red", "circle", "two", "blue", "ring")
+    said = TwoGroupAttributes("left of", "one", "red", "circle", "two", "blue", "ring")
     assert {name for name, yes in right(said, said).items() if yes} == set(MEASURES)
     assert wrong(swapped(said, "colour"), said) == {"relation", "binding", "all"}
     assert wrong(swapped(said, "shape"), said) == {"binding", "all"}
@@ -97,12 +97,12 @@ def test_measures_go_from_words_to_their_order():
     assert wrong(replace(said, first_count="two"), said) == {"count", "binding", "all"}
 
 
-def wrong(shown: Attributes, said: Attributes) -> set[str]:
+def wrong(shown: TwoGroupAttributes, said: TwoGroupAttributes) -> set[str]:
     return {name for name, yes in right(shown, said).items() if not yes}
 
 
 def test_no_pictures_give_an_empty_reading():
-    reading = oracle.read(np.empty((0, 32, 32, 3), np.uint8))
+    reading = oracle.read_attributes(np.empty((0, 32, 32, 3), np.uint8))
     assert reading.clean.shape == (0,)
     assert set(reading.labels) == set(ATTRIBUTES)
 
@@ -110,4 +110,4 @@ def test_no_pictures_give_an_empty_reading():
 def test_other_images_are_refused():
     for images in (np.zeros((2, 64, 64, 3), np.uint8), np.zeros((2, 32, 32, 3), np.float32)):
         with pytest.raises(ValueError, match="the oracle reads uint8"):
-            oracle.read(images)
+            oracle.read_attributes(images)

@@ -13,7 +13,7 @@ from stages.demo import pairs
 from stages.demo import world as one_world
 from stages.demo.two import oracle
 from stages.demo.two.captions import TRAINING_PHRASINGS, caption, held_out, parse
-from stages.demo.two.world import ATTRIBUTES, Attributes
+from stages.demo.two.world import ATTRIBUTES, TwoGroupAttributes
 
 ROWS = 60
 
@@ -30,13 +30,13 @@ def table(folder: Path) -> pd.DataFrame:
 
 def test_columns_tell_what_captions_and_pictures_tell(folder: Path, table: pd.DataFrame):
     assert list(table.columns) == ["file_name", "text", *ATTRIBUTES]
-    truth = [Attributes(*row) for row in table[list(ATTRIBUTES)].itertuples(index=False)]
+    truth = [TwoGroupAttributes(*row) for row in table[list(ATTRIBUTES)].itertuples(index=False)]
     assert [parse(text) for text in table["text"]] == truth
     small: list[np.ndarray] = []
     for name in table["file_name"]:
         with Image.open(folder / name) as image:
             small.append(np.asarray(image.convert("RGB").resize((32, 32), Image.Resampling.BOX)))
-    assert oracle.read(np.stack(small)).matches(truth)["all"].mean() >= 0.98
+    assert oracle.read_attributes(np.stack(small)).matches(truth)["all"].mean() >= 0.98
 
 
 def test_of_the_world_of_two_nothing_is_written_that_is_kept_from_training(table: pd.DataFrame):

@@ -8,7 +8,7 @@ from PIL import Image
 from stages.demo.two.captions import scenes, swapped
 from stages.demo.two.world import (
     VALUES,
-    Attributes,
+    TwoGroupAttributes,
     draw_attributes,
     held_out,
     is_scene,
@@ -29,7 +29,7 @@ def test_the_world_has_2880_scenes_and_keeps_a_tenth_from_training():
 
 
 def test_exchanges_of_words_are_kept_from_training_together():
-    classes: defaultdict[tuple[str, ...], list[Attributes]] = defaultdict(list)
+    classes: defaultdict[tuple[str, ...], list[TwoGroupAttributes]] = defaultdict(list)
     for one in ALL:
         classes[words_of(one)].append(one)
         for what in ("shape", "colour", "count"):
@@ -39,7 +39,7 @@ def test_exchanges_of_words_are_kept_from_training_together():
 
 
 def test_groups_differ_in_shape_and_colour():
-    red = Attributes("above", "one", "red", "circle", "two", "red", "ring")
+    red = TwoGroupAttributes("above", "one", "red", "circle", "two", "red", "ring")
     assert not is_scene(red)
     assert is_scene(replace(red, second_colour="blue"))
     assert not is_scene(replace(red, second_colour="blue", second_shape="circle"))
@@ -52,7 +52,7 @@ def test_scenes_are_functions_of_seed_and_index_drawn_from_training():
     assert scene(3, 14) == scene(3, 14)
     assert len({scene(seed, index) for seed in range(10) for index in range(10)}) == 100
     assert not any(held_out(scene(0, index).attributes) for index in range(300))
-    assert all(held_out(draw_attributes(0, index, held=True)) for index in range(30))
+    assert all(held_out(draw_attributes(0, index, unseen=True)) for index in range(30))
 
 
 @pytest.mark.parametrize("pixels", [16, 32, 65, 128])
@@ -69,7 +69,7 @@ def test_too_small_a_picture_is_refused():
 
 def test_groups_stay_in_their_halves_and_never_touch():
     for index in range(60):
-        drawn = scene(5, index, draw_attributes(5, index, held=None))
+        drawn = scene(5, index, draw_attributes(5, index, unseen=None))
         picture = render(drawn, 64).astype(int)
         shown = (np.abs(picture - np.rint(np.array(drawn.tint) * 255)) > 2).any(-1)
         across = shown.any(0) if drawn.attributes.relation == "left of" else shown.any(1)
@@ -94,6 +94,6 @@ def test_equal_pictures_have_equal_attributes():
         assert np.sort(gaps)[1] > 0.04, ALL[::3][index]
 
 
-def _plain(one: Attributes) -> np.ndarray:
+def _plain(one: TwoGroupAttributes) -> np.ndarray:
     with Image.fromarray(render(scene(0, 0, one), 32)) as image:
         return np.asarray(image.resize((16, 16), Image.Resampling.BOX), np.float32) / 255
