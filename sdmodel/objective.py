@@ -1,18 +1,22 @@
-"""What the loop asks of a thing to be trained, and of what judges it on the way.
+"""What the training loop asks of a thing to be trained.
 
 An objective is built from (config, training captions): it learns its tokenizer, builds its modules with
 weights drawn from `torch`'s global generator (seeded by the caller) and computes its own losses. The loop
 knows nothing else about it.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from sdmodel.data.batch import Batch
-from sdmodel.train.ema import Averages
+from sdmodel.text.lengths import CaptionReader
+
+Sampler = Callable[[list[str], list[int]], Tensor]
+"""(captions, seeds) -> pictures (B, 3, H, W) in [-1, 1], each of its caption and its seed alone."""
 
 
 class Objective(Protocol):
@@ -39,9 +43,25 @@ class Objective(Protocol):
         """Whether the loss compares the rows of a batch, which then cannot be taken in parts."""
         ...
 
+    @property
+    def readers(self) -> Sequence[CaptionReader]:
+        """What reads captions, each so many tokens of one; none where captions are not read."""
+        ...
+
+    @property
+    def sample(self) -> Sampler | None:
+        """Draws pictures with the weights as they are; None of an objective that draws none."""
+        ...
+
+    @property
+    def enough(self) -> Callable[[Mapping[str, float]], bool] | None:
+        """Whether the measures of a validation, by name, end the training since the model is good enough;
+        None where no measure ever does."""
+        ...
+
     def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """What validation adds up over batches, float64 sums over the batch's rows by name; see
-        validation.py."""
+        sdmodel/train/validation.py."""
         ...
 
     def start(self, folder: Path) -> None:
@@ -54,30 +74,4 @@ class Objective(Protocol):
         """Writes the final model folder (safetensors, JSON, tokenizer) into an existing empty folder.
 
         weights: averaged weights by the names of `modules.state_dict()`, contiguous, float32, on the CPU."""
-        ...
-
-
-class Judge(Protocol):
-    """Measures the model while it learns; see validation.py."""
-
-    @property
-    def stopped(self) -> bool:
-        """Whether it is time to stop early."""
-        ...
-
-    @property
-    def improved(self) -> bool:
-        """Whether the averaged weights of the last `run` are the best so far."""
-        ...
-
-    def run(self, images: int, averages: Averages) -> dict[str, float]:
-        """Measures by name, the same on all processes; all processes call it."""
-        ...
-
-    def state(self) -> dict[str, Any]:
-        """What it remembers, as JSON."""
-        ...
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Takes back what `state` gave."""
         ...

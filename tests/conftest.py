@@ -83,7 +83,7 @@ def listening(pytestconfig: pytest.Config) -> Watch:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take minutes come first, so that workers end together."""
-    long = ("test_kill.py", "test_lives.py", "test_launch.py", "test_sharding.py")
+    long = ("test_kill.py", "test_interruptions.py", "test_launch.py", "test_fsdp.py")
     items.sort(key=lambda item: long.index(item.path.name) if item.path.name in long else len(long))
 
 

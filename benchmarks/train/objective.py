@@ -64,6 +64,9 @@ class NoiseObjective:
     measured."""
 
     whole_batch = False
+    readers = ()
+    sample = None
+    enough = None
 
     def __init__(self, folder: Path, *, cached: bool) -> None:
         self.modules = Noise(folder, cached=cached)

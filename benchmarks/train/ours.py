@@ -1,11 +1,10 @@
 """Our training process, measured: what sdmodel.train.run does, up to the last step that counts.
 
-    python -m benchmarks.train.ours PLAN.json
+    python -m benchmarks.train.ours JOB.json
 
-The plan is a training's, with "report": where the times go, "task": the comparison's.
+The job is a training's. Beside it lies task.json, the comparison's, and report.json, the times, will.
 """
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -23,9 +22,11 @@ from sdmodel.data.decoded_cache import decode_shared
 from sdmodel.data.index import read_index
 from sdmodel.data.stream import Stream
 from sdmodel.latents.reader import cached_reader
+from sdmodel.train.job import JobSpec
 from sdmodel.train.loop import train
 from sdmodel.train.process.command import PARENT_HOLDS_STDIN
-from sdmodel.train.run import accelerator_of, config_of, end_with_parent, gauge_of, hasten, tell
+from sdmodel.train.process.messages import send
+from sdmodel.train.run import accelerator_of, end_with_parent, gauge_of, trade_memory_for_speed
 
 
 class Metered(Stream):
@@ -38,29 +39,29 @@ class Metered(Stream):
         return self.meter.batches(super().batches(images_seen))
 
 
-def main(plan: dict[str, Any]) -> None:
+def main(path: Path) -> None:
     """Trains until the meter has enough."""
-    config, folder = config_of(plan), Path(plan["folder"])
+    job = JobSpec.read(path)
+    config, folder = job.config, job.folder
     folder.mkdir(parents=True, exist_ok=True)
     accelerator = accelerator_of(config)
-    task = Task.from_json(plan["task"])
-    meter = Meter(task, Path(plan["report"]))
+    task = Task.from_json(path.with_name("task.json").read_text())
+    meter = Meter(task, path.with_name("report.json"))
     rank, world = accelerator.process_index, accelerator.num_processes
-    tars = {name: Path(path) for name, path in plan["tars"].items()}
-    index = read_index(Path(plan["index"]), tars, "train")
-    if plan["latents"]:
-        reader: Any = cached_reader(Path(plan["latents"]), index, config, lambda: None)  # pyright: ignore
+    index = read_index(job.index, job.tars, "train")
+    if job.latents:
+        reader: Any = cached_reader(job.latents, index, config, lambda: None)  # pyright: ignore
     else:
         wait = accelerator.wait_for_everyone
         reader = decode_shared(index, config.size, folder / "cache", rank, world, wait, config.data)
     stream = Metered(reader, batch=config.batch, seed=config.seed, data=config.data, rank=rank, world=world)
     stream.meter = meter
     torch.manual_seed(config.seed)
-    objective = NoiseObjective(task.place / "model", cached=bool(plan["latents"]))
+    objective = NoiseObjective(task.place / "model", cached=job.latents is not None)
     gauge = gauge_of(config, accelerator, objective, stream)
-    hasten(objective, config, accelerator, gauge)
+    trade_memory_for_speed(objective, config, accelerator, gauge)
     with suppress(Enough):
-        train(objective, stream, config, accelerator, folder, tell, gauge=gauge)
+        train(objective, stream, config, accelerator, folder, send, gauge=gauge)
     meter.write()
     accelerator.end_training()
 
@@ -68,4 +69,4 @@ def main(plan: dict[str, Any]) -> None:
 if __name__ == "__main__":
     if os.environ.get(PARENT_HOLDS_STDIN):
         end_with_parent()
-    main(json.loads(Path(sys.argv[1]).read_text()))
+    main(Path(sys.argv[1]))

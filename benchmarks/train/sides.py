@@ -1,6 +1,5 @@
 """How each side is started, and the turns that they take."""
 
-import dataclasses
 import json
 import os
 import select
@@ -16,6 +15,7 @@ from benchmarks.train.meter import BEGAN, DONE, TURN
 from benchmarks.train.task import Task
 from sdmodel.config.learning import DataConfig, EmaConfig, OptimizerConfig
 from sdmodel.config.train import TrainConfig
+from sdmodel.train.job import JOB, JobSpec
 from sdmodel.train.process.command import command, environment, process_count, ranks
 
 ROOT = Path(__file__).parents[2]
@@ -121,19 +121,17 @@ def ours(task: Task, folder: Path, latents: Path | None) -> Start:
     """Ours in a new folder; `latents` is the cache, None runs the frozen parts at each step."""
     config = config_of(task)
     folder.mkdir(parents=True)
-    plan = {
-        "folder": str(folder / "training"),
-        "index": str(task.place / "index.parquet"),
-        "tars": task.tars,
-        "config": dataclasses.asdict(config),
-        "latents": str(latents) if latents else None,
-        "task": task.to_json(),
-        "report": str(folder / "report.json"),
-    }
-    path = folder / "plan.json"
-    path.write_text(json.dumps(plan))
+    (folder / "task.json").write_text(task.to_json())
+    job = JobSpec(
+        folder=folder / "training",
+        index=task.place / "index.parquet",
+        tars=task.tars,
+        config=config,
+        latents=latents,
+    )
+    path = job.write(folder / JOB)
     processes = process_count(config)
-    return Start(command(path, config, processes, "benchmarks.train.ours"), environment(config, processes))
+    return Start(command(path, processes, "benchmarks.train.ours"), environment(config, processes))
 
 
 def peer(task: Task, folder: Path, name: str, *, launcher: bool = False) -> Start:

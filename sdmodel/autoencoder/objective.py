@@ -87,6 +87,9 @@ class AutoencoderObjective:
     """Trains an AutoencoderKL; `save` writes a folder that diffusers loads. Captions are not used."""
 
     whole_batch = False
+    readers = ()
+    sample = None
+    enough = None
 
     def __init__(self, config: TrainConfig):
         """ValueError: sizes that don't fit, see `model.build`."""

@@ -43,6 +43,8 @@ class ContrastiveObjective:
     """Trains a CLIP; `save` writes a stock open_clip folder. ValueError: pictures of several shapes."""
 
     whole_batch = True
+    sample = None
+    enough = None
 
     def __init__(self, config: TrainConfig, captions: list[str]):
         if config.data.buckets > 1:

@@ -30,6 +30,9 @@ from sdmodel.text.pipeline import ClipText
 class DiffusionObjective:
     """Trains a text-to-image model, in pixels or in cached latents."""
 
+    whole_batch = False
+    enough = None
+
     def __init__(
         self,
         config: TrainConfig,
@@ -69,11 +72,6 @@ class DiffusionObjective:
         """Of the denoiser."""
         heavy: list[nn.Module] = self.modules.network.heavy  # pyright: ignore - all denoisers have it
         return heavy
-
-    @property
-    def whole_batch(self) -> bool:
-        """No row needs another."""
-        return False
 
     @property
     def readers(self) -> Sequence[CaptionReader]:

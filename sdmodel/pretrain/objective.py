@@ -25,6 +25,8 @@ TELLS = {"contrastive": "retrieved"}
 class TextObjective:
     """Trains a text encoder; `save` writes its folder, to be a denoiser's `text.start`."""
 
+    sample = None
+
     def __init__(
         self,
         config: TrainConfig,

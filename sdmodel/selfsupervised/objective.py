@@ -54,6 +54,9 @@ class SelfSupervisedObjective:
     not used."""
 
     whole_batch = True
+    readers = ()
+    sample = None
+    enough = None
 
     def __init__(self, config: TrainConfig):
         """ValueError: sizes that don't fit, see `encoder.build`."""

@@ -1,16 +1,16 @@
-"""Buffers of a model (running statistics) kept aside, for batches that they must not remember."""
+"""Buffers of a model (running statistics), copied and restored around batches that they must not remember."""
 
 import torch
 from torch import Tensor, nn
 
 
-def copied(modules: nn.Module) -> list[Tensor]:
-    """What all buffers hold, in memory of its own."""
+def copies(modules: nn.Module) -> list[Tensor]:
+    """The values of all buffers, in memory of their own."""
     return [buffer.clone() for buffer in modules.buffers()]
 
 
 @torch.no_grad()
-def put_back(modules: nn.Module, copies: list[Tensor]) -> None:
-    """Fills the buffers with what `copied` gave."""
-    for buffer, value in zip(modules.buffers(), copies, strict=True):
+def restore(modules: nn.Module, values: list[Tensor]) -> None:
+    """Fills the buffers with what `copies` returned."""
+    for buffer, value in zip(modules.buffers(), values, strict=True):
         buffer.copy_(value)

@@ -1,14 +1,15 @@
-"""Snapshots: all that a resume needs, in safetensors and JSON, complete or not there.
+"""Checkpoints: all that a resume needs, in safetensors and JSON, complete or not there.
 
     snapshots/000016000/model.safetensors      weights that are learned, running statistics
                         averages.safetensors   averaged weights
                         optimizer.safetensors  momenta, by parameter and name
-                        tally.safetensors      what the next report will be made of
+                        tally.safetensors      training statistics that the next report will be made of
                         best.safetensors       weights of the best validation, where it is what is published
                         metrics.jsonl          what was reported until then
                         state.json             images seen, small facts, SHA-256 of the files above
 
-A snapshot is written aside, fsynced and renamed. One that is damaged or incomplete is named and passed over.
+A checkpoint is written aside, fsynced and renamed. One that is damaged or incomplete is named and passed
+over.
 """
 
 import hashlib
@@ -26,17 +27,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from sdmodel.train.dtensors import share_out
+from sdmodel.train.dtensors import distribute
 
 KEEP = 2
-"""Snapshots kept: the newest, and one before it in case that is damaged."""
+"""Checkpoints that stay: the newest, and one before it in case that is damaged."""
 METRICS = "metrics.jsonl"
 STATE = "state.json"
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """A complete snapshot on disk."""
+class Checkpoint:
+    """A complete checkpoint on disk."""
 
     folder: Path
     images: int
@@ -57,26 +58,26 @@ def write(
     facts: Mapping[str, Any],
     keep: Callable[[int], bool] = lambda images: False,
 ) -> Path:
-    """Writes the snapshot after `images` below `root` and drops older ones; returns its folder.
+    """Writes the checkpoint after `images` below `root` and drops older ones; returns its folder.
 
     Args:
-        root: folder of all snapshots of a training.
+        root: folder of all checkpoints of a training.
         images: images seen.
         metrics: text of metrics.jsonl.
         tensors: file name without ending -> name -> tensor, of any device and layout.
         facts: what JSON can say.
-        keep: whether a snapshot, by its images, stays for good; of the others the newest KEEP stay.
+        keep: whether a checkpoint, by its images, stays for good; of the others the newest KEEP stay.
 
     Raises:
-        OSError: it cannot be written (the disk is full, say); older snapshots are untouched then.
+        OSError: it cannot be written (the disk is full, say); older checkpoints are untouched then.
     """
     final, aside = root / f"{images:09d}", root / f".{images:09d}"
     for left in root.glob(".*"):  # by one that was killed while it wrote or removed
         shutil.rmtree(left, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        for name, held in tensors.items():
-            _save({key: _on_cpu(value) for key, value in held.items()}, aside / f"{name}.safetensors")
+        for name, group in tensors.items():
+            _save({key: _on_cpu(value) for key, value in group.items()}, aside / f"{name}.safetensors")
         (aside / METRICS).write_text(metrics)
         digests = {path.name: _sha256(path) for path in sorted(aside.iterdir())}
         state = {"images": images, "facts": dict(facts), "sha256": digests}
@@ -95,26 +96,26 @@ def write(
     return final
 
 
-def newest(root: Path, warn: Callable[[str], None]) -> Snapshot | None:
-    """The newest complete snapshot below `root`; `warn` hears of each that is passed over."""
+def newest(root: Path, warn: Callable[[str], None]) -> Checkpoint | None:
+    """The newest complete checkpoint below `root`; `warn` hears of each that is passed over."""
     for folder in reversed(_folders(root)):
         try:
             return read(folder)
         except ValueError as error:
-            warn(f"snapshot passed over: {error}")
+            warn(f"checkpoint passed over: {error}")
     return None
 
 
-def read(folder: Path) -> Snapshot:
+def read(folder: Path) -> Checkpoint:
     """ValueError: it is incomplete or damaged; the message names the file."""
     try:
         state: dict[str, Any] = json.loads((folder / STATE).read_text())
         for name, expected in state["sha256"].items():
             path = folder / name
-            if (found := _sha256(path)) != expected:
-                raise ValueError(f"{path} is damaged: SHA-256 is {found}, {STATE} says {expected}")
+            if (digest := _sha256(path)) != expected:
+                raise ValueError(f"{path} is damaged: SHA-256 is {digest}, {STATE} says {expected}")
         files = [folder / name for name in state["sha256"] if name != METRICS]
-        return Snapshot(
+        return Checkpoint(
             folder,
             int(state["images"]),
             (folder / METRICS).read_text(),
@@ -133,27 +134,27 @@ def optimizer_tensors(modules: nn.Module, optimizers: list[torch.optim.Optimizer
 def restore_optimizers(
     modules: nn.Module, optimizers: list[torch.optim.Optimizer], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Puts back what `optimizer_tensors` gave, in whole tensors. KeyError: it names a parameter that is not
+    """Restores what `optimizer_tensors` returned, in full tensors. KeyError: it names a parameter that is not
     in `modules`."""
     parameters = dict(modules.named_parameters())
-    found: dict[Tensor, dict[str, Any]] = {}
+    states: dict[Tensor, dict[str, Any]] = {}
     for key, value in tensors.items():
         name, slot = key.rsplit(":", 1)
         p = parameters[name]
         # Momenta get the parameter's memory layout, so that arithmetic goes on as it was.
         if value.shape == p.shape:
             if isinstance(p, DTensor):
-                value = share_out(value, p)
+                value = distribute(value, p)
             else:
                 value = torch.empty_like(p, dtype=value.dtype, device="cpu").copy_(value)
         else:
             value = value.clone()  # so that nothing holds on to the file
         counted = slot == "step" and value.dtype == torch.int64
-        found.setdefault(p, {})[slot] = int(value) if counted else value
+        states.setdefault(p, {})[slot] = int(value) if counted else value
     for optimizer in optimizers:
         whole = optimizer.state_dict()
         ordered: list[Tensor] = [p for group in optimizer.param_groups for p in group["params"]]
-        whole["state"] = {place: found[p] for place, p in enumerate(ordered) if p in found}
+        whole["state"] = {place: states[p] for place, p in enumerate(ordered) if p in states}
         optimizer.load_state_dict(whole)
 
 
@@ -172,7 +173,7 @@ def _on_cpu(value: Tensor) -> Tensor:
 def _save(tensors: dict[str, Tensor], path: Path) -> None:
     try:
         save_file(tensors, path)
-    except SafetensorError as error:  # it tells of a full disk so
+    except SafetensorError as error:  # of a full disk, say
         raise OSError(f"{path} cannot be written: {error}") from error
 
 

@@ -1,7 +1,7 @@
-"""Tensors of which each process has a part, see sharding.py: whole again, cut anew, swapped.
+"""DTensors, of which each process has a part (see fsdp.py): gathered, distributed, swapped.
 
-What looks at whole tensors (snapshots, the published weights) gathers them one by one, and all processes have
-to take part in that, in the same order. What is whole already is left as it is by everything here.
+What looks at whole tensors (checkpoints, the published weights) gathers them one by one, and all processes
+have to take part in that, in the same order. What is no DTensor is left as it is by everything here.
 """
 
 from collections.abc import Generator, Mapping
@@ -15,38 +15,38 @@ from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 
-def is_shared(modules: nn.Module) -> bool:
-    """Whether `sharding.placed` shared them out."""
+def is_fsdp(modules: nn.Module) -> bool:
+    """Whether `fsdp.place` has sharded them."""
     return isinstance(modules, FSDPModule)
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """All of a tensor of which each process has a part; any other is returned as it is."""
+def full(tensor: Tensor) -> Tensor:
+    """The full tensor of a DTensor; any other is returned as it is."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def gathered(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Whole tensors. Where some are shared out, they are on the CPU of the main process, and other processes
-    get none; all must call this."""
+def gather(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Full tensors. Where some are DTensors, all are on the CPU of the main process, and other processes get
+    none; all must call this."""
     if not any(isinstance(tensor, DTensor) for tensor in tensors.values()):
         return dict(tensors)
-    main, found = dist.get_rank() == 0, dict[str, Tensor]()
+    main, gathered = dist.get_rank() == 0, dict[str, Tensor]()
     for name, tensor in tensors.items():
-        full = whole(tensor.detach())  # one at a time: a device need not hold two models
+        value = full(tensor.detach())  # one at a time: a device need not hold two models
         if main:
-            found[name] = full.cpu()
-    return found
+            gathered[name] = value.cpu()
+    return gathered
 
 
-def share_out(full: Tensor, like: Tensor) -> Tensor:
-    """This process's part of a whole tensor, cut as `like` is, on its device; where `like` is whole, `full`
-    itself. Nothing is sent: each process has `full`."""
+def distribute(value: Tensor, like: Tensor) -> Tensor:
+    """This process's part of a full tensor, sharded as `like` is, on its device; where `like` is no DTensor,
+    `value` itself. Nothing is sent: each process has `value`."""
     if not isinstance(like, DTensor):
-        return full
-    return distribute_tensor(full.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
+        return value
+    return distribute_tensor(value.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
 
 
-def changing(modules: nn.Module) -> dict[str, Tensor]:
+def trained_state(modules: nn.Module) -> dict[str, Tensor]:
     """What a training changes, by the names of `state_dict`: weights that are learned, and buffers. Frozen
     weights are those that it started from."""
     frozen = {name for name, p in modules.named_parameters(remove_duplicate=False) if not p.requires_grad}
@@ -54,32 +54,32 @@ def changing(modules: nn.Module) -> dict[str, Tensor]:
 
 
 def load(modules: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Puts what `changing` gave, whole, into modules that may be shared out.
+    """Restores what `trained_state` returned, in full tensors, into modules that may be sharded.
 
     ValueError: it is of another model, or other parts are frozen. RuntimeError: shapes differ."""
-    mine = changing(modules)
+    mine = trained_state(modules)
     if strange := sorted(mine.keys() ^ tensors.keys()):
         raise ValueError(f"{strange[0]} is {'not in it' if strange[0] in mine else 'not learned'}")
     modules.load_state_dict(
-        {name: share_out(value, mine[name]) for name, value in tensors.items()}, strict=False
+        {name: distribute(value, mine[name]) for name, value in tensors.items()}, strict=False
     )
 
 
 @torch.no_grad()
-def swap(one: Tensor, other: Tensor) -> None:
-    """Swaps what two tensors hold. Nothing is copied where they are whole; of shares the contents are, since
-    `fully_shard` keeps hold of the memory."""
-    if isinstance(one, DTensor):
-        mine, others = one.to_local(), cast(DTensor, other).to_local()
-        held = mine.clone()
-        mine.copy_(others)
-        others.copy_(held)
+def swap(a: Tensor, b: Tensor) -> None:
+    """Swaps the contents of two tensors. Nothing is copied unless they are DTensors, of which `fully_shard`
+    keeps hold of the memory."""
+    if isinstance(a, DTensor):
+        local_a, local_b = a.to_local(), cast(DTensor, b).to_local()
+        copy = local_a.clone()
+        local_a.copy_(local_b)
+        local_b.copy_(copy)
     else:
-        one.data, other.data = other.data, one.data
+        a.data, b.data = b.data, a.data
 
 
 @contextmanager
-def opened(modules: nn.Module) -> Generator[None]:
+def unsharded(modules: nn.Module) -> Generator[None]:
     """Inside, parts of `modules` can be called past its forward; all processes must call the same ones.
 
     Not for gradients. Weights must not be changed inside."""

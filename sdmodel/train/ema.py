@@ -1,4 +1,4 @@
-"""Moving averages of the weights, kept in float32: what is sampled from and what is published."""
+"""Exponential moving averages (EMA) of the weights, in float32: what is sampled from and published."""
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from sdmodel.config.learning import EmaConfig
-from sdmodel.train.dtensors import gathered, share_out, swap
+from sdmodel.train.dtensors import distribute, gather, swap
 from sdmodel.train.posthoc import LONGEST, power
 
 HALF_LIFE = "half_life"
 """Name of the average that is published; power-function ones are named by their lengths."""
 
 
-class Averages:
+class WeightAverages:
     """Averages of the parameters of `modules` that are learned; all else is the modules' latest.
 
     One has a half-life (`config.half_life`). For each of `config.lengths` there is one more whose memory
@@ -63,11 +63,11 @@ class Averages:
         sharing memory.
 
         length: None is the average with the half-life, else one of `config.lengths`.
-        Of modules that are shared out the main process alone gets them, the others none; all must call."""
+        Of modules that are sharded the main process alone gets them, the others none; all must call."""
         averages = self._averages[HALF_LIFE if length is None else str(length)]
         average: dict[Tensor, Tensor] = dict(zip(self._parameters, averages, strict=True))
         state: dict[str, Tensor] = self.modules.state_dict(keep_vars=True)
-        latest = gathered({name: average.get(value, value).detach() for name, value in state.items()})
+        latest = gather({name: average.get(value, value).detach() for name, value in state.items()})
         return {name: value.to("cpu", copy=True).contiguous() for name, value in latest.items()}
 
     @contextmanager
@@ -93,15 +93,15 @@ class Averages:
 
     @torch.no_grad()
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Puts back what `state` gave, in whole tensors. ValueError: it is of other parameters, shapes or
+        """Restores what `state` returned, in full tensors. ValueError: it is of other parameters, shapes or
         lengths."""
         mine = self.state()
-        shapes, found = ({name: tuple(value.shape) for name, value in s.items()} for s in (mine, state))
-        if shapes != found:
-            name = min(name for name in {*shapes, *found} if shapes.get(name) != found.get(name))
+        shapes, others = ({name: tuple(value.shape) for name, value in s.items()} for s in (mine, state))
+        if shapes != others:
+            name = min(name for name in {*shapes, *others} if shapes.get(name) != others.get(name))
             raise ValueError(
-                f"these are averages of other weights: {name} has the shape {found.get(name, 'of none')} in "
+                f"these are averages of other weights: {name} has the shape {others.get(name, 'of none')} in "
                 f"them, {shapes.get(name, 'of none')} is needed"
             )
         for name, value in mine.items():
-            value.copy_(share_out(state[name], value))
+            value.copy_(distribute(state[name], value))

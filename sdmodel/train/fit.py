@@ -1,4 +1,4 @@
-"""How much of a batch fits into memory at once."""
+"""How much of a batch fits into memory at once, for gradient accumulation."""
 
 import math
 from dataclasses import replace
@@ -10,7 +10,7 @@ from torch import Tensor
 from sdmodel.data.batch import Batch
 from sdmodel.data.stream import Stream
 from sdmodel.objective import Objective
-from sdmodel.train.buffers import copied, put_back
+from sdmodel.train.buffers import copies, restore
 
 BALLAST = 4
 """Copies of the learned weights that a step holds beside them: gradients, two momenta, an average."""
@@ -54,7 +54,7 @@ def largest(stream: Stream, images: int) -> Batch:
 def _try(objective: Objective, part: Batch, accelerator: Accelerator) -> None:
     modules, device = objective.modules, part.images.device
     learned = [p for p in modules.parameters() if p.requires_grad]
-    held = copied(modules)
+    buffers = copies(modules)
     try:
         with torch.random.fork_rng([device] if device.type == "cuda" else []), accelerator.autocast():
             ballast = [torch.empty_like(p) for p in learned for _ in range(BALLAST)]
@@ -62,14 +62,14 @@ def _try(objective: Objective, part: Batch, accelerator: Accelerator) -> None:
             torch.autograd.grad(torch.stack(list(losses.values())).sum(), learned, allow_unused=True)
             del ballast
     finally:
-        put_back(modules, held)
+        restore(modules, buffers)
         if device.type == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(device)  # what did not fit is not the training's
 
 
 def _most(parts: int, accelerator: Accelerator) -> int:
-    """The largest of what the processes found: it divides the rows of each, since they have as many."""
+    """The largest of all processes' numbers: it divides the rows of each, since they have as many."""
     mine = torch.tensor([parts], device=accelerator.device)
-    found: Tensor = accelerator.gather(mine)  # pyright: ignore
-    return int(found.max())
+    parts_of_all: Tensor = accelerator.gather(mine)  # pyright: ignore
+    return int(parts_of_all.max())

@@ -1,7 +1,7 @@
-"""Where a model's weights are while it learns: whole in every process, or shared out (FSDP; Zhao et al. 2023,
-arXiv:2304.11277), by torch's `fully_shard`.
+"""Where a model's weights are while it learns: whole in every process, or sharded, each process with its part
+(fully sharded data parallel, FSDP; Zhao et al. 2023, arXiv:2304.11277), by torch's `fully_shard`.
 
-Shared out, each process holds its part of every tensor. Gradients, momenta and averages are parts, too, since
+Sharded, each process holds its part of every tensor. Gradients, momenta and averages are parts, too, since
 they are made from the weights. A heavy module's weights are gathered while it computes and dropped again, the
 others' while the model does.
 """
@@ -21,18 +21,18 @@ OTHERS = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
 """What accelerate can hand a training over to; the loop's own ways of saving and averaging know none."""
 
 
-def placed(objective: Objective, config: TrainConfig, accelerator: Accelerator) -> nn.Module:
+def place(objective: Objective, config: TrainConfig, accelerator: Accelerator) -> nn.Module:
     """The objective's modules on the accelerator's device, in training mode: whole, or where `config.shard`
-    says so and there are several processes, shared out. Weights must be the same everywhere.
+    says so and there are several processes, sharded. Weights must be the same everywhere.
 
-    ValueError: what is asked for cannot be had with shards."""
+    ValueError: an option does not go together with shards."""
     check(config, accelerator)
     check_modules(objective, config, accelerator)
     modules = objective.modules.train()
-    if not shares(config, accelerator):
+    if not is_sharded(config, accelerator):
         return modules.to(accelerator.device).to(memory_format=torch.channels_last)  # pyright: ignore
     # Weights go to the device with the module that they belong to, so that it never holds all of them. They
-    # stay contiguous: shares are rows of memory.
+    # stay contiguous: shards are rows of memory.
     mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
     for module in [*objective.heavy, modules]:
         fully_shard(module, mesh=mesh)
@@ -59,15 +59,15 @@ def check(config: TrainConfig, accelerator: Accelerator) -> None:
 
 
 def check_modules(objective: Objective, config: TrainConfig, accelerator: Accelerator) -> None:
-    """ValueError: weights are to be shared out, and one of them has no parts."""
+    """ValueError: weights are to be sharded, and one of them has no parts."""
     single = [name for name, p in objective.modules.named_parameters() if p.ndim == 0]
-    if single and shares(config, accelerator):
+    if single and is_sharded(config, accelerator):
         raise ValueError(
             f"shard=true: {single[0]} of the {config.objective} objective is a single number, which has no "
             "parts; set shard=false"
         )
 
 
-def shares(config: TrainConfig, accelerator: Accelerator) -> bool:
-    """Whether weights are shared out: one process has them whole."""
+def is_sharded(config: TrainConfig, accelerator: Accelerator) -> bool:
+    """Whether weights are sharded: one process alone has them whole."""
     return config.shard and accelerator.num_processes > 1

@@ -5,17 +5,14 @@ samples/000016000.png   one row of pictures above their captions
 """
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
 from sdmodel.data.pixels import to_uint8
-
-Draw = Callable[[list[str], list[int]], Tensor]
-"""(captions, seeds) -> pictures (B, 3, H, W) in [-1, 1], each of its caption and its seed alone."""
+from sdmodel.objective import Sampler
 
 CELL = 128
 """Pixels to a side of a shown picture: smaller ones are enlarged by whole factors up to there, so that their
@@ -33,7 +30,7 @@ PROGRESS = "progress.png"
 class Grid:
     """Draws `captions` into `folder`, each from noise of its own that is always the same."""
 
-    def __init__(self, sample: Draw, captions: Sequence[str], folder: Path, *, writes: bool = True):
+    def __init__(self, sample: Sampler, captions: Sequence[str], folder: Path, *, writes: bool = True):
         """writes: false draws the pictures alone, for a process whose part of the weights the drawing needs.
 
         ValueError: there are no captions."""

@@ -5,27 +5,26 @@ The shape is that of edm2 (Karras et al. 2024, https://github.com/NVlabs/edm2, t
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from accelerate import Accelerator
 from torch import Tensor
 
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.stream import Stream
-from sdmodel.objective import Judge, Objective
-from sdmodel.train import checkpoint, dtensors
-from sdmodel.train.ema import Averages
+from sdmodel.objective import Objective
 from sdmodel.train.fit import fewest_parts, largest
-from sdmodel.train.fsdp import placed
 from sdmodel.train.metrics import Gauge, Metrics
-from sdmodel.train.optim.optimizers import optimizers
 from sdmodel.train.optim.schedule import rate
-from sdmodel.train.statistics import Tally, named
-from sdmodel.train.step import Steps
+from sdmodel.train.process.messages import Message
+from sdmodel.train.state import TrainingState
+from sdmodel.train.step import TrainStep
+from sdmodel.train.validation import Validator
 
 REPORTS = 200
 """Reports of a training, about; long trainings report every MOST images."""
 MOST = 10_000
+CHECKPOINTS = "snapshots"
+"""Folder of a training's checkpoints, in the training's own."""
 
 
 def train(
@@ -34,143 +33,130 @@ def train(
     config: TrainConfig,
     accelerator: Accelerator,
     folder: Path,
-    tell: Callable[[dict[str, Any]], None],
+    report: Callable[[Message], None],
     *,
-    judge: Judge | None = None,
+    validator: Validator | None = None,
     stopping: Callable[[], bool] = lambda: False,
     gauge: Gauge | None = None,
 ) -> dict[str, Tensor] | None:
-    """Trains until `config.images` are seen, or `judge` says to stop, and returns the averaged weights, as
-    `Objective.save` takes them: with `config.validation.patience` those of the best validation, which
-    the main process alone holds and others get none of, else the last.
+    """Trains until `config.images` are seen, or `validator` stops it, and returns the averaged weights, as
+    `Objective.save` takes them: with `config.validation.patience` those of the best validation, which the
+    main process alone gets, else the last.
 
-    Goes on from the newest complete snapshot in folder/snapshots. `tell` hears of progress, of each new
-    snapshot ("snapshot") and of what is amiss ("warning"), in the main process alone. When `stopping` is true
-    in any process a snapshot is written and None returned. `gauge` tells what speed is worth.
+    Goes on from the newest complete checkpoint in folder/snapshots. `report` gets progress, warnings and
+    each new checkpoint, in the main process alone. When `stopping` is true in any process a checkpoint is
+    written and None returned. `gauge` knows what speed is worth.
     FloatingPointError: a loss or gradient is not finite, or a spike, and config.guard says stop.
-    OSError: the last snapshot cannot be written."""
-    # Model, averages, optimizers.
-    device, main = accelerator.device, accelerator.is_main_process
-    say = tell if main else lambda message: None
-    modules = placed(objective, config, accelerator)
-    opts = optimizers(modules, config.learning)
-    averages = Averages(modules, config.ema, config.batch)
-    rates = [group["lr"] for opt in opts for group in opt.param_groups]
-    tally = Tally(config.guard, device)
-
-    # Resume. The model is wrapped after that, so that all processes begin with the same weights.
-    images, reported = 0, ""
-    best: dict[str, Tensor] | None = None  # of the best validation; the main process alone holds the weights
-    found = checkpoint.newest(folder / "snapshots", lambda text: say({"warning": text}))
-    if found:
-        try:
-            dtensors.load(modules, found.tensors["model"])
-            averages.load(found.tensors["averages"])
-            checkpoint.restore_optimizers(modules, opts, found.tensors["optimizer"])
-        except (RuntimeError, KeyError, ValueError) as error:
-            raise ValueError(f"{found.folder} is of another model than the config's: {error}") from error
-        tally.load(found.tensors["tally"], found.facts["tally"])
-        if judge:
-            judge.load(found.facts["judge"])
-        if "best" in found.tensors:
-            best = {name: value.clone() for name, value in found.tensors["best"].items()} if main else {}
-        images, reported = found.images, found.metrics
-        del found  # its tensors lie in files, which take their room until then, deleted or not
-    accelerator.wait_for_everyone()
-    parts = config.accumulate
-    if not parts:
-        parts = fewest_parts(objective, largest(stream, images).to(device), accelerator)
-        say({"warning": f"accumulate=0: each process takes its rows of a batch in {parts} parts"})
-    steps = Steps(objective, accelerator, config, opts, parts)
-    metrics = None
-    if main:
-        names = config.trackers
-        metrics = Metrics(folder, config.images, images, reported, gauge=gauge or Gauge(), names=names)
-
-    began, per_report, factor = images, report_interval(config), 0.0
+    OSError: the last checkpoint cannot be written."""
+    session = _Session(objective, stream, config, accelerator, folder, report, validator, gauge or Gauge())
+    state, step, images = session.state, session.step, session.first
+    per_report, factor = report_interval(config), 0.0
     for batch in stream.batches(images):
-        done = images >= config.images or bool(judge and judge.stopped)
-        due = images > began and (images % per_report == 0 or done)
+        done = images >= config.images or bool(validator and validator.stopped)
+        new = images > session.first
+        due = new and (images % per_report == 0 or done)
         crossed = crossing(images, per_report)
-
-        stop = not done and steps.agreed(stopping)
+        stop = not done and step.any_stopping(stopping)
 
         # Report.
         if due or stop:
-            tally.refuse_bad(stream.uids, config.optimizer)
-        if due and tally.steps:
-            told = tally.row(images, factor, accelerator)
-            if judge and config.validation.every and (crossed(config.validation.every) or done):
-                told |= judge.run(images, averages)
-                done = done or judge.stopped
-                if config.validation.patience and judge.improved:
-                    weights = averages.weights()  # all processes gather them
-                    best = weights if main else {}
-            if metrics:
-                say(metrics.report(told))
+            state.statistics.refuse_bad(stream.uids, config.optimizer)
+        if due and state.statistics.steps:
+            row = state.statistics.row(images, factor, accelerator)
+            if validator and config.validation.every and (crossed(config.validation.every) or done):
+                row |= state.validate(images)
+                done = done or validator.stopped
+            session.write(row)
 
-        # Save: gathered by all processes, written by the main one.
-        if images > began and ((due and (crossed(config.snapshot_every) or done)) or stop):
-            sums, facts = tally.state()
-            tensors = {
-                "model": dtensors.gathered(dtensors.changing(modules)),
-                "averages": dtensors.gathered(averages.state()),
-                "optimizer": dtensors.gathered(checkpoint.optimizer_tensors(modules, opts)),
-                "tally": sums,
-            }
-            if best is not None:
-                tensors["best"] = best
-            facts = {"tally": facts, "judge": judge.state() if judge else {}}
-            if metrics:
-                try:
-                    root, text = folder / "snapshots", metrics.text()
-                    path = checkpoint.write(root, images, text, tensors, facts, keeps(config))
-                    say({"snapshot": str(path), "images": images})
-                except OSError as error:
-                    if done or stop:
-                        raise
-                    say({"warning": f"no snapshot at {images} images, the one before it stays: {error}"})
-            del tensors
+        # Save.
+        if (due and (crossed(config.snapshot_every) or done)) or (new and stop):
+            session.save(images, last=done or stop)
         if done or stop:
             break
 
-        # Gradients and step.
+        # Gradients.
         factor = rate(images, config)
-        groups = [group for opt in opts for group in opt.param_groups]
-        for group, base in zip(groups, rates, strict=True):
-            group["lr"] = base * factor
-        losses, norm = steps.gradients(batch, images)
-        bad = tally.look(norm, images)
+        step.set_rate(factor)
+        losses, norm = step.gradients(batch, images)
+        bad = state.statistics.detect_bad(norm, images)
         if config.guard.on_bad == "skip" and bool(bad):
-            steps.undo()
-            tally.skip()
-            words = f"left out the batch after {images} images, gradient norm {float(norm):.3g}: "
-            words += named(stream.uids(images))
-            if tally.skipped > config.guard.skips:
-                raise FloatingPointError(
-                    f"more than guard.skips={config.guard.skips} batches are bad; {words}"
-                )
-            say({"warning": words})
+            step.undo()
+            session.warn(state.statistics.skip(images, norm, stream.uids(images)))
             images += config.batch
             continue
-        steps.step()
-        images += config.batch
 
-        # Average: of the weights, and of what the next report tells.
-        averages.update(images)
-        tally.add(losses, norm)
+        # Step, and average.
+        step.optimize()
+        images += config.batch
+        state.averages.update(images)
+        state.statistics.add(losses, norm)
     else:
         raise AssertionError("a stream has no end")
-    if metrics:
-        metrics.close()
-    accelerator.wait_for_everyone()
-    if not done:
-        return None
-    return averages.weights() if best is None else best
+    session.close()
+    return state.published() if done else None
+
+
+class _Session:
+    """What surrounds the steps of a run: the state that it resumes and saves, its metrics and messages."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        stream: Stream,
+        config: TrainConfig,
+        accelerator: Accelerator,
+        folder: Path,
+        report: Callable[[Message], None],
+        validator: Validator | None,
+        gauge: Gauge,
+    ) -> None:
+        main = accelerator.is_main_process
+        self.config, self.accelerator, self.root = config, accelerator, folder / CHECKPOINTS
+        self.report: Callable[[Message], None] = report if main else lambda message: None
+        self.state = TrainingState(objective, config, accelerator, validator)
+        # The model is wrapped after the resume, so that all processes begin with the same weights.
+        self.first, rows = self.state.resume(self.root, self.warn)
+        accelerator.wait_for_everyone()
+        parts = config.accumulate
+        if not parts:
+            parts = fewest_parts(objective, largest(stream, self.first).to(accelerator.device), accelerator)
+            self.warn(f"accumulate=0: each process takes its rows of a batch in {parts} parts")
+        self.step = TrainStep(objective, accelerator, config, self.state.optimizers, parts)
+        self.metrics: Metrics | None = None
+        if main:
+            names = config.trackers
+            self.metrics = Metrics(folder, config.images, self.first, rows, gauge=gauge, names=names)
+
+    def warn(self, text: str) -> None:
+        """Reports a warning."""
+        self.report({"warning": text})
+
+    def write(self, row: dict[str, float]) -> None:
+        """Writes a row of metrics and reports the progress."""
+        if self.metrics:
+            self.report(self.metrics.write(row))
+
+    def save(self, images: int, *, last: bool) -> None:
+        """Writes a checkpoint and reports it; OSError: it is the `last` one, and cannot be written."""
+        try:
+            path = self.state.save(self.root, images, self.metrics, keeps(self.config))
+        except OSError as error:
+            if last:
+                raise
+            self.warn(f"no checkpoint at {images} images, the one before it stays: {error}")
+        else:
+            if path:
+                self.report({"checkpoint": str(path), "images": images})
+
+    def close(self) -> None:
+        """Ends the files of metrics."""
+        if self.metrics:
+            self.metrics.close()
+        self.accelerator.wait_for_everyone()
 
 
 def report_interval(config: TrainConfig) -> int:
-    """Images between reports: a multiple of the batch, no longer than a snapshot's interval."""
+    """Images between reports: a multiple of the batch, no longer than a checkpoint's interval."""
     often = [config.images // REPORTS, MOST, config.snapshot_every, config.validation.every or MOST]
     return max(1, min(often) // config.batch) * config.batch
 
@@ -181,7 +167,7 @@ def crossing(images: int, per_report: int) -> Callable[[int], bool]:
 
 
 def keeps(config: TrainConfig) -> Callable[[int], bool]:
-    """Which snapshots stay for good, by images: every `config.keep_every`-th."""
+    """Which checkpoints stay for good, by images: every `config.keep_every`-th."""
     every = config.keep_every * config.snapshot_every
     crossed = report_interval(config)
     return lambda images: bool(every) and crossing(images, crossed)(every)

@@ -10,16 +10,17 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from sdmodel.train.process.messages import Progress, Utilisation
 from sdmodel.train.trackers import trackers
 
 WINDOW = 20
 """Reports that the speed of the progress line is taken over: the first ones, which compile and warm up, are
 soon forgotten."""
 VALIDATED = ("validation/ema/loss", "validation/ema/mse")
-"""Measures that tell people how far a training is; the last one that there is counts."""
-SAME_SAID_TWICE = ("rmse", "mae", "r2")
+"""Measures that a progress message has; the last one that there is counts."""
+REDUNDANT = ("rmse", "mae", "r2")
 """Measures that the curve leaves out beside the mean squared error."""
 MANY = 12
 """Lines that a panel has room for in its legend; of more, those of the averaged weights are drawn."""
@@ -36,19 +37,18 @@ class Gauge:
     price: float = 0.0
     """Of an hour of all processes; 0: not known."""
 
-    def read(self, speed: float, seconds: float, left: float) -> dict[str, float]:
-        """ "memory": peak bytes of this process; where known "mfu": share of the peak that `speed` images a
-        second come to, [0, 1], and "cost" so far and "cost_left"."""
-        found: dict[str, float] = {"memory": peak_memory()}
+    def read(self, speed: float, seconds: float, left: float) -> Utilisation:
+        """At `speed` images a second, after `seconds` and with `left` seconds to go."""
+        reading: Utilisation = {"memory": peak_memory()}
         if self.flops and self.peak:
-            found["mfu"] = round(self.flops * speed / self.peak, 4)
+            reading["mfu"] = round(self.flops * speed / self.peak, 4)
         if self.price:
-            found["cost"], found["cost_left"] = (round(self.price * s / 3600, 4) for s in (seconds, left))
-        return found
+            reading["cost"], reading["cost_left"] = (round(self.price * s / 3600, 4) for s in (seconds, left))
+        return reading
 
 
 class Metrics:
-    """Writes the main process's reports after `text`, which is what a snapshot holds of earlier ones."""
+    """Writes the main process's reports after `text`, which is what a checkpoint holds of earlier ones."""
 
     def __init__(
         self,
@@ -71,14 +71,10 @@ class Metrics:
         self.throughput = (logs / "throughput.jsonl").open("a")
         self.trackers = trackers(names, logs, f"{folder.parent.name}/{folder.name}")
         for line in text.splitlines():
-            self._draw(json.loads(line))
+            self._log(json.loads(line))
 
-    def report(self, row: dict[str, float]) -> dict[str, float | int]:
-        """Writes a row ("images" and values) and returns the progress: "images", "total", "loss",
-        "images_per_second" lately, "seconds" of this attempt, "seconds_left", "validation" where it was
-        measured (the averaged weights' error), and what `Gauge.read` tells.
-
-        OSError: the disk is full."""
+    def write(self, row: dict[str, float]) -> Progress:
+        """Writes a row ("images" and values) and returns the progress. OSError: the disk is full."""
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
         images, now = int(row["images"]), time.monotonic()
@@ -87,23 +83,23 @@ class Metrics:
         speed = (images - images_then) / max(now - then, 1e-9)
         left = max(0, self.total - images) / max(speed, 1e-9)
         mean = (images - self.first) / max(seconds, 1e-9)
-        gauged = self.gauge.read(speed, seconds, left)
-        told = {"images": images, "seconds": seconds, "images_per_second": mean}
-        self.throughput.write(json.dumps(told | {"lately": speed} | gauged) + "\n")
+        utilisation = self.gauge.read(speed, seconds, left)
+        throughput = {"images": images, "seconds": seconds, "images_per_second": mean, "lately": speed}
+        self.throughput.write(json.dumps({**throughput, **utilisation}) + "\n")
         self.throughput.flush()
-        self._draw(row | {"images_per_second": speed} | gauged)
-        measured = [row[name] for name in VALIDATED if name in row]
-        validated = {"validation": measured[-1]} if measured else {}
-        return {
+        self._log({**row, "images_per_second": speed, **cast(dict[str, float], utilisation)})
+        progress: Progress = {
             "images": images,
             "total": self.total,
             "loss": row["loss"],
             "images_per_second": round(speed, 1),
             "seconds": round(seconds, 3),
             "seconds_left": round(left, 1),
-            **validated,
-            **gauged,
+            **utilisation,
         }
+        if errors := [row[name] for name in VALIDATED if name in row]:
+            progress["validation"] = errors[-1]
+        return progress
 
     def text(self) -> str:
         """All rows so far."""
@@ -115,7 +111,7 @@ class Metrics:
         for tracker in self.trackers:
             tracker.close()
 
-    def _draw(self, row: dict[str, float]) -> None:
+    def _log(self, row: dict[str, float]) -> None:
         values = {name: value for name, value in row.items() if name != "images"}
         for tracker in self.trackers:
             tracker.log(int(row["images"]), values)
@@ -146,7 +142,7 @@ def draw_curve(metrics: Path, picture: Path) -> None:
     validated = [
         name
         for name in names
-        if "/" in name and "@" not in name and not name.endswith(tuple(f"/{m}" for m in SAME_SAID_TWICE))
+        if "/" in name and "@" not in name and not name.endswith(tuple(f"/{m}" for m in REDUNDANT))
     ]
     if len(validated) > MANY:
         validated = [name for name in validated if name.startswith("validation/ema/")]

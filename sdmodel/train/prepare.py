@@ -1,14 +1,12 @@
-"""What a plan trains, on what, and what measures it on the way."""
+"""What a job trains, on what, and what validates it on the way."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import torch
 from accelerate import Accelerator
 
 from sdmodel.config.learning import DataConfig
-from sdmodel.config.train import TrainConfig
 from sdmodel.data.captioned import trained_on
 from sdmodel.data.decoded_cache import decode_shared
 from sdmodel.data.index import read_index
@@ -21,8 +19,9 @@ from sdmodel.objective import Objective
 from sdmodel.objectives import objective_of
 from sdmodel.train import fsdp
 from sdmodel.train.grids import Grid
+from sdmodel.train.job import JobSpec
 from sdmodel.train.optim.optimizers import freeze
-from sdmodel.train.validation import Validation, batch_size, data_config
+from sdmodel.train.validation import Validator, batch_size, data_config
 
 VALIDATION_SEED = 0
 """Of the rows that are measured: the same for every training."""
@@ -34,47 +33,45 @@ class Prepared:
 
     objective: Objective
     stream: Stream
-    judge: Validation | None
+    validator: Validator | None
     """None where nothing is measured on the way."""
 
 
-def prepare(plan: dict[str, Any], config: TrainConfig, accelerator: Accelerator) -> Prepared:
+def prepare(job: JobSpec, accelerator: Accelerator) -> Prepared:
     """Data decoded once, by all processes together; the same initial weights everywhere, and what is not
     learned is frozen.
 
-    ValueError: plan and config do not fit together, or the data does not fit them; nothing is decoded if the
-    config alone tells."""
+    ValueError: the parts of the job do not fit together, or the data does not fit them; nothing is decoded if
+    the config alone shows it."""
+    config = job.config
     fsdp.check(config, accelerator)
-    reader = _reader(plan, config, "train", config.data, accelerator)
+    reader = _reader(job, "train", config.data, accelerator)
     stream = Stream(reader, batch=config.batch, seed=config.seed, data=config.data, **_share(accelerator))
     torch.manual_seed(config.seed)
     captions = [caption for captions in reader.index.captions for caption in captions]
-    latents = Path(plan["latents"]) if plan.get("latents") else None
-    texts = [Path(one) if one else None for one in plan.get("texts") or []]
-    labels = Path(plan["labels"]) if plan.get("labels") else None
-    starting = bool(plan.get("start"))
     objective = objective_of(
         config,
         captions,
-        latents,
-        texts=texts,
-        labels=labels,
+        job.latents,
+        texts=job.texts,
+        labels=job.labels,
         uids=reader.index.uids,
-        starting=starting,
+        starting=job.start is not None,
     )
-    if plan.get("start"):
-        objective.start(Path(plan["start"]))
+    if job.start:
+        objective.start(job.start)
     if config.lora.rank:
-        _check_lora(config, plan)
+        _check_lora(job)
         inject(objective.modules, config.lora)
     fsdp.check_modules(objective, config, accelerator)
     freeze(objective.modules, config.learning.frozen)
-    judge = _judge(plan, config, objective, reader, accelerator) if config.validation.every else None
-    return Prepared(objective, stream, judge)
+    validator = _validator(job, objective, reader, accelerator) if config.validation.every else None
+    return Prepared(objective, stream, validator)
 
 
-def _check_lora(config: TrainConfig, plan: dict[str, Any]) -> None:
-    if not plan.get("start"):
+def _check_lora(job: JobSpec) -> None:
+    config = job.config
+    if not job.start:
         raise ValueError(
             f"lora.rank={config.lora.rank}: low-rank changes are to a model that has learned; name one to "
             "start from, or set lora.rank to 0"
@@ -85,56 +82,52 @@ def _check_lora(config: TrainConfig, plan: dict[str, Any]) -> None:
         )
 
 
-def _reader(
-    plan: dict[str, Any], config: TrainConfig, split: str, data: DataConfig, accelerator: Accelerator
-) -> Reader:
-    tars: dict[str, str] = plan["tars"]
-    there = RemoteRanges() if any(map(is_remote, tars.values())) else None
-    index = read_index(Path(plan["index"]), tars, split, weight=data.weight, read_range=there)
+def _reader(job: JobSpec, split: str, data: DataConfig, accelerator: Accelerator) -> Reader:
+    remote = RemoteRanges() if any(map(is_remote, job.tars.values())) else None
+    index = read_index(job.index, job.tars, split, weight=data.weight, read_range=remote)
     try:
-        index = trained_on(index, config)
+        index = trained_on(index, job.config)
     except ValueError as error:
         raise ValueError(f"the {split} split: {error}") from error
-    cache, wait = Path(plan["folder"]) / "cache", accelerator.wait_for_everyone
+    cache, wait = job.folder / "cache", accelerator.wait_for_everyone
     rank, world = accelerator.process_index, accelerator.num_processes
 
     def pictures() -> Reader:
-        return decode_shared(index, config.size, cache, rank, world, wait, data)
+        return decode_shared(index, job.config.size, cache, rank, world, wait, data)
 
-    if not plan.get("latents"):
-        return pictures()
-    return cached_reader(Path(plan["latents"]), index, config, pictures)
+    return cached_reader(job.latents, index, job.config, pictures) if job.latents else pictures()
 
 
-def _judge(
-    plan: dict[str, Any],
-    config: TrainConfig,
-    objective: Objective,
-    trained: Reader,
-    accelerator: Accelerator,
-) -> Validation:
+def _validator(job: JobSpec, objective: Objective, trained: Reader, accelerator: Accelerator) -> Validator:
     """ValueError: the objective draws no pictures, and shall; the validation split is empty."""
-    wanted, data = config.validation, data_config(config.data)
-    if wanted.prompts and not hasattr(objective, "sample"):
+    config, data = job.config.validation, data_config(job.config.data)
+    if config.prompts and objective.sample is None:
         raise ValueError(
-            f"validation.prompts: the {config.objective} objective draws no pictures; leave it empty"
+            f"validation.prompts: the {job.config.objective} objective draws no pictures; leave it empty"
         )
-    size = batch_size(config, accelerator.num_processes)
+    size = batch_size(job.config, accelerator.num_processes)
     # The pictures of both splits have the same margin; the stream looks at the centre.
-    own = _reader(plan, config, "validation", replace(data, crop=config.data.crop), accelerator)
+    own = _reader(job, "validation", replace(data, crop=job.config.data.crop), accelerator)
     train, validation = (
         Stream(reader, batch=size, seed=VALIDATION_SEED, data=data, **_share(accelerator))
         for reader in (trained, own)
     )
     grid = None
-    main, folder = accelerator.is_main_process, Path(plan["folder"]) / "samples"
-    if wanted.prompts and (main or config.shard):  # of weights that are shared out each process has a part
-        grid = Grid(objective.sample, wanted.prompts, folder, writes=main)  # pyright: ignore
+    main = accelerator.is_main_process
+    # Of weights that are sharded each process has a part.
+    if config.prompts and objective.sample and (main or job.config.shard):
+        grid = Grid(objective.sample, config.prompts, job.folder / "samples", writes=main)
     autocast = lambda: accelerator.autocast()  # noqa: E731 - its own arguments are not for others
-    return Validation(objective, train, validation, wanted, grid=grid, autocast=autocast)
+    return Validator(objective, train, validation, config, grid=grid, autocast=autocast)
 
 
-def _share(accelerator: Accelerator) -> dict[str, Any]:
-    """This process's, of a stream."""
+class _Share(TypedDict):
+    rank: int
+    world: int
+    pin: bool
+
+
+def _share(accelerator: Accelerator) -> _Share:
+    """This process's, of a stream; batches for a GPU come in pinned memory."""
     rank, world = accelerator.process_index, accelerator.num_processes
     return {"rank": rank, "world": world, "pin": accelerator.device.type == "cuda"}

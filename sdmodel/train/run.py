@@ -1,13 +1,9 @@
-"""The training process, `python -m sdmodel.train.run PLAN.json`: plan, data, objective, loop, model folder.
+"""The training process, `python -m sdmodel.train.run JOB.json`: job, data, objective, loop, model folder.
 
-A plan is {"folder": where results go, "index": path of index.parquet, "tars": {name in the index: local
-path}, "config": a TrainConfig, "start": a model folder or null, "latents": a folder of cached ones or null,
-"texts": [a folder or null for each text encoder], "labels": path of a table or null}; the last four may be
-left out.
-Running it again goes on where it stopped, or does nothing when it is done. Results: model/, metrics.jsonl,
-curve.png, samples/, snapshots/, and best.json where the weights are those of the best validation; cache/ and
-logs/ are no results. SIGTERM, or a file `stop` in the folder,
-makes it save and end with status 75.
+Running it again goes on where it stopped, or does nothing when it is done. Results, in the job's folder:
+model/, metrics.jsonl, curve.png, samples/, snapshots/, and best.json where the weights are those of the best
+validation; cache/ and logs/ are no results. SIGTERM, or a file `stop` in the folder, makes it save and end
+with status 75.
 """
 
 import json
@@ -19,11 +15,9 @@ import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
-from pydantic import TypeAdapter
 
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.size_warnings import size_warnings
@@ -33,12 +27,14 @@ from sdmodel.objective import Objective
 from sdmodel.text import lengths
 from sdmodel.train import trackers
 from sdmodel.train.bf16 import leave_onednn
-from sdmodel.train.fsdp import shares
+from sdmodel.train.fsdp import is_sharded
+from sdmodel.train.job import JobSpec
 from sdmodel.train.loop import train
 from sdmodel.train.metrics import Gauge, draw_curve
 from sdmodel.train.prepare import prepare
 from sdmodel.train.process import failure
 from sdmodel.train.process.command import PARENT_HOLDS_STDIN
+from sdmodel.train.process.messages import send
 from sdmodel.train.process.rendezvous import join
 from sdmodel.train.process.stopping import RESUME, Stopping
 from sdmodel.train.speed import (
@@ -58,17 +54,12 @@ BEST = "best.json"
 """Which validation the published weights are of."""
 
 
-def tell(message: dict[str, Any]) -> None:
-    """One JSON line to whoever launched the training, in one piece: other processes write there, too."""
-    print(json.dumps(message) + "\n", end="", flush=True)  # noqa: T201 - the protocol with launch.py
-
-
-def run(plan: dict[str, Any], stopping: Stopping | None = None) -> bool:
-    """Runs a plan in this process, which is one of those that share the training.
+def run(job: JobSpec, stopping: Stopping | None = None) -> bool:
+    """Runs a job in this process, which is one of those that share the training.
 
     stopping: listens to signals while the training can save; None never stops. False: it stopped, and has
     saved. ValueError, FloatingPointError, OSError: as `prepare` and the loop say."""
-    folder, config = Path(plan["folder"]), config_of(plan)
+    folder, config = job.folder, job.config
     model = folder / "model"
     if model.exists():
         return True
@@ -76,51 +67,44 @@ def run(plan: dict[str, Any], stopping: Stopping | None = None) -> bool:
     folder.mkdir(parents=True, exist_ok=True)
     accelerator = accelerator_of(config)
     main = accelerator.is_main_process
-    prepared = prepare(plan, config, accelerator)
+    prepared = prepare(job, accelerator)
     objective, stream = prepared.objective, prepared.stream
     if main:
         learned = sum(p.numel() for p in objective.modules.parameters() if p.requires_grad)
         captions = [caption for own in stream.reader.index.captions for caption in own]
-        readers = getattr(objective, "readers", ())  # of those that read captions
-        cut = lengths.warnings(readers, captions, REMEDY)
-        for words in [*size_warnings(stream.reader.index, config, learned), *cut]:
-            tell({"warning": words})
+        cut = lengths.warnings(objective.readers, captions, REMEDY)
+        for warning in [*size_warnings(stream.reader.index, config, learned), *cut]:
+            send({"warning": warning})
     gauge = gauge_of(config, accelerator, objective, stream)
-    hasten(objective, config, accelerator, gauge)
+    trade_memory_for_speed(objective, config, accelerator, gauge)
 
     # Training, and the model folder, which appears whole.
     if stopping:
         stopping.listen()
-    asked = stopping or (lambda: False)
     weights = train(
         objective,
         stream,
         config,
         accelerator,
         folder,
-        tell,
-        judge=prepared.judge,
-        stopping=asked,
+        send,
+        validator=prepared.validator,
+        stopping=stopping or (lambda: False),
         gauge=gauge,
     )
     if main and weights is not None:
         draw_curve(folder / "metrics.jsonl", folder / "curve.png")
-        if prepared.judge and config.validation.patience:
-            (folder / BEST).write_text(json.dumps(prepared.judge.best, sort_keys=True))
+        if prepared.validator and config.validation.patience:
+            (folder / BEST).write_text(json.dumps(prepared.validator.best, sort_keys=True))
         aside = folder / ".model"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
         objective.save(aside, published(objective.modules, weights, config.lora, aside))
         aside.rename(model)
     if main and stopping and weights is None:
-        stopping.file.unlink(missing_ok=True)  # it is heeded; the same command shall go on
+        stopping.file.unlink(missing_ok=True)  # the same command shall go on
     accelerator.end_training()
     return weights is not None
-
-
-def config_of(plan: dict[str, Any]) -> TrainConfig:
-    """The config in a plan."""
-    return TypeAdapter(TrainConfig).validate_python(plan["config"])
 
 
 def accelerator_of(config: TrainConfig) -> Accelerator:
@@ -155,28 +139,30 @@ def end_with_parent() -> None:
 
 def gauge_of(config: TrainConfig, accelerator: Accelerator, objective: Objective, stream: Stream) -> Gauge:
     """What the training's speed is worth. FLOPs are counted on two rows (one, of an odd number), by all
-    processes together, and on the CPU where weights are to be shared out. A loss that compares rows needs the
-    whole batch, and the device that the processes talk through: shared out, its FLOPs are not counted."""
-    device, world, shared = accelerator.device, accelerator.num_processes, shares(config, accelerator)
+    processes together, and on the CPU where weights are to be sharded. A loss that compares rows needs the
+    whole batch, and the device that the processes talk through: sharded, its FLOPs are not counted."""
+    device, world, sharded = accelerator.device, accelerator.num_processes, is_sharded(config, accelerator)
     flops = 0.0
-    if not (shared and objective.whole_batch):
-        place = torch.device("cpu") if shared else device
+    if not (sharded and objective.whole_batch):
+        place = torch.device("cpu") if sharded else device
         objective.modules.to(place)
         batch = stream.at(0)
         if not objective.whole_batch:
             batch = batch.micro_batch(0, len(batch) // 2 if len(batch) % 2 == 0 else len(batch))
         with accelerator.autocast():
             flops = flops_per_image(objective, batch.to(place))
-    if device.type == "cuda":  # what is told of memory is the training's
+    if device.type == "cuda":  # the peak that is reported is the training's
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
     precision = "bf16" if accelerator.mixed_precision == "bf16" else "fp32"
     return Gauge(flops, world * peak_flops(device, precision), config.price)
 
 
-def hasten(objective: Objective, config: TrainConfig, accelerator: Accelerator, gauge: Gauge) -> None:
-    """Trades time for memory and start-up for speed, as config.checkpoint and config.compile ask for; after
-    the FLOPs are counted, since what is computed twice is no use. What is checkpointed cannot be compiled any
+def trade_memory_for_speed(
+    objective: Objective, config: TrainConfig, accelerator: Accelerator, gauge: Gauge
+) -> None:
+    """Activation checkpointing and compilation, as config.checkpoint and config.compile ask for; after the
+    FLOPs are counted, since what is computed twice is no use. What is checkpointed cannot be compiled any
     more."""
     images = config.images // accelerator.num_processes
     if worth_compiling(config, accelerator.device, images, gauge.flops):
@@ -185,34 +171,34 @@ def hasten(objective: Objective, config: TrainConfig, accelerator: Accelerator, 
         checkpoint_heavy(objective)
 
 
-def explained(plan: dict[str, Any], act: Callable[[], int]) -> int:
-    """What `act` returns, an exit status; 1 after a failure that was explained to whoever launched it."""
+def exit_status(job: JobSpec, act: Callable[[], int]) -> int:
+    """What `act` returns, an exit status; 1 after a failure that was reported to whoever launched it."""
     try:
         return act()
     except Exception as error:
-        said = failure.told(error, config_of(plan))
-        if said is None:
+        message = failure.message_of(error, job.config)
+        if message is None:
             raise
         traceback.print_exc()
-        tell(said)
+        send(message)
         return 1
 
 
-def main(plan: dict[str, Any]) -> int:
-    """Runs a plan and returns the process's exit status: 0 done, 75 stopped and saved, 1 failed."""
+def main(job: JobSpec) -> int:
+    """Runs a job and returns the process's exit status: 0 done, 75 stopped and saved, 1 failed."""
 
     def act() -> int:
-        if run(plan, Stopping(Path(plan["folder"]))):
+        if run(job, Stopping(job.folder)):
             return 0
-        tell({"stopped": True})
+        send({"stopped": True})
         return RESUME
 
-    return explained(plan, act)
+    return exit_status(job, act)
 
 
 if __name__ == "__main__":
     if os.environ.get(PARENT_HOLDS_STDIN):
         end_with_parent()
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m sdmodel.train.run PLAN.json")
-    sys.exit(main(json.loads(Path(sys.argv[1]).read_text())))
+        sys.exit("usage: python -m sdmodel.train.run JOB.json")
+    sys.exit(main(JobSpec.read(Path(sys.argv[1]))))

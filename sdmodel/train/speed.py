@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.objective import Objective
-from sdmodel.train.buffers import copied, put_back
+from sdmodel.train.buffers import copies, restore
 
 Precision = Literal["fp32", "bf16"]
 """Of matrix products; on GPUs fp32 means TF32, as this project sets it."""
@@ -119,7 +119,7 @@ def flops_per_image(objective: Objective, batch: Batch) -> float:
     processes call this together if the loss talks to others."""
     modules, device = objective.modules, batch.images.device
     generator = torch.Generator(device).manual_seed(0)
-    held = copied(modules)
+    buffers = copies(modules)
     with (
         torch.random.fork_rng([device] if device.type == "cuda" else []),
         FlopCounterMode(display=False) as mode,
@@ -127,7 +127,7 @@ def flops_per_image(objective: Objective, batch: Batch) -> float:
         total = torch.stack(list(modules(batch, generator).values())).sum()
         learned = [p for p in modules.parameters() if p.requires_grad]
         torch.autograd.grad(total, learned, allow_unused=True)
-    put_back(modules, held)
+    restore(modules, buffers)
     return mode.get_total_flops() / len(batch)
 
 

@@ -1,4 +1,5 @@
-"""What a training tells of its steps, and what it does about a bad one, without waiting for the device.
+"""Training statistics: the losses and gradient norms of the steps between two reports, and what is done about
+a bad step (a loss spike, a gradient that is not finite), without waiting for the device.
 
 Losses and gradient norms are summed where they are computed and read at reports alone. Whether a step was
 bad is noted on the device, too; the batch is named afterwards, since the data order is a function of images
@@ -23,8 +24,8 @@ NAMED = 8
 """Uids of a batch that a message names."""
 
 
-class Tally:
-    """Sums since the last report, and the guard's memory."""
+class TrainingStatistics:
+    """Sums since the last report, and the running mean that a spike is measured by."""
 
     def __init__(self, guard: GuardConfig, device: torch.device) -> None:
         self.guard = guard
@@ -37,7 +38,7 @@ class Tally:
         self._norm = torch.zeros(2, dtype=torch.float64, device=device)  # running mean, steps in it
         self._bad = torch.full((), -1, dtype=torch.int64, device=device)  # images before the first bad step
 
-    def look(self, norm: Tensor, images: int) -> Tensor:
+    def detect_bad(self, norm: Tensor, images: int) -> Tensor:
         """Whether the step after `images` images is bad, by its gradient's norm, which all processes share.
 
         () bool on the device; noted for `refuse_bad`, too."""
@@ -52,15 +53,21 @@ class Tally:
         return bad
 
     def add(self, losses: Mapping[str, Tensor], norm: Tensor) -> None:
-        """Takes in a step."""
+        """Adds a step to the sums."""
         values = torch.stack([*(loss.detach() for loss in losses.values()), norm])
         self.names, self.steps = list(losses), self.steps + 1
         self._sums = values if self.steps == 1 else self._sums + values
 
-    def skip(self) -> None:
-        """A step was left out, and said: nothing need stop for it."""
+    def skip(self, images: int, norm: Tensor, uids: list[str]) -> str:
+        """Counts a bad step that was left out, and returns the warning of it.
+
+        uids: of its batch, the one after `images` images. FloatingPointError: there are too many."""
         self.skipped += 1
         self._bad = torch.full_like(self._bad, -1)
+        warning = f"left out the batch after {images} images, gradient norm {float(norm):.3g}: {listed(uids)}"
+        if self.skipped > self.guard.skips:
+            raise FloatingPointError(f"more than guard.skips={self.guard.skips} batches are bad; {warning}")
+        return warning
 
     def refuse_bad(self, uids: Callable[[int], list[str]], config: OptimizerConfig) -> None:
         """FloatingPointError: a step since the last report was bad.
@@ -70,14 +77,16 @@ class Tally:
         if images >= 0:
             raise FloatingPointError(
                 f"the gradient is not finite, or a spike, at the batch after {images} images, "
-                f"{named(uids(images))}; lower optimizer.muon_rate={config.muon_rate} and "
+                f"{listed(uids(images))}; lower optimizer.muon_rate={config.muon_rate} and "
                 f"optimizer.adam_rate={config.adam_rate}, train in fp32, or leave such batches out with "
                 "guard.on_bad=skip"
             )
 
     def row(self, images: int, rate: float, accelerator: Accelerator) -> dict[str, float]:
-        """A report of all processes' steps: images seen, the losses' sum as "loss", each loss, the gradient's
-        norm, the learning rate's factor; the next one begins. FloatingPointError: a loss is not finite."""
+        """A row of metrics, over the steps of all processes: images seen, the losses' sum as "loss", each
+        loss, the gradient's norm, the learning rate's factor. The next row begins.
+
+        FloatingPointError: a loss is not finite."""
         means: list[float] = accelerator.reduce(self._sums / self.steps, "mean").tolist()  # pyright: ignore
         losses = dict(zip(self.names, means[:-1], strict=True))
         if not all(math.isfinite(value) for value in losses.values()):
@@ -88,12 +97,12 @@ class Tally:
         return {"images": images, "loss": total, **losses, "gradient_norm": means[-1], "rate": rate}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """(tensors, facts) for a snapshot."""
+        """(tensors, facts) for a checkpoint."""
         facts = {"names": self.names, "steps": self.steps, "skipped": self.skipped}
         return {"sums": self._sums, "norm": self._norm, "bad": self._bad}, facts
 
     def load(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        """Puts back what `state` gave, in memory of its own."""
+        """Restores what `state` returned, in memory of its own."""
         device = self._bad.device
         self._sums, self._norm, self._bad = (
             tensors[name].to(device, copy=True) for name in ("sums", "norm", "bad")
@@ -101,7 +110,7 @@ class Tally:
         self.names, self.steps, self.skipped = list(facts["names"]), facts["steps"], facts["skipped"]
 
 
-def named(uids: list[str]) -> str:
-    """A few of them, and how many there are."""
+def listed(uids: list[str]) -> str:
+    """The first uids in words, and how many more there are."""
     more = f" and {len(uids) - NAMED} more" if len(uids) > NAMED else ""
     return f"uids {', '.join(uids[:NAMED])}{more}"

@@ -1,9 +1,11 @@
-"""One step of the optimizers from one batch, whole or in parts, by one process or many."""
+"""One step of the optimizers from one batch: gradient accumulation over its parts, gradient clipping, by one
+process or many (distributed data parallel)."""
 
 import hashlib
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -12,14 +14,14 @@ from torch import Tensor, nn
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.objective import Objective
-from sdmodel.train.buffers import copied, put_back
-from sdmodel.train.dtensors import broadcast_buffers, is_shared, whole
+from sdmodel.train.buffers import copies, restore
+from sdmodel.train.dtensors import broadcast_buffers, full, is_fsdp
 
-LOOK = 16
-"""Batches between two looks at whether to stop, where asking all processes would make a GPU wait."""
+STOP_INTERVAL = 16
+"""Batches between two agreements on whether to stop, where each would make a GPU wait."""
 
 
-class Steps:
+class TrainStep:
     """Gradients of batches, and what is done with them."""
 
     def __init__(
@@ -30,9 +32,9 @@ class Steps:
         optimizers: list[torch.optim.Optimizer],
         parts: int,
     ) -> None:
-        """Wraps the modules for several processes, unless they are shared out; they must be restored by then.
+        """Wraps the modules for several processes, unless they are sharded; they must be restored by then.
 
-        parts: that each process takes its rows of a batch in.
+        parts: that each process takes its rows of a batch in (gradient accumulation).
         ValueError: they cannot be had with this objective or batch."""
         rows = config.batch // accelerator.num_processes
         if parts > 1 and objective.whole_batch:
@@ -45,15 +47,21 @@ class Steps:
                 f"accumulate={parts} must divide the {rows} rows that each process has of "
                 f"batch={config.batch}"
             )
-        self.shared = is_shared(objective.modules)
-        # Shared out, forward and backward talk to the others by themselves: what is left is autocast.
-        self.model: nn.Module = accelerator.prepare_model(objective.modules, evaluation_mode=self.shared)
+        self.sharded = is_fsdp(objective.modules)
+        # Sharded, forward and backward talk to the others by themselves: what is left is autocast.
+        self.model: nn.Module = accelerator.prepare_model(objective.modules, evaluation_mode=self.sharded)
         self.accelerator, self.config, self.optimizers = accelerator, config, optimizers
         self.parameters = [p for p in objective.modules.parameters() if p.requires_grad]
         self.parts = parts
         self.generator = torch.Generator(accelerator.device)
-        self._looked = 0
+        self._rates: list[float] = [group["lr"] for group in self._groups()]
+        self._agreements = 0
         self._before: list[Tensor] = []
+
+    def set_rate(self, factor: float) -> None:
+        """Sets every learning rate to its peak times `factor`."""
+        for group, peak in zip(self._groups(), self._rates, strict=True):
+            group["lr"] = peak * factor
 
     def gradients(self, batch: Batch, images: int) -> tuple[dict[str, Tensor], Tensor]:
         """({name: mean loss () of this process's rows}, norm () of the gradient over all processes).
@@ -62,8 +70,8 @@ class Steps:
         batch = batch.to(self.accelerator.device)
         sums: dict[str, Tensor] = {}
         if self.config.guard.on_bad == "skip":
-            self._before = copied(self.model)
-        if self.shared:
+            self._before = copies(self.model)
+        if self.sharded:
             broadcast_buffers(self.model)
         for number in range(self.parts):
             part = batch.micro_batch(number, self.parts) if self.parts > 1 else batch
@@ -81,35 +89,39 @@ class Steps:
                 share = loss.detach() / self.parts
                 sums[name] = sums[name] + share if name in sums else share
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.optimizer.clip or math.inf)
-        return sums, whole(norm.detach())
+        return sums, full(norm.detach())
 
-    def step(self) -> None:
-        """Learn from the gradients."""
+    def optimize(self) -> None:
+        """Updates the weights by the gradients, and clears these."""
         for optimizer in self.optimizers:
             optimizer.step()
-        self.drop()
+        self.zero_grad()
 
-    def drop(self) -> None:
-        """Forget the gradients."""
+    def zero_grad(self) -> None:
+        """Clears the gradients."""
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
 
     def undo(self) -> None:
-        """Leave the batch out, where guard.on_bad says so: forget its gradients, and what running statistics
-        took from it."""
-        put_back(self.model, self._before)
-        self.drop()
+        """Leaves the batch out, where guard.on_bad says so: clears its gradients, and restores the running
+        statistics."""
+        restore(self.model, self._before)
+        self.zero_grad()
 
-    def agreed(self, stopping: Callable[[], bool]) -> bool:
-        """Whether any process shall stop; all processes ask at the same batches and hear the same."""
+    def any_stopping(self, stopping: Callable[[], bool]) -> bool:
+        """Whether `stopping` is true in any process; all processes call this at the same batches and get the
+        same answer."""
         world, device = self.accelerator.num_processes, self.accelerator.device
         if world == 1:
             return stopping()
-        self._looked += 1
-        if device.type != "cpu" and self._looked % LOOK:
+        self._agreements += 1
+        if device.type != "cpu" and self._agreements % STOP_INTERVAL:
             return False
-        asked = torch.tensor(float(stopping()), device=device)
-        return bool(self.accelerator.reduce(asked, "sum") > 0)  # pyright: ignore
+        mine = torch.tensor(float(stopping()), device=device)
+        return bool(self.accelerator.reduce(mine, "sum") > 0)  # pyright: ignore
+
+    def _groups(self) -> list[dict[str, Any]]:
+        return [group for optimizer in self.optimizers for group in optimizer.param_groups]
 
 
 def seed_at(seed: int, images: int, stream: str) -> int:

@@ -11,14 +11,14 @@ for each level. Any other that is () is a loss and becomes a mean over rows; one
 number that it is of, and becomes their quotient. A row of metrics holds them as "validation/mse@3",
 "validation/ema/mse" (of the averaged weights) and "train/...".
 
-An objective that has `enough(figures)` ends the training by it, told all that was measured.
+An objective whose `enough` is not None ends the training by it.
 """
 
 import math
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -26,53 +26,24 @@ from torch import Tensor, nn
 
 from sdmodel.config.learning import DataConfig, ValidationConfig
 from sdmodel.config.train import TrainConfig
-from sdmodel.data.batch import Batch
+from sdmodel.data.stream import Stream
 from sdmodel.evaluate.regression import SUMS, figures
-from sdmodel.train.dtensors import opened
-from sdmodel.train.early import Early
+from sdmodel.objective import Objective
+from sdmodel.train.dtensors import unsharded
+from sdmodel.train.early_stopping import EarlyStopping
+from sdmodel.train.ema import WeightAverages
 from sdmodel.train.grids import Grid
 
 
-class Measured(Protocol):
-    """An objective, as far as it is measured."""
-
-    @property
-    def modules(self) -> nn.Module:
-        """The model."""
-        ...
-
-    def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """Sums over this process's rows."""
-        ...
-
-
-class Rows(Protocol):
-    """The rows to measure: a `Stream` over a split, without augmentation."""
-
-    batch: int
-    """Images in a global batch."""
-
-    def at(self, images_seen: int) -> Batch:
-        """This process's share of the global batch after `images_seen` images."""
-        ...
-
-
-class Averaged(Protocol):
-    """Averages of the weights, see ema.py."""
-
-    def swapped(self) -> AbstractContextManager[None]:
-        """Inside, the model has the averaged weights."""
-        ...
-
-
-class Validation:
-    """Measures the model and says when it no longer improves; every process runs it."""
+class Validator:
+    """Measures the model and ends the training when it no longer improves (early stopping); every process
+    runs it."""
 
     def __init__(
         self,
-        objective: Measured,
-        train: Rows,
-        validation: Rows,
+        objective: Objective,
+        train: Stream,
+        validation: Stream,
         config: ValidationConfig,
         *,
         grid: Grid | None = None,
@@ -96,55 +67,55 @@ class Validation:
         self.objective, self.grid, self.autocast = objective, grid, autocast
         self.rows = {"validation": validation, "train": train}
         self.config = config
-        self.early = Early(config.patience)
+        self.early_stopping = EarlyStopping(config.patience)
         self.improved = False
         """Whether the averaged weights of the last `run` are the best so far."""
-        self.enough: Callable[[Mapping[str, float]], bool] = getattr(objective, "enough", lambda _: False)
 
     @property
     def stopped(self) -> bool:
         """Whether it is time to stop early."""
-        return self.early.stopped
+        return self.early_stopping.stopped
 
-    def run(self, images: int, averages: Averaged) -> dict[str, float]:
+    def run(self, images: int, averages: WeightAverages) -> dict[str, float]:
         """Measures after `images` images, by name, the same on all processes. The training goes on as if
         nothing had been measured."""
         modules = self.objective.modules
         # An autocast for each set of weights: within one, the first cast of a weight serves again, whatever
-        # was put in its place. Weights that are shared out are gathered after they are swapped.
-        with opened(modules), measuring(modules), self.autocast():
-            told = self._told("")
-        with averages.swapped(), opened(modules), measuring(modules), self.autocast():
-            told |= self._told("ema/")
+        # was put in its place. Weights that are sharded are gathered after they are swapped.
+        with unsharded(modules), evaluating(modules), self.autocast():
+            measures = self._measures("")
+        with averages.swapped(), unsharded(modules), evaluating(modules), self.autocast():
+            measures |= self._measures("ema/")
             if self.grid:
                 self.grid.draw(images)
-        error = told["validation/ema/mse" if "validation/ema/mse" in told else "validation/ema/loss"]
-        self.improved = self.early.look(images, error, self.enough(told))
-        return told
+        error = measures["validation/ema/mse" if "validation/ema/mse" in measures else "validation/ema/loss"]
+        enough = self.objective.enough is not None and self.objective.enough(measures)
+        self.improved = self.early_stopping.update(images, error, enough)
+        return measures
 
     @property
     def best(self) -> dict[str, float | None]:
         """The best validation: {"images" seen, "error" of the averaged weights}, None where no error was a
         number."""
-        return {"images": self.early.images, "error": self.early.error}
+        return {"images": self.early_stopping.images, "error": self.early_stopping.error}
 
     def state(self) -> dict[str, Any]:
-        """What it remembers, as JSON."""
-        return self.early.state()
+        """Its state for a checkpoint, as JSON."""
+        return self.early_stopping.state()
 
     def load(self, state: dict[str, Any]) -> None:
-        """Takes back what `state` gave; nothing of a training that was not validated until then."""
+        """Restores what `state` returned; nothing of a training that was not validated until then."""
         if state:
-            self.early.load(state)
+            self.early_stopping.load(state)
 
-    def _told(self, kind: str) -> dict[str, float]:
+    def _measures(self, kind: str) -> dict[str, float]:
         return {
             f"{split}/{kind}{name}": value
             for split, rows in self.rows.items()
             for name, value in means(self._sums(rows)).items()
         }
 
-    def _sums(self, rows: Rows) -> dict[str, Tensor]:
+    def _sums(self, rows: Stream) -> dict[str, Tensor]:
         """Sums over all rows and processes, on the CPU; "rows" is their number."""
         device = next(self.objective.modules.parameters()).device
         generator = torch.Generator(device)
@@ -153,9 +124,9 @@ class Validation:
             batch = rows.at(number * rows.batch).to(device)
             # The same for every training, so that trainings of different seeds can be compared.
             generator.manual_seed(number)
-            found = self.objective.errors(batch, generator)
-            found = {**found, "rows": torch.tensor(float(len(batch)), device=device)}
-            for name, value in found.items():
+            errors = self.objective.errors(batch, generator)
+            errors = {**errors, "rows": torch.tensor(float(len(batch)), device=device)}
+            for name, value in errors.items():
                 sums[name] = sums[name] + value.double() if name in sums else value.double()
         flat = torch.cat([value.reshape(-1) for value in sums.values()])
         if dist.is_initialized() and dist.get_world_size() > 1:
@@ -164,22 +135,16 @@ class Validation:
         return {name: part.view(sums[name].shape) for name, part in zip(sums, parts, strict=True)}
 
 
-def forward_errors(modules: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-    """The losses themselves, times rows: `errors` of an objective that has no other measure."""
-    losses: dict[str, Tensor] = modules(batch, generator)
-    return {name: loss.double() * len(batch) for name, loss in losses.items()}
-
-
 def means(sums: Mapping[str, Tensor]) -> dict[str, float]:
     """What sums come to, see the head of this file; "loss" is the sum of all that are means over rows. A
     quotient of nothing is left out."""
     rows = float(sums["rows"])
     own = {name: value for name, value in sums.items() if name != "rows" and name not in SUMS}
-    told = {name: float(value) / rows for name, value in own.items() if value.ndim == 0}
-    if told:
-        told["loss"] = math.fsum(told.values())
-    told |= {name: float(value[0] / value[1]) for name, value in own.items() if value.ndim and value[1]}
-    return figures(sums) | told if "squared" in sums else told
+    measures = {name: float(value) / rows for name, value in own.items() if value.ndim == 0}
+    if measures:
+        measures["loss"] = math.fsum(measures.values())
+    measures |= {name: float(value[0] / value[1]) for name, value in own.items() if value.ndim and value[1]}
+    return figures(sums) | measures if "squared" in sums else measures
 
 
 def data_config(data: DataConfig) -> DataConfig:
@@ -194,9 +159,9 @@ def batch_size(config: TrainConfig, processes: int) -> int:
 
 
 @contextmanager
-def measuring(modules: nn.Module) -> Generator[None]:
-    """Inside, the model does not learn: no gradients, no dropout, running statistics stay. Afterwards all is
-    as before, torch's random numbers too.
+def evaluating(modules: nn.Module) -> Generator[None]:
+    """Evaluation mode, in which the model does not learn: no gradients, no dropout, running
+    statistics stay. Afterwards all is as before, torch's random numbers too.
 
     Not inference mode: what a model keeps for later in there (tables of positions) could not be learned
     from."""

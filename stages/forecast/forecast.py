@@ -6,7 +6,7 @@ It is measured on this machine, for some seconds, on a few pictures of the datas
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +25,9 @@ from stages.pretrained.files import (
 from stages.pretrained.text import TABLE
 from stages.store import open_store
 
+if TYPE_CHECKING:
+    from sdmodel.train.profile.measurement import Measurement
+
 ROWS = 1024
 """Pictures to measure with, about; they come from as few tars as hold them, for these are fetched."""
 CAPTIONS = 200_000
@@ -32,7 +35,7 @@ CAPTIONS = 200_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Forecast:
+class TrainingForecast:
     """What a training would take."""
 
     parameters: Mapping[str, int]
@@ -79,7 +82,7 @@ def forecast(
     length: int = 0,
     seconds: float = 10,
     stopping: Callable[[], bool] = lambda: False,
-) -> Forecast:
+) -> TrainingForecast:
     """Measure a training.
 
     Args:
@@ -100,12 +103,11 @@ def forecast(
         sdmodel.train.process.launch.Interrupted: `stopping` ended it.
         RuntimeError: the training failed; says why (it is out of memory, say).
     """
-    from sdmodel.train.profile.measure import measured
+    from sdmodel.train.profile.measure import measure, measurement_job
 
-    told = latents is not None and bool(latents.json("latents.json")["token_width"])
-    index, tars = _some(dataset, folder, deal=not told) if dataset else (None, None)
-    cache = latents.lay("", folder / "latents") if latents else None
-    found: dict[str, Any] = measured(
+    cached_text = latents is not None and bool(latents.json("latents.json")["token_width"])
+    index, tars = _sample(dataset, folder, deal=not cached_text) if dataset else (None, None)
+    job = measurement_job(
         config,
         folder,
         index=index,
@@ -113,41 +115,44 @@ def forecast(
         start=start,
         texts=texts,
         labels=labels.path(TABLE) if labels else None,
-        latents=cache,
+        latents=latents.lay("", folder / "latents") if latents else None,
         encoders=encoders,
         length=length,
         seconds=seconds,
-        stopping=stopping,
     )
-    small = warned(dataset, config, found["learned"]) if dataset else ()
-    time = found["start_up_seconds"] + config.images / found["images_per_second"]
-    return Forecast(
-        parameters=found["parameters"],
-        learned=found["learned"],
-        flops=found["flops"],
-        state=found["state"],
-        memory=int(found["memory"]),
-        processes=found["processes"],
-        device=found["device"],
-        data=(f"dataset {dataset.fingerprint[:12]}" if dataset else "random pictures")
-        + (
-            f" and latents {latents.fingerprint[:12]}"
-            if latents
-            else " and random latents"
-            if encoders
-            else ""
-        ),
-        images_per_second=found["images_per_second"],
-        mfu=found["mfu"],
-        waiting=found["waiting"],
+    measurement = measure(job, stopping)
+    warnings = size_warnings(dataset, config, measurement.learned) if dataset else ()
+    data = f"dataset {dataset.fingerprint[:12]}" if dataset else "random pictures"
+    if latents or encoders:
+        data += f" and latents {latents.fingerprint[:12]}" if latents else " and random latents"
+    return _extrapolated(measurement, config, data, warnings)
+
+
+def _extrapolated(
+    measurement: "Measurement", config: TrainConfig, data: str, warnings: tuple[str, ...]
+) -> TrainingForecast:
+    """The forecast of the whole training from some seconds of it."""
+    seconds = measurement.start_up_seconds + config.images / measurement.images_per_second
+    return TrainingForecast(
+        parameters=measurement.parameters,
+        learned=measurement.learned,
+        flops=measurement.flops,
+        state=measurement.state,
+        memory=int(measurement.memory),
+        processes=measurement.processes,
+        device=measurement.device,
+        data=data,
+        images_per_second=measurement.images_per_second,
+        mfu=measurement.mfu,
+        waiting=measurement.waiting,
         images=config.images,
-        seconds=time,
-        cost=config.price * time / 3600 if config.price else None,
-        warnings=small,
+        seconds=seconds,
+        cost=config.price * seconds / 3600 if config.price else None,
+        warnings=warnings,
     )
 
 
-def warned(dataset: Artifact, config: TrainConfig, parameters: int) -> tuple[str, ...]:
+def size_warnings(dataset: Artifact, config: TrainConfig, parameters: int) -> tuple[str, ...]:
     """Whether a dataset is too small for a model of so many learned parameters, in sentences."""
     from sdmodel.data.captioned import trained_on, without_caption
     from sdmodel.data.index import read_index
@@ -178,7 +183,7 @@ def encoders_in(folder: Path, config: EncodeConfig, store: str) -> Path | None:
     return folder if config.autoencoder or config.text else None
 
 
-def _some(dataset: Artifact, folder: Path, *, deal: bool) -> tuple[Path, dict[str, Path]]:
+def _sample(dataset: Artifact, folder: Path, *, deal: bool) -> tuple[Path, dict[str, Path]]:
     """An index of some training pictures, and their tars.
 
     deal: the pictures share the captions of all, so that the tokenizer, and with it the model, is the real
@@ -197,15 +202,12 @@ def _some(dataset: Artifact, folder: Path, *, deal: bool) -> tuple[Path, dict[st
             break
         names.append(name)
         some += [row for row in rows if row["file"] == name]
-    captions = [one for row in rows for one in row["captions"]][:CAPTIONS]
-    some = (
-        some
-        if not deal
-        else [
+    captions = [caption for row in rows for caption in row["captions"]][:CAPTIONS]
+    if deal:
+        some = [
             {**row, "captions": captions[place :: len(some)] or row["captions"]}
             for place, row in enumerate(some)
         ]
-    )
     path = folder / "index.parquet"
     pq.write_table(pa.Table.from_pylist(some, table.schema), path)
     return path, {name: dataset.path(name) for name in names}

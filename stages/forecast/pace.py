@@ -53,12 +53,11 @@ def pace(dataset: Artifact, config: PaceConfig, out: Output) -> Stats:
     folder.mkdir()
     train = replace(config.train, processes=config.processes, threads=config.threads)
     try:
-        found = asdict(forecast(train, dataset, folder, seconds=config.seconds, stopping=out.stopping))
+        measured = asdict(forecast(train, dataset, folder, seconds=config.seconds, stopping=out.stopping))
     except Interrupted:
         out.check()
         raise
-    kept = {
-        name: found[name] for name in ("images_per_second", "parameters", "learned", "processes", "device")
-    }
-    out.write("pace.json").write_text(json.dumps(kept, indent=1, sort_keys=True))
-    return Stats(Funnel(0, 0), kept)
+    names = ("images_per_second", "parameters", "learned", "processes", "device")
+    speed = {name: measured[name] for name in names}
+    out.write("pace.json").write_text(json.dumps(speed, indent=1, sort_keys=True))
+    return Stats(Funnel(0, 0), speed)

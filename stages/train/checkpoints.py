@@ -1,4 +1,4 @@
-"""The parts of a training: complete snapshots, brought to the store as they appear.
+"""The parts of a training: complete checkpoints, brought to the store as they appear.
 
 Each goes by the images seen when it was taken. The newest ones are what a resume needs; every `keep_every`-th
 is chosen to stay, and its averaged weights become files of the model.
@@ -17,55 +17,55 @@ from stages.output import Made, Output, Part
 from stages.train.unfinished import Unfinished, notice
 
 KEEP = 2
-"""Snapshots kept in the store while the training runs: the newest, and one before it in case that is
+"""Checkpoints that stay in the store while the training runs: the newest, and one before it in case that is
 damaged."""
 KEY = "snapshot-"
 PUBLISHED = ("averages.safetensors",)
-"""Files of a chosen snapshot that the model keeps."""
+"""Files of a chosen checkpoint that the model keeps."""
 
 
-class Snapshots:
-    """What the store holds of a training that is not finished."""
+class Checkpoints:
+    """Those of one training in the store, until it is finished."""
 
     def __init__(self, out: Output, config: TrainConfig, inputs: list[str], samples: Path) -> None:
-        """A training's snapshots.
+        """A training's checkpoints.
 
         Args:
             out: of the stage.
             config: of the training.
             inputs: digests of what it reads.
-            samples: folder of the pictures that it draws on its way; those until then go with a snapshot.
+            samples: folder of the pictures that it draws on its way; those until then go with a checkpoint.
         """
         self._out, self._config, self._inputs, self._samples = out, config, inputs, samples
         self._newest: list[Part] = []
         self._chosen: list[Part] = []
 
     def restore(self, root: Path) -> tuple[int, float]:
-        """Lay the newest kept snapshots below `root`.
+        """Copy the newest checkpoints of the store below `root`.
 
-        One whose files are not whole is dropped, and the one before it counts; so are those that a crash
-        kept from being dropped in time.
+        One whose files are not whole is dropped, and the one before it counts; those are dropped, too, that
+        a crash left although newer ones were there.
 
         Returns:
             Images seen and seconds spent up to the newest; (0, 0.0) where there is none.
         """
         parts = [self._find(images) for images in self._listed()]
-        found = [part for part in parts if part is not None]
-        for part in reversed(found):
-            if len(self._newest) < KEEP and self._lay(part, root):
+        own = [part for part in parts if part is not None]
+        for part in reversed(own):
+            if len(self._newest) < KEEP and self._copy_out(part, root):
                 self._newest.insert(0, part)
-        for part in found:
+        for part in own:
             if self._is_due(_images(part)):
                 self._chosen.append(part)
             elif part not in self._newest:
                 self._drop(part)
         if not self._newest:
             return 0, 0.0
-        said = self._newest[-1].statistics
-        return _images(self._newest[-1]), float(str(said.get("seconds", 0.0)))
+        statistics = self._newest[-1].statistics
+        return _images(self._newest[-1]), float(str(statistics.get("seconds", 0.0)))
 
-    def keep(self, images: int, folder: Path, seconds: float) -> None:
-        """Bring a complete snapshot to the store and forget the oldest; not one that is gone by now, since
+    def store(self, images: int, folder: Path, seconds: float) -> None:
+        """Bring a complete checkpoint to the store and forget the oldest; not one that is gone by now, since
         the training has taken newer ones while this was busy with those before.
 
         Args:
@@ -116,8 +116,8 @@ class Snapshots:
         self._newest.clear()
         self._chosen.clear()
 
-    def others(self) -> str:
-        """What to say of the store's unfinished trainings of other settings that nobody works on; empty where
+    def unfinished_notice(self) -> str:
+        """A notice of the store's unfinished trainings of other settings that nobody works on; empty where
         there are none, or none is near this one."""
         busy = {folder.rpartition("/")[2] for folder in held(self._out.store)}
         newest: dict[str, Unfinished] = {}
@@ -134,11 +134,11 @@ class Snapshots:
         return notice(list(newest.values()), canonical_config(self._config), self._inputs)
 
     def _listed(self) -> list[int]:
-        """Images of the snapshots of all unfinished trainings of this store, ascending."""
+        """Images of the checkpoints of all unfinished trainings of this store, ascending."""
         return sorted({int(record.key.removeprefix(KEY)) for record in self._records()})
 
     def _records(self) -> Iterator[PartRecord]:
-        """Of the snapshots of all unfinished trainings of this store.
+        """Of the checkpoints of all unfinished trainings of this store.
 
         One listing, however long the trainings are; there are KEEP snapshots of each and those chosen.
         """
@@ -154,8 +154,8 @@ class Snapshots:
         """This training's own, if it has one."""
         return self._out.find(f"{KEY}{images}", [*self._inputs, str(images)])
 
-    def _lay(self, part: Part, root: Path) -> bool:
-        """Copy a snapshot's files below `root`; False if one is damaged."""
+    def _copy_out(self, part: Part, root: Path) -> bool:
+        """Copy a checkpoint's files below `root`; False if one is damaged."""
         try:
             paths = {name: part.path(name) for name in part.names()}
         except DamagedError:
@@ -168,7 +168,7 @@ class Snapshots:
         return True
 
     def _is_due(self, images: int) -> bool:
-        """Whether a snapshot is the first in a span of `keep_every` ones, those chosen before it given."""
+        """Whether a checkpoint is the first in a span of `keep_every` ones, those chosen before it given."""
         span = self._config.keep_every * self._config.snapshot_every
         last = _images(self._chosen[-1]) if self._chosen else 0
         return bool(span) and images // span > last // span

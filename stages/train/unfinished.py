@@ -1,7 +1,7 @@
-"""Unfinished trainings of other settings: what a person should hear who meant to go on with one of them.
+"""Unfinished trainings of other settings: a notice for a person who meant to go on with one of them.
 
 A training goes by all that can change its result, so another rate or length is another training, which begins
-anew. The snapshots of the first stay in the store until it is finished or swept.
+anew. The checkpoints of the first stay in the store until it is finished or swept.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ NAMED = 6
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A training whose snapshots are in the store."""
+    """A training whose checkpoints are in the store."""
 
     fingerprint: str
     """Of its request."""
@@ -28,11 +28,11 @@ class Unfinished:
     inputs: Sequence[str]
     """Digests of what it reads."""
     images: int
-    """Seen when its newest snapshot was taken."""
+    """Seen when its newest checkpoint was taken."""
 
     @classmethod
     def of(cls, statistics: Mapping[str, Any]) -> "Unfinished | None":
-        """From a snapshot's statistics; None where they say nothing of the training."""
+        """From a checkpoint's statistics; None where they say nothing of the training."""
         names = ("fingerprint", "config", "inputs", "images")
         return cls(**{name: statistics[name] for name in names}) if set(names) <= set(statistics) else None
 
@@ -50,7 +50,7 @@ class Unfinished:
 
 
 def notice(others: Sequence[Unfinished], config: Mapping[str, JSON], inputs: Sequence[str]) -> str:
-    """What to say of the unfinished trainings of a store before one begins from nothing; empty where none is
+    """A notice of the unfinished trainings of a store, before one begins from nothing; empty where none is
     near it: of the same dataset, or of the same settings.
 
     Args:

@@ -40,7 +40,7 @@ from sdmodel.denoise.build import build_denoiser
 from sdmodel.latents.space import PIXELS, Space
 from sdmodel.objectives import objective_of
 from sdmodel.text import build as text
-from sdmodel.train.ema import Averages
+from sdmodel.train.ema import WeightAverages
 from sdmodel.train.process import launch
 from stages.artifacts.artifact import Artifact
 from stages.average import AverageConfig, average
@@ -300,7 +300,7 @@ def saved(config: TrainConfig, folder: Path) -> dict[str, Any]:
     pq.write_table(pa.table(labels), table)
     objective = objective_of(config, CAPTIONS, labels=table)
     described = weights(objective.modules.state_dict())
-    objective.save(folder, Averages(objective.modules, EmaConfig(), 1).weights())
+    objective.save(folder, WeightAverages(objective.modules, EmaConfig(), 1).weights())
     saves = {path.relative_to(folder).as_posix(): path for path in files(folder)}
     return {
         **described,

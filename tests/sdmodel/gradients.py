@@ -12,7 +12,7 @@ from sdmodel.data.batch import Batch
 from sdmodel.objective import Objective
 from sdmodel.objectives import objective_of
 from sdmodel.train.optim.optimizers import optimizers
-from sdmodel.train.step import Steps
+from sdmodel.train.step import TrainStep
 from tests.sdmodel.golden.tiny import config_of
 
 CAPTIONS = [f"a {colour} {thing}" for colour in ("red", "blue") for thing in ("cat", "hat", "bat", "rat")]
@@ -43,7 +43,7 @@ def gradients(accelerator: Accelerator, objective: Any) -> dict[str, Tensor]:
     config = config_of(objective, optimizer=OptimizerConfig(clip=0.0))
     ours = made(config)
     ours.modules.eval()  # batch norm, where there is any, then asks no other row
-    steps = Steps(ours, accelerator, config, optimizers(ours.modules, config.optimizer), parts=1)
-    losses, norm = steps.gradients(batch(config, accelerator.process_index, accelerator.num_processes), 0)
+    step = TrainStep(ours, accelerator, config, optimizers(ours.modules, config.optimizer), parts=1)
+    losses, norm = step.gradients(batch(config, accelerator.process_index, accelerator.num_processes), 0)
     found = {name: p.grad for name, p in ours.modules.named_parameters() if p.grad is not None}
     return {**found, **losses, "norm": norm}

@@ -198,12 +198,12 @@ def life(pictures: Reader, folder: Path, kill_at: int | None = None) -> tuple[Ob
     torch.manual_seed(CONFIG.seed)
     lora.inject(objective.modules, CONFIG.lora)
 
-    def tell(message: dict[str, Any]) -> None:
+    def report(message: dict[str, Any]) -> None:
         if kill_at is not None and message.get("images", 0) >= kill_at and "loss" in message:
             raise KilledError
 
     stream = Stream(pictures, batch=CONFIG.batch, seed=CONFIG.seed)
-    weights = train(objective, stream, CONFIG, Accelerator(cpu=True), folder, tell)
+    weights = train(objective, stream, CONFIG, Accelerator(cpu=True), folder, report)
     assert weights is not None
     return objective, weights
 

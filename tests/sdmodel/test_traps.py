@@ -17,12 +17,12 @@ from accelerate.state import AcceleratorState
 from sdmodel.config.learning import OptimizerConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.train.bf16 import leave_onednn
-from sdmodel.train.ema import Averages
+from sdmodel.train.ema import WeightAverages
 from sdmodel.train.optim.optimizers import optimizers
 from sdmodel.train.optim.schedule import rate
 from sdmodel.train.run import accelerator_of, run
-from sdmodel.train.step import Steps
-from tests.sdmodel.golden.tiny import OBJECTIVES, config_of, plan
+from sdmodel.train.step import TrainStep
+from tests.sdmodel.golden.tiny import OBJECTIVES, config_of, job
 from tests.sdmodel.gradients import batch, made
 
 # Weights and averages in bf16 stand still at small rates.
@@ -53,12 +53,12 @@ def test_in_bf16_weights_and_averages_are_fp32_and_move(objective: Any):
         ours = made(config)
         before = {name: p.detach().clone() for name, p in ours.modules.named_parameters()}
         (optimizer,) = opts = optimizers(ours.modules, slow)
-        averages = Averages(ours.modules, config.ema, config.batch)
-        steps = Steps(ours, accelerator, config, opts, parts=1)
-        losses, _ = steps.gradients(batch(config), 0)
+        averages = WeightAverages(ours.modules, config.ema, config.batch)
+        step = TrainStep(ours, accelerator, config, opts, parts=1)
+        losses, _ = step.gradients(batch(config), 0)
         # Below AdamW's epsilon, 1e-8, a gradient is the noise of threads, and a step as good as none.
         got = {name for name, p in ours.modules.named_parameters() if p.grad is not None and far(p.grad)}
-        steps.step()
+        step.step()
         averages.update(20_000)  # by half a percent
     assert all(loss.dtype == torch.float32 and loss.isfinite() for loss in losses.values())
     after, average = dict(ours.modules.named_parameters()), averages.weights()
@@ -92,8 +92,8 @@ def test_in_bf16_equal_numbers_have_equal_gradients(objective: Any):
         norms: list[float] = []
         for _ in range(4):
             ours = made(config)
-            steps = Steps(ours, accelerator, config, optimizers(ours.modules, config.optimizer), parts=1)
-            norms.append(float(steps.gradients(batch(config), 0)[1]))
+            step = TrainStep(ours, accelerator, config, optimizers(ours.modules, config.optimizer), parts=1)
+            norms.append(float(step.gradients(batch(config), 0)[1]))
     assert norms == pytest.approx(norms[:1] * 4, rel=0.02)
 
 
@@ -120,7 +120,7 @@ def test_half_precision_and_pictures_of_nothing_have_finite_losses(objective: An
 @pytest.mark.parametrize("parts", [1, 4])
 def test_the_rate_follows_images_whatever_a_batch_is_taken_in(dataset: Any, tmp_path: Path, parts: int):
     config = config_of("autoencoder", accumulate=parts, images=48)
-    run(plan(tmp_path, dataset, config))
+    run(job(tmp_path, dataset, config))
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [row["rate"] for row in rows] == [rate(images, config) for images in range(0, 48, 8)]
 
@@ -169,11 +169,11 @@ class Stop:
 def test_training_saving_and_resuming_reads_and_writes_no_pickle(
     objective: Any, dataset: Any, tmp_path: Path
 ):
-    content = plan(tmp_path / "training", dataset, config_of(objective, images=24, snapshot_every=8))
+    first = job(tmp_path / "training", dataset, config_of(objective, images=24, snapshot_every=8))
     with watched() as found:
-        assert not run(content, Stop(tmp_path / "stop"))  # type: ignore[arg-type]
-        assert run(content)
-        assert run({**content, "folder": str(tmp_path / "next"), "start": str(tmp_path / "training/model")})
+        assert not run(first, Stop(tmp_path / "stop"))  # type: ignore[arg-type]
+        assert run(first)
+        assert run(replace(first, folder=tmp_path / "next", start=tmp_path / "training/model"))
     assert found == []
     files = [path for path in tmp_path.rglob("*") if path.is_file() and "logs" not in path.parts]
     assert {path.suffix for path in files} <= {".safetensors", ".json", ".jsonl", ".png", ".npy"}

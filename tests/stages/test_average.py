@@ -1,6 +1,5 @@
 """The stage average: of what a training kept on its way, a model as it would be with another average."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sdmodel.config.learning import EmaConfig
-from sdmodel.config.train import TrainConfig
 from sdmodel.diffusion.generate import load
 from sdmodel.train import run
+from sdmodel.train.job import JobSpec
 from sdmodel.train.posthoc import reconstruct
 from sdmodel.train.process import launch
 from stages.artifacts.activity import held
@@ -48,24 +47,26 @@ def model(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 
 
 def in_this_process(
-    plan: Path,
-    config: TrainConfig,
+    job_path: Path,
     *,
-    on_progress: Callable[[dict[str, Any]], None],
-    on_snapshot: Callable[[int, Path], None],
+    on_progress: Callable[[Any], None],
+    on_warning: Callable[[str], None],
+    on_checkpoint: Callable[[int, Path], None],
     stopping: Callable[[], bool],
 ) -> bool:
     """Trains as the launcher does, without the seconds that it takes a process to begin."""
 
-    def tell(message: dict[str, Any]) -> None:
-        if "snapshot" in message:
-            on_snapshot(message["images"], Path(message["snapshot"]))
+    def send(message: dict[str, Any]) -> None:
+        if "checkpoint" in message:
+            on_checkpoint(message["images"], Path(message["checkpoint"]))
+        elif "warning" in message:
+            on_warning(message["warning"])
         else:
             on_progress(message)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "tell", tell)
-        return run.run(json.loads(plan.read_text()))
+        patch.setattr(run, "send", send)
+        return run.run(JobSpec.read(job_path))
 
 
 def kept(model: Artifact, images: int, length: float) -> dict[str, torch.Tensor]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from stages.artifacts.artifact import Artifact
     from stages.config.run import Run
-    from stages.forecast.forecast import Forecast
+    from stages.forecast.forecast import TrainingForecast
 
 
 def plan(
@@ -73,7 +73,7 @@ def plan(
         print_lines(forecast_lines(run, estimate))
 
 
-def forecast_lines(run: "Run", forecast: "Forecast") -> list[str]:
+def forecast_lines(run: "Run", forecast: "TrainingForecast") -> list[str]:
     """A forecast for people."""
     train, whole = run.train, sum(forecast.parameters.values())
     parts = ", ".join(f"{name} {number:,}" for name, number in forecast.parameters.items())

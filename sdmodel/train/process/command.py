@@ -12,7 +12,7 @@ from sdmodel.config.train import TrainConfig
 from sdmodel.train.process.ranks import RENDEZVOUS
 
 PARENT_HOLDS_STDIN = "SDMODEL_PARENT_HOLDS_STDIN"
-"""Environment variable that tells the processes to end when their standard input closes."""
+"""Environment variable: the processes are to end when their standard input closes."""
 PLACES = ("RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "NCCL_COMM_ID")
 PLACE_PREFIXES = (
     *(
@@ -31,14 +31,12 @@ PLACE_PREFIXES = (
 would take it for one of several processes, and open a port for them."""
 
 
-def command(
-    plan_path: Path, config: TrainConfig, processes: int, module: str = "sdmodel.train.run"
-) -> list[str]:
-    """The command line that starts `processes` processes of a module with a plan; several meet in a folder of
-    their own beside the plan."""
+def command(job_path: Path, processes: int, module: str = "sdmodel.train.run") -> list[str]:
+    """The command line that starts `processes` processes of a module with a job; several meet in a folder of
+    their own beside its file."""
     if processes == 1:
-        return [sys.executable, "-m", module, str(plan_path)]
-    return ranks(processes, plan_path.parent, module, str(plan_path))
+        return [sys.executable, "-m", module, str(job_path)]
+    return ranks(processes, job_path.parent, module, str(job_path))
 
 
 def ranks(processes: int, folder: Path, module: str, *arguments: str) -> list[str]:
@@ -65,8 +63,8 @@ def process_count(config: TrainConfig) -> int:
         if config.batch % config.processes:
             raise ValueError(f"train.processes={config.processes} must divide train.batch={config.batch}")
         return config.processes
-    wanted = gpus(config) or min(2, cores())
-    return next(count for count in range(wanted, 0, -1) if config.batch % count == 0)
+    most = gpus(config) or min(2, cores())
+    return next(count for count in range(most, 0, -1) if config.batch % count == 0)
 
 
 def environment(config: TrainConfig, processes: int) -> dict[str, str]:

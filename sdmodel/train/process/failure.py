@@ -1,15 +1,16 @@
-"""How a training's process says what ended it, so that people read one line with a remedy, not a traceback.
+"""How a training's process reports what ended it, so that people read one line with a remedy, not a
+traceback.
 
-The message crosses to the launching process as JSON: `told` makes it, `raised` turns it back into an
-exception. What neither knows stays a traceback on standard error.
+The message crosses to the launching process as JSON: `message_of` makes it, `exception_of` turns it back into
+an exception. What neither knows stays a traceback on standard error.
 """
 
 import errno
 import traceback
 from pathlib import Path
-from typing import Any
 
 from sdmodel.config.train import TrainConfig
+from sdmodel.train.process.messages import Failed
 
 HERE = Path(__file__).parents[2]
 LONGEST = 3000
@@ -20,8 +21,8 @@ loss is in use."""
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def told(error: Exception, config: TrainConfig) -> dict[str, str] | None:
-    """{"failed": words, "kind": "mistake", "space" or "other"}, or None for what nobody foresaw.
+def message_of(error: Exception, config: TrainConfig) -> Failed | None:
+    """{"failed": text, "kind": "mistake", "space" or "other"}, or None for what nobody foresaw.
 
     A ValueError counts as a user's mistake where our own code raised it."""
     if is_out_of_memory(error):
@@ -30,38 +31,38 @@ def told(error: Exception, config: TrainConfig) -> dict[str, str] | None:
         return _message(str(error), "other")
     if isinstance(error, OSError) and (error.errno in NO_SPACE or "os error 28" in str(error)):
         return _message(
-            f"{error}; the snapshots before stay, and the same command goes on from them", "space"
+            f"{error}; the checkpoints before stay, and the same command goes on from them", "space"
         )
     if isinstance(error, ValueError) and _ours(error):
         return _message(str(error), "mistake")
     return None
 
 
-def raised(message: dict[str, Any]) -> Exception:
+def exception_of(message: Failed) -> Exception:
     """The exception that the launching process raises: ValueError for a mistake, OSError (ENOSPC) for a full
     disk, else RuntimeError."""
-    words = str(message["failed"])
-    if message.get("kind") == "mistake":
-        return ValueError(words)
-    return OSError(errno.ENOSPC, words) if message.get("kind") == "space" else RuntimeError(words)
+    text = message["failed"]
+    if message["kind"] == "mistake":
+        return ValueError(text)
+    return OSError(errno.ENOSPC, text) if message["kind"] == "space" else RuntimeError(text)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory of the GPU or of the machine was not enough.
 
-    torch has a type for the one (its name is told by, so that torch is not imported here) and words for the
+    torch has a type for the one (known by its name, so that torch is not imported here) and words for the
     other."""
-    words = str(error)
+    text = str(error)
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in words)
+        or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in text)
     )
 
 
-def out_of_memory(config: TrainConfig, words: str = "") -> str:
+def out_of_memory(config: TrainConfig, text: str = "") -> str:
     """What to do about it: first what changes no result."""
-    first = words.strip().split("\n", 1)[0][:300]
+    first = text.strip().split("\n", 1)[0][:300]
     remedies: list[str] = []
     alone = config.objective == "text" and not config.pretrain.contrastive
     if config.objective not in COMPARING or alone:
@@ -72,8 +73,8 @@ def out_of_memory(config: TrainConfig, words: str = "") -> str:
     return f"the training is out of memory; set {', or '.join(remedies)}" + (f" [{first}]" if first else "")
 
 
-def _message(words: str, kind: str) -> dict[str, str]:
-    return {"failed": words[:LONGEST], "kind": kind}
+def _message(text: str, kind: str) -> Failed:
+    return {"failed": text[:LONGEST], "kind": kind}
 
 
 def _ours(error: Exception) -> bool:

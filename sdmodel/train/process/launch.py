@@ -1,14 +1,13 @@
-"""Starts a training as processes of its own, passes on what it tells, and ends it when asked.
+"""Starts a training as processes of its own, passes on their messages, and ends it when asked.
 
 A subprocess, because a training must be ended at once, must not fill its parent's memory, and may be several
 processes. torch is not imported here.
 
-Asked to stop, a training saves a snapshot and ends with status 75. Where a process dies on the way (the
-system took its memory, a GPU fell off), all are started again as long as each start brings a new snapshot:
-resume is exact, so nobody can tell afterwards. Users' mistakes are not repeated.
+Asked to stop, a training saves a checkpoint and ends with status 75. Where a process dies on the way (the
+system took its memory, a GPU fell off), all are started again as long as each start brings a new checkpoint:
+resume is exact, so nothing shows it afterwards. Users' mistakes are not repeated.
 """
 
-import json
 import os
 import selectors
 import signal
@@ -16,14 +15,16 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from sdmodel.config.train import TrainConfig
 from sdmodel.train import trackers
+from sdmodel.train.job import JobSpec
 from sdmodel.train.process import failure
 from sdmodel.train.process.command import command, environment, process_count
+from sdmodel.train.process.messages import Failed, Progress, parse
 from sdmodel.train.process.ranks import by_rank
 from sdmodel.train.process.stopping import RESUME, STOP
 
@@ -39,7 +40,7 @@ ENDED_BY_SIGTERM = (RESUME, -signal.SIGTERM, 128 + signal.SIGTERM)
 
 
 class Interrupted(Exception):  # noqa: N818 -- it is no mistake of anybody's
-    """Somebody else ended the training; starting it again goes on from its last snapshot."""
+    """Somebody else ended the training; starting it again goes on from its last checkpoint."""
 
 
 @dataclass
@@ -47,13 +48,13 @@ class Ended:
     """How one start of the processes ended."""
 
     status: int = 0
-    """Of the process that was started, as subprocess tells it."""
+    """Of the process that was started, as of subprocess."""
     saved: bool = False
-    """A new snapshot appeared."""
+    """A new checkpoint appeared."""
     stopped: bool = False
-    """It said that it was asked to stop and saved."""
-    failed: dict[str, Any] = field(default_factory=dict[str, Any])
-    """What it said of its failure; see failure.py."""
+    """It was asked to stop and saved."""
+    failed: Failed | None = None
+    """Its message of a failure, if it sent one; see failure.py."""
     errors: str = ""
     """The end of what the processes wrote on standard error."""
     first: str = ""
@@ -67,71 +68,74 @@ class Ended:
 
 
 def train(
-    plan_path: Path,
-    config: TrainConfig,
+    job_path: Path,
     *,
-    on_progress: Callable[[dict[str, Any]], None],
+    on_progress: Callable[[Progress], None],
+    on_warning: Callable[[str], None],
     stopping: Callable[[], bool],
-    on_snapshot: Callable[[int, Path], None] = lambda images, folder: None,
+    on_checkpoint: Callable[[int, Path], None] = lambda images, folder: None,
 ) -> bool:
-    """Runs the plan (see run.py) to its end; True when it is done, False when `stopping` ended it.
+    """Runs the job in a file to its end; True when it is done, False when `stopping` ended it.
 
-    on_progress: what `Metrics.report` returns, or {"warning": text}.
-    on_snapshot: (images seen, folder) of each complete snapshot as it appears; it stays until two newer ones
-    are there. After `stopping` there may come one more.
-    ValueError: the plan, or a choice in it, is no good.
-    OSError: the disk is full (errno ENOSPC); snapshots stay.
+    on_checkpoint: (images seen, folder) of each complete checkpoint as it appears; it stays until two newer
+    ones are there. After `stopping` there may come one more.
+    ValueError: the job, or a choice in it, is no good.
+    OSError: the disk is full (errno ENOSPC); checkpoints stay.
     Interrupted: somebody else ended it.
     RuntimeError: the training failed; the message says why, or ends with its last errors."""
-    trackers.check(config.trackers)
-    folder = Path(json.loads(plan_path.read_text())["folder"])
-    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    job = JobSpec.read(job_path)
+    trackers.check(job.config.trackers)
+    (job.folder / "logs").mkdir(parents=True, exist_ok=True)
     while True:
-        (folder / STOP).unlink(missing_ok=True)
-        ended = attempt(plan_path, config, folder, on_progress, stopping, on_snapshot)
+        (job.folder / STOP).unlink(missing_ok=True)
+        ended = attempt(job_path, job, on_progress, on_warning, stopping, on_checkpoint)
         if stopping() and ended.status:
             return False
         if ended.stopped or ended.status in ENDED_BY_SIGTERM:
-            raise Interrupted("the training was ended from outside; it goes on from its last snapshot")
+            raise Interrupted("the training was ended from outside; it goes on from its last checkpoint")
         if ended.failed:
-            raise failure.raised(ended.failed)
+            raise failure.exception_of(ended.failed)
         if ended.status == 0:
             return True
-        words = died(ended, config)
+        error = died(ended, job.config)
         if not ended.saved:
-            raise RuntimeError(words)
-        on_progress({"warning": f"{words}\nit is started again from its last snapshot"})
+            raise RuntimeError(error)
+        on_warning(f"{error}\nit is started again from its last checkpoint")
 
 
 def attempt(
-    plan_path: Path,
-    config: TrainConfig,
-    folder: Path,
-    on_progress: Callable[[dict[str, Any]], None],
+    job_path: Path,
+    job: JobSpec,
+    on_progress: Callable[[Progress], None],
+    on_warning: Callable[[str], None],
     stopping: Callable[[], bool],
-    on_snapshot: Callable[[int, Path], None],
+    on_checkpoint: Callable[[int, Path], None],
 ) -> Ended:
-    """Starts the processes once and passes on what they tell, until nothing of them runs any more."""
+    """Starts the processes once and passes on their messages, until nothing of them runs any more."""
     ended = Ended()
-    with (folder / "logs" / "errors.txt").open("w+") as errors:
-        child = start(plan_path, config, errors)
+    with (job.folder / "logs" / "errors.txt").open("w+") as errors:
+        child = start(job_path, job.config, errors)
 
         def ask() -> None:
-            (folder / STOP).touch()  # what hears no signal sees the file
+            (job.folder / STOP).touch()  # what hears no signal sees the file
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGTERM)
 
         try:
             for line in lines(child, stopping, ask):
-                message = parsed(line)
-                if "snapshot" in message:
+                message = parse(line)
+                if message is None:
+                    continue
+                if "checkpoint" in message:
                     ended.saved = True
-                    on_snapshot(message["images"], Path(message["snapshot"]))
+                    on_checkpoint(message["images"], Path(message["checkpoint"]))
                 elif "stopped" in message:
                     ended.stopped = True
                 elif "failed" in message:
                     ended.failed = ended.failed or message
-                elif message:
+                elif "warning" in message:
+                    on_warning(message["warning"])
+                elif "images" in message:
                     on_progress(message)
             with suppress(subprocess.TimeoutExpired):
                 child.wait(GRACE)
@@ -143,12 +147,12 @@ def attempt(
 
 
 def start(
-    plan_path: Path, config: TrainConfig, errors: TextIO | int, module: str = "sdmodel.train.run"
+    job_path: Path, config: TrainConfig, errors: TextIO | int, module: str = "sdmodel.train.run"
 ) -> "subprocess.Popen[bytes]":
-    """Starts the processes of a plan; `lines` reads what they tell, `end` ends them."""
+    """Starts the processes of a job; `lines` reads what they write, `end` ends them."""
     processes = process_count(config)
     return subprocess.Popen(
-        command(plan_path, config, processes, module),
+        command(job_path, processes, module),
         stdin=subprocess.PIPE,  # never written: when it closes, their parent was killed, and they end
         stdout=subprocess.PIPE,
         stderr=errors,
@@ -186,25 +190,14 @@ def lines(
             yield from whole
 
 
-def parsed(line: bytes) -> dict[str, Any]:
-    """The message in a line; empty for what some library printed."""
-    try:
-        message = json.loads(line)
-    except ValueError:
-        return {}
-    return message if isinstance(message, dict) else {}
-
-
 def died(ended: Ended, config: TrainConfig) -> str:
-    """What is known of a process that said nothing of its end."""
-    words = f"training ended with status {ended.status}"
+    """What is known of a process that sent no message of its end."""
+    text = f"training ended with status {ended.status}"
     if ended.first:
-        words += f", the first of its processes to fail was {ended.first}"
+        text += f", the first of its processes to fail was {ended.first}"
     if ended.status == -signal.SIGKILL or "SIGKILL" in f"{ended.first} {ended.errors}":
-        words += (
-            f". It was killed; if that was the system for want of memory: {failure.out_of_memory(config)}"
-        )
-    return f"{words}; its last errors:\n{ended.errors}"
+        text += f". It was killed; if that was the system for want of memory: {failure.out_of_memory(config)}"
+    return f"{text}; its last errors:\n{ended.errors}"
 
 
 def end(child: "subprocess.Popen[bytes]") -> None:

@@ -1,12 +1,10 @@
-"""The measuring process, `python -m sdmodel.train.profile.worker PLAN.json`: trains for the plan's
-"seconds".
+"""The measuring process, `python -m sdmodel.train.profile.worker JOB.json`: trains for the job's seconds.
 
-It runs the loop itself, on the plan's data, in as many processes as the training will have, and keeps
-nothing. The main process tells {"measured": figures} when its time is over and is ended then.
+It runs the loop itself, on the job's data, in as many processes as the training will have, and keeps
+nothing. The main process sends {"measured": its `Measurement`} when its time is over and is ended then.
 """
 
 import dataclasses
-import json
 import math
 import os
 import sys
@@ -23,18 +21,19 @@ from torch import nn
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.data.stream import Stream
+from sdmodel.train.job import JobSpec
 from sdmodel.train.loop import train
 from sdmodel.train.metrics import peak_memory
 from sdmodel.train.prepare import prepare
 from sdmodel.train.process.command import PARENT_HOLDS_STDIN
+from sdmodel.train.process.messages import send
+from sdmodel.train.profile.measurement import Measurement
 from sdmodel.train.run import (
     accelerator_of,
-    config_of,
     end_with_parent,
-    explained,
+    exit_status,
     gauge_of,
-    hasten,
-    tell,
+    trade_memory_for_speed,
 )
 
 WARM = 3
@@ -76,9 +75,9 @@ class Timed:
                 self.batches_seen, self.waited = number - WARM, waited
                 self.seconds = time.perf_counter() - began
                 raise Enough
-            asked = time.perf_counter()
+            requested = time.perf_counter()
             batch = next(source)
-            waited += time.perf_counter() - asked
+            waited += time.perf_counter() - requested
             yield batch
 
     def _sync(self) -> None:
@@ -86,53 +85,47 @@ class Timed:
             torch.cuda.synchronize(self.device)
 
 
-def measure(plan: dict[str, Any]) -> dict[str, Any]:
-    """Figures of the training that a plan describes.
-
-    "parameters": {part: number}; "learned": how many of them; "flops": of an image, forward and backward;
-    "images_per_second" of all processes; "mfu" [0, 1]; "waiting": share of time spent waiting for data;
-    "memory": peak bytes of a process; "state": bytes, at most, of weights, gradients, momenta and averages;
-    "processes", "device", "seconds" measured."""
-    config, folder = config_of(plan), Path(plan["folder"])
+def measure(job: JobSpec) -> Measurement:
+    """Trains for the job's seconds in this process, which is one of those that share the training."""
+    config, folder = job.config, job.folder
     accelerator = accelerator_of(config)
-    prepared = prepare(plan, config, accelerator)
+    prepared = prepare(job, accelerator)
     objective, stream = prepared.objective, prepared.stream
     gauge = gauge_of(config, accelerator, objective, stream)
-    hasten(objective, config, accelerator, gauge)
+    trade_memory_for_speed(objective, config, accelerator, gauge)
     # The others go on until they are ended: who left early would leave the main process waiting.
-    limit = plan["seconds"] if accelerator.is_main_process else math.inf
+    limit = job.seconds if accelerator.is_main_process else math.inf
     timed = Timed(stream, limit, accelerator.device)
     endless = dataclasses.replace(config, images=ENDLESS, snapshot_every=ENDLESS)
     with suppress(Enough):
         train(objective, timed, endless, accelerator, folder, lambda message: None)  # pyright: ignore
     speed = timed.batches_seen * config.batch / timed.seconds
-    seen = gauge.read(speed, 0.0, 0.0)
-    return {
-        "parameters": parameters(objective.modules),
-        "learned": sum(p.numel() for p in objective.modules.parameters() if p.requires_grad),
-        "flops": gauge.flops,
-        "images_per_second": speed,
-        "mfu": seen.get("mfu"),
-        "waiting": timed.waited / timed.seconds,
-        "memory": peak_memory(),
-        "state": state_bytes(objective.modules, config) // (accelerator.num_processes if config.shard else 1),
-        "processes": accelerator.num_processes,
-        "device": device_name(accelerator),
-        "seconds": timed.seconds,
-    }
+    return Measurement(
+        parameters=parameters(objective.modules),
+        learned=sum(p.numel() for p in objective.modules.parameters() if p.requires_grad),
+        flops=gauge.flops,
+        images_per_second=speed,
+        mfu=gauge.read(speed, 0.0, 0.0).get("mfu"),
+        waiting=timed.waited / timed.seconds,
+        memory=peak_memory(),
+        state=state_bytes(objective.modules, config) // (accelerator.num_processes if config.shard else 1),
+        processes=accelerator.num_processes,
+        device=device_name(accelerator),
+        seconds=timed.seconds,
+    )
 
 
 def parameters(modules: nn.Module) -> dict[str, int]:
     """Number of parameters by part; a parameter that two parts share counts for the first."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for name, parameter in modules.named_parameters():
         part = name.split(".")[0]
-        found[part] = found.get(part, 0) + parameter.numel()
-    return found
+        counts[part] = counts.get(part, 0) + parameter.numel()
+    return counts
 
 
 def state_bytes(modules: nn.Module, config: TrainConfig) -> int:
-    """Bytes, at most, that a training holds besides activations."""
+    """Bytes, at most, of a training besides activations."""
     whole = sum(p.numel() for p in modules.parameters())
     learned = sum(p.numel() for p in modules.parameters() if p.requires_grad)
     return FLOAT * (whole + learned * (1 + MOMENTA + 1 + len(config.ema.lengths)))
@@ -145,17 +138,17 @@ def device_name(accelerator: Accelerator) -> str:
     return f"CPU ({torch.get_num_threads()} threads a process)"
 
 
-def main(plan: dict[str, Any]) -> int:
-    """Measures a plan; the exit status."""
+def main(job: JobSpec) -> int:
+    """Measures a job; the exit status."""
 
     def act() -> int:
-        tell({"measured": measure(plan)})
+        send({"measured": dataclasses.asdict(measure(job))})
         return 0
 
-    return explained(plan, act)
+    return exit_status(job, act)
 
 
 if __name__ == "__main__":
     if os.environ.get(PARENT_HOLDS_STDIN):
         end_with_parent()
-    sys.exit(main(json.loads(Path(sys.argv[1]).read_text())))
+    sys.exit(main(JobSpec.read(Path(sys.argv[1]))))

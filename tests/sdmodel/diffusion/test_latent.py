@@ -1,6 +1,5 @@
-"""Trainings on what frozen encoders cached: every denoiser, from the plan to pictures."""
+"""Trainings on what frozen encoders cached: every denoiser, from the job to pictures."""
 
-import dataclasses
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from sdmodel.diffusion.denoising_errors import denoising_errors
 from sdmodel.diffusion.generate import load
 from sdmodel.train.run import run
 from tests.sdmodel.diffusion import cached
+from tests.sdmodel.golden.tiny import job
 
 NETWORKS = get_args(Network)
 CONFIG = TrainConfig(
@@ -40,22 +40,12 @@ def latents(dataset: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cached.write(tmp_path_factory.mktemp("latents"), dataset)
 
 
-def plan(folder: Path, dataset: Any, config: TrainConfig, **paths: Path) -> dict[str, Any]:
-    return {
-        "folder": str(folder),
-        "index": str(dataset.index),
-        "tars": {name: str(tar) for name, tar in dataset.tars.items()},
-        "config": dataclasses.asdict(config),
-        **{name: str(path) for name, path in paths.items()},
-    }
-
-
 @pytest.mark.parametrize("network", NETWORKS)
 def test_latents_are_learned_and_come_back_as_pictures(
     network: Any, dataset: Any, latents: Path, tmp_path: Path
 ):
     config = replace(CONFIG, network=network, data=DataConfig(flip=True))
-    run(plan(tmp_path / "first", dataset, config, latents=latents))
+    run(job(tmp_path / "first", dataset, config, latents=latents))
     folder = tmp_path / "first/model"
     assert {path.name for path in folder.iterdir()} == {
         "config.json", "model.safetensors", "autoencoder", "text_encoder", "tokenizer"
@@ -74,7 +64,7 @@ def test_latents_are_learned_and_come_back_as_pictures(
 
     # A training that starts from it starts with its weights, in its space.
     again = replace(config, images=8, optimizer=replace(config.optimizer, adam_rate=0.0, muon_rate=0.0))
-    run(plan(tmp_path / "second", dataset, again, latents=latents, start=folder))
+    run(job(tmp_path / "second", dataset, again, latents=latents, start=folder))
     other = load(tmp_path / "second/model")
     assert other.model.space == model.model.space
     for name, value in model.model.state_dict().items():
@@ -84,7 +74,7 @@ def test_latents_are_learned_and_come_back_as_pictures(
 def test_text_alone_may_be_cached(dataset: Any, tmp_path: Path):
     folder = tmp_path / "latents"
     cached.write(folder, dataset, pictures=False)
-    run(plan(tmp_path / "training", dataset, CONFIG, latents=folder))
+    run(job(tmp_path / "training", dataset, CONFIG, latents=folder))
     model = tmp_path / "training/model"
     assert {path.name for path in model.iterdir()} == {
         "config.json", "model.safetensors", "text_encoder", "tokenizer"
@@ -94,7 +84,7 @@ def test_text_alone_may_be_cached(dataset: Any, tmp_path: Path):
 
 def test_latents_alone_may_be_cached(dataset: Any, tmp_path: Path):
     folder = cached.write(tmp_path / "latents", dataset, words=False)
-    run(plan(tmp_path / "training", dataset, CONFIG, latents=folder))
+    run(job(tmp_path / "training", dataset, CONFIG, latents=folder))
     model = load(tmp_path / "training/model")
     assert {name.split(".")[0] for name in model.model.state_dict()} == {"text", "network"}
     rows = [json.loads(line) for line in (tmp_path / "training/metrics.jsonl").read_text().splitlines()]
@@ -102,31 +92,31 @@ def test_latents_alone_may_be_cached(dataset: Any, tmp_path: Path):
 
 
 def test_what_does_not_fit_is_refused(dataset: Any, latents: Path, tmp_path: Path):
-    run(plan(tmp_path / "latent", dataset, CONFIG, latents=latents))
+    run(job(tmp_path / "latent", dataset, CONFIG, latents=latents))
     model = tmp_path / "latent/model"
     with pytest.raises(ValueError, match=r"space.*must agree"):
-        run(plan(tmp_path / "a", dataset, CONFIG, start=model))
+        run(job(tmp_path / "a", dataset, CONFIG, start=model))
     other = cached.write(tmp_path / "other", dataset, seed=1)
     with pytest.raises(ValueError, match="other weights than those of"):
-        run(plan(tmp_path / "b", dataset, CONFIG, latents=other, start=model))
+        run(job(tmp_path / "b", dataset, CONFIG, latents=other, start=model))
     cropped = replace(CONFIG, data=DataConfig(crop=True))
     with pytest.raises(ValueError, match="needs pixels"):
-        run(plan(tmp_path / "c", dataset, cropped, latents=latents))
+        run(job(tmp_path / "c", dataset, cropped, latents=latents))
     contrastive = replace(CONFIG, objective="contrastive")
     with pytest.raises(ValueError, match='cached latents are for "diffusion"'):
-        run(plan(tmp_path / "d", dataset, contrastive, latents=latents))
+        run(job(tmp_path / "d", dataset, contrastive, latents=latents))
 
 
 def test_low_rank_changes_draw_the_same_merged_and_apart(dataset: Any, latents: Path, tmp_path: Path):
     config = replace(CONFIG, network="dit", images=8)
-    run(plan(tmp_path / "whole", dataset, config, latents=latents))
+    run(job(tmp_path / "whole", dataset, config, latents=latents))
     start = tmp_path / "whole/model"
     before = load(start).model.state_dict()
     drawn: list[torch.Tensor] = []
     for merge in (True, False):
         changed = replace(config, images=24, lora=LoraConfig(rank=2, targets=("query", "out"), merge=merge))
         folder = tmp_path / str(merge)
-        run(plan(folder, dataset, changed, latents=latents, start=start))
+        run(job(folder, dataset, changed, latents=latents, start=start))
         assert (folder / "model/adapter").is_dir() != merge
         model = load(folder / "model")
         drawn.append(model.sample(["red"], [0], steps=2))
@@ -136,7 +126,7 @@ def test_low_rank_changes_draw_the_same_merged_and_apart(dataset: Any, latents: 
         assert all(name.endswith((".query.weight", ".out.weight")) for name in moved), moved
     torch.testing.assert_close(drawn[0], drawn[1])
     with pytest.raises(ValueError, match="name one to start from"):
-        run(plan(tmp_path / "nothing", dataset, changed, latents=latents))
+        run(job(tmp_path / "nothing", dataset, changed, latents=latents))
 
 
 def test_the_empty_caption_is_the_one_that_samples_are_drawn_with(dataset: Any, latents: Path):
@@ -165,4 +155,4 @@ def test_a_training_on_cached_states_leaves_the_text_encoder_alone(
         raise AssertionError("a text encoder works")
 
     monkeypatch.setattr("sdmodel.text.pipeline.ClipText.encode", refused)
-    assert run(plan(tmp_path / "training", dataset, replace(CONFIG, network="dit"), latents=latents))
+    assert run(job(tmp_path / "training", dataset, replace(CONFIG, network="dit"), latents=latents))

@@ -14,7 +14,8 @@ from sdmodel.diffusion.generate import load
 from sdmodel.train.run import run
 from tests import frozen
 from tests.sdmodel.diffusion import cached
-from tests.sdmodel.diffusion.test_latent import CONFIG, plan
+from tests.sdmodel.diffusion.test_latent import CONFIG
+from tests.sdmodel.golden.tiny import job
 
 WARM = replace(CONFIG, network="unet2d", images=8)
 STILL = replace(WARM, optimizer=OptimizerConfig(adam_rate=0.0, muon_rate=0.0))
@@ -40,7 +41,7 @@ def unet_of(folder: Path) -> dict[str, torch.Tensor]:
 def test_what_learned_nothing_is_the_pipeline_itself(
     dataset: Any, pipeline: Path, latents: Path, tmp_path: Path
 ):
-    run(plan(tmp_path / "training", dataset, STILL, latents=latents, start=pipeline))
+    run(job(tmp_path / "training", dataset, STILL, latents=latents, start=pipeline))
     folder = tmp_path / "training/model"
     model = load(folder)
     held = model.model.network.unet.state_dict()
@@ -53,7 +54,7 @@ def test_what_learned_nothing_is_the_pipeline_itself(
     assert model.sample(["red"], [0], steps=2).shape == (1, 3, 16, 16)
 
     # What was made of it is something to start from, too.
-    run(plan(tmp_path / "second", dataset, WARM, latents=latents, start=folder))
+    run(job(tmp_path / "second", dataset, WARM, latents=latents, start=folder))
     after = load(tmp_path / "second/model").model
     moved = [
         name
@@ -66,7 +67,7 @@ def test_what_learned_nothing_is_the_pipeline_itself(
 
 def test_its_text_encoder_learns_where_no_text_is_cached(dataset: Any, pipeline: Path, tmp_path: Path):
     latents = cached.write(tmp_path / "latents", dataset, words=False)
-    run(plan(tmp_path / "training", dataset, WARM, latents=latents, start=pipeline))
+    run(job(tmp_path / "training", dataset, WARM, latents=latents, start=pipeline))
     folder = tmp_path / "training/model"
     before, after = (
         CLIPTextModel.from_pretrained(one / "text_encoder").state_dict() for one in (pipeline, folder)
@@ -78,7 +79,7 @@ def test_its_text_encoder_learns_where_no_text_is_cached(dataset: Any, pipeline:
     }  # fmt: skip
     assert load(folder).sample(["red"], [0], steps=2).shape == (1, 3, 16, 16)
     frozen_text = replace(WARM, optimizer=OptimizerConfig(frozen=("text.",)))
-    run(plan(tmp_path / "again", dataset, frozen_text, latents=latents, start=folder))
+    run(job(tmp_path / "again", dataset, frozen_text, latents=latents, start=folder))
     again = CLIPTextModel.from_pretrained(tmp_path / "again/model/text_encoder").state_dict()
     assert all(torch.equal(after[name], again[name]) for name in after)
 
@@ -87,14 +88,14 @@ def test_its_text_encoder_learns_where_no_text_is_cached(dataset: Any, pipeline:
 def test_a_pipeline_of_pixels_needs_no_latents(augment: float, dataset: Any, tmp_path: Path):
     folder = frozen.pipeline(tmp_path / "pixels", prediction="v_prediction", latent=False)
     config = replace(WARM, data=DataConfig(augment=augment))
-    run(plan(tmp_path / "training", dataset, config, start=folder))
+    run(job(tmp_path / "training", dataset, config, start=folder))
     made = tmp_path / "training/model"
     assert load(made).sample(["red"], [0], steps=2).shape == (1, 3, 16, 16)
     # Whether it is told how pictures were moved is a part of what it is.
     other = replace(WARM, data=DataConfig(augment=0.5 - augment))
     with pytest.raises(ValueError, match=r"augment must agree"):
-        run(plan(tmp_path / "other", dataset, other, start=made))
-    run(plan(tmp_path / "again", dataset, config, start=made))
+        run(job(tmp_path / "other", dataset, other, start=made))
+    run(job(tmp_path / "again", dataset, config, start=made))
     load(tmp_path / "again/model")
 
 
@@ -102,9 +103,9 @@ def test_what_does_not_belong_together_is_refused(
     dataset: Any, pipeline: Path, latents: Path, tmp_path: Path
 ):
     with pytest.raises(ValueError, match=r'set train\.network to "unet2d"'):
-        run(plan(tmp_path / "a", dataset, replace(WARM, network="dit"), latents=latents, start=pipeline))
+        run(job(tmp_path / "a", dataset, replace(WARM, network="dit"), latents=latents, start=pipeline))
     with pytest.raises(ValueError, match=r"set encode\.autoencoder to this folder"):
-        run(plan(tmp_path / "b", dataset, WARM, start=pipeline))
+        run(job(tmp_path / "b", dataset, WARM, start=pipeline))
     other = frozen.pipeline(tmp_path / "other", seed=1)
     with pytest.raises(ValueError, match="other weights than those of autoencoder"):
-        run(plan(tmp_path / "c", dataset, WARM, latents=latents, start=other))
+        run(job(tmp_path / "c", dataset, WARM, latents=latents, start=other))

@@ -19,7 +19,7 @@ from sdmodel.train.loop import train
 from sdmodel.train.prepare import prepare
 from sdmodel.train.profile import random_latents, random_pictures
 from tests import frozen
-from tests.sdmodel.golden.tiny import plan
+from tests.sdmodel.golden.tiny import job
 
 TEXT = TextConfig(width=16, heads=2, queries=2, length=12, vocabulary=300)
 CONFIG = TrainConfig(
@@ -44,9 +44,8 @@ def pretrained(folder: Path, kind: TextKind) -> Path:
 
 def trained(dataset, config: TrainConfig, folder: Path, texts: list[Path | None]) -> Path:
     """A model folder, as a training leaves it."""
-    held = {**plan(folder, dataset, config), "texts": [str(one) if one else None for one in texts]}
     accelerator = Accelerator(cpu=True)
-    prepared = prepare(held, config, accelerator)
+    prepared = prepare(replace(job(folder, dataset, config), texts=tuple(texts)), accelerator)
     weights = train(prepared.objective, prepared.stream, config, accelerator, folder, lambda _: None)
     assert weights is not None
     (folder / "model").mkdir()

@@ -1,7 +1,6 @@
 """The smallest training of each objective and denoiser: what its golden curve is of. A change here changes
 the curves."""
 
-import dataclasses
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from sdmodel.config.model import (
 )
 from sdmodel.config.text import PretrainConfig, TextConfig
 from sdmodel.config.train import TrainConfig
+from sdmodel.train.job import JobSpec
 
 CONFIG = TrainConfig(
     images=80,
@@ -67,13 +67,13 @@ def config_of(curve: str, **changes: Any) -> TrainConfig:
     return replace(CONFIG, **CURVES[curve], **changes)
 
 
-def plan(folder: Path, dataset: Any, config: TrainConfig) -> dict[str, Any]:
-    """As the launcher writes it."""
-    return {
-        "folder": str(folder),
-        "index": str(dataset.index),
-        "tars": {name: str(tar) for name, tar in dataset.tars.items()},
-        "labels": str(dataset.index),
-        "config": dataclasses.asdict(config),
-        "start": None,
-    }
+def job(folder: Path, dataset: Any, config: TrainConfig, **paths: Path) -> JobSpec:
+    """Of a training whose results go to `folder`."""
+    return JobSpec(
+        folder=folder,
+        index=dataset.index,
+        tars={name: str(tar) for name, tar in dataset.tars.items()},
+        config=config,
+        labels=dataset.index,
+        **paths,
+    )

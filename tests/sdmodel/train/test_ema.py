@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from sdmodel.config.learning import EmaConfig
-from sdmodel.train.ema import Averages
+from sdmodel.train.ema import WeightAverages
 from sdmodel.train.posthoc import power
 
 
@@ -19,7 +19,7 @@ def normed() -> nn.Sequential:
 
 def test_half_life_follows_its_definition():
     linear = one_weight()
-    averages, expected = Averages(linear, EmaConfig(half_life=1000, ramp=0.05), 100), 0.0
+    averages, expected = WeightAverages(linear, EmaConfig(half_life=1000, ramp=0.05), 100), 0.0
     for images in range(100, 40_000, 100):
         nn.init.constant_(linear.weight, float(images))
         averages.update(images)
@@ -33,7 +33,7 @@ def test_power_functions_have_their_lengths(length: float):
     """Averaging time, and its squared distance to the mean, gives the profile's mean and spread."""
     linear, images, gamma = nn.Linear(2, 1, bias=False), 4096, power(length)
     mean = (gamma + 1) / (gamma + 2)  # equation 122
-    averages = Averages(linear, EmaConfig(lengths=(length, 0.1)), 1)
+    averages = WeightAverages(linear, EmaConfig(lengths=(length, 0.1)), 1)
     for at in range(1, images + 1):
         with torch.no_grad():
             linear.weight.copy_(torch.tensor([[at / images, (at / images - mean) ** 2]]))
@@ -46,7 +46,7 @@ def test_power_functions_have_their_lengths(length: float):
 def test_small_steps_are_not_lost():
     """With a decay of 0.9999 a bfloat16 average never moves from 1 to 1.01."""
     linear = one_weight(1.0)
-    averages = Averages(linear, EmaConfig(half_life=6931), 1)
+    averages = WeightAverages(linear, EmaConfig(half_life=6931), 1)
     nn.init.constant_(linear.weight, 1.01)
     for _ in range(1000):
         averages.update(10**9)
@@ -57,7 +57,7 @@ def test_small_steps_are_not_lost():
 def test_weights_have_the_modules_names_and_stand_alone():
     model = normed()
     model(torch.randn(2, 3, 8, 8))
-    averages = Averages(model, EmaConfig(), 1)
+    averages = WeightAverages(model, EmaConfig(), 1)
     weights = averages.weights()
     assert list(weights) == list(model.state_dict())
     assert all(value.is_contiguous() for value in weights.values())
@@ -69,7 +69,7 @@ def test_weights_have_the_modules_names_and_stand_alone():
 def test_what_is_frozen_is_not_averaged():
     model = normed()
     model[:1].requires_grad_(False)
-    averages = Averages(model, EmaConfig(), 1)
+    averages = WeightAverages(model, EmaConfig(), 1)
     with torch.no_grad():
         model.get_parameter("0.weight").add_(1)
         model.get_parameter("1.weight").add_(1)
@@ -80,7 +80,7 @@ def test_what_is_frozen_is_not_averaged():
 
 def test_state_restores_every_average():
     config = EmaConfig(lengths=(0.05, 0.1))
-    one, other = (Averages(normed(), config, 1) for _ in range(2))
+    one, other = (WeightAverages(normed(), config, 1) for _ in range(2))
     one.update(7)
     other.load({name: value.clone() for name, value in one.state().items()})
     for length in (None, 0.05, 0.1):
@@ -88,16 +88,16 @@ def test_state_restores_every_average():
 
 
 def test_other_averages_are_refused():
-    averages = Averages(normed(), EmaConfig(), 1)
+    averages = WeightAverages(normed(), EmaConfig(), 1)
     with pytest.raises(ValueError, match=r"half_life:0\.weight has the shape \(4, 1, 3, 3\)"):
         averages.load(averages.state() | {"half_life:0.weight": torch.zeros(4, 1, 3, 3)})
     with pytest.raises(ValueError, match=r"0\.05:0\.bias has the shape of none"):
-        Averages(normed(), EmaConfig(lengths=(0.05, 0.1)), 1).load(averages.state())
+        WeightAverages(normed(), EmaConfig(lengths=(0.05, 0.1)), 1).load(averages.state())
 
 
 def test_modules_have_the_average_while_swapped():
     linear = one_weight(1.0)
-    averages = Averages(linear, EmaConfig(), 1)
+    averages = WeightAverages(linear, EmaConfig(), 1)
     weight = linear.weight
     nn.init.constant_(weight, 3.0)
     with averages.swapped():
@@ -110,4 +110,4 @@ def test_modules_have_the_average_while_swapped():
 @pytest.mark.parametrize("lengths", [(0.1,), (0.1, 0.0), (0.1, 0.3)])
 def test_lengths_that_make_no_sense_are_refused(lengths: tuple[float, ...]):
     with pytest.raises(ValueError, match=r"at most 0\.289"):
-        Averages(one_weight(), EmaConfig(lengths=lengths), 1)
+        WeightAverages(one_weight(), EmaConfig(lengths=lengths), 1)

@@ -16,16 +16,17 @@ from safetensors.torch import load_file
 
 from sdmodel.config.learning import OptimizerConfig
 from sdmodel.config.train import TrainConfig
-from sdmodel.train.fsdp import check, placed
+from sdmodel.train.fsdp import check, place
+from sdmodel.train.job import JOB, JobSpec
 from sdmodel.train.process.command import environment, ranks
-from tests.sdmodel.train.shared import CASES, CONFIG, LIVED
+from tests.sdmodel.train.fsdp_runs import CASES, CONFIG, LIVED
 from tests.sdmodel.train.toy import ToyObjective, tree
 
 QUICK, OTHERS = ("toy",), tuple(case for case in CASES if case != "toy")
 """Cases of `make test`, and those of the matrix besides, with the networks that people train."""
 EACH_CASE = [*QUICK, *(pytest.param(case, marks=pytest.mark.matrix) for case in OTHERS)]
 Shared = Callable[[str], Path]
-"""(case) -> FOLDER with LIFE, see shared.py."""
+"""(case) -> FOLDER with LIFE, see fsdp_runs.py."""
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +34,14 @@ def shared(dataset, tmp_path_factory: pytest.TempPathFactory) -> Shared:
     """The lives of a case, lived once with those that run with it, when a test first asks."""
     root = tmp_path_factory.mktemp("shared")
     tars = {name: str(tar) for name, tar in dataset.tars.items()}
-    plan = root / "plan.json"
-    plan.write_text(json.dumps({"index": str(dataset.index), "tars": tars, "start": None}))
+    job = JobSpec(folder=root, index=dataset.index, tars=tars, config=CONFIG).write(root / JOB)
 
     @cache
     def live(cases: tuple[str, ...]) -> Path:
         folder = root / cases[0]
         folder.mkdir()
         done = subprocess.run(
-            ranks(2, folder, "tests.sdmodel.train.shared", str(plan), str(folder), *cases),
+            ranks(2, folder, "tests.sdmodel.train.fsdp_runs", str(job), str(folder), *cases),
             env=environment(CONFIG, 2),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -73,7 +73,7 @@ def test_killed_and_resumed_is_undisturbed_to_the_bit(shared: Shared, case: str)
     ],
 )
 def test_shares_learn_what_whole_weights_do(shared: Shared, case: str, life: str):
-    """Resumed with weights shared out, or no longer, too: snapshots are the same files."""
+    """Resumed with weights shared out, or no longer, too: checkpoints are the same files."""
     one, other = shared(case) / "whole", shared(case) / life
     rows, others = ((folder / "metrics.jsonl").read_text().splitlines() for folder in (one, other))
     assert len(rows) == 4
@@ -122,10 +122,10 @@ def test_a_training_is_not_handed_over(kind: DistributedType):
 
 def test_a_single_number_has_no_parts():
     with pytest.raises(ValueError, match="scale of the diffusion objective is a single number"):
-        placed(ToyObjective(), replace(CONFIG, shard=True), accelerator())
+        place(ToyObjective(), replace(CONFIG, shard=True), accelerator())
 
 
 def test_one_process_has_it_all():
     objective = ToyObjective()
-    modules = placed(objective, replace(CONFIG, shard=True), accelerator(processes=1))
+    modules = place(objective, replace(CONFIG, shard=True), accelerator(processes=1))
     assert all(type(p) is torch.nn.Parameter for p in modules.parameters())

@@ -34,20 +34,20 @@ def run(dataset):
         modules: Callable[[], Toy] = Toy,
         **options: Any,
     ):
-        """One life: (weights, told, modules), unless it dies when `kill_at` images are reported."""
+        """One life: (weights, messages, modules), unless it dies when `kill_at` images are reported."""
         folder.mkdir(exist_ok=True)
         torch.manual_seed(config.seed)
         objective = ToyObjective(modules())
-        told: list[dict[str, Any]] = []
+        messages: list[dict[str, Any]] = []
 
-        def tell(message: dict[str, Any]) -> None:
-            told.append(message)
+        def report(message: dict[str, Any]) -> None:
+            messages.append(message)
             if kill_at is not None and message.get("images", 0) >= kill_at and "loss" in message:
                 raise KilledError
 
         stream = Stream(pictures, batch=config.batch, seed=config.seed)
-        weights = train(objective, stream, config, accelerator, folder, tell, **options)
-        return weights, told, objective.modules
+        weights = train(objective, stream, config, accelerator, folder, report, **options)
+        return weights, messages, objective.modules
 
     torch.set_num_threads(1)
     return run
@@ -55,38 +55,38 @@ def run(dataset):
 
 def test_killed_and_resumed_is_undisturbed_to_the_bit(run, tmp_path: Path):
     expected, _, _ = run(tmp_path / "whole")
-    for kill in (8, 64, 64, 72, 160, 200):  # before the first snapshot, on one, after one; at the end
+    for kill in (8, 64, 64, 72, 160, 200):  # before the first checkpoint, on one, after one; at the end
         with pytest.raises(KilledError):
             run(tmp_path / "killed", kill_at=kill)
-    weights, told, _ = run(tmp_path / "killed")
-    assert told[0]["images"] == 160  # from the snapshot at 152
+    weights, messages, _ = run(tmp_path / "killed")
+    assert messages[0]["images"] == 160  # from the checkpoint at 152
     for name, value in expected.items():
         assert torch.equal(value, weights[name]), name
     assert tree(tmp_path / "whole") == tree(tmp_path / "killed")
-    weights, told, modules = run(tmp_path / "killed")  # nothing is left to do
-    assert (told, modules.seen) == ([], [])
+    weights, messages, modules = run(tmp_path / "killed")  # nothing is left to do
+    assert (messages, modules.seen) == ([], [])
     assert all(torch.equal(value, weights[name]) for name, value in expected.items())
 
 
-def test_a_damaged_snapshot_costs_time_alone(run, tmp_path: Path):
+def test_a_damaged_checkpoint_costs_time_alone(run, tmp_path: Path):
     run(tmp_path / "whole")
     with pytest.raises(KilledError):
         run(tmp_path / "killed", kill_at=136)
     newest = max((tmp_path / "killed" / "snapshots").iterdir()) / "optimizer.safetensors"
     newest.write_bytes(newest.read_bytes()[:-8])
-    _, told, _ = run(tmp_path / "killed")
-    assert str(newest) in told[0]["warning"]
+    _, messages, _ = run(tmp_path / "killed")
+    assert str(newest) in messages[0]["warning"]
     assert tree(tmp_path / "whole") == tree(tmp_path / "killed")
 
 
-def test_reports_and_snapshots(run, tmp_path: Path):
-    weights, told, modules = run(tmp_path)
+def test_reports_and_checkpoints(run, tmp_path: Path):
+    weights, messages, modules = run(tmp_path)
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [row["images"] for row in rows] == list(range(8, 201, 8))
     assert all(row["loss"] == pytest.approx(row["fit"] + row["size"]) for row in rows)
     assert set(rows[0]) == {"images", "loss", "fit", "size", "gradient_norm", "rate"}  # and no times
-    assert [message["images"] for message in told if "snapshot" in message] == [56, 104, 152, 200]
-    progress = next(message for message in told if "loss" in message)
+    assert [message["images"] for message in messages if "checkpoint" in message] == [56, 104, 152, 200]
+    progress = next(message for message in messages if "loss" in message)
     assert set(progress) == {
         "images",
         "total",
@@ -107,9 +107,9 @@ def test_reports_and_snapshots(run, tmp_path: Path):
 
 
 def test_images_that_no_batch_divides_end_after_the_last_batch(run, tmp_path: Path):
-    _, told, modules = run(tmp_path, replace(CONFIG, images=20))
+    _, messages, modules = run(tmp_path, replace(CONFIG, images=20))
     assert len(modules.seen) == 3
-    assert told[-1]["images"] == 24
+    assert messages[-1]["images"] == 24
 
 
 def test_a_loss_that_is_not_finite_stops(run, tmp_path: Path):
@@ -127,11 +127,11 @@ def test_report_intervals(images: int, batch: int, snapshot_every: int, expected
 
 def test_a_stop_saves_where_it_is_and_the_next_life_goes_on(run, tmp_path: Path):
     expected, _, _ = run(tmp_path / "whole")
-    asked = iter(range(1000))
-    weights, told, _ = run(tmp_path / "stopped", stopping=lambda: next(asked) == 9)
+    batches = iter(range(1000))
+    weights, messages, _ = run(tmp_path / "stopped", stopping=lambda: next(batches) == 9)
     assert weights is None
-    assert told[-1]["images"] == 72
-    assert told[-1]["snapshot"].endswith("000000072")
+    assert messages[-1]["images"] == 72
+    assert messages[-1]["checkpoint"].endswith("000000072")
     weights, _, _ = run(tmp_path / "stopped")
     assert all(torch.equal(value, weights[name]) for name, value in expected.items())
     metrics = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "stopped")]
@@ -171,8 +171,8 @@ def test_a_bad_batch_stops_and_is_named(run, tmp_path: Path):
 def test_bad_batches_are_left_out_and_named(run, tmp_path: Path):
     guard = GuardConfig(on_bad="skip", spike=20.0)
     config = replace(CONFIG, images=800, guard=guard, optimizer=OptimizerConfig(clip=0.0))
-    weights, told, modules = run(tmp_path / "some", config, modules=Breaking)
-    warnings = [message["warning"] for message in told if "warning" in message]
+    weights, messages, modules = run(tmp_path / "some", config, modules=Breaking)
+    warnings = [message["warning"] for message in messages if "warning" in message]
     assert [warning.split(",")[0] for warning in warnings] == [
         "left out the batch after 16 images",
         "left out the batch after 512 images",
@@ -204,20 +204,22 @@ def test_running_statistics_do_not_take_in_what_is_left_out(dataset, tmp_path: P
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="tells of open files otherwise")
-def test_a_resume_lets_go_of_the_snapshot_s_files(run, tmp_path: Path):
+def test_a_resume_lets_go_of_the_checkpoint_s_files(run, tmp_path: Path):
     with pytest.raises(KilledError):
         run(tmp_path, kill_at=64)
-    held: list[str] = []
+    mapped: list[str] = []
 
-    def look() -> bool:
-        held.extend(line for line in Path("/proc/self/maps").read_text().splitlines() if "snapshots/" in line)
+    def stopping() -> bool:
+        mapped.extend(
+            line for line in Path("/proc/self/maps").read_text().splitlines() if "snapshots/" in line
+        )
         return False
 
-    run(tmp_path, stopping=look)
-    assert held == []
+    run(tmp_path, stopping=stopping)
+    assert mapped == []
 
 
-def test_a_full_disk_costs_a_snapshot_and_no_training(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_full_disk_costs_a_checkpoint_and_no_training(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     expected, _, _ = run(tmp_path / "whole")
     calls = iter(range(1000))
 
@@ -226,14 +228,14 @@ def test_a_full_disk_costs_a_snapshot_and_no_training(run, tmp_path: Path, monke
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("sdmodel.train.checkpoint._fsync", full)
-    weights, told, _ = run(tmp_path / "full")
-    (warning,) = [message["warning"] for message in told if "warning" in message]
-    assert "no snapshot at 56 images" in warning
+    weights, messages, _ = run(tmp_path / "full")
+    (warning,) = [message["warning"] for message in messages if "warning" in message]
+    assert "no checkpoint at 56 images" in warning
     assert "No space left" in warning
     assert all(torch.equal(value, weights[name]) for name, value in expected.items())
 
 
-def test_chosen_snapshots_stay(run, tmp_path: Path):
+def test_chosen_checkpoints_stay(run, tmp_path: Path):
     run(tmp_path, replace(CONFIG, snapshot_every=16, keep_every=4))
-    kept = sorted(int(path.name) for path in (tmp_path / "snapshots").iterdir())
-    assert kept == [64, 128, 176, 192, 200]  # those for good, and the newest two of the others
+    numbers = sorted(int(path.name) for path in (tmp_path / "snapshots").iterdir())
+    assert numbers == [64, 128, 176, 192, 200]  # those for good, and the newest two of the others

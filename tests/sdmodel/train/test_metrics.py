@@ -16,15 +16,15 @@ def row(images: int) -> dict[str, float]:
 def write(folder: Path, first: int, last: int, text: str = "") -> Metrics:
     metrics = Metrics(folder, 100, first, text)
     for images in range(first + 10, last + 1, 10):
-        metrics.report(row(images))
+        metrics.write(row(images))
     metrics.close()
     return metrics
 
 
-def test_reports_continue_those_of_a_snapshot(tmp_path: Path):
-    held = write(tmp_path, 0, 50).text()
-    (tmp_path / "metrics.jsonl").write_text(held + json.dumps(row(60)) + '\n{"ima')  # killed while it wrote
-    assert write(tmp_path, 50, 100, held).text() == "".join(
+def test_rows_continue_those_of_a_checkpoint(tmp_path: Path):
+    text = write(tmp_path, 0, 50).text()
+    (tmp_path / "metrics.jsonl").write_text(text + json.dumps(row(60)) + '\n{"ima')  # killed while it wrote
+    assert write(tmp_path, 50, 100, text).text() == "".join(
         json.dumps(row(n)) + "\n" for n in range(10, 101, 10)
     )
     board = EventAccumulator(str(tmp_path / "logs" / "tensorboard")).Reload()
@@ -34,13 +34,13 @@ def test_reports_continue_those_of_a_snapshot(tmp_path: Path):
 
 def test_progress_says_what_is_left(tmp_path: Path):
     metrics = Metrics(tmp_path, 100, 40)
-    told = metrics.report(row(70))
+    progress = metrics.write(row(70))
     metrics.close()
-    assert (told["images"], told["total"], told["loss"]) == (70, 100, 1 / 70)
-    assert told["images_per_second"] > 0
-    assert told["seconds_left"] >= 0
-    assert told["memory"] > 2**20
-    assert not {"mfu", "cost"} & set(told)
+    assert (progress["images"], progress["total"], progress["loss"]) == (70, 100, 1 / 70)
+    assert progress["images_per_second"] > 0
+    assert progress["seconds_left"] >= 0
+    assert progress["memory"] > 2**20
+    assert not {"mfu", "cost"} & set(progress)
 
 
 def test_speed_is_that_of_late_and_the_mean_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -49,14 +49,14 @@ def test_speed_is_that_of_late_and_the_mean_is_kept(tmp_path: Path, monkeypatch:
     metrics = Metrics(tmp_path, 10**6, gauge=Gauge(flops=5.0, peak=1000.0, price=36.0))
     for images in range(10, 10 * (written.WINDOW + 3), 10):
         clock[0] += 100.0 if images == 10 else 1.0  # the first compiles
-        told = metrics.report(row(images))
+        progress = metrics.write(row(images))
     metrics.close()
-    assert told["images_per_second"] == 10.0
-    assert told["mfu"] == 0.05
-    assert told["cost"] == pytest.approx(36 * told["seconds"] / 3600, abs=1e-4)
-    assert told["cost_left"] == pytest.approx(36 * told["seconds_left"] / 3600, rel=1e-3)
+    assert progress["images_per_second"] == 10.0
+    assert progress["mfu"] == 0.05
+    assert progress["cost"] == pytest.approx(36 * progress["seconds"] / 3600, abs=1e-4)
+    assert progress["cost_left"] == pytest.approx(36 * progress["seconds_left"] / 3600, rel=1e-3)
     last = json.loads((tmp_path / "logs" / "throughput.jsonl").read_text().splitlines()[-1])
-    assert last["images_per_second"] == pytest.approx(told["images"] / told["seconds"])
+    assert last["images_per_second"] == pytest.approx(progress["images"] / progress["seconds"])
 
 
 def test_the_curve_is_a_picture_with_the_same_bytes(tmp_path: Path):

@@ -18,10 +18,11 @@ from sdmodel.data.pictures import decode_all
 from sdmodel.data.pixels import to_float
 from sdmodel.data.stream import Stream
 from sdmodel.objectives import objective_of
-from sdmodel.train.ema import Averages
+from sdmodel.train.ema import WeightAverages
+from sdmodel.train.job import JobSpec
 from sdmodel.train.prepare import prepare
 from sdmodel.train.run import accelerator_of, gauge_of, run
-from tests.sdmodel.golden.tiny import config_of, plan
+from tests.sdmodel.golden.tiny import config_of, job
 from tests.sdmodel.train.toy import Toy, ToyObjective
 
 CONFIG = TrainConfig()
@@ -67,16 +68,19 @@ def test_shares_out_of_range_are_named():
 
 def test_shares_that_cannot_be_had_are_named_before_anything_is_read():
     with pytest.raises(ValueError, match='"muon" needs whole matrices'):
-        prepare({}, replace(CONFIG, shard=True), Accelerator(cpu=True))
+        prepare(
+            JobSpec(folder=Path(), index=Path(), tars={}, config=replace(CONFIG, shard=True)),
+            Accelerator(cpu=True),
+        )
 
 
 def test_both_splits_are_measured_in_the_frame_that_is_trained_on(dataset: Any, tmp_path: Path):
     data = DataConfig(crop=True)
     config = config_of("autoencoder", data=data, validation=ValidationConfig(every=8, rows=4))
-    judge = prepare(plan(tmp_path, dataset, config), config, Accelerator(cpu=True)).judge
-    assert judge
+    validator = prepare(job(tmp_path, dataset, config), Accelerator(cpu=True)).validator
+    assert validator
     for split in ("train", "validation"):
-        batch = judge.rows[split].at(0)
+        batch = validator.rows[split].at(0)
         index = read_index(dataset.index, dataset.tars, split)
         wide = decode_all(index, config.size, data).pictures
         pixels = wide.read(np.array([index.uids.index(uid) for uid in batch.uids]))  # 18 to a side
@@ -91,8 +95,8 @@ class Noting(ToyObjective):
         self.seen: list[tuple[int, bool]] = []
         self.modules.register_forward_pre_hook(self._note)
 
-    def _note(self, modules: nn.Module, told: tuple[Any, ...]) -> None:
-        self.seen.append((len(told[0]), torch.is_autocast_enabled("cpu")))
+    def _note(self, modules: nn.Module, arguments: tuple[Any, ...]) -> None:
+        self.seen.append((len(arguments[0]), torch.is_autocast_enabled("cpu")))
 
 
 def accelerator(world: int = 1) -> Any:
@@ -122,39 +126,39 @@ def test_flops_are_counted_on_as_few_rows_as_can_be(dataset: Any):
 def test_what_is_frozen_has_no_gradient_that_counts(dataset: Any, tmp_path: Path):
     def flops(**optimizer: Any) -> float:
         config = config_of("autoencoder", optimizer=OptimizerConfig(**optimizer))
-        made = prepare(plan(tmp_path, dataset, config), config, Accelerator(cpu=True))
+        made = prepare(job(tmp_path, dataset, config), Accelerator(cpu=True))
         return gauge_of(config, accelerator(), made.objective, made.stream).flops
 
     assert flops(frozen=("vae.encoder",)) < 0.9 * flops()
 
 
-def test_captions_that_are_cut_are_said(dataset: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_captions_that_are_cut_are_reported(dataset: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     for objective in ("diffusion", "contrastive", "text"):
         config = config_of(objective, images=8)
         text = replace(config.text, length=4)
         pretrain = replace(config.pretrain, masked=0.0, next=0.0, noise=0.0, consistency=0.0)
         config = replace(config, text=text, pretrain=pretrain)
-        assert run(plan(tmp_path / objective, dataset, config))
-        said = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
-        (words,) = [one["warning"] for one in said if "are cut" in one.get("warning", "")]
-        assert words.startswith("100.0% of 126 captions have more than the 4 tokens that are read of one")
-        assert "train.text.length" in words
+        assert run(job(tmp_path / objective, dataset, config))
+        lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+        messages = [json.loads(line) for line in lines]
+        (warning,) = [m["warning"] for m in messages if "are cut" in m.get("warning", "")]
+        assert warning.startswith("100.0% of 126 captions have more than the 4 tokens that are read of one")
+        assert "train.text.length" in warning
 
 
 def test_by_default_no_caption_is_cut_and_the_model_says_its_length(dataset: Any, tmp_path: Path):
     text = replace(config_of("diffusion").text, length=0)
     made = prepare(
-        plan(tmp_path, dataset, CONFIG),
-        config_of("diffusion", text=text),
+        job(tmp_path, dataset, config_of("diffusion", text=text)),
         Accelerator(cpu=True),
     ).objective
-    made.save(tmp_path, Averages(made.modules, EmaConfig(), 1).weights())
+    made.save(tmp_path, WeightAverages(made.modules, EmaConfig(), 1).weights())
     assert json.loads((tmp_path / "config.json").read_text())["model"]["text"][0]["length"] == 32
 
     # It goes on at its own length, whatever other captions would ask for.
     longer = objective_of(config_of("diffusion", text=text), ["a red half on the left " * 20] * 2)
     longer.start(tmp_path)
     assert [reader.length for reader in longer.readers] == [32]
-    asked = objective_of(config_of("diffusion", text=replace(text, length=16)), ["a red half"] * 2)
+    shorter = objective_of(config_of("diffusion", text=replace(text, length=16)), ["a red half"] * 2)
     with pytest.raises(ValueError, match="text must agree"):
-        asked.start(tmp_path)
+        shorter.start(tmp_path)

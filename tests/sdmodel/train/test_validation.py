@@ -16,22 +16,22 @@ from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.diffusion.denoising_errors import LEVELS, level_errors
 from sdmodel.diffusion.objective import DiffusionObjective
-from sdmodel.train.ema import Averages
+from sdmodel.train.ema import WeightAverages
 from sdmodel.train.grids import Grid
-from sdmodel.train.validation import Validation, batch_size, data_config, forward_errors, means
+from sdmodel.train.validation import Validator, batch_size, data_config, means
 
 SPLITS = {"train": 0, "validation": 1}
 
 
 class Pictures:
-    """One process's share of the batches of a split; notes what was asked for."""
+    """One process's share of the batches of a split; notes what was requested."""
 
     def __init__(self, split: str, batch: int = 8, rank: int = 0, world: int = 1):
         self.seed, self.batch, self.rank, self.rows = SPLITS[split], batch, rank, batch // world
-        self.asked: list[int] = []
+        self.requested: list[int] = []
 
     def at(self, images_seen: int) -> Batch:
-        self.asked.append(images_seen)
+        self.requested.append(images_seen)
         generator = torch.Generator().manual_seed(images_seen + 1000 * self.seed)
         mine = slice(self.rank * self.rows, (self.rank + 1) * self.rows)
         colours = torch.rand(self.batch, 3, 1, 1, generator=generator)[mine] * 2 - 1
@@ -60,16 +60,21 @@ class Toy(nn.Module):
 
 
 class ToyObjective:
+    enough = None
+
     def __init__(self):
         torch.manual_seed(0)
         self.modules = Toy()
 
     def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        return forward_errors(self.modules, batch, generator)
+        losses = self.modules(batch, generator)
+        return {name: loss.double() * len(batch) for name, loss in losses.items()}
 
 
 class Diffusion:
     """The real model, with weights as after a few steps."""
+
+    enough = None
 
     def __init__(self):
         config = TrainConfig(
@@ -103,27 +108,29 @@ class Halved:
                 p.mul_(2)
 
 
-def validation(objective: Any, rank: int = 0, world: int = 1, **changes: Any) -> Validation:
+def validation(objective: Any, rank: int = 0, world: int = 1, **changes: Any) -> Validator:
     config = ValidationConfig(every=1, **{"rows": 24} | changes)
-    return Validation(
+    return Validator(
         objective, Pictures("train", 8, rank, world), Pictures("validation", 8, rank, world), config
     )
 
 
 def test_losses_are_means_over_the_same_rows_every_time():
     objective = ToyObjective()
-    made = validation(objective)
-    told = made.run(8, Halved(objective.modules))
-    assert made.rows["validation"].asked == [0, 8, 16] * 2  # raw and averaged
-    assert told == made.run(16, Halved(objective.modules))
+    validator = validation(objective)
+    measures = validator.run(8, Halved(objective.modules))
+    assert validator.rows["validation"].requested == [0, 8, 16] * 2  # raw and averaged
+    assert measures == validator.run(16, Halved(objective.modules))
     objective.modules.eval()
     expected = [
         objective.modules(Pictures("validation").at(place), torch.Generator().manual_seed(number))["fit"]
         for number, place in enumerate((0, 8, 16))
     ]
-    assert told["validation/fit"] == pytest.approx(torch.stack(expected).mean().item())
-    assert told["validation/loss"] == pytest.approx(told["validation/fit"] + told["validation/size"])
-    assert set(told) == {
+    assert measures["validation/fit"] == pytest.approx(torch.stack(expected).mean().item())
+    assert measures["validation/loss"] == pytest.approx(
+        measures["validation/fit"] + measures["validation/size"]
+    )
+    assert set(measures) == {
         f"{split}/{kind}{name}"
         for split in SPLITS
         for kind in ("", "ema/")
@@ -135,16 +142,16 @@ def test_the_training_goes_on_as_if_nothing_had_been_measured(tmp_path: Path):
     objective = ToyObjective()
     modules = objective.modules.train()
     modules.frozen.eval()
-    made = validation(objective)
+    validator = validation(objective)
 
     def careless(captions: list[str], seeds: list[int]) -> Tensor:
         modules.requires_grad_(False)
         return torch.rand(1, 3, 2, 2)
 
-    made.grid = Grid(careless, ["a"], tmp_path)
+    validator.grid = Grid(careless, ["a"], tmp_path)
     before = {name: value.clone() for name, value in modules.state_dict().items()}
     torch.manual_seed(5)
-    made.run(8, Halved(modules))
+    validator.run(8, Halved(modules))
     assert torch.equal(torch.rand(3), torch.rand(3, generator=torch.Generator().manual_seed(5)))
     assert all(torch.equal(value, before[name]) for name, value in modules.state_dict().items())
     assert [module.training for module in (modules, modules.layers[2], modules.frozen)] == [True, True, False]
@@ -154,56 +161,58 @@ def test_the_training_goes_on_as_if_nothing_had_been_measured(tmp_path: Path):
     assert all(p.grad is None for p in modules.parameters())
 
 
-def test_denoising_is_told_for_each_level_of_both_splits_and_averages():
+def test_denoising_is_measured_for_each_level_of_both_splits_and_averages():
     objective = Diffusion()
-    told = validation(objective).run(8, Halved(objective.modules))
+    measures = validation(objective).run(8, Halved(objective.modules))
     for split in SPLITS:
         for kind in ("", "ema/"):
-            levels = [told[f"{split}/{kind}mse@{level}"] for level in range(LEVELS)]
-            assert told[f"{split}/{kind}mse"] == pytest.approx(sum(levels) / LEVELS)  # as many rows in each
-            assert told[f"{split}/{kind}rmse"] == pytest.approx(told[f"{split}/{kind}mse"] ** 0.5)
-    assert len(told) == 4 * 4 * (1 + LEVELS)
-    assert told["validation/mse"] != told["validation/ema/mse"] != told["train/ema/mse"]
-    json.dumps(told, allow_nan=False)
+            levels = [measures[f"{split}/{kind}mse@{level}"] for level in range(LEVELS)]
+            assert measures[f"{split}/{kind}mse"] == pytest.approx(
+                sum(levels) / LEVELS
+            )  # as many rows in each
+            assert measures[f"{split}/{kind}rmse"] == pytest.approx(measures[f"{split}/{kind}mse"] ** 0.5)
+    assert len(measures) == 4 * 4 * (1 + LEVELS)
+    assert measures["validation/mse"] != measures["validation/ema/mse"] != measures["train/ema/mse"]
+    json.dumps(measures, allow_nan=False)
 
 
 def test_it_stops_when_the_averaged_weights_no_longer_improve():
     objective = Diffusion()
-    made, averages = validation(objective, rows=8, patience=2), Halved(objective.modules)
-    assert made.state() == validation(objective).state()
-    made.run(8, averages)
-    made.run(16, averages)
+    validator, averages = validation(objective, rows=8, patience=2), Halved(objective.modules)
+    assert validator.state() == validation(objective).state()
+    validator.run(8, averages)
+    validator.run(16, averages)
     again = validation(objective, rows=8, patience=2)
-    again.load(json.loads(json.dumps(made.state())))
+    again.load(json.loads(json.dumps(validator.state())))
     assert not again.stopped
     again.run(24, averages)
     assert again.stopped
     again.load({})  # of a training that was not validated until then
-    assert made.state()["images"] == 8
+    assert validator.state()["images"] == 8
 
 
 def test_quotients_stand_beside_the_loss():
     sums = {"fit": 6.0, "right": [1.0, 4.0], "never": [0.0, 0.0], "rows": 3.0}
-    told = means({name: torch.tensor(value, dtype=torch.float64) for name, value in sums.items()})
-    assert told == {"fit": 2.0, "loss": 2.0, "right": 0.25}
+    measures = means({name: torch.tensor(value, dtype=torch.float64) for name, value in sums.items()})
+    assert measures == {"fit": 2.0, "loss": 2.0, "right": 0.25}
 
 
 def test_the_objective_says_when_it_is_good_enough():
     class Content(ToyObjective):
-        def enough(self, figures: dict[str, float]) -> bool:
-            return figures["validation/ema/fit"] < 1e9
+        def enough(self, measures: dict[str, float]) -> bool:
+            return measures["validation/ema/fit"] < 1e9
 
     assert not validation(ToyObjective(), rows=8).stopped
     for objective in (ToyObjective(), Content()):
-        made = validation(objective, rows=8)
-        made.run(8, Halved(objective.modules))
-        assert made.stopped == isinstance(objective, Content)
+        validator = validation(objective, rows=8)
+        validator.run(8, Halved(objective.modules))
+        assert validator.stopped == isinstance(objective, Content)
 
 
 def test_the_grid_is_drawn_with_the_averaged_weights():
     objective = ToyObjective()
     seen: list[tuple[int, float]] = []
-    made = validation(objective, rows=8)
+    validator = validation(objective, rows=8)
     weight = objective.modules.layers[0].weight
 
     class Noted(Grid):
@@ -211,8 +220,8 @@ def test_the_grid_is_drawn_with_the_averaged_weights():
             seen.append((images, weight.sum().item()))
             return self.folder
 
-    made.grid = Noted(lambda captions, seeds: torch.zeros(1), ["a"], Path())
-    made.run(8, Halved(objective.modules))
+    validator.grid = Noted(lambda captions, seeds: torch.zeros(1), ["a"], Path())
+    validator.run(8, Halved(objective.modules))
     assert seen == [(8, pytest.approx(weight.sum().item() / 2))]
 
 
@@ -244,12 +253,14 @@ def test_autocast_does_not_mix_the_weights_up():
         for p in halved.modules.parameters():
             p.mul_(0.5)
 
-    def told(objective: Diffusion, averages: Any) -> dict[str, float]:
-        made = validation(objective, rows=8)
-        made.autocast = lambda: torch.autocast("cpu", torch.bfloat16)
-        return made.run(8, averages)
+    def measures_of(objective: Diffusion, averages: Any) -> dict[str, float]:
+        validator = validation(objective, rows=8)
+        validator.autocast = lambda: torch.autocast("cpu", torch.bfloat16)
+        return validator.run(8, averages)
 
-    both, same = (told(raw, kind) for kind in (Halved(raw.modules), Averages(raw.modules, EmaConfig(), 8)))
-    other = told(halved, Halved(halved.modules))
+    both, same = (
+        measures_of(raw, kind) for kind in (Halved(raw.modules), WeightAverages(raw.modules, EmaConfig(), 8))
+    )
+    other = measures_of(halved, Halved(halved.modules))
     assert both["validation/mse"] == same["validation/mse"] == same["validation/ema/mse"]
     assert both["validation/ema/mse"] == other["validation/mse"] != both["validation/mse"]

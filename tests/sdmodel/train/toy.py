@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -57,6 +56,9 @@ class ToyObjective:
 
     modules: Toy = field(default_factory=Toy)
     whole_batch: bool = False
+    readers = ()
+    sample = None
+    enough = None
 
     @property
     def heavy(self) -> list[nn.Module]:
@@ -67,10 +69,10 @@ class ToyObjective:
         return {name: value.double() * len(batch) for name, value in losses.items()}
 
     def start(self, folder: Path) -> None:
-        raise AssertionError("a toy begins with its own weights; plans of it name no start")
+        raise AssertionError("a toy begins with its own weights; jobs of it name no start")
 
     def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
-        raise AssertionError("the loop hands averages back; writing a model is its caller's")
+        raise AssertionError("the loop returns averages; writing a model is its caller's")
 
 
 class KilledError(Exception):
@@ -80,6 +82,3 @@ class KilledError(Exception):
 def tree(folder: Path) -> dict[str, bytes]:
     files = [path for path in folder.rglob("*") if path.is_file() and "logs" not in path.parts]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
-
-
-Told = list[dict[str, Any]]

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from sdmodel.config.train import TrainConfig
+from sdmodel.train.job import JobSpec
+from sdmodel.train.profile.measurement import Measurement
 from stages.errors import Stopped
 from stages.forecast.pace import PaceConfig, pace
 from stages.output import Silent
@@ -17,13 +18,24 @@ def test_a_speed_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     speeds = iter([123.4, 99.0, 61.0, 880.0])
     threads: list[int] = []
 
-    def measured(config: TrainConfig, *_: Any, **__: Any) -> dict[str, Any]:
-        threads.append(config.threads)
-        found = {"parameters": {"text": 3, "network": 4}, "learned": 7, "flops": 1.0, "state": 1, "memory": 1}
-        told = {"processes": 1, "device": "cpu", "mfu": None, "waiting": 0.0, "start_up_seconds": 1.0}
-        return {**found, **told, "images_per_second": next(speeds)}
+    def measure(job: JobSpec, stopping: Any) -> Measurement:
+        threads.append(job.config.threads)
+        return Measurement(
+            parameters={"text": 3, "network": 4},
+            learned=7,
+            flops=1.0,
+            images_per_second=next(speeds),
+            mfu=None,
+            waiting=0.0,
+            memory=1,
+            state=1,
+            processes=1,
+            device="cpu",
+            seconds=5.0,
+            start_up_seconds=1.0,
+        )
 
-    monkeypatch.setattr("sdmodel.train.profile.measure.measured", measured)
+    monkeypatch.setattr("sdmodel.train.profile.measure.measure", measure)
     store = open_store(str(tmp_path / "store"))
     dataset = worlds.dataset(store, tmp_path / "pictures", rows=12)
     first, again = (pace(dataset, PaceConfig(train=worlds.TINY, seconds=s), store=store) for s in (5.0, 9.0))

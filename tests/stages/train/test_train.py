@@ -18,6 +18,7 @@ from PIL import Image
 from sdmodel.config.learning import DataConfig
 from sdmodel.data.index import read_index
 from sdmodel.data.remote_ranges import RemoteRanges
+from sdmodel.train.job import JobSpec
 from stages.artifacts.activity import held
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.config.run import ShardConfig
@@ -38,7 +39,7 @@ import pathlib, sys
 from stages.artifacts.artifact import Artifact
 from stages.store import open_store
 from stages.train.train import train
-from tests.stages.test_train import CONFIG
+from tests.stages.train.test_train import CONFIG
 
 store = open_store(sys.argv[1])
 train(Artifact.open(store, "shard", sys.argv[2]), None, None, (), None, CONFIG, store=store)
@@ -98,8 +99,8 @@ def leftovers(store: Store, model: Artifact) -> list[str]:
     ]
 
 
-def snapshots(store: Store) -> dict[int, dict[str, dict[str, str]]]:
-    """Images seen -> the files of each snapshot that the store keeps."""
+def checkpoints(store: Store) -> dict[int, dict[str, dict[str, str]]]:
+    """Images seen -> the files of each checkpoint that the store keeps."""
     records = [json.loads(store.read(listed.key)) for listed in store.list("parts/train")]
     return {record["statistics"]["images"]: record["files"] for record in records}
 
@@ -128,15 +129,15 @@ def test_a_model_and_how_it_was_learned(store: Store, dataset: Artifact, undistu
     with Image.open(undisturbed.path("curve.png")) as curve:
         assert min(curve.size) > 100
     assert {"logs/throughput.jsonl"} < set(undisturbed.names("logs/"))
-    said = undisturbed.statistics
-    assert said["images"] == CONFIG.images
-    assert said["loss"] == metrics[-1]["loss"]
-    assert said["images_per_second"] > 0
-    assert (said["objective"], said["resumed_at"]) == ("diffusion", 0)
+    statistics = undisturbed.statistics
+    assert statistics["images"] == CONFIG.images
+    assert statistics["loss"] == metrics[-1]["loss"]
+    assert statistics["images_per_second"] > 0
+    assert (statistics["objective"], statistics["resumed_at"]) == ("diffusion", 0)
     assert undisturbed.verify() == []
 
-    # Snapshots were its parts, one for each `snapshot_every`; they went once the model was there.
-    assert said["parts"]["made"] == CONFIG.images // EVERY
+    # Checkpoints were its parts, one for each `snapshot_every`; they went once the model was there.
+    assert statistics["parts"]["made"] == CONFIG.images // EVERY
     assert leftovers(store, undisturbed) == []
     assert train(dataset, None, None, (), None, CONFIG, store=store).cached
 
@@ -166,20 +167,20 @@ def test_killed_and_stopped_on_the_way_it_is_the_same_model(
     assert any("loss" in note and "left" in note for note in reporter.notes)
     assert train.find(same, None, None, (), None, config=CONFIG, store=own) is None
     assert sum(path.is_dir() for path in own.scratch().iterdir()) == 1  # the killed one's, gc's to remove
-    kept = sorted(snapshots(own).items())
-    assert len(kept) == KEEP
-    assert kept[-1][0] >= 2 * EVERY
+    newest = sorted(checkpoints(own).items())
+    assert len(newest) == KEEP
+    assert newest[-1][0] >= 2 * EVERY
 
-    # The newest snapshot is cut short: the one before it counts. And neutral choices make no other model.
-    victim = Path(own.url) / kept[-1][1]["model.safetensors"]["key"]
+    # The newest checkpoint is cut short: the one before it counts. And neutral choices make no other model.
+    victim = Path(own.url) / newest[-1][1]["model.safetensors"]["key"]
     victim.chmod(0o644)
     victim.write_bytes(victim.read_bytes()[:-1])
     decoded_as_seen = dataclasses.replace(CONFIG, data=DataConfig(memory=0, workers=1))
     finished = train(same, None, None, (), None, decoded_as_seen, store=own)
-    assert finished.statistics["resumed_at"] == kept[0][0]
+    assert finished.statistics["resumed_at"] == newest[0][0]
     assert finished.fingerprint == undisturbed.fingerprint
     assert finished.digest == undisturbed.digest
-    assert snapshots(own) == {}
+    assert checkpoints(own) == {}
 
 
 def test_without_a_row_to_train_on_it_says_what_to_do(tmp_path: Path):
@@ -205,10 +206,10 @@ def test_pictures_in_object_storage_may_be_read_where_they_lie(
     remote = open_store(s3)
     dataset = worlds.dataset(remote, tmp_path / "pictures", rows=12)
     shutil.rmtree(own_cache)
-    plans: list[dict[str, Any]] = []
+    jobs: list[JobSpec] = []
 
-    def launched(plan: Path, *_: Any, **__: Any) -> bool:
-        plans.append(json.loads(plan.read_text()))
+    def launched(job_path: Path, **_: Any) -> bool:
+        jobs.append(JobSpec.read(job_path))
         raise RuntimeError("far enough")
 
     monkeypatch.setattr("sdmodel.train.process.launch.train", launched)
@@ -216,7 +217,7 @@ def test_pictures_in_object_storage_may_be_read_where_they_lie(
         config = dataclasses.replace(CONFIG, data=DataConfig(fetch=fetch))
         with pytest.raises(RuntimeError, match="far enough"):
             train(dataset, None, None, (), None, config, store=remote)
-    there, here = (read_index(Path(plan["index"]), plan["tars"], "train") for plan in plans)
+    there, here = (read_index(job.index, job.tars, "train") for job in jobs)
     there = dataclasses.replace(there, read_range=RemoteRanges())
     assert all(str(name).startswith(s3) for name in there.files)
     assert all(Path(name).is_file() for name in here.files)

@@ -27,40 +27,40 @@ def of(config: TrainConfig, images: int = 48, *inputs: str) -> Unfinished:
     return Unfinished(f"{images}", canonical_config(config), inputs or INPUTS, images)
 
 
-def said(config: TrainConfig, *others: Unfinished) -> str:
+def notice_of(config: TrainConfig, *others: Unfinished) -> str:
     return notice(others, canonical_config(config), INPUTS)
 
 
 def test_it_says_how_far_it_was_what_differs_and_what_to_do():
     other = replace(CONFIG, images=2000, optimizer=replace(CONFIG.optimizer, muon_rate=0.02))
-    assert said(CONFIG, of(other, 1248)) == (
+    assert notice_of(CONFIG, of(other, 1248)) == (
         "An unfinished training of other settings is in the store: it had seen 1,248 of 2,000 images, with "
         "images=2000 (here 1000), optimizer.muon_rate=0.02 (here 0.012). To go on with it, run it with its "
         "own settings; this one begins anew."
     )
 
 
-def test_defaults_are_told_where_a_config_leaves_them_out():
+def test_defaults_are_named_where_a_config_leaves_them_out():
     plain = TrainConfig(optimizer=OptimizerConfig(muon_rate=0.5))
-    words = said(plain, of(TrainConfig(optimizer=OptimizerConfig(rates={"text.": 0.1}))))
-    assert "of 150,000 images" in words
-    assert "optimizer.muon_rate=0.012 (here 0.5)" in words
-    assert "optimizer.rates.text.=0.1 (here its default)" in words
+    text = notice_of(plain, of(TrainConfig(optimizer=OptimizerConfig(rates={"text.": 0.1}))))
+    assert "of 150,000 images" in text
+    assert "optimizer.muon_rate=0.012 (here 0.5)" in text
+    assert "optimizer.rates.text.=0.1 (here its default)" in text
 
 
 def test_the_nearest_is_named_and_the_others_are_counted():
     far = replace(CONFIG, seed=3, batch=8, size=32)
-    words = said(CONFIG, of(far, 900), of(replace(CONFIG, seed=4), 10), of(replace(CONFIG, seed=5), 20))
-    assert "had seen 20 of 1,000 images, with seed=5 (here 0)." in words
-    assert words.endswith("(2 more of other settings are there.)")
+    text = notice_of(CONFIG, of(far, 900), of(replace(CONFIG, seed=4), 10), of(replace(CONFIG, seed=5), 20))
+    assert "had seen 20 of 1,000 images, with seed=5 (here 0)." in text
+    assert text.endswith("(2 more of other settings are there.)")
 
 
 def test_another_dataset_with_the_same_settings_is_near_and_with_others_it_is_not():
-    words = said(CONFIG, of(CONFIG, 64, "another", "", "", "", "text"))
-    assert "with another dataset, another text. To go on" in words
-    assert said(CONFIG, of(replace(CONFIG, seed=3), 64, "another", "", "", "")) == ""
-    assert said(CONFIG) == ""
-    assert "another version of the stage" in said(CONFIG, of(CONFIG))
+    text = notice_of(CONFIG, of(CONFIG, 64, "another", "", "", "", "text"))
+    assert "with another dataset, another text. To go on" in text
+    assert notice_of(CONFIG, of(replace(CONFIG, seed=3), 64, "another", "", "", "")) == ""
+    assert notice_of(CONFIG) == ""
+    assert "another version of the stage" in notice_of(CONFIG, of(CONFIG))
 
 
 @pytest.fixture
@@ -77,20 +77,20 @@ class Heard(Silent):
     """A reporter that keeps warnings."""
 
     def __init__(self) -> None:
-        self.words: list[str] = []
+        self.text: list[str] = []
 
-    def warn(self, stage: str, words: str) -> None:
-        self.words.append(words)
+    def warn(self, stage: str, text: str) -> None:
+        self.text.append(text)
 
 
-def test_a_changed_rate_after_an_interruption_is_said(
+def test_a_changed_rate_after_an_interruption_is_noticed(
     store: Store, dataset: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    def interrupted(plan: Path, config: TrainConfig, *, on_snapshot: Callable[[int, Path], None], **_: Any):
-        folder = tmp_path / f"snapshot-{config.seed}-{len(list(tmp_path.iterdir()))}"
+    def interrupted(job_path: Path, *, on_checkpoint: Callable[[int, Path], None], **_: Any):
+        folder = tmp_path / f"checkpoint-{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
         (folder / "state.json").write_text("{}")
-        on_snapshot(96, folder)
+        on_checkpoint(96, folder)
         raise Interrupted("ended by somebody")
 
     monkeypatch.setattr("sdmodel.train.process.launch.train", interrupted)
@@ -99,12 +99,12 @@ def test_a_changed_rate_after_an_interruption_is_said(
         reporter = Heard()
         with pytest.raises(RetryableError):
             train(dataset, None, None, (), None, config, store=store, reporter=reporter)
-        return [words for words in reporter.words if "unfinished" in words]
+        return [text for text in reporter.text if "unfinished" in text]
 
     assert heard(CONFIG) == []
     assert heard(CONFIG) == []  # it goes on with its own
     assert heard(replace(CONFIG, threads=1)) == []  # a neutral choice is no other training
     faster = replace(CONFIG, optimizer=replace(CONFIG.optimizer, adam_rate=0.01))
-    (words,) = heard(faster)
-    assert "it had seen 96 of 1,000 images, with optimizer.adam_rate=0.003 (here 0.01)." in words
+    (text,) = heard(faster)
+    assert "it had seen 96 of 1,000 images, with optimizer.adam_rate=0.003 (here 0.01)." in text
     assert heard(faster) == []

@@ -20,7 +20,7 @@ from sdmodel.config.learning import EmaConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.diffusion.generate import load
 from sdmodel.objectives import objective_of
-from sdmodel.train.ema import Averages
+from sdmodel.train.ema import WeightAverages
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.artifacts.reference import refer, references, resolve
 from stages.config.run import Run
@@ -42,7 +42,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny_run: Callable[[Path], Run
     def kept(dataset: Artifact, start: None, latents: None, config: TrainConfig, out: Output) -> Stats:
         torch.manual_seed(0)
         objective = objective_of(config, ["a red square"])
-        averages = Averages(objective.modules, config.ema, config.batch)
+        averages = WeightAverages(objective.modules, config.ema, config.batch)
         for images in (100, 200):
             now = {key: (value * (1 + images / 1000)).contiguous() for key, value in averages.state().items()}
             save_file(now, out.write(f"snapshots/{images:09d}/averages.safetensors"))

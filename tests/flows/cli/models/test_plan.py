@@ -11,6 +11,9 @@ import pytest
 
 from flows.cli import main
 from sdmodel.config.train import TrainConfig
+from sdmodel.latents.cache import read_settings
+from sdmodel.train.job import JobSpec
+from sdmodel.train.profile.measurement import Measurement
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.config.run import ShardConfig
 from stages.forecast.forecast import ROWS, forecast
@@ -20,37 +23,37 @@ from stages.stage import Stats, stage
 from stages.store import open_store
 from tests import frozen
 
-FIGURES = {
-    "parameters": {"text": 1000, "network": 9000},
-    "learned": 9000,
-    "flops": 2.5e9,
-    "images_per_second": 50.0,
-    "mfu": 0.41,
-    "waiting": 0.012,
-    "memory": 3 * 2**30,
-    "state": 2**29,
-    "processes": 2,
-    "device": "H200",
-    "seconds": 10.0,
-    "start_up_seconds": 8.0,
-}
+MEASUREMENT = Measurement(
+    parameters={"text": 1000, "network": 9000},
+    learned=9000,
+    flops=2.5e9,
+    images_per_second=50.0,
+    mfu=0.41,
+    waiting=0.012,
+    memory=3 * 2**30,
+    state=2**29,
+    processes=2,
+    device="H200",
+    seconds=10.0,
+    start_up_seconds=8.0,
+)
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What is to be measured, which is not done."""
-    heard: dict[str, Any] = {}
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[JobSpec]:
+    """The jobs that are to be measured, which is not done."""
+    jobs: list[JobSpec] = []
 
-    def measured(config: TrainConfig, folder: Path, **rest: Any) -> dict[str, Any]:
-        heard.update(rest, config=config)
-        if rest["encoders"]:
-            heard["held"] = {path.name for path in rest["encoders"].iterdir()}
-        if rest["index"]:
-            heard["rows"] = pq.read_table(rest["index"]).to_pylist()
-        return FIGURES
+    def measure(job: JobSpec, stopping: Any) -> Measurement:
+        names = {path.name for path in job.latents.iterdir()} if job.latents else set[str]()
+        if "text_encoder" in names:
+            assert {"autoencoder", "tokenizer"} < names
+            assert read_settings(job.latents).text_length == 6  # pyright: ignore[reportArgumentType]
+        jobs.append(job)
+        return MEASUREMENT
 
-    monkeypatch.setattr("sdmodel.train.profile.measure.measured", measured)
-    return heard
+    monkeypatch.setattr("sdmodel.train.profile.measure.measure", measure)
+    return jobs
 
 
 @pytest.fixture
@@ -66,10 +69,9 @@ def plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., st
     return run
 
 
-def test_a_plan_is_told_to_people(plan: Callable[..., str], asked: dict[str, Any], tmp_path: Path):
+def test_a_plan_is_printed_for_people(plan: Callable[..., str], measured: list[JobSpec], tmp_path: Path):
     out = plan("--seconds", "3")
-    assert asked["seconds"] == 3
-    assert asked["index"] is None
+    assert [job.seconds for job in measured] == [3]
     assert "10,000: text 1,000, network 9,000; 1,000 of them stay as they are" in out
     assert "2.5 GFLOPs an image" in out
     assert "3.00 GiB a process at its worst moment" in out
@@ -80,25 +82,24 @@ def test_a_plan_is_told_to_people(plan: Callable[..., str], asked: dict[str, Any
     assert not (tmp_path / "store").exists()  # a look makes no store
 
 
-def test_a_plan_is_told_as_data(plan: Callable[..., str], asked: dict[str, Any]):
+def test_a_plan_is_printed_as_data(plan: Callable[..., str], measured: list[JobSpec]):
     found = json.loads(plan("--json", "--set", "train.price=0", "--set", "train.batch=16"))
     assert (found["seconds"], found["cost"], found["data"]) == (3608.0, None, "random pictures")
-    assert asked["config"].batch == 16
+    assert measured[0].config.batch == 16
 
 
 def test_a_plan_with_frozen_encoders_takes_them_along(
-    plan: Callable[..., str], asked: dict[str, Any], tmp_path: Path
+    plan: Callable[..., str], measured: list[JobSpec], tmp_path: Path
 ):
     frozen.autoencoder(tmp_path / "pipeline/vae")
     frozen.text_encoder(tmp_path / "pipeline")
     named = [f"encode.{name}={tmp_path}/pipeline" for name in ("autoencoder", "text")]
     out = plan("--set", named[0], "--set", named[1], "--set", "encode.length=6")
     assert "with random pictures and random latents" in out
-    assert {"autoencoder", "text_encoder", "tokenizer"} == asked["held"]
-    assert (asked["latents"], asked["length"]) == (None, 6)
+    assert [job.latents is not None for job in measured] == [True]  # with the encoders in it, see `measured`
 
 
-def test_of_a_dataset_some_tars_are_fetched_and_all_captions_count(asked: dict[str, Any], tmp_path: Path):
+def test_of_a_dataset_some_tars_are_fetched_and_all_captions_count(measured: list[JobSpec], tmp_path: Path):
     @stage(version=1, kind="dataset", name="shard")
     def packed(config: ShardConfig, out: Output) -> Stats:
         rows: list[dict[str, Any]] = [
@@ -119,9 +120,9 @@ def test_of_a_dataset_some_tars_are_fetched_and_all_captions_count(asked: dict[s
     found = forecast(TrainConfig(), dataset, work)
     assert found.data == f"dataset {dataset.fingerprint[:12]}"
     assert any("caption" in words for words in found.warnings)  # every caption is another number
-    rows = asked["rows"]
-    assert len(asked["tars"]) == 2
-    assert {row["file"] for row in rows} == set(asked["tars"])
+    rows = pq.read_table(measured[0].index).to_pylist()
+    assert len(measured[0].tars) == 2
+    assert {row["file"] for row in rows} == set(measured[0].tars)
     assert ROWS <= len(rows) < 2 * ROWS
     assert {row["split"] for row in rows} == {"train"}
 
@@ -135,8 +136,9 @@ def test_of_a_dataset_some_tars_are_fetched_and_all_captions_count(asked: dict[s
     other.mkdir()
     latents = encoded(ShardConfig(), store=open_store(str(tmp_path / "store")))
     forecast(TrainConfig(), dataset, other, latents=latents)
-    assert all(len(row["captions"]) == 1 for row in asked["rows"])
-    assert asked["latents"] == other / "latents"
+    others = pq.read_table(measured[1].index).to_pylist()
+    assert all(len(row["captions"]) == 1 for row in others)
+    assert measured[1].latents == other / "latents"
 
     captions = [caption["text"] for row in rows for caption in row["captions"]]
     assert sorted(captions) == sorted(f"caption {row}" for row in range(4000) if row % 10)

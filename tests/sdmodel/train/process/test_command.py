@@ -7,7 +7,7 @@ from sdmodel.config.train import TrainConfig
 from sdmodel.train.process import command
 
 SMALL = TrainConfig(batch=16, device="cpu")
-PLAN = Path("plan.json")
+JOB = Path("job.json")
 
 
 def test_processes_divide_the_batch():
@@ -18,15 +18,15 @@ def test_processes_divide_the_batch():
 
 
 def test_one_process_needs_nobody_to_start_it():
-    assert command.command(PLAN, SMALL, 1)[1:] == ["-m", "sdmodel.train.run", "plan.json"]
+    assert command.command(JOB, 1)[1:] == ["-m", "sdmodel.train.run", "job.json"]
 
 
 @pytest.mark.parametrize("gpus", [0, 4])
 def test_several_are_ours_to_start(gpus: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(command, "gpus", lambda config: gpus)
-    line = command.command(Path("place/plan.json"), SMALL, 4)
+    line = command.command(Path("place/job.json"), 4)
     assert line[1:4] == ["-m", "sdmodel.train.process.ranks", "4"]
-    assert line[4:] == ["place", "sdmodel.train.run", "place/plan.json"]
+    assert line[4:] == ["place", "sdmodel.train.run", "place/job.json"]
 
 
 def test_a_gpu_takes_one_process(monkeypatch: pytest.MonkeyPatch):

@@ -14,9 +14,9 @@ CONFIG = TrainConfig(batch=16)
 
 def crossed(error: Exception, config: TrainConfig = CONFIG) -> Exception:
     """The error as the launching process raises it."""
-    said = failure.told(error, config)
-    assert said
-    return failure.raised(said)
+    message = failure.message_of(error, config)
+    assert message
+    return failure.exception_of(message)
 
 
 def test_a_mistake_that_we_name_stays_a_mistake():
@@ -30,8 +30,8 @@ def test_a_mistake_that_we_name_stays_a_mistake():
 def test_what_others_raise_is_left_to_its_traceback():
     with pytest.raises(ValueError, match="invalid literal") as foreign:
         int("x")
-    assert failure.told(foreign.value, CONFIG) is None
-    assert failure.told(KeyError("x"), CONFIG) is None
+    assert failure.message_of(foreign.value, CONFIG) is None
+    assert failure.message_of(KeyError("x"), CONFIG) is None
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_full_disk_is_told_as_one():
     assert error.errno == errno.ENOSPC
     assert "snapshots before stay" in str(error)
     assert isinstance(crossed(OSError("x cannot be written: I/O error: ... (os error 28)")), OSError)
-    assert failure.told(FileNotFoundError("x"), CONFIG) is None
+    assert failure.message_of(FileNotFoundError("x"), CONFIG) is None
 
 
 def test_a_bad_gradient_is_told():

@@ -1,6 +1,5 @@
 import dataclasses
 import errno
-import json
 import os
 import signal
 import subprocess
@@ -17,10 +16,12 @@ from sdmodel.config.learning import OptimizerConfig
 from sdmodel.config.model import UNetConfig
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
+from sdmodel.train.job import JOB, JobSpec
 from sdmodel.train.process import launch
 from sdmodel.train.process.command import ranks
+from sdmodel.train.process.messages import Progress, parse
 from sdmodel.train.run import run
-from tests.sdmodel.train.stranger import listening
+from tests.sdmodel.train.intruder import listening
 
 SMALL = TrainConfig(
     images=1280,
@@ -35,18 +36,12 @@ SMALL = TrainConfig(
 )
 
 
-def plan(folder: Path, dataset, config: TrainConfig) -> Path:
+def job(folder: Path, dataset, config: TrainConfig) -> Path:
+    """The file of a job, beside the folder of its results."""
     folder.mkdir(exist_ok=True)
-    path = folder.with_suffix(".json")
-    content = {
-        "folder": str(folder),
-        "index": str(dataset.index),
-        "tars": {name: str(tar) for name, tar in dataset.tars.items()},
-        "config": dataclasses.asdict(config),
-        "start": None,
-    }
-    path.write_text(json.dumps(content))
-    return path
+    tars = {name: str(tar) for name, tar in dataset.tars.items()}
+    spec = JobSpec(folder=folder, index=dataset.index, tars=tars, config=config)
+    return spec.write(folder.with_suffix(".json"))
 
 
 def results(folder: Path) -> dict[str, bytes]:
@@ -86,7 +81,7 @@ def wait_until(true: Callable[[], bool], seconds: float = 60) -> bool:
 
 def test_lines_come_whole_and_others_are_no_messages():
     child = child_of("import os; os.write(1, b'{\"images\"'); os.write(1, b': 1}\\nhello\\n5\\n')")
-    assert [launch.parsed(line) for line in launch.lines(child, lambda: False)] == [{"images": 1}, {}, {}]
+    assert [parse(line) for line in launch.lines(child, lambda: False)] == [{"images": 1}, None, None]
     launch.end(child)
 
 
@@ -108,15 +103,15 @@ def test_the_whole_group_ends_even_if_it_refuses(monkeypatch: pytest.MonkeyPatch
 def test_lines_end_when_asked_to_stop():
     child = child_of("import time; print(1, flush=True); time.sleep(600)")
     seen: list[bytes] = []
-    asked: list[bool] = []
-    for line in launch.lines(child, lambda: bool(seen), lambda: asked.append(True), patience=0.5):
+    requests: list[bool] = []
+    for line in launch.lines(child, lambda: bool(seen), lambda: requests.append(True), patience=0.5):
         seen.append(line)  # noqa: PERF402 - what is seen ends the loop
     assert seen == [b"1"]
-    assert asked == [True]
+    assert requests == [True]
     launch.end(child)
 
 
-def test_what_it_says_after_it_is_asked_is_heard():
+def test_what_it_writes_after_it_is_asked_to_stop_is_read():
     program = (
         "import signal, sys, time;"
         "signal.signal(signal.SIGTERM, lambda *_: (print(2, flush=True), sys.exit(75)));"
@@ -137,31 +132,28 @@ def test_launching_imports_no_torch():
 
 PARENT = """
 import pathlib, sys
-from sdmodel.train import launch
-from sdmodel.train.run import config_of
-import json
-path = pathlib.Path(sys.argv[1])
-launch.train(path, config_of(json.loads(path.read_text())), stopping=lambda: False,
-             on_progress=lambda message: "images" in message and print(message["images"], flush=True))
+from sdmodel.train.process import launch
+launch.train(pathlib.Path(sys.argv[1]), stopping=lambda: False, on_warning=lambda text: None,
+             on_progress=lambda progress: print(progress["images"], flush=True))
 """
 
 
 @pytest.mark.slow
 def test_killed_and_resumed_is_undisturbed_to_the_bit(dataset, tmp_path: Path):
     config = dataclasses.replace(SMALL, processes=2)
-    snapshots: list[int] = []
-    whole = plan(tmp_path / "whole", dataset, config)
+    checkpoints: list[int] = []
+    whole = job(tmp_path / "whole", dataset, config)
     launch.train(
         whole,
-        config,
-        on_progress=lambda message: None,
+        on_progress=lambda progress: None,
+        on_warning=lambda text: None,
         stopping=lambda: False,
-        on_snapshot=lambda images, folder: snapshots.append(images) or (folder / "state.json").stat(),
+        on_checkpoint=lambda images, folder: checkpoints.append(images) or (folder / "state.json").stat(),
     )
-    assert snapshots == [320, 640, 960, 1280]
+    assert checkpoints == [320, 640, 960, 1280]
 
     # The same in a folder where who launched it is killed while it trains: no process outlives that.
-    killed = plan(tmp_path / "killed", dataset, config)
+    killed = job(tmp_path / "killed", dataset, config)
     with subprocess.Popen([sys.executable, "-c", PARENT, killed], stdout=subprocess.PIPE) as parent:
         assert parent.stdout
         while int(parent.stdout.readline()) < 368:
@@ -172,56 +164,60 @@ def test_killed_and_resumed_is_undisturbed_to_the_bit(dataset, tmp_path: Path):
         parent.kill()
     assert wait_until(lambda: not any(running(pid) for pid in below))
     assert not (tmp_path / "killed" / "model").exists()
-    told: list[dict[str, Any]] = []
-    launch.train(killed, config, on_progress=told.append, stopping=lambda: False)
-    progress = [one for one in told if "images" in one]
+    progress: list[Progress] = []
+    launch.train(killed, on_progress=progress.append, on_warning=lambda text: None, stopping=lambda: False)
     assert progress[0]["images"] % 320 == 16, progress[:1]
     assert progress[0]["images"] > 320, progress[:1]
     assert results(tmp_path / "whole") == results(tmp_path / "killed")
 
     # A finished training is not touched again.
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "whole").iterdir()}
-    assert run(json.loads(whole.read_text()))
+    assert run(JobSpec.read(whole))
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
 
 
 SCRIPT = """
 import json, os, pathlib, signal, sys, time
-plan = json.loads(pathlib.Path(sys.argv[1]).read_text())
-folder = pathlib.Path(plan["folder"])
+folder = pathlib.Path(sys.argv[1]).parent
 starts = folder / "starts"
 starts.write_text(starts.read_text() + "x" if starts.exists() else "x")
 number = len(starts.read_text())
-tell = lambda **message: print(json.dumps(message), flush=True)
+send = lambda **message: print(json.dumps(message), flush=True)
 """
+
+
+def nothing_to_train(folder: Path) -> Path:
+    """A job for a program that stands in for the training."""
+    return JobSpec(folder=folder, index=folder, tars={}, config=SMALL).write(folder / JOB)
 
 
 @pytest.fixture
 def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Callable[..., Any]]:
-    """scripted(program)(...) launches a program in place of a training; it sees number, folder and tell."""
+    """scripted(program)(...) launches a program in place of a training; it sees number, folder and send."""
 
     def make(program: str) -> Callable[..., Any]:
-        path = tmp_path / "plan.json"
-        path.write_text(json.dumps({"folder": str(tmp_path)}))
+        path = nothing_to_train(tmp_path)
         line = [sys.executable, "-c", SCRIPT + program, str(path)]
         monkeypatch.setattr(launch, "command", lambda *rest: line)
-        told: list[dict[str, Any]] = []
+        warnings: list[str] = []
 
-        def run(stopping: Callable[[], bool] = lambda: False) -> tuple[bool, list[dict[str, Any]]]:
-            done = launch.train(path, SMALL, on_progress=told.append, stopping=stopping)
-            return done, told
+        def run(stopping: Callable[[], bool] = lambda: False) -> tuple[bool, list[str]]:
+            done = launch.train(
+                path, on_progress=lambda progress: None, on_warning=warnings.append, stopping=stopping
+            )
+            return done, warnings
 
         return run
 
     return make
 
 
-def test_a_death_is_survived_as_long_as_snapshots_come(scripted, tmp_path: Path):
-    program = "if number < 3: tell(snapshot='s', images=number); os.kill(os.getpid(), signal.SIGKILL)"
-    done, told = scripted(program)()
+def test_a_death_is_survived_as_long_as_checkpoints_come(scripted, tmp_path: Path):
+    program = "if number < 3: send(checkpoint='s', images=number); os.kill(os.getpid(), signal.SIGKILL)"
+    done, warnings = scripted(program)()
     assert done
-    assert [list(message) for message in told] == [["warning"], ["warning"]]
-    assert all("status -9" in one["warning"] and "train.accumulate=2" in one["warning"] for one in told)
+    assert len(warnings) == 2
+    assert all("status -9" in text and "train.accumulate=2" in text for text in warnings)
     assert len((tmp_path / "starts").read_text()) == 3
 
 
@@ -230,7 +226,7 @@ import json, os, pathlib, signal, sys, time
 rank, folder = os.environ["RANK"], pathlib.Path(sys.argv[1]).parent
 first = not (folder / "died").exists()
 if rank == "0":
-    print(json.dumps({"snapshot": "s", "images": 1}) + "\\n", end="", flush=True)
+    print(json.dumps({"checkpoint": "s", "images": 1}) + "\\n", end="", flush=True)
     (folder / "saved").touch()
 elif first:
     while not (folder / "saved").exists():
@@ -246,23 +242,22 @@ def test_one_rank_that_dies_is_named_and_all_are_started_again(
 ):
     (tmp_path / "program.py").write_text(RANK)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(Path(__file__).parents[4])]))
-    path = tmp_path / "plan.json"
-    path.write_text(json.dumps({"folder": str(tmp_path)}))
+    path = nothing_to_train(tmp_path)
     monkeypatch.setattr(launch, "command", lambda *_: ranks(2, tmp_path, "program", str(path)))
-    told: list[dict[str, Any]] = []
-    assert launch.train(path, SMALL, on_progress=told.append, stopping=lambda: False)
-    (warning,) = [message["warning"] for message in told]
+    warnings: list[str] = []
+    assert launch.train(path, on_progress=pytest.fail, on_warning=warnings.append, stopping=lambda: False)
+    (warning,) = warnings
     assert warning.startswith(
         "training ended with status 137, the first of its processes to fail was rank 1, with SIGKILL."
     )
     assert "It was killed; if that was the system for want of memory" in warning
     assert "its last errors:\n[1] cannot go on\n" in warning
-    assert warning.endswith("it is started again from its last snapshot")
+    assert warning.endswith("it is started again from its last checkpoint")
 
 
-def test_a_death_without_a_snapshot_is_a_failure(scripted, tmp_path: Path):
+def test_a_death_without_a_checkpoint_is_a_failure(scripted, tmp_path: Path):
     program = (
-        "print('cannot go on', file=sys.stderr); number == 1 and tell(snapshot='s', images=1); sys.exit(3)"
+        "print('cannot go on', file=sys.stderr); number == 1 and send(checkpoint='s', images=1); sys.exit(3)"
     )
     with pytest.raises(RuntimeError, match=r"status 3; its last errors:\ncannot go on"):
         scripted(program)()
@@ -270,14 +265,14 @@ def test_a_death_without_a_snapshot_is_a_failure(scripted, tmp_path: Path):
 
 
 def test_an_end_from_outside_is_no_failure(scripted):
-    with pytest.raises(launch.Interrupted, match="goes on from its last snapshot"):
-        scripted("tell(stopped=True); sys.exit(75)")()
+    with pytest.raises(launch.Interrupted, match="goes on from its last checkpoint"):
+        scripted("send(stopped=True); sys.exit(75)")()
     with pytest.raises(launch.Interrupted):
         scripted("os.kill(os.getpid(), signal.SIGTERM)")()
 
 
 def test_a_failure_that_explains_itself_is_raised_as_what_it_is(scripted, tmp_path: Path):
-    failed = "tell(snapshot='s', images=1); tell(failed='size=1 is small', kind='{}'); sys.exit(1)"
+    failed = "send(checkpoint='s', images=1); send(failed='size=1 is small', kind='{}'); sys.exit(1)"
     with pytest.raises(ValueError, match="size=1 is small"):
         scripted(failed.format("mistake"))()
     with pytest.raises(OSError, match="size=1 is small") as error:
@@ -291,7 +286,7 @@ def test_a_failure_that_explains_itself_is_raised_as_what_it_is(scripted, tmp_pa
 def test_who_does_not_end_in_time_is_killed(scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(launch, "GRACE", 0.2)
     monkeypatch.setattr(launch.lines, "__defaults__", (lambda: None, 0.5))
-    program = "signal.signal(signal.SIGTERM, signal.SIG_IGN); tell(images=1); time.sleep(600)"
+    program = "signal.signal(signal.SIGTERM, signal.SIG_IGN); send(images=1); time.sleep(600)"
     run = scripted(program)
     done, _ = run(lambda: (tmp_path / "starts").exists())
     assert not done
@@ -299,29 +294,32 @@ def test_who_does_not_end_in_time_is_killed(scripted, tmp_path: Path, monkeypatc
 
 
 @pytest.mark.slow
-def test_a_mistake_in_the_plan_is_named(dataset, tmp_path: Path):
+def test_a_mistake_in_the_job_is_named(dataset, tmp_path: Path):
     config = dataclasses.replace(SMALL, size=30)
     with pytest.raises(ValueError, match=r"^size=30 is not divisible by"):
         launch.train(
-            plan(tmp_path / "out", dataset, config), config, on_progress=pytest.fail, stopping=lambda: False
+            job(tmp_path / "out", dataset, config),
+            on_progress=pytest.fail,
+            on_warning=pytest.fail,
+            stopping=lambda: False,
         )
 
 
 @pytest.mark.slow
 def test_a_stop_leaves_no_process_and_the_next_start_goes_on_from_there(dataset, tmp_path: Path):
     config = dataclasses.replace(SMALL, images=960, snapshot_every=10**6, processes=2)
-    path = plan(tmp_path / "out", dataset, config)
-    seen: list[dict[str, Any]] = []
+    path = job(tmp_path / "out", dataset, config)
+    seen: list[Progress] = []
     saved: list[int] = []
     others, below = descendants(os.getpid()), set[int]()  # servers of other tests, say
 
     def run(stopping: Callable[[], bool]) -> bool:
         return launch.train(
             path,
-            config,
-            on_progress=lambda message: seen.append(message) if "images" in message else None,
+            on_progress=seen.append,
+            on_warning=lambda text: None,
             stopping=stopping,
-            on_snapshot=lambda images, folder: saved.append(images),
+            on_checkpoint=lambda images, folder: saved.append(images),
         )
 
     def early() -> bool:

@@ -17,9 +17,10 @@ from sdmodel.config.train import TrainConfig
 from sdmodel.data.index import read_index
 from sdmodel.data.pixels import decode
 from sdmodel.latents.cache import read_settings
+from sdmodel.train.job import JOB, JobSpec
 from sdmodel.train.process import launch
 from sdmodel.train.profile import random_latents, random_pictures, worker
-from sdmodel.train.profile.measure import measured
+from sdmodel.train.profile.measure import measure, measurement_job
 from tests import frozen
 
 SMALL = TrainConfig(
@@ -45,7 +46,7 @@ def test_random_pictures_are_a_dataset(tmp_path: Path):
 
 
 class Clock:
-    """Time that passes where it is told to."""
+    """Time that passes where a test moves it."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -85,7 +86,7 @@ def timed_until_over(timed: worker.Timed) -> Iterator[Any]:
         yield from timed.batches(0)
 
 
-def test_parameters_are_told_by_part_and_once():
+def test_parameters_are_counted_by_part_and_once():
     modules = nn.ModuleDict({"text": nn.Linear(3, 2), "network": nn.Linear(2, 2, bias=False)})
     modules["tied"] = modules["network"]
     modules["text"].requires_grad_(False)
@@ -96,14 +97,16 @@ def test_parameters_are_told_by_part_and_once():
 
 @pytest.mark.slow
 def test_a_training_is_measured_and_nothing_is_left(tmp_path: Path):
-    found = measured(SMALL, tmp_path, seconds=0.5)
-    assert set(found["parameters"]) == {"text", "network"}
-    assert found["learned"] == sum(found["parameters"].values())
-    assert found["flops"] > 2 * found["parameters"]["network"]
-    assert found["images_per_second"] > 0
-    assert 0 <= found["waiting"] < 1
-    assert found["memory"] > found["state"] > 0
-    assert (found["processes"], found["mfu"] > 0) == (1, True)
+    measurement = measure(measurement_job(SMALL, tmp_path, seconds=0.5))
+    assert set(measurement.parameters) == {"text", "network"}
+    assert measurement.learned == sum(measurement.parameters.values())
+    assert measurement.flops > 2 * measurement.parameters["network"]
+    assert measurement.images_per_second > 0
+    assert 0 <= measurement.waiting < 1
+    assert measurement.memory > measurement.state > 0
+    assert measurement.processes == 1
+    assert measurement.mfu
+    assert measurement.mfu > 0
     assert not (tmp_path / "snapshots").exists()
 
 
@@ -116,26 +119,32 @@ def test_a_training_on_latents_is_measured_before_there_are_any(tmp_path: Path):
     data.mkdir()
     path, tars = random_pictures.write(data, 32, SMALL.size)
     random_latents.write(encoders, path, SMALL, length=6)
-    found = worker.measure({
-        "folder": str(tmp_path), "index": str(path), "tars": {name: str(tar) for name, tar in tars.items()},
-        "config": dataclasses.asdict(SMALL), "start": None, "latents": str(encoders), "seconds": 0.2,
-    })  # fmt: skip
-    assert set(found["parameters"]) == {"network"}  # frozen encoders are neither learned nor called
-    assert found["images_per_second"] > 0
+    measurement = worker.measure(
+        JobSpec(
+            folder=tmp_path,
+            index=path,
+            tars={name: str(tar) for name, tar in tars.items()},
+            config=SMALL,
+            latents=encoders,
+            seconds=0.2,
+        )
+    )
+    assert set(measurement.parameters) == {"network"}  # frozen encoders are neither learned nor called
+    assert measurement.images_per_second > 0
     assert read_settings(encoders).text_length == 6
 
 
 def test_what_would_not_train_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """As a training's process says it; that it does is test_launch's."""
-    said = "import json; print(json.dumps({'failed': 'size=18 is not divisible by 4', 'kind': 'mistake'}))"
-    monkeypatch.setattr(launch, "command", lambda *rest: [sys.executable, "-c", said])
+    program = "import json; print(json.dumps({'failed': 'size=18 is not divisible by 4', 'kind': 'mistake'}))"
+    monkeypatch.setattr(launch, "command", lambda *rest: [sys.executable, "-c", program])
     with pytest.raises(ValueError, match=r"^size=18 is not divisible by"):
-        measured(dataclasses.replace(SMALL, size=18), tmp_path, seconds=0.5)
+        measure(measurement_job(dataclasses.replace(SMALL, size=18), tmp_path, seconds=0.5))
 
 
 def test_it_leaves_off_when_it_is_asked_to(tmp_path: Path):
     with pytest.raises(launch.Interrupted, match="asked to stop"):
-        measured(SMALL, tmp_path, seconds=600, stopping=lambda: (tmp_path / "plan.json").exists())
+        measure(measurement_job(SMALL, tmp_path, seconds=600), lambda: (tmp_path / JOB).exists())
 
 
 @pytest.mark.slow
@@ -150,4 +159,4 @@ def test_it_leaves_off_when_it_is_asked_to(tmp_path: Path):
 def test_a_pretraining_is_measured_before_there_are_any_labels(pretrain: PretrainConfig, tmp_path: Path):
     config = dataclasses.replace(SMALL, objective="text", pretrain=pretrain)
     config = dataclasses.replace(config, validation=ValidationConfig(every=64))
-    assert measured(config, tmp_path, seconds=0.2)["images_per_second"] > 0
+    assert measure(measurement_job(config, tmp_path, seconds=0.2)).images_per_second > 0

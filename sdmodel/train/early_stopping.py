@@ -1,11 +1,11 @@
-"""Early stopping: when an error has not become smaller for a while, or what was wanted is reached; and which
+"""Early stopping: when an error has not become smaller for a while, or the model is good enough; and which
 weights are the best so far."""
 
 import math
 from typing import Any
 
 
-class Early:
+class EarlyStopping:
     """Counts validations without a smaller error than the least before."""
 
     def __init__(self, patience: int):
@@ -18,16 +18,16 @@ class Early:
         self.error: float | None = None
         """Error of the best weights; None before there are some."""
         self.waited = 0
-        """Validations since."""
+        """Validations since the smallest error."""
         self.enough = False
-        """Whether what was wanted is reached."""
+        """Whether the last model was good enough."""
 
     @property
     def stopped(self) -> bool:
         """Whether it is time to stop."""
         return self.enough or 0 < self.patience <= self.waited
 
-    def look(self, images: int, error: float, enough: bool = False) -> bool:
+    def update(self, images: int, error: float, enough: bool = False) -> bool:
         """Takes in the error after `images` images, and whether the model is good enough; an error that is
         not a number is not smaller. Returns whether the weights are the best so far."""
         self.enough = enough
@@ -39,13 +39,13 @@ class Early:
         return best
 
     def state(self) -> dict[str, Any]:
-        """What it remembers, as JSON."""
+        """Its state for a checkpoint, as JSON."""
         least = self.least if math.isfinite(self.least) else None
         best = {"images": self.images, "error": self.error}
         return {"least": least, "waited": self.waited, "enough": self.enough, **best}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Takes back what `state` gave. The patience is the config's, which may have changed."""
+        """Restores what `state` returned. The patience is the config's, which may have changed."""
         self.least = math.inf if state["least"] is None else float(state["least"])
         self.images, self.waited, self.error = int(state["images"]), int(state["waited"]), state.get("error")
-        self.enough = bool(state.get("enough", False))  # snapshots of before it was told have none
+        self.enough = bool(state.get("enough", False))  # older checkpoints have no such entry

@@ -17,11 +17,11 @@ from sdmodel.data.stream import Stream
 from sdmodel.train import checkpoint
 from sdmodel.train.grids import Grid
 from sdmodel.train.loop import train
-from sdmodel.train.validation import Validation, batch_size
+from sdmodel.train.validation import Validator, batch_size
 from tests.sdmodel.train.toy import CONFIG, KilledError, ToyObjective, tree
 
 EVERY = 24
-JUDGED = replace(CONFIG, snapshot_every=40, validation=ValidationConfig(every=EVERY, rows=12))
+VALIDATED = replace(CONFIG, snapshot_every=40, validation=ValidationConfig(every=EVERY, rows=12))
 
 
 @pytest.fixture
@@ -32,18 +32,18 @@ def run(dataset):
     }
     accelerator = Accelerator(cpu=True)
     torch.set_num_threads(1)
-    judges: list[Validation] = []
+    validators: list[Validator] = []
 
     def run(
-        folder: Path, config: TrainConfig = JUDGED, kill_at: int = 10**9, judged: bool = True
+        folder: Path, config: TrainConfig = VALIDATED, kill_at: int = 10**9, validated: bool = True
     ) -> tuple[dict[str, Tensor] | None, list[dict[str, float]]]:
-        """One life: (weights, rows of metrics), unless it dies when `kill_at` images are reported; the judge
-        comes last in `run.judges`."""
+        """One life: (weights, rows of metrics), unless it dies when `kill_at` images are reported; the
+        validator comes last in `run.validators`."""
         folder.mkdir(exist_ok=True)
         torch.manual_seed(config.seed)
         objective = ToyObjective()
 
-        def tell(message: dict[str, float]) -> None:
+        def report(message: dict[str, float]) -> None:
             if "loss" in message and message["images"] >= kill_at:
                 raise KilledError
 
@@ -55,53 +55,55 @@ def run(dataset):
             return Stream(pictures[split], batch=batch_size(config, 1), seed=0)
 
         grid = Grid(sample, ["a", "b"], folder / "samples")
-        judge = Validation(objective, rows("train"), rows("validation"), config.validation, grid=grid)
-        judges.append(judge)
+        validator = Validator(objective, rows("train"), rows("validation"), config.validation, grid=grid)
+        validators.append(validator)
         stream = Stream(pictures["train"], batch=config.batch, seed=config.seed)
-        weights = train(objective, stream, config, accelerator, folder, tell, judge=judge if judged else None)
+        weights = train(
+            objective, stream, config, accelerator, folder, report, validator=validator if validated else None
+        )
         return weights, [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
-    run.judges = judges  # type: ignore[attr-defined]
+    run.validators = validators  # type: ignore[attr-defined]
     return run
 
 
 def test_what_is_measured_changes_nothing(run, tmp_path: Path):
-    weights, told = run(tmp_path / "judged")
-    expected, plain = run(tmp_path / "plain", judged=False)
+    weights, metrics = run(tmp_path / "validated")
+    expected, plain = run(tmp_path / "plain", validated=False)
     assert all(torch.equal(value, weights[name]) for name, value in expected.items())
-    assert [{name: row[name] for name in first} for first, row in zip(plain, told, strict=True)] == plain
-    measured = [row["images"] for row in told if "validation/ema/loss" in row]
+    assert [{name: row[name] for name in first} for first, row in zip(plain, metrics, strict=True)] == plain
+    measured = [row["images"] for row in metrics if "validation/ema/loss" in row]
     assert measured == [*range(EVERY, 200, EVERY), 200]
-    assert sorted(path.name for path in (tmp_path / "judged" / "samples").iterdir()) == [
+    assert sorted(path.name for path in (tmp_path / "validated" / "samples").iterdir()) == [
         *(f"{images:09d}.png" for images in measured),
         "progress.png",
     ]
 
 
 def publishes_the_best(
-    weights: dict[str, Tensor], told: list[dict[str, float]], folder: Path, judge: Validation
+    weights: dict[str, Tensor], metrics: list[dict[str, float]], folder: Path, validator: Validator
 ) -> None:
     """They are the averages, and the running statistics beside them, of the best validation's time."""
-    errors = {row["images"]: row["validation/ema/loss"] for row in told if "validation/ema/loss" in row}
+    errors = {row["images"]: row["validation/ema/loss"] for row in metrics if "validation/ema/loss" in row}
     least = min(errors, key=lambda images: errors[images])
-    assert least < told[-1]["images"]
-    assert judge.best == {"images": least, "error": errors[least]}
-    held = checkpoint.read(folder / f"snapshots/{least:09d}").tensors
+    assert least < metrics[-1]["images"]
+    assert validator.best == {"images": least, "error": errors[least]}
+    tensors = checkpoint.read(folder / f"snapshots/{least:09d}").tensors
     for name, value in weights.items():
-        average = held["averages"].get(f"half_life:{name}")
-        assert torch.equal(value, held["model"][name] if average is None else average), name
+        average = tensors["averages"].get(f"half_life:{name}")
+        assert torch.equal(value, tensors["model"][name] if average is None else average), name
 
 
 def test_killed_and_resumed_it_stops_early_where_it_would_have_and_publishes_the_best(run, tmp_path: Path):
     rule = ValidationConfig(every=EVERY, rows=8, patience=2)
-    patient = replace(JUDGED, images=800, snapshot_every=EVERY, keep_every=1, validation=rule)
-    expected, told = run(tmp_path / "whole", patient)
-    publishes_the_best(expected, told, tmp_path / "whole", run.judges[-1])
-    errors = [row["validation/ema/loss"] for row in told if "validation/ema/loss" in row]
-    assert told[-1]["images"] < 800
+    patient = replace(VALIDATED, images=800, snapshot_every=EVERY, keep_every=1, validation=rule)
+    expected, metrics = run(tmp_path / "whole", patient)
+    publishes_the_best(expected, metrics, tmp_path / "whole", run.validators[-1])
+    errors = [row["validation/ema/loss"] for row in metrics if "validation/ema/loss" in row]
+    assert metrics[-1]["images"] < 800
     assert errors.index(min(errors)) == len(errors) - 3
     assert min(errors) < errors[0]
-    for kill in (40, 48, 88, told[-1]["images"]):
+    for kill in (40, 48, 88, metrics[-1]["images"]):
         with pytest.raises(KilledError):
             run(tmp_path / "killed", patient, kill)
     weights, _ = run(tmp_path / "killed", patient)
@@ -114,6 +116,6 @@ def test_killed_and_resumed_it_stops_early_where_it_would_have_and_publishes_the
 
 def test_without_patience_the_last_weights_are_published(run, tmp_path: Path):
     weights, _ = run(tmp_path)
-    held = checkpoint.read(tmp_path / "snapshots/000000200").tensors
-    assert "best" not in held
-    assert all(torch.equal(value, weights[name.split(":")[1]]) for name, value in held["averages"].items())
+    tensors = checkpoint.read(tmp_path / "snapshots/000000200").tensors
+    assert "best" not in tensors
+    assert all(torch.equal(value, weights[name.split(":")[1]]) for name, value in tensors["averages"].items())

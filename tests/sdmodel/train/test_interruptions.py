@@ -14,34 +14,33 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from sdmodel.train.job import JOB, JobSpec
 from sdmodel.train.process.command import environment, ranks
 from tests.sdmodel.golden import tiny
 from tests.sdmodel.gradients import made
-from tests.sdmodel.train.lives import CONFIG, OBJECTIVES
+from tests.sdmodel.train.interruptions import CONFIG, OBJECTIVES
 from tests.sdmodel.train.toy import tree
 
 ROWS_ALONE = ("diffusion", "autoencoder", "selfsupervised")
 """Objectives whose losses don't depend on how rows are shared; the others normalise over a process's rows."""
 
 
-Lived = Callable[[int], Path]
+Interrupted = Callable[[int], Path]
 """(processes) -> FOLDER with OBJECTIVE/whole and /killed."""
 
 
 @pytest.fixture(scope="module")
-def lived(dataset, tmp_path_factory: pytest.TempPathFactory) -> Lived:
-    """Every objective's lives by so many processes; lived once, when a test first asks."""
-    root = tmp_path_factory.mktemp("lives")
+def interrupted(dataset, tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
+    """Every objective's trainings by so many processes; run once, when a test first asks."""
+    root = tmp_path_factory.mktemp("interruptions")
     tars = {name: str(tar) for name, tar in dataset.tars.items()}
-    plan = root / "plan.json"
-    plan.write_text(
-        json.dumps({"index": str(dataset.index), "labels": str(dataset.index), "tars": tars, "start": None})
-    )
-    program = "tests.sdmodel.train.lives"
+    job = JobSpec(folder=root, index=dataset.index, labels=dataset.index, tars=tars, config=CONFIG)
+    path = job.write(root / JOB)
+    program = "tests.sdmodel.train.interruptions"
 
     @cache
-    def live(processes: int) -> Path:
-        arguments = (str(plan), str(root / str(processes)))
+    def run(processes: int) -> Path:
+        arguments = (str(path), str(root / str(processes)))
         alone = [sys.executable, "-m", program, *arguments]
         line = alone if processes == 1 else ranks(processes, root, program, *arguments)
         done = subprocess.run(
@@ -55,14 +54,16 @@ def lived(dataset, tmp_path_factory: pytest.TempPathFactory) -> Lived:
         assert done.returncode == 0, done.stderr[-3000:]
         return root / str(processes)
 
-    return live
+    return run
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.matrix)])
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_killed_and_resumed_is_undisturbed_to_the_bit(lived: Lived, objective: str, processes: int):
-    folder = lived(processes) / objective
+def test_killed_and_resumed_is_undisturbed_to_the_bit(
+    interrupted: Interrupted, objective: str, processes: int
+):
+    folder = interrupted(processes) / objective
     whole, killed = tree(folder / "whole"), tree(folder / "killed")
     assert "snapshots/000000096/averages.safetensors" in whole
     assert {name for name in whole if whole[name] != killed.get(name)} == set()
@@ -71,11 +72,11 @@ def test_killed_and_resumed_is_undisturbed_to_the_bit(lived: Lived, objective: s
 @pytest.mark.slow
 @pytest.mark.matrix
 @pytest.mark.parametrize("objective", ROWS_ALONE)
-def test_two_processes_have_the_losses_of_one(lived: Lived, objective: str):
+def test_two_processes_have_the_losses_of_one(interrupted: Interrupted, objective: str):
     one, two = (
         [
             json.loads(line)
-            for line in (lived(processes) / objective / "whole/metrics.jsonl").read_text().splitlines()
+            for line in (interrupted(processes) / objective / "whole/metrics.jsonl").read_text().splitlines()
         ]
         for processes in (1, 2)
     )
@@ -87,10 +88,12 @@ def test_two_processes_have_the_losses_of_one(lived: Lived, objective: str):
 @pytest.mark.slow
 @pytest.mark.matrix
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_two_processes_have_one_gradient_that_of_the_whole_batch(lived: Lived, objective: str):
+def test_two_processes_have_one_gradient_that_of_the_whole_batch(interrupted: Interrupted, objective: str):
     """Calling sub-modules past DistributedDataParallel leaves each process with gradients of its own."""
-    alone = load_file(lived(1) / objective / "gradients-0.safetensors")
-    first, second = (load_file(lived(2) / objective / f"gradients-{rank}.safetensors") for rank in range(2))
+    alone = load_file(interrupted(1) / objective / "gradients-0.safetensors")
+    first, second = (
+        load_file(interrupted(2) / objective / f"gradients-{rank}.safetensors") for rank in range(2)
+    )
     learned = set(made(tiny.config_of(objective)).modules.state_dict()) & set(alone)
     assert learned
     for name in learned | {"norm"}:
@@ -102,8 +105,8 @@ def test_two_processes_have_one_gradient_that_of_the_whole_batch(lived: Lived, o
 
 @pytest.mark.slow
 @pytest.mark.matrix
-def test_ranks_listen_on_the_loopback_alone_and_unpickle_nothing(lived: Lived):
-    """Whatever somebody else on the machine sends them: the lives above are undisturbed by it."""
-    reports = [json.loads((lived(2) / f"{rank}.json").read_text()) for rank in range(2)]
+def test_ranks_listen_on_the_loopback_alone_and_unpickle_nothing(interrupted: Interrupted):
+    """Whatever somebody else on the machine sends them: the trainings above are undisturbed by it."""
+    reports = [json.loads((interrupted(2) / f"{rank}.json").read_text()) for rank in range(2)]
     assert reports == [{"listening": ["127.0.0.1"], "unpickled": []}] * 2
-    assert not (lived(2) / "intruded").exists()
+    assert not (interrupted(2) / "intruded").exists()

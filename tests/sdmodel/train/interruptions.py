@@ -1,14 +1,14 @@
-"""Trains every objective whole, and again killed and resumed: `python -m tests.sdmodel.train.lives PLAN DIR`.
+"""Trains every objective whole, and again killed and resumed:
+`python -m tests.sdmodel.train.interruptions JOB DIR`.
 
 A program of its own, so that two processes can share it.
 """
 
-import json
 import sys
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import get_args, get_type_hints
 
 import torch
 from accelerate import Accelerator
@@ -18,11 +18,12 @@ from sdmodel.config.learning import EmaConfig, OptimizerConfig, ValidationConfig
 from sdmodel.config.model import AutoencoderConfig, ContrastiveConfig, SelfSupervisedConfig, UNetConfig
 from sdmodel.config.text import PretrainConfig, TextConfig
 from sdmodel.config.train import TrainConfig
+from sdmodel.train.job import JobSpec
 from sdmodel.train.loop import train
 from sdmodel.train.prepare import prepare
 from sdmodel.train.process.rendezvous import join
 from tests.sdmodel.gradients import gradients
-from tests.sdmodel.train.stranger import Watch, intrude
+from tests.sdmodel.train.intruder import Watch, intrude
 from tests.sdmodel.train.toy import KilledError
 
 OBJECTIVES: tuple[str, ...] = get_args(get_type_hints(TrainConfig)["objective"])
@@ -54,54 +55,53 @@ def config_of(objective: str) -> TrainConfig:
     return replace(CONFIG, objective=objective, text=text, size=size)  # type: ignore[arg-type]
 
 
-def life(plan: dict[str, Any], folder: Path, objective: str, accelerator: Accelerator, end: int = -1) -> None:
+def train_until(job: JobSpec, folder: Path, objective: str, accelerator: Accelerator, end: int = -1) -> None:
     """Train in `folder`; all processes are killed before batch `end`."""
     config = config_of(objective)
-    asked = count()
+    batches = count()
 
     def stopping() -> bool:
-        if next(asked) == end:
+        if next(batches) == end:
             raise KilledError
         return False
 
     folder.mkdir(parents=True, exist_ok=True)
-    made = prepare({**plan, "folder": str(folder)}, config, accelerator)
-    told: list[dict[str, Any]] = []
+    prepared = prepare(replace(job, folder=folder, config=config), accelerator)
     train(
-        made.objective,
-        made.stream,
+        prepared.objective,
+        prepared.stream,
         config,
         accelerator,
         folder,
-        told.append,
-        judge=made.judge,
+        lambda message: None,
+        validator=prepared.validator,
         stopping=stopping,
     )
 
 
-def lives(plan: dict[str, Any], root: Path) -> None:
+def interrupted(job: JobSpec, root: Path) -> None:
     """ROOT/OBJECTIVE/whole and /killed, and /gradients-RANK.safetensors of a single step; ROOT/RANK.json says
-    what was unpickled, although a stranger meddles between two trainings."""
+    what was unpickled, although an intruder meddles between two trainings."""
     join(on_gpu=False)
     accelerator = Accelerator(cpu=True)
     watch = Watch()
     for objective in OBJECTIVES:
         (root / objective).mkdir(parents=True, exist_ok=True)
-        held = {name: value.contiguous() for name, value in gradients(accelerator, objective).items()}
-        save_file(held, root / objective / f"gradients-{accelerator.process_index}.safetensors")
-        life(plan, root / objective / "whole", objective, accelerator)
+        tensors = {name: value.contiguous() for name, value in gradients(accelerator, objective).items()}
+        save_file(tensors, root / objective / f"gradients-{accelerator.process_index}.safetensors")
+        train_until(job, root / objective / "whole", objective, accelerator)
         for end in (5, 1):
             try:
-                life(plan, root / objective / "killed", objective, accelerator, end)
+                train_until(job, root / objective / "killed", objective, accelerator, end)
             except KilledError:
                 accelerator.wait_for_everyone()
         if accelerator.num_processes > 1 and accelerator.is_main_process:
             intrude(root / "intruded")
-        life(plan, root / objective / "killed", objective, accelerator)
+        train_until(job, root / objective / "killed", objective, accelerator)
     watch.write(root / f"{accelerator.process_index}.json")
     accelerator.end_training()
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    lives(json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2]))
+    interrupted(JobSpec.read(Path(sys.argv[1])), Path(sys.argv[2]))

@@ -5,20 +5,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdmodel.train.early import Early
+from sdmodel.train.early_stopping import EarlyStopping
 
 ERRORS = st.lists(st.floats(0, 1) | st.just(math.nan), max_size=20)
 
 
-def after(errors: list[float], early: Early) -> Early:
+def after(errors: list[float], early: EarlyStopping) -> EarlyStopping:
     for number, error in enumerate(errors):
-        early.look(number, error)
+        early.update(number, error)
     return early
 
 
 @given(ERRORS, st.integers(0, 5))
 def test_it_stops_when_the_last_errors_were_no_smaller_than_the_least(errors: list[float], patience: int):
-    early = after(errors, Early(patience))
+    early = after(errors, EarlyStopping(patience))
     finite = [error for error in errors if not math.isnan(error)]
     waited = len(errors) - 1 - errors.index(min(finite)) if finite else len(errors)
     assert early.stopped == (0 < patience <= waited)
@@ -28,15 +28,15 @@ def test_it_stops_when_the_last_errors_were_no_smaller_than_the_least(errors: li
 
 @given(ERRORS, ERRORS)
 def test_it_goes_on_from_json(before: list[float], then: list[float]):
-    whole, first, second = (Early(3) for _ in range(3))
+    whole, first, second = (EarlyStopping(3) for _ in range(3))
     second.load(json.loads(json.dumps(after(before, first).state(), allow_nan=False)))
     assert after(then, second).state() == after(then, after(before, whole)).state()
 
 
 def test_what_is_good_enough_ends_it_whatever_the_patience():
-    early, again = Early(0), Early(0)
-    assert early.look(0, 0.5)
-    assert early.look(8, 0.6, enough=True)
+    early, again = EarlyStopping(0), EarlyStopping(0)
+    assert early.update(0, 0.5)
+    assert early.update(8, 0.6, enough=True)
     assert (early.images, early.error, early.least) == (8, 0.6, 0.5)
     again.load(json.loads(json.dumps(early.state())))
     assert early.stopped
@@ -47,9 +47,9 @@ def test_what_is_good_enough_ends_it_whatever_the_patience():
 
 @pytest.mark.parametrize("patience", [1, 4])
 def test_equal_errors_are_not_smaller(patience: int):
-    early = Early(patience)
-    early.look(0, 0.5)
+    early = EarlyStopping(patience)
+    early.update(0, 0.5)
     for number in range(patience):
         assert not early.stopped
-        early.look(number, 0.5)
+        early.update(number, 0.5)
     assert early.stopped

@@ -1,14 +1,12 @@
 """Trains with weights shared out, and whole for comparison, killed and resumed either way:
-`python -m tests.sdmodel.train.shared PLAN DIR CASE...`, in two processes.
+`python -m tests.sdmodel.train.fsdp_runs JOB DIR CASE...`, in two processes.
 """
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -20,18 +18,19 @@ from sdmodel.config.learning import OptimizerConfig, ValidationConfig
 from sdmodel.config.model import DiTConfig, UNet2DConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.stream import Stream
-from sdmodel.objective import Judge, Objective
+from sdmodel.objective import Objective
+from sdmodel.train.job import JobSpec
 from sdmodel.train.loop import train
 from sdmodel.train.prepare import prepare
 from sdmodel.train.process.rendezvous import join
 from sdmodel.train.speed import checkpoint_heavy
-from sdmodel.train.validation import Validation
-from tests.sdmodel.train import lives
-from tests.sdmodel.train.stranger import Watch
+from sdmodel.train.validation import Validator
+from tests.sdmodel.train import interruptions
+from tests.sdmodel.train.intruder import Watch
 from tests.sdmodel.train.toy import KilledError, Toy, ToyObjective
 
 CONFIG = replace(
-    lives.CONFIG,
+    interruptions.CONFIG,
     images=32,
     snapshot_every=16,
     network="dit",
@@ -76,21 +75,21 @@ class Uneven(ToyObjective):
 
 
 def life(
-    made: tuple[Objective, Stream, Judge | None],
+    parts: tuple[Objective, Stream, Validator | None],
     config: TrainConfig,
     folder: Path,
     accelerator: Accelerator,
     end: int = -1,
 ) -> None:
     """Train in `folder`; all processes are killed before batch `end`. Weights go to weights.safetensors."""
-    asked = count()
+    batches = count()
 
     def stopping() -> bool:
-        if next(asked) == end:
+        if next(batches) == end:
             raise KilledError
         return False
 
-    objective, stream, judge = made
+    objective, stream, validator = parts
     if config.checkpoint:
         checkpoint_heavy(objective)
     try:
@@ -101,24 +100,24 @@ def life(
             accelerator,
             folder,
             lambda message: None,
-            judge=judge,
+            validator=validator,
             stopping=stopping,
         )
     except KilledError:
         accelerator.wait_for_everyone()
         return
-    held = sum(
+    own = sum(
         p.to_local().numel() if isinstance(p, DTensor) else p.numel() for p in objective.modules.parameters()
     )
-    assert (held < 0.6 * sum(p.numel() for p in objective.modules.parameters())) == config.shard
+    assert (own < 0.6 * sum(p.numel() for p in objective.modules.parameters())) == config.shard
     assert weights is not None
-    assert config.validation.patience  # the best weights are held by the main process alone
+    assert config.validation.patience  # the best weights are in the main process alone
     assert bool(weights) == accelerator.is_main_process
     if accelerator.is_main_process:
         save_file(weights, folder / "weights.safetensors")
 
 
-def cases(plan: dict[str, Any], root: Path, names: Sequence[str]) -> None:
+def cases(job: JobSpec, root: Path, names: Sequence[str]) -> None:
     """ROOT/CASE/LIFE of the cases named, see CASES and LIVES; ROOT/RANK.json says what was unpickled."""
     join(on_gpu=False)
     accelerator = Accelerator(cpu=True)
@@ -131,19 +130,19 @@ def cases(plan: dict[str, Any], root: Path, names: Sequence[str]) -> None:
             for shard, end in zip(LIVES[name], (END, -1), strict=True):
                 if alone and end == END:
                     continue
-                asked = replace(config, shard=shard)
-                made = prepare({**plan, "folder": str(folder)}, asked, accelerator)
+                sharded = replace(config, shard=shard)
+                made = prepare(replace(job, folder=folder, config=sharded), accelerator)
                 if case == "toy":
                     torch.manual_seed(config.seed)
                     toy = Uneven()
-                    judge = Validation(toy, made.stream, made.stream, config.validation)
-                    life((toy, made.stream, judge), asked, folder, accelerator, end)
+                    validator = Validator(toy, made.stream, made.stream, config.validation)
+                    life((toy, made.stream, validator), sharded, folder, accelerator, end)
                 else:
-                    life((made.objective, made.stream, made.judge), asked, folder, accelerator, end)
+                    life((made.objective, made.stream, made.validator), sharded, folder, accelerator, end)
     watch.write(root / f"{accelerator.process_index}.json")
     accelerator.end_training()
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    cases(json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2]), sys.argv[3:])
+    cases(JobSpec.read(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3:])

@@ -1,0 +1,83 @@
+"""Messages of a training's processes to whoever launched them: JSON, a line each, on standard output."""
+
+import json
+from typing import Any, NotRequired, TypedDict, cast
+
+
+class Utilisation(TypedDict):
+    """What the speed of a training is worth."""
+
+    memory: float
+    """Peak bytes of the main process."""
+    mfu: NotRequired[float]
+    """Model FLOPs utilisation, the share of the devices' peak, [0, 1]; where that is known."""
+    cost: NotRequired[float]
+    """Until now; where a price is given."""
+    cost_left: NotRequired[float]
+
+
+class Progress(Utilisation):
+    """How far a training is."""
+
+    images: int
+    """Seen until now."""
+    total: int
+    """To be seen in all."""
+    loss: float
+    images_per_second: float
+    """Of all processes, lately."""
+    seconds: float
+    """That this start of the processes has taken."""
+    seconds_left: float
+    validation: NotRequired[float]
+    """Error of the averaged weights, where it was measured."""
+
+
+class Warned(TypedDict):
+    """Something is amiss."""
+
+    warning: str
+
+
+class Saved(TypedDict):
+    """A new checkpoint is complete."""
+
+    checkpoint: str
+    """Its folder."""
+    images: int
+
+
+class Stopped(TypedDict):
+    """The training was asked to stop, and has saved."""
+
+    stopped: bool
+
+
+class Failed(TypedDict):
+    """The training failed for a reason that people can act upon; see failure.py."""
+
+    failed: str
+    kind: str
+
+
+class Measured(TypedDict):
+    """The time of a measurement is over; see sdmodel/train/profile."""
+
+    measured: dict[str, Any]
+
+
+Message = Progress | Warned | Saved | Stopped | Failed | Measured
+
+
+def send(message: Message) -> None:
+    """Writes a message, in one piece: other processes write there, too."""
+    print(json.dumps(message) + "\n", end="", flush=True)  # noqa: T201 - the protocol with launch.py
+
+
+def parse(line: bytes) -> Message | None:
+    """The message in a line; None for what some library printed."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return None
+    return cast(Message, message) if isinstance(message, dict) and message else None

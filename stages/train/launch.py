@@ -1,0 +1,93 @@
+"""The training's processes, as the stage runs them: progress in words, checkpoints to the store."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sdmodel.config.train import TrainConfig
+from stages.errors import RetryableError
+from stages.output import Output
+from stages.train.checkpoints import Checkpoints
+
+if TYPE_CHECKING:
+    from sdmodel.train.process.messages import Progress
+
+
+class ElapsedTime:
+    """Time that a training takes, over all attempts."""
+
+    def __init__(self, seconds: float) -> None:
+        """A training that has taken `seconds` until now."""
+        self.seconds = seconds
+        self._attempt = 0.0
+
+    def update(self, seconds: float) -> None:
+        """The processes that run now have taken `seconds`; less than before, and they were started again."""
+        self.seconds += seconds - (self._attempt if seconds >= self._attempt else 0.0)
+        self._attempt = seconds
+
+    def images_per_second(self, images: int) -> float | None:
+        """Images per second of the whole training; None where nobody took the time."""
+        return round(images / self.seconds, 1) if self.seconds else None
+
+
+def launch(
+    job_path: Path,
+    config: TrainConfig,
+    out: Output,
+    checkpoints: Checkpoints,
+    resumed: int,
+    elapsed: ElapsedTime,
+) -> None:
+    """Run a job to its end.
+
+    Args:
+        job_path: of the job's file.
+        config: the job's.
+        out: hears of progress and warnings, and says when to stop.
+        checkpoints: get each new one.
+        resumed: images seen when it starts.
+        elapsed: is updated.
+
+    Raises:
+        Stopped: it was asked to stop.
+        RetryableError: it was ended from outside.
+    """
+    from sdmodel.train.process.launch import Interrupted, train
+
+    def on_progress(progress: "Progress") -> None:
+        elapsed.update(progress["seconds"])
+        out.progress(progress["images"], progress["total"], progress_text(progress))
+
+    def on_checkpoint(images: int, folder: Path) -> None:
+        checkpoints.store(images, folder, elapsed.seconds)
+
+    out.progress(resumed, config.images, "starting the training's processes")
+    try:
+        done = train(
+            job_path,
+            on_progress=on_progress,
+            on_warning=out.warn,
+            stopping=out.stopping,
+            on_checkpoint=on_checkpoint,
+        )
+    except Interrupted as error:
+        raise RetryableError(f"train: {error}") from error
+    if not done:
+        out.check()
+        raise RetryableError("train: it was asked to stop, and that was taken back; the same run goes on")
+
+
+def progress_text(progress: "Progress") -> str:
+    """The progress of a training in a few words: loss, speed, use of the device, memory, time and money."""
+    left = int(progress["seconds_left"])
+    clock = f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d}" if left >= 3600 else ""
+    parts = [
+        f"loss {progress['loss']:.4f}",
+        f"validation {progress['validation']:.4f}" if "validation" in progress else "",
+        f"{progress['images_per_second']:.0f} images/s",
+        f"{progress['mfu']:.0%} MFU" if "mfu" in progress else "",
+        f"{progress['memory'] / 2**30:.1f} GiB",
+        f"{clock or f'{left // 60}:{left % 60:02d}'} left",
+        f"costs {progress['cost_left']:.2f} more" if "cost_left" in progress else "",
+    ]
+    return ", ".join(part for part in parts if part)
