@@ -76,7 +76,9 @@ def model(store: Store, dataset: Artifact, config: TrainConfig = TINY) -> Artifa
         with torch.no_grad():  # what begins at zero would draw one picture for all captions and noise
             for parameter in objective.modules.parameters():
                 parameter.add_(0.1 * torch.randn_like(parameter))
-        objective.save(out.write("model/any").parent, WeightAverages(objective.modules, EmaConfig(), 1).weights())
+        objective.save(
+            out.write("model/any").parent, WeightAverages(objective.modules, EmaConfig(), 1).weights()
+        )
         return Stats(Funnel(0, 0))
 
     return untrained(dataset, config, store=store)

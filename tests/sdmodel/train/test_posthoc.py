@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from sdmodel.config.learning import EmaConfig
-from sdmodel.train.ema import WeightAverages
 from sdmodel.train.posthoc import LONGEST, Averaged, coefficients, power, reconstruct
 
 TIMES = range(1000, 16_001, 1000)
@@ -74,16 +73,16 @@ def test_the_fit_is_the_nearest():
 def test_a_training_s_average_is_found_afterwards():
     """Against an average of that length that was kept while training."""
     linear, wanted = nn.Linear(4, 4), 0.15
-    kept = Averages(linear, EmaConfig(lengths=(*LENGTHS, wanted)), 32)
+    averages = WeightAverages(linear, EmaConfig(lengths=(*LENGTHS, wanted)), 32)
     generator, taken = torch.Generator().manual_seed(0), []
     for images in range(32, 16_001, 32):
         with torch.no_grad():
             linear.weight += 0.1 * torch.randn(4, 4, generator=generator)
-        kept.update(images)
+        averages.update(images)
         if images % 1600 == 0:
-            taken += [(images, length, kept.weights(length)) for length in LENGTHS]
-    exact, found = kept.weights(wanted)["weight"], reconstruct(taken, 16_000, wanted)["weight"]
-    others = [kept.weights(length)["weight"] for length in (None, *LENGTHS)]
+            taken += [(images, length, averages.weights(length)) for length in LENGTHS]
+    exact, found = averages.weights(wanted)["weight"], reconstruct(taken, 16_000, wanted)["weight"]
+    others = [averages.weights(length)["weight"] for length in (None, *LENGTHS)]
     assert (found - exact).norm() < 0.1 * min((other - exact).norm() for other in others)
     assert found.dtype == torch.float32
 
