@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from sdmodel.config.learning import EmaConfig
+from sdmodel.train.ema import WeightAverages
 from sdmodel.train.posthoc import LONGEST, Averaged, coefficients, power, reconstruct
 
 TIMES = range(1000, 16_001, 1000)
