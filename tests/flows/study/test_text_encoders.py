@@ -1,15 +1,21 @@
 """The comparison of text encoders as a study asks for the very trainings that its recorded figures are of."""
 
+import itertools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flows.study.cases import Case, cases_of, read_study
+from flows.study.estimates import Estimate, rivals
+from flows.study.measures import bag_of_words
 from stages.fingerprint import canonical_config
 
-FILE = Path(__file__).parents[3] / "examples" / "studies" / "text-encoders.yaml"
+ROOT = Path(__file__).parents[3]
+FILE = ROOT / "examples" / "studies" / "text-encoders.yaml"
+PAGE = (ROOT / "docs" / "text-encoders.md").read_text()
 RECORDED: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "text_encoders.json").read_text())
 """Canonical configs: of the stages before training, of all trainings (with speeds of 396 images/s frozen, 372
 learned) and of the measurements of speed."""
@@ -54,3 +60,53 @@ def test_denoisers_start_from_the_encoder_of_their_own_kind_and_seed(cases: list
         start = f"models/text-{case.variant}-pretrained-{case.seed}@latest" if started else ""
         assert case.run.train.text.start == start
         assert (case.run.train.device, case.run.train.processes, case.run.train.threads) == ("cpu", 1, 1)
+
+
+def test_a_reader_of_bags_of_words_reaches_what_the_page_says(cases: list[Case]):
+    known = bag_of_words(cases[0].run.evaluate)
+    rows = table("pretrained, learned on")
+    assert {name: f"{known[name]:.2f}" for name in ("binding", "colour", "count", "relation", "shape")} == {
+        name: share for name, share in rows["*a bag of words, at most*"].items() if share != "-"
+    }
+    assert f"bags of words cannot pass {known['all']:.3f}" in PAGE
+
+
+def test_the_pages_decisions_follow_from_its_intervals(cases: list[Case]):
+    rows = table("encoder")
+    study = read_study(FILE)
+    titles = [arm.title for arm in study.arms if arm.title]
+    shares = {title: {kind: interval(row[title]) for kind, row in rows.items()} for title in titles}
+    questions = {f"Encoders, {title}": shares[title] for title in titles}
+    questions["Encoders, emoji"] = {kind: interval(row["emoji R@1"]) for kind, row in rows.items()}
+    questions |= {f"Ways to learn, {kind}": {title: shares[title][kind] for title in titles} for kind in rows}
+    decisions = {
+        question: (
+            row["best"],
+            set(row["undecided: its interval overlaps the best one's"].split("; ")) - {"-"},
+        )
+        for question, row in table("question").items()
+    }
+    assert decisions == {
+        question: (best, set(others))
+        for question, estimates in questions.items()
+        for best, *others in [rivals(estimates, "higher", study.confidence, study.paired)]
+    }
+
+
+def table(head: str) -> dict[str, dict[str, str]]:
+    """Rows of the page's table whose first column is called so, by their first cell."""
+    lines = iter(PAGE.splitlines())
+    columns = next(cells(line) for line in lines if line.startswith(f"| {head} |"))
+    next(lines)
+    rows = map(cells, itertools.takewhile(lambda line: line.startswith("|"), lines))
+    return {row[0]: dict(zip(columns[1:], row[1:], strict=True)) for row in rows}
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def interval(cell: str) -> Estimate:
+    """Of a cell like 0.777 (0.67-0.89)."""
+    mean, low, high = map(float, re.findall(r"[\d.]+", cell))
+    return Estimate(mean, low, high, {})
