@@ -152,7 +152,7 @@ def _context(config: CollectConfig, rules: Rules, forgotten: Any, out: Output) -
             agent=config.agent,
             max_bytes=config.max_bytes,
             deadline=config.deadline,
-            patience=lambda: context.patience,
+            max_wait=lambda: context.patience,
         )
     return context
 

@@ -11,7 +11,7 @@ from stages.collect.context import FetchContext
 from stages.collect.img2dataset.downloader import download_all
 from stages.collect.outcomes import close_part
 from stages.collect.pack import Pack
-from stages.collect.web.answer import FetchRecord, FetchRequest
+from stages.collect.web.records import FetchRecord, FetchRequest
 from stages.collect.web.url import host_of
 from stages.errors import RetryableError
 from stages.image.verdict import Verdict

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from stages.artifacts.artifact import Funnel
 from stages.collect.pack import Pack, Place
 from stages.collect.rules import Rules
-from stages.collect.web.answer import FetchRecord
+from stages.collect.web.records import FetchRecord
 from stages.image.verdict import Verdict
 from stages.output import Made
 from stages.reasons import Reason

@@ -19,7 +19,7 @@ from stages.collect.context import WIDTH, FetchContext
 from stages.collect.fetch import fetch
 from stages.collect.outcomes import HEARD, TABLE, iso
 from stages.collect.state import CollectionState, RowGroup
-from stages.collect.web.answer import FetchRequest
+from stages.collect.web.records import FetchRequest
 from stages.config.collect import CollectConfig
 from stages.engine import Threads
 from stages.output import Made, Output, Part, PartSpec

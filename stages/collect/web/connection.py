@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
-from stages.collect.web.answer import failed
+from stages.collect.web.errors import fetch_error
 from stages.collect.web.resolver import Resolve
 from stages.reasons import Reason
 
@@ -113,13 +113,13 @@ class Connection(http.client.HTTPConnection):
             return
         if last is not None:
             raise last
-        raise failed(Reason.FORBIDDEN_ADDRESS, f"{self.host} is {', '.join(sorted(refused))}")
+        raise fetch_error(Reason.FORBIDDEN_ADDRESS, f"{self.host} is {', '.join(sorted(refused))}")
 
     def _check_peer(self, connection: socket.socket) -> None:
         reached = str(connection.getpeername()[0])
         why = self._guard(reached)
         if why is not None:
-            raise failed(Reason.FORBIDDEN_ADDRESS, f"{self.host} led to {reached} ({why})")
+            raise fetch_error(Reason.FORBIDDEN_ADDRESS, f"{self.host} led to {reached} ({why})")
         self.address = reached
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 import brotli
 import zstandard
 
-from stages.collect.web.answer import failed
+from stages.collect.web.errors import fetch_error
 from stages.reasons import Reason
 
 MAX_ENCODINGS = 2
@@ -33,7 +33,7 @@ def decoded(pieces: Iterable[bytes], content_encoding: str, max_bytes: int) -> I
     names = [name.strip().lower() for name in content_encoding.split(",")]
     names = [name for name in names if name not in ("", "identity")]
     if len(names) > MAX_ENCODINGS or any(name not in _DECODERS for name in names):
-        raise failed(Reason.BAD_ANSWER, f"Content-Encoding {content_encoding[:100]!r}")
+        raise fetch_error(Reason.BAD_ANSWER, f"Content-Encoding {content_encoding[:100]!r}")
     for name in reversed(names):
         pieces = _bounded(_DECODERS[name](pieces), name, max_bytes)
     return pieces
@@ -45,10 +45,10 @@ def _bounded(pieces: Iterable[bytes], name: str, max_bytes: int) -> Iterator[byt
         for piece in pieces:
             size += len(piece)
             if size > max_bytes:
-                raise failed(Reason.TOO_MANY_BYTES, f"more than {max_bytes} bytes")
+                raise fetch_error(Reason.TOO_MANY_BYTES, f"more than {max_bytes} bytes")
             yield piece
     except (zlib.error, brotli.error, zstandard.ZstdError) as error:
-        raise failed(Reason.BAD_ANSWER, f"a body that is no {name}") from error
+        raise fetch_error(Reason.BAD_ANSWER, f"a body that is no {name}") from error
 
 
 def _gzip(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -1,6 +1,6 @@
-"""A picture's URL as we ask for it: with leave of the site, at its host's turn, through every redirect.
+"""A picture's URL as we fetch it: with leave of the site, at its host's pace, through every redirect.
 
-What goes wrong on the way is a `FetchError` in here; whoever fetches gets a `FetchRecord` of everything.
+What goes wrong on the way is a `FetchError` in here; the caller gets a `FetchRecord` of everything.
 """
 
 import string
@@ -12,22 +12,23 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urljoin
 
-from stages.collect.web.answer import FetchError, FetchRecord, FetchRequest, Response, failed
+from stages.collect.web.errors import FetchError, fetch_error
 from stages.collect.web.host_limiter import HostLimiter
 from stages.collect.web.http_client import HttpClient
 from stages.collect.web.optout import quoted, refusal_in_headers
+from stages.collect.web.records import FetchRecord, FetchRequest, Response
 from stages.collect.web.site_policies import SitePolicies
 from stages.collect.web.url import UrlError, host_of, normalise, redacted
 from stages.reasons import RETRYABLE, Reason
 
 MAX_REDIRECTS = 5
 LONGEST_RETRY_AFTER = 86_400.0
-"""Seconds; who asks for more is asked again a day later."""
+"""Seconds; who asks for more gets another request a day later."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class Fetcher:
-    """Fetches pictures; safe to use from many threads."""
+    """Fetches pictures: opt-outs, rate limits and redirects are obeyed; safe to use from many threads."""
 
     def __init__(
         self,
@@ -37,7 +38,7 @@ class Fetcher:
         agent: str,
         max_bytes: int,
         deadline: float,
-        patience: Callable[[], float],
+        max_wait: Callable[[], float],
     ) -> None:
         """A fetcher.
 
@@ -46,20 +47,20 @@ class Fetcher:
             limiter: gives each of them its slot at its host.
             agent: our product token, by which sites can address us.
             max_bytes: of a body.
-            deadline: seconds that the exchanges for one picture may take together; waiting for a host's turn
+            deadline: seconds that the exchanges for one picture may take together; waiting for a host's slot
                 does not count.
-            patience: -> seconds that a question may wait for a turn, at this moment.
+            max_wait: -> seconds that a request may wait for a slot, at this moment.
         """
         self._client = client
         self._limiter = limiter
         self._agent = agent
         self._max_bytes = max_bytes
         self._deadline = deadline
-        self._patience = patience
-        self._sites = SitePolicies(self.hop, agent)
+        self._max_wait = max_wait
+        self._sites = SitePolicies(self.get, agent)
 
     def evidence(self) -> list[dict[str, Any]]:
-        """What sites value of themselves, see `SitePolicies.evidence`."""
+        """The files by which sites state their policies, see `SitePolicies.evidence`."""
         return self._sites.evidence()
 
     def close(self) -> None:
@@ -80,9 +81,10 @@ class Fetcher:
             record.retry_at = error.retry_at
             return record, b""
 
-    def hop(self, url: str, request: FetchRequest, max_bytes: int) -> Response:
-        """One GET at its host's turn, for a site's own files, which tell of the host's health, too."""
-        with self._limiter.slot(host_of(url), self._patience()):
+    def get(self, url: str, request: FetchRequest, max_bytes: int) -> Response:
+        """A single GET in a slot of its host, for a site's own files, which tell of the host's health,
+        too."""
+        with self._limiter.slot(host_of(url), self._max_wait()):
             started = time.monotonic()
             return self._exchange(url, request, max_bytes, started + self._deadline)
 
@@ -94,14 +96,14 @@ class Fetcher:
             headers["If-Modified-Since"] = request.last_modified
 
         def on_headers(head: Response) -> None:
-            _remember(head, record)
+            _record_head(head, record)
             if head.status < 400:
                 self._check_headers(head, request, record)
 
         url = request.url
         for _ in range(MAX_REDIRECTS + 1):
             self._check_site(replace(request, url=url), record)
-            with self._limiter.slot(host_of(url), self._patience()):
+            with self._limiter.slot(host_of(url), self._max_wait()):
                 record.asked = record.asked or _now()
                 started = time.monotonic()
                 try:
@@ -117,16 +119,17 @@ class Fetcher:
                     break
                 continue
             return self._body(response, request, record)
-        raise failed(Reason.TOO_MANY_REDIRECTS, f"in a circle, or more than {MAX_REDIRECTS}")
+        raise fetch_error(Reason.TOO_MANY_REDIRECTS, f"in a circle, or more than {MAX_REDIRECTS}")
 
     def _check_site(self, request: FetchRequest, record: FetchRecord) -> None:
-        """Raise where the site of a URL forbids it by a file of its own; heed the pace that it asks for."""
+        """Raise where the site of a URL forbids it by a file of its own; keep the pace that it asks for
+        (Crawl-delay)."""
         if not request.obey:
             return
         signal = self._sites.refusal(request)
         if signal is not None:
             record.signal = signal
-            raise failed(Reason.OPTED_OUT, f"{signal.kind}: {signal.value}", f"obey={signal.kind}")
+            raise fetch_error(Reason.OPTED_OUT, f"{signal.kind}: {signal.value}", f"obey={signal.kind}")
         delay = self._sites.crawl_delay(request.url) if "robots" in request.obey else None
         if delay:
             self._limiter.set_crawl_delay(host_of(request.url), delay)
@@ -136,7 +139,7 @@ class Fetcher:
         signal = refusal_in_headers(response.headers, response.url, self._agent, request.obey, _now())
         if signal is not None:
             record.signal = signal
-            raise failed(Reason.OPTED_OUT, f"{signal.kind}: {signal.value}", f"obey={signal.kind}")
+            raise fetch_error(Reason.OPTED_OUT, f"{signal.kind}: {signal.value}", f"obey={signal.kind}")
 
     def _exchange(
         self,
@@ -147,7 +150,7 @@ class Fetcher:
         headers: Mapping[str, str] | None = None,
         on_headers: Callable[[Response], None] | None = None,
     ) -> Response:
-        """One exchange, and what it says of its host's health."""
+        """A single GET, its outcome reported to the circuit breaker of its host."""
         host = host_of(url)
         try:
             response = self._client.get(
@@ -162,12 +165,12 @@ class Fetcher:
             self._limiter.report(host, ok=error.reason not in RETRYABLE)
             if error.reason == Reason.FORBIDDEN_ADDRESS:
                 rule = f"allow_networks={','.join(request.networks) or 'none'}"
-                raise failed(error.reason, error.detail, rule) from error
+                raise fetch_error(error.reason, error.detail, rule) from error
             if error.reason == Reason.TIMEOUT:
-                raise failed(error.reason, f"no whole answer within {self._deadline:g} s") from error
+                raise fetch_error(error.reason, f"no whole answer within {self._deadline:g} s") from error
             raise
         wait = retry_after(response)
-        if wait:  # it says itself when it will answer: no rest need be guessed
+        if wait:  # it says itself when it will answer: no cool-down need be guessed
             self._limiter.cool_down(host, wait)
         else:
             self._limiter.report(host, ok=reason_of_status(response.status) not in RETRYABLE)
@@ -180,7 +183,7 @@ class Fetcher:
             words = quoted(f"{response.status} {response.reason}")
             reason = reason_of_status(response.status) or Reason.BAD_ANSWER
             wait = retry_after(response) if reason in RETRYABLE else None
-            raise failed(reason, words, retry_at=None if wait is None else time.time() + wait)
+            raise fetch_error(reason, words, retry_at=None if wait is None else time.time() + wait)
         return response.body
 
 
@@ -215,7 +218,7 @@ def retry_after(response: Response) -> float | None:
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
 
 
-def _remember(response: Response, record: FetchRecord) -> None:
+def _record_head(response: Response, record: FetchRecord) -> None:
     record.status, record.address = response.status, response.address
     record.content_type = _header(response, "Content-Type")
     record.etag = _header(response, "ETag")
@@ -223,7 +226,7 @@ def _remember(response: Response, record: FetchRecord) -> None:
 
 
 def _header(response: Response, header: str) -> str:
-    """A header's value on one line; "" where it is too long to be kept, as half of it is worth nothing."""
+    """A header's value on one line; "" where it is too long to be stored, as half of it is worth nothing."""
     words = " ".join(str(response.headers.get(header, "")).split())
     return words if len(words) <= 300 else ""
 
@@ -236,9 +239,9 @@ def _target(url: str, location: str) -> str:
             urljoin(url, quote(location.strip(), encoding="iso-8859-1", safe=string.punctuation))
         )
     except UrlError as error:
-        raise failed(error.reason, f"redirected to {shown!r}: {error.detail}") from None
+        raise fetch_error(error.reason, f"redirected to {shown!r}: {error.detail}") from None
     except ValueError:
-        raise failed(Reason.BAD_URL, f"redirected to {shown!r}") from None
+        raise fetch_error(Reason.BAD_URL, f"redirected to {shown!r}") from None
 
 
 def _now() -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from stages.collect.web.answer import failed
+from stages.collect.web.errors import fetch_error
 from stages.config.collect import HostLimit
 from stages.reasons import Reason
 
@@ -178,14 +178,14 @@ class HostLimiter:
     def _seconds_to_wait(self, state: _HostState, waiter: threading.Condition, deadline: float) -> float:
         """Seconds to sleep before checking again; 0 where the slot is free. Raises if it comes too late."""
         if self._closed:
-            raise failed(Reason.HOST_SET_ASIDE, "the collection ended")
+            raise fetch_error(Reason.HOST_SET_ASIDE, "the collection ended")
         now = self._clock()
         position = state.queue.index(waiter)
         start = max(state.next_start, state.cool_until, now) + position * state.interval
         free = position == 0 and start <= now and not state.full()
         if start > deadline or (now >= deadline and not free):
             words = "it is given a rest" if state.trips or state.cool_until > now else "its line is long"
-            raise failed(Reason.HOST_SET_ASIDE, words, retry_at=time.time() + start - now)
+            raise fetch_error(Reason.HOST_SET_ASIDE, words, retry_at=time.time() + start - now)
         if free:
             return 0.0
         return start - now if position == 0 and start > now else deadline - now

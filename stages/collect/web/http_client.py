@@ -17,7 +17,6 @@ from importlib.metadata import version
 from urllib.parse import urlsplit
 
 from stages.collect.web.address import forbidden, networks_of
-from stages.collect.web.answer import FetchError, Response, failed
 from stages.collect.web.connection import (
     Connection,
     Guard,
@@ -26,7 +25,9 @@ from stages.collect.web.connection import (
     tls_context,
 )
 from stages.collect.web.content_encoding import decoded
+from stages.collect.web.errors import FetchError, fetch_error
 from stages.collect.web.pool import ConnectionPool
+from stages.collect.web.records import Response
 from stages.collect.web.resolver import Resolve, Resolver
 from stages.reasons import Reason
 
@@ -116,7 +117,7 @@ class HttpClient:
                 else:
                     connection.close()
         except (OSError, http.client.HTTPException, UnicodeError) as error:
-            raise _fetch_error(error) from error
+            raise _translated(error) from error
 
     def close(self) -> None:
         """Close the pooled connections and the resolver."""
@@ -144,11 +145,11 @@ class HttpClient:
 def _body(response: http.client.HTTPResponse, max_bytes: int, until: float) -> bytes:
     announced = response.length
     if announced is not None and announced > max_bytes:
-        raise failed(Reason.TOO_MANY_BYTES, f"{announced} bytes announced")
+        raise fetch_error(Reason.TOO_MANY_BYTES, f"{announced} bytes announced")
     encoding = ", ".join(response.headers.get_all("Content-Encoding", []))
     body = b"".join(decoded(_pieces(response, max_bytes, until), encoding, max_bytes))
     if response.length:
-        raise failed(Reason.CONNECTION_FAILED, "the connection ended before the body did")
+        raise fetch_error(Reason.CONNECTION_FAILED, "the connection ended before the body did")
     return body
 
 
@@ -172,7 +173,7 @@ def _pieces(response: http.client.HTTPResponse, max_bytes: int, until: float) ->
     ):  # at most one receive each, so that limits are looked at in between
         size += len(piece)
         if size > max_bytes:
-            raise failed(Reason.TOO_MANY_BYTES, f"more than {max_bytes} bytes")
+            raise fetch_error(Reason.TOO_MANY_BYTES, f"more than {max_bytes} bytes")
         yield piece
         seconds_left(until)
 
@@ -182,21 +183,23 @@ def _guard(networks: tuple[str, ...]) -> Guard:
     return partial(forbidden, networks=networks_of(networks))
 
 
-def _fetch_error(error: Exception) -> FetchError:
+def _translated(error: Exception) -> FetchError:
     if isinstance(error, socket.gaierror):
         lasting = error.errno in _UNKNOWN_NAME
         reason = Reason.NO_SUCH_NAME if lasting else Reason.NAME_NOT_RESOLVED
-        return failed(reason, error.strerror or "the name has no address")
+        return fetch_error(reason, error.strerror or "the name has no address")
     if isinstance(error, TimeoutError):
-        return failed(Reason.TIMEOUT, "no whole answer in time")
+        return fetch_error(Reason.TIMEOUT, "no whole answer in time")
     if isinstance(error, ssl.SSLError):
-        return failed(Reason.TLS_FAILED, getattr(error, "verify_message", "") or error.reason or "TLS failed")
+        return fetch_error(
+            Reason.TLS_FAILED, getattr(error, "verify_message", "") or error.reason or "TLS failed"
+        )
     if isinstance(error, http.client.InvalidURL | UnicodeError):
-        return failed(Reason.BAD_URL, "no URL that can be asked for")
+        return fetch_error(Reason.BAD_URL, "no URL that can be asked for")
     if isinstance(error, OSError):  # RemoteDisconnected is one, too
-        return failed(Reason.CONNECTION_FAILED, error.strerror or "the connection was closed")
+        return fetch_error(Reason.CONNECTION_FAILED, error.strerror or "the connection was closed")
     if isinstance(error, http.client.IncompleteRead):
-        return failed(Reason.CONNECTION_FAILED, "the connection ended before the body did")
+        return fetch_error(Reason.CONNECTION_FAILED, "the connection ended before the body did")
     if isinstance(error, http.client.BadStatusLine | http.client.UnknownProtocol):
-        return failed(Reason.BAD_ANSWER, "no HTTP")
-    return failed(Reason.BAD_ANSWER, str(error)[:200] or type(error).__name__)
+        return fetch_error(Reason.BAD_ANSWER, "no HTTP")
+    return fetch_error(Reason.BAD_ANSWER, str(error)[:200] or type(error).__name__)

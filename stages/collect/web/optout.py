@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator, Sequence
 from http.client import HTTPMessage
 
-from stages.collect.web.answer import Signal
+from stages.collect.web.records import OptOutSignal
 from stages.config.collect import OptOut
 
 QUOTED_CHARACTERS = 300
@@ -35,7 +35,7 @@ _ANSWERS = {"n": True, "no": True, "y": False, "yes": False}
 
 def refusal_in_headers(
     headers: HTTPMessage, url: str, agent: str, obey: Sequence[OptOut], when: str
-) -> Signal | None:
+) -> OptOutSignal | None:
     """The first signal in an answer's headers that says no to us; None where there is none.
 
     Args:
@@ -50,16 +50,16 @@ def refusal_in_headers(
             words = _binding(line, agent)
             if words is not None:
                 words = line if len(line) <= QUOTED_CHARACTERS else words
-                return Signal("x-robots-tag", quoted(words), f"header X-Robots-Tag of {url}", when)
+                return OptOutSignal("x-robots-tag", quoted(words), f"header X-Robots-Tag of {url}", when)
     if "aipref" in obey:
         for name in PREFERENCE_HEADERS:
             line = ", ".join(_lines(headers, name))  # several lines are one list (RFC 9651, 4.2)
             if reserves_training(line):
-                return Signal("aipref", quoted(line), f"header {name} of {url}", when)
+                return OptOutSignal("aipref", quoted(line), f"header {name} of {url}", when)
     if "tdmrep" in obey:
         for line in _lines(headers, "TDM-Reservation"):
             if "1" in [part.strip() for part in line.split(",")]:
-                return Signal("tdmrep", quoted(line), f"header TDM-Reservation of {url}", when)
+                return OptOutSignal("tdmrep", quoted(line), f"header TDM-Reservation of {url}", when)
     return None
 
 

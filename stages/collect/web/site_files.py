@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from typing import Generic, Protocol, TypeVar
 from urllib.parse import urljoin
 
-from stages.collect.web.answer import FetchError, FetchRequest, LastingError, Response, failed
+from stages.collect.web.errors import FetchError, PermanentError, fetch_error
 from stages.collect.web.optout import quoted
+from stages.collect.web.records import FetchRequest, Response
 from stages.collect.web.url import normalise
 from stages.config.collect import OptOut
 from stages.reasons import Reason
@@ -137,7 +138,9 @@ class SiteFileCache(Generic[T]):
         if file.failure is not None:
             why = file.failure
             rule = f"obey={kind}" if why.reason == Reason.ROBOTS_UNREACHABLE else why.rule
-            raise failed(why.reason, why.detail, rule, why.retry_at)  # anew: several threads may raise it
+            raise fetch_error(
+                why.reason, why.detail, rule, why.retry_at
+            )  # anew: several threads may raise it
         return file
 
     def cached(self, url: str) -> SiteFile[T] | None:
@@ -181,7 +184,7 @@ class SiteFileCache(Generic[T]):
         now, when = self._moment()
         if answer.status in self._failing:
             words = quoted(f"{url} was answered {answer.status} {answer.reason}")
-            failure = failed(Reason.ROBOTS_UNREACHABLE, words, retry_at=now + patience)
+            failure = fetch_error(Reason.ROBOTS_UNREACHABLE, words, retry_at=now + patience)
             return SiteFile(url, when, now + patience, answer.status, failure=failure, patience=patience)
         until = now + _seconds_cached(answer)
         if not 200 <= answer.status < 300:
@@ -205,9 +208,9 @@ class SiteFileCache(Generic[T]):
                 break
             try:
                 answer = self._get(target, request, MAX_FETCHED)
-            except LastingError as error:
+            except PermanentError as error:
                 # The site itself is not out of question, only where it leads.
-                raise failed(Reason.BAD_ANSWER, f"{target}: {error.reason}: {error.detail}") from error
+                raise fetch_error(Reason.BAD_ANSWER, f"{target}: {error.reason}: {error.detail}") from error
         return answer
 
 
@@ -216,12 +219,12 @@ def _unreachable(url: str, error: FetchError, until: float) -> FetchError:
     if error.reason in _OF_THE_HOST:
         return _without_traceback(error)
     words = quoted(f"{url} could not be read: {error.reason}: {error.detail}")
-    return failed(Reason.ROBOTS_UNREACHABLE, words, retry_at=max(error.retry_at or until, until))
+    return fetch_error(Reason.ROBOTS_UNREACHABLE, words, retry_at=max(error.retry_at or until, until))
 
 
 def _without_traceback(error: FetchError) -> FetchError:
     """The same without the stack that raised it, which would be kept with it."""
-    return failed(error.reason, error.detail, error.rule, error.retry_at)
+    return fetch_error(error.reason, error.detail, error.rule, error.retry_at)
 
 
 def _seconds_cached(answer: Response) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from time import time
 from typing import Any
 
-from stages.collect.web.answer import FetchRequest, Signal
+from stages.collect.web.records import FetchRequest, OptOutSignal
 from stages.collect.web.robots import Robots
 from stages.collect.web.site_files import Get, SiteFileCache
 from stages.collect.web.tdmrep import Reservations
@@ -28,7 +28,7 @@ class SitePolicies:
         # TDMRep calls every site without the file one that does not take part: no reason to wait for it.
         self._tdmrep = SiteFileCache(get, clock, "/.well-known/tdmrep.json", Reservations, _REFUSING)
 
-    def refusal(self, request: FetchRequest) -> Signal | None:
+    def refusal(self, request: FetchRequest) -> OptOutSignal | None:
         """The signal by which the site of a request's URL forbids it; None where nothing does.
 
         Only those kinds are looked at, and only those files fetched, that the request obeys. Where a picture
@@ -43,15 +43,15 @@ class SitePolicies:
             file = self._robots.of(request, "robots" if "robots" in request.obey else "aipref")
             if file.content is not None:
                 if "robots" in request.obey and (words := file.content.forbids(request.url)):
-                    return Signal("robots", words, file.url, file.fetched)
+                    return OptOutSignal("robots", words, file.url, file.fetched)
                 if "aipref" in request.obey and (words := file.content.reserves(request.url)):
-                    return Signal("aipref", words, file.url, file.fetched)
+                    return OptOutSignal("aipref", words, file.url, file.fetched)
                 if "robots" in request.obey and file.content.forbids(self._tdmrep.url_for(request.url)):
                     return None
         if "tdmrep" in request.obey:
             file = self._tdmrep.of(request, "tdmrep")
             if file.content is not None and (words := file.content.reserves(request.url)):
-                return Signal("tdmrep", words, file.url, file.fetched)
+                return OptOutSignal("tdmrep", words, file.url, file.fetched)
         return None
 
     def crawl_delay(self, url: str) -> float | None:

@@ -1,9 +1,9 @@
 """Requests made by a fetcher, one at a time."""
 
-from stages.collect.web.answer import FetchRecord, FetchRequest
 from stages.collect.web.fetcher import Fetcher
 from stages.collect.web.host_limiter import HostLimiter
 from stages.collect.web.http_client import HttpClient
+from stages.collect.web.records import FetchRecord, FetchRequest
 from stages.config.collect import OptOut
 
 KEY = "0123456789abcdef"
@@ -21,7 +21,7 @@ class Fetch:
         self.limiter = limiter or HostLimiter(0, 0.0)
         self.fetcher = Fetcher(
             client=self.client, limiter=self.limiter, agent="birds", max_bytes=1000, deadline=deadline,
-            patience=lambda: patience,
+            max_wait=lambda: patience,
         )  # fmt: skip
         self.answer = FetchRecord(key="", url="")
 

@@ -16,10 +16,10 @@ from stages.collect.pack import Pack
 from stages.collect.progress import CollectionProgress
 from stages.collect.rules import Rules
 from stages.collect.sandbox import Sandbox
-from stages.collect.web.answer import FetchRequest
 from stages.collect.web.fetcher import Fetcher
 from stages.collect.web.host_limiter import HostLimiter
 from stages.collect.web.http_client import HttpClient
+from stages.collect.web.records import FetchRequest
 from stages.config.collect import CollectConfig
 from stages.reasons import Reason
 from tests.stages.collect.conftest import Answer, Web, body, picture, status
@@ -51,7 +51,7 @@ def run(tmp_path: Path, sandbox: Sandbox) -> Run:
             agent="sdflow",
             max_bytes=RULES.max_bytes,
             deadline=RULES.deadline,
-            patience=lambda: 5.0,
+            max_wait=lambda: 5.0,
         )
         context = FetchContext(
             rules=RULES, sandbox=sandbox, progress=CollectionProgress(print), fetcher=fetcher,

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from stages.collect.web.answer import FetchError, Response
+from stages.collect.web.errors import FetchError
 from stages.collect.web.http_client import HttpClient
+from stages.collect.web.records import Response
 from stages.collect.web.resolver import Address
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from stages.collect.web import resolver as resolver_module
-from stages.collect.web.answer import FetchError
 from stages.collect.web.connection import tls_context
+from stages.collect.web.errors import FetchError
 from stages.collect.web.http_client import HttpClient
 from stages.collect.web.resolver import Address, Resolver
 from stages.reasons import Reason

@@ -11,8 +11,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.collect.web.answer import LastingError
 from stages.collect.web.content_encoding import decoded
+from stages.collect.web.errors import PermanentError
 from stages.reasons import Reason
 
 MOST = 1_000_000
@@ -39,8 +39,8 @@ def whole(encoded: bytes, encoding: str, size: int = 10_000, most: int = MOST) -
     return b"".join(decoded(cut(encoded, size), encoding, most))
 
 
-def fails(encoded: bytes, encoding: str, most: int = MOST) -> LastingError:
-    with pytest.raises(LastingError) as caught:
+def fails(encoded: bytes, encoding: str, most: int = MOST) -> PermanentError:
+    with pytest.raises(PermanentError) as caught:
         whole(encoded, encoding, most=most)
     return caught.value
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.collect.web.answer import Response
 from stages.collect.web.fetcher import reason_of_status, retry_after
 from stages.collect.web.host_limiter import FAILURE_THRESHOLD
+from stages.collect.web.records import Response
 from stages.reasons import RETRYABLE, Reason
 from tests.stages.collect import conftest
 from tests.stages.collect.conftest import Web, body, status

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.collect.web import host_limiter
-from stages.collect.web.answer import FetchError, PassingError
+from stages.collect.web.errors import FetchError, TransientError
 from stages.collect.web.host_limiter import FAILURE_THRESHOLD, HostLimiter
 from stages.config.collect import HostLimit
 from stages.reasons import Reason
@@ -60,7 +60,7 @@ def wait(limiter: HostLimiter, host: str = "a.example") -> float | None:
     try:
         with limiter.slot(host, 0.0):
             return None
-    except PassingError as error:
+    except TransientError as error:
         return round((error.retry_at or 0.0) - UNIX, 3) if error.reason == Reason.HOST_SET_ASIDE else -1.0
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from stages.collect.web.answer import Response, failed
 from stages.collect.web.connection import HEAD_BYTES
+from stages.collect.web.errors import fetch_error
 from stages.collect.web.http_client import HttpClient
+from stages.collect.web.records import Response
 from stages.reasons import Reason
 from tests.stages.collect.wire import LOOPBACK, Asker, Wire, here, ok, sends, served
 
@@ -136,7 +137,7 @@ def test_who_heeds_the_head_can_refuse_the_body(get: Asker) -> None:
 
     def on_headers(head: Response) -> None:
         seen.append(head)
-        raise failed(Reason.OPTED_OUT, "noai")
+        raise fetch_error(Reason.OPTED_OUT, "noai")
 
     with served(sends(ok(b"x" * 1001, "X-Robots-Tag: noai"), then_close=False)) as wire:
         assert get.fails(wire.url(), on_headers=on_headers).reason == Reason.OPTED_OUT

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.collect.web.answer import Signal
 from stages.collect.web.optout import BINDING, refusal_in_headers, reserves_training
+from stages.collect.web.records import OptOutSignal
 from stages.config.collect import OPT_OUTS, OptOut
 from tests.work import calls
 
@@ -24,11 +24,11 @@ def message(*lines: tuple[str, str]) -> HTTPMessage:
 
 def refused(
     *lines: tuple[str, str], obey: tuple[OptOut, ...] = OPT_OUTS, agent: str = "sdflow"
-) -> Signal | None:
+) -> OptOutSignal | None:
     return refusal_in_headers(message(*lines), URL, agent, obey, WHEN)
 
 
-def tag(*values: str, agent: str = "sdflow") -> Signal | None:
+def tag(*values: str, agent: str = "sdflow") -> OptOutSignal | None:
     return refused(*(("X-Robots-Tag", value) for value in values), agent=agent)
 
 

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from stages.collect.web import pool
-from stages.collect.web.answer import FetchError
+from stages.collect.web.errors import FetchError
 from stages.collect.web.http_client import ERROR_BYTES
 from stages.reasons import Reason
 from tests.stages.collect.wire import Asker, answer, ok, sends, served

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from stages.collect.web.answer import FetchError, FetchRequest, Response, failed
+from stages.collect.web.errors import FetchError, fetch_error
+from stages.collect.web.records import FetchRequest, Response
 from stages.collect.web.site_files import FAILURE_CACHED, LONGEST_CACHED, MAX_REDIRECTS, SHORTEST_CACHED
 from stages.collect.web.site_policies import SitePolicies
 from stages.config.collect import OPT_OUTS
@@ -49,7 +50,7 @@ def test_a_robots_txt_that_cannot_be_had_forbids_all_for_now(code: int) -> None:
 
 def test_a_failure_is_kept_for_longer_each_time_and_forgotten_when_it_passes() -> None:
     web, clock = Answers(), Clock()
-    web.table = {ROBOTS: failed(Reason.TIMEOUT, "no whole answer within 30 s")}
+    web.table = {ROBOTS: fetch_error(Reason.TIMEOUT, "no whole answer within 30 s")}
     sites = SitePolicies(web, "sdflow", clock)
     waits: list[float] = []
     for _ in range(8):
@@ -73,7 +74,7 @@ def test_a_failure_is_kept_for_longer_each_time_and_forgotten_when_it_passes() -
 
 def test_a_wait_that_the_host_asks_for_is_passed_on() -> None:
     web = Answers()
-    web.table = {ROBOTS: failed(Reason.HTTP_TOO_MANY_REQUESTS, "429", retry_at=START + 500)}
+    web.table = {ROBOTS: fetch_error(Reason.HTTP_TOO_MANY_REQUESTS, "429", retry_at=START + 500)}
     with pytest.raises(FetchError) as caught:
         SitePolicies(web, "sdflow", Clock()).refusal(ask(PICTURE))
     assert caught.value.retry_at == START + 500
@@ -82,7 +83,7 @@ def test_a_wait_that_the_host_asks_for_is_passed_on() -> None:
 @pytest.mark.parametrize("reason", [Reason.FORBIDDEN_ADDRESS, Reason.NO_SUCH_NAME, Reason.HOST_SET_ASIDE])
 def test_what_is_wrong_with_the_host_itself_is_told_as_it_is(reason: Reason) -> None:
     web = Answers()
-    web.table = {ROBOTS: failed(reason, "words", "allow_networks=none")}
+    web.table = {ROBOTS: fetch_error(reason, "words", "allow_networks=none")}
     with pytest.raises(FetchError) as caught:
         SitePolicies(web, "sdflow", Clock()).refusal(ask(PICTURE))
     assert (caught.value.reason, caught.value.detail) == (reason, "words")
@@ -91,7 +92,7 @@ def test_what_is_wrong_with_the_host_itself_is_told_as_it_is(reason: Reason) -> 
 
 def test_a_host_set_aside_is_asked_as_soon_as_it_may_be() -> None:
     web, clock = Answers(), Clock()
-    web.table = {ROBOTS: failed(Reason.HOST_SET_ASIDE, "words", retry_at=START + 1)}
+    web.table = {ROBOTS: fetch_error(Reason.HOST_SET_ASIDE, "words", retry_at=START + 1)}
     sites = SitePolicies(web, "sdflow", clock)
     with pytest.raises(FetchError):
         sites.refusal(ask(PICTURE))
@@ -103,7 +104,7 @@ def test_a_host_set_aside_is_asked_as_soon_as_it_may_be() -> None:
 def test_networks_that_may_be_connected_to_are_a_question_of_their_own() -> None:
     def guarded(url: str, ask: FetchRequest, max_bytes: int) -> Response:
         if not ask.networks:
-            raise failed(Reason.FORBIDDEN_ADDRESS, "private", "allow_networks=none")
+            raise fetch_error(Reason.FORBIDDEN_ADDRESS, "private", "allow_networks=none")
         return Response(url, 200, "OK", headers(), b"User-agent: *\nDisallow: /\nCrawl-delay: 3", "10.0.0.1")
 
     sites = SitePolicies(guarded, "sdflow", Clock())
@@ -164,7 +165,7 @@ def test_a_redirect_to_where_we_must_not_go_is_a_file_that_cannot_be_read() -> N
     web = Answers()
     web.table = {
         ROBOTS: (302, {"Location": "http://10.0.0.1/robots.txt"}, b""),
-        "http://10.0.0.1/robots.txt": failed(Reason.FORBIDDEN_ADDRESS, "private", "allow_networks=none"),
+        "http://10.0.0.1/robots.txt": fetch_error(Reason.FORBIDDEN_ADDRESS, "private", "allow_networks=none"),
     }
     with pytest.raises(FetchError) as caught:
         SitePolicies(web, "sdflow", Clock()).refusal(ask(PICTURE, "robots"))

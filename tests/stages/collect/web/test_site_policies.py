@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from stages.collect.web.answer import FetchError, FetchRequest, Response, failed
+from stages.collect.web.errors import FetchError, fetch_error
 from stages.collect.web.optout import BINDING
+from stages.collect.web.records import FetchRequest, Response
 from stages.collect.web.site_policies import SitePolicies
 from stages.config.collect import (
     OPT_OUTS,
@@ -88,7 +89,7 @@ def fetch(url: str, ask: FetchRequest, max_bytes: int) -> Response:
         with answer:
             return Response(url, answer.code, str(answer.reason), answer.headers, b"", "127.0.0.1")
     except OSError as error:
-        raise failed(Reason.CONNECTION_FAILED, str(error)) from error
+        raise fetch_error(Reason.CONNECTION_FAILED, str(error)) from error
 
 
 SITE = "https://example.com"
@@ -208,7 +209,7 @@ def test_tdmrep_json_that_fails_is_none_but_one_that_is_not_answered_is_waited_f
         web = Answers()
         web.table = {TDMREP: failure}
         assert SitePolicies(web, "sdflow", Clock()).refusal(ask(PICTURE)) is None
-    for failure in (429, failed(Reason.TIMEOUT, "words")):
+    for failure in (429, fetch_error(Reason.TIMEOUT, "words")):
         web.table = {TDMREP: failure}
         with pytest.raises(FetchError) as caught:
             SitePolicies(web, "sdflow", Clock()).refusal(ask(PICTURE))
