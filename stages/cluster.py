@@ -155,8 +155,9 @@ def _states(
     once."""
     import torch
 
-    cuda = torch.cuda.is_available() if config.device == "auto" else config.device == "cuda"
-    encoder.to("cuda" if cuda else "cpu").eval()
+    from sdmodel.device import resolve_device
+
+    encoder.to(resolve_device(config.device)).eval()
     places: dict[str, int] = {}
     for each in captions:
         for one in each:

@@ -116,6 +116,7 @@ def _pictures(
     out: Output,
 ) -> dict[str, JSON]:
     """Parts of moments, a tar each; fills in the table's columns, and returns the space."""
+    from sdmodel.device import resolve_device
     from sdmodel.latents.autoencoder import load_autoencoder
     from sdmodel.latents.write import MomentSums, moment_places, space_of, write_moments
 
@@ -127,7 +128,7 @@ def _pictures(
 
     @cache
     def model() -> Any:  # loaded when the first unfinished part needs it, and at the end
-        return load_autoencoder(folder, _device(config))
+        return load_autoencoder(folder, resolve_device(config.device))
 
     def make(target: Path, payload: dict[str, Any]) -> Made:
         tar, rows = payload["tar"], payload["rows"]
@@ -174,6 +175,7 @@ def _captions(
 ) -> dict[str, JSON]:
     """Parts of text states, a tar's captions each, and the empty caption; fills in the table's columns, and
     returns widths and length."""
+    from sdmodel.device import resolve_device
     from sdmodel.latents.text import load_text_encoder
     from sdmodel.latents.write import write_text
 
@@ -181,7 +183,7 @@ def _captions(
 
     @cache
     def model() -> Any:
-        return load_text_encoder(folder, config.length, _device(config))
+        return load_text_encoder(folder, config.length, resolve_device(config.device))
 
     def make(target: Path, payload: dict[str, Any]) -> Made:
         dtype = np.float16 if config.precision == "fp16" else np.float32
@@ -239,11 +241,3 @@ def _model_files(model: Artifact) -> list[str]:
 
 def _sums(part: Part, kind: Any) -> Any:
     return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in part.statistics.items()})
-
-
-def _device(config: EncodeConfig) -> str:
-    import torch
-
-    if config.device != "auto":
-        return config.device
-    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -22,6 +22,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.size_warnings import size_warnings
 from sdmodel.data.stream import Stream
+from sdmodel.device import resolve_device
 from sdmodel.lora import published
 from sdmodel.objective import Objective
 from sdmodel.text import lengths
@@ -110,12 +111,7 @@ def run(job: JobSpec, stopping: Stopping | None = None) -> bool:
 def accelerator_of(config: TrainConfig) -> Accelerator:
     """Device, processes and precision. ValueError: CUDA is asked for and not there, or another launcher
     started this process."""
-    cuda = torch.cuda.is_available()
-    if config.device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f'device={config.device!r}: "cpu", "cuda" or "auto" are known')
-    if config.device == "cuda" and not cuda:
-        raise ValueError('device="cuda": no CUDA device is found; device="auto" takes the CPU then')
-    on_gpu = cuda and config.device != "cpu"
+    on_gpu = resolve_device(config.device) == "cuda"
     bf16 = config.precision == "bf16" or (config.precision == "auto" and on_gpu)
     if bf16 and not on_gpu:
         leave_onednn()

@@ -110,12 +110,10 @@ def _text_to_image(
 
     @cache
     def load() -> Any:
-        import torch
-
+        from sdmodel.device import resolve_device
         from sdmodel.diffusion.generate import load as load_model
 
-        cuda = config.device == "auto" and torch.cuda.is_available()
-        return load_model(folder, "cuda" if cuda else config.device.replace("auto", "cpu"))
+        return load_model(folder, resolve_device(config.device))
 
     # What it predicts: the loss on held-out pictures, with their own captions and with others'.
     report["validation"] = _validation(model, dataset, load, config, out)

@@ -35,10 +35,11 @@ def reconstruction(
     import torch
 
     from sdmodel.data.pixels import to_float, to_uint8
+    from sdmodel.device import resolve_device
     from sdmodel.evaluate.regression import error_sums, figures
     from sdmodel.latents.autoencoder import load_autoencoder
 
-    model = load_autoencoder(folder, _device(device))
+    model = load_autoencoder(folder, resolve_device(device))
     sums: dict[str, Any] = {}
     back: list[NDArray[np.uint8]] = []
     for start in range(0, len(pictures), CHUNK):
@@ -68,9 +69,11 @@ def recognition(folder: Path, pictures: NDArray[np.uint8], device: str) -> dict[
     from torch.nn import functional as F
 
     from sdmodel.data.pixels import to_float
+    from sdmodel.device import resolve_device
     from sdmodel.selfsupervised.encoder import load
 
-    model = load(folder).to(_device(device))
+    place = resolve_device(device)
+    model = load(folder).to(place)
     side = pictures.shape[1]
     edge = round(side * (1 - math.sqrt(SHOWN_AREA)) / 2)
     seen: list[list[NDArray[np.float32]]] = [[], []]
@@ -80,13 +83,7 @@ def recognition(folder: Path, pictures: NDArray[np.uint8], device: str) -> dict[
             part = pixels[:, :, edge : side - edge, edge : side - edge].flip(-1)
             again = F.interpolate(part, (side, side), mode="bilinear", align_corners=False)
             for held, shown in zip(seen, (pixels, again), strict=True):
-                held.append(F.normalize(model(shown.to(_device(device))), dim=1).cpu().numpy())
+                held.append(F.normalize(model(shown.to(place)), dim=1).cpu().numpy())
     of = min(GROUP, len(pictures))
     found = r_at_1(np.concatenate(seen[0]), np.concatenate(seen[1]), of)
     return {"r_at_1": round(found, 4), "of": of, "rows": len(pictures) // of * of}
-
-
-def _device(name: str) -> str:
-    import torch
-
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name

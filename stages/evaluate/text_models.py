@@ -49,10 +49,11 @@ def understanding(
 
     from sdmodel.data.batch import Batch
     from sdmodel.data.pixels import to_float
+    from sdmodel.device import resolve_device
     from sdmodel.pretrain.folder import load
     from sdmodel.pretrain.label_statistics import Tally
 
-    place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    place = torch.device(resolve_device(device))
     model = load(folder, table).to(place)
     tallies: dict[str, dict[int, Tally]] = {}  # of each place of a head's answers: of next, each direction
     flips = torch.zeros(2, dtype=torch.float64)

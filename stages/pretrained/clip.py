@@ -70,12 +70,12 @@ class Clip:
         import open_clip
         import torch
 
+        from sdmodel.device import resolve_device
+
         if not model.startswith(LOCAL):
             _check_known(model, pretrained, open_clip)
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
         self._torch = torch
-        self._device = torch.device(device)
+        self._device = torch.device(resolve_device(device))
         loaded: Any = open_clip.create_model_from_pretrained(
             model, pretrained=pretrained or None, device=self._device, weights_only=True
         )

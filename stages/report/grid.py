@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from sdmodel.data.pixels import to_uint8
+from sdmodel.device import resolve_device
 from sdmodel.diffusion.generate import load
 from sdmodel.text.lengths import warnings
 
@@ -44,7 +44,7 @@ def draw(
     Raises:
         ValueError: the device is unknown or not there.
     """
-    model = load(folder, _device(device))
+    model = load(folder, resolve_device(device))
     asked = [caption for caption in captions for _ in range(count)]
     seeds = [seed + number for _ in captions for number in range(count)]
     images = to_uint8(model.sample(asked, seeds, guidance, steps)).permute(0, 2, 3, 1).numpy()  # (B, S, S, 3)
@@ -64,11 +64,3 @@ def draw(
             sheet.paste(picture, (GAP + column * (side + GAP), top + LINE))
     sheet.save(out, "PNG")
     return warnings(model.model.text.readers, captions, "The model draws what it read of them.")
-
-
-def _device(name: str) -> str:
-    if name not in ("auto", "cpu", "cuda"):
-        raise ValueError(f'--device {name!r}: "cpu", "cuda" and "auto" are known')
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: no CUDA device is found; use cpu or auto")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
