@@ -11,6 +11,9 @@ from stages.artifacts.seal import sealed, unsealed
 from stages.fingerprint import JSON
 from stages.store import NumberedLog, Store
 
+ANNOUNCED = "announced/"
+"""References below this are the flows' memory of what they announced, not names for people."""
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -75,6 +78,17 @@ def _log(store: Store, name: str) -> NumberedLog[Reference]:
 def names(store: Store) -> list[str]:
     """Every name of the store that has a history, sorted."""
     return sorted({listed.key.removeprefix("refs/").rsplit("/", 1)[0] for listed in store.list("refs")})
+
+
+def references_by_artifact(store: Store) -> Mapping[str, list[str]]:
+    """Fingerprint -> "datasets/demo@3", ...: what people call an artifact. The flows' memory of what they
+    announced is left out."""
+    by_artifact: dict[str, list[str]] = {}
+    for name in names(store):
+        if not name.startswith(ANNOUNCED):
+            for entry in references(store, name):
+                by_artifact.setdefault(entry.fingerprint, []).append(str(entry))
+    return by_artifact
 
 
 def resolve(store: Store, text: str) -> Artifact:

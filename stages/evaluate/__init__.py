@@ -21,6 +21,7 @@ from stages.evaluate.report import markdown
 from stages.evaluate.retrieval import r_at_1
 from stages.evaluate.samples import sample
 from stages.evaluate.text_models import understanding
+from stages.kinds.evaluation import RECONSTRUCTED
 from stages.output import Made, Output
 from stages.pretrained.clip import Clip
 from stages.pretrained.text import TABLE
@@ -231,7 +232,7 @@ def _reconstruction(
     out.progress(0, 1, f"{len(images)} pictures there and back")
     folder = model.lay("model/", out.folder / "model")
     found, back = reconstruction(folder, images, config.device)
-    shown = slice(0, SHOWN // 2)
+    shown = slice(0, RECONSTRUCTED)
     draw_grid(out.write("grid.png"), images[shown], captions[shown], beside=back[shown], columns=4)
     return {**found, "rows": len(images), "split": split}
 

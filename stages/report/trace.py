@@ -4,24 +4,19 @@ DuckDB reads the tables: pyarrow would bring pandas along, which takes a second 
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from duckdb import DuckDBPyConnection
 
 from stages.artifacts.artifact import Artifact, artifacts
-from stages.artifacts.reference import names, references, resolve
+from stages.artifacts.reference import references_by_artifact, resolve
 from stages.collect.report.views import views
 from stages.collect.web.url import normalise
 from stages.foreign_text import escape
+from stages.kind import Row
+from stages.registry import kinds
 from stages.store import Store
-
-TOLD = {
-    "duplicates": ("cluster", "level", "distance", "multiplicity"),
-    "scores": ("similarity", "caption"),
-    "selection": ("cluster", "multiplicity", "similarity"),
-    "index": ("split", "file", "width", "height"),
-}
-"""Table of an artifact -> the columns that say something of a row."""
 
 
 def trace_row(store: Store, what: str) -> dict[str, Any]:
@@ -39,7 +34,7 @@ def trace_row(store: Store, what: str) -> dict[str, Any]:
         ValueError: no collection of the store holds such a row, as an image or as a reject.
     """
     everything = sorted(artifacts(store), key=lambda one: one.manifest.started)
-    called = _called(store)
+    called = references_by_artifact(store)
     collected = [one for one in everything if one.stage == "collect"]
     if not collected:
         raise ValueError(f"store {store.url} holds no collected images yet")
@@ -110,63 +105,29 @@ def _events(
     db: DuckDBPyConnection, everything: Sequence[Artifact], uid: str
 ) -> Iterator[tuple[Artifact, dict[str, Any]]]:
     """What each artifact says of a uid; models and evaluations follow the datasets that the row is in."""
-    trained: set[str] = set()  # fingerprints of datasets and models that the row is part of
-    for one in everything:
-        inputs = {said["fingerprint"] for said in one.manifest.inputs.values() if said}
-        if one.kind == "model" and inputs & trained:
-            trained.add(one.fingerprint)
-            yield one, {"what": "a model trained on it", "images": one.statistics.get("images")}
-        elif one.kind == "evaluation" and inputs & trained:
-            yield one, {"what": "an evaluation of a model trained on it"}
-        elif one.kind not in ("model", "evaluation"):
-            for event in _told(db, one, uid):
-                if one.stage == "shard" and event.get("split") == "train":
-                    trained.add(one.fingerprint)
-                yield one, event
+    trained: set[str] = set()  # fingerprints of datasets and models that have learned from the row, or will
+    for artifact in everything:
+        kind = kinds().get(artifact.kind)
+        if kind is None:  # made by another version
+            continue
+        inputs = {entry["fingerprint"] for entry in artifact.manifest.inputs.values() if entry}
+        if kind.derived is not None and inputs & trained:
+            if kind.learns:
+                trained.add(artifact.fingerprint)
+            yield artifact, dict(kind.derived(artifact))
+        lookup = partial(_lookup, db, artifact)
+        for table in kind.trace:
+            for row in lookup(table.table, "uid", uid):
+                event = table.event(lookup, row)
+                if kind.splits and event.get("split") == "train":
+                    trained.add(artifact.fingerprint)
+                yield artifact, event
 
 
-def _told(db: DuckDBPyConnection, artifact: Artifact, uid: str) -> Iterator[dict[str, Any]]:
-    if artifact.has_table("rejects"):
-        for row in _select(db, artifact, "rejects", "uid = ?", [uid]):
-            facts = ("reason", "rule", "detail", "merged_into", "row")
-            said = {fact: row[fact] for fact in facts if row.get(fact)}
-            yield {"what": "left out", **said, **_heard(db, artifact, row["location"])}
-    if artifact.has_table("images"):
-        for row in _select(db, artifact, "images", "uid = ?", [uid]):
-            yield {
-                "what": "held",
-                "source": row["source"],
-                "sha256": row["sha256"],
-                "format": row["format"],
-                "size": f"{row['width']} x {row['height']}",
-                "captions": [caption["text"] for caption in row["captions"]],
-                "licence": row["licence"],
-                "repairs": row["repairs"],
-                "bytes": f"{row['file']} from {row['offset']}, {row['length']} bytes",
-                **_heard(db, artifact, row["location"]),
-            }
-    for name, columns in TOLD.items():
-        if artifact.has_table(name):
-            for row in _select(db, artifact, name, "uid = ?", [uid]):
-                yield {"what": _word(name, row), **{column: row[column] for column in columns}}
-
-
-def _heard(db: DuckDBPyConnection, artifact: Artifact, location: str) -> dict[str, Any]:
-    """What the web said of a URL when it was last asked, opt-outs with where and when they were read."""
-    if not artifact.has_table("evidence/answers"):
-        return {}
-    facts = ("asked", "status", "final_url", "signal", "signal_value", "signal_where", "signal_when")
-    for row in _select(db, artifact, "evidence/answers", "url = ?", [location]):
-        return {fact: row[fact] for fact in facts if row[fact] and row[fact] != location}
-    return {}
-
-
-def _word(table: str, row: dict[str, Any]) -> str:
-    if table == "duplicates":
-        return (
-            "compared: kept" if row["level"] == "" else f"compared: {row['level']} copy of {row['cluster']}"
-        )
-    return {"scores": "scored", "selection": "selected", "index": "packed"}[table]
+def _lookup(db: DuckDBPyConnection, artifact: Artifact, table: str, column: str, value: str) -> Iterator[Row]:
+    """The rows of an artifact's table with this value in a column; none where it has no such table."""
+    if artifact.has_table(table):
+        yield from _select(db, artifact, table, f"{column} = ?", [value])
 
 
 def _select(
@@ -185,16 +146,6 @@ def _hint(store: Store, what: str) -> str:
     except ValueError:
         return "give it as the source spells it"
     return f"it is {found.stage}/{found.fingerprint[:12]}, and `sdflow show` says what that was made of"
-
-
-def _called(store: Store) -> dict[str, list[str]]:
-    """Fingerprint -> references that name it."""
-    called: dict[str, list[str]] = {}
-    for name in names(store):
-        if not name.startswith("announced/"):
-            for entry in references(store, name):
-                called.setdefault(entry.fingerprint, []).append(str(entry))
-    return called
 
 
 def _short(value: object) -> str:

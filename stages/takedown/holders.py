@@ -1,15 +1,15 @@
-"""Who holds a picture that was taken down: collections, datasets, models trained on these, evaluations."""
+"""Who holds a picture that was taken down: artifacts with its pixels, models that learned from it,
+evaluations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from stages.artifacts.artifact import Artifact, artifacts
-from stages.artifacts.reference import names, references
+from stages.artifacts.reference import references_by_artifact
+from stages.kind import Pictures
+from stages.registry import kind_of, kinds
 from stages.store import Store
-
-KINDS = ("images", "dataset", "model", "evaluation")
-"""What people use and name; in the order of the line."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,16 @@ class Holder:
     """What people call it: "datasets/demo@3"."""
     purged: tuple[int, ...]
     """Take-downs whose purge changed its files."""
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether a purge takes, or took, something out of it."""
+        return bool(self.rows) and kind_of(self.artifact).count is not None
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether it is a model that learned from one of the pictures."""
+        return bool(self.rows) and kind_of(self.artifact).learns
 
     def __str__(self) -> str:
         return f"{self.artifact.stage}/{self.artifact.fingerprint[:12]}"
@@ -43,24 +53,26 @@ class Lineage:
             store: where to look.
             sha256s: of the pictures' bytes as collected.
         """
-        self.artifacts: Mapping[str, Artifact] = {one.fingerprint: one for one in artifacts(store)}
-        self._sha256s = sorted(sha256s)
+        self.artifacts: Mapping[str, Artifact] = {
+            artifact.fingerprint: artifact for artifact in artifacts(store)
+        }
+        self._sha256s = sha256s
         self._uids: dict[str, frozenset[str]] = {}
 
-    def uids(self, artifact: Artifact) -> frozenset[str]:
-        """The uids under which the artifact's collection (itself, where it is one) holds the pictures."""
+    def pictures(self, artifact: Artifact) -> Pictures:
+        """The pictures under the uids that the artifact's collection (itself, where it is one) gives them."""
         images = self._collection(artifact)
-        if images is None or not self._sha256s:
-            return frozenset()
+        if images is None:
+            return Pictures(self._sha256s, frozenset())
         if images.fingerprint not in self._uids:
-            table = images.arrow_table("images", ["uid"], [("sha256", "in", self._sha256s)])
-            self._uids[images.fingerprint] = frozenset(table.column("uid").to_pylist())
-        return self._uids[images.fingerprint]
+            rows = Pictures(self._sha256s, frozenset()).rows(images, "images", ["uid"], by="sha256")
+            self._uids[images.fingerprint] = frozenset(row["uid"] for row in rows)
+        return Pictures(self._sha256s, self._uids[images.fingerprint])
 
     def parents(self, artifact: Artifact) -> Sequence[Artifact]:
         """What it was made from, as far as that is there still."""
-        said = [one["fingerprint"] for one in artifact.manifest.inputs.values() if one]
-        return [self.artifacts[fingerprint] for fingerprint in said if fingerprint in self.artifacts]
+        inputs = [entry["fingerprint"] for entry in artifact.manifest.inputs.values() if entry]
+        return [self.artifacts[fingerprint] for fingerprint in inputs if fingerprint in self.artifacts]
 
     def _collection(self, artifact: Artifact) -> Artifact | None:
         """The nearest collection."""
@@ -76,7 +88,7 @@ class Lineage:
 
 
 def holders(store: Store, sha256s: AbstractSet[str]) -> list[Holder]:
-    """Every version of a collection or dataset that holds pictures, every model trained on one, and so on.
+    """Every artifact that holds pictures, every model that was trained on one, and so on.
 
     A model is listed where its dataset is, or the model that it started from; an evaluation where its model
     or its dataset is.
@@ -89,53 +101,49 @@ def holders(store: Store, sha256s: AbstractSet[str]) -> list[Holder]:
         By kind in the order of the line, then by age.
     """
     lineage = Lineage(store, sha256s)
-    called = _called(store)
-    found: list[Holder] = []
-    rows: dict[str, int] = {}  # by fingerprint
-    everything = sorted(lineage.artifacts.values(), key=lambda one: (_order(one), one.manifest.started))
-    for one in everything:
-        parents = lineage.parents(one)
-        listed = [parent for parent in parents if parent.fingerprint in rows]
-        if one.kind == "images":
-            held = len(lineage.uids(one))
-        elif one.kind == "dataset":
-            held = _packed(one, lineage.uids(one))
-        elif one.kind == "model" and listed:
-            held = sum(
-                _packed(parent, lineage.uids(parent), "train")
-                if parent.kind == "dataset"
-                else rows[parent.fingerprint]
-                for parent in listed
-            )
-        elif one.kind == "evaluation" and listed:
-            held = max(rows[parent.fingerprint] for parent in listed)
-        else:
-            continue
-        if held or one.kind in ("model", "evaluation"):
-            rows[one.fingerprint] = held
-            purged = tuple(sorted({amendment.takedown for amendment in one.amendments}))
-            found.append(Holder(one, held, tuple(called.get(one.fingerprint, ())), purged))
-    return found
+    references = references_by_artifact(store)
+    order = list(kinds())
+    rows: dict[str, int] = {}  # by fingerprint, of those that are listed
+    listed: list[Holder] = []
+    everything = [artifact for artifact in lineage.artifacts.values() if artifact.kind in kinds()]
+    for artifact in sorted(everything, key=lambda each: (order.index(each.kind), each.manifest.started)):
+        count = _count(lineage, artifact, rows)
+        if count is not None:
+            rows[artifact.fingerprint] = count
+            purged = tuple(sorted({amendment.takedown for amendment in artifact.amendments}))
+            listed.append(Holder(artifact, count, tuple(references.get(artifact.fingerprint, ())), purged))
+    return listed
 
 
-def _order(artifact: Artifact) -> int:
-    return KINDS.index(artifact.kind) if artifact.kind in KINDS else len(KINDS)
+def _count(lineage: Lineage, artifact: Artifact, rows: Mapping[str, int]) -> int | None:
+    """How many of the pictures an artifact holds; None where it is not to be listed.
+
+    Args:
+        lineage: the store's.
+        artifact: of any kind.
+        rows: of the artifacts before it that are listed, by fingerprint.
+    """
+    kind = kind_of(artifact)
+    if kind.count is not None:
+        return kind.count(artifact, lineage.pictures(artifact)) or None
+    sources = [source for source in _sources(lineage, artifact) if source.fingerprint in rows]
+    if kind.derived is None or not sources:
+        return None
+    if kind.learns:
+        return sum(_learned(lineage, source, rows) for source in sources)
+    return max(rows[source.fingerprint] for source in sources)
 
 
-def _packed(dataset: Artifact, uids: AbstractSet[str], split: str = "") -> int:
-    """How many of the uids a dataset holds, in all or in one split."""
-    if not uids:
-        return 0
-    filters: list[tuple[str, str, object]] = [("uid", "in", sorted(uids))]
-    filters += [("split", "==", split)] if split else []
-    return dataset.arrow_table("index", ["uid"], filters).num_rows
+def _sources(lineage: Lineage, artifact: Artifact) -> Iterator[Artifact]:
+    """What an artifact was made from, and the models by which its latents and labels were."""
+    for parent in lineage.parents(artifact):
+        yield parent
+        if not (kind_of(parent).learns or kind_of(parent).splits):
+            yield from (model for model in lineage.parents(parent) if kind_of(model).learns)
 
 
-def _called(store: Store) -> Mapping[str, list[str]]:
-    """Fingerprint -> references that name it; without the flows' own."""
-    called: dict[str, list[str]] = {}
-    for name in names(store):
-        if not name.startswith("announced/"):
-            for entry in references(store, name):
-                called.setdefault(entry.fingerprint, []).append(str(entry))
-    return called
+def _learned(lineage: Lineage, source: Artifact, rows: Mapping[str, int]) -> int:
+    """From how many of the pictures a model learns that is made from a listed artifact."""
+    if kind_of(source).splits:
+        return len(lineage.pictures(source).rows(source, "index", ["uid"], split="train"))
+    return rows[source.fingerprint] if kind_of(source).learns else 0

@@ -2,8 +2,10 @@
 
 Files are shared and tables point into them, so nothing moves: a copy of each file is written in which the
 pictures' bytes are zero, every artifact that names the file is amended to name the copy, then records of
-parts that name the old file go, then the old file. A drawing that shows a picture becomes plain grey. What
-tables say (uids, addresses, captions) stays, so that a later question finds its answer.
+parts that name the old file go, then the old file. Where pictures lie is for each kind of artifact to say
+(`stages.kind`): in tars, as small pictures and crops, embeddings, latents. A drawing that shows a picture
+among others becomes plain grey. What tables say (uids, addresses, captions) stays, so that a later question
+finds its answer.
 
 Stopped anywhere, the same call continues: what is amended is found by the amendments, what is not is done.
 A purge holds a lease, under which garbage collection leaves its copies alone, and begins only where nobody is
@@ -14,12 +16,9 @@ so still; `Purged.busy` names it, and the same call again amends what it publish
 import shutil
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 
 from PIL import Image
 
@@ -30,13 +29,14 @@ from stages.artifacts.files import FileEntry
 from stages.artifacts.gc import collect_garbage
 from stages.artifacts.lease import CLOCK, Clock, acquire
 from stages.artifacts.leaseholder import Holder, at_work
-from stages.artifacts.part import read_part
-from stages.errors import DamagedError, RetryableError
+from stages.errors import RetryableError
 from stages.fingerprint import sha256_of
+from stages.registry import kind_of
 from stages.store import Store
 from stages.takedown.holders import Lineage
+from stages.takedown.parts import Records, holding, read_records
 from stages.takedown.records import Takedown
-from stages.takedown.spans import Span, drawings, names_in, spans, stems
+from stages.takedown.spans import Drawing, Span
 
 LEASE = ("purge", "all")
 BATCH = 16
@@ -73,10 +73,6 @@ class _Cut:
         return sum(span.length for span in self.spans) if self.spans else self.entry.size
 
 
-Records = dict[str, Mapping[str, FileEntry]]
-"""Key of a part's record -> its files."""
-
-
 def purge(store: Store, takedown: Takedown, *, dry_run: bool = False, clock: Clock = CLOCK) -> Purged:
     """Take the bytes of a take-down's pictures out of every file of the store.
 
@@ -91,8 +87,12 @@ def purge(store: Store, takedown: Takedown, *, dry_run: bool = False, clock: Clo
     """
     if dry_run:
         lineage = Lineage(store, set(takedown.sha256s))
-        cuts = _cuts(lineage, set(takedown.sha256s))
-        naming = [one for one in lineage.artifacts.values() if any(e.key in cuts for e in one.files.values())]
+        cuts = _cuts(lineage)
+        naming = [
+            artifact
+            for artifact in lineage.artifacts.values()
+            if any(entry.key in cuts for entry in artifact.files.values())
+        ]
         return Purged(len(cuts), sum(cut.bytes for cut in cuts.values()), len(naming), 0)
     lease = acquire(store, *LEASE, _Renewal().missing, clock=clock)
     if lease is None:
@@ -110,28 +110,28 @@ def purge(store: Store, takedown: Takedown, *, dry_run: bool = False, clock: Clo
 
 
 def _purge(store: Store, takedown: Takedown) -> dict[str, int]:
-    wanted = set(takedown.sha256s)
     reason = f"take-down {takedown.number}: {takedown.why}"
-    records = _records(store)
+    records = read_records(store)
     parts = _finish(store, records)
-    lineage = Lineage(store, wanted)
+    lineage = Lineage(store, set(takedown.sha256s))
     everything = list(lineage.artifacts.values())
-    cuts = list(_cuts(lineage, wanted).values())
+    cuts = list(_cuts(lineage).values())
     amended: set[str] = set()
     for start in range(0, len(cuts), BATCH):
         changes = [_rewritten(store, cut, takedown) for cut in cuts[start : start + BATCH]]
         amended |= _replace(store, everything, changes, reason, takedown.number)
         parts += _drop(store, [change.replaces for change in changes], records)
-    called = {name.value for name in takedown.names()}.union(*map(lineage.uids, everything))
-    named = {entry.key for one in everything for entry in one.files.values()}
-    holding = [key for key, files in records.items() if _holds(store, files, named, called)]
-    for entry in (entry for key in holding for entry in records[key].values()):
+    uids = frozenset[str]().union(*(lineage.pictures(artifact).uids for artifact in everything))
+    names = {name.value for name in takedown.names()} | uids
+    named = {entry.key for artifact in everything for entry in artifact.files.values()}
+    unfinished = holding(store, records, named, names, anonymous=bool(uids))
+    for entry in (entry for key in unfinished for entry in records[key].values()):
         store.uncache(entry.sha256)
-    store.delete(holding)
+    store.delete(unfinished)
     for change, _, _ in _replacements(store).values():
         store.uncache(change.replaces_sha256)
     cut_out = sum(cut.bytes for cut in cuts)
-    return {"files": len(cuts), "bytes": cut_out, "artifacts": len(amended), "parts": parts + len(holding)}
+    return {"files": len(cuts), "bytes": cut_out, "artifacts": len(amended), "parts": parts + len(unfinished)}
 
 
 class _Renewal:
@@ -150,40 +150,20 @@ def _busy(leases: Iterable[str]) -> list[str]:
     return sorted({lease.split("/")[1] for lease in leases} - {LEASE[0]})
 
 
-def _records(store: Store) -> Records:
-    found: Records = {}
-    for listed in store.list("parts"):
-        try:
-            found[listed.key] = read_part(store, listed.key).files
-        except FileNotFoundError:  # a run that began meanwhile had no more need of it
-            continue
-        except DamagedError:  # nobody knows what its files hold; they go with it, and the part is made again
-            store.delete([listed.key])
-    return found
-
-
-def _cuts(lineage: Lineage, wanted: AbstractSet[str]) -> dict[str, _Cut]:
+def _cuts(lineage: Lineage) -> dict[str, _Cut]:
     """Key -> what must go of that file; without what is gone already."""
-    found: dict[str, set[Span]] = defaultdict(set)
-    entries: dict[str, tuple[Artifact, FileEntry]] = {}
-    for artifact in lineage.artifacts.values():
-        uids = lineage.uids(artifact)
-        for span in spans(artifact, wanted, uids):
-            if span.length:
-                entry = artifact.entry(span.path)
-                entries[entry.key] = artifact, entry
-                found[entry.key].add(span)
-        for name in drawings(artifact, uids):
-            entry = artifact.entry(name)
-            if not entry.key.startswith("files/purge/"):
-                entries[entry.key] = artifact, entry
-                found[entry.key] = set()
+    spans: dict[str, set[Span]] = defaultdict(set)
     cuts: dict[str, _Cut] = {}
-    for key, (artifact, entry) in sorted(entries.items()):
-        left = frozenset(span for span in found[key] if not _is_zero(artifact, span))
-        if left or not found[key]:
-            cuts[key] = _Cut(entry, left)
-    return cuts
+    for artifact in lineage.artifacts.values():
+        for place in kind_of(artifact).pixels(artifact, lineage.pictures(artifact)):
+            entry = artifact.entry(place.path)
+            if isinstance(place, Drawing):
+                if not entry.key.startswith(f"files/{LEASE[0]}/"):
+                    cuts[entry.key] = _Cut(entry, frozenset())
+            elif place.length and not _is_zero(artifact, place):
+                spans[entry.key].add(place)
+                cuts[entry.key] = _Cut(entry, frozenset(spans[entry.key]))
+    return dict(sorted(cuts.items()))
 
 
 def _is_zero(artifact: Artifact, span: Span) -> bool:
@@ -273,19 +253,3 @@ def _replacements(store: Store) -> dict[str, tuple[Change, str, int]]:
         change = replace(last[0], replaces=old, replaces_sha256=first.replaces_sha256)
         final[old] = (change, *last[1:])
     return final
-
-
-def _holds(
-    store: Store, files: Mapping[str, FileEntry], named: AbstractSet[str], called: AbstractSet[str]
-) -> bool:
-    """Whether a part that belongs to no artifact has, or may have, pictures that go by one of the names."""
-    unnamed = {Path(name): entry for name, entry in files.items() if entry.key not in named}
-    looks: dict[str, Callable[[Path], Iterable[str]]] = {".tar": stems, ".parquet": names_in}
-    if {".tar", ".npy"}.isdisjoint(name.suffix for name in unnamed):
-        return False
-    with suppress(DamagedError):  # swept away; then nobody takes the part for finished
-        for name, entry in unnamed.items():
-            look = looks.get(name.suffix)
-            if look and not called.isdisjoint(look(store.fetch(entry.key, entry.sha256, entry.size))):
-                return True
-    return False

@@ -180,13 +180,13 @@ def _purged(purged: "Purged", dry_run: bool) -> Iterator[str]:
 
 def _next(takedown: "Takedown", holders: Sequence["Holder"], purged: "Purged | None") -> Iterator[str]:
     """What is left to do."""
-    collections = [holder for holder in holders if holder.artifact.kind in ("images", "dataset")]
-    models = [holder for holder in holders if holder.artifact.kind == "model" and holder.rows]
-    if collections:
-        yield f"run the line again for versions without it{_called(collections)}"
+    with_pixels = [holder for holder in holders if holder.has_pixels]
+    models = [holder for holder in holders if holder.has_learned]
+    if with_pixels:
+        yield f"run the line again for versions without it{_called(with_pixels)}"
     if models:
         yield f"train again, as what a model has learnt is not cut out{_called(models)}"
-    if purged is None and any(takedown.number not in holder.purged for holder in collections):
+    if purged is None and any(takedown.number not in holder.purged for holder in with_pixels):
         yield "the bytes are still in the store; the same command with --purge takes them out"
 
 

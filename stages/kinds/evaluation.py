@@ -1,0 +1,46 @@
+"""evaluation: what evaluate makes. Its drawings may show pictures of the dataset beside what a model made.
+
+`nearest.png` shows the nearest training pictures, named in the report; `grid.png` of an autoencoder the first
+pictures of the split that it is measured on. Other grids show samples alone.
+"""
+
+from collections.abc import Iterator
+
+from stages.artifacts.artifact import Artifact
+from stages.kind import Kind, Pictures
+from stages.takedown.spans import Drawing
+
+RECONSTRUCTED = 12
+"""Pictures that the grid of an autoencoder shows, in the order of the dataset's index."""
+
+
+def _pixels(evaluation: Artifact, pictures: Pictures) -> Iterator[Drawing]:
+    if not pictures.uids:
+        return
+    report = evaluation.json("report.json")
+    nearest = set((report.get("nearest") or {}).get("uids", []))
+    if "nearest.png" in evaluation.files and pictures.uids & nearest:
+        yield Drawing("nearest.png")
+    reconstruction = report.get("reconstruction") if "grid.png" in evaluation.files else None
+    if reconstruction and pictures.uids & _first(evaluation, reconstruction["split"]):
+        yield Drawing("grid.png")
+
+
+def _first(evaluation: Artifact, split: str) -> set[str]:
+    """The uids of the first pictures of a split of the dataset that the evaluation is on."""
+    dataset = evaluation.input("dataset")
+    assert dataset is not None, "evaluate has a dataset"
+    rows = dataset.arrow_table("index", ["uid"], [("split", "=", split)], RECONSTRUCTED)
+    return set(rows.column("uid").to_pylist())
+
+
+def _derived(evaluation: Artifact) -> dict[str, str]:
+    return {"what": "an evaluation of a model trained on it"}
+
+
+EVALUATION = Kind(
+    name="evaluation",
+    pixels=_pixels,
+    purged="a drawing that shows it (`nearest.png`, the `grid.png` of an autoencoder) becomes grey",
+    derived=_derived,
+)

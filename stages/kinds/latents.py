@@ -1,0 +1,31 @@
+"""latents: what encode makes. An autoencoder gives a picture back from its moments, as it stands and
+mirrored.
+
+States of captions are none of that: captions stay in tables, too.
+"""
+
+from collections.abc import Iterator
+
+from stages.artifacts.artifact import Artifact
+from stages.kind import Kind, Pictures, RowTrace
+from stages.takedown.spans import Span, array_row
+
+
+def _pixels(latents: Artifact, pictures: Pictures) -> Iterator[Span]:
+    for row in pictures.rows(latents, "latents", ["file", "row"]):
+        if row["file"]:  # else only captions were encoded
+            yield array_row(latents, row["file"], row["row"])
+
+
+def _count(latents: Artifact, pictures: Pictures) -> int:
+    return sum(bool(row["file"]) for row in pictures.rows(latents, "latents", ["file"]))
+
+
+LATENTS = Kind(
+    name="latents",
+    pixels=_pixels,
+    purged="its moments become zeros, as it stands and mirrored",
+    count=_count,
+    trace=(RowTrace("latents", "encoded", ("file", "row")),),
+    anonymous=("moments/",),
+)

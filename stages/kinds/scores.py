@@ -1,0 +1,21 @@
+"""scores: what score makes. A picture's embedding shows much of it, and is a row of an array."""
+
+from collections.abc import Iterator
+
+from stages.artifacts.artifact import Artifact
+from stages.kind import Kind, Pictures, RowTrace, rows_in
+from stages.takedown.spans import Span, array_row
+
+
+def _pixels(scores: Artifact, pictures: Pictures) -> Iterator[Span]:
+    for row in pictures.rows(scores, "scores", ["file", "index"]):
+        yield array_row(scores, row["file"], row["index"])
+
+
+SCORES = Kind(
+    name="scores",
+    pixels=_pixels,
+    purged="its embedding becomes zeros",
+    count=rows_in("scores"),
+    trace=(RowTrace("scores", "scored", ("similarity", "caption")),),
+)
