@@ -2,25 +2,24 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
-from functools import partial
-from pathlib import Path
+from contextlib import closing
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from stages.artifacts.artifact import Artifact, Snapshot
-from stages.collect.carry_over import ANSWERS_TABLE, carry_over, tightened
+from stages.artifacts.artifact import Artifact, Funnel, Snapshot
+from stages.collect.carry_over import carry_over, tightened
 from stages.collect.context import WIDTH, FetchContext
-from stages.collect.copy_local import CopyPart, copy_local
-from stages.collect.outcomes import TABLE
+from stages.collect.copy_local import copy_all
+from stages.collect.database import CAPTION_BYTES
+from stages.collect.outcomes import ANSWERS_TABLE
 from stages.collect.progress import CollectionProgress
 from stages.collect.repack import repack
 from stages.collect.report.conflicts import find_conflicts
 from stages.collect.report.coverage import coverage
 from stages.collect.report.diff import diff_tables
-from stages.collect.results import CAPTION_BYTES, per_source, settle, write_evidence, write_tables
-from stages.collect.rounds import FIRST_ROUND, began, fetch_all
+from stages.collect.results import write_evidence, write_results
+from stages.collect.rounds import FIRST_ROUND, fetch_all, first_attempt
 from stages.collect.rules import Rules
 from stages.collect.sandbox import Sandbox
 from stages.collect.sources.files import check_names, stamps_of
@@ -30,13 +29,12 @@ from stages.collect.sources.parquets import parquet_rows
 from stages.collect.sources.rows import SourceRow, write_rows
 from stages.collect.sources.tables import url_rows
 from stages.collect.sources.tars import tar_rows
-from stages.collect.state import CollectionState, RowGroup
+from stages.collect.state import CollectionState
 from stages.collect.web.fetcher import Fetcher
 from stages.collect.web.host_limiter import HostLimiter
 from stages.collect.web.http_client import HttpClient
 from stages.config.collect import CollectConfig
-from stages.engine import Threads
-from stages.output import Made, Output, Part, PartSpec
+from stages.output import Output, Part
 from stages.stage import Stats, stage
 from stages.takedown.records import tables
 
@@ -75,39 +73,27 @@ def collect(
     out.progress(0, 0, "reading the sources")
     reading = ReadContext(limits=RowLimits.of(config), check=out.check, warn=out.warn)
     write_rows(source_rows(config, sources, previous, reading), out.folder / "rows.parquet")
-    forgotten = tables(takedowns)
-    state = CollectionState(out.folder / "rows.parquet", config, forgotten, out.folder)
-    asked = [sources.digest, previous.digest if previous else "", takedowns.digest if takedowns else ""]
-    try:
-        known = {"reused": 0, "carried": 0, "revalidated": 0}
+    edition = [sources.digest, previous.digest if previous else "", takedowns.digest if takedowns else ""]
+    removed = tables(takedowns)
+    with closing(CollectionState(out.folder / "rows.parquet", config, removed, out.folder)) as state:
+        carried = {"reused": 0, "carried": 0, "revalidated": 0}
         if previous is not None:
-            known = carry_over(state, previous, rules, config, began(out, asked))
-        context = _context(config, rules, forgotten, out)
-        with context:
-            copied = _copy_all(state, config, context, out)
-            fetched = fetch_all(state, config, context, out, asked) if config.urls else []
+            carried = carry_over(state, previous, rules, config, first_attempt(out, edition))
+        with _context(config, rules, removed, out) as context:
+            copied = copy_all(state, config, context, out)
+            fetched = fetch_all(state, config, context, out, edition) if config.urls else []
         later = [part for part in fetched if not part.key.startswith(FIRST_ROUND)]
         packed = repack(state, later, config.part_rows, out)
-        if context.fetcher is not None:
-            out.write("evidence/sites.json").write_text(json.dumps(context.fetcher.evidence(), indent=1))
         statistics = {
-            **known,
+            **carried,
             "fetched": _rows_of(fetched) - _rows_of(later),
             "asked_again": _rows_of(later),
             "copied": _rows_of(copied),
-            "sources": per_source(state),
+            "sources": state.source_statistics(),
         }
-        settle(state, config.placeholder_urls)
-        tables_at = out.write("images.parquet"), out.write("rejects.parquet")
-        funnel, files, too_many = write_tables(state, *tables_at)
-        if too_many:
-            out.warn(
-                f"captions of {too_many:,} rows are left out: other rows gave their pictures "
-                f"{CAPTION_BYTES:,} bytes of captions before them"
-            )
-        write_evidence(state, out.write(f"{ANSWERS_TABLE}.parquet"), out.write("evidence/hosts.parquet"))
-    finally:
-        state.close()
+        state.settle(config.placeholder_urls)
+        funnel = _write_tables(state, context, out)
+        files = state.files()
     out.write(SOURCES).write_text(json.dumps(sources.contents, indent=1, sort_keys=True))
     _write_views(previous, out)
     _add_files(files, previous, [*fetched, *copied, *packed], out)
@@ -157,41 +143,21 @@ def _context(config: CollectConfig, rules: Rules, forgotten: Any, out: Output) -
     return context
 
 
-def _copy_all(
-    state: CollectionState, config: CollectConfig, context: FetchContext, out: Output
-) -> list[Part]:
-    columns = {source.name: source.image_column for source in config.parquets}
-    specs: list[PartSpec] = []
-    for source in (*config.folders, *config.tars, *config.parquets):
-        column = columns.get(source.name, "")
-        for one in state.to_copy(source.name, f"copied-{len(specs)}.parquet", config.part_rows):
-            inputs = [one.digest, *([column] if column else [])]
-            specs.append(PartSpec(f"{source.name}-{one.group:05d}", inputs, (source.name, column, one)))
-    if not specs:
-        return []
-    make = partial(_copy, context=context)
-    asked = {"rules": asdict(context.rules)}
-    parts = out.parts(specs, make, Threads(WIDTH, context.cancel), config=asked, note=context.progress.note)
-    state.learn([part.path(TABLE) for part in parts])
-    return parts
-
-
-def _copy(folder: Path, payload: tuple[str, str, RowGroup], context: FetchContext) -> Made:
-    source, column, questions = payload
-    rows = questions.read()
-    part = CopyPart(
-        source=source,
-        keys=[row["key"] for row in rows],
-        paths=[row["path"] for row in rows],
-        offsets=[row["offset"] for row in rows],
-        lengths=[row["length"] for row in rows],
-        column=column,
-    )
-    return copy_local(folder, part, context)
-
-
 def _rows_of(parts: list[Part]) -> int:
     return sum(part.funnel.rows_in for part in parts if part.funnel is not None)
+
+
+def _write_tables(state: CollectionState, context: FetchContext, out: Output) -> Funnel:
+    funnel = write_results(state, out.write("images.parquet"), out.write("rejects.parquet"))
+    if omitted := state.captions_omitted():
+        out.warn(
+            f"captions of {omitted:,} rows are left out: other rows gave their pictures "
+            f"{CAPTION_BYTES:,} bytes of captions before them"
+        )
+    write_evidence(state, out.write(f"{ANSWERS_TABLE}.parquet"), out.write("evidence/hosts.parquet"))
+    if context.fetcher is not None:
+        out.write("evidence/sites.json").write_text(json.dumps(context.fetcher.evidence(), indent=1))
+    return funnel
 
 
 def _write_views(previous: Artifact | None, out: Output) -> None:

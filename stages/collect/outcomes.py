@@ -59,9 +59,11 @@ ANSWERS = pa.schema(
     ]
 )
 """`evidence/answers.parquet`: what each URL answered last, carried from edition to edition."""
+ANSWERS_TABLE = "evidence/answers"
+"""Its name as a table of the artifact."""
 
-TABLE = "outcomes.parquet"
-HEARD = "answers.parquet"
+OUTCOMES_FILE = "outcomes.parquet"
+ANSWERS_FILE = "answers.parquet"
 DETAIL_CHARACTERS = 300
 """Longest detail that is kept: error messages quote what strangers sent."""
 
@@ -88,11 +90,11 @@ def close_part(
         _row(key, verdict, places.get(verdict.sha256), heard.get(key), rules)
         for key, verdict in sorted(verdicts.items())
     ]
-    pq.write_table(pa.Table.from_pylist(rows, OUTCOMES), folder / TABLE, compression="zstd")
+    pq.write_table(pa.Table.from_pylist(rows, OUTCOMES), folder / OUTCOMES_FILE, compression="zstd")
     told = [
         _told(heard[key], rows[place]["reason"]) for place, key in enumerate(sorted(verdicts)) if key in heard
     ]
-    pq.write_table(pa.Table.from_pylist(told, ANSWERS), folder / HEARD, compression="zstd")
+    pq.write_table(pa.Table.from_pylist(told, ANSWERS), folder / ANSWERS_FILE, compression="zstd")
     reasons = Counter(str(row["reason"]) for row in rows if row["reason"])
     return Made(Funnel(len(rows), len(rows) - reasons.total(), dict(sorted(reasons.items()))))
 

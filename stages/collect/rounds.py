@@ -1,14 +1,13 @@
 """The rounds of fetching: everything once, then what failed and may pass, later, and never at once again.
 
-A round is a set of parts. Which questions a round asks is recorded before it begins, so that a run that was
-killed and started again continues the same rounds and asks for what was not finished, nothing else.
+A round is a set of parts. Which requests a round makes is recorded before it begins, so that a run that was
+killed and started again continues the same rounds and fetches what was not finished, nothing else.
 """
 
 import json
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -17,8 +16,9 @@ from typing import Any
 
 from stages.collect.context import WIDTH, FetchContext
 from stages.collect.fetch import fetch
-from stages.collect.outcomes import HEARD, TABLE, iso
-from stages.collect.state import CollectionState, RowGroup
+from stages.collect.outcomes import ANSWERS_FILE, OUTCOMES_FILE, iso
+from stages.collect.row_groups import RowGroup
+from stages.collect.state import CollectionState
 from stages.collect.web.records import FetchRequest
 from stages.config.collect import CollectConfig
 from stages.engine import Threads
@@ -26,8 +26,8 @@ from stages.output import Made, Output, Part, PartSpec
 
 PAUSE_SECONDS = 1.0
 """Before the first further round, give or take a half; doubled before each one after it."""
-TURN_SECONDS = (10.0, 30.0, 60.0)
-"""Longest that a question waits for its host's turn in the first, the second and later rounds; what would
+SLOT_SECONDS = (10.0, 30.0, 60.0)
+"""Longest that a request waits for its host's slot in the first, the second and later rounds; what would
 wait longer is left to the next round, so that others need not wait behind it."""
 FIRST_ROUND = "fetch-0-"
 """How the keys of its parts begin."""
@@ -39,87 +39,86 @@ now = time.time
 """Unix time, seconds."""
 
 
-def began(out: Output, asked: list[str]) -> str:
-    """When this edition was first attempted, ISO 8601, UTC: what is due is decided once, for all attempts."""
+def first_attempt(out: Output, edition: list[str]) -> str:
+    """When this edition was first attempted, ISO 8601, UTC: what is due is decided once, for all attempts.
+
+    Args:
+        out: records it.
+        edition: digests of what names this edition.
+    """
 
     def make(folder: Path) -> Made:
         (folder / "began.txt").write_text(iso(now()))
         return Made()
 
-    part = out.part("began", [*asked, "began"], make)
+    part = out.part("began", [*edition, "began"], make)
     return part.read("began.txt").decode()
 
 
 def fetch_all(
-    state: CollectionState, config: CollectConfig, context: FetchContext, out: Output, asked: list[str]
+    state: CollectionState, config: CollectConfig, context: FetchContext, out: Output, edition: list[str]
 ) -> list[Part]:
-    """Ask for everything that the state wants, in rounds; the parts of all rounds.
+    """Fetch everything that has no outcome yet, in rounds; the parts of all rounds.
 
     Args:
-        state: learns what came, round by round.
+        state: gets what came, round by round.
         config: `part_rows`, `retries` and `patience`.
         context: fetches and judges.
         out: records the parts.
-        asked: digests of what names this edition.
+        edition: digests of what names this edition.
     """
     parts: list[Part] = []
-    left = config.patience
-    questions = state.to_ask("asked-0.parquet", config.part_rows)
+    patience = config.patience
+    groups = state.to_fetch("asked-0.parquet", config.part_rows)
     for number in range(1_000_000):
         started = time.monotonic()
-        context.patience = min(TURN_SECONDS[min(number, len(TURN_SECONDS) - 1)], max(left, 1.0))
-        parts += _round(number, list(questions), state, config, context, out)
+        context.patience = min(SLOT_SECONDS[min(number, len(SLOT_SECONDS) - 1)], max(patience, 1.0))
+        parts += _round(number, groups, state, config, context, out)
         if number >= FREE_ROUNDS:
-            left -= time.monotonic() - started
-        slept = _wait(state, out, number, left)
+            patience -= time.monotonic() - started
+        slept = _back_off(state, out, number, patience)
         if slept is None:
             break
-        left -= slept
-        questions = _again(number + 1, state, config, out, asked)
+        patience -= slept
+        groups = _due_requests(number + 1, state, config, out, edition)
     state.give_up()
     return parts
 
 
 def _round(
     number: int,
-    questions: list[RowGroup],
+    groups: list[RowGroup],
     state: CollectionState,
     config: CollectConfig,
     context: FetchContext,
     out: Output,
 ) -> list[Part]:
-    if not questions:
+    if not groups:
         return []
-    spared = config.connections or config.per_second
-    hosts = state.hosts_of(questions[0].file) if spared else Counter[str]()
-    context.progress.expect(sum(one.rows for one in questions), hosts)
-    asked = {
+    limited = config.connections or config.per_second
+    hosts = state.largest_hosts(groups[0].file) if limited else Counter[str]()
+    context.progress.expect(sum(group.rows for group in groups), hosts)
+    inputs = {
         "rules": asdict(context.rules),
         "edition": config.edition,
         "agent": config.agent,
         "round": number,
     }
-    make = partial(_fetch, context=context)
     note = f"round {number + 1}: " if number else ""
     parts = out.parts(
-        _specs(number, questions),
-        make,
+        [PartSpec(f"fetch-{number}-{group.group:05d}", [group.digest], group) for group in groups],
+        partial(_fetch, context=context),
         Threads(WIDTH, context.cancel),
-        config=asked,
+        config=inputs,
         note=lambda: note + context.progress.note(),
     )
-    tables, answers = [part.path(TABLE) for part in parts], [part.path(HEARD) for part in parts]
-    state.learn(tables, answers, config.retries)
+    outcomes = [part.path(OUTCOMES_FILE) for part in parts]
+    state.record(outcomes, [part.path(ANSWERS_FILE) for part in parts], config.retries)
     return parts
 
 
-def _specs(number: int, questions: list[RowGroup]) -> Iterator[PartSpec]:
-    for one in questions:
-        yield PartSpec(f"fetch-{number}-{one.group:05d}", [one.digest], one)
-
-
-def _fetch(folder: Path, questions: RowGroup, context: FetchContext) -> Made:
-    return fetch(folder, [_request(row) for row in questions.read()], context)
+def _fetch(folder: Path, group: RowGroup, context: FetchContext) -> Made:
+    return fetch(folder, [_request(row) for row in group.read()], context)
 
 
 def _request(row: dict[str, Any]) -> FetchRequest:
@@ -134,8 +133,11 @@ def _request(row: dict[str, Any]) -> FetchRequest:
     )
 
 
-def _wait(state: CollectionState, out: Output, number: int, left: float) -> float | None:
-    """Sleep until another round makes sense; seconds slept, or None where there shall be none."""
+def _back_off(state: CollectionState, out: Output, number: int, patience: float) -> float | None:
+    """Sleep until another round makes sense; seconds slept, or None where there shall be none.
+
+    The back-off doubles from round to round, with jitter, and is longer where a host's Retry-After is.
+    """
     pending, due = state.pending()
     if not pending:
         return None
@@ -143,7 +145,7 @@ def _wait(state: CollectionState, out: Output, number: int, left: float) -> floa
     if due:
         until = datetime.fromisoformat(due).timestamp() - time.time()
         pause = max(pause, until)
-    if pause > left:
+    if pause > patience:
         return None
     end = time.monotonic() + pause
     while (remaining := end - time.monotonic()) > 0:
@@ -153,13 +155,13 @@ def _wait(state: CollectionState, out: Output, number: int, left: float) -> floa
     return pause
 
 
-def _again(
-    number: int, state: CollectionState, config: CollectConfig, out: Output, asked: list[str]
-) -> Iterator[RowGroup]:
-    """The questions of a further round: those that are due when it is first reached, on record."""
+def _due_requests(
+    number: int, state: CollectionState, config: CollectConfig, out: Output, edition: list[str]
+) -> list[RowGroup]:
+    """The requests of a further round: those that are due when it is first reached, on record."""
 
     def make(folder: Path) -> Made:
-        return Made(statistics={"questions": state.due(iso(time.time()), folder / "due.parquet")})
+        return Made(statistics={"questions": state.write_due(iso(time.time()), folder / "due.parquet")})
 
-    part = out.part(f"round-{number}", [*asked, f"round-{number}"], make)
-    return state.to_ask_again(part.path("due.parquet"), f"asked-{number}.parquet", config.part_rows)
+    part = out.part(f"round-{number}", [*edition, f"round-{number}"], make)
+    return state.to_fetch_again(part.path("due.parquet"), f"asked-{number}.parquet", config.part_rows)

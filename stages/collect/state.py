@@ -1,273 +1,298 @@
-"""Which rows are held already, what must be asked, what became of all: joins on tables, out of core."""
+"""What changes in a collection's tables: what is fetched, what came of it, what the edition before has."""
 
-import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.collect.outcomes import ANSWERS, OUTCOMES
-from stages.config.collect import CollectConfig
-from stages.fingerprint import fingerprint_of
-from stages.parquet_view import create_view, database_file, parquet
-from stages.reasons import RETRYABLE, Reason
+from stages.artifacts.artifact import Artifact
+from stages.collect.database import OUTCOME_ROWS, PASSING, CollectionDatabase
+from stages.collect.outcomes import ANSWERS, ANSWERS_TABLE
+from stages.collect.row_groups import RowGroup, write_row_groups
+from stages.parquet_view import create_view, parquet
+from stages.reasons import Reason
 
-FATES = pa.schema([field for field in OUTCOMES if field.name != "unchanged"])
-MEMORY = "500MB"
-"""What the joins may hold in memory; the rest goes to disk."""
-PASSING = ", ".join(f"'{reason}'" for reason in sorted(RETRYABLE))
-HOST = r"regexp_extract(location, '^https?://(\[[^]]*\]|[^/:?#]+)', 1)"
-QUESTIONS = ("key", "url", "policy", "etag", "last_modified")
-COPIES = ("key", "path", "offset", "length", "stamp")
+RETRY_DAYS = (1, 30)
+"""A URL that failed in two editions in a row is asked again after this many days, doubled for each further
+failure, to the most. After the first failure it is due at once, or when its host said."""
+_REQUESTS = ("key", "url", "policy", "etag", "last_modified")
+_COPIES = ("key", "path", "offset", "length", "stamp")
+_COLUMNS = ", ".join(f'"{name}"' for name in OUTCOME_ROWS.names)
+_MAY_PASS = f"reason IN ({PASSING})"
+
+_PLACEHOLDERS = f"""
+CREATE TABLE placeholders AS
+WITH known AS (
+    SELECT DISTINCT left(detail, 64) AS sha256, regexp_extract(detail, ' URLs of (.*)$', 1) AS host
+    FROM outcomes WHERE reason = '{Reason.PLACEHOLDER}'
+), shared AS (
+    SELECT sha256, host, count(DISTINCT location) AS urls
+    FROM heads JOIN outcomes o USING (key) WHERE o.reason = '' AND host <> '' GROUP BY sha256, host
+)
+SELECT sha256, host, urls FROM shared
+WHERE urls >= ? OR (sha256, host) IN (SELECT (sha256, host) FROM known)
+"""
+
+_REPACKED = """
+o.key IN (SELECT key FROM late WHERE reason = '') AND o.reason = '' AND o.file IN (SELECT file FROM late)
+"""
+"""Pictures that a later round brought, and that lie where it put them."""
+
+Picture = tuple[str, str, str, int, int]
+"""sha256, format, file, offset, length."""
 
 
-@dataclass(frozen=True)
-class RowGroup:
-    """What a part asks, in a file: the rows of one of its row groups."""
+class CollectionState(CollectionDatabase):
+    """A collection under way: one writer, which the rounds, the edition before and the packing go through."""
 
-    file: str
-    group: int
-    rows: int
-    digest: str
-    """Of what the answers depend on, for the part's fingerprint."""
+    # what is to be fetched and copied
 
-    def read(self) -> list[dict[str, Any]]:
-        """The rows."""
-        return pq.ParquetFile(self.file).read_row_group(self.group).to_pylist()
-
-
-class CollectionState:
-    """The rows of a collection (`taken`), the first of each uid (`heads`), what is known (`fates`).
-
-    A question has a *key*: one for all rows that name the same URL under the same policy, and the uid of a
-    row whose bytes lie on this machine.
-    """
-
-    def __init__(self, rows: Path, config: CollectConfig, takedowns: Any, scratch: Path) -> None:
-        """Read the rows that came in.
-
-        Args:
-            rows: table of `rows.ROWS`.
-            config: its `limit` takes of each source the rows with the smallest uids, which are hashes, so
-                that the sample is spread over the source and stays the same as the source grows.
-            takedowns: of `takedown.tables`: what must not be asked for.
-            scratch: where what does not fit into memory goes.
-        """
-        self._scratch = scratch
-        self.sql = duckdb.connect(
-            database_file(scratch / "state.duckdb"),
-            config={"temp_directory": str(scratch / "duckdb"), "memory_limit": MEMORY},
-        )
-        self.sql.execute("SET preserve_insertion_order = false")
-        with suppress(duckdb.InvalidInputException):  # Jupyter without widgets has none to switch off
-            self.sql.execute("SET enable_progress_bar = false")
-        self.sql.register("policies", _policies(config))
-        self.sql.register("takedowns", takedowns)
-        create_view(self.sql, "given", rows)
-        kept = (
-            "QUALIFY row_number() OVER (PARTITION BY source ORDER BY uid, number) <= ?"
-            if config.limit
-            else ""
-        )
-        self.sql.execute(
-            f"""
-            CREATE TABLE taken AS
-            SELECT g.*,
-                CASE WHEN path = '' THEN left(sha256(policy || chr(10) || location), 32) ELSE uid END AS key
-            FROM given g JOIN policies USING (source) {kept}
-            """,
-            [config.limit] if config.limit else [],
-        )
-        self.sql.execute(
-            f"""
-            CREATE TABLE heads AS
-            WITH firsts AS (
-                SELECT *, {HOST} AS host FROM taken
-                QUALIFY row_number() OVER (PARTITION BY uid ORDER BY number) = 1
-            ), forgotten AS (
-                SELECT uid, min(t.number) AS takedown FROM firsts f JOIN takedowns t
-                ON (t.kind = 'uid' AND t.value = f.uid) GROUP BY uid
-                UNION ALL
-                SELECT uid, min(t.number) FROM firsts f JOIN takedowns t
-                ON (t.kind = 'url' AND t.value = f.location) GROUP BY uid
-                UNION ALL
-                SELECT uid, min(t.number) FROM firsts f JOIN takedowns t
-                ON (t.kind = 'host' AND (f.host = t.value OR ends_with(f.host, '.' || t.value))) GROUP BY uid
-            )
-            SELECT f.* REPLACE (CASE WHEN out THEN '{Reason.TAKEN_DOWN}' ELSE reason END AS reason,
-                CASE WHEN out THEN 'take-down ' || takedown ELSE rule END AS rule)
-            FROM (
-                SELECT firsts.*, takedown, reason = '' AND takedown IS NOT NULL AS out FROM firsts
-                LEFT JOIN (SELECT uid, min(takedown) AS takedown FROM forgotten GROUP BY uid) USING (uid)
-            ) f
+    def to_fetch(self, file: str, rows: int) -> list[RowGroup]:
+        """Requests for URLs without an outcome, and for pictures to be revalidated; groups of so many."""
+        self._db.execute(
             """
-        )
-        for name, schema in (("fates", FATES), ("pending", FATES), ("answers", ANSWERS)):
-            self.sql.register("none", schema.empty_table())
-            self.sql.execute(f"CREATE TABLE {name} AS SELECT * FROM none")
-        self.sql.execute("CREATE TABLE stale (key VARCHAR, etag VARCHAR, last_modified VARCHAR)")
-        self.sql.execute("CREATE TABLE now_asked (key VARCHAR)")
-
-    def to_ask(self, file: str, rows: int) -> Iterator[RowGroup]:
-        """URLs of which nothing is known yet, and pictures to be asked for again; parts of so many."""
-        self.sql.execute(
-            """
-            CREATE OR REPLACE TEMP TABLE asked AS
+            CREATE OR REPLACE TEMP TABLE requests AS
             SELECT key, any_value(location) AS url, any_value(policy) AS policy,
                 '' AS etag, '' AS last_modified
             FROM heads JOIN policies USING (source)
-            WHERE reason = '' AND path = '' AND key NOT IN (SELECT key FROM fates) GROUP BY key
+            WHERE reason = '' AND path = '' AND key NOT IN (SELECT key FROM outcomes) GROUP BY key
             UNION ALL
             SELECT key, any_value(location), any_value(policy), any_value(etag), any_value(last_modified)
-            FROM heads JOIN policies USING (source) JOIN stale USING (key) WHERE reason = '' GROUP BY key
+            FROM heads JOIN policies USING (source) JOIN revalidated USING (key) WHERE reason = ''
+            GROUP BY key
             """
         )
-        return self._questions("SELECT * FROM asked ORDER BY key", file, rows, QUESTIONS)
+        return self._groups("SELECT * FROM requests ORDER BY key", file, rows, _REQUESTS)
 
-    def to_ask_again(self, keys: Path, file: str, rows: int) -> Iterator[RowGroup]:
-        """The questions of a table of keys once more."""
-        query = f"SELECT a.* FROM asked a JOIN {parquet(keys)} USING (key) ORDER BY key"
-        return self._questions(query, file, rows, QUESTIONS)
+    def to_fetch_again(self, keys: Path, file: str, rows: int) -> list[RowGroup]:
+        """The requests of a table of keys once more."""
+        query = f"SELECT r.* FROM requests r JOIN {parquet(keys)} USING (key) ORDER BY key"
+        return self._groups(query, file, rows, _REQUESTS)
 
-    def to_copy(self, source: str, file: str, rows: int) -> Iterator[RowGroup]:
-        """Rows of a source on this machine of which nothing is known yet."""
+    def to_copy(self, source: str, file: str, rows: int) -> list[RowGroup]:
+        """Rows of a source on this machine without an outcome."""
         query = """
             SELECT key, path, "offset", length, stamp FROM heads
-            WHERE source = $source AND reason = '' AND path <> '' AND key NOT IN (SELECT key FROM fates)
+            WHERE source = $source AND reason = '' AND path <> '' AND key NOT IN (SELECT key FROM outcomes)
             ORDER BY path, "offset", key
         """
-        return self._questions(query, file, rows, COPIES, source=source)
+        return self._groups(query, file, rows, _COPIES, source=source)
 
-    def hosts_of(self, file: str) -> Counter[str]:
-        """The ten greatest hosts of a file of questions."""
-        query = f"SELECT {HOST.replace('location', 'url')} AS h, count(*) FROM {parquet(file)} GROUP BY h"
-        return Counter(dict(self.rows(query + " ORDER BY 2 DESC, 1 LIMIT 10")))
+    def _groups(
+        self, query: str, file: str, rows: int, columns: Sequence[str], **parameters: str
+    ) -> list[RowGroup]:
+        reader = self._db.sql(query, params=parameters or None).to_arrow_reader(rows)
+        return write_row_groups(reader, self._scratch / file, rows, columns)
 
-    def learn(self, outcomes: Sequence[Path], answers: Sequence[Path] = (), tries: int = 0) -> None:
-        """Take in what parts found out.
+    # what became of it
 
-        What may pass stays pending, until `give_up`. A picture that is held and was asked for again stays as
-        it is unless a final answer came.
+    def record(self, outcomes: Sequence[Path], answers: Sequence[Path] = (), tries: int = 0) -> None:
+        """Take in the tables of parts.
+
+        What may pass stays pending, until `give_up`. A picture that is here and was revalidated stays as it
+        is unless a final answer came.
 
         Args:
             outcomes: tables of parts.
-            answers: their tables of what the web said.
-            tries: questions that were asked more often than this are settled, whatever came.
+            answers: their tables of what the web answered.
+            tries: requests that were made more often than this are settled, whatever came.
         """
         if not outcomes:
             return
-        create_view(self.sql, "learnt", *outcomes)
+        create_view(self._db, "of_parts", *outcomes)
         if answers:
-            self._remember(answers)
-        self.sql.execute("DELETE FROM pending WHERE key IN (SELECT key FROM learnt)")
-        self.sql.execute("CREATE OR REPLACE TEMP TABLE new AS SELECT * FROM learnt WHERE NOT unchanged")
-        columns = ", ".join(f'"{name}"' for name in FATES.names)
-        passing = f"""reason IN ({PASSING})"""
-        self.sql.execute(
+            self._record_answers(answers)
+        self._db.execute("DELETE FROM pending WHERE key IN (SELECT key FROM of_parts)")
+        self._db.execute("CREATE OR REPLACE TEMP TABLE new AS SELECT * FROM of_parts WHERE NOT unchanged")
+        self._db.execute(
             f"""
-            INSERT INTO pending SELECT {columns} FROM new
-            WHERE {passing} AND key NOT IN (SELECT key FROM fates)
+            INSERT INTO pending SELECT {_COLUMNS} FROM new
+            WHERE {_MAY_PASS} AND key NOT IN (SELECT key FROM outcomes)
             AND key NOT IN (SELECT key FROM answers WHERE tries > {tries})
             """
         )
-        settled = (
-            f"(NOT {passing} OR key NOT IN (SELECT key FROM fates)) AND key NOT IN (SELECT key FROM pending)"
+        self._db.execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE settled AS SELECT {_COLUMNS} FROM new
+            WHERE (NOT {_MAY_PASS} OR key NOT IN (SELECT key FROM outcomes))
+            AND key NOT IN (SELECT key FROM pending)
+            """
         )
-        self.sql.execute(f"CREATE OR REPLACE TEMP TABLE settled AS SELECT {columns} FROM new WHERE {settled}")
-        self.sql.execute("DELETE FROM fates WHERE key IN (SELECT key FROM settled)")
-        self.sql.execute("INSERT INTO fates SELECT * FROM settled")
+        self._db.execute("DELETE FROM outcomes WHERE key IN (SELECT key FROM settled)")
+        self._db.execute("INSERT INTO outcomes SELECT * FROM settled")
 
-    def _remember(self, answers: Sequence[Path]) -> None:
-        create_view(self.sql, "heard", *answers)
-        self.sql.execute(
+    def _record_answers(self, answers: Sequence[Path]) -> None:
+        create_view(self._db, "answers_of_parts", *answers)
+        self._db.execute(
             """
             CREATE OR REPLACE TEMP TABLE newest AS
-            SELECT h.* REPLACE (
-                h.tries + CASE WHEN h.key IN (SELECT key FROM now_asked) THEN a.tries ELSE 0 END AS tries,
-                CASE WHEN h.asked = '' THEN coalesce(a.asked, '') ELSE h.asked END AS asked,
-                CASE WHEN h.status = 304 AND h.etag = '' THEN coalesce(a.etag, '') ELSE h.etag END AS etag,
-                CASE WHEN h.status = 304 AND h.last_modified = '' THEN coalesce(a.last_modified, '')
-                    ELSE h.last_modified END AS last_modified,
+            SELECT n.* REPLACE (
+                n.tries + CASE WHEN n.key IN (SELECT key FROM fetched) THEN a.tries ELSE 0 END AS tries,
+                CASE WHEN n.asked = '' THEN coalesce(a.asked, '') ELSE n.asked END AS asked,
+                CASE WHEN n.status = 304 AND n.etag = '' THEN coalesce(a.etag, '') ELSE n.etag END AS etag,
+                CASE WHEN n.status = 304 AND n.last_modified = '' THEN coalesce(a.last_modified, '')
+                    ELSE n.last_modified END AS last_modified,
                 coalesce(a.failures, 0) AS failures
-            ) FROM heard h LEFT JOIN answers a USING (key)
+            ) FROM answers_of_parts n LEFT JOIN answers a USING (key)
             """
         )
-        self.sql.execute("DELETE FROM answers WHERE key IN (SELECT key FROM newest)")
-        self.sql.execute("INSERT INTO answers SELECT * FROM newest")
-        self.sql.execute(
-            "INSERT INTO now_asked SELECT key FROM newest WHERE key NOT IN (SELECT key FROM now_asked)"
+        self._db.execute("DELETE FROM answers WHERE key IN (SELECT key FROM newest)")
+        self._db.execute("INSERT INTO answers SELECT * FROM newest")
+        self._db.execute(
+            "INSERT INTO fetched SELECT key FROM newest WHERE key NOT IN (SELECT key FROM fetched)"
         )
 
     def pending(self) -> tuple[int, str]:
-        """How many questions may be asked again, and the earliest time at which one of them wants to be."""
+        """How many requests may be made again, and the earliest time at which one of them is due."""
         query = "SELECT count(*), coalesce(min(retry_at), '') FROM pending JOIN answers USING (key)"
         count, due = self.rows(query)[0]
         return int(count), str(due)
 
-    def due(self, now: str, path: Path) -> int:
-        """Write the keys of the pending questions that may be asked at a time; how many."""
+    def write_due(self, now: str, path: Path) -> int:
+        """Write the keys of the pending requests that may be made at a time; how many."""
         query = "SELECT key FROM pending JOIN answers USING (key) WHERE retry_at <= ? ORDER BY key"
-        found = self.sql.sql(query, params=[now]).to_arrow_table()
-        pq.write_table(found, path)
-        return len(found)
+        keys = self._db.sql(query, params=[now]).to_arrow_table()
+        pq.write_table(keys, path)
+        return len(keys)
 
     def give_up(self) -> None:
         """What is still pending stays a failure of this edition."""
-        self.sql.execute("INSERT INTO fates SELECT * FROM pending")
-        self.sql.execute("DELETE FROM pending")
+        self._db.execute("INSERT INTO outcomes SELECT * FROM pending")
+        self._db.execute("DELETE FROM pending")
 
-    def rows(self, query: str, parameters: Any = None) -> list[Any]:
-        """The rows of a small answer."""
-        return self.sql.execute(query, parameters).fetchall()
+    # what the edition before has
 
-    def close(self) -> None:
-        """Give memory and scratch space back."""
-        self.sql.close()
+    def read_previous(self, previous: Artifact) -> None:
+        """Read an earlier edition: its answers, and in `carried` its pictures of today's rows."""
+        previous.scan(self._db, "images", "previous_images")
+        previous.scan(self._db, "rejects", "previous_rejects")
+        if previous.has_table(ANSWERS_TABLE):
+            previous.scan(self._db, ANSWERS_TABLE, "previous_answers")
+        else:
+            self._db.register("previous_answers", ANSWERS.empty_table())
+        self._db.execute(
+            "INSERT INTO answers SELECT * FROM previous_answers WHERE key IN (SELECT key FROM heads)"
+        )
+        self._db.execute(
+            """
+            CREATE TABLE carried AS
+            SELECT h.key, p.sha256, p.format, p.width, p.height, p.frames, p.repairs,
+                p.file, p."offset", p.length
+            FROM previous_images p JOIN heads h USING (uid) WHERE h.reason = '' AND NOT h.changed
+            QUALIFY row_number() OVER (PARTITION BY h.key ORDER BY h.uid) = 1
+            """
+        )
 
-    def _questions(
-        self, query: str, name: str, rows: int, columns: Sequence[str], **parameters: str
-    ) -> Iterator[RowGroup]:
-        path = self._scratch / name
-        reader = self.sql.sql(query, params=parameters or None).to_arrow_reader(rows)
-        held: list[Any] = []
-        with pq.ParquetWriter(path, reader.schema) as writer:
-            groups: list[RowGroup] = []
+    def reject_carried(self, rejected: Sequence[Mapping[str, Any]]) -> None:
+        """Let pictures of `carried` lose their place: key, reason, rule and detail of each."""
+        rows = [{**row, "repairs": []} for row in rejected]
+        self._db.register("refused", pa.Table.from_pylist(rows, OUTCOME_ROWS))
+        self._db.execute(f"INSERT INTO outcomes SELECT {_COLUMNS} FROM refused")
+        self._db.execute("DELETE FROM carried WHERE key IN (SELECT key FROM refused)")
 
-            def flush(batches: list[Any]) -> None:
-                table = pa.Table.from_batches(batches, reader.schema).combine_chunks()
-                writer.write_table(table, row_group_size=rows)
-                told = fingerprint_of([table[column].to_pylist() for column in columns])
-                groups.append(RowGroup(str(path), len(groups), len(table), told))
+    def carry_pictures(self, now: str) -> tuple[int, int]:
+        """Let what is in `carried` be outcomes; how many pictures, and how many are revalidated besides.
 
-            for batch in reader:
-                held.append(batch)
-                while (have := sum(len(one) for one in held)) >= rows:
-                    table = pa.Table.from_batches(held, reader.schema)
-                    flush(table.slice(0, rows).to_batches())
-                    held = table.slice(rows).to_batches() if have > rows else []
-            if held:
-                flush(held)
-        return iter(groups)
+        Args:
+            now: ISO 8601, UTC: those are whose source's `revalidate_days` have passed since they were seen.
+        """
+        self._db.execute("INSERT INTO outcomes SELECT *, '', '', '' FROM carried")
+        self._db.execute(
+            """
+            INSERT INTO revalidated SELECT key, etag, last_modified FROM carried JOIN answers USING (key)
+            JOIN (SELECT DISTINCT key, source FROM heads) USING (key) JOIN policies USING (source)
+            WHERE days IS NOT NULL
+            AND asked < strftime(?::TIMESTAMP - to_seconds(days * 86400), '%Y-%m-%dT%H:%M:%SZ')
+            """,
+            [now.removesuffix("Z")],
+        )
+        ((pictures, revalidated),) = self.rows(
+            "SELECT (SELECT count(*) FROM carried), (SELECT count(*) FROM revalidated)"
+        )
+        return int(pictures), int(revalidated)
 
+    def carry_rejections(self, standing: Iterable[tuple[str, str]], now: str) -> int:
+        """Let rows stay rejected that the earlier edition rejected; how many.
 
-def _policies(config: CollectConfig) -> Any:
-    """source, policy: what decides on the answer to a URL besides the URL; as many questions as policies."""
-    told: dict[str, Mapping[str, Any]] = {
-        source.name: {"obey": sorted(source.obey), "networks": sorted(source.allow_networks)}
-        for source in config.urls
-    }
-    told |= {source.name: {} for source in (*config.folders, *config.tars, *config.parquets)}
-    days = {source.name: source.revalidate_days for source in config.urls}
-    return pa.table(
-        {
-            "source": pa.array(list(told), pa.string()),
-            "policy": pa.array([json.dumps(said, sort_keys=True) for said in told.values()], pa.string()),
-            "days": pa.array([days.get(name) for name in told], pa.float64()),
-        }
-    )
+        Args:
+            standing: (source, rule) on which a final refusal stands today still.
+            now: ISO 8601, UTC: failures that may pass stay until they are due.
+        """
+        pairs = list(standing)
+        self._db.register(
+            "standing",
+            pa.table(
+                {
+                    "source": pa.array([source for source, _ in pairs], pa.string()),
+                    "rule": pa.array([rule for _, rule in pairs], pa.string()),
+                }
+            ),
+        )
+        first, most = RETRY_DAYS
+        ((rows,),) = self.rows(
+            f"""
+            INSERT INTO outcomes
+            SELECT h.key, '', '', 0, 0, 0, [], '', 0, 0, p.reason, p.rule, p.detail
+            FROM previous_rejects p JOIN heads h USING (uid) LEFT JOIN answers a ON a.key = h.key
+            WHERE h.reason = '' AND NOT h.changed AND h.key NOT IN (SELECT key FROM outcomes)
+            AND p.reason NOT IN ('{Reason.DUPLICATE_URL}', '{Reason.TAKEN_DOWN}')
+            AND CASE WHEN p.reason IN ({PASSING})
+                THEN a.retry_at > ? OR (a.failures > 1 AND ?::TIMESTAMP < a.asked::TIMESTAMP
+                    + to_seconds(86400 * least({most}, {first} * power(2, a.failures - 2))))
+                ELSE (h.source, p.rule) IN (SELECT (source, rule) FROM standing) END
+            QUALIFY row_number() OVER (PARTITION BY h.key ORDER BY h.uid) = 1
+            """,
+            [now, now.removesuffix("Z")],
+        )
+        return int(rows)
+
+    # where the bytes lie
+
+    def pictures_of(self, outcomes: Sequence[Path]) -> list[Picture]:
+        """Distinct pictures of parts, by their tables, that lie in those parts' tars; sorted by hash."""
+        create_view(self._db, "late", *outcomes)
+        return self.rows(
+            f"""
+            SELECT sha256, any_value(format), min_by(file, file), min_by("offset", file), min_by(length, file)
+            FROM outcomes o WHERE {_REPACKED} GROUP BY sha256 ORDER BY sha256
+            """
+        )
+
+    def relocate(self, places: Sequence[Path]) -> None:
+        """Record where the pictures of the last `pictures_of` lie now: sha256, file, offset, length."""
+        create_view(self._db, "places", *places)
+        self._db.execute(
+            f"""
+            UPDATE outcomes AS o SET file = p.file, "offset" = p."offset", length = p.length
+            FROM places p WHERE p.sha256 = o.sha256 AND {_REPACKED}
+            """
+        )
+
+    # the end
+
+    def settle(self, placeholder_urls: int) -> None:
+        """Refuse what is only known once all bytes are here, and gather what the results are written from.
+
+        Args:
+            placeholder_urls: the same bytes under this many URLs of one host are a placeholder.
+        """
+        self._db.execute(
+            f"""
+            UPDATE outcomes SET reason = '{Reason.TAKEN_DOWN}', rule = 'take-down ' || t.number, detail = '',
+                file = ''
+            FROM (SELECT value, min(number) AS number FROM takedowns WHERE kind = 'sha256' GROUP BY value) t
+            WHERE t.value = outcomes.sha256 AND reason IN ('', '{Reason.TAKEN_DOWN}')
+            """
+        )
+        self._db.execute(_PLACEHOLDERS, [placeholder_urls])
+        self._db.execute(
+            f"""
+            UPDATE outcomes SET reason = '{Reason.PLACEHOLDER}', rule = 'placeholder_urls={placeholder_urls}',
+                detail = p.sha256 || ' under many URLs of ' || p.host, file = ''
+            FROM (SELECT DISTINCT key, p.sha256, p.host FROM heads JOIN placeholders p USING (host)) p
+            WHERE p.key = outcomes.key AND p.sha256 = outcomes.sha256 AND outcomes.reason = ''
+            """
+        )
+        self._gather()

@@ -7,7 +7,7 @@ from math import inf
 import duckdb
 
 from stages.artifacts.artifact import Artifact
-from stages.collect.carry_over import ANSWERS_TABLE
+from stages.collect.outcomes import ANSWERS_TABLE
 from stages.collect.web.host_limiter import limits_of
 from stages.config.collect import CollectConfig
 

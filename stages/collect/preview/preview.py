@@ -24,8 +24,6 @@ from stages.emptiness import emptied
 from stages.reasons import Reason
 from stages.takedown.records import tables
 
-_HOSTS_AT_ONCE = 10_000
-
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
@@ -111,13 +109,13 @@ def preview(
 
 
 _STATE = """
-    CASE WHEN h.reason <> '' THEN 'refused' WHEN f.reason = '' THEN 'held' WHEN f.reason <> '' THEN 'waiting'
+    CASE WHEN h.reason <> '' THEN 'refused' WHEN o.reason = '' THEN 'held' WHEN o.reason <> '' THEN 'waiting'
     WHEN path = '' THEN 'to_fetch' ELSE 'to_copy' END
 """
 
 
 def _counts(state: CollectionState) -> dict[str, Any]:
-    query = f"SELECT {_STATE}, count(*) FROM heads h LEFT JOIN fates f USING (key) GROUP BY 1"
+    query = f"SELECT {_STATE}, count(*) FROM heads h LEFT JOIN outcomes o USING (key) GROUP BY 1"
     states: dict[str, int] = dict(state.rows(query))
     rows = int(state.rows("SELECT count(*) FROM taken")[0][0])
     refused = "SELECT reason, count(*) FROM heads WHERE reason <> '' GROUP BY 1 ORDER BY 2 DESC, 1"
@@ -131,7 +129,7 @@ def _counts(state: CollectionState) -> dict[str, Any]:
 
 def _emptiness(counts: Mapping[str, Any]) -> Iterator[str]:
     """A sentence where no row can become a picture, in `collect`'s words."""
-    if not any(counts[state] for state in ("held", "waiting", "to_fetch", "to_copy")):
+    if not any(counts[name] for name in ("held", "waiting", "to_fetch", "to_copy")):
         refused: Mapping[str, int] = counts["refused"]
         copies = {Reason.DUPLICATE_URL: counts["duplicates"]} if counts["duplicates"] else {}
         funnel = Funnel(counts["rows"], 0, {**refused, **copies})
@@ -140,30 +138,28 @@ def _emptiness(counts: Mapping[str, Any]) -> Iterator[str]:
 
 def _hosts(state: CollectionState) -> Iterator[tuple[str, int]]:
     """Hosts and the URLs to ask of each, the greatest first."""
-    cursor = state.sql.execute(
-        """
-        SELECT host, count(DISTINCT key) FROM heads
+    query = """
+        SELECT host, count(DISTINCT key) AS urls FROM heads
         WHERE reason = '' AND path = ''
-        AND (key NOT IN (SELECT key FROM fates) OR key IN (SELECT key FROM stale))
+        AND (key NOT IN (SELECT key FROM outcomes) OR key IN (SELECT key FROM revalidated))
         GROUP BY host ORDER BY 2 DESC, 1
-        """
-    )
-    while hosts := cursor.fetchmany(_HOSTS_AT_ONCE):
-        yield from hosts
+    """
+    for batch in state.batches(query):
+        yield from ((row["host"], row["urls"]) for row in batch.to_pylist())
 
 
 def _bytes_to_copy(state: CollectionState, sources: Snapshot, config: CollectConfig) -> int:
     """Of the files of each source on this machine the share of its rows that must be read."""
     query = f"""
         SELECT source, count_if({_STATE} = 'to_copy') / count(*)
-        FROM heads h LEFT JOIN fates f USING (key) WHERE path <> '' GROUP BY source
+        FROM heads h LEFT JOIN outcomes o USING (key) WHERE path <> '' GROUP BY source
     """
     shares: dict[str, float] = dict(state.rows(query))
     taken: dict[str, float] = dict(
         state.rows(
             """
             SELECT source, t.rows / g.rows FROM (SELECT source, count(*) AS rows FROM taken GROUP BY source) t
-            JOIN (SELECT source, count(*) AS rows FROM given GROUP BY source) g USING (source)
+            JOIN (SELECT source, count(*) AS rows FROM source_rows GROUP BY source) g USING (source)
             """
         )
     )

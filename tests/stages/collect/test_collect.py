@@ -221,10 +221,12 @@ def test_tables_are_written_range_by_range_as_in_one(tmp_path: Path, monkeypatch
     at_once = collected("at-once")
     captions = [[one["text"] for one in row.captions] for row in at_once.table("images").itertuples()]
     assert {len(texts) for texts in captions} == {2}
-    monkeypatch.setattr("stages.collect.results._RANGE_BYTES", 50)
+    monkeypatch.setattr("stages.collect.database._TEXT_BYTES", 50)
     assert collected("ranges").digest == at_once.digest
     assert "warnings" not in at_once.statistics
-    monkeypatch.setattr("stages.collect.results.CAPTION_BYTES", 5)  # of one picture: the next row is too many
+    monkeypatch.setattr(
+        "stages.collect.database.CAPTION_BYTES", 5
+    )  # of one picture: the next row is too many
     short = collected("short")
     assert {len(row.captions) for row in short.table("images").itertuples()} == {1}
     (words,) = short.statistics["warnings"]
