@@ -85,7 +85,7 @@ def test_many_lines_are_cut_with_a_word() -> None:
 def test_a_page_shows_foreign_text_and_nothing_else(text: str) -> None:
     renderer = MarkdownIt("gfm-like", {"linkify": False, "html": True})
     cell = escape_markdown(text)
-    wanted = " ".join(escape(text).split())
+    expected = " ".join(escape(text).split())
     for page in (cell, f"* {cell}", f"before {cell} after", f"| a | b |\n| --- | --- |\n| {cell} | end |"):
         tags = set(re.findall(r"<(/?[a-z]+[^>]*)>", renderer.render(page)))
         assert {tag.strip("/") for tag in tags} <= {
@@ -100,7 +100,7 @@ def test_a_page_shows_foreign_text_and_nothing_else(text: str) -> None:
             "td",
         }
         words = html.unescape(re.sub(r"<[^>]*>", " ", renderer.render(page)))
-        assert wanted in " ".join(words.split())
+        assert expected in " ".join(words.split())
 
 
 # GitHub's extended autolinks (its specification, 6.9), and what linkify-it takes for a URL with a scheme.

@@ -98,10 +98,10 @@ def test_a_folder_that_holds_them(odd: dict[str, Path], tmp_path: Path) -> None:
         return list(folder_rows(source, {}, None, ReadContext(warn=heard.append)))
 
     assert [row.location for row in in_time(rows)] == ["a.jpg"]
-    (said,) = heard
-    assert said.startswith("source 'dir': passed over, for they are no files of the folder: ")
-    assert "is a FIFO" in said
-    assert said.endswith("and 1 more")
+    (warning,) = heard
+    assert warning.startswith("source 'dir': passed over, for they are no files of the folder: ")
+    assert "is a FIFO" in warning
+    assert warning.endswith("and 1 more")
     assert set(in_time(lambda: snapshot(CollectConfig(folders=(source,)))).contents["dir"]) == {"a.jpg"}
     (guess,) = in_time(lambda: inspect_sources([str(inside)]))
     assert guess.kind == "folders"

@@ -62,10 +62,10 @@ def served(script: Script, host: str = "127.0.0.1") -> Iterator[Wire]:
                     if not head:
                         return
                     wire.asked.append((number, head))
-                    said = script(connection, head)
-                    if said is None:
+                    data = script(connection, head)
+                    if data is None:
                         return
-                    connection.sendall(said)
+                    connection.sendall(data)
 
         def accept() -> None:
             while not ending.is_set():

@@ -50,9 +50,9 @@ class World:
     requests: Counter[str]
 
     def paths(self, *defects: str) -> list[str]:
-        found = self.truth[self.truth.defect.isin(defects)].url
-        assert len(found), defects
-        return [urlsplit(url).path for url in found]
+        urls = self.truth[self.truth.defect.isin(defects)].url
+        assert len(urls), defects
+        return [urlsplit(url).path for url in urls]
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +92,8 @@ def test_everything_becomes_what_it_should(collected: World):
 
 
 def test_good_rows_are_all_held(collected: World):
-    held = set(collected.images.table("images").location)
-    assert set(collected.truth[collected.truth.defect == ""].url) <= held
+    locations = set(collected.images.table("images").location)
+    assert set(collected.truth[collected.truth.defect == ""].url) <= locations
 
 
 def test_no_host_is_asked_for_more_at_once_than_it_is_spared(collected: World):
@@ -110,12 +110,12 @@ def test_no_host_is_asked_for_more_at_once_than_it_is_spared(collected: World):
 
 
 def test_a_no_is_asked_for_once_and_what_robots_disallows_never(collected: World):
-    asked = collected.requests
-    assert {asked[path] for path in collected.paths("x_robots_tag", "not_found", "huge")} == {1}
-    assert {asked[path] for path in collected.paths("robots")} == {0}
+    requests = collected.requests
+    assert {requests[path] for path in collected.paths("x_robots_tag", "not_found", "huge")} == {1}
+    assert {requests[path] for path in collected.paths("robots")} == {0}
     for path in collected.paths("content_usage", "tdm"):
-        assert asked[path] == (0 if path.count("/") > 2 else 1)
-    assert {asked[path] for path in (manners.ROBOTS, manners.TDMREP)} == {2}  # once each host
+        assert requests[path] == (0 if path.count("/") > 2 else 1)
+    assert {requests[path] for path in (manners.ROBOTS, manners.TDMREP)} == {2}  # once each host
 
 
 def test_what_was_refused_for_a_time_is_not_asked_before_it_has_passed(collected: World):

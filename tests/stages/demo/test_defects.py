@@ -32,9 +32,9 @@ def test_a_block_is_a_function_of_seed_and_number(block: list[PlannedRow]):
 
 def test_no_picture_and_no_caption_shows_a_combination_kept_from_training(block: list[PlannedRow]):
     for row in block:
-        said = parse(row.caption)
+        described = parse(row.caption)
         assert not held_out(row.attributes)
-        assert said is None or not held_out(said)
+        assert described is None or not held_out(described)
 
 
 def test_good_rows_say_what_they_show(block: list[PlannedRow]):
@@ -82,9 +82,9 @@ def test_a_caption_wrong_in_one_attribute_is_wrong_in_one(block: list[PlannedRow
     wrong = [row for row in block if row.defect == "attribute_caption"]
     assert wrong
     for row in wrong:
-        said = parse(row.caption)
-        assert said is not None
-        assert differing(said, row.attributes) == 1
+        described = parse(row.caption)
+        assert described is not None
+        assert differing(described, row.attributes) == 1
 
 
 def test_empty_captions_hold_no_word(block: list[PlannedRow]):
@@ -109,12 +109,12 @@ def test_rates_that_leave_nothing_good_are_refused():
 
 def test_what_servers_do_changes_nothing_else_of_the_plan(block: list[PlannedRow]):
     quiet = plan(0, 0, BLOCK, Rates(**dict.fromkeys(WEB_DEFECTS, 0)))
-    for one, other in zip(block, quiet, strict=True):
-        if one.defect in WEB_DEFECTS:
+    for row, other in zip(block, quiet, strict=True):
+        if row.defect in WEB_DEFECTS:
             assert other.defect == ""
-            assert (one.caption, one.attributes, one.side) == (other.caption, other.attributes, other.side)
+            assert (row.caption, row.attributes, row.side) == (other.caption, other.attributes, other.side)
         else:
-            assert one == other
+            assert row == other
 
 
 def test_a_short_table_has_no_placeholder_and_little_of_what_servers_do():

@@ -21,9 +21,9 @@ def accuracies(images: np.ndarray) -> dict[str, float]:
 
 
 def test_clean_renders_are_read_exactly(renders: np.ndarray):
-    found = accuracies(renders)
-    assert set(found) == {*ATTRIBUTES, "all"}
-    assert min(found.values()) >= 0.99
+    shares = accuracies(renders)
+    assert set(shares) == {*ATTRIBUTES, "all"}
+    assert min(shares.values()) >= 0.99
     assert oracle.read_attributes(renders).clean.mean() >= 0.98
 
 

@@ -28,15 +28,15 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Tables:
     )
     captions = ("swapped_caption", "attribute_caption", "empty_caption")  # whose pictures are held
     lost = [name for name in PLANTED if OUTCOMES[name].reasons and name not in captions]
-    held = truth[~truth.defect.isin(lost)]
-    images = pd.DataFrame({"uid": [uid_of("demo", u) for u in held.url], "location": held.url.to_list()})
-    images["repairs"] = [[OUTCOMES[d].repair] if d and OUTCOMES[d].repair else [] for d in held.defect]
-    kept = {r.row: uid_of("demo", r.url) for r in held.itertuples() if r.picture == r.row}
+    good = truth[~truth.defect.isin(lost)]
+    images = pd.DataFrame({"uid": [uid_of("demo", u) for u in good.url], "location": good.url.to_list()})
+    images["repairs"] = [[OUTCOMES[d].repair] if d and OUTCOMES[d].repair else [] for d in good.defect]
+    uids = {r.row: uid_of("demo", r.url) for r in good.itertuples() if r.picture == r.row}
     duplicates = pd.DataFrame(
         {
             "uid": images.uid,
-            "cluster": [kept[p] for p in held.picture],
-            "level": [LEVELS.get(d, "") for d in held.defect],
+            "cluster": [uids[p] for p in good.picture],
+            "level": [LEVELS.get(d, "") for d in good.defect],
         }
     )
     return truth, images, duplicates, rejects
@@ -48,8 +48,8 @@ def test_a_faultless_pipeline_catches_everything(tables: Tables):
     for name, score in scores.items():
         assert score["planted"] == score["caught"] > 0, name
         assert score["recall"] == 1.0
-        held = not OUTCOMES[name].reasons and not OUTCOMES[name].copy
-        assert score["precision"] == (None if held else 1.0), name
+        passes = not OUTCOMES[name].reasons and not OUTCOMES[name].copy
+        assert score["precision"] == (None if passes else 1.0), name
     merged, pictures = wrongly_merged(*tables[:3])
     assert (merged, pictures) == (0, len(tables[1]))
 

@@ -66,9 +66,9 @@ def get(url: str) -> tuple[int, HTTPMessage, bytes]:
 
 
 def urls(truth: pd.DataFrame, defect: str) -> list[str]:
-    found = truth[truth.defect == defect].url.to_list()
-    assert found, defect
-    return found
+    urls = truth[truth.defect == defect].url.to_list()
+    assert urls, defect
+    return urls
 
 
 def drawn(row: int, side: int) -> np.ndarray:
@@ -128,8 +128,8 @@ def test_a_flapping_host_fails_at_first_and_then_no_more(server: DemoServer, tru
     flapping = urls(truth, "flapping")
     assert all(url.startswith("http://127.0.0.2:") for url in flapping)
     failing = min(manners.FLAPS, len(flapping))
-    told = [get(flapping[n % len(flapping)])[0] for n in range(failing + len(flapping))]
-    assert told == [503] * failing + [200] * len(flapping)
+    statuses = [get(flapping[n % len(flapping)])[0] for n in range(failing + len(flapping))]
+    assert statuses == [503] * failing + [200] * len(flapping)
 
 
 def test_a_drip_comes_a_byte_at_a_time(
@@ -188,24 +188,24 @@ def test_every_opted_out_row_says_no_by_its_own_signal_and_no_other_row_does(
     reserved = Reservations(get(server.url + manners.TDMREP)[2])
     quick = truth[~truth.defect.isin(["drip", "huge"])]
     for row in quick.itertuples():
-        said: set[str] = set()
+        paths: set[str] = set()
         if robots.forbids(row.url):
-            said.add("robots")
+            paths.add("robots")
         if robots.reserves(row.url):
-            said.add("content_usage")
+            paths.add("content_usage")
         if reserved.reserves(row.url):
-            said.add("tdm")
+            paths.add("tdm")
         signal = refusal_in_headers(get(row.url)[1], row.url, "sdflow", OPT_OUTS, "")
         kinds = {"x-robots-tag": "x_robots_tag", "aipref": "content_usage", "tdmrep": "tdm"}
         if signal is not None:
-            said.add(kinds[signal.kind])
-        assert said == ({row.defect} & set(OPTED_OUT)), row.url
+            paths.add(kinds[signal.kind])
+        assert paths == ({row.defect} & set(OPTED_OUT)), row.url
 
 
 def test_every_form_of_x_robots_tag_is_served(server: DemoServer, truth: pd.DataFrame):
-    told = {tuple(get(url)[1].get_all("X-Robots-Tag") or ()) for url in urls(truth, "x_robots_tag")}
-    assert len(told) >= 8
-    assert told <= set(manners.X_ROBOTS_TAGS)
+    values = {tuple(get(url)[1].get_all("X-Robots-Tag") or ()) for url in urls(truth, "x_robots_tag")}
+    assert len(values) >= 8
+    assert values <= set(manners.X_ROBOTS_TAGS)
 
 
 def test_the_log_tells_when_each_request_began_and_ended(server: DemoServer, truth: pd.DataFrame):

@@ -76,7 +76,7 @@ def test_every_defect_is_served_as_told(site: DemoSite, server: DemoServer, trut
     assert statuses.pop("not_found") == {(404, "text")}
     assert statuses.pop("html") == {(200, "text")}
     assert statuses.pop("flaky") == {(500, "text")}
-    assert all(found == picture for found in statuses.values())
+    assert all(status == picture for status in statuses.values())
 
     for row in truth.itertuples():
         body = bodies[row.row]
@@ -165,8 +165,8 @@ def test_a_longer_table_begins_with_the_shorter_one(tmp_path: Path):
 @pytest.mark.slow
 def test_processes_draw_what_one_process_draws(tmp_path: Path):
     several = build(tmp_path / "several", 1010, seed=2)
-    one = build(tmp_path / "one", 1000, seed=2)
-    data = one.pictures.read_bytes()
+    first = build(tmp_path / "one", 1000, seed=2)
+    data = first.pictures.read_bytes()
     assert several.pictures.read_bytes()[: len(data)] == data
 
 
@@ -193,5 +193,5 @@ def test_clean_folders_hold_pictures_and_true_captions(tmp_path: Path):
         with Image.open(folder / row["file_name"]) as image:
             assert 64 <= image.width <= 96
             small.append(np.asarray(image.convert("RGB").resize((32, 32), Image.Resampling.BOX)))
-    said = [parse(row["text"]) for row in rows]
-    assert read_attributes(np.stack(small)).matches([s for s in said if s])["all"].mean() >= 0.98
+    described = [parse(row["text"]) for row in rows]
+    assert read_attributes(np.stack(small)).matches([s for s in described if s])["all"].mean() >= 0.98

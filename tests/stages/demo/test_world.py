@@ -13,10 +13,10 @@ ALL = [Attributes(*values) for values in itertools.product(*VALUES.values())]
 
 def test_the_world_has_3600_combinations_and_keeps_a_tenth_from_training():
     assert len(ALL) == 3600
-    kept = [a for a in ALL if held_out(a)]
-    assert 0.09 < len(kept) / len(ALL) < 0.11
+    unseen_combinations = [a for a in ALL if held_out(a)]
+    assert 0.09 < len(unseen_combinations) / len(ALL) < 0.11
     for name in ATTRIBUTES:
-        assert {getattr(a, name) for a in kept} == set(VALUES[name])
+        assert {getattr(a, name) for a in unseen_combinations} == set(VALUES[name])
 
 
 def test_scenes_are_functions_of_seed_and_index():

@@ -92,8 +92,8 @@ def box(kind: bytes, body: bytes) -> bytes:
 def avif(*sizes: tuple[int, int], deep: bool = False) -> bytes:
     """The header of an AVIF that tells of pictures of these sizes; there are no pixels behind it."""
     record = box(b"av1C", bytes([0x81, 0, 0x40 if deep else 0, 0]))
-    told = b"".join(box(b"ispe", bytes(4) + struct.pack(">II", *size)) for size in sizes)
-    meta = box(b"meta", bytes(4) + box(b"iprp", box(b"ipco", told + record)))
+    boxes = b"".join(box(b"ispe", bytes(4) + struct.pack(">II", *size)) for size in sizes)
+    meta = box(b"meta", bytes(4) + box(b"iprp", box(b"ipco", boxes + record)))
     return box(b"ftyp", b"avif\0\0\0\0avifmif1") + meta
 
 

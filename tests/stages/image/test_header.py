@@ -99,9 +99,9 @@ def test_a_claim_is_refused_before_a_decoder_sees_it() -> None:
     ],
 )
 def test_what_is_no_image(data: bytes, detail: str) -> None:
-    reason, found = refused(data)
+    reason, message = refused(data)
     assert reason == Reason.NOT_AN_IMAGE
-    assert found.startswith(detail)
+    assert message.startswith(detail)
 
 
 @pytest.mark.parametrize(
@@ -135,11 +135,11 @@ def test_any_beginning_gives_the_header_or_one_reason(format: str, data: st.Data
         if place < len(changed):
             changed[place] = data.draw(st.integers(0, 255))
     try:
-        found = read_header(bytes(changed))
+        header = read_header(bytes(changed))
     except ImageError:
         pass
     else:
-        assert min(found.width, found.height) >= 1
+        assert min(header.width, header.height) >= 1
     assert read_header(body) == Header(format, 300, 77)
 
 
@@ -156,12 +156,12 @@ def test_ten_thousand_damaged_headers_of_a_format_each_give_a_header_or_a_reason
     reasons: Counter[str] = Counter()
     for data in mutations(SMALL[number], 10_000, seed=number):
         try:
-            found = read_header(data)
+            header = read_header(data)
         except ImageError as error:
             reasons[error.reason] += 1
         else:
-            assert min(found.width, found.height) >= 1
-            assert frames_of(data, found.format) >= 1
+            assert min(header.width, header.height) >= 1
+            assert frames_of(data, header.format) >= 1
         assert is_cut(data, FORMATS[number % len(FORMATS)]) in (True, False)
     assert len(reasons) > 1  # the damage is of more than one kind
 

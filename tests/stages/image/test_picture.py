@@ -130,12 +130,12 @@ def test_xmp_turns_no_picture() -> None:
     """As in browsers and in libvips; with an EXIF block that says nothing of it or something else as well."""
     silent = Image.Exif()
     silent[0x010F] = "a maker"
-    said: list[tuple[Image.Exif | None, np.ndarray, list[str]]] = [
+    cases: list[tuple[Image.Exif | None, np.ndarray, list[str]]] = [
         (None, GRADIENT, []),
         (silent, GRADIENT, []),
         (oriented(3), WAYS_UP[3], ["oriented"]),
     ]
-    for exif, expected, words in said:
+    for exif, expected, words in cases:
         block = [(b"eXIf", exif.tobytes()[6:])] if exif is not None else []  # saving AVIF takes from it
         options = {"xmp": xmp(6), **({"exif": exif} if exif is not None else {})}
         check(save(PICTURE, "jpeg", subsampling=0, quality=95, **options), expected, *words, off=16)

@@ -28,17 +28,17 @@ def test_limits_of_a_host_stand_above_those_of_all() -> None:
         HostLimit(host="*.a.example", per_second=0),
         HostLimit(host="c.a.example", per_second=1.0),  # the first that fits counts
     )
-    told = forecast_fetch(
+    forecast = forecast_fetch(
         [("b.a.example", 30), ("c.a.example", 20), ("a.example", 10)],
         0,
         CollectConfig(hosts=hosts, threads=1000),
         QUICK,
     )
-    assert [one.seconds for one in told.greatest] == pytest.approx([30, 0.5, 0.5])
-    assert (told.slowest, told.seconds) == ("b.a.example", pytest.approx(30))
+    assert [host.seconds for host in forecast.greatest] == pytest.approx([30, 0.5, 0.5])
+    assert (forecast.slowest, forecast.seconds) == ("b.a.example", pytest.approx(30))
 
 
 def test_space_is_that_of_the_urls_and_of_the_files() -> None:
-    told = forecast_fetch([(f"h{number}", 2) for number in range(30)], 5, CollectConfig(), FetchCosts())
-    assert told.bytes == 60 * TYPICAL_BYTES + 5
-    assert (told.urls, told.hosts, len(told.greatest)) == (60, 30, SHOWN)
+    forecast = forecast_fetch([(f"h{number}", 2) for number in range(30)], 5, CollectConfig(), FetchCosts())
+    assert forecast.bytes == 60 * TYPICAL_BYTES + 5
+    assert (forecast.urls, forecast.hosts, len(forecast.greatest)) == (60, 30, SHOWN)

@@ -37,12 +37,12 @@ def table(path: Path, rows: Any) -> Path:
 
 def look(config: CollectConfig, previous: Artifact | None = None, gone: Any = None, **more: Any) -> Preview:
     with tempfile.TemporaryDirectory() as scratch:
-        found = preview(previous, snapshot(config), gone, config, scratch=Path(scratch), **more)
-    refused = sum(found.refused.values())
-    assert found.rows == (
-        refused + found.duplicates + found.held + found.waiting + found.to_fetch + found.to_copy
+        report = preview(previous, snapshot(config), gone, config, scratch=Path(scratch), **more)
+    refused = sum(report.refused.values())
+    assert report.rows == (
+        refused + report.duplicates + report.held + report.waiting + report.to_fetch + report.to_copy
     )
-    return found
+    return report
 
 
 def web_source(path: Path, name: str = "web", **changes: Any) -> UrlSource:
@@ -63,19 +63,19 @@ def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
 @given(first=TOLD, second=TOLD)
 def test_every_row_is_counted_once(first: Any, second: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        one, two = table(Path(folder, "1.csv"), first), table(Path(folder, "2.csv"), second)
-        found = look(CollectConfig(urls=(web_source(one, "one"), web_source(two, "two"))))
+        first_table, second_table = table(Path(folder, "1.csv"), first), table(Path(folder, "2.csv"), second)
+        report = look(CollectConfig(urls=(web_source(first_table, "one"), web_source(second_table, "two"))))
     good = [{url for url, _ in rows if ".example/" in url and url.startswith("http://") and "@" not in url}
             for rows in (first, second)]  # fmt: skip
-    assert found.rows == len(first) + len(second)
-    assert found.to_fetch == sum(map(len, good))
-    assert found.urls == len(good[0] | good[1])
-    asked = Counter(url.split("/")[2] for url in good[0] | good[1])
-    assert {one.host: one.urls for one in found.forecast.greatest} == asked
-    assert found.sources["one"].captioned == pytest.approx(sum(bool(c) for _, c in first) / len(first))
+    assert report.rows == len(first) + len(second)
+    assert report.to_fetch == sum(map(len, good))
+    assert report.urls == len(good[0] | good[1])
+    urls_by_host = Counter(url.split("/")[2] for url in good[0] | good[1])
+    assert {host.host: host.urls for host in report.forecast.greatest} == urls_by_host
+    assert report.sources["one"].captioned == pytest.approx(sum(bool(c) for _, c in first) / len(first))
     # Rows without a URL are all refused; other refused rows that are alike are one and its duplicates.
     empty = sum(url == "" for url, _ in (*first, *second))
-    assert found.refused.get("empty_url", 0) == empty
+    assert report.refused.get("empty_url", 0) == empty
 
 
 @pytest.mark.usefixtures("_offline")
@@ -86,8 +86,8 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     path = table(tmp_path / "t.csv", [(url, "") for url in urls])
     source = web_source(path, obey=("robots",), allow_networks=("10.0.0.0/8",))
     config = CollectConfig(urls=(source,), connections=0, limit=40, per_second=0.0001)
-    found = look(config, store=tmp_path / "none" / "yet")
-    told = "\n".join(found.problems)
+    report = look(config, store=tmp_path / "none" / "yet")
+    problems = "\n".join(report.problems)
     for words in (
         "no contact is given",
         "97% of the URLs are at big.example",
@@ -100,19 +100,19 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         "may connect to 10.0.0.0/8",
         "at most 40 rows",
     ):
-        assert words in told, told
-    assert found.free
-    assert look(replace(config, contact="x@y.example")).problems == found.problems[1:]
+        assert words in problems, problems
+    assert report.free
+    assert look(replace(config, contact="x@y.example")).problems == report.problems[1:]
 
 
 @pytest.mark.usefixtures("_offline")
 def test_a_good_source_needs_no_words(tmp_path: Path) -> None:
     rows = [(f"https://h{number}.example/", "a bird") for number in range(9)]
     source = web_source(table(tmp_path / "t.csv", rows), licence="CC0")
-    found = look(CollectConfig(urls=(source,), contact="me@example.org"), store=tmp_path)
-    assert found.problems == []
-    assert found.sources["web"].columns == ["url", "caption"]
-    assert found.sources["web"].captions == {"caption": 1.0}
+    report = look(CollectConfig(urls=(source,), contact="me@example.org"), store=tmp_path)
+    assert report.problems == []
+    assert report.sources["web"].columns == ["url", "caption"]
+    assert report.sources["web"].captions == {"caption": 1.0}
 
 
 @pytest.mark.usefixtures("_offline")
@@ -120,9 +120,9 @@ def test_files_are_copied_and_take_space(tmp_path: Path) -> None:
     for number in range(4):
         (tmp_path / f"{number}.png").write_bytes(picture(number))
     size = sum(path.stat().st_size for path in tmp_path.iterdir())
-    found = look(CollectConfig(folders=(FolderSource(name="p", folder=str(tmp_path)),)))
-    assert (found.to_copy, found.urls, found.forecast.bytes) == (4, 0, size)
-    assert not any("contact" in words for words in found.problems)
+    report = look(CollectConfig(folders=(FolderSource(name="p", folder=str(tmp_path)),)))
+    assert (report.to_copy, report.urls, report.forecast.bytes) == (4, 0, size)
+    assert not any("contact" in words for words in report.problems)
     with pytest.raises(ValueError, match="has no rows"):
         look(CollectConfig(urls=(web_source(table(tmp_path / "t.csv", [])),)))
 

@@ -59,16 +59,20 @@ def test_tables_beside_each_other_are_one_source(tmp_path: Path) -> None:
     for place in ("x/a.csv", "x/b.csv", "y/a.csv"):
         (tmp_path / place).parent.mkdir(exist_ok=True)
         (tmp_path / place).write_text(CSV)
-    found = inspect_sources([str(tmp_path / place) for place in ("x/a.csv", "x/b.csv", "y/a.csv", "x/a.csv")])
+    guesses = inspect_sources(
+        [str(tmp_path / place) for place in ("x/a.csv", "x/b.csv", "y/a.csv", "x/a.csv")]
+    )
     assert [
-        (one.source.name, len(one.source.tables)) for one in found if isinstance(one.source, UrlSource)
+        (guess.source.name, len(guess.source.tables))
+        for guess in guesses
+        if isinstance(guess.source, UrlSource)
     ] == [
         ("x", 2),
         ("a", 1),
     ]
     assert look(tmp_path / "x" / "*.csv").source.name == "x"
     both = inspect_sources([str(tmp_path / "x" / "a.csv"), str(tmp_path / "y" / "a.csv")])
-    assert [one.source.name for one in both] == ["a", "a-2"]
+    assert [guess.source.name for guess in both] == ["a", "a-2"]
 
 
 def test_a_table_on_another_file_system() -> None:
@@ -89,10 +93,10 @@ def test_parquet_with_pictures_and_without(tmp_path: Path) -> None:
         name="train", tables=(str(hf),), caption_columns=("text",), columns=("url", "n")
     )
     bare = parquet(tmp_path / "b.parquet", jpg=[picture(1)], thumb=[picture(2)], caption=["a bird"])
-    found = look(bare)
-    assert isinstance(found.source, ParquetSource)
-    assert found.source.image_column == "jpg"
-    assert "'thumb'" in found.why["columns"]
+    guess = look(bare)
+    assert isinstance(guess.source, ParquetSource)
+    assert guess.source.image_column == "jpg"
+    assert "'thumb'" in guess.why["columns"]
     sound = parquet(tmp_path / "s.parquet", audio=[{"bytes": b"RIFF....WAVE", "path": "x"}], url=urls[:1])
     assert look(sound).source == UrlSource(name="s", tables=(str(sound),), caption_columns=())
     empty = parquet(tmp_path / "e.parquet", image=pa.array([], pa.binary()), text=pa.array([], pa.string()))
@@ -110,10 +114,10 @@ def test_parquet_with_pictures_elsewhere_must_come_here_first() -> None:
 
 
 def test_folders(tmp_path: Path) -> None:
-    told = files(
+    folder = files(
         tmp_path / "told", a_png=picture(1), metadata_csv=b"file_name,label,words\na.png,1,a red bird\n"
     )
-    assert look(told).source == FolderSource(name="told", folder=str(told), caption_column="words")
+    assert look(folder).source == FolderSource(name="told", folder=str(folder), caption_column="words")
     beside = look(files(tmp_path / "beside", a_png=picture(1), b_png=picture(2), a_txt=b"a red bird"))
     assert beside.source == FolderSource(name="beside", folder=str(tmp_path / "beside"))
     assert "2 images; 1 have a .txt" in beside.saw
@@ -134,9 +138,9 @@ def test_folders_of_tars_and_tables(tmp_path: Path) -> None:
     assert source == TarSource(name="t", tars=(f"{tmp_path}/[[]t]/*.tar",))
     (tmp_path / "rows" / "data").mkdir(parents=True)
     (tmp_path / "rows" / "data" / "t.csv").write_text(CSV)
-    found = look(tmp_path / "rows").source
-    assert isinstance(found, UrlSource)
-    assert (found.name, found.tables) == ("rows", (f"{tmp_path}/rows/**/*.csv",))
+    source = look(tmp_path / "rows").source
+    assert isinstance(source, UrlSource)
+    assert (source.name, source.tables) == ("rows", (f"{tmp_path}/rows/**/*.csv",))
     with pytest.raises(ValueError, match="neither images nor tars nor tables; it has 1 files"):
         look(files(tmp_path / "none", x_bin=b""))
 

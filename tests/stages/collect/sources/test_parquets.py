@@ -95,11 +95,11 @@ def test_a_column_of_bytes_alone(tmp_path: Path, kind: Any) -> None:
 def test_any_rows_of_any_groups(cells: list[bytes | None], group: int, data: st.DataObject) -> None:
     buffer = io.BytesIO()
     pq.write_table(pa.table({"image": pa.array(cells, pa.binary())}), buffer, row_group_size=group)
-    wanted = sorted(data.draw(st.sets(st.sampled_from(range(len(cells)))))) if cells else []
+    numbers = sorted(data.draw(st.sets(st.sampled_from(range(len(cells)))))) if cells else []
     with NamedTemporaryFile(suffix=".parquet") as file:
         Path(file.name).write_bytes(buffer.getvalue())
-        found = list(read_images(Path(file.name), "image", wanted, 10**6))
-    assert found == [(row, cells[row] or None) for row in wanted]
+        images = list(read_images(Path(file.name), "image", numbers, 10**6))
+    assert images == [(row, cells[row] or None) for row in numbers]
 
 
 def test_only_the_row_groups_that_hold_them_are_read(tmp_path: Path) -> None:

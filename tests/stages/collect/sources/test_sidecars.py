@@ -136,8 +136,8 @@ def test_ordinary_tars_are_read_as_webdataset_reads_them(
 
 
 def test_keys_of_captions_licences_and_what_is_left_out_of_tars(tmp_path: Path) -> None:
-    told = {"prompt": "a prompt", "text": ["t1", "t2"], "License": "CC0", "url": "http://a.example/"}
-    members = {"a.jpg": b"", "a.json": json.dumps(told).encode(), "a.mask.png": b"", "b.jpg": b"",
+    sidecar = {"prompt": "a prompt", "text": ["t1", "t2"], "License": "CC0", "url": "http://a.example/"}
+    members = {"a.jpg": b"", "a.json": json.dumps(sidecar).encode(), "a.mask.png": b"", "b.jpg": b"",
                "b.json": b"[" + b"1," * 2000 + b"1]", "a.npy": b"", "c.txt": b""}  # fmt: skip
     heard: list[str] = []
     source = TarSource(
@@ -173,11 +173,16 @@ def rows_and_warnings(path: Path, **changes: Any) -> tuple[dict[str, SourceRow],
 
 
 def test_what_img2dataset_writes_as_files(tmp_path: Path) -> None:
-    told = {"caption": "a red bird", "url": "http://a.example/1.jpg", "license": "CC-BY", "key": "000000000"}
+    sidecar = {
+        "caption": "a red bird",
+        "url": "http://a.example/1.jpg",
+        "license": "CC-BY",
+        "key": "000000000",
+    }
     folder(
         tmp_path,
         {
-            "00000/000000000.jpg": b"", "00000/000000000.json": json.dumps(told).encode(),
+            "00000/000000000.jpg": b"", "00000/000000000.json": json.dumps(sidecar).encode(),
             "00000/000000000.txt": b"a red bird", "00000/000000001.jpg": b"",
             "00000_stats.json": b"{}",
         },
@@ -213,15 +218,15 @@ def test_numbers_of_repeats_are_no_captions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "expected"),
     [
         ("00000", ("", 1)), ("2024-05-01", ("", 1)), ("images", ("", 1)), ("10_00000", ("", 10)),
         ("", ("", 1)), ("3d_art", ("3d art", 1)), ("red_fox", ("red fox", 1)), ("雪", ("雪", 1)),
         ("2_IMG", ("", 2)),
     ],
 )  # fmt: skip
-def test_class_folders_that_are_captions(name: str, told: tuple[str, int]) -> None:
-    assert class_of(name) == told
+def test_class_folders_that_are_captions(name: str, expected: tuple[str, int]) -> None:
+    assert class_of(name) == expected
 
 
 def test_what_is_not_read_is_said(tmp_path: Path) -> None:

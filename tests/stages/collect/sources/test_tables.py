@@ -92,14 +92,20 @@ def test_licences_by_row_and_by_source(tmp_path: Path) -> None:
     table = write(tmp_path / "t.csv", TOLD)
     assert [row.licence for row in rows_of(table)] == [""] * 4
     assert [row.licence for row in rows_of(table, licence="all mine")] == ["all mine"] * 4
-    told = rows_of(table, licence_column="licence", licence="unclear")
-    assert [row.licence for row in told] == ["cc", "cc0", "unclear", "unclear"]
-    assert {row.columns for row in told} == {"{}"}
+    rows = rows_of(table, licence_column="licence", licence="unclear")
+    assert [row.licence for row in rows] == ["cc", "cc0", "unclear", "unclear"]
+    assert {row.columns for row in rows} == {"{}"}
 
 
 def test_parquet_columns_keep_their_types(tmp_path: Path) -> None:
-    told = {"url": "http://a.example/", "caption": b"bytes \xff", "n": 3, "x": float("nan"), "b": b"\xc3\xbc"}
-    table = write(tmp_path / "t.parquet", [told | {"t": pd.Timestamp("2024-01-02"), "l": [1, None]}])
+    record = {
+        "url": "http://a.example/",
+        "caption": b"bytes \xff",
+        "n": 3,
+        "x": float("nan"),
+        "b": b"\xc3\xbc",
+    }
+    table = write(tmp_path / "t.parquet", [record | {"t": pd.Timestamp("2024-01-02"), "l": [1, None]}])
     (row,) = rows_of(table, columns=("x", "n", "t", "b", "l"))
     assert row.captions == ["bytes \ufffd"]
     assert row.columns == '{"b": "ü", "l": [1, null], "n": 3, "t": "2024-01-02 00:00:00", "x": null}'
@@ -128,8 +134,8 @@ def test_more_rows_than_a_batch(tmp_path: Path) -> None:
     frame.to_json(tmp_path / "t.jsonl", orient="records", lines=True)
     frame.to_parquet(tmp_path / "t.parquet", row_group_size=7001)
     for name in ("t.csv", "t.jsonl", "t.parquet"):
-        found = [(row.location, row.row) for row in rows_of(tmp_path / name)]
-        assert found == [(f"http://a.example/{n}", f"web:{name}:{n}") for n in numbers]
+        locations = [(row.location, row.row) for row in rows_of(tmp_path / name)]
+        assert locations == [(f"http://a.example/{n}", f"web:{name}:{n}") for n in numbers]
 
 
 # csv and json
@@ -208,8 +214,8 @@ def test_json_that_is_none_is_named_by_its_line(line: bytes, words: str) -> None
 
 def test_json_that_is_nested_but_not_too_deeply() -> None:
     deep = b"[" * 98 + b"1" + b"]" * 98  # within a list of the caption, within the object
-    found = cells(b'{"url": "http://a/", "caption": [' + deep + b", {}, {}]}\n", "t.jsonl", ("caption",))
-    assert found == [[[json.loads(deep), {}, {}]]]
+    batches = cells(b'{"url": "http://a/", "caption": [' + deep + b", {}, {}]}\n", "t.jsonl", ("caption",))
+    assert batches == [[[json.loads(deep), {}, {}]]]
 
 
 plain = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r\n"), max_size=8)
@@ -341,8 +347,8 @@ def test_a_table_on_another_file_system(tmp_path: Path, name: str) -> None:
     system = fsspec.filesystem("memory")
 
     def put(caption: str) -> None:
-        told = [{"url": "http://a.example/", "caption": caption}]
-        system.pipe(f"/tables/{name}", write(tmp_path / name, told).read_bytes())
+        records = [{"url": "http://a.example/", "caption": caption}]
+        system.pipe(f"/tables/{name}", write(tmp_path / name, records).read_bytes())
 
     put("x")
     rows = rows_of("memory://tables/t.*", tmp_path / name)

@@ -105,9 +105,9 @@ def test_networks_open_what_they_hold_and_nothing_else() -> None:
     assert forbidden("::ffff:10.1.0.0", networks) is None
     assert forbidden("64:ff9b::10.1.0.0", networks) is None
     assert forbidden("fd00:1::7", networks) is None
-    assert [forbidden(one, networks) for one in ("10.2.0.0", "10.0.255.255", "fd00:2::1", "192.168.1.1")] == [
-        "private"
-    ] * 4
+    assert [
+        forbidden(address, networks) for address in ("10.2.0.0", "10.0.255.255", "fd00:2::1", "192.168.1.1")
+    ] == ["private"] * 4
     assert forbidden("8.8.8.8", networks) is None
 
 

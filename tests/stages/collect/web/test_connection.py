@@ -105,7 +105,9 @@ def test_the_next_address_is_tried_where_one_does_not_answer(wire: Wire) -> None
     def two(_: str, port: int) -> list[Address]:
         with socket.create_server(("127.0.0.1", 0)) as server:
             closed = server.getsockname()[1]
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", one)) for one in (closed, port)]
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", number)) for number in (closed, port)
+        ]
 
     assert get(wire.url(host="a.example"), two) == b"abc"
 
@@ -143,10 +145,10 @@ def test_a_look_up_that_hangs_ends_by_the_moment() -> None:
 
 
 def test_a_name_is_looked_up_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+    look_ups: list[str] = []
 
     def slow(host: str, port: int) -> list[Address]:
-        asked.append(host)
+        look_ups.append(host)
         time.sleep(0.05)
         if host == "none.example":
             raise socket.gaierror(socket.EAI_NONAME, "none")
@@ -155,19 +157,19 @@ def test_a_name_is_looked_up_once_in_a_while(monkeypatch: pytest.MonkeyPatch) ->
     resolver = Resolver(slow)
     with ThreadPoolExecutor(8) as pool:
         assert len(set(map(str, pool.map(lambda _: resolver("a.example", 80, 10.0), range(20))))) == 1
-        assert asked == ["a.example"]
+        assert look_ups == ["a.example"]
     errors: list[BaseException] = []
     for _ in range(3):
         with pytest.raises(socket.gaierror) as caught:
             resolver("none.example", 80, 10.0)
         errors.append(caught.value)
-    assert asked == ["a.example", "none.example"]
+    assert look_ups == ["a.example", "none.example"]
     assert len(set(map(id, errors))) == 3, "each raise would lengthen the same traceback"
     monkeypatch.setattr(resolver_module, "CACHE_SECONDS", -1.0)
     resolver = Resolver(slow)
     for _ in range(2):
         resolver("b.example", 80, 10.0)
-    assert asked[2:] == ["b.example"] * 2
+    assert look_ups[2:] == ["b.example"] * 2
     resolver("127.0.0.1", 80, 10.0)
     resolver.close()
     with pytest.raises(OSError, match="the collection ended"):

@@ -36,7 +36,7 @@ def test_what_comes_is_remembered(web: Web, fetch: Fetch) -> None:
     assert 0 < answer.seconds < 600
     assert time.strptime(answer.asked, "%Y-%m-%dT%H:%M:%SZ")
     assert web.asked == {"/robots.txt": 1, "/.well-known/tdmrep.json": 1, "/a": 1}
-    assert {one["url"] for one in fetch.fetcher.evidence()} == {
+    assert {file["url"] for file in fetch.fetcher.evidence()} == {
         web.url("/robots.txt"),
         web.url("/.well-known/tdmrep.json"),
     }
@@ -205,8 +205,8 @@ def test_retry_after_has_two_forms(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @given(st.text(st.characters(codec="latin-1"), max_size=60))
 def test_whatever_retry_after_says_it_is_a_time_or_nothing(words: str) -> None:
-    said = Response("u", 503, "", {"Retry-After": words}, b"", "")  # type: ignore[arg-type]
-    seconds = retry_after(said)
+    response = Response("u", 503, "", {"Retry-After": words}, b"", "")  # type: ignore[arg-type]
+    seconds = retry_after(response)
     assert seconds is None or 0 <= seconds <= 86_400
 
 

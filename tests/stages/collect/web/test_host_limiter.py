@@ -158,7 +158,7 @@ def test_no_second_has_more_starts_than_allowed(per_second: float, steps: list[f
         clock.now += step
         if wait(limiter) is None:
             starts.append(clock.now)
-    assert all(later - one >= 1 / per_second - 1e-9 for one, later in pairwise(starts))
+    assert all(later - earlier >= 1 / per_second - 1e-9 for earlier, later in pairwise(starts))
 
 
 def test_waiting_lets_the_time_pass() -> None:

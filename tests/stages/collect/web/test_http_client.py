@@ -24,9 +24,14 @@ def get() -> Iterator[Asker]:
 
 def test_what_is_asked_and_what_comes(get: Asker) -> None:
     with served(sends(ok(b"abc", 'ETag: "1"'), then_close=False)) as wire:
-        said = get(wire.url("/a%20b?q=%2b"), headers={"If-None-Match": '"0"'})
-        assert (said.status, said.reason, said.body, said.headers["ETag"]) == (200, "OK", b"abc", '"1"')
-        assert (said.url, said.address) == (wire.url("/a%20b?q=%2b"), "127.0.0.1")
+        response = get(wire.url("/a%20b?q=%2b"), headers={"If-None-Match": '"0"'})
+        assert (response.status, response.reason, response.body, response.headers["ETag"]) == (
+            200,
+            "OK",
+            b"abc",
+            '"1"',
+        )
+        assert (response.url, response.address) == (wire.url("/a%20b?q=%2b"), "127.0.0.1")
     lines = wire.asked[0][1].splitlines()
     assert lines[0] == "GET /a%20b?q=%2b HTTP/1.1"
     assert {
@@ -128,8 +133,8 @@ def test_the_body_of_an_error_costs_little_time(get: Asker, monkeypatch: pytest.
             connection.sendall(b"x")
 
     with served(script) as wire:
-        said = get(wire.url(), seconds=600)
-    assert (said.status, said.body) == (404, b"")
+        response = get(wire.url(), seconds=600)
+    assert (response.status, response.body) == (404, b"")
 
 
 def test_who_heeds_the_head_can_refuse_the_body(get: Asker) -> None:

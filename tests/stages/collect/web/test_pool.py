@@ -148,7 +148,9 @@ def test_threads_do_not_share_a_connection_at_the_same_time(get: Asker) -> None:
 
     with served(script) as wire, ThreadPoolExecutor(16) as pool:
         paths = [f"/{number}" for number in range(400)]
-        assert [said.body.decode() for said in pool.map(lambda path: get(wire.url(path)), paths)] == paths
+        assert [
+            response.body.decode() for response in pool.map(lambda path: get(wire.url(path)), paths)
+        ] == paths
         assert wire.connections <= 17
 
 

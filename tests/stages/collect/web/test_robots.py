@@ -151,12 +151,12 @@ def test_the_line_that_decided_is_told() -> None:
     User-agent: other
     Disallow: /
     """
-    found = robots(text)
-    assert found.forbids("http://example.com/a/x") == "Disallow: /a"
-    assert found.forbids("http://example.com/a/b/x") == "Disallow: /a/b/"
-    assert found.forbids("http://example.com/a/b/c.png") is None
-    assert found.forbids("http://example.com/x.png") == "Disallow: *.png$"
-    assert found.forbids("http://example.com/x.jpg") is None
+    rules = robots(text)
+    assert rules.forbids("http://example.com/a/x") == "Disallow: /a"
+    assert rules.forbids("http://example.com/a/b/x") == "Disallow: /a/b/"
+    assert rules.forbids("http://example.com/a/b/c.png") is None
+    assert rules.forbids("http://example.com/x.png") == "Disallow: *.png$"
+    assert rules.forbids("http://example.com/x.jpg") is None
     long = robots("User-agent: *\nDisallow: /" + "a" * 400).forbids("http://example.com/" + "a" * 500)
     assert long is not None
     assert len(long) == 300
@@ -214,8 +214,8 @@ def test_the_example_of_the_draft() -> None:
     ],
 )
 def test_preferences_by_path(lines: str, expected: bool) -> None:
-    found = robots(f"User-agent: *\nAllow: /\n{lines}\n").reserves("https://example.com/pictures/a.jpg")
-    assert (found is not None) is expected
+    line = robots(f"User-agent: *\nAllow: /\n{lines}\n").reserves("https://example.com/pictures/a.jpg")
+    assert (line is not None) is expected
 
 
 def test_preferences_by_group() -> None:
@@ -246,17 +246,17 @@ def test_a_group_by_name_means_what_it_means_to_all(rules: list[tuple[bool, str]
     # Order says nothing, and what is told as the reason is one of the lines that forbid.
     turned = "User-agent: *\n" + "\n".join(reversed(lines.split("\n")))
     assert allowed(turned, path) == allowed(general, path)
-    told = robots(general).forbids(f"http://example.com{path}")
-    if told is not None:
-        assert told in {" ".join(line.split()) for line in lines.split("\n") if line.startswith("Disallow")}
+    line = robots(general).forbids(f"http://example.com{path}")
+    if line is not None:
+        assert line in {" ".join(line.split()) for line in lines.split("\n") if line.startswith("Disallow")}
 
 
 @given(st.binary(max_size=300))
 def test_no_file_is_too_odd_to_be_read(body: bytes) -> None:
-    found = robots(b"User-agent: *\n" + body)
-    found.forbids("http://example.com/a")
-    found.reserves("http://example.com/a")
-    assert found.crawl_delay is None or found.crawl_delay >= 0
+    rules = robots(b"User-agent: *\n" + body)
+    rules.forbids("http://example.com/a")
+    rules.reserves("http://example.com/a")
+    assert rules.crawl_delay is None or rules.crawl_delay >= 0
 
 
 def agents_and_rules(count: int) -> str:
@@ -288,10 +288,10 @@ def test_a_hostile_file_costs_as_much_as_it_is_long(bomb: Callable[[int], str]) 
     url = "http://example.com/" + "a" * 3000
 
     def read(count: int) -> Robots:
-        found = robots(bomb(count))
-        found.forbids(url)
-        found.reserves(url)
-        return found
+        rules = robots(bomb(count))
+        rules.forbids(url)
+        rules.reserves(url)
+        return rules
 
     assert calls(lambda: read(1600)) < 4.4 * calls(lambda: read(400)) + 1000
     whole = bomb(MAX_PARSED // 8)[:MAX_PARSED].encode()

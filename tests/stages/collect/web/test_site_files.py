@@ -188,7 +188,7 @@ def test_a_real_redirect_and_a_real_failure(web: Web) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "hours"),
+    ("headers", "hours"),
     [
         ({}, 24),
         ({"Cache_Control": "public, max-age=7200"}, 2),
@@ -200,10 +200,10 @@ def test_a_real_redirect_and_a_real_failure(web: Web) -> None:
         ({"Cache_Control": "max-age=" + "9" * 400}, 24),
     ],
 )
-def test_how_long_a_file_is_kept(said: dict[str, str], hours: float) -> None:
+def test_how_long_a_file_is_kept(headers: dict[str, str], hours: float) -> None:
     web, clock = Answers(), Clock()
     assert (SHORTEST_CACHED, LONGEST_CACHED) == (HOUR, 24 * HOUR)
-    web.table = {ROBOTS: ok("User-agent: *\nAllow: /\n", **said)}
+    web.table = {ROBOTS: ok("User-agent: *\nAllow: /\n", **headers)}
     sites = SitePolicies(web, "sdflow", clock)
     for moment, times in ((0.0, 1), (hours * HOUR - 1, 1), (hours * HOUR, 2)):
         clock.now = START + moment
@@ -221,12 +221,12 @@ def test_one_fetch_however_many_threads_want_it() -> None:
 
     sites = SitePolicies(slowly, "sdflow", Clock())
     with ThreadPoolExecutor(32) as pool:
-        found = [
+        futures = [
             pool.submit(sites.refusal, ask(f"https://host{number % 4}.example/{number}", "robots"))
             for number in range(32)
         ]
         gate.set()
-        assert all(one.result() is not None for one in found)
+        assert all(future.result() is not None for future in futures)
     assert set(web.asked.values()) == {1}
     assert len(web.asked) == 4
 

@@ -57,10 +57,10 @@ class Answers:
 
     def __call__(self, url: str, ask: FetchRequest, max_bytes: int) -> Response:
         self.asked[url] += 1
-        found = self.table.get(url, 404)
-        if isinstance(found, Exception):
-            raise found
-        code, fields, text = found if isinstance(found, tuple) else (found, {}, b"")
+        answer = self.table.get(url, 404)
+        if isinstance(answer, Exception):
+            raise answer
+        code, fields, text = answer if isinstance(answer, tuple) else (answer, {}, b"")
         return Response(url, code, "Words", headers(**fields), text, "203.0.113.1")
 
 

@@ -113,5 +113,5 @@ values = st.recursive(
 
 @given(values)
 def test_no_json_is_too_odd_to_be_read(value: Any) -> None:
-    found = Reservations(json.dumps(value).encode("utf-8", "surrogatepass")).reserves("http://example.com/a")
-    assert found is None or len(found) <= 300
+    rule = Reservations(json.dumps(value).encode("utf-8", "surrogatepass")).reserves("http://example.com/a")
+    assert rule is None or len(rule) <= 300

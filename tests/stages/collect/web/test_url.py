@@ -207,7 +207,7 @@ def test_equivalent_spellings_become_equal(text: str, data: st.DataObject) -> No
         spelt += (
             (escape.lower() if data.draw(st.booleans()) else escape) if escape.startswith("%") else escape
         )
-        spelt += "".join(f"%{ord(one):02x}" if data.draw(st.booleans()) else one for one in rest)
+        spelt += "".join(f"%{ord(letter):02x}" if data.draw(st.booleans()) else letter for letter in rest)
     host = data.draw(st.sampled_from(["example.com", "EXAMPLE.COM:80", "example.com.:", "e%78ample.com"]))
     scheme = data.draw(st.sampled_from(["http", "HTTP"]))
     assert normalise(f"{scheme}://{host}/{spelt}#part") == plain

@@ -28,12 +28,12 @@ def test_a_relation_is_said_from_either_side():
 
 
 def test_captions_are_read_back_in_every_phrasing_from_either_side():
-    for number, one in enumerate(ALL):
+    for number, attributes in enumerate(ALL):
         for phrasing in PHRASINGS if number % 20 == 0 else [number % len(PHRASINGS)]:
             for turned in (False, True):
-                text = caption(one, phrasing, turned)
-                assert parse(text) == one, text
-                assert parse(f" {text.capitalize()}. ") == one
+                text = caption(attributes, phrasing, turned)
+                assert parse(text) == attributes, text
+                assert parse(f" {text.capitalize()}. ") == attributes
 
 
 @pytest.mark.parametrize(
@@ -55,12 +55,12 @@ def test_what_is_no_sentence_of_this_world_is_not_read(text: str):
 
 
 def test_exchanges_between_the_groups_leave_the_very_same_words():
-    for one in ALL[::23]:
+    for attributes in ALL[::23]:
         for phrasing in PHRASINGS:
             for turned in (False, True):
-                words = bag(caption(one, phrasing, turned))
+                words = bag(caption(attributes, phrasing, turned))
                 for what in ("shape", "colour", "count"):
-                    assert bag(caption(swapped(one, what), phrasing, turned)) == words
+                    assert bag(caption(swapped(attributes, what), phrasing, turned)) == words
 
 
 def test_either_group_may_be_named_first():
@@ -85,9 +85,12 @@ def test_unseen_captions_tell_combinations_kept_from_training_in_novel_phrasings
     assert drawn == unseen(64, seed=0)
     assert drawn[:8] == unseen(8, seed=0)
     assert drawn != unseen(64, seed=1)
-    assert all(held_out(one) and parse(text) == one for text, one in drawn)
+    assert all(held_out(attributes) and parse(text) == attributes for text, attributes in drawn)
     known = {
-        caption(one, p, t) for _, one in drawn for p in range(len(TRAINING_PHRASINGS)) for t in (False, True)
+        caption(attributes, p, t)
+        for _, attributes in drawn
+        for p in range(len(TRAINING_PHRASINGS))
+        for t in (False, True)
     }
     assert not known & {text for text, _ in drawn}
     sides = Counter(side for text, _ in drawn for side in ("left", "right", "above", "below") if side in text)
@@ -101,29 +104,29 @@ def test_a_phrasing_that_does_not_exist_is_refused():
 
 def test_the_ceiling_of_bags_of_words_is_that_of_all_captions_grouped_by_their_words():
     groups: defaultdict[tuple[str, ...], Counter[TwoGroupAttributes]] = defaultdict(Counter)
-    said = [
-        (caption(one, phrasing, turned), one)
-        for one in ALL
+    pairs = [
+        (caption(attributes, phrasing, turned), attributes)
+        for attributes in ALL
         for phrasing in (0, 9)
         for turned in (False, True)
     ]
-    for text, one in said:
-        groups[bag(text)][one] += 1
-    best = sum(max(found.values()) for found in groups.values()) / len(said)
-    assert ceiling([text for text, _ in said]) == pytest.approx(best)
+    for text, attributes in pairs:
+        groups[bag(text)][attributes] += 1
+    best = sum(max(counts.values()) for counts in groups.values()) / len(pairs)
+    assert ceiling([text for text, _ in pairs]) == pytest.approx(best)
     # Half of the scenes have groups of equal count: 2 colours by 2 shapes; the others twice as many.
     assert best == pytest.approx((1 / 4 + 1 / 8) / 2)
 
 
 def test_ceilings_tell_what_words_alone_say_and_what_their_order():
-    said = [text for text, _ in unseen(200, seed=0)]
-    found = ceilings(said)
-    assert {name: found[name] for name in ("shape", "colour", "count")} == dict.fromkeys(
+    captions = [text for text, _ in unseen(200, seed=0)]
+    shares = ceilings(captions)
+    assert {name: shares[name] for name in ("shape", "colour", "count")} == dict.fromkeys(
         ("shape", "colour", "count"), 1.0
     )
-    assert found["relation"] == pytest.approx(1 / 2)
-    assert found["binding"] == pytest.approx(2 * found["all"])
-    assert 1 / 8 <= found["all"] <= 1 / 4
+    assert shares["relation"] == pytest.approx(1 / 2)
+    assert shares["binding"] == pytest.approx(2 * shares["all"])
+    assert 1 / 8 <= shares["all"] <= 1 / 4
     # A single caption is alone in its group, and yet its reader does not know it.
     assert ceiling([caption(EXAMPLE, 0)]) == 1 / 8
     assert ceiling([caption(EXAMPLE, 0).replace("two", "one").replace("shapes", "shape")]) == 1 / 4
@@ -138,6 +141,11 @@ def test_captions_of_no_scene_have_no_ceiling(text: str):
 
 
 def test_captions_are_made_of_few_words():
-    words = {word for one in ALL[::7] for phrasing in PHRASINGS for word in bag(caption(one, phrasing))}
+    words = {
+        word
+        for attributes in ALL[::7]
+        for phrasing in PHRASINGS
+        for word in bag(caption(attributes, phrasing))
+    }
     assert set(VALUES["colour"] + VALUES["shape"] + VALUES["count"]) <= words
     assert len(words) < 40

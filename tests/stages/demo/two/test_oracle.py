@@ -10,16 +10,16 @@ from stages.demo.two.measures import MEASURES, right
 from stages.demo.two.world import ATTRIBUTES, TwoGroupAttributes, draw_attributes, render, scene
 
 SCENES = [scene(1_000, index, draw_attributes(1_000, index, unseen=None)) for index in range(150)]
-TRUTH = [one.attributes for one in SCENES]
+TRUTH = [drawn.attributes for drawn in SCENES]
 
 
 @pytest.fixture(scope="module")
 def renders() -> np.ndarray:
-    return np.stack([render(one, 32) for one in SCENES])
+    return np.stack([render(drawn, 32) for drawn in SCENES])
 
 
 def least(images: np.ndarray) -> float:
-    return min(float(found.mean()) for found in oracle.read_attributes(images).matches(TRUTH).values())
+    return min(float(values.mean()) for values in oracle.read_attributes(images).matches(TRUTH).values())
 
 
 def noisy(images: np.ndarray, noise: float) -> np.ndarray:
@@ -36,7 +36,9 @@ def test_clean_renders_are_read_exactly(renders: np.ndarray):
 
 @pytest.mark.parametrize("pixels", [101])
 def test_larger_renders_scaled_down_are_read_as_well(pixels: int):
-    images = [Image.fromarray(render(one, pixels)).resize((32, 32), Image.Resampling.BOX) for one in SCENES]
+    images = [
+        Image.fromarray(render(drawn, pixels)).resize((32, 32), Image.Resampling.BOX) for drawn in SCENES
+    ]
     assert least(np.stack(images)) >= 0.99
 
 
@@ -61,14 +63,14 @@ def test_what_is_not_of_this_world_is_not_clean(renders: np.ndarray):
 
 def test_one_group_alone_is_not_clean(renders: np.ndarray):
     emptied = renders.copy()
-    for image, one in zip(emptied, SCENES, strict=True):
-        half = image[:, :16] if one.attributes.relation == "left of" else image[:16]
+    for image, drawn in zip(emptied, SCENES, strict=True):
+        half = image[:, :16] if drawn.attributes.relation == "left of" else image[:16]
         half[:] = image[0, 0]
     assert not oracle.read_attributes(emptied).clean.any()
 
 
 def test_mirrored_pictures_are_read_as_the_groups_stand_in_them(renders: np.ndarray):
-    beside = [index for index, one in enumerate(TRUTH) if one.relation == "left of"]
+    beside = [index for index, attributes in enumerate(TRUTH) if attributes.relation == "left of"]
     reading = oracle.read_attributes(renders[beside][:, :, ::-1].copy())
     turned = [swapped(swapped(swapped(TRUTH[i], "shape"), "colour"), "count") for i in beside]
     assert reading.matches(turned)["all"].all()
@@ -85,20 +87,20 @@ def test_a_reading_depends_on_its_own_picture_alone(renders: np.ndarray):
 
 
 def test_measures_go_from_words_to_their_order():
-    said = TwoGroupAttributes("left of", "one", "red", "circle", "two", "blue", "ring")
-    assert {name for name, yes in right(said, said).items() if yes} == set(MEASURES)
-    assert wrong(swapped(said, "colour"), said) == {"relation", "binding", "all"}
-    assert wrong(swapped(said, "shape"), said) == {"binding", "all"}
-    assert wrong(swapped(said, "count"), said) == {"binding", "all"}
-    mirrored = swapped(swapped(swapped(said, "shape"), "colour"), "count")
-    assert wrong(mirrored, said) == {"relation", "all"}
-    assert wrong(replace(said, relation="above"), said) == {"relation", "all"}
-    assert wrong(replace(said, second_shape="cross"), said) == {"shape", "binding", "all"}
-    assert wrong(replace(said, first_count="two"), said) == {"count", "binding", "all"}
+    described = TwoGroupAttributes("left of", "one", "red", "circle", "two", "blue", "ring")
+    assert {name for name, yes in right(described, described).items() if yes} == set(MEASURES)
+    assert wrong(swapped(described, "colour"), described) == {"relation", "binding", "all"}
+    assert wrong(swapped(described, "shape"), described) == {"binding", "all"}
+    assert wrong(swapped(described, "count"), described) == {"binding", "all"}
+    mirrored = swapped(swapped(swapped(described, "shape"), "colour"), "count")
+    assert wrong(mirrored, described) == {"relation", "all"}
+    assert wrong(replace(described, relation="above"), described) == {"relation", "all"}
+    assert wrong(replace(described, second_shape="cross"), described) == {"shape", "binding", "all"}
+    assert wrong(replace(described, first_count="two"), described) == {"count", "binding", "all"}
 
 
-def wrong(shown: TwoGroupAttributes, said: TwoGroupAttributes) -> set[str]:
-    return {name for name, yes in right(shown, said).items() if not yes}
+def wrong(shown: TwoGroupAttributes, described: TwoGroupAttributes) -> set[str]:
+    return {name for name, yes in right(shown, described).items() if not yes}
 
 
 def test_no_pictures_give_an_empty_reading():

@@ -40,12 +40,12 @@ def test_columns_tell_what_captions_and_pictures_tell(folder: Path, table: pd.Da
 
 
 def test_of_the_world_of_two_nothing_is_written_that_is_kept_from_training(table: pd.DataFrame):
-    told = [parse(text) for text in table["text"]]
-    assert not any(held_out(one) for one in told if one)
+    described = [parse(text) for text in table["text"]]
+    assert not any(held_out(attributes) for attributes in described if attributes)
     phrasings = range(len(TRAINING_PHRASINGS))
-    for text, one in zip(table["text"], told, strict=True):
-        assert one
-        assert text in {caption(one, p, turned) for p in phrasings for turned in (False, True)}
+    for text, attributes in zip(table["text"], described, strict=True):
+        assert attributes
+        assert text in {caption(attributes, p, turned) for p in phrasings for turned in (False, True)}
     sides = [side for text in table["text"] for side in ("left", "right", "above", "below") if side in text]
     assert set(sides) == {"left", "right", "above", "below"}
 

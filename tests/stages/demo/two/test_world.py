@@ -22,19 +22,19 @@ ALL = list(scenes())
 
 def test_the_world_has_2880_scenes_and_keeps_a_tenth_from_training():
     assert len(ALL) == len(set(ALL)) == 2880
-    kept = [one for one in ALL if held_out(one)]
-    assert 0.08 < len(kept) / len(ALL) < 0.12
+    unseen = [attributes for attributes in ALL if held_out(attributes)]
+    assert 0.08 < len(unseen) / len(ALL) < 0.12
     for name in asdict(ALL[0]):
-        assert {getattr(one, name) for one in kept} == set(VALUES[name.split("_")[-1]])
+        assert {getattr(attributes, name) for attributes in unseen} == set(VALUES[name.split("_")[-1]])
 
 
 def test_exchanges_of_words_are_kept_from_training_together():
     classes: defaultdict[tuple[str, ...], list[TwoGroupAttributes]] = defaultdict(list)
-    for one in ALL:
-        classes[words_of(one)].append(one)
+    for attributes in ALL:
+        classes[words_of(attributes)].append(attributes)
         for what in ("shape", "colour", "count"):
-            assert words_of(swapped(one, what)) == words_of(one)
-            assert held_out(swapped(one, what)) == held_out(one)
+            assert words_of(swapped(attributes, what)) == words_of(attributes)
+            assert held_out(swapped(attributes, what)) == held_out(attributes)
     assert set(Counter(map(len, classes.values()))) == {4, 8}
 
 
@@ -87,13 +87,13 @@ def test_large_renders_scale_down_to_small_ones():
 
 def test_equal_pictures_have_equal_attributes():
     # Without jitter, every scene is another picture, none of them near another.
-    small = np.stack([_plain(one) for one in ALL[::3]]).reshape(len(ALL[::3]), -1)
+    small = np.stack([_plain(attributes) for attributes in ALL[::3]]).reshape(len(ALL[::3]), -1)
     rng = np.random.default_rng(0)
     for index in rng.choice(len(small), 60, replace=False):
         gaps = np.sqrt(np.square(small - small[index]).mean(1))
         assert np.sort(gaps)[1] > 0.04, ALL[::3][index]
 
 
-def _plain(one: TwoGroupAttributes) -> np.ndarray:
-    with Image.fromarray(render(scene(0, 0, one), 32)) as image:
+def _plain(attributes: TwoGroupAttributes) -> np.ndarray:
+    with Image.fromarray(render(scene(0, 0, attributes), 32)) as image:
         return np.asarray(image.resize((16, 16), Image.Resampling.BOX), np.float32) / 255
