@@ -1,4 +1,4 @@
-"""What a study found, as JSON: each case with its artifacts and figures. The page is made of nothing else."""
+"""Results of a study as JSON: each case with its artifacts and figures. The page is made of nothing else."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ class CaseResult:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """A study and all that it found."""
+    """A study and the results of all its cases."""
 
     study: StudyConfig
     machine: str
@@ -48,10 +48,8 @@ class StudyResults:
     cases: Sequence[CaseResult]
 
     def write(self, path: Path) -> None:
-        """Write them as JSON; an older file is replaced as a whole."""
-        aside = path.with_name(f".{path.name}")
-        aside.write_text(json.dumps(asdict(self), indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        aside.replace(path)
+        """Write them as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> "StudyResults":

@@ -35,10 +35,10 @@ def test_seeds_that_agree_know_no_more_than_their_questions():
 
 @pytest.mark.parametrize("shift", [0.05, 0.4])
 def test_seeds_in_pairs_are_compared_by_their_differences(shift: float):
-    one, other = [0.1, 0.5, 0.9], [0.1 + shift, 0.52 + shift, 0.89 + shift]
-    expected = ttest_rel(one, other).pvalue < 0.05
-    assert decided(of(*one), of(*other), 0.95, paired=True) == expected
-    assert not decided(of(*one), of(*other), 0.95, paired=False)  # seeds differ by more than arms
+    first, second = [0.1, 0.5, 0.9], [0.1 + shift, 0.52 + shift, 0.89 + shift]
+    expected = ttest_rel(first, second).pvalue < 0.05
+    assert decided(of(*first), of(*second), 0.95, paired=True) == expected
+    assert not decided(of(*first), of(*second), 0.95, paired=False)  # seeds differ by more than arms
 
 
 def test_what_is_not_told_apart_from_the_best_is_its_rival():

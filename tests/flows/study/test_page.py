@@ -11,14 +11,14 @@ from flows.study.page import BEGIN, END, check_page, markdown, write_page
 from flows.study.results import StudyResults
 from tests.flows.study.studies import STUDY, result, results
 
-FOUND = results({"rnn": [0.10, 0.11], "gru": [0.44, 0.46]})
+OUTCOME = results({"rnn": [0.10, 0.11], "gru": [0.44, 0.46]})
 
 
 def test_tables_and_plot_stand_between_the_marks(tmp_path: Path):
     page = tmp_path / "page.md"
     page.write_text(f"# Encoders\n\nbefore\n{BEGIN}\nold\n{END}\nafter\n")
     for _ in range(2):
-        write_page(page, FOUND)
+        write_page(page, OUTCOME)
         text = page.read_text()
         assert text.startswith(f"# Encoders\n\nbefore\n{BEGIN}\n![")
         assert text.endswith(f"{END}\nafter\n")
@@ -63,9 +63,9 @@ def test_what_halving_dropped_is_shown_with_what_it_reached():
 
 
 def test_the_page_can_be_written_again_from_the_results_beside_it(tmp_path: Path):
-    write_page(tmp_path / "page.md", FOUND)
+    write_page(tmp_path / "page.md", OUTCOME)
     again = StudyResults.read(tmp_path / "page.json")
-    assert markdown(again) == markdown(FOUND)
+    assert markdown(again) == markdown(OUTCOME)
     (tmp_path / "page.json").write_text("{}")
     with pytest.raises(ValueError, match="holds no results of a study"):
         StudyResults.read(tmp_path / "page.json")
@@ -80,6 +80,6 @@ def test_a_page_without_marks_is_left_alone(tmp_path: Path):
     page = tmp_path / "page.md"
     page.write_text("mine")
     with pytest.raises(ValueError, match="no lines <!-- study: begin -->"):
-        write_page(page, FOUND)
+        write_page(page, OUTCOME)
     assert [path.name for path in tmp_path.iterdir()] == ["page.md"]
     assert page.read_text() == "mine"

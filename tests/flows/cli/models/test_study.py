@@ -74,8 +74,8 @@ def test_a_dry_run_says_cases_and_hours(
 
 
 def test_a_page_is_written_from_results(folder: Path, sdflow: Callable[..., tuple[int, str, str]]):
-    found = results({"rnn": [0.10, 0.11], "gru": [0.44, 0.46]})
-    write_page(folder / "first.md", found)
+    outcome = results({"rnn": [0.10, 0.11], "gru": [0.44, 0.46]})
+    write_page(folder / "first.md", outcome)
     assert sdflow("study", "first.json", "--out", "second.md")[0] == 0
     assert (folder / "second.md").read_text() == (folder / "first.md").read_text().replace(
         "first.png", "second.png"
