@@ -20,7 +20,7 @@ from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.config.run import EncodeConfig
 from stages.errors import DamagedError
 from stages.fingerprint import JSON, fingerprint_of
-from stages.output import Made, Output, Part, PartSpec
+from stages.output import Output, Part, PartResult, PartSpec
 from stages.pretrained.files import autoencoder_config, autoencoder_files, check_fits, laid, text_files
 from stages.stage import Stats, stage
 
@@ -130,7 +130,7 @@ def _pictures(
     def model() -> Any:  # loaded when the first unfinished part needs it, and at the end
         return load_autoencoder(folder, resolve_device(config.device))
 
-    def make(target: Path, payload: dict[str, Any]) -> Made:
+    def make(target: Path, payload: dict[str, Any]) -> PartResult:
         tar, rows = payload["tar"], payload["rows"]
         with ThreadPoolExecutor(16) as threads:
             sums = write_moments(
@@ -143,7 +143,7 @@ def _pictures(
                 dtype=np.float16 if config.precision == "fp16" else np.float32,
                 map_=threads.map,
             )
-        return Made(statistics=asdict(sums))
+        return PartResult(statistics=asdict(sums))
 
     specs: list[PartSpec] = []
     kept = {"precision": config.precision}
@@ -185,11 +185,11 @@ def _captions(
     def model() -> Any:
         return load_text_encoder(folder, config.length, resolve_device(config.device))
 
-    def make(target: Path, payload: dict[str, Any]) -> Made:
+    def make(target: Path, payload: dict[str, Any]) -> PartResult:
         dtype = np.float16 if config.precision == "fp16" else np.float32
         name, captions = payload["name"], payload["captions"]
         write_text(target, name, captions, model(), batch=config.batch, dtype=dtype)
-        return Made(statistics=asdict(Cut.of(model().count(captions), model().length)))
+        return PartResult(statistics=asdict(Cut.of(model().count(captions), model().length)))
 
     said: dict[str, list[str]] = {EMPTY: [""]}
     for file, members in index.groupby("file", sort=True):

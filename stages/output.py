@@ -22,13 +22,13 @@ from stages.redaction import redact
 from stages.reporter import Reporter, Silent
 from stages.store import Store
 
-__all__ = ["Made", "Output", "Part", "PartSpec", "Reporter", "Silent"]
+__all__ = ["Output", "Part", "PartResult", "PartSpec", "Reporter", "Silent"]
 
 P = TypeVar("P")
 
 
 @dataclass(frozen=True)
-class Made:
+class PartResult:
     """What the maker of a part says of it; the files are in its folder."""
 
     funnel: Funnel | None = None
@@ -57,7 +57,7 @@ class Part(Files):
         key: str,
         fingerprint: str,
         files: Mapping[str, FileEntry],
-        made: Made,
+        made: PartResult,
         *,
         cached: bool,
     ) -> None:
@@ -87,7 +87,7 @@ class Output:
         self.files: dict[str, FileEntry] = {}
         self.parts_made = 0
         self.parts_found = 0
-        self.acts: list[Callable[[], None]] = []
+        self.callbacks: list[Callable[[], None]] = []
         self.warnings: list[str] = []
         self._version = version
         self._config = config
@@ -102,7 +102,7 @@ class Output:
     def parts(
         self,
         specs: Iterable[PartSpec],
-        make: Callable[[Path, P], Made],
+        make: Callable[[Path, P], PartResult],
         engine: Engine | None = None,
         *,
         config: Any = None,
@@ -155,7 +155,7 @@ class Output:
         return [found[position] for position in range(len(wanted))]
 
     def part(
-        self, key: str, inputs: Sequence[str], make: Callable[[Path], Made], *, config: Any = None
+        self, key: str, inputs: Sequence[str], make: Callable[[Path], PartResult], *, config: Any = None
     ) -> Part:
         """One part, made in this process where it is not finished; see `parts`."""
         return self.parts([PartSpec(key, inputs, None)], lambda folder, _: make(folder), config=config)[0]
@@ -165,7 +165,7 @@ class Output:
         return self._find(key, self._part_fingerprint(inputs, config))
 
     def record(
-        self, key: str, inputs: Sequence[str], folder: Path, made: Made, *, config: Any = None
+        self, key: str, inputs: Sequence[str], folder: Path, made: PartResult, *, config: Any = None
     ) -> Part:
         """Make the files below a folder a finished part; the folder is used up."""
         fingerprint = self._part_fingerprint(inputs, config)
@@ -194,9 +194,9 @@ class Output:
         result = self.folder / "result"
         self.add(self._upload(result, _hashes(result)))
 
-    def afterwards(self, act: Callable[[], None]) -> None:
+    def on_published(self, act: Callable[[], None]) -> None:
         """Have something done once the artifact is published: dropping parts that nobody needs then."""
-        self.acts.append(act)
+        self.callbacks.append(act)
 
     # to and from whoever runs the stage
 
@@ -248,11 +248,16 @@ class Output:
             return None
         if not all(self.store.exists(entry.key) for entry in record.files.values()):
             return None  # swept away by gc; it will be made again
-        result = Made(record.funnel, record.statistics)
+        result = PartResult(record.funnel, record.statistics)
         return Part(self.store, key, fingerprint, record.files, result, cached=True)
 
     def _record(
-        self, key: str, fingerprint: str, folder: Path, made: Made, hashes: Mapping[str, tuple[int, str]]
+        self,
+        key: str,
+        fingerprint: str,
+        folder: Path,
+        made: PartResult,
+        hashes: Mapping[str, tuple[int, str]],
     ) -> Part:
         files = self._upload(folder, hashes)
         record = PartRecord(key, files, made.funnel, made.statistics).to_json()
@@ -277,8 +282,8 @@ class Output:
 
 
 def _make(
-    make: Callable[[Path, Any], Made], payload: tuple[int, str, str, Any]
-) -> tuple[int, str, Made, dict[str, tuple[int, str]]]:
+    make: Callable[[Path, Any], PartResult], payload: tuple[int, str, str, Any]
+) -> tuple[int, str, PartResult, dict[str, tuple[int, str]]]:
     """In the worker: make the part, and hash its files while they are warm."""
     position, key, folder, own = payload
     with naming_disk_faults(f"part {key} in {folder}"):

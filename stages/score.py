@@ -19,7 +19,7 @@ from stages.collected import read_collected
 from stages.config.run import ScoreConfig
 from stages.fingerprint import fingerprint_of
 from stages.image import decode_image
-from stages.output import Made, Output, PartSpec
+from stages.output import Output, PartResult, PartSpec
 from stages.pretrained.clip import Clip
 from stages.record import SCORES
 from stages.stage import Stats, stage
@@ -64,7 +64,7 @@ def score(images: Artifact, clip: Snapshot | None, config: ScoreConfig, out: Out
     def model() -> Clip:  # loaded when the first unfinished part needs it
         return Clip(config.model, config.pretrained, config.device)
 
-    def make(folder: Path, payload: dict[str, Any]) -> Made:
+    def make(folder: Path, payload: dict[str, Any]) -> PartResult:
         return _score_part(folder, payload, model(), config.batch)
 
     keep = {"background": config.background}
@@ -110,7 +110,7 @@ def _specs(
     return specs
 
 
-def _score_part(folder: Path, payload: dict[str, Any], clip: Clip, batch: int) -> Made:
+def _score_part(folder: Path, payload: dict[str, Any], clip: Clip, batch: int) -> PartResult:
     """Embed the pictures and captions of a part and compare them."""
     import torch
 
@@ -150,7 +150,7 @@ def _score_part(folder: Path, payload: dict[str, Any], clip: Clip, batch: int) -
     table = pa.Table.from_pylist(records, SCORES)
     pq.write_table(table, folder / f"scores/{name}.parquet", compression="zstd")
     truncated = [cut[place[text]] for *_, captions in rows for text in captions if text.strip()]
-    return Made(Funnel(len(rows), len(rows)), asdict(Cut(len(truncated), sum(truncated))))
+    return PartResult(Funnel(len(rows), len(rows)), asdict(Cut(len(truncated), sum(truncated))))
 
 
 def _pictures(tar: str, rows: Sequence[Sequence[Any]], background: str) -> list[NDArray[np.uint8]]:

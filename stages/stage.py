@@ -25,7 +25,7 @@ from typing import Any
 
 from stages.artifacts.artifact import Artifact, Digested, Funnel, Manifest, manifest_key
 from stages.artifacts.lease import Lease, acquire
-from stages.artifacts.leaseholder import Holder
+from stages.artifacts.leaseholder import LeaseHolder
 from stages.emptiness import emptied
 from stages.errors import RetryableError, StageError, Stopped, naming_disk_faults
 from stages.fingerprint import JSON, canonical_config, digest_of, request_fingerprint
@@ -91,7 +91,7 @@ class Stage:
         if found is not None:
             return found
 
-        def waiting(holder: Holder) -> bool:
+        def waiting(holder: LeaseHolder) -> bool:
             reporter.progress(self.name, 0, 0, f"waiting for {holder}, who works on the same")
             return not reporter.stopping() and Artifact.find(store, self.name, fingerprint) is None
 
@@ -151,7 +151,7 @@ class Stage:
             if gone:
                 raise RetryableError(f"{self.name} was stopped for so long that {', '.join(gone)} were swept")
         first = store.create(manifest_key(self.name, fingerprint), manifest.to_json())
-        for act in out.acts:
+        for act in out.callbacks:
             with suppress(StageError, OSError):  # what is left behind is garbage, and gc's
                 act()
         # The first publisher stands.

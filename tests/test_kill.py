@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stages.artifacts.activity import held
+from stages.artifacts.activity import leases_in_use
 from stages.store import open_store
 from tests.conftest import Line
 
@@ -78,5 +78,5 @@ def test_killed_at_random_moments_the_results_are_the_same(line: Line, tmp_path:
     opened = open_store(str(store))
     assert len(list(opened.list("manifests"))) == len(found)  # one of each stage, and none half
     assert [complaint for artifact in found.values() for complaint in artifact.verify()] == []
-    assert held(opened) == []
+    assert leases_in_use(opened) == []
     assert list(opened.list("parts/train")) == []

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from stages.artifacts.lease import CLOCK, SECONDS, Clock, append, latest
-from stages.artifacts.leaseholder import Holder, at_work, lease_log, this_host
+from stages.artifacts.leaseholder import LeaseHolder, at_work, lease_log, this_host
 from stages.store import Store
 
 
@@ -18,7 +18,8 @@ from stages.store import Store
 class Activity:
     """What the leases of a store say; each is "leases/STAGE/FINGERPRINT"."""
 
-    held: tuple[str, ...]
+    in_use: tuple[str, ...]
+    """Leases that somebody holds, or may hold."""
     abandoned: tuple[tuple[str, int], ...]
     """Leases that nobody released and nobody renews, with the number of the last record."""
     damaged: tuple[str, ...]
@@ -31,7 +32,7 @@ def activity(store: Store, watch: float = SECONDS, clock: Clock = CLOCK) -> Acti
     Args:
         store: where.
         watch: seconds without a heartbeat after which a lease counts as abandoned; with 0, nothing is watched
-            and what nobody here can tell counts as held.
+            and what nobody here can tell counts as in use.
         clock: what time is measured by.
     """
     busy: set[str] = set()
@@ -56,14 +57,14 @@ def activity(store: Store, watch: float = SECONDS, clock: Clock = CLOCK) -> Acti
     return Activity(tuple(sorted(busy)), tuple(sorted(unknown.items())), tuple(damaged))
 
 
-def held(store: Store) -> list[str]:
+def leases_in_use(store: Store) -> list[str]:
     """Folders ("leases/STAGE/FINGERPRINT") of the leases that somebody holds now, or may hold."""
-    return list(activity(store, watch=0).held)
+    return list(activity(store, watch=0).in_use)
 
 
 def release_abandoned(store: Store, leases: Iterable[tuple[str, int]]) -> list[str]:
     """End abandoned leases, so that a holder that comes back learns of it; returns those that went on."""
-    nobody = Holder(uuid.uuid4().hex, this_host(), 0, 0.0, 0.0)
+    nobody = LeaseHolder(uuid.uuid4().hex, this_host(), 0, 0.0, 0.0)
     return [folder for folder, number in leases if not append(lease_log(store, folder), number + 1, nobody)]
 
 
@@ -72,7 +73,7 @@ def _folders(store: Store) -> list[str]:
 
 
 def _moved(store: Store, unknown: dict[str, int]) -> set[str]:
-    """Take out those leases that have another record than before; the ones of them that may be held."""
+    """Take out those leases that have another record than before; those of them that may be in use."""
     moved: set[str] = set()
     for folder, number in list(unknown.items()):
         now, holder, _ = latest(lease_log(store, folder))

@@ -16,7 +16,7 @@ from stages.store import NumberedLog, Store
 
 
 @dataclass(frozen=True)
-class Change:
+class Replacement:
     """One file that took the place of another."""
 
     path: str
@@ -38,13 +38,13 @@ class Amendment:
     reason: str
     takedown: int
     """Number of the take-down that asked for it."""
-    changes: tuple[Change, ...]
+    changes: tuple[Replacement, ...]
 
     @classmethod
     def parse(cls, data: bytes, name: str = "an amendment") -> "Amendment":
         """A record as it was written. DamagedError: it is another; `name` is what the message calls it."""
         raw = unsealed(data, name)
-        raw["changes"] = tuple(Change(**change) for change in raw["changes"])
+        raw["changes"] = tuple(Replacement(**change) for change in raw["changes"])
         return cls(**raw)
 
 
@@ -78,7 +78,7 @@ def amended_artifacts(store: Store) -> list[tuple[str, str]]:
 
 
 def amend(
-    store: Store, stage: str, fingerprint: str, changes: Sequence[Change], reason: str, takedown: int
+    store: Store, stage: str, fingerprint: str, changes: Sequence[Replacement], reason: str, takedown: int
 ) -> None:
     """Let an artifact have other files from now on; once, however often it is said.
 

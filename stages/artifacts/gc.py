@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from stages.artifacts.activity import activity, held, release_abandoned
+from stages.artifacts.activity import activity, leases_in_use, release_abandoned
 from stages.artifacts.amendment import amended_artifacts, amendments
 from stages.artifacts.artifact import Manifest, manifest_key
 from stages.artifacts.lease import CLOCK, SECONDS, Clock
@@ -82,7 +82,7 @@ def collect_garbage(
     folders = sorted(scratch.iterdir())
 
     work = activity(store, watch, clock)
-    active = [*work.held, *([] if dry_run else release_abandoned(store, work.abandoned))]
+    active = [*work.in_use, *([] if dry_run else release_abandoned(store, work.abandoned))]
     busy = {_stage(lease) for lease in active}
     names = _Names(store)
     published = set(names.read())
@@ -110,7 +110,7 @@ def collect_garbage(
     if not dry_run:
         if not names.unclear:
             store.delete(old_records)
-        busy |= {_stage(lease) for lease in held(store)}
+        busy |= {_stage(lease) for lease in leases_in_use(store)}
         named |= names.read()
     if names.unclear:
         old_records, files = [], [listed for listed in files if listed.key.startswith("probe/")]

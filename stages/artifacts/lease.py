@@ -20,7 +20,7 @@ from types import TracebackType
 
 from stages.artifacts.leaseholder import (
     UNREADABLE,
-    Holder,
+    LeaseHolder,
     at_work,
     born,
     claim,
@@ -64,9 +64,9 @@ class Lease:
 
     def __init__(
         self,
-        log: NumberedLog[Holder],
+        log: NumberedLog[LeaseHolder],
         number: int,
-        holder: Holder,
+        holder: LeaseHolder,
         seconds: float,
         clock: Clock,
         since: float,
@@ -124,7 +124,7 @@ def acquire(
     store: Store,
     stage: str,
     fingerprint: str,
-    waiting: Callable[[Holder], bool],
+    waiting: Callable[[LeaseHolder], bool],
     seconds: float = SECONDS,
     clock: Clock = CLOCK,
 ) -> Lease | None:
@@ -140,7 +140,7 @@ def acquire(
         clock: what time is measured by.
     """
     log = lease_log(store, f"leases/{stage}/{fingerprint}")
-    me = Holder(uuid.uuid4().hex, this_host(), os.getpid(), born(os.getpid()), 0.0)
+    me = LeaseHolder(uuid.uuid4().hex, this_host(), os.getpid(), born(os.getpid()), 0.0)
     claim(me.token)
     lease = None
     try:
@@ -152,7 +152,11 @@ def acquire(
 
 
 def _acquire(
-    log: NumberedLog[Holder], me: Holder, waiting: Callable[[Holder], bool], seconds: float, clock: Clock
+    log: NumberedLog[LeaseHolder],
+    me: LeaseHolder,
+    waiting: Callable[[LeaseHolder], bool],
+    seconds: float,
+    clock: Clock,
 ) -> Lease | None:
     pause, seen, first_seen = 0.05, -1, 0.0
     while True:
@@ -170,7 +174,7 @@ def _acquire(
         pause = min(1.0, 2 * pause)
 
 
-def latest(log: NumberedLog[Holder]) -> tuple[int, Holder | None, DamagedError | None]:
+def latest(log: NumberedLog[LeaseHolder]) -> tuple[int, LeaseHolder | None, DamagedError | None]:
     """The highest record's number, its holder (None: no record), and what is wrong with it where damaged."""
     while True:
         number = log.last()
@@ -184,7 +188,7 @@ def latest(log: NumberedLog[Holder]) -> tuple[int, Holder | None, DamagedError |
             continue
 
 
-def append(log: NumberedLog[Holder], number: int, holder: Holder) -> bool:
+def append(log: NumberedLog[LeaseHolder], number: int, holder: LeaseHolder) -> bool:
     """Add a record and drop the one before it. False: the lease has gone on without this process."""
     if not log.append(number, sealed(asdict(holder))):
         return False

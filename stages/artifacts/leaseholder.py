@@ -1,4 +1,4 @@
-"""Holder: the process that has a lease, and whether it lives, as far as another process can tell."""
+"""LeaseHolder: the process that has a lease, and whether it lives, as far as another process can tell."""
 
 import math
 import os
@@ -15,7 +15,7 @@ from stages.store import NumberedLog, Store
 
 
 @dataclass(frozen=True)
-class Holder:
+class LeaseHolder:
     """A process somewhere.
 
     `born` tells it from a later one with its id. `until` is 0 once the lease is released; else Unix seconds
@@ -32,7 +32,7 @@ class Holder:
         return f"{self.host.split()[0]} (process {self.pid})" if self.host else "somebody unknown"
 
     @classmethod
-    def parse(cls, data: bytes, name: str = "a lease") -> "Holder":
+    def parse(cls, data: bytes, name: str = "a lease") -> "LeaseHolder":
         """A record as it was written. DamagedError: it is another; `name` is what the message calls it."""
         holder = cls(**unsealed(data, name))
         numbers = (holder.pid, holder.born, holder.until)
@@ -41,7 +41,7 @@ class Holder:
         return holder
 
 
-UNREADABLE = Holder("", "", 0, 0.0, math.inf)
+UNREADABLE = LeaseHolder("", "", 0, 0.0, math.inf)
 """Whoever wrote a record that is damaged: perhaps at work."""
 
 _own: set[str] = set()
@@ -84,7 +84,7 @@ def born(pid: int) -> float:
     return float(status.rpartition(")")[2].split()[19])
 
 
-def at_work(holder: Holder) -> bool | None:
+def at_work(holder: LeaseHolder) -> bool | None:
     """Whether a holder lives, as far as this process can tell at once; None where only time will tell."""
     if not holder.until:
         return False
@@ -98,7 +98,7 @@ def at_work(holder: Holder) -> bool | None:
         return False
 
 
-def lease_log(store: Store, folder: str) -> NumberedLog[Holder]:
+def lease_log(store: Store, folder: str) -> NumberedLog[LeaseHolder]:
     """The records of one lease, "leases/STAGE/FINGERPRINT"; the highest counts."""
     remedy = ", or delete it if nobody works on that; a holder that is at work supersedes it by itself"
-    return NumberedLog(store, folder, "lease", Holder.parse, remedy)
+    return NumberedLog(store, folder, "lease", LeaseHolder.parse, remedy)

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from stages.artifacts.amendment import Amendment
 from stages.artifacts.artifact import Artifact, Manifest
-from stages.artifacts.leaseholder import Holder
+from stages.artifacts.leaseholder import LeaseHolder
 from stages.artifacts.part import PartRecord
 from stages.artifacts.reference import Reference
 from stages.errors import DamagedError
@@ -126,7 +126,7 @@ def _name(key: str) -> str:
 
 
 def _lease(data: bytes, key: str) -> None:
-    Holder.parse(data, key)
+    LeaseHolder.parse(data, key)
 
 
 def _takedown(data: bytes, key: str) -> None:

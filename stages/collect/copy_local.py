@@ -20,7 +20,7 @@ from stages.config.collect import CollectConfig
 from stages.engine import Threads
 from stages.errors import RetryableError
 from stages.image.verdict import Verdict
-from stages.output import Made, Output, Part, PartSpec
+from stages.output import Output, Part, PartResult, PartSpec
 from stages.reasons import Reason
 from stages.regular_file import open_regular
 
@@ -55,7 +55,7 @@ def copy_all(state: CollectionState, config: CollectConfig, context: FetchContex
     return parts
 
 
-def _copy(folder: Path, payload: tuple[str, str, RowGroup], context: FetchContext) -> Made:
+def _copy(folder: Path, payload: tuple[str, str, RowGroup], context: FetchContext) -> PartResult:
     """Make a part: `outcomes.parquet` and `tars/...` below `folder`."""
     source, column, group = payload
 

@@ -15,10 +15,10 @@ from stages.collect.web.records import FetchRecord, FetchRequest
 from stages.collect.web.url import host_of
 from stages.errors import RetryableError
 from stages.image.verdict import Verdict
-from stages.output import Made
+from stages.output import PartResult
 
 
-def fetch(folder: Path, requests: Sequence[FetchRequest], context: FetchContext) -> Made:
+def fetch(folder: Path, requests: Sequence[FetchRequest], context: FetchContext) -> PartResult:
     """Make a part: `outcomes.parquet`, `answers.parquet` and `tars/...` below `folder`."""
     fetcher = context.fetcher
     assert fetcher is not None

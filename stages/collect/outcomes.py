@@ -14,7 +14,7 @@ from stages.collect.pack import Pack, Place
 from stages.collect.rules import Rules
 from stages.collect.web.records import FetchRecord
 from stages.image.verdict import Verdict
-from stages.output import Made
+from stages.output import PartResult
 from stages.reasons import Reason
 
 OUTCOMES = pa.schema(
@@ -74,7 +74,7 @@ def close_part(
     pack: Pack,
     rules: Rules,
     answers: Iterable[FetchRecord] = (),
-) -> Made:
+) -> PartResult:
     """Write tar and tables of a part, and close its funnel.
 
     Args:
@@ -96,7 +96,7 @@ def close_part(
     ]
     pq.write_table(pa.Table.from_pylist(told, ANSWERS), folder / ANSWERS_FILE, compression="zstd")
     reasons = Counter(str(row["reason"]) for row in rows if row["reason"])
-    return Made(Funnel(len(rows), len(rows) - reasons.total(), dict(sorted(reasons.items()))))
+    return PartResult(Funnel(len(rows), len(rows) - reasons.total(), dict(sorted(reasons.items()))))
 
 
 def _row(

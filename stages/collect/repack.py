@@ -19,7 +19,7 @@ from stages.collect.pack import Pack
 from stages.collect.state import CollectionState, Picture
 from stages.engine import Threads
 from stages.fingerprint import fingerprint_of
-from stages.output import Made, Output, Part, PartSpec
+from stages.output import Output, Part, PartResult, PartSpec
 
 PLACES = "places.parquet"
 _PLACE = pa.schema(
@@ -50,7 +50,7 @@ def repack(state: CollectionState, parts: Sequence[Part], rows: int, out: Output
     return packed
 
 
-def _pack(folder: Path, pictures: Sequence[Picture], holders: dict[str, Part]) -> Made:
+def _pack(folder: Path, pictures: Sequence[Picture], holders: dict[str, Part]) -> PartResult:
     with Pack(folder.with_name(folder.name + ".spool")) as pack:
         for sha256, format, file, offset, length in pictures:
             with holders[file].path(file).open("rb") as tar:
@@ -59,4 +59,4 @@ def _pack(folder: Path, pictures: Sequence[Picture], holders: dict[str, Part]) -
         places = pack.write(folder)
     rows: list[dict[str, Any]] = [{"sha256": sha256, **vars(place)} for sha256, place in places.items()]
     pq.write_table(pa.Table.from_pylist(rows, _PLACE), folder / PLACES, compression="zstd")
-    return Made(Funnel(len(pictures), len(pictures)))
+    return PartResult(Funnel(len(pictures), len(pictures)))

@@ -22,7 +22,7 @@ from stages.collect.state import CollectionState
 from stages.collect.web.records import FetchRequest
 from stages.config.collect import CollectConfig
 from stages.engine import Threads
-from stages.output import Made, Output, Part, PartSpec
+from stages.output import Output, Part, PartResult, PartSpec
 
 PAUSE_SECONDS = 1.0
 """Before the first further round, give or take a half; doubled before each one after it."""
@@ -47,9 +47,9 @@ def first_attempt(out: Output, edition: list[str]) -> str:
         edition: digests of what names this edition.
     """
 
-    def make(folder: Path) -> Made:
+    def make(folder: Path) -> PartResult:
         (folder / "began.txt").write_text(iso(now()))
-        return Made()
+        return PartResult()
 
     part = out.part("began", [*edition, "began"], make)
     return part.read("began.txt").decode()
@@ -117,7 +117,7 @@ def _round(
     return parts
 
 
-def _fetch(folder: Path, group: RowGroup, context: FetchContext) -> Made:
+def _fetch(folder: Path, group: RowGroup, context: FetchContext) -> PartResult:
     return fetch(folder, [_request(row) for row in group.read()], context)
 
 
@@ -160,8 +160,8 @@ def _due_requests(
 ) -> list[RowGroup]:
     """The requests of a further round: those that are due when it is first reached, on record."""
 
-    def make(folder: Path) -> Made:
-        return Made(statistics={"questions": state.write_due(iso(time.time()), folder / "due.parquet")})
+    def make(folder: Path) -> PartResult:
+        return PartResult(statistics={"questions": state.write_due(iso(time.time()), folder / "due.parquet")})
 
     part = out.part(f"round-{number}", [*edition, f"round-{number}"], make)
     return state.to_fetch_again(part.path("due.parquet"), f"asked-{number}.parquet", config.part_rows)

@@ -22,7 +22,7 @@ from stages.dedup.foreground import Foreground, foreground
 from stages.dedup.phash import SIDE, contrasts, perceptual_hashes, thumbnail
 from stages.fingerprint import fingerprint_of
 from stages.image import decode_image, is_plain
-from stages.output import Made, Output, Part, PartSpec
+from stages.output import Output, Part, PartResult, PartSpec
 
 INDEX = pa.schema(
     [
@@ -76,7 +76,7 @@ def part_specs(images: Artifact, part_rows: int, keep: Mapping[str, str], out: O
     return specs
 
 
-def make_part(folder: Path, payload: dict[str, Any]) -> Made:
+def make_part(folder: Path, payload: dict[str, Any]) -> PartResult:
     """Decode the members of a tar and write down what dedup needs of them. Damaged members raise
     ImageError: collect let none pass."""
     records: list[dict[str, Any]] = []
@@ -114,7 +114,7 @@ def make_part(folder: Path, payload: dict[str, Any]) -> Made:
     )
     np.save(folder / f"index/{payload['name']}.npy", thumbnails)
     np.save(folder / f"index/{payload['name']}.crops.npy", np.concatenate(crops))
-    return Made(Funnel(len(table), len(table)))
+    return PartResult(Funnel(len(table), len(table)))
 
 
 def pixels_hash(data: bytes, pixels: npt.NDArray[np.uint8]) -> str:

@@ -22,7 +22,7 @@ from stages.evaluate.retrieval import r_at_1
 from stages.evaluate.samples import sample
 from stages.evaluate.text_models import understanding
 from stages.kinds.evaluation import RECONSTRUCTED
-from stages.output import Made, Output
+from stages.output import Output, PartResult
 from stages.pretrained.clip import Clip
 from stages.pretrained.text import TABLE
 from stages.stage import Stats, stage
@@ -170,7 +170,7 @@ def _validation(
     if (dataset.table("index")["split"] == "validation").sum() < 2:
         return None
 
-    def make(folder: Path) -> Made:
+    def make(folder: Path) -> PartResult:
         from sdmodel.data.pixels import to_float
         from sdmodel.diffusion.denoising_errors import denoising_errors
 
@@ -182,7 +182,7 @@ def _validation(
         tensors = to_float(images).permute(0, 3, 1, 2).contiguous()  # (N, 3, S, S)
         found = {"rows": len(images), **denoising_errors(load(), tensors, captions, seed=config.seed)}
         (folder / "validation.json").write_text(json.dumps(found, sort_keys=True))
-        return Made()
+        return PartResult()
 
     depends = {"rows": config.validation_rows, "seed": config.seed}
     return out.part("validation", [model.digest, dataset.digest], make, config=depends).json(

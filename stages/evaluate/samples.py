@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stages.config.run import EvaluateConfig
 from stages.evaluate.prompts import Prompt
 from stages.fingerprint import fingerprint_of
-from stages.output import Made, Output, PartSpec
+from stages.output import Output, PartResult, PartSpec
 
 
 def sample(
@@ -37,7 +37,7 @@ def sample(
             inputs = [model, fingerprint_of([[caption, str(seed)] for caption, seed in rows])]
             specs.append(PartSpec(f"{group}-{start // size:05d}", inputs, rows))
 
-    def make(folder: Path, rows: list[tuple[str, int]]) -> Made:
+    def make(folder: Path, rows: list[tuple[str, int]]) -> PartResult:
         from sdmodel.data.pixels import to_uint8
 
         pictures: list[NDArray[np.uint8]] = []
@@ -47,7 +47,7 @@ def sample(
             images = load().sample(list(captions), list(seeds), guidance=config.guidance, steps=config.steps)
             pictures.append(to_uint8(images).permute(0, 2, 3, 1).cpu().numpy())  # (B, S, S, 3)
         np.save(folder / "images.npy", np.concatenate(pictures), allow_pickle=False)
-        return Made()
+        return PartResult()
 
     depends = {"guidance": config.guidance, "steps": config.steps}
     parts = out.parts(specs, make, config=depends, note=f"sampling {len(prompts)} images")

@@ -15,7 +15,7 @@ from stages.artifacts.artifact import Funnel
 from stages.collected import read_collected
 from stages.image import decode_image, encode_image, is_plain
 from stages.image.verdict import blank_on
-from stages.output import Made
+from stages.output import PartResult
 from stages.reasons import Reason
 from stages.shard.moments import channel_moments
 
@@ -23,7 +23,7 @@ EXTENSIONS = {"jpeg": "jpg", "png": "png", "webp": "webp"}
 """Formats that are kept as they came, and the extensions that loaders know them by."""
 
 
-def pack(folder: Path, payload: dict[str, Any]) -> Made:
+def pack(folder: Path, payload: dict[str, Any]) -> PartResult:
     """Make the part of one tar.
 
     Args:
@@ -76,7 +76,7 @@ def pack(folder: Path, payload: dict[str, Any]) -> Made:
     moments = {"mean": mean.tolist(), "square": square.tolist()}
     (folder / "moments" / f"{name}.json").write_text(json.dumps(sums | moments))
     left_out = {str(Reason.BLANK_ON_BACKGROUND): len(blank)} if blank else {}
-    return Made(Funnel(len(rows), len(packed), left_out))
+    return PartResult(Funnel(len(rows), len(packed), left_out))
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:

@@ -22,13 +22,13 @@ from datetime import timedelta
 
 from PIL import Image
 
-from stages.artifacts.activity import activity, held, release_abandoned
-from stages.artifacts.amendment import Change, all_amendments, amend
+from stages.artifacts.activity import activity, leases_in_use, release_abandoned
+from stages.artifacts.amendment import Replacement, all_amendments, amend
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.files import FileEntry
 from stages.artifacts.gc import collect_garbage
 from stages.artifacts.lease import CLOCK, Clock, acquire
-from stages.artifacts.leaseholder import Holder, at_work
+from stages.artifacts.leaseholder import LeaseHolder, at_work
 from stages.errors import RetryableError
 from stages.fingerprint import sha256_of
 from stages.registry import kind_of
@@ -99,14 +99,14 @@ def purge(store: Store, takedown: Takedown, *, dry_run: bool = False, clock: Clo
         raise RetryableError(f"somebody purges {store.url} already; try again when they have ended")
     with lease:
         work = activity(store, clock=clock)
-        if busy := _busy([*work.held, *release_abandoned(store, work.abandoned)]):
+        if busy := _busy([*work.in_use, *release_abandoned(store, work.abandoned)]):
             raise RetryableError(
                 f"{', '.join(busy)} at work in {store.url}; stop what runs, or purge when it has ended"
             )
         purged = _purge(store, takedown)
         # Files that nobody names, and what crashed attempts left, may hold the pictures too.
         collect_garbage(store, grace=timedelta(0), keep_parts=True, clock=clock)
-        return Purged(**purged, busy=tuple(_busy(held(store))))
+        return Purged(**purged, busy=tuple(_busy(leases_in_use(store))))
 
 
 def _purge(store: Store, takedown: Takedown) -> dict[str, int]:
@@ -138,9 +138,9 @@ class _Renewal:
     """Waits for a lease that may have been left, until its holder shows that it is at work."""
 
     def __init__(self) -> None:
-        self._first: Holder | None = None
+        self._first: LeaseHolder | None = None
 
-    def missing(self, holder: Holder) -> bool:
+    def missing(self, holder: LeaseHolder) -> bool:
         """Whether no heartbeat has come since the first look, and none here can say that the holder lives."""
         self._first = self._first or holder
         return holder == self._first and not at_work(holder)
@@ -171,7 +171,7 @@ def _is_zero(artifact: Artifact, span: Span) -> bool:
     return data.count(0) == len(data)
 
 
-def _rewritten(store: Store, cut: _Cut, takedown: Takedown) -> Change:
+def _rewritten(store: Store, cut: _Cut, takedown: Takedown) -> Replacement:
     """Put a copy without the pictures beside the old file."""
     name = cut.entry.key.rsplit("/", 1)[1]
     own = uuid.uuid4().hex
@@ -194,11 +194,11 @@ def _rewritten(store: Store, cut: _Cut, takedown: Takedown) -> Change:
         store.put(key, copy)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return Change("", key, size, sha256, cut.entry.key, cut.entry.sha256)
+    return Replacement("", key, size, sha256, cut.entry.key, cut.entry.sha256)
 
 
 def _replace(
-    store: Store, everything: Iterable[Artifact], changes: Iterable[Change], reason: str, takedown: int
+    store: Store, everything: Iterable[Artifact], changes: Iterable[Replacement], reason: str, takedown: int
 ) -> set[str]:
     """Amend every artifact that names an old file; the fingerprints of those."""
     by_key = {change.replaces: change for change in changes}
@@ -237,7 +237,7 @@ def _finish(store: Store, records: Records) -> int:
     return _drop(store, sorted(there & replacements.keys()), records)
 
 
-def _replacements(store: Store) -> dict[str, tuple[Change, str, int]]:
+def _replacements(store: Store) -> dict[str, tuple[Replacement, str, int]]:
     """Key of a replaced file -> what stands for it now, and the reason and take-down of the amendment."""
     direct = {
         change.replaces: (change, amendment.reason, amendment.takedown)
@@ -245,7 +245,7 @@ def _replacements(store: Store) -> dict[str, tuple[Change, str, int]]:
         for amendment in found
         for change in amendment.changes
     }
-    final: dict[str, tuple[Change, str, int]] = {}
+    final: dict[str, tuple[Replacement, str, int]] = {}
     for old, (first, _, _) in direct.items():
         last = direct[old]
         while last[0].key in direct:  # a copy that was replaced in turn

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sdmodel.config.train import TrainConfig
-from stages.artifacts.activity import held
+from stages.artifacts.activity import leases_in_use
 from stages.artifacts.part import PartRecord, read_part
 from stages.errors import DamagedError
 from stages.fingerprint import JSON, canonical_config
-from stages.output import Made, Output, Part
+from stages.output import Output, Part, PartResult
 from stages.train.unfinished import Unfinished, notice
 
 KEEP = 2
@@ -91,7 +91,7 @@ class Checkpoints:
         progress: dict[str, JSON] = {"images": images, "seconds": round(seconds, 3)}
         # What it is of, for who begins another and meant this one.
         request = {"fingerprint": self._out.fingerprint, "config": canonical_config(self._config)}
-        result = Made(statistics={**progress, **request, "inputs": self._inputs})
+        result = PartResult(statistics={**progress, **request, "inputs": self._inputs})
         part = self._out.record(aside.name, [*self._inputs, str(images)], aside, result)
         self._newest.append(part)
         if self._is_due(images):
@@ -119,7 +119,7 @@ class Checkpoints:
     def unfinished_notice(self) -> str:
         """A notice of the store's unfinished trainings of other settings that nobody works on; empty where
         there are none, or none is near this one."""
-        busy = {folder.rpartition("/")[2] for folder in held(self._out.store)}
+        busy = {folder.rpartition("/")[2] for folder in leases_in_use(self._out.store)}
         newest: dict[str, Unfinished] = {}
         for record in self._records():
             training = Unfinished.of(record.statistics)

@@ -72,7 +72,7 @@ def train(
     best = _take_results(folder, out)
     checkpoints.publish()
     metrics = [json.loads(line) for line in out.write("metrics.jsonl").read_text().splitlines()]
-    out.afterwards(checkpoints.clear)  # a crash before the manifest is there resumes from them
+    out.on_published(checkpoints.clear)  # a crash before the manifest is there resumes from them
     statistics = {
         "objective": config.objective,
         "images": metrics[-1]["images"],

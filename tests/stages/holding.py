@@ -19,7 +19,7 @@ from stages.dedup import dedup
 from stages.dedup.phash import thumbnail
 from stages.filter import filter_
 from stages.image import decode_image
-from stages.output import Made, Output
+from stages.output import Output, PartResult
 from stages.record import IMAGES, SCORES
 from stages.shard import shard
 from stages.stage import Stats, stage
@@ -77,14 +77,14 @@ def evaluated(dataset: Artifact, config: Nothing, out: Output) -> Stats:
 def unfinished(config: CollectConfig, out: Output) -> Stats:
     """Dies when two parts are recorded, and one file is on its way."""
 
-    def make(*pictures: Picture) -> Callable[[Path], Made]:
-        def write(folder: Path) -> Made:
+    def make(*pictures: Picture) -> Callable[[Path], PartResult]:
+        def write(folder: Path) -> PartResult:
             with tarfile.open(folder / "some.tar", "w") as tar:
                 for picture in pictures:
                     member = tarfile.TarInfo(f"{picture.uid}.png")
                     member.size = len(picture.data)
                     tar.addfile(member, io.BytesIO(picture.data))
-            return Made()
+            return PartResult()
 
         return write
 

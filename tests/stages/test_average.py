@@ -14,7 +14,7 @@ from sdmodel.train import run
 from sdmodel.train.job import JobSpec
 from sdmodel.train.posthoc import reconstruct
 from sdmodel.train.process import launch
-from stages.artifacts.activity import held
+from stages.artifacts.activity import leases_in_use
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.average import AverageConfig, average
 from stages.config.run import ShardConfig
@@ -207,7 +207,7 @@ def test_asked_to_stop_it_leaves_nothing(own: Store):
             average(model, AverageConfig(length=0.1), store=own, reporter=reporter)
         assert reporter.notes[-1] == words
     assert average.find(model, config=AverageConfig(length=0.1), store=own) is None
-    assert held(own) == []
+    assert leases_in_use(own) == []
     assert list(own.scratch().iterdir()) == []
 
 

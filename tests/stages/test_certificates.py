@@ -13,7 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from tests.stages.collect.test_connection import at, fails
+from tests.stages.collect.web.test_connection import at, fails
 
 from stages.collect.web.connection import tls_context
 from stages.reasons import Reason

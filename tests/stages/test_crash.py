@@ -25,13 +25,13 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from stages.artifacts.activity import held
+from stages.artifacts.activity import leases_in_use
 from stages.artifacts.artifact import Artifact, Funnel, artifacts
 from stages.artifacts.files import FileEntry
 from stages.artifacts.gc import GRACE, collect_garbage
 from stages.artifacts.reference import refer, references
 from stages.fingerprint import digest_of
-from stages.output import Made, Output, PartSpec
+from stages.output import Output, PartResult, PartSpec
 from stages.stage import Stats, stage
 from stages.store import Cache, FolderStore, Listed, Store, open_store
 
@@ -56,9 +56,9 @@ def spell(config: Config, out: Output) -> Stats:
     return Stats(sum((part.funnel for part in parts if part.funnel), Funnel(0, 0)))
 
 
-def _spell(folder: Path, word: str) -> Made:
+def _spell(folder: Path, word: str) -> PartResult:
     (folder / f"{word}.txt").write_text(word * 3)
-    return Made(Funnel(1, 1))
+    return PartResult(Funnel(1, 1))
 
 
 def undisturbed(config: Config) -> str:
@@ -253,7 +253,7 @@ class Crashes(RuleBasedStateMachine):
 
     @invariant()
     def nobody_holds_a_lease(self) -> None:
-        assert held(self.store) == []
+        assert leases_in_use(self.store) == []
 
 
 def _key(entry: FileEntry) -> str:
@@ -428,7 +428,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from stages.artifacts.artifact import Funnel
 from stages.engine import Processes
-from stages.output import Made, PartSpec, Silent
+from stages.output import PartResult, PartSpec, Silent
 from stages.stage import Stats, stage
 from stages.store import open_store
 
@@ -443,9 +443,9 @@ def count(config, out):
         out.add(part)
     return Stats(Funnel(0, 0))
 
-def write(folder: Path, number: int) -> Made:
+def write(folder: Path, number: int) -> PartResult:
     (folder / f"{number}.txt").write_text(str(number) * 1000)
-    return Made()
+    return PartResult()
 
 class Telling(Silent):
     def progress(self, stage, done, total, note):

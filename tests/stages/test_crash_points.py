@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sdmodel.train.process import launch
-from stages.artifacts.activity import held
+from stages.artifacts.activity import leases_in_use
 from stages.artifacts.artifact import Artifact, artifacts
 from stages.artifacts.gc import collect_garbage
 from stages.config.run import EncodeConfig, EvaluateConfig, ScoreConfig
@@ -88,6 +88,6 @@ def test_a_stage_that_died_at_any_call_of_the_store_goes_on(
         again = make(store, inputs, home)
         assert again.digest == whole.digest, (at, calls[at - 1])
         assert again.verify() == []
-        assert held(store) == []
+        assert leases_in_use(store) == []
         collect_garbage(store, grace=timedelta(0))
         assert again.verify() == []

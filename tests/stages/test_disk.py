@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from stages.artifacts.activity import held
+from stages.artifacts.activity import leases_in_use
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.gc import collect_garbage
 from stages.collect.collect import collect
@@ -186,7 +186,7 @@ def test_a_stage_on_a_full_disk_says_where_and_goes_on(tmp_path: Path) -> None:
         assert str(store) in words
         assert "start the same run again: what is finished is kept" in words
     opened = open_store(str(store))
-    assert held(opened) == []
+    assert leases_in_use(opened) == []
     made = line(opened, str(pictures), {})
     fresh = line(open_store(str(tmp_path / "fresh")), str(pictures), {})
     assert [one.digest for one in made] == [one.digest for one in fresh]

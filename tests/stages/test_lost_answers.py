@@ -12,12 +12,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from stages.artifacts.activity import held
-from stages.artifacts.amendment import Change, amend, amendments
+from stages.artifacts.activity import leases_in_use
+from stages.artifacts.amendment import Replacement, amend, amendments
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.artifacts.lease import acquire
 from stages.artifacts.reference import refer, references
-from stages.output import Made, Output
+from stages.output import Output, PartResult
 from stages.stage import Stats, stage
 from stages.store import Store, open_store
 from stages.takedown.records import Name, forget, records
@@ -91,9 +91,9 @@ class Config:
 
 @stage(version=1, kind="word")
 def word(config: Config, out: Output) -> Stats:
-    def make(folder) -> Made:
+    def make(folder) -> PartResult:
         (folder / "part.txt").write_text(config.text)
-        return Made(Funnel(1, 1))
+        return PartResult(Funnel(1, 1))
 
     out.add(out.part(config.text, [config.text], make))
     out.write("word.txt").write_text(config.text)
@@ -134,7 +134,7 @@ def test_a_picture_is_taken_down_once(lossy: Store) -> None:
 def test_an_artifact_is_amended_once(lossy: Store) -> None:
     artifact = word(Config(), store=lossy)
     old = artifact.entry("word.txt")
-    change = Change("word.txt", old.key, old.size, old.sha256, old.key, old.sha256)
+    change = Replacement("word.txt", old.key, old.size, old.sha256, old.key, old.sha256)
     for _ in range(2):
         amend(lossy, "word", artifact.fingerprint, [change], "why", 1)
     assert len(amendments(lossy, "word", artifact.fingerprint)) == 1
@@ -147,7 +147,7 @@ def test_a_lease_is_its_holders(lossy: Store) -> None:
     with lease:
         assert len(list(lossy.list("leases"))) == 1
         assert not lease.lapsed()
-    assert held(lossy) == []
+    assert leases_in_use(lossy) == []
 
 
 def test_a_record_of_which_no_answer_ever_comes_stands(losing: Losing, lossy: Store) -> None:

@@ -11,7 +11,7 @@ from stages.artifacts.artifact import Funnel
 from stages.artifacts.files import FileEntry
 from stages.engine import Processes, Threads
 from stages.errors import Stopped
-from stages.output import Made, Output, Part, PartSpec, Silent
+from stages.output import Output, Part, PartResult, PartSpec, Silent
 from stages.store import Store, open_store
 
 
@@ -27,11 +27,11 @@ class Maker:
     def __init__(self) -> None:
         self.made: list[Any] = []
 
-    def __call__(self, folder: Path, payload: Any) -> Made:
+    def __call__(self, folder: Path, payload: Any) -> PartResult:
         self.made.append(payload)
         (folder / "words").mkdir()
         (folder / "words" / f"{payload}.txt").write_text(f"word {payload}")
-        return Made(Funnel(2, 1, {"too_small": 1}), {"length": 5})
+        return PartResult(Funnel(2, 1, {"too_small": 1}), {"length": 5})
 
 
 class Stopping(Silent):
@@ -74,7 +74,7 @@ def test_a_part_is_made_once(store: Store) -> None:
 def test_what_was_recorded_before_an_error_is_kept(store: Store) -> None:
     make = Maker()
 
-    def fails(folder: Path, payload: int) -> Made:
+    def fails(folder: Path, payload: int) -> PartResult:
         if payload == 3:
             raise ConnectionError("no answer")
         return make(folder, payload)
@@ -116,10 +116,10 @@ def test_a_part_that_names_its_own_config_survives_changes_of_the_rest(tmp_path:
 def test_one_part_by_itself(store: Store) -> None:
     made: list[str] = []
 
-    def make(folder: Path) -> Made:
+    def make(folder: Path) -> PartResult:
         made.append("once")
         (folder / "a.txt").write_text("a")
-        return Made()
+        return PartResult()
 
     assert output(store).find("one", ["x"]) is None
     for _ in range(2):
@@ -137,7 +137,7 @@ def test_a_folder_may_become_a_part(store: Store) -> None:
     folder = out.folder / "snapshot"
     folder.mkdir()
     (folder / "weights.bin").write_bytes(b"123")
-    out.record("snapshot", ["7"], folder, Made(statistics={"images": 7}))
+    out.record("snapshot", ["7"], folder, PartResult(statistics={"images": 7}))
     found = output(store).find("snapshot", ["7"])
     assert found is not None
     assert found.read("weights.bin") == b"123"
@@ -162,7 +162,7 @@ def test_the_first_record_of_a_part_stands(store: Store) -> None:
     make = Maker()
     inner: list[Part] = []
 
-    def meanwhile(folder: Path, payload: int) -> Made:
+    def meanwhile(folder: Path, payload: int) -> PartResult:
         inner.extend(output(store).parts(specs(payload), make))
         return make(folder, payload)
 
@@ -178,18 +178,18 @@ def test_processes_make_parts_too(tmp_path: Path) -> None:
     assert [part.names() for part in made] == [["a.txt"], ["b.txt"]]
 
 
-def _touch(folder: Path, name: str) -> Made:
+def _touch(folder: Path, name: str) -> PartResult:
     (folder / name).touch()
-    return Made()
+    return PartResult()
 
 
 def test_a_link_is_no_file_of_a_part(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     (tmp_path / "real").write_text("x")
 
-    def make(folder: Path, payload: int) -> Made:
+    def make(folder: Path, payload: int) -> PartResult:
         (folder / "link").symlink_to(tmp_path / "real")
-        return Made()
+        return PartResult()
 
     with pytest.raises(AssertionError, match="a link"):
         output(store).parts(specs(1), make)
@@ -260,9 +260,9 @@ def test_a_note_that_changes_is_asked_for_while_parts_are_made(store: Store) -> 
     heard = Stopping(after=10**9)
     asked = iter(range(10**9))
 
-    def make(folder: Path, payload: None) -> Made:
+    def make(folder: Path, payload: None) -> PartResult:
         time.sleep(1.2)  # longer than two pulses
-        return Made()
+        return PartResult()
 
     spec = PartSpec("slow", ["slow"], None)
     out = Output(store, "score", 1, {}, "ab" * 32, heard)

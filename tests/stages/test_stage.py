@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from stages.artifacts.activity import held
+from stages.artifacts.activity import leases_in_use
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot, artifacts
 from stages.artifacts.lease import acquire
 from stages.errors import NoSpaceError, Stopped
-from stages.output import Made, Output, PartSpec, Silent
+from stages.output import Output, PartResult, PartSpec, Silent
 from stages.stage import Stage, Stats, stage
 from stages.store import Store, open_store
 
@@ -42,9 +42,9 @@ def spell(source: Snapshot | None, config: Config, out: Output) -> Stats:
     )
 
 
-def _spell(folder: Path, word: str) -> Made:
+def _spell(folder: Path, word: str) -> PartResult:
     (folder / f"{word}.txt").write_text(" ".join(word))
-    return Made(Funnel(1, 1))
+    return PartResult(Funnel(1, 1))
 
 
 @stage(version=1, kind="count")
@@ -76,7 +76,7 @@ def test_the_same_call_again_is_answered_from_the_store(store: Store) -> None:
     assert found is not None
     assert found.manifest == first.manifest
     assert first.verify() == []
-    assert held(store) == []
+    assert leases_in_use(store) == []
 
 
 def test_the_manifest_tells_what_was_asked_and_what_came(store: Store) -> None:
@@ -137,7 +137,7 @@ def test_whatever_is_raised_nothing_is_half_published(store: Store, error: BaseE
     with pytest.raises(type(error)):
         failing(Config(), store=store)
     assert list(artifacts(store)) == []
-    assert held(store) == []
+    assert leases_in_use(store) == []
     assert not [path for path in store.scratch().rglob("*") if path.is_file()]
 
 
@@ -146,7 +146,7 @@ def test_what_it_wants_done_afterwards_is_done_once_it_is_published(store: Store
 
     @stage(version=1, kind="x")
     def tidy(config: Config, out: Output) -> Stats:
-        out.afterwards(lambda: seen.append(tidy.find(config=config, store=store) is not None))
+        out.on_published(lambda: seen.append(tidy.find(config=config, store=store) is not None))
         return Stats(Funnel(0, 0))
 
     tidy(Config(), store=store)

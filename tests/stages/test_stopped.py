@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.artifacts.activity import held
+from stages.artifacts.activity import leases_in_use
 from stages.artifacts.artifact import artifacts
 from stages.artifacts.gc import collect_garbage
 from stages.artifacts.lease import acquire
@@ -20,7 +20,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from stages.artifacts.artifact import Funnel
-from stages.output import Made, PartSpec
+from stages.output import PartResult, PartSpec
 from stages.stage import Stats, stage
 from stages.store import open_store
 
@@ -33,7 +33,7 @@ def spelt(folder, word):
         print("working", flush=True)
         sys.stdin.readline()
     (folder / word).write_text(word * 1000)
-    return Made(Funnel(1, 1))
+    return PartResult(Funnel(1, 1))
 
 @stage(version=1, kind="spelling")
 def spell(config, out):
@@ -61,7 +61,7 @@ def test_who_comes_back_finds_the_others_result(
     process.send_signal(signal.SIGSTOP)
     try:
         store = open_store(str(folder))
-        (lease,) = held(store)
+        (lease,) = leases_in_use(store)
         monkeypatch.setattr("stages.stage.acquire", partial(acquire, seconds=0.3))
         namespace: dict[str, object] = {"__name__": "program"}
         exec(compile(PROGRAM.replace("sys.stdin.readline()", ""), "program", "exec"), namespace)
@@ -71,7 +71,7 @@ def test_who_comes_back_finds_the_others_result(
         made = spell(config(), store=store)
         assert not made.cached
         assert made.statistics["parts"] == {"made": 2, "found": 1}
-        assert lease not in held(store)
+        assert lease not in leases_in_use(store)
         if swept:
             collect_garbage(store, watch=0.01)
     finally:
@@ -81,4 +81,4 @@ def test_who_comes_back_finds_the_others_result(
     assert rest.split() == ["True", made.digest, "[]"]
     assert [one.fingerprint for one in artifacts(store)] == [made.fingerprint]
     assert made.verify() == []
-    assert held(store) == []
+    assert leases_in_use(store) == []

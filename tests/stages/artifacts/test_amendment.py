@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.artifacts.amendment import Change, all_amendments, amend, amendments
+from stages.artifacts.amendment import Replacement, all_amendments, amend, amendments
 from stages.artifacts.artifact import Artifact, Funnel, artifacts, manifest_key
 from stages.artifacts.gc import collect_garbage
 from stages.output import Output
@@ -28,7 +28,7 @@ def spell(config: Config, out: Output) -> Stats:
     return Stats(Funnel(0, 0))
 
 
-def change(store: Store, artifact: Artifact, path: str, data: bytes) -> Change:
+def change(store: Store, artifact: Artifact, path: str, data: bytes) -> Replacement:
     """Other bytes for a file, put into the store."""
     sha256 = hashlib.sha256(data).hexdigest()
     key = f"files/purge/{sha256[:8]}/{path}"
@@ -37,7 +37,7 @@ def change(store: Store, artifact: Artifact, path: str, data: bytes) -> Change:
     (folder / sha256).write_bytes(data)
     store.put(key, folder / sha256)
     old = artifact.entry(path)
-    return Change(path, key, len(data), sha256, old.key, old.sha256)
+    return Replacement(path, key, len(data), sha256, old.key, old.sha256)
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_the_last_amendment_of_a_file_counts(store: Store, artifact: Artifact):
 
 def test_verify_compares_with_the_amendment(store: Store, artifact: Artifact):
     good = change(store, artifact, "ab.txt", b"\0\0")
-    wrong = Change(good.path, good.key, good.size, "0" * 64, good.replaces, good.replaces_sha256)
+    wrong = Replacement(good.path, good.key, good.size, "0" * 64, good.replaces, good.replaces_sha256)
     amend(store, "spell", artifact.fingerprint, [wrong], "why", 1)
     (complaint,) = Artifact.open(store, "spell", artifact.fingerprint).verify()
     assert complaint.startswith("ab.txt: should hash to 0000")

@@ -12,10 +12,10 @@ import pytest
 from stages.artifacts.artifact import Artifact, Funnel, artifacts
 from stages.artifacts.gc import Swept, collect_garbage
 from stages.artifacts.lease import acquire
-from stages.artifacts.leaseholder import Holder
+from stages.artifacts.leaseholder import LeaseHolder
 from stages.artifacts.seal import sealed
 from stages.errors import RetryableError
-from stages.output import Made, Output, PartSpec
+from stages.output import Output, PartResult, PartSpec
 from stages.stage import Stats, stage
 from stages.store import FolderStore, Store
 
@@ -38,11 +38,11 @@ def spell(config: Config, out: Output) -> Stats:
     return Stats(Funnel(0, 0))
 
 
-def _spell(folder: Path, word: str) -> Made:
+def _spell(folder: Path, word: str) -> PartResult:
     for hook in HOOK:
         hook(word)
     (folder / f"{word}.txt").write_text(" ".join(word))
-    return Made()
+    return PartResult()
 
 
 class Crash(BaseException):
@@ -139,9 +139,9 @@ def test_a_stage_at_work_is_left_alone_and_others_are_swept(store: Store) -> Non
     assert [one.key.split("/")[1] for one in store.list("parts")] == ["spell"]
 
 
-def _one(folder: Path) -> Made:
+def _one(folder: Path) -> PartResult:
     (folder / "a").write_text("a")
-    return Made()
+    return PartResult()
 
 
 def test_gc_in_the_middle_of_a_run_takes_nothing_from_it(store: Store) -> None:
@@ -193,7 +193,7 @@ def test_a_run_that_was_stopped_for_longer_than_its_lease_does_not_publish_what_
 
     def asleep(_: str) -> None:
         """For so long that the lease expired, and gc swept what the run had found."""
-        late = asdict(Holder("t", "another-host", 1, 0.0, time.time() - 1))
+        late = asdict(LeaseHolder("t", "another-host", 1, 0.0, time.time() - 1))
         while not held_by_nobody(store, sealed(late)):
             pass
         while any(thread.name.startswith("lease ") for thread in threading.enumerate()):

@@ -13,22 +13,22 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stages.artifacts.activity import activity, held, release_abandoned
+from stages.artifacts.activity import activity, leases_in_use, release_abandoned
 from stages.artifacts.lease import Clock, Lease, acquire, append
-from stages.artifacts.leaseholder import Holder, born, lease_log, this_host
+from stages.artifacts.leaseholder import LeaseHolder, born, lease_log, this_host
 from stages.artifacts.seal import sealed
 from stages.store import Store, open_store
 
 REQUEST = ("dedup", "ab" * 32)
 FOLDER = "leases/dedup/" + "ab" * 32
-SOMEBODY = Holder("t", "another-host boot pid:[1]", 1, 0.0, 0.0)
+SOMEBODY = LeaseHolder("t", "another-host boot pid:[1]", 1, 0.0, 0.0)
 
 
-def never(holder: Holder) -> bool:
+def never(holder: LeaseHolder) -> bool:
     raise AssertionError(f"waits for {holder}")
 
 
-def leave(_: Holder) -> bool:
+def leave(_: LeaseHolder) -> bool:
     return False
 
 
@@ -38,19 +38,19 @@ def take(store: Store, seconds: float = 60.0) -> Lease:
     return lease
 
 
-def record(store: Store, holder: Holder, number: int = 1) -> None:
+def record(store: Store, holder: LeaseHolder, number: int = 1) -> None:
     store.create(f"{FOLDER}/{number:08d}.json", sealed(asdict(holder)))
 
 
-def me() -> Holder:
-    return Holder("t", this_host(), os.getpid(), born(os.getpid()), time.time() + 60)
+def me() -> LeaseHolder:
+    return LeaseHolder("t", this_host(), os.getpid(), born(os.getpid()), time.time() + 60)
 
 
 def test_one_holds_it_and_then_the_next(store: Store) -> None:
     with take(store):
-        assert held(store) == [FOLDER]
+        assert leases_in_use(store) == [FOLDER]
         assert acquire(store, *REQUEST, leave) is None
-    assert held(store) == []
+    assert leases_in_use(store) == []
     with take(store):
         assert len(list(store.list(FOLDER))) == 1
 
@@ -59,12 +59,12 @@ def test_another_request_is_another_lease(store: Store) -> None:
     with take(store):
         other = acquire(store, "dedup", "cd" * 32, never)
         assert other is not None
-        assert len(held(store)) == 2
+        assert len(leases_in_use(store)) == 2
         other.release()
 
 
 def test_whoever_waits_hears_who_holds_it(store: Store) -> None:
-    heard: list[Holder] = []
+    heard: list[LeaseHolder] = []
     with take(store):
         acquire(store, *REQUEST, lambda holder: bool(heard.append(holder)))
     assert (heard[0].pid, heard[0].host) == (os.getpid(), this_host())
@@ -93,7 +93,7 @@ def test_it_is_renewed_for_as_long_as_it_is_held(tmp_path: Path) -> None:
         while not store.exists(f"{FOLDER}/00000002.json"):
             assert not lease.lapsed()
             time.sleep(0.05)
-        assert held(store) == [FOLDER]
+        assert leases_in_use(store) == [FOLDER]
 
 
 def test_a_holder_of_this_host_whose_process_is_gone_holds_no_more(store: Store) -> None:
@@ -170,7 +170,7 @@ def test_another_hosts_lease_ends_a_minute_after_its_last_heartbeat_whatever_its
     assert lease is not None
     with lease:
         assert 1058 < heard[-1] <= clock.now == pytest.approx(1060, abs=1)
-        assert held(store) == [FOLDER]
+        assert leases_in_use(store) == [FOLDER]
 
 
 def test_heartbeats_of_another_host_hold_it_whatever_their_dates() -> None:
@@ -201,7 +201,7 @@ def test_the_clocks_jump_is_nothing_to_a_holder(store: Store, jump: float) -> No
         clock.jump = jump
         lease._write(clock.wall() + 60)
         assert not lease.lapsed()
-        assert held(store) == [FOLDER]
+        assert leases_in_use(store) == [FOLDER]
         assert acquire(store, *REQUEST, leave, clock=clock) is None
 
 
@@ -226,7 +226,7 @@ def test_a_lease_that_was_not_renewed_in_time_has_lapsed_for_good(store: Store) 
     assert not store.exists(newest.key)
     assert lease.lapsed()
     lease.release()
-    assert held(store) == [FOLDER], "a release after that is none of the new holder's business"
+    assert leases_in_use(store) == [FOLDER], "a release after that is none of the new holder's business"
 
 
 def test_who_was_stopped_and_takes_a_number_of_the_past_has_lost(store: Store) -> None:
@@ -272,7 +272,7 @@ DAMAGED = [
 def test_a_damaged_record_counts_as_somebodys_until_nothing_follows_it(tmp_path: Path, data: bytes) -> None:
     store, clock = open_store(str(tmp_path)), PassedClock()
     assert store.create(f"{FOLDER}/00000007.json", data)
-    assert held(store) == [FOLDER]
+    assert leases_in_use(store) == [FOLDER]
     (words,) = activity(store, watch=0).damaged
     assert f"{FOLDER}/00000007.json" in words
     assert "or delete it if nobody works on that" in words
@@ -300,13 +300,13 @@ def test_leases_that_nobody_renews_are_abandoned_and_others_held(store: Store) -
 
     with take(store):
         clock = PassedClock(beat)
-        assert held(store) == sorted([FOLDER, vanished, beating])
+        assert leases_in_use(store) == sorted([FOLDER, vanished, beating])
         work = activity(store, clock=clock)
-        assert work.held == (FOLDER, beating)
+        assert work.in_use == (FOLDER, beating)
         assert work.abandoned == ((vanished, 1),)
         assert release_abandoned(store, work.abandoned) == []
         assert release_abandoned(store, [(beating, 1)]) == [beating]
-        assert held(store) == [FOLDER, beating]
+        assert leases_in_use(store) == [FOLDER, beating]
 
 
 # processes
@@ -333,9 +333,9 @@ def holding(folder: Path) -> "subprocess.Popen[str]":
 def test_a_second_process_is_waited_for(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     process = holding(tmp_path)
-    waited: list[Holder] = []
+    waited: list[LeaseHolder] = []
 
-    def let_go(holder: Holder) -> bool:
+    def let_go(holder: LeaseHolder) -> bool:
         assert process.stdin is not None
         if not waited:
             process.stdin.write("\n")

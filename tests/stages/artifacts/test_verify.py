@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.artifacts.amendment import Change, amend
+from stages.artifacts.amendment import Replacement, amend
 from stages.artifacts.artifact import Artifact, Funnel, Manifest
 from stages.artifacts.reference import refer, resolve
 from stages.artifacts.seal import sealed, unsealed
@@ -14,7 +14,7 @@ from stages.artifacts.verify import verify_store
 from stages.config.run import ScoreConfig
 from stages.errors import DamagedError
 from stages.fingerprint import sha256_of
-from stages.output import Made, Output, PartSpec, Silent
+from stages.output import Output, PartResult, PartSpec, Silent
 from stages.stage import Stats, stage
 from stages.store import FolderStore
 from stages.takedown.records import Name, forget
@@ -24,9 +24,9 @@ FLIPS = 48
 """Of each record: seeded, spread over all of it."""
 
 
-def _write(folder: Path, word: str) -> Made:
+def _write(folder: Path, word: str) -> PartResult:
     (folder / f"{word}.txt").write_text(word)
-    return Made(Funnel(2, 1, {"too_small": 1}), {"word": word})
+    return PartResult(Funnel(2, 1, {"too_small": 1}), {"word": word})
 
 
 @stage(version=3, kind="words")
@@ -46,7 +46,9 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     refer(store, "words/demo", second, {"why": "the newest"})
     path = store.scratch() / "grey.txt"
     path.write_text("***")
-    change = Change("one.txt", "files/purge/1/one.txt", 3, sha256_of(path), first.entry("one.txt").key, "")
+    change = Replacement(
+        "one.txt", "files/purge/1/one.txt", 3, sha256_of(path), first.entry("one.txt").key, ""
+    )
     store.put(change.key, path)
     amend(store, "spell", first.fingerprint, [change], "a take-down", 1)
     forget(store, [Name("url", "https://a.org/1.png")], "asked by the artist")

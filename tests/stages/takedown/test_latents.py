@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sdmodel.data.index import read_index
-from sdmodel.latents.cache import Cache
+from sdmodel.latents.cache import LatentCache
 from stages.artifacts.artifact import Artifact
 from stages.config.run import EncodeConfig
 from stages.encode import encode
@@ -73,7 +73,7 @@ def test_its_moments_become_zero_and_nothing_else_changes(
     dataset = Artifact.open(store, "shard", dataset.fingerprint)
     tars = {name: dataset.path(name) for name in dataset.names("shards/")}
     index = read_index(dataset.path("index.parquet"), tars, "train")
-    cache = Cache(after.lay("", tmp_path / "latents"), index)
+    cache = LatentCache(after.lay("", tmp_path / "latents"), index)
     with pytest.raises(ValueError, match="was purged after a take-down"):
         cache.moments(np.array([index.uids.index(uid)]), np.array([False]))
 

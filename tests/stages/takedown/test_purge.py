@@ -20,12 +20,12 @@ from stages.artifacts.amendment import all_amendments
 from stages.artifacts.artifact import Artifact, artifacts
 from stages.artifacts.gc import collect_garbage
 from stages.artifacts.lease import Clock, acquire, append
-from stages.artifacts.leaseholder import Holder, lease_log
+from stages.artifacts.leaseholder import LeaseHolder, lease_log
 from stages.config.run import FilterConfig, ShardConfig
 from stages.errors import DamagedError, RetryableError
 from stages.filter import filter_
 from stages.image import ImageError, decode_image
-from stages.output import Made, Output
+from stages.output import Output, PartResult
 from stages.shard import shard
 from stages.stage import Stats, stage
 from stages.store import FolderStore, Store
@@ -204,7 +204,7 @@ class Passing(Clock):
 @pytest.mark.parametrize("held", ["purge/all", "train/" + "ab" * 32])
 def test_a_lease_that_a_vanished_host_left_keeps_nobody_from_purging(filled: FolderStore, held: str):
     takedown = gone(filled, 0)
-    nobody = Holder("t", "vanished boot pid:[1]", 1, 0.0, time.time() + 366 * 86_400)
+    nobody = LeaseHolder("t", "vanished boot pid:[1]", 1, 0.0, time.time() + 366 * 86_400)
     append(lease_log(filled, f"leases/{held}"), 1, nobody)
     clock = Passing()
     assert purge(filled, takedown, clock=clock).files == 6
@@ -242,10 +242,10 @@ def test_of_a_collection_that_never_ended_parts_with_its_answers_go(filled: Fold
 
     @stage(version=1, kind="images", name="collect")
     def unfinished(config: Nothing, out: Output) -> Stats:
-        def make(folder: Path, urls: list[str]) -> Made:
+        def make(folder: Path, urls: list[str]) -> PartResult:
             (folder / "0.tar").write_bytes(_tar(held if urls[0].startswith("https") else b"else"))
             pq.write_table(pa.table({"key": ["1", "2"], "url": urls}), folder / "answers.parquet")
-            return Made()
+            return PartResult()
 
         wanted = ["https://img.never.org:81/p.png", "http://[::1]:80/x"]
         out.part("with", ["1"], lambda folder: make(folder, wanted))

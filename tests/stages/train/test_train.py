@@ -19,7 +19,7 @@ from sdmodel.config.learning import DataConfig
 from sdmodel.data.index import read_index
 from sdmodel.data.remote_ranges import RemoteRanges
 from sdmodel.train.job import JobSpec
-from stages.artifacts.activity import held
+from stages.artifacts.activity import leases_in_use
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.config.run import ShardConfig
 from stages.errors import Stopped
@@ -157,7 +157,7 @@ def test_killed_and_stopped_on_the_way_it_is_the_same_model(
     assert below
     assert psutil.wait_procs(below, timeout=300)[1] == []
     assert train.find(same, None, None, (), None, config=CONFIG, store=own) is None
-    assert held(own) == []
+    assert leases_in_use(own) == []
 
     # Stopped: what it began ends, what it finished is kept.
     reporter = StopsAfter(2 * EVERY)
@@ -196,7 +196,7 @@ def test_without_a_row_to_train_on_it_says_what_to_do(tmp_path: Path):
         ValueError, match=r"train split is empty; loosen the filter or lower shard\.validation"
     ):
         train(dataset, None, None, (), None, CONFIG, store=store)
-    assert held(store) == []
+    assert leases_in_use(store) == []
     assert list(store.scratch().iterdir()) == []
 
 
