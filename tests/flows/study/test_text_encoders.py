@@ -11,6 +11,8 @@ import pytest
 from flows.study.cases import Case, cases_of, read_study
 from flows.study.estimates import Estimate, rivals
 from flows.study.measures import bag_of_words
+from flows.study.page import markdown
+from flows.study.results import CaseResult, StudyResults
 from stages.fingerprint import canonical_config
 
 ROOT = Path(__file__).parents[3]
@@ -93,9 +95,38 @@ def test_the_pages_decisions_follow_from_its_intervals(cases: list[Case]):
     }
 
 
-def table(head: str) -> dict[str, dict[str, str]]:
+def test_the_page_can_be_made_of_results(cases: list[Case]):
+    study = read_study(FILE)
+    results = [
+        CaseResult(
+            case.variant,
+            case.arm,
+            case.seed,
+            1.0,
+            640,
+            *("0" * 64,) * 3,
+            {
+                path: 0.5
+                for each in study.measures_of(case.arm)
+                for path in (each.figure, each.questions)
+                if path
+            },
+        )
+        for case in cases
+    ]
+    known = {"bag-of-words": bag_of_words(cases[0].run.evaluate)}
+    text = markdown(StudyResults(study, "2 cores", known, results))
+    for head in ("encoder", "pretrained, learned on"):
+        new, recorded = table(head, text), table(head)
+        assert set(recorded) - {"*a bag of words, at most*"} == set(new) - {"*bag-of-words*"}
+        for title in set(next(iter(recorded.values()))) - {"images/s, frozen / learned"}:
+            assert sum(column.endswith(title) for column in next(iter(new.values()))) >= 1
+    assert set(table("question", text)) >= {"emoji R@1", "right, pretrained, frozen", "right, cnn"}
+
+
+def table(head: str, page: str = PAGE) -> dict[str, dict[str, str]]:
     """Rows of the page's table whose first column is called so, by their first cell."""
-    lines = iter(PAGE.splitlines())
+    lines = iter(page.splitlines())
     columns = next(cells(line) for line in lines if line.startswith(f"| {head} |"))
     next(lines)
     rows = map(cells, itertools.takewhile(lambda line: line.startswith("|"), lines))
