@@ -10,7 +10,7 @@ from stages.artifacts.names import check_name
 from stages.artifacts.reference import refer
 from stages.config.run import Run
 from stages.errors import Stopped
-from stages.fingerprint import JSON
+from stages.fingerprint import JSON, short_hash
 from stages.output import Reporter
 from stages.stage import Stage
 from stages.store import Store, open_store
@@ -60,7 +60,7 @@ class Result:
         return Artifact.open(open_store(self.store, writable=False), self.stage, self.fingerprint)
 
     def __str__(self) -> str:
-        return f"{self.stage}/{self.fingerprint[:12]}"
+        return f"{self.stage}/{short_hash(self.fingerprint)}"
 
 
 Check = Callable[[], None]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.artifacts.artifact import Artifact
+from stages.fingerprint import short_hash
 from stages.output import Output
 from stages.stage import Stats, stage
 
@@ -124,13 +125,13 @@ def average(model: Artifact, config: AverageConfig, out: Output) -> Stats:
 
 def _kept(model: Artifact) -> dict[int, str]:
     """Files of averages by images seen, ascending. ValueError: there are none."""
-    called = f"{model.stage}/{model.fingerprint[:12]}"
+    called = model.short_name
     if model.kind != "model":
         raise ValueError(f"average: {called} is no model but {model.kind}; `sdflow ls` shows models")
     if model.stage == average.name:
         source = (model.manifest.inputs["model"] or {})["fingerprint"]
         raise ValueError(
-            f"average: {called} is an average itself; name the model it was made of, {source[:12]}"
+            f"average: {called} is an average itself; name the model it was made of, {short_hash(source)}"
         )
     found = {int(match[1]): name for name in model.names() if (match := KEPT.fullmatch(name))}
     if not found:

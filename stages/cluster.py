@@ -143,7 +143,7 @@ def _encoder(model: Artifact, folder: Path) -> "Encoder":
             asked: Any = {"kind": kind or "clip", "length": LENGTH}
             return build.load(laid, TextConfig(**asked))
     raise ValueError(
-        f"cluster: {model.stage}/{model.fingerprint[:12]} has no text encoder of its own; name a model of "
+        f"cluster: {model.short_name} has no text encoder of its own; name a model of "
         'objective "text" or "contrastive", or a text-to-image model that learned its text encoder'
     )
 

@@ -61,6 +61,11 @@ def _canonical(value: Any) -> JSON:
     return value
 
 
+def short_hash(digest: str) -> str:
+    """The first 12 hex digits of a fingerprint or digest, by which people and commands name it."""
+    return digest[:12]
+
+
 def fingerprint_of(value: JSON) -> str:
     """64 hex digits that name a request."""
     return hashlib.sha256(canonical_json(value)).hexdigest()

@@ -118,6 +118,6 @@ def funnel_table(artifacts: Iterable[Artifact], cached: Mapping[str, bool]) -> T
             f"{funnel.rows_out:,}",
             "\n".join(f"{rows:>6,} {reason}" for reason, rows in reasons),
             "cached" if cached.get(artifact.stage) else "made",
-            f"{artifact.stage}/{artifact.fingerprint[:12]}",
+            artifact.short_name,
         )
     return table

@@ -12,7 +12,7 @@ from stages.artifacts.amendment import Amendment, all_amendments, amendments
 from stages.artifacts.files import FileEntry, Files
 from stages.artifacts.seal import sealed, unsealed
 from stages.errors import DamagedError
-from stages.fingerprint import JSON, digest_of, request_fingerprint
+from stages.fingerprint import JSON, digest_of, request_fingerprint, short_hash
 from stages.store import Store
 
 
@@ -153,6 +153,11 @@ class Artifact(Files):
     @property
     def fingerprint(self) -> str:
         return self.manifest.fingerprint
+
+    @property
+    def short_name(self) -> str:
+        """What messages and commands call it: "shard/0123456789ab"."""
+        return f"{self.stage}/{short_hash(self.fingerprint)}"
 
     @property
     def digest(self) -> str:

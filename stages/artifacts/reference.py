@@ -8,7 +8,7 @@ from typing import Any
 from stages.artifacts.artifact import Artifact, artifacts
 from stages.artifacts.names import check_name, is_name
 from stages.artifacts.seal import sealed, unsealed
-from stages.fingerprint import JSON
+from stages.fingerprint import JSON, short_hash
 from stages.store import NumberedLog, Store
 
 ANNOUNCED = "announced/"
@@ -35,6 +35,11 @@ class Reference:
     def open(self, store: Store) -> Artifact:
         """The artifact that this entry names."""
         return Artifact.open(store, self.stage, self.fingerprint)
+
+    @property
+    def short_name(self) -> str:
+        """What messages call its artifact."""
+        return f"{self.stage}/{short_hash(self.fingerprint)}"
 
     def __str__(self) -> str:
         return f"{self.name}@{self.number}"

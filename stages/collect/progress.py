@@ -5,6 +5,8 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 
+from stages.units import duration, file_size
+
 WINDOW_SECONDS = 10.0
 """Speeds are means over the last seconds."""
 RECENT = 400
@@ -84,14 +86,14 @@ class CollectionProgress:
             span = max(now - before, 1e-9)
             speed = (last - first) / span
             words = [
-                f"{speed:,.0f} images/s, {(last_bytes - first_bytes) / span / 1e6:,.1f} MB/s",
+                f"{speed:,.0f} images/s, {file_size((last_bytes - first_bytes) / span)}/s",
                 f"{self._good / self._done:.0%} good",
             ]
             words += [f"{reason} {rows:,}" for reason, rows in self._reasons.most_common(2) if rows]
             worst = self._worst()
             words += [f"worst host {worst}"] if worst else []
             if speed > 0 and self._total > self._done:
-                words.append(f"{_duration((self._total - self._done) / speed)} left")
+                words.append(f"{duration((self._total - self._done) / speed)} left")
             return ", ".join(words)
 
     def _worst(self) -> str:
@@ -120,9 +122,3 @@ class CollectionProgress:
             self._said.add(kind)
         if not known:
             self._warn(words)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -21,6 +21,7 @@ from stages.evaluate.report import markdown
 from stages.evaluate.retrieval import r_at_1
 from stages.evaluate.samples import sample
 from stages.evaluate.text_models import understanding
+from stages.fingerprint import short_hash
 from stages.kinds.evaluation import RECONSTRUCTED
 from stages.output import Output, PartResult
 from stages.pretrained.clip import Clip
@@ -140,7 +141,7 @@ def _text_to_image(
     report["similarity"] = None
     if clip is not None and judge is not None and any(prompt.caption for prompt in prompts):
         found, pairs = _clip_figures(judge, prompts, images, config, out)
-        report |= {"similarity": {**found, "clip": clip.digest[:12]}, **pairs}
+        report |= {"similarity": {**found, "clip": short_hash(clip.digest)}, **pairs}
 
     # What people look at.
     shown = _shown(groups)

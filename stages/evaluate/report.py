@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stages.fingerprint import short_hash
 from stages.foreign_text import escape_markdown
 
 
 def markdown(report: Mapping[str, Any]) -> str:
     """The report for people: what was measured, and what was not and why."""
-    lines = [f"# Evaluation of {report['model'][:12]} on {report['dataset'][:12]}", ""]
+    lines = [f"# Evaluation of {short_hash(report['model'])} on {short_hash(report['dataset'])}", ""]
     pictures = (_reconstruction, _recognition, _oracle, _similarity, _nearest)
     for section in (_notice, _validation, _retrieval, _understanding, *pictures):
         lines += section(report)

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from sdmodel.config.train import TrainConfig
 from stages.artifacts.artifact import Artifact
 from stages.config.run import EncodeConfig
+from stages.fingerprint import short_hash
 from stages.pretrained.files import (
     autoencoder_config,
     autoencoder_files,
@@ -122,9 +123,9 @@ def forecast(
     )
     measurement = measure(job, stopping)
     warnings = size_warnings(dataset, config, measurement.learned) if dataset else ()
-    data = f"dataset {dataset.fingerprint[:12]}" if dataset else "random pictures"
+    data = f"dataset {short_hash(dataset.fingerprint)}" if dataset else "random pictures"
     if latents or encoders:
-        data += f" and latents {latents.fingerprint[:12]}" if latents else " and random latents"
+        data += f" and latents {short_hash(latents.fingerprint)}" if latents else " and random latents"
     return _extrapolated(measurement, config, data, warnings)
 
 

@@ -31,7 +31,7 @@ def start_input(store: Store, text: str) -> Snapshot | Artifact | None:
     except ValueError as error:
         raise ValueError(f"train.start={text!r} is no folder here, and {error}") from error
     if not model.names("model/"):
-        raise ValueError(f"train.start={text!r} is no model but {model.stage}/{model.fingerprint[:12]}")
+        raise ValueError(f"train.start={text!r} is no model but {model.short_name}")
     return model
 
 

@@ -24,7 +24,7 @@ def coverage_of(artifact: Artifact) -> dict[str, Any]:
     images = artifact if artifact.kind == "images" else None
     if artifact.kind == "dataset":
         images = artifact.input("images")
-    name = f"{artifact.stage}/{artifact.fingerprint[:12]}"
+    name = artifact.short_name
     if images is None:
         raise ValueError(f"{name} is neither a collection (images/NAME) nor a dataset (datasets/NAME)")
     if "evidence/coverage.json" not in images.files:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from stages.collect.preview.preview import Preview
 from stages.foreign_text import escape
+from stages.units import duration, file_size
 
 HOSTS = 8
 """Greatest hosts that are shown."""
@@ -85,30 +86,14 @@ def _cost(preview: Preview) -> Iterator[str]:
         yield f"time   {duration(told.seconds)} or more: {paced}, {each}"
         yield "       not in it: Crawl-delays of robots.txt, hosts that ask for patience, further tries"
     known = "measured last time" if told.habits.bytes_measured else "a guess"
-    each = f" ({told.habits.bytes / 1e3:,.0f} kB a picture, {known})" if preview.urls else ""
-    free = f"; {size(preview.free)} are free" if preview.free is not None else ""
-    yield f"space  {size(told.bytes)} at most{each}{free}"
+    each = f" ({file_size(told.habits.bytes)} a picture, {known})" if preview.urls else ""
+    free = f"; {file_size(preview.free)} are free" if preview.free is not None else ""
+    yield f"space  {file_size(told.bytes)} at most{each}{free}"
 
 
 def _text(words: str) -> Text:
     """What a stranger's table calls its columns, without what a terminal or rich would obey."""
     return Text(escape(words, 1000))
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the unit that people would use."""
-    for unit, name, until in ((1, "s", 90), (60, "min", 5400), (3600, "h", 2 * 86_400)):
-        if seconds < until:
-            return f"{seconds / unit:,.0f} {name}"
-    return f"{seconds / 86_400:,.1f} days"
-
-
-def size(count: int) -> str:
-    """Bytes in the unit that people would use."""
-    for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
-        if count >= unit:
-            return f"{count / unit:,.1f} {name}"
-    return f"{count / 1e3:,.0f} kB"
 
 
 def _table(*heads: str) -> Table:

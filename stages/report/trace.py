@@ -51,7 +51,7 @@ def trace_row(store: Store, what: str) -> dict[str, Any]:
             events = [
                 {
                     "stage": artifact.stage,
-                    "artifact": f"{artifact.stage}/{artifact.fingerprint[:12]}",
+                    "artifact": artifact.short_name,
                     "references": called.get(artifact.fingerprint, []),
                     **event,
                 }
@@ -145,7 +145,7 @@ def _hint(store: Store, what: str) -> str:
         found = resolve(store, what)
     except ValueError:
         return "give it as the source spells it"
-    return f"it is {found.stage}/{found.fingerprint[:12]}, and `sdflow show` says what that was made of"
+    return f"it is {found.short_name}, and `sdflow show` says what that was made of"
 
 
 def _short(value: object) -> str:

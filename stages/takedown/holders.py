@@ -36,7 +36,7 @@ class Holder:
         return bool(self.rows) and kind_of(self.artifact).learns
 
     def __str__(self) -> str:
-        return f"{self.artifact.stage}/{self.artifact.fingerprint[:12]}"
+        return self.artifact.short_name
 
 
 class Lineage:

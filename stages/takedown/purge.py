@@ -30,7 +30,7 @@ from stages.artifacts.gc import collect_garbage
 from stages.artifacts.lease import CLOCK, Clock, acquire
 from stages.artifacts.leaseholder import LeaseHolder, at_work
 from stages.errors import RetryableError
-from stages.fingerprint import sha256_of
+from stages.fingerprint import sha256_of, short_hash
 from stages.registry import kind_of
 from stages.store import Store
 from stages.takedown.holders import Lineage
@@ -190,7 +190,7 @@ def _rewritten(store: Store, cut: _Cut, takedown: Takedown) -> Replacement:
             with Image.open(old) as drawing:
                 Image.new("RGB", drawing.size, GREY).save(copy)
         size, sha256 = copy.stat().st_size, sha256_of(copy)
-        key = f"files/{LEASE[0]}/{takedown.number:08d}/{own[:12]}/{name}"
+        key = f"files/{LEASE[0]}/{takedown.number:08d}/{short_hash(own)}/{name}"
         store.put(key, copy)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -7,6 +7,7 @@ from sdmodel.config.train import TrainConfig
 from stages.errors import RetryableError
 from stages.output import Output
 from stages.train.checkpoints import Checkpoints
+from stages.units import duration
 
 if TYPE_CHECKING:
     from sdmodel.train.process.messages import Progress
@@ -79,15 +80,13 @@ def launch(
 
 def progress_text(progress: "Progress") -> str:
     """The progress of a training in a few words: loss, speed, use of the device, memory, time and money."""
-    left = int(progress["seconds_left"])
-    clock = f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d}" if left >= 3600 else ""
     parts = [
         f"loss {progress['loss']:.4f}",
         f"validation {progress['validation']:.4f}" if "validation" in progress else "",
         f"{progress['images_per_second']:.0f} images/s",
         f"{progress['mfu']:.0%} MFU" if "mfu" in progress else "",
         f"{progress['memory'] / 2**30:.1f} GiB",
-        f"{clock or f'{left // 60}:{left % 60:02d}'} left",
+        f"{duration(progress['seconds_left'])} left",
         f"costs {progress['cost_left']:.2f} more" if "cost_left" in progress else "",
     ]
     return ", ".join(part for part in parts if part)

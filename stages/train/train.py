@@ -10,7 +10,7 @@ from sdmodel.config.train import CAPTIONED, TrainConfig
 from sdmodel.data.captioned import without_caption
 from sdmodel.train.job import JOB, JobSpec
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
-from stages.fingerprint import JSON
+from stages.fingerprint import JSON, short_hash
 from stages.output import Output
 from stages.pretrained.start import start_folder
 from stages.pretrained.text import TABLE, text_folders
@@ -100,8 +100,8 @@ def _rows(dataset: Artifact, latents: Artifact | None, config: TrainConfig, out:
         )
     if latents is not None and (latents.manifest.inputs["dataset"] or {}).get("digest") != dataset.digest:
         raise ValueError(
-            f"train: the latents {latents.fingerprint[:12]} are of another dataset than "
-            f"{dataset.fingerprint[:12]}; encode this one"
+            f"train: the latents {short_hash(latents.fingerprint)} are of another dataset than "
+            f"{short_hash(dataset.fingerprint)}; encode this one"
         )
     empty, warning = without_caption(captions, config)
     left_out = empty if config.objective in CAPTIONED else 0

@@ -81,7 +81,7 @@ def _preview(run: "Run") -> "Preview":
     if finished is None:
         return summary
     words = (
-        f"this very collection is finished (collect/{finished.fingerprint[:12]}): it is found again, and "
+        f"this very collection is finished ({finished.short_name}): it is found again, and "
         "nothing is asked; another collect.edition asks anew"
     )
     return replace(summary, problems=[words, *summary.problems])

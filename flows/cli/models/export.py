@@ -44,5 +44,5 @@ def export(
         shutil.copyfile(artifact.path(name), target)
         if sha256_of(target) != artifact.entry(name).sha256:
             raise DamagedError(f"{name} is damaged in the store; `sdflow verify` names what is")
-    artifact_id = f"{artifact.stage}/{artifact.fingerprint[:12]}"
+    artifact_id = artifact.short_name
     Terminal().log(f"{len(names)} files of {artifact_id} are in {folder}")

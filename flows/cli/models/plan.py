@@ -6,6 +6,7 @@ from cyclopts import Parameter
 
 from flows.cli.options import ConfigArgument, ConfigStoreOption, JsonOption, SetOption, environment_store
 from flows.cli.store.listing import print_json, print_lines
+from stages.units import duration
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,9 +90,9 @@ def forecast_lines(run: "Run", forecast: "TrainingForecast") -> list[str]:
         f"speed       {forecast.images_per_second:,.1f} images/s{share}; {forecast.waiting:.1%} of the time "
         "went into waiting for data",
         f"measured    on {forecast.processes} x {forecast.device}, with {forecast.data}",
-        f"to the end  {forecast.images:,} images take {_time(forecast.seconds)}",
+        f"to the end  {forecast.images:,} images take {duration(forecast.seconds)}",
         f"snapshots   of {forecast.state / 2**30:.2f} GiB at most, one every {train.snapshot_every:,} "
-        f"images, {_time(train.snapshot_every / forecast.images_per_second)}",
+        f"images, {duration(train.snapshot_every / forecast.images_per_second)}",
     ]
     if forecast.cost is not None:
         lines.append(f"cost        {forecast.cost:,.2f} at {train.price:,.2f} an hour")
@@ -157,14 +158,3 @@ def _scaled(number: float) -> str:
         if number >= factor:
             return f"{number / factor:.3g} {letter}"
     return f"{number:.3g} "
-
-
-def _time(seconds: float) -> str:
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return (
-        f"{whole // 86400} d {whole // 3600 % 24} h {whole // 60 % 60} min"
-        if whole >= 86400
-        else (f"{whole // 3600} h {whole // 60 % 60} min")
-    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_read
+from stages.fingerprint import short_hash
 from stages.foreign_text import escape, escape_lines
 
 if TYPE_CHECKING:
@@ -57,18 +58,15 @@ def ls(*, store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
         return
     print_table(
         ["reference", "artifact", "digest", "since"],
-        [
-            [str(newest), f"{newest.stage}/{newest.fingerprint[:12]}", newest.digest[:12], newest.time[:19]]
-            for newest in named
-        ],
+        [[str(newest), newest.short_name, short_hash(newest.digest), newest.time[:19]] for newest in named],
     )
     print_lines([""])
     print_table(
         ["artifact", "digest", "rows in", "rows out", "files", "MB", "finished"],
         [
             [
-                f"{artifact.stage}/{artifact.fingerprint[:12]}",
-                artifact.digest[:12],
+                artifact.short_name,
+                short_hash(artifact.digest),
                 f"{artifact.funnel.rows_in:,}",
                 f"{artifact.funnel.rows_out:,}",
                 f"{len(artifact.files):,}",
@@ -109,7 +107,7 @@ def show(
     if len(history) > 1:
         print_lines(["", "history"])
         print_lines(
-            f"  {entry}  {entry.stage}/{entry.fingerprint[:12]}  {entry.digest[:12]}  {entry.time[:19]}"
+            f"  {entry}  {entry.short_name}  {short_hash(entry.digest)}  {entry.time[:19]}"
             for entry in history
         )
     if "report.md" in artifact.files:
@@ -194,9 +192,9 @@ def _input(source: Mapping[str, str] | None) -> str:
     if not source:
         return "none"
     return (
-        f"{source['stage']}/{source['fingerprint'][:12]}"
+        f"{source['stage']}/{short_hash(source['fingerprint'])}"
         if source["stage"]
-        else f"outside, digest {source['digest'][:12]}"
+        else f"outside, digest {short_hash(source['digest'])}"
     )
 
 

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_read
 from flows.cli.store.listing import print_json, print_lines
+from stages.units import file_size
 
 if TYPE_CHECKING:
     from stages.artifacts.gc import Swept
@@ -99,7 +100,7 @@ def gc(
 def _print_swept(swept: "Swept", dry_run: bool) -> None:
     verb = "would delete" if dry_run else "deleted"
     print_lines([
-        f"{verb} {swept.files:,} files ({swept.bytes / 1e6:,.1f} MB), {swept.parts:,} unfinished parts, "
+        f"{verb} {swept.files:,} files ({file_size(swept.bytes)}), {swept.parts:,} unfinished parts, "
         f"{swept.leases:,} ended leases, {swept.folders:,} working folders",
         *([f"left alone, at work: {', '.join(swept.busy)}"] if swept.busy else []),
         *(f"damaged: {words}" for words in swept.damaged),

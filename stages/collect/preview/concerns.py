@@ -6,6 +6,7 @@ from stages.collect.preview.forecast import FetchForecast
 from stages.collect.preview.sources import SourcePreview
 from stages.collect.progress import DOMINATES
 from stages.config.collect import OPT_OUTS, CollectConfig
+from stages.units import file_size
 
 MOSTLY = 0.5
 """Share of the rows below which a column of captions, or of licences, is called mostly empty."""
@@ -30,7 +31,7 @@ def concerns(
     """
     if free is not None and forecast.bytes > free:
         yield (
-            f"the pictures may take {forecast.bytes / 1e9:,.1f} GB and {free / 1e9:,.1f} GB are free: give a "
+            f"the pictures may take {file_size(forecast.bytes)} and {file_size(free)} are free: give a "
             "larger store, or a limit"
         )
     if forecast.greatest and not config.contact:

@@ -126,7 +126,7 @@ def changes(old: Artifact | None, new: Artifact) -> Any:
 def _both(old: Artifact | None, new: Artifact) -> tuple[_Version, _Version]:
     if old is not None and old.stage != new.stage:
         raise ValueError(
-            f"{old.stage}/{old.fingerprint[:12]} and {new.stage}/{new.fingerprint[:12]} are of different "
+            f"{old.short_name} and {new.short_name} are of different "
             "stages; compare two collections (images/NAME) or two datasets (datasets/NAME)"
         )
     return _version(old) if old is not None else _NOTHING, _version(new)
@@ -137,7 +137,7 @@ def _version(artifact: Artifact) -> _Version:
         return _collected(artifact.table_files("images"), artifact.table_files("rejects"))
     if artifact.kind != "dataset":
         raise ValueError(
-            f"{artifact.stage}/{artifact.fingerprint[:12]} is neither a collection (images/NAME) nor a "
+            f"{artifact.short_name} is neither a collection (images/NAME) nor a "
             "dataset (datasets/NAME); only these can be compared"
         )
     images, selection = artifact.input("images"), artifact.input("selection")

@@ -148,6 +148,8 @@ def test_time_is_taken_over_all_attempts():
 
 def test_progress_is_shown_in_few_words():
     progress: Any = {"loss": 0.12345, "images_per_second": 812.3, "seconds_left": 3725.0, "memory": 2**30}
-    assert progress_text(progress) == "loss 0.1235, 812 images/s, 1.0 GiB, 1:02:05 left"
+    assert progress_text(progress) == "loss 0.1235, 812 images/s, 1.0 GiB, 1 h 2 min left"
     more = progress | {"mfu": 0.41, "memory": 12.34 * 2**30, "cost_left": 3.4, "seconds_left": 65}
-    assert progress_text(more) == "loss 0.1235, 812 images/s, 41% MFU, 12.3 GiB, 1:05 left, costs 3.40 more"
+    assert (
+        progress_text(more) == "loss 0.1235, 812 images/s, 41% MFU, 12.3 GiB, 1 min 5 s left, costs 3.40 more"
+    )
