@@ -13,11 +13,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from tests.stages.collect.web.test_connection import at, fails
 
 from stages.collect.web.connection import tls_context
 from stages.reasons import Reason
 from stages.store import open_store
+from tests.stages.collect.web.test_connection import at, fails
 
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)
