@@ -136,7 +136,7 @@ def cases_of(
                     mistakes[f"arm {arm.name}{f' of {row}' if row else ''}: {error}"] = None
                     continue
                 case = Case(case_name(study, row, arm.name, seed), row, arm.name, seed, run, budget)
-                mistakes |= dict.fromkeys(_unmeasurable(case))
+                mistakes |= dict.fromkeys(_unmeasurable(study, case))
                 cases.append(case)
     if mistakes:
         raise ValueError("\n".join(mistakes))
@@ -159,13 +159,19 @@ def waves(study: StudyConfig, cases: Sequence[Case]) -> list[list[Case]]:
     return [depths[depth] for depth in sorted(depths)]
 
 
-def _unmeasurable(case: Case) -> Iterable[str]:
+def needs_pace(study: StudyConfig, case: Case) -> bool:
+    """Whether a case's speed is measured: its budget is time, or one of its figures is of the speed."""
+    figures = (measure.figure for measure in study.measures_of(case.arm))
+    return bool(case.budget.seconds) or any(figure.startswith("pace.") for figure in figures)
+
+
+def _unmeasurable(study: StudyConfig, case: Case) -> Iterable[str]:
     train = case.run.train
-    if case.budget.seconds and (train.start or ENCODE.wanted(case.run.encode)):
+    if needs_pace(study, case) and (train.start or ENCODE.wanted(case.run.encode)):
         what = f"train.start={train.start!r}" if train.start else "latents"
         yield (
-            f"arm {case.arm}: a budget of seconds with {what}: speeds are measured from pixels and without a "
-            "start, and this one is another; give budget.images"
+            f"arm {case.arm}: a budget of seconds, or a figure of pace, with {what}: speeds are measured from "
+            "pixels and without a start; give budget.images, and no figure of pace"
         )
 
 

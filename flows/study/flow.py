@@ -18,9 +18,9 @@ from flows.dataset import submit_dataset
 from flows.report.progress import notify_progress, task_runner
 from flows.step import Result, RunContext
 from flows.steps import ENCODE
-from flows.study.cases import PACE, Case, cases_of, waves
+from flows.study.cases import PACE, Case, cases_of, needs_pace, waves
 from flows.study.config import StudyConfig
-from flows.study.halving import shares, survivors
+from flows.study.halving import rungs, survivors
 from flows.study.measures import figure_of
 from flows.study.results import CaseResult
 from flows.tasks import encode, evaluate, step_task, train
@@ -54,35 +54,29 @@ def study(config: StudyConfig, base: Path, store: str, machine: str, lanes: int)
         if needs_pace(config, case) and (key := pace_key(case, machine, config)) not in paces:
             paces[key] = measured_pace(case, datasets[case.data], case.pace(machine, config.measuring))
 
+    raced = [case for case in cases if case.arm in config.raced]
+    steps = rungs(config.halving, len({(case.variant, case.arm) for case in raced})) if raced else []
+    total = len(cases) - len(raced) + len(config.seeds) * sum(cells for _, cells in steps)
     count = itertools.count(1)
 
     def perform(case: Case, share: float) -> CaseResult:
         speed = paces.get(pace_key(case, machine, config), {})
         result = trained(config, case, share, datasets[case.data], speed)
-        notify_progress("study", next(count), len(cases), case.title)
+        notify_progress("study", next(count), total, case.title)
         return result
 
-    raced = config.raced
     results: list[CaseResult] = []
-    for wave in waves(config, [case for case in cases if case.arm not in raced]):
+    for wave in waves(config, [case for case in cases if case not in raced]):
         results += side_by_side([partial(perform, case, 1.0) for case in wave], lanes)
-    running = [case for case in cases if case.arm in raced]
-    for share in shares(config.halving) if running else ():
+    for share, _ in steps:
         rung: list[CaseResult] = []
-        for wave in waves(config, running):
+        for wave in waves(config, raced):
             rung += side_by_side([partial(perform, case, share) for case in wave], lanes)
         results += rung
         if share < 1:
             best = survivors(config, rung)
-            running = [case for case in running if (case.variant, case.arm) in best]
+            raced = [case for case in raced if (case.variant, case.arm) in best]
     return results
-
-
-def needs_pace(config: StudyConfig, case: Case) -> bool:
-    """Whether a case's speed is measured: its budget is time, or one of its figures is of the speed."""
-    return bool(case.budget.seconds) or any(
-        measure.figure.startswith("pace.") for measure in config.measures_of(case.arm)
-    )
 
 
 def pace_key(case: Case, machine: str, config: StudyConfig) -> str:

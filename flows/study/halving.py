@@ -11,9 +11,13 @@ Cell = tuple[str, str]
 """Variant and arm."""
 
 
-def shares(halving: HalvingConfig) -> list[float]:
-    """Share of the budget in each rung, the last one the whole."""
-    return [halving.factor**-left for left in reversed(range(halving.rungs))] if halving.measure else [1.0]
+def rungs(halving: HalvingConfig, cells: int) -> list[tuple[float, int]]:
+    """(share of the budget, how many variants and arms take part) of each rung; the last has the whole."""
+    taking_part: list[tuple[float, int]] = []
+    for left in reversed(range(halving.rungs)):
+        taking_part.append((halving.factor**-left, cells))
+        cells = math.ceil(cells / halving.factor)
+    return taking_part
 
 
 def survivors(study: StudyConfig, results: Sequence[CaseResult]) -> set[Cell]:

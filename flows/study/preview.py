@@ -10,7 +10,7 @@ from flows.step import finished
 from flows.steps import ENCODE, STEPS, TRAIN
 from flows.study.cases import PACE, Case
 from flows.study.config import StudyConfig
-from flows.study.halving import shares
+from flows.study.halving import rungs
 from stages.artifacts.artifact import Artifact
 from stages.store import Store, open_store
 
@@ -45,8 +45,8 @@ def preview(study: StudyConfig, cases: Sequence[Case], machine: str, lanes: int)
             images = case.budget.images or case.run.train.images
             seconds += case.budget.seconds or images / (measured or speed)
         if arm.name in study.raced:
-            rungs = enumerate(shares(study.halving))
-            seconds *= sum(share * study.halving.factor**-rung for rung, share in rungs)
+            cells = len({(case.variant, case.arm) for case in cases if case.arm in study.raced})
+            seconds *= sum(share * taking_part for share, taking_part in rungs(study.halving, cells)) / cells
         total += seconds
         cached = f", {len(own) - left} of them cached" if left < len(own) else ""
         yield f"{arm.name:>12}  {len(own)} cases{cached}, {seconds / 3600:.2f} h of training"

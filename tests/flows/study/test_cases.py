@@ -8,7 +8,7 @@ import pytest
 
 from flows.study.cases import cases_of, read_study, waves
 from flows.study.config import ArmConfig, BudgetConfig, HalvingConfig, MeasureConfig, StudyConfig
-from flows.study.halving import shares, survivors
+from flows.study.halving import rungs, survivors
 from tests.flows.study.studies import LOSS, RIGHT, STUDY, result, write_base
 
 
@@ -105,7 +105,7 @@ def test_every_mistake_of_every_arm_is_named_at_once(tmp_path: Path):
     )
     with pytest.raises(ValueError, match="arm one") as error:
         cases_of(study, write_base(tmp_path))
-    for word in ("train.network", "widht", "arm three: a budget of seconds with train.start='models/old@1'"):
+    for word in ("train.network", "widht", "figure of pace, with train.start='models/old@1'"):
         assert word in str(error.value)
     assert str(error.value).count("arm two of rnn") == 1  # not once a seed
 
@@ -131,8 +131,7 @@ def test_a_file_is_read_with_all_its_mistakes(tmp_path: Path):
 
 def test_halving_keeps_the_better_half():
     halving = HalvingConfig(measure="right", factor=2, rungs=3)
-    assert shares(halving) == [0.25, 0.5, 1.0]
-    assert shares(HalvingConfig()) == [1.0]
+    assert rungs(halving, 5) == [(0.25, 5), (0.5, 3), (1.0, 2)]
     study = replace(STUDY, halving=halving)
     rung = [
         result(variant, "plain", seed, right + 0.05 * seed)
