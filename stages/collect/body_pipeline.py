@@ -1,4 +1,4 @@
-"""Bytes on their way in: judged in batches by the decoders, and packed where they are a picture."""
+"""The pipeline of bodies: judged in batches by decoders while more come, packed where they are a picture."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -16,26 +16,28 @@ BATCH_BYTES = 4_000_000
 AHEAD = 3
 """Batches of a part that may wait for their verdict, so that memory holds no more."""
 
-Heard = Callable[[str, Verdict, int], None]
-"""Told of each verdict: (key, verdict, bytes that came)."""
+OnVerdict = Callable[[str, Verdict, int], None]
+"""Called with each verdict: (key, verdict, bytes that came)."""
 
 
 class BodyPipeline:
-    """Takes the bytes of a part's questions, in any order, from one thread; judges while more come."""
+    """Takes the bodies of a part's rows, in any order, from one thread; judges while more come."""
 
-    def __init__(self, pack: Pack, sandbox: Sandbox, forgotten: Mapping[str, int], heard: Heard) -> None:
-        """An pipeline.
+    def __init__(
+        self, pack: Pack, sandbox: Sandbox, taken_down: Mapping[str, int], on_verdict: OnVerdict
+    ) -> None:
+        """A pipeline.
 
         Args:
             pack: gets the bytes of pictures.
             sandbox: judges.
-            forgotten: SHA-256 of bytes that were taken down and must not be kept.
-            heard: told of each verdict.
+            taken_down: SHA-256 of bytes that must not be stored.
+            on_verdict: gets each verdict, from any thread.
         """
         self._pack = pack
-        self._forgotten = forgotten
+        self._taken_down = taken_down
         self._sandbox = sandbox
-        self._heard = heard
+        self._on_verdict = on_verdict
         self._batch: list[tuple[str, bytes]] = []
         self._verdicts: dict[str, Verdict] = {}
         self._lock = threading.Lock()
@@ -43,16 +45,16 @@ class BodyPipeline:
         self._pending: list[Future[None]] = []
 
     def take(self, key: str, data: bytes) -> None:
-        """The body that a question brought."""
+        """The body of a row."""
         self._batch.append((key, data))
         if len(self._batch) >= BATCH or sum(len(data) for _, data in self._batch) >= BATCH_BYTES:
             self._send()
 
     def refuse(self, key: str, verdict: Verdict) -> None:
-        """A question that brought none."""
+        """A row without a body."""
         with self._lock:
             self._verdicts[key] = verdict
-        self._heard(key, verdict, 0)
+        self._on_verdict(key, verdict, 0)
 
     def finish(self) -> dict[str, Verdict]:
         """Key -> verdict of everything that was taken or refused, once all are there.
@@ -76,16 +78,17 @@ class BodyPipeline:
         self._batch = []
 
     def _judge(self, batch: list[tuple[str, bytes]]) -> None:
-        verdicts = [self._allowed(one) for one in self._sandbox.judge([data for _, data in batch])]
+        judged = self._sandbox.judge([data for _, data in batch])
+        verdicts = [self._without_taken_down(verdict) for verdict in judged]
         with self._lock:
             for (key, data), verdict in zip(batch, verdicts, strict=True):
                 self._verdicts[key] = verdict
                 if not verdict.reason:
                     self._pack.add(verdict.sha256, verdict.format, data)
         for (key, data), verdict in zip(batch, verdicts, strict=True):
-            self._heard(key, verdict, len(data))
+            self._on_verdict(key, verdict, len(data))
 
-    def _allowed(self, verdict: Verdict) -> Verdict:
-        if verdict.sha256 not in self._forgotten:
+    def _without_taken_down(self, verdict: Verdict) -> Verdict:
+        if verdict.sha256 not in self._taken_down:
             return verdict
         return Verdict(Reason.TAKEN_DOWN, "these bytes were taken down", verdict.sha256)

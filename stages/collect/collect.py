@@ -123,13 +123,13 @@ def source_rows(
         yield from parquet_rows(parquet, stamps, was(parquet.name), reading)
 
 
-def _context(config: CollectConfig, rules: Rules, forgotten: Any, out: Output) -> FetchContext:
+def _context(config: CollectConfig, rules: Rules, removed: Any, out: Output) -> FetchContext:
     context = FetchContext(
         rules=rules,
         sandbox=Sandbox(config.workers, rules),
         progress=CollectionProgress(out.warn),
         threads=max(1, config.threads // WIDTH),
-        forgotten={row["value"]: row["number"] for row in forgotten.to_pylist() if row["kind"] == "sha256"},
+        taken_down={row["value"]: row["number"] for row in removed.to_pylist() if row["kind"] == "sha256"},
     )
     if config.urls:
         context.fetcher = Fetcher(

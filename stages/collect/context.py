@@ -30,7 +30,7 @@ class FetchContext:
     """Downloads at once of one part."""
     patience: float = 10.0
     """Seconds that a request waits for its host's slot."""
-    forgotten: Mapping[str, int] = field(default_factory=dict[str, int])
+    taken_down: Mapping[str, int] = field(default_factory=dict[str, int])
     """SHA-256 of bytes that were taken down -> number of the take-down."""
     cancelled: threading.Event = field(default_factory=threading.Event)
 

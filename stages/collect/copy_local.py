@@ -63,7 +63,7 @@ def _copy(folder: Path, payload: tuple[str, str, RowGroup], context: FetchContex
         context.progress.count(source, verdict.reason, size)
 
     with Pack(folder.with_name(folder.name + ".spool")) as pack:
-        pipeline = BodyPipeline(pack, context.sandbox, context.forgotten, count)
+        pipeline = BodyPipeline(pack, context.sandbox, context.taken_down, count)
         try:
             for key, body in _bodies(group.read(), column, context.rules.max_bytes):
                 if context.cancelled.is_set():

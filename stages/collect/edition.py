@@ -18,7 +18,7 @@ from stages.store import Store
 
 
 def request_of(config: CollectConfig, sources: Snapshot, takedowns: Snapshot | None) -> str:
-    """64 hex digits that name what is asked of a collection, whatever was collected before."""
+    """64 hex digits that name what a collection shall bring, whatever was collected before."""
     return fingerprint_of(
         {
             "version": collect.version,
@@ -50,7 +50,7 @@ def previous_of(
     Args:
         store: where the history and the artifacts are.
         name: of the run, as in "images/NAME".
-        config: of the collection that is asked for.
+        config: of the collection.
         sources: its snapshot.
         takedowns: of the store.
     """
@@ -62,10 +62,10 @@ def previous_of(
             if not built_on:
                 return None
             # Where that was swept away, the entry itself, of which nothing must be fetched.
-            found = Artifact.find(store, collect.name, built_on)
-            return found or Artifact.find(store, entry.stage, entry.fingerprint)
+            base = Artifact.find(store, collect.name, built_on)
+            return base or Artifact.find(store, entry.stage, entry.fingerprint)
     for entry in reversed(history):
-        found = Artifact.find(store, entry.stage, entry.fingerprint)
-        if found is not None and found.manifest.version == collect.version:
-            return found
+        artifact = Artifact.find(store, entry.stage, entry.fingerprint)
+        if artifact is not None and artifact.manifest.version == collect.version:
+            return artifact
     return None

@@ -33,7 +33,7 @@ def fetch(folder: Path, requests: Sequence[FetchRequest], context: FetchContext)
         context.progress.count(host_of(by_key[key].url), verdict.reason, size)
 
     with Pack(folder.with_name(folder.name + ".spool")) as pack:
-        pipeline = BodyPipeline(pack, context.sandbox, context.forgotten, count)
+        pipeline = BodyPipeline(pack, context.sandbox, context.taken_down, count)
 
         def receive(key: str, body: bytes | None) -> None:
             if body is None:
@@ -47,4 +47,4 @@ def fetch(folder: Path, requests: Sequence[FetchRequest], context: FetchContext)
             verdicts = pipeline.finish()
         if context.cancelled.is_set():
             raise RetryableError("the collection ended before this part did")
-        return close_part(folder, verdicts, pack, context.rules, records.values())
+        return close_part(folder, verdicts, pack, context.rules, records)

@@ -1,7 +1,7 @@
-"""What a part says of its questions: a table with a row for each, the pictures' tar, the web's answers."""
+"""The tables of a part: what became of each row, and what the web answered; written beside its tar."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from math import ceil
 from pathlib import Path
@@ -19,7 +19,7 @@ from stages.reasons import Reason
 
 OUTCOMES = pa.schema(
     [
-        ("key", pa.string()),  # of the question: of the URL and its source's policy, or the row's uid
+        ("key", pa.string()),  # of the request: of the URL and its source's policy, or the row's uid
         ("sha256", pa.string()),
         ("format", pa.string()),
         ("width", pa.int32()),
@@ -32,7 +32,7 @@ OUTCOMES = pa.schema(
         ("reason", pa.string()),  # "" where there is a picture
         ("rule", pa.string()),
         ("detail", pa.string()),
-        ("unchanged", pa.bool_()),  # the picture that was held is still right; nothing came
+        ("unchanged", pa.bool_()),  # the picture that is here is still right; nothing came
     ]
 )
 ANSWERS = pa.schema(
@@ -73,36 +73,34 @@ def close_part(
     verdicts: Mapping[str, Verdict],
     pack: Pack,
     rules: Rules,
-    answers: Iterable[FetchRecord] = (),
+    records: Mapping[str, FetchRecord] | None = None,
 ) -> PartResult:
     """Write tar and tables of a part, and close its funnel.
 
     Args:
         folder: of the part.
-        verdicts: key -> what became of the question, for every question of the part.
+        verdicts: key -> what became of the row, for every row of the part.
         pack: holds the bytes of exactly those that are pictures.
         rules: named beside the reasons.
-        answers: of the web, where it was asked.
+        records: key -> record of the fetch, where there was one.
     """
     places = pack.write(folder)
-    heard = {answer.key: answer for answer in answers}
+    records = records or {}
     rows = [
-        _row(key, verdict, places.get(verdict.sha256), heard.get(key), rules)
+        _outcome(key, verdict, places.get(verdict.sha256), records.get(key), rules)
         for key, verdict in sorted(verdicts.items())
     ]
     pq.write_table(pa.Table.from_pylist(rows, OUTCOMES), folder / OUTCOMES_FILE, compression="zstd")
-    told = [
-        _told(heard[key], rows[place]["reason"]) for place, key in enumerate(sorted(verdicts)) if key in heard
-    ]
-    pq.write_table(pa.Table.from_pylist(told, ANSWERS), folder / ANSWERS_FILE, compression="zstd")
+    answers = [_answer(records[str(row["key"])], row["reason"]) for row in rows if row["key"] in records]
+    pq.write_table(pa.Table.from_pylist(answers, ANSWERS), folder / ANSWERS_FILE, compression="zstd")
     reasons = Counter(str(row["reason"]) for row in rows if row["reason"])
     return PartResult(Funnel(len(rows), len(rows) - reasons.total(), dict(sorted(reasons.items()))))
 
 
-def _row(
-    key: str, verdict: Verdict, place: Place | None, answer: FetchRecord | None, rules: Rules
+def _outcome(
+    key: str, verdict: Verdict, place: Place | None, record: FetchRecord | None, rules: Rules
 ) -> dict[str, object]:
-    rule = answer.rule if answer is not None and answer.rule else ""
+    rule = record.rule if record is not None and record.rule else ""
     return {
         "key": key,
         "sha256": verdict.sha256,
@@ -115,21 +113,21 @@ def _row(
         "reason": str(verdict.reason),
         "rule": rule or (rules.rule(Reason(verdict.reason)) if verdict.reason else ""),
         "detail": verdict.detail[:DETAIL_CHARACTERS],
-        "unchanged": answer is not None and answer.unchanged,
+        "unchanged": record is not None and record.unchanged,
     }
 
 
-def _told(answer: FetchRecord, reason: object) -> dict[str, object]:
-    signal = answer.signal
+def _answer(record: FetchRecord, reason: object) -> dict[str, object]:
+    signal = record.signal
     return {
-        **{name: getattr(answer, name) for name in ("key", "url", "final_url", "status", "asked", "seconds")},
+        **{name: getattr(record, name) for name in ("key", "url", "final_url", "status", "asked", "seconds")},
         **{
-            name: getattr(answer, name)
+            name: getattr(record, name)
             for name in ("address", "content_type", "etag", "last_modified", "bytes")
         },
-        "tries": 1 if answer.asked else 0,
+        "tries": 1 if record.asked else 0,
         "failures": 0,
-        "retry_at": iso(answer.retry_at) if answer.retry_at else "",
+        "retry_at": iso(record.retry_at) if record.retry_at else "",
         "reason": reason,
         "signal": signal.kind if signal else "",
         "signal_value": signal.value if signal else "",

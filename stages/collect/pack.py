@@ -20,7 +20,7 @@ class Place:
 class Pack:
     """Spools pictures to disk as they come, so that memory holds one at a time; writes them sorted by hash.
 
-    The same bytes under many names are kept once.
+    The same bytes under many names are stored once.
     """
 
     def __init__(self, spool: Path) -> None:
@@ -31,9 +31,8 @@ class Pack:
         """
         self._path = spool
         self._spool = spool.open("xb+")
-        self._held: dict[
-            str, tuple[str, int, int]
-        ] = {}  # sha256 -> extension, offset and length in the spool
+        self._spans: dict[str, tuple[str, int, int]] = {}
+        """sha256 -> extension, offset and length in the spool."""
 
     def __enter__(self) -> Self:
         return self
@@ -44,8 +43,8 @@ class Pack:
 
     def add(self, sha256: str, extension: str, data: bytes) -> None:
         """Take a picture in, unless its bytes are here already."""
-        if sha256 not in self._held:
-            self._held[sha256] = (extension, self._spool.tell(), len(data))
+        if sha256 not in self._spans:
+            self._spans[sha256] = (extension, self._spool.tell(), len(data))
             self._spool.write(data)
 
     def write(self, folder: Path) -> dict[str, Place]:
@@ -53,13 +52,13 @@ class Pack:
 
         Members are called by their pictures' SHA-256. Nothing is written where there is no picture.
         """
-        if not self._held:
+        if not self._spans:
             return {}
         (folder / "tars").mkdir(exist_ok=True)
         aside = folder / "tars" / "unnamed"
         spans: dict[str, tuple[int, int]] = {}
         with tarfile.open(aside, "w", format=tarfile.USTAR_FORMAT) as tar:
-            for sha256, (extension, start, length) in sorted(self._held.items()):
+            for sha256, (extension, start, length) in sorted(self._spans.items()):
                 self._spool.seek(start)
                 member = tarfile.TarInfo(f"{sha256}.{extension}")
                 member.size = length

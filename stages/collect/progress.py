@@ -10,23 +10,23 @@ from stages.units import duration, file_size
 WINDOW_SECONDS = 10.0
 """Speeds are means over the last seconds."""
 RECENT = 400
-"""RowGroup over which the success rate of the moment is taken."""
+"""Requests over which the success rate of the moment is taken."""
 FALL = 0.25
 """A success rate of the moment that lies so much below that of the run before is worth a warning."""
 DOMINATES = 0.5
-"""A host with a greater share of the questions than this sets the pace of the whole run."""
+"""A host with a greater share of the requests than this sets the pace of the whole run."""
 MANY = 1000
-"""RowGroup below which nobody need be warned of a dominating host."""
+"""Requests below which nobody need be warned of a dominating host."""
 
 
 class CollectionProgress:
-    """Counts what becomes of questions; safe to use from many threads."""
+    """Counts what becomes of requests; safe to use from many threads."""
 
     def __init__(self, warn: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         """Progress statistics of nothing yet.
 
         Args:
-            warn: told in a sentence, once, of what is odd.
+            warn: gets a sentence, once, on what is odd.
             clock: seconds.
         """
         self._warn = warn
@@ -37,23 +37,23 @@ class CollectionProgress:
         self._good = 0
         self._bytes = 0
         self._reasons: Counter[str] = Counter()
-        self._hosts: dict[str, list[int]] = {}  # host -> asked, good
-        self._window: deque[tuple[float, int, int]] = deque()  # when, questions, bytes until then
+        self._hosts: dict[str, list[int]] = {}  # host -> requests, pictures
+        self._window: deque[tuple[float, int, int]] = deque()  # when, requests, bytes until then
         self._recent: deque[bool] = deque(maxlen=RECENT)
-        self._said: set[str] = set()
+        self._warned: set[str] = set()
 
-    def expect(self, questions: int, hosts: Counter[str]) -> None:
-        """Say what a round will ask: how many questions, and how many of them of its greatest hosts."""
+    def expect(self, requests: int, hosts: Counter[str]) -> None:
+        """Announce a round: how many requests, and how many of them go to its greatest hosts."""
         with self._lock:
-            self._total = self._done + questions
-        for host, asked in hosts.most_common(1):
-            if questions >= MANY and asked > DOMINATES * questions:
-                self._say(
-                    f"{asked / questions:.0%} of the URLs are at {host}: its limits set the pace of the run"
+            self._total = self._done + requests
+        for host, count in hosts.most_common(1):
+            if requests >= MANY and count > DOMINATES * requests:
+                self._warn_once(
+                    f"{count / requests:.0%} of the URLs are at {host}: its limits set the pace of the run"
                 )
 
     def count(self, host: str, reason: str, size: int) -> None:
-        """Count one question: its host, why it brought nothing ("" where it did), bytes of the body."""
+        """Count one request: its host, why it brought nothing ("" where it did), bytes of the body."""
         now = self._clock()
         with self._lock:
             self._done += 1
@@ -70,10 +70,10 @@ class CollectionProgress:
                     self._window.popleft()
             fallen = self._fallen()
         if fallen:
-            self._say(fallen)
+            self._warn_once(fallen)
 
     def done(self) -> tuple[int, int]:
-        """RowGroup answered, and expected."""
+        """Requests answered, and expected."""
         with self._lock:
             return self._done, max(self._done, self._total)
 
@@ -97,11 +97,11 @@ class CollectionProgress:
             return ", ".join(words)
 
     def _worst(self) -> str:
-        asked = {host: counts for host, counts in self._hosts.items() if counts[0] >= 20}
-        if len(self._hosts) < 2 or not asked:
+        shares = {host: good / total for host, (total, good) in self._hosts.items() if total >= 20}
+        if len(self._hosts) < 2 or not shares:
             return ""
-        host = min(asked, key=lambda host: asked[host][1] / asked[host][0])
-        share = asked[host][1] / asked[host][0]
+        host = min(shares, key=lambda host: shares[host])
+        share = shares[host]
         return f"{host} {share:.0%}" if share < 0.5 else ""
 
     def _fallen(self) -> str:
@@ -115,10 +115,10 @@ class CollectionProgress:
         most = ", ".join(reason for reason, _ in self._reasons.most_common(2))
         return f"the success rate has fallen from {before:.0%} to {now:.0%} (mostly {most})"
 
-    def _say(self, words: str) -> None:
+    def _warn_once(self, words: str) -> None:
         kind = words.split(":")[0] if "URLs are at" in words else "fallen"
         with self._lock:
-            known = kind in self._said
-            self._said.add(kind)
+            known = kind in self._warned
+            self._warned.add(kind)
         if not known:
             self._warn(words)

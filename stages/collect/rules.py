@@ -1,4 +1,4 @@
-"""The rules of a collection: checked once, told to those who judge, named beside every reason."""
+"""The rules of a collection: checked once, given to those who judge, named beside every reason."""
 
 import re
 from dataclasses import dataclass

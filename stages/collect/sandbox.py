@@ -50,35 +50,35 @@ class Sandbox:
                 decoder that waits without working is given up after `PATIENCE` times as long.
             memory: bytes that a process may take to decode; more where `rules.max_pixels` needs more.
         """
-        self._patience = PATIENCE * seconds
-        self._told = {
+        patience = PATIENCE * seconds
+        settings = {
             "parent": os.getpid(),
             "limits": {field.name: getattr(rules, field.name) for field in fields(ImageLimits)},
             "seconds": seconds,
             "memory": max(memory, BYTES_PER_PIXEL * rules.max_pixels),
         }
         self._closed = False
-        self._cells = [
-            _Cell(self._told, self._patience) for _ in range(workers or len(os.sched_getaffinity(0)))
+        self._decoders = [
+            _Decoder(settings, patience) for _ in range(workers or len(os.sched_getaffinity(0)))
         ]
-        self._free: queue.SimpleQueue[_Cell] = queue.SimpleQueue()
-        for cell in self._cells:
-            self._free.put(cell)
+        self._free: queue.SimpleQueue[_Decoder] = queue.SimpleQueue()
+        for decoder in self._decoders:
+            self._free.put(decoder)
 
     def __enter__(self) -> "Sandbox":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._closed = True
-        for _cell in self._cells:
-            while True:  # the thread that has a cell hands it in when its process is gone
-                for cell in self._cells:
-                    cell.kill()
+        for _decoder in self._decoders:
+            while True:  # the thread that has a decoder hands it in when its process is gone
+                for decoder in self._decoders:
+                    decoder.kill()
                 with suppress(queue.Empty):
                     self._free.get(timeout=PULSE).end()
                     break
-        for cell in self._cells:  # calls to come find them, and hear that all is over
-            self._free.put(cell)
+        for decoder in self._decoders:  # calls to come get them, and learn that all is over
+            self._free.put(decoder)
 
     def judge(self, batch: Sequence[bytes]) -> list[Verdict]:
         """A verdict for each image of a batch, in its order.
@@ -89,44 +89,44 @@ class Sandbox:
 
         Raises RetryableError if no process starts; Stopped if the sandbox is left meanwhile.
         """
-        cell = self._free.get()
+        decoder = self._free.get()
         try:
             verdicts: list[Verdict] = []
             while len(verdicts) < len(batch):
-                decided, failure = self._ask(cell, batch[len(verdicts) : len(verdicts) + AHEAD])
+                decided, failure = self._judge(decoder, batch[len(verdicts) : len(verdicts) + AHEAD])
                 verdicts += decided
                 if failure:
-                    alone, failure = self._ask(cell, batch[len(verdicts) : len(verdicts) + 1])
+                    alone, failure = self._judge(decoder, batch[len(verdicts) : len(verdicts) + 1])
                     verdicts += alone or [Verdict(Reason.DECODER_FAILED, failure)]
             return verdicts
         except BaseException:  # an interrupt may leave half an answer on the line
-            cell.end()
+            decoder.end()
             raise
         finally:
-            self._free.put(cell)
+            self._free.put(decoder)
 
-    def _ask(self, cell: "_Cell", batch: Sequence[bytes]) -> tuple[list[Verdict], str]:
+    def _judge(self, decoder: "_Decoder", batch: Sequence[bytes]) -> tuple[list[Verdict], str]:
         try:
-            told, failure = ([], "closed") if self._closed else cell.ask(batch)
+            verdicts, failure = ([], "closed") if self._closed else decoder.judge(batch)
         except RetryableError:
             if not self._closed:
                 raise
-            told, failure = [], "closed"
+            verdicts, failure = [], "closed"
         if failure and self._closed:
             raise Stopped("the decoders were ended")
-        return told, failure
+        return verdicts, failure
 
 
-class _Cell:
+class _Decoder:
     """A decoder process, started when it is needed and again when it has ended; one thread at a time."""
 
-    def __init__(self, told: Mapping[str, object], patience: float) -> None:
-        self._told = told
+    def __init__(self, settings: Mapping[str, object], patience: float) -> None:
+        self._settings = settings
         self._patience = patience
         self._process: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
 
-    def ask(self, batch: Sequence[bytes]) -> tuple[list[Verdict], str]:
+    def judge(self, batch: Sequence[bytes]) -> tuple[list[Verdict], str]:
         """Verdicts up to the first image that the process did not survive, and what ended it, or ""."""
         line = self._line or self._start()
         verdicts: list[Verdict] = []
@@ -134,13 +134,13 @@ class _Cell:
             for data in batch:
                 line.sendall(BODY_LENGTH.pack(len(data)))
                 line.sendall(data)
-        except OSError:  # it has ended, or makes no progress: what it told before is still to be read
+        except OSError:  # it has ended, or makes no progress: what it answered before is still to be read
             pass
         try:
             while len(verdicts) < len(batch):
                 (size,) = VERDICT_LENGTH.unpack(_exactly(line, VERDICT_LENGTH.size))
-                told = json.loads(_exactly(line, size))
-                verdicts.append(Verdict(**told | {"repairs": tuple(told["repairs"])}))
+                answer = json.loads(_exactly(line, size))
+                verdicts.append(Verdict(**answer | {"repairs": tuple(answer["repairs"])}))
         except TimeoutError:
             self.end()
             return verdicts, f"decoder made no progress for {self._patience:g} s"
@@ -169,17 +169,17 @@ class _Cell:
 
     def _cause(self, status: int) -> str:
         if status == -signal.SIGPROF:
-            return f"decoder took more than {self._told['seconds']:g} s"
+            return f"decoder took more than {self._settings['seconds']:g} s"
         if status == NO_MEMORY:
-            return f"decoder takes more than {int(str(self._told['memory'])) >> 20} MiB"
+            return f"decoder takes more than {int(str(self._settings['memory'])) >> 20} MiB"
         return "decoder crashed"
 
     def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair()
         with theirs:
-            told = json.dumps({**self._told, "fd": theirs.fileno()})
+            settings = json.dumps({**self._settings, "fd": theirs.fileno()})
             self._process = subprocess.Popen(
-                [sys.executable, "-P", *PROGRAM, told],
+                [sys.executable, "-P", *PROGRAM, settings],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],

@@ -46,39 +46,14 @@ def download_all(
     Raises:
         RetryableError: rows got lost. What `download` or `receive` raised, the first of it, once all is over.
     """
-    failures: list[Exception] = []
-    received: set[str] = set()
-
-    def fetch(row: tuple[int, str], **_: object) -> tuple[int, io.BytesIO | None, str | None]:
-        number, key = row
-        try:
-            body = download(key)
-        except Exception as error:  # noqa: BLE001 - raised again below; here it would leave the pool waiting
-            failures.append(error)
-            body = None
-        return (number, None, "no picture") if body is None else (number, io.BytesIO(body), None)
-
-    class Writer:
-        """Stands where a sample writer is expected."""
-
-        def write(self, body: bytes | None, name: str, caption: None, meta: Mapping[str, Any]) -> None:
-            try:
-                received.add(meta["url"])
-                if not failures:
-                    receive(meta["url"], body)
-            except Exception as error:  # noqa: BLE001 - the `Downloader` would print it and go on
-                failures.append(error)
-
-        def close(self) -> None:
-            pass
-
+    rows = _Rows(download, receive)
     with TemporaryDirectory(dir=scratch) as folder:
         shard = f"{folder}/rows.arrow"
         table = pa.table({"url": pa.array(keys, pa.string())})
         with pa.OSFile(shard, "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table)
-        downloader = _module(fetch).Downloader(
-            sample_writer_class=lambda *_: Writer(),
+        downloader = _module(rows.fetch).Downloader(
+            sample_writer_class=lambda *_: rows,
             resizer=_as_it_came,
             thread_count=min(threads, len(keys)),
             save_caption=False,
@@ -96,10 +71,41 @@ def download_all(
             disallowed_header_directives=None,
         )
         downloader.download_shard((0, shard))  # not `downloader(...)`, which prints and forgets exceptions
-    if failures:
-        raise failures[0]
-    if lost := len(set(keys) - received):
+    if rows.failures:
+        raise rows.failures[0]
+    if lost := len(set(keys) - rows.received):
         raise RetryableError(f"the downloader lost {lost} rows; its output says why")
+
+
+class _Rows:
+    """Both ends of the `Downloader`: the function by which it fetches, and its sample writer."""
+
+    def __init__(self, download: Download, receive: Receive) -> None:
+        self._download = download
+        self._receive = receive
+        self.failures: list[Exception] = []
+        self.received: set[str] = set()
+
+    def fetch(self, row: tuple[int, str], **_: object) -> tuple[int, io.BytesIO | None, str | None]:
+        number, key = row
+        try:
+            body = self._download(key)
+        except Exception as error:  # noqa: BLE001 - raised in the end; here it would leave the pool waiting
+            self.failures.append(error)
+            body = None
+        return (number, None, "no picture") if body is None else (number, io.BytesIO(body), None)
+
+    def write(self, body: bytes | None, name: str, caption: None, meta: Mapping[str, Any]) -> None:
+        key = str(meta["url"])
+        self.received.add(key)
+        try:
+            if not self.failures:
+                self._receive(key, body)
+        except Exception as error:  # noqa: BLE001 - raised in the end; the `Downloader` would only print it
+            self.failures.append(error)
+
+    def close(self) -> None:
+        pass
 
 
 def _module(fetch: Callable[..., Any]) -> Any:

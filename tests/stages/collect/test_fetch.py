@@ -40,7 +40,7 @@ def sandbox() -> Iterator[Sandbox]:
 def run(tmp_path: Path, sandbox: Sandbox) -> Run:
     def run(
         urls: dict[str, str], folder: str = "part", *, threads: int = 8,
-        forgotten: dict[str, int] | None = None,
+        taken_down: dict[str, int] | None = None,
         networks: tuple[str, ...] = LOOPBACK,
     ) -> dict[str, Any]:  # fmt: skip
         place = tmp_path / folder
@@ -55,7 +55,7 @@ def run(tmp_path: Path, sandbox: Sandbox) -> Run:
         )
         context = FetchContext(
             rules=RULES, sandbox=sandbox, progress=CollectionProgress(print), fetcher=fetcher,
-            threads=threads, forgotten=forgotten or {},
+            threads=threads, taken_down=taken_down or {},
         )  # fmt: skip
         requests = [
             FetchRequest(key=key, url=url, networks=networks, obey=("robots",)) for key, url in urls.items()
@@ -162,7 +162,7 @@ def test_private_addresses_are_closed_unless_opened(web: Web, run: Run) -> None:
 
 def test_bytes_that_were_taken_down_are_not_kept(web: Web, run: Run, tmp_path: Path) -> None:
     held = run({"a": web.serve("/a", picture(1)), "b": web.serve("/b", picture(2))}, "first")
-    rows = run({"a": web.url("/a"), "b": web.url("/b")}, forgotten={held["a"]["sha256"]: 3})
+    rows = run({"a": web.url("/a"), "b": web.url("/b")}, taken_down={held["a"]["sha256"]: 3})
     assert (rows["a"]["reason"], rows["a"]["file"], rows["b"]["reason"]) == (Reason.TAKEN_DOWN, "", "")
     assert picture(1) not in (tmp_path / "part" / rows["b"]["file"]).read_bytes()
 
