@@ -170,7 +170,7 @@ def _unmeasurable(study: StudyConfig, case: Case) -> Iterable[str]:
     if needs_pace(study, case) and (train.start or ENCODE.wanted(case.run.encode)):
         what = f"train.start={train.start!r}" if train.start else "latents"
         yield (
-            f"arm {case.arm}: a budget of seconds, or a figure of pace, with {what}: speeds are measured from "
+            f"arm {case.arm}: a budget of seconds, or a figure of pace, with {what}: speeds are those from "
             "pixels and without a start; give budget.images, and no figure of pace"
         )
 
