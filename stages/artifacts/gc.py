@@ -19,7 +19,8 @@ which parts are kept, the files of its stage; with a manifest or an amendment al
 
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -73,61 +74,42 @@ def collect_garbage(
         watch: seconds for which another host's lease is watched, before it counts as abandoned.
         clock: what these seconds are measured by.
     """
-    now = datetime.now(UTC)
-    before = now - grace
-    files = _old(store, "files", before) + _old(store, "probe", now - max(grace, MOMENTARY))
-    records = list(store.list("parts"))
-    leases = list(store.list("leases"))
-    scratch = store.scratch()
-    folders = sorted(scratch.iterdir())
-
+    there = _Listing.of(store, grace)
     work = activity(store, watch, clock)
     active = [*work.in_use, *([] if dry_run else release_abandoned(store, work.abandoned))]
     busy = {_stage(lease) for lease in active}
     names = _Names(store)
     published = set(names.read())
-    named = set(published)
-    old_records: list[str] = []
-    unclear: set[str] = set()  # stages with a part whose files nobody knows
-    for record in records:
-        try:
-            keys = {entry.key for entry in read_part(store, record.key).files.values()}
-        except FileNotFoundError:  # a run had no more need of it
-            continue
-        except DamagedError as error:
-            names.damaged.append(str(error))
-            if keep_parts or _stage(record.key) in busy or record.modified > before:
-                unclear.add(_stage(record.key))
-            else:  # no run takes it for finished
-                old_records.append(record.key)
-            continue
-        if keep_parts or _stage(record.key) in busy or record.modified > before:
-            named |= keys
-        elif not keys <= published:
-            old_records.append(record.key)
-    old_folders = [folder for folder in folders if _abandoned(folder, active, grace)]
+
+    def stays(part: Listed) -> bool:
+        return keep_parts or _stage(part.key) in busy or part.modified > there.before
+
+    parts = _sort_parts(store, there.parts, published, names, stays)
+    named = published | parts.named
+    old_folders = [folder for folder in there.folders if _abandoned(folder, active, grace)]
 
     if not dry_run:
         if not names.unclear:
-            store.delete(old_records)
+            store.delete(parts.old)
         busy |= {_stage(lease) for lease in leases_in_use(store)}
         named |= names.read()
     if names.unclear:
-        old_records, files = [], [listed for listed in files if listed.key.startswith("probe/")]
-    protected = busy | unclear
+        parts.old.clear()
     old_files = [
-        listed for listed in files if listed.key not in named and _stage(listed.key) not in protected
+        listed
+        for listed in there.probes + ([] if names.unclear else there.files)
+        if listed.key not in named and _stage(listed.key) not in busy | parts.unclear
     ]
     # Of an unfinished request the lease stays: were it deleted while somebody takes it, two could hold it.
-    old_leases = [listed.key for listed in leases if _finished(listed.key, names.manifests)]
+    old_leases = [listed.key for listed in there.leases if _finished(listed.key, names.manifests)]
     if not dry_run:
         store.delete(listed.key for listed in old_files)
         store.delete(old_leases)
         _remove(old_folders)
     return Swept(
         files=len(old_files),
-        bytes=sum(one.size for one in old_files),
-        parts=len(old_records),
+        bytes=sum(listed.size for listed in old_files),
+        parts=len(parts.old),
         leases=len(old_leases),
         folders=len(old_folders),
         busy=tuple(sorted(busy)),
@@ -135,8 +117,72 @@ def collect_garbage(
     )
 
 
+@dataclass(frozen=True)
+class _Listing:
+    """What there was when the sweep began; whatever came later is left alone."""
+
+    before: datetime
+    """What is younger may belong to a run that will be continued."""
+    files: list[Listed]
+    """Old enough to go."""
+    probes: list[Listed]
+    """Of stores that were opened, likewise."""
+    parts: list[Listed]
+    leases: list[Listed]
+    folders: list[Path]
+    """In `scratch`."""
+
+    @classmethod
+    def of(cls, store: Store, grace: timedelta) -> "_Listing":
+        """What is there now."""
+        now = datetime.now(UTC)
+        files, probes = (_old(store, "files", now - grace), _old(store, "probe", now - max(grace, MOMENTARY)))
+        parts, leases = list(store.list("parts")), list(store.list("leases"))
+        return cls(now - grace, files, probes, parts, leases, sorted(store.scratch().iterdir()))
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The parts of a store, sorted."""
+
+    named: set[str]
+    """Keys of the files of parts that stay."""
+    old: list[str]
+    """Keys of the records that go."""
+    unclear: set[str]
+    """Stages with a part that stays and cannot be read: nobody knows which files are its."""
+
+
+def _sort_parts(
+    store: Store,
+    records: Iterable[Listed],
+    published: AbstractSet[str],
+    names: "_Names",
+    stays: Callable[[Listed], bool],
+) -> _Parts:
+    """Which part records go: those that need not stay, but for those all of whose files are an artifact's."""
+    parts = _Parts(set(), [], set())
+    for record in records:
+        try:
+            keys = {entry.key for entry in read_part(store, record.key).files.values()}
+        except FileNotFoundError:  # a run had no more need of it
+            continue
+        except DamagedError as error:
+            names.damaged.append(str(error))
+            if stays(record):
+                parts.unclear.add(_stage(record.key))
+            else:  # no run takes it for finished
+                parts.old.append(record.key)
+            continue
+        if stays(record):
+            parts.named.update(keys)
+        elif not keys <= published:
+            parts.old.append(record.key)
+    return parts
+
+
 def _old(store: Store, prefix: str, before: datetime) -> list[Listed]:
-    return [one for one in store.list(prefix) if one.modified <= before]
+    return [listed for listed in store.list(prefix) if listed.modified <= before]
 
 
 class _Names:

@@ -39,7 +39,7 @@ def verify(
     ```
     """
     from stages.artifacts.reference import resolve
-    from stages.artifacts.verify import verify_artifacts, verify_store
+    from stages.verify import verify_artifacts, verify_store
 
     opened = open_to_read(store)
     result = verify_artifacts(resolve(opened, name) for name in what) if what else verify_store(opened)

@@ -10,7 +10,6 @@ from stages.artifacts.amendment import Replacement, amend
 from stages.artifacts.artifact import Artifact, Funnel, Manifest
 from stages.artifacts.reference import refer, resolve
 from stages.artifacts.seal import sealed, unsealed
-from stages.artifacts.verify import verify_store
 from stages.config.run import ScoreConfig
 from stages.errors import DamagedError
 from stages.fingerprint import sha256_of
@@ -18,6 +17,7 @@ from stages.output import Output, PartResult, PartSpec, Silent
 from stages.stage import Stats, stage
 from stages.store import FolderStore
 from stages.takedown.records import Name, forget
+from stages.verify import verify_store
 
 RECORDS = ("manifests", "parts", "refs", "leases", "amendments", "takedowns")
 FLIPS = 48

@@ -50,84 +50,89 @@ def verify_store(store: Store) -> Verification:
     Damage never ends it: what cannot be read is a complaint. A part's file that is missing is none, since
     garbage collection takes such, and the part is made again.
     """
-    sha256 = cache(store.sha256)  # files are shared
-    complaints: dict[str, list[str]] = {}
-    amended: dict[str, list[Amendment]] = defaultdict(list)
-    records = files = 0
+    verifier = _Verifier(store)
+    records = verifier.read("amendments", verifier.amendment)  # first, as artifacts are verified as amended
+    manifests = verifier.read("manifests", verifier.manifest)
+    records += verifier.read("parts", verifier.part)
+    records += verifier.read("refs", verifier.reference)
+    records += verifier.read("leases", lambda key, data: LeaseHolder.parse(data, key))
+    records += verifier.read("takedowns", lambda key, data: Takedown.parse(data, key))
+    unnamed = sum(listed.key not in verifier.named for listed in store.list("files"))
+    return Verification(verifier.complaints, manifests, verifier.files, records, unnamed)
 
-    def read(prefix: str, parse: Callable[[str, bytes], None]) -> int:
-        """Parse every record below a prefix; how many there are."""
+
+class _Verifier:
+    """What is known of a store as its records are read, kind by kind."""
+
+    def __init__(self, store: Store) -> None:
+        self.complaints: dict[str, list[str]] = {}
+        self.files = 0
+        self.named: set[str] = set()
+        """Keys of files that a record names."""
+        self._store = store
+        self._sha256 = cache(store.sha256)  # files are shared
+        self._amended: dict[str, list[Amendment]] = defaultdict(list)
+        self._digests: dict[str, str] = {}
+
+    def read(self, prefix: str, verify: Callable[[str, bytes], object]) -> int:
+        """Verify every record below a prefix, by key and bytes; how many there are."""
         count = 0
-        for listed in store.list(prefix):
+        for listed in self._store.list(prefix):
             try:
-                data = store.read(listed.key)
+                data = self._store.read(listed.key)
             except FileNotFoundError:  # a lease that was renewed, a part that nobody needs any more
                 continue
             count += 1
             try:
-                parse(listed.key, data)
+                verify(listed.key, data)
             except (DamagedError, ValueError, TypeError, LookupError, AttributeError) as error:
-                complaints.setdefault(_name(listed.key), []).append(str(error) or repr(error))
+                self._complain(_name(listed.key), str(error) or repr(error))
         return count
 
-    def amendment(key: str, data: bytes) -> None:
+    def amendment(self, key: str, data: bytes) -> None:
+        """Remember it for its artifact."""
         stage, fingerprint = PurePosixPath(key).parts[1:3]
-        amended[f"{stage}/{fingerprint}"].append(Amendment.parse(data, key))
+        self._amended[f"{stage}/{fingerprint}"].append(Amendment.parse(data, key))
 
-    named: set[str] = set()
-    digests: dict[str, str] = {}
-
-    def manifest(key: str, data: bytes) -> None:
-        nonlocal files
+    def manifest(self, key: str, data: bytes) -> None:
+        """Hash an artifact's files again, and compute its names again."""
         name = _name(key)
         parsed = Manifest.parse(data, key)
-        artifact = Artifact(store, parsed, amended=amended.get(name, ()))
-        files += len(artifact.files)
-        named.update(entry.key for entry in artifact.files.values())
-        digests[name] = parsed.digest
-        complaints.setdefault(name, []).extend(artifact.verify(sha256))
+        artifact = Artifact(self._store, parsed, amended=self._amended.get(name, ()))
+        self.files += len(artifact.files)
+        self.named.update(entry.key for entry in artifact.files.values())
+        self._digests[name] = parsed.digest
+        self.complaints.setdefault(name, []).extend(artifact.verify(self._sha256))
         if name != f"{parsed.stage}/{parsed.fingerprint}":
-            complaints[name].append(f"manifest: it is that of {parsed.stage}/{parsed.fingerprint}")
+            self._complain(name, f"manifest: it is that of {parsed.stage}/{parsed.fingerprint}")
 
-    def part(key: str, data: bytes) -> None:
+    def part(self, key: str, data: bytes) -> None:
+        """Hash a part's files again, as far as they are there."""
         for name, entry in PartRecord.parse(data, key).files.items():
-            named.add(entry.key)
+            self.named.add(entry.key)
             try:
-                actual = sha256(entry.key)
+                actual = self._sha256(entry.key)
             except FileNotFoundError:
                 continue
             if actual != entry.sha256:
-                complaints.setdefault(key, []).append(
-                    f"{name}: should hash to {entry.sha256} and hashes to {actual} ({entry.key})"
-                )
+                words = f"{name}: should hash to {entry.sha256} and hashes to {actual} ({entry.key})"
+                self._complain(key, words)
 
-    def reference(key: str, data: bytes) -> None:
+    def reference(self, key: str, data: bytes) -> None:
+        """Compare it with the artifact that it names."""
         entry = Reference.parse(data, key)
-        digest = digests.get(f"{entry.stage}/{entry.fingerprint}")
+        digest = self._digests.get(f"{entry.stage}/{entry.fingerprint}")
         if digest != entry.digest:
-            complaints.setdefault(key, []).append(
+            self._complain(
+                key,
                 f"{entry} names {entry.stage}/{entry.fingerprint} with digest {entry.digest}; the store has "
-                f"{digest or 'no such artifact'}"
+                f"{digest or 'no such artifact'}",
             )
 
-    records += read("amendments", amendment)
-    manifests = read("manifests", manifest)
-    records += read("parts", part)
-    records += read("refs", reference)
-    records += read("leases", lambda key, data: _lease(data, key))
-    records += read("takedowns", lambda key, data: _takedown(data, key))
-    unnamed = sum(listed.key not in named for listed in store.list("files"))
-    return Verification(complaints, manifests, files, records, unnamed)
+    def _complain(self, name: str, words: str) -> None:
+        self.complaints.setdefault(name, []).append(words)
 
 
 def _name(key: str) -> str:
     """What a record is called: an artifact's manifest "STAGE/FINGERPRINT", others by their key."""
     return key.removeprefix("manifests/").removesuffix(".json") if key.startswith("manifests/") else key
-
-
-def _lease(data: bytes, key: str) -> None:
-    LeaseHolder.parse(data, key)
-
-
-def _takedown(data: bytes, key: str) -> None:
-    Takedown.parse(data, key)
