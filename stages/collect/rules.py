@@ -1,7 +1,7 @@
 """The rules of a collection: checked once, given to those who judge, named beside every reason."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from ipaddress import ip_network
 
 from stages.config.collect import OPT_OUTS, CollectConfig
@@ -34,7 +34,7 @@ _RULES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Rules(ImageLimits):
-    """What a collection keeps to, as in `CollectConfig`: limits of a picture, and of asking for it."""
+    """What a collection keeps to, as in `CollectConfig`: limits of a picture, and of fetching it."""
 
     placeholder_urls: int
     deadline: float
@@ -48,17 +48,7 @@ class Rules(ImageLimits):
     def of(cls, config: CollectConfig) -> "Rules":
         """Those of a config. ValueError names a field that makes no sense, its value and its limits."""
         _check(config)
-        return cls(
-            min_side=config.min_side,
-            max_pixels=config.max_pixels,
-            max_aspect=config.max_aspect,
-            max_bytes=config.max_bytes,
-            drop_blank=config.drop_blank,
-            placeholder_urls=config.placeholder_urls,
-            deadline=config.deadline,
-            retries=config.retries,
-            patience=config.patience,
-        )
+        return cls(**{field.name: getattr(config, field.name) for field in fields(cls)})
 
     def rule(self, reason: str) -> str:
         """The rule that a reason stands on, as "min_side=16"; "" where it stands on none of these."""
