@@ -46,6 +46,13 @@ def open_to_read(url: str) -> "Store":
     return open_store(url, writable=False)
 
 
+def open_to_write(url: str) -> "Store":
+    """A store that exists and can be published to; ValueError if there is none, or it cannot."""
+    from stages.store import open_store
+
+    return open_store(open_to_read(url).url)
+
+
 def environment_store() -> str:
     """The store of those who name none."""
     return os.environ.get("SDFLOW_STORE", DEFAULT_STORE)

@@ -18,6 +18,7 @@ from stages.redaction import redact_url
 from stages.store.cache import Cache
 from stages.store.folder import FolderStore
 from stages.store.interface import Listed, Store
+from stages.store.read_only import ReadOnlyStore
 from stages.store.records import NumberedLog, read_record
 from stages.store.remote import RemoteStore
 
@@ -26,6 +27,7 @@ __all__ = [
     "FolderStore",
     "Listed",
     "NumberedLog",
+    "ReadOnlyStore",
     "RemoteStore",
     "Store",
     "open_store",
@@ -43,7 +45,8 @@ def open_store(url: str, *, writable: bool = True, cache: Cache | None = None) -
         url: a folder, file://, memory://NAME, s3://bucket/prefix, gs://bucket/prefix or
             az://container/prefix. Credentials, region and endpoint come from the environment, as for each
         provider's own tools. writable: create it where it is a missing folder, and prove that it can be
-            written and that it honours create-only puts. False opens for reading, and proves nothing.
+            written and that it honours create-only puts. False opens for reading, proves nothing, and lets
+            nothing be changed.
         cache: of remote files; the process's default where None.
 
     Raises:
@@ -77,8 +80,9 @@ def open_store(url: str, *, writable: bool = True, cache: Cache | None = None) -
         store = RemoteStore(url, remote, cache)
     else:
         raise ValueError(f"unknown store {url!r}; {_ALLOWED}")
-    if writable:
-        _prove(store)
+    if not writable:
+        return ReadOnlyStore(store)
+    _prove(store)
     return store
 
 

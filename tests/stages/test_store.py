@@ -169,13 +169,27 @@ def test_a_store_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: 
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+def test_a_store_that_was_opened_for_reading_is_not_changed(tmp_path: Path) -> None:
+    writing = open_store(str(tmp_path / "store"))
+    assert writing.create("a", b"1")
+    (writing.scratch() / "file").write_bytes(b"2")
+    reading = open_store(str(tmp_path / "store"), writable=False)
+    for act in (
+        lambda: reading.create("b", b"1"),
+        lambda: reading.put("b", writing.scratch() / "file"),
+        lambda: reading.delete(["a"]),
+    ):
+        with pytest.raises(ValueError, match="was opened for reading"):
+            act()
+    assert (reading.read("a"), [listed.key for listed in reading.list("")]) == (b"1", ["a"])
+
+
 def test_a_bucket_that_is_not_there_is_named_in_one_line(s3: str) -> None:
     reading = open_store("s3://not-here", writable=False)
     for act in (
         lambda: open_store("s3://not-here"),
         lambda: list(reading.list("manifests")),
         lambda: reading.read("a"),
-        lambda: reading.create("a", b"1"),
     ):
         with pytest.raises(ValueError, match="store s3://not-here: there is no such bucket") as told:
             act()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_read
+from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_read, open_to_write
 from flows.cli.store.listing import print_json, print_lines, print_table
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def forget(
     from stages.takedown.records import drafted, records
     from stages.takedown.records import forget as record
 
-    opened = open_to_read(store)
+    opened = open_to_read(store) if dry_run else open_to_write(store)
     values = {"url": url, "uid": uid, "sha256": sha256, "host": host}
     names = [name for kind in values for value in values[kind] for name in _names(kind, value)]
     names += _listed(file) if file is not None else []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_read
+from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_read, open_to_write
 from flows.cli.store.listing import print_json, print_lines
 from stages.units import file_size
 
@@ -86,9 +86,9 @@ def gc(
     ```
     """
     from stages.artifacts.gc import collect_garbage
-    from stages.store import open_store
 
-    swept = collect_garbage(open_store(store), grace=_age(older_than), dry_run=dry_run)
+    opened = open_to_read(store) if dry_run else open_to_write(store)
+    swept = collect_garbage(opened, grace=_age(older_than), dry_run=dry_run)
     if json:
         print_json(asdict(swept))
     else:
