@@ -1,4 +1,5 @@
-r"""Foreign text for people: captions, URLs, headers, file names, strangers' messages, made harmless to see.
+r"""Foreign text for people: captions, URLs, headers, file names, strangers' messages, escaped (sanitised) to
+show.
 
 Whatever a stranger wrote can drive the place where it is shown: a terminal obeys escape codes, a Markdown
 page fetches its images, HTML runs scripts, bidirectional marks make a line read otherwise than it stands

@@ -1,4 +1,4 @@
-"""Secrets of URLs, kept out of errors, logs and manifests: names and passwords before a host, and queries.
+"""Redaction of secrets in URLs: credentials before a host, and queries, stay out of errors, logs, manifests.
 
 A query can hold a signature (`?sig=`, `X-Amz-Signature`), a token or nothing secret at all; since nobody can
 tell by its names, all of it goes: "https://user:word@host/t.parquet?sv=1&sig=abc" becomes

@@ -14,15 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.demo import world
+from stages.demo.reading import MIN_CONTRAST, PIXELS, Reading, chunks, residual_limit
 from stages.demo.shapes import Array
 from stages.demo.world import Attributes
 
-PIXELS = 32
-"""Side of the pictures that the oracle reads."""
-NOISE = 0.05
-"""Standard deviation, in units of full brightness, of the noise that a clean picture may bear."""
-MIN_CONTRAST = 0.12
-"""Least root mean square difference of the shape's colour to the background's; below it there is no shape."""
 MIN_PATTERN = 0.015
 """Least root mean square of a background's pattern; weaker ones are plain."""
 
@@ -30,21 +25,10 @@ _OFFSETS = (-0.032, -0.016, 0.0, 0.016, 0.032)  # half pixels: the grid of place
 _RIDGE = 0.04  # (noise / (jitter within the grid * contrast))^2: how far first-order changes may go
 _SPAN = 0.98  # share of the patterns' energy that a kind's components keep
 _CANDIDATES = 4  # explanations of each kind that are looked at exactly
-_CHUNK = 128  # pictures at once: bounds memory
 
 
-@dataclass(frozen=True)
-class OracleReading:
-    """What the oracle read in N pictures; every array has N entries."""
-
-    labels: dict[str, NDArray[np.str_]]
-    """Attribute -> the value read. There is always one; `clean` says whether to believe it."""
-    residual: Array
-    """Root mean square error of the best explanation, in units of full brightness, [0, 1]."""
-    contrast: Array
-    """Root mean square difference of the shape's colour to the background's."""
-    clean: NDArray[np.bool_]
-    """Whether it is of this world: residual at most `clean_limit()`, contrast at least MIN_CONTRAST."""
+class OracleReading(Reading):
+    """What the oracle reads in N pictures of one object."""
 
     def attributes(self, index: int) -> Attributes:
         """The labels of picture `index`."""
@@ -185,16 +169,11 @@ def _colours(seen: Array) -> NDArray[np.intp]:
 
 
 def _measure(images: NDArray[np.uint8]) -> tuple[dict[str, NDArray[np.str_]], Array, Array]:
-    if images.ndim != 4 or images.shape[1:] != (PIXELS, PIXELS, 3) or images.dtype != np.uint8:
-        raise ValueError(
-            f"images are {images.dtype} {images.shape}: the oracle reads uint8 (N, {PIXELS}, {PIXELS}, 3); "
-            f"scale pictures to {PIXELS} pixels by averaging first"
-        )
     bank = _bank()
     rows: list[tuple[str, ...]] = []
     residuals, contrasts = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
-    for start in range(0, len(images), _CHUNK):
-        part = images[start : start + _CHUNK].reshape(-1, PIXELS**2, 3).transpose(0, 2, 1) / np.float32(255)
+    for chunk in chunks(images):
+        part = chunk.reshape(-1, PIXELS**2, 3).transpose(0, 2, 1) / np.float32(255)
         kind, drawn, residual, seen, behind = _explain(np.ascontiguousarray(part), bank)
         for k, d, c in zip(kind, drawn, _colours(seen), strict=True):
             shape, size, position = bank.names[d]
@@ -209,10 +188,8 @@ def _measure(images: NDArray[np.uint8]) -> tuple[dict[str, NDArray[np.str_]], Ar
 @functools.cache
 def clean_limit() -> float:
     """The 99th percentile of the residuals of 300 renders under noise: what still looks like this world."""
-    rng = np.random.default_rng(0)
-    renders = np.stack([world.render(world.scene(20_260_000, i), PIXELS) for i in range(300)])
-    noisy = np.clip(renders + rng.normal(0, 255 * NOISE, renders.shape), 0, 255).astype(np.uint8)
-    return float(np.percentile(_measure(noisy)[1], 99))
+    renders = [world.render(world.scene(20_260_000, index), PIXELS) for index in range(300)]
+    return residual_limit(renders, lambda images: _measure(images)[1])
 
 
 def read_attributes(images: NDArray[np.uint8]) -> OracleReading:

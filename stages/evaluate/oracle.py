@@ -8,14 +8,13 @@ from numpy.typing import NDArray
 from stages.demo import captions as one_captions
 from stages.demo import oracle as one_oracle
 from stages.demo import world as one_world
+from stages.demo.reading import PIXELS
 from stages.demo.two import captions as two_captions
 from stages.demo.two import oracle as two_oracle
 from stages.demo.two import world as two_world
 from stages.image import shrink
 
 KNOWN = ("", "demo", "two")
-PIXELS = 32
-"""Side of the pictures that both oracles read."""
 
 
 def unseen_captions(oracle: str, samples: int, seed: int) -> list[str]:

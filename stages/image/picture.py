@@ -30,7 +30,8 @@ from stages.reasons import Reason
 Pixels = NDArray[np.uint8]
 
 MAX_PIXELS = 178_956_970
-"""Width times height above which nothing is decoded, whatever a config says: Pillow's own limit."""
+"""Width times height above which nothing is decoded, whatever a config says: Pillow's own limit against
+decompression bombs."""
 
 REPAIRS = ("oriented", "profile", "deep", "cmyk", "grey", "palette", "alpha", "animated")
 """What decoding sets right, in words that tables keep:

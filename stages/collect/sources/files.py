@@ -13,6 +13,7 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 
 from stages.artifacts.artifact import Snapshot
+from stages.collect.sources.limits import never_cancelled
 from stages.collect.sources.protocols import check_protocol
 from stages.config.collect import CollectConfig
 from stages.fingerprint import fingerprint_of
@@ -155,7 +156,7 @@ def is_inside(path: Path, root: Path) -> bool:
     return path.resolve().is_relative_to(root.resolve())
 
 
-def snapshot(config: CollectConfig, check: Callable[[], None] | None = None) -> Snapshot:
+def snapshot(config: CollectConfig, check: Callable[[], None] = never_cancelled) -> Snapshot:
     """What the sources of a collection are now: each file's size and SHA-256, or etag where it is remote.
 
     It is an input of `collect`: with a table's bytes its fingerprint changes.
@@ -167,7 +168,6 @@ def snapshot(config: CollectConfig, check: Callable[[], None] | None = None) -> 
     Raises:
         ValueError: sources that are not there, not named apart, or none at all.
     """
-    check = check or _never_cancelled
     check_names(config)
     contents: dict[str, dict[str, dict[str, Any]]] = {}
     for source in config.urls:
@@ -224,10 +224,6 @@ def check_local(source: str, files: Iterable[SourceFile], what: str) -> None:
                 f"source {source!r}: {seen[name]!r} and {file.path!r} share a name; make them two sources"
             )
         seen[name] = file.path
-
-
-def _never_cancelled() -> None:
-    pass
 
 
 def _without_secrets(path: str, protocol: str) -> str:

@@ -12,8 +12,8 @@ BATCH_BYTES = 4_000_000
 BATCH_ROWS = 10_000
 
 
-def _never_cancelled() -> None:
-    pass
+def never_cancelled() -> None:
+    """The check of work that nobody cancels."""
 
 
 def _ignore(_: str) -> None:
@@ -83,7 +83,7 @@ class ReadContext:
     """The context in which sources are read: the limits of a row, cancellation, and where warnings go."""
 
     limits: RowLimits = field(default_factory=RowLimits)
-    check: Callable[[], None] = _never_cancelled
+    check: Callable[[], None] = never_cancelled
     """Called often; raises where the work shall stop."""
     warn: Callable[[str], None] = _ignore
     """Takes a sentence on what is left out, for people."""

@@ -1,8 +1,8 @@
 """The headers of a Parquet column's pages: how much each unpacks to, before anything is unpacked.
 
-A few kilobytes of Parquet can unpack to gigabytes, and the footer's sums are only what the writer says. Page
-headers are Thrift structs in the compact protocol (https://github.com/apache/parquet-format, PageHeader); the
-reader unpacks a page by them, so that what they say is what comes.
+A few kilobytes of Parquet can unpack to gigabytes (a decompression bomb), and the footer's sums are only what
+the writer says. Page headers are Thrift structs in the compact protocol (https://github.com/apache/parquet-
+format, PageHeader); the reader unpacks a page by them, so that what they say is what comes.
 """
 
 from dataclasses import dataclass

@@ -24,7 +24,6 @@ from stages.reasons import RETRYABLE, Reason
 MAX_REDIRECTS = 5
 LONGEST_RETRY_AFTER = 86_400.0
 """Seconds; who asks for more gets another request a day later."""
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class Fetcher:
@@ -112,13 +111,12 @@ class Fetcher:
                 finally:
                     record.seconds += time.monotonic() - started
             record.bytes = len(response.body)
-            if response.status in _REDIRECTS and "Location" in response.headers:
-                record.hops.append(url)
-                url = record.final_url = _target(url, str(response.headers["Location"]))
-                if url in record.hops:
-                    break
-                continue
-            return self._body(response, request, record)
+            if response.location is None:
+                return self._body(response, request, record)
+            record.hops.append(url)
+            url = record.final_url = _target(url, response.location)
+            if url in record.hops:
+                break
         raise fetch_error(Reason.TOO_MANY_REDIRECTS, f"in a circle, or more than {MAX_REDIRECTS}")
 
     def _check_site(self, request: FetchRequest, record: FetchRecord) -> None:

@@ -7,6 +7,8 @@ from http.client import HTTPMessage
 from stages.config.collect import OptOut
 from stages.reasons import Reason
 
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
 
 @dataclass(frozen=True, kw_only=True)
 class FetchRequest:
@@ -53,6 +55,12 @@ class Response:
     """Decoded from its Content-Encoding."""
     address: str
     """IP address that was connected to."""
+
+    @property
+    def location(self) -> str | None:
+        """Where a redirect leads, by its Location header; None for all other responses."""
+        is_redirect = self.status in _REDIRECTS and "Location" in self.headers
+        return str(self.headers["Location"]) if is_redirect else None
 
 
 @dataclass(kw_only=True)

@@ -36,7 +36,6 @@ MEMORY = 512_000_000
 wanted for longest go first, to be asked again if they are."""
 OVERHEAD = 1500
 
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _OF_THE_HOST = frozenset({Reason.FORBIDDEN_ADDRESS, Reason.NO_SUCH_NAME, Reason.HOST_SET_ASIDE})
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age\s*=\s*\"?([0-9]{1,9})", re.IGNORECASE)
 
@@ -199,11 +198,10 @@ class SiteFileCache(Generic[T]):
         """The answer behind the redirects; where they lead nowhere, the last of them."""
         answer = self._get(url, request, MAX_FETCHED)
         for _ in range(MAX_REDIRECTS):
-            location = answer.headers.get("Location")
-            if answer.status not in _REDIRECTS or location is None:
+            if answer.location is None:
                 break
             try:
-                target = normalise(urljoin(answer.url, str(location)))
+                target = normalise(urljoin(answer.url, answer.location))
             except ValueError:
                 break
             try:

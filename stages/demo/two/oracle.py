@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.demo import world
+from stages.demo.reading import MIN_CONTRAST, PIXELS, Reading, chunks, residual_limit
 from stages.demo.shapes import Array
 from stages.demo.two.measures import MEASURES, right
 from stages.demo.two.world import (
@@ -29,13 +30,6 @@ from stages.demo.two.world import (
     scene,
 )
 
-PIXELS = 32
-"""Side of the pictures that the oracle reads."""
-NOISE = 0.05
-"""Standard deviation, in units of full brightness, of the noise that a clean picture may bear."""
-MIN_CONTRAST = 0.12
-"""Least root mean square difference of a group's colour to the background's; below it there is no group."""
-
 _OFFSETS = (
     -0.04,
     -0.02,
@@ -44,21 +38,10 @@ _OFFSETS = (
     0.04,
 )  # the grid of places: wider than the jitter, as samples of models are
 _RIDGE = 0.04  # (noise / (jitter within the grid * contrast))^2: how far first-order changes may go
-_CHUNK = 128  # pictures at once: bounds memory
 
 
-@dataclass(frozen=True)
-class TwoGroupReading:
-    """What the oracle read in N pictures; every array has N entries."""
-
-    labels: dict[str, NDArray[np.str_]]
-    """Attribute -> the value read. There is always one; `clean` says whether to believe it."""
-    residual: Array
-    """Root mean square error of the best explanation, in units of full brightness, [0, 1]."""
-    contrast: Array
-    """Root mean square difference of the paler group's colour to the background's."""
-    clean: NDArray[np.bool_]
-    """Whether it is of this world: residual at most `clean_limit()`, contrast at least MIN_CONTRAST."""
+class TwoGroupReading(Reading):
+    """What the oracle reads in N pictures of two groups."""
 
     def attributes(self, index: int) -> TwoGroupAttributes:
         """The labels of picture `index`."""
@@ -143,15 +126,10 @@ def _colours(seen: Array) -> list[str]:
 
 def _measure(images: NDArray[np.uint8]) -> tuple[list[TwoGroupAttributes], Array, Array]:
     """What is shown, the residuals and the contrasts (N,) of (N, 32, 32, 3)."""
-    if images.ndim != 4 or images.shape[1:] != (PIXELS, PIXELS, 3) or images.dtype != np.uint8:
-        raise ValueError(
-            f"images are {images.dtype} {images.shape}: the oracle reads uint8 (N, {PIXELS}, {PIXELS}, 3); "
-            f"scale pictures to {PIXELS} pixels by averaging first"
-        )
     shown: list[TwoGroupAttributes] = []
     residuals, contrasts = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
-    for start in range(0, len(images), _CHUNK):
-        part = images[start : start + _CHUNK].transpose(0, 3, 1, 2) / np.float32(255)  # (N, 3, 32, 32)
+    for chunk in chunks(images):
+        part = chunk.transpose(0, 3, 1, 2) / np.float32(255)  # (N, 3, 32, 32)
         errors: list[Array] = []
         contrast: list[Array] = []
         candidates: list[list[TwoGroupAttributes]] = []
@@ -183,10 +161,8 @@ def _named(
 @functools.cache
 def clean_limit() -> float:
     """The 99th percentile of the residuals of 300 renders under noise: what still looks like this world."""
-    rng = np.random.default_rng(0)
-    renders = np.stack([render(scene(20_260_000, index), PIXELS) for index in range(300)])
-    noisy = np.clip(renders + rng.normal(0, 255 * NOISE, renders.shape), 0, 255).astype(np.uint8)
-    return float(np.percentile(_measure(noisy)[1], 99))
+    renders = [render(scene(20_260_000, index), PIXELS) for index in range(300)]
+    return residual_limit(renders, lambda images: _measure(images)[1])
 
 
 def read_attributes(images: NDArray[np.uint8]) -> TwoGroupReading:

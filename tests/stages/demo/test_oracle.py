@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from stages.demo import oracle
+from stages.demo.reading import NOISE
 from stages.demo.world import ATTRIBUTES, draw_attributes, render, scene
 
 SCENES = [scene(1_000, i, draw_attributes(1_000, i, unseen=None)) for i in range(240)]
@@ -43,7 +44,7 @@ def test_mild_noise_is_borne(renders: np.ndarray, noise: float, least: float):
 def test_clean_means_up_to_the_noise_that_is_named(renders: np.ndarray):
     rng = np.random.default_rng(0)
     shares: list[float] = []
-    for noise in (0.0, oracle.NOISE, 2 * oracle.NOISE):
+    for noise in (0.0, NOISE, 2 * NOISE):
         noisy = np.clip(renders + rng.normal(0, 255 * noise, renders.shape), 0, 255).astype(np.uint8)
         shares.append(float(oracle.read_attributes(noisy).clean.mean()))
     assert shares[0] >= 0.98

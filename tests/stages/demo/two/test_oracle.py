@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stages.demo.reading import NOISE
 from stages.demo.two import oracle
 from stages.demo.two.captions import swapped
 from stages.demo.two.measures import MEASURES, right
@@ -48,8 +49,8 @@ def test_mild_noise_is_borne(renders: np.ndarray, noise: float):
 
 
 def test_clean_means_up_to_the_noise_that_is_named(renders: np.ndarray):
-    assert oracle.read_attributes(noisy(renders, oracle.NOISE)).clean.mean() >= 0.95
-    assert oracle.read_attributes(noisy(renders, 2 * oracle.NOISE)).clean.mean() <= 0.02
+    assert oracle.read_attributes(noisy(renders, NOISE)).clean.mean() >= 0.95
+    assert oracle.read_attributes(noisy(renders, 2 * NOISE)).clean.mean() <= 0.02
 
 
 def test_what_is_not_of_this_world_is_not_clean(renders: np.ndarray):
