@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sdmodel.text.lengths import Cut
+from sdmodel.text.lengths import Truncation
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.config.run import ClusterConfig
 from stages.foreign_text import escape
@@ -23,7 +23,7 @@ from stages.stage import Stats, stage
 
 if TYPE_CHECKING:
     from sdmodel.text.cluster import Clusters
-    from sdmodel.text.encoder import Encoder
+    from sdmodel.text.encoder import TextEncoder
 
 CLUSTERS = pa.schema([("uid", pa.string()), ("cluster", pa.string())])
 """`clusters.parquet`: a row for each picture of the dataset, in its order."""
@@ -67,7 +67,7 @@ def cluster(dataset: Artifact, encoder: Artifact, config: ClusterConfig, out: Ou
             captions than clusters.
     """
     from sdmodel.data.index import caption_texts
-    from sdmodel.text.cluster import best_of, nearest
+    from sdmodel.text.cluster import best_clustering, nearest_centres
 
     index = dataset.arrow_table("index")
     captions = [own or [""] for own in caption_texts(index.column("captions"))]
@@ -79,13 +79,13 @@ def cluster(dataset: Artifact, encoder: Artifact, config: ClusterConfig, out: Ou
         )
     states = _states(_encoder(encoder, out.folder), captions, config, out)
     out.progress(0, 1, "finding clusters")
-    best, stability = best_of(states[train], config.clusters, config.seeds)
+    best, stability = best_clustering(states[train], config.clusters, config.seeds)
     if len(best.centres) < config.clusters:
         raise ValueError(
             f"cluster: the encoder tells {len(best.centres)} captions of the train split apart; "
             f"clusters={config.clusters} must be at most that"
         )
-    labels, _ = nearest(states, best.centres)
+    labels, _ = nearest_centres(states, best.centres)
     table = {"uid": index.column("uid"), "cluster": [f"{label:02d}" for label in labels]}
     pq.write_table(pa.table(table, CLUSTERS), out.write(TABLE), compression="zstd")
     sizes = np.bincount(best.labels).tolist()
@@ -125,17 +125,17 @@ def _classes(index: Any, column: str) -> "np.ndarray | None":
     return np.array(found, dtype=object)
 
 
-def _encoder(model: Artifact, folder: Path) -> "Encoder":
+def _encoder(model: Artifact, folder: Path) -> "TextEncoder":
     """The text encoder in a model's folder. ValueError: it has none of its own."""
     from sdmodel.config.text import TextConfig
     from sdmodel.text import build
-    from sdmodel.text.encoder import held_in
+    from sdmodel.text.encoder import saved_config
 
     for place in PLACES:
         held = model.json(f"{place}config.json") if f"{place}config.json" in model.files else {}
         if held.get("kind") == "text":
             laid = model.lay(place, folder / "encoder")
-            return build.load(laid, held_in(laid, held["text"]["kind"]))
+            return build.load(laid, saved_config(laid, held["text"]["kind"]))
         # transformers' own, "clip_text_model", or a CLIP of the contrastive objective
         kind = str(held.get("model_type", "")).partition("_")[0]
         if kind or f"{place}open_clip_config.json" in model.files:
@@ -149,7 +149,7 @@ def _encoder(model: Artifact, folder: Path) -> "Encoder":
 
 
 def _states(
-    encoder: "Encoder", captions: Sequence[Sequence[str]], config: ClusterConfig, out: Output
+    encoder: "TextEncoder", captions: Sequence[Sequence[str]], config: ClusterConfig, out: Output
 ) -> np.ndarray:
     """(N, D) float32: of each picture the mean of its captions' pooled states. Equal captions are read
     once."""
@@ -162,18 +162,18 @@ def _states(
     for each in captions:
         for one in each:
             places.setdefault(one, len(places))
-    texts, cut = list(places), Cut(0, 0)
+    texts, cut = list(places), Truncation(0, 0)
     found: list[np.ndarray] = []
     with torch.inference_mode():
         for at in range(0, len(texts), BATCH):
             out.progress(at, len(texts), "reading captions")
             out.check()
-            cut += Cut.of(encoder.count(texts[at : at + BATCH]), encoder.length)
-            ids, mask = encoder.read(texts[at : at + BATCH])
+            cut += Truncation.of(encoder.count(texts[at : at + BATCH]), encoder.length)
+            ids, mask = encoder.tokenize(texts[at : at + BATCH])
             longest = int(mask.sum(1).max())  # padding changes nothing but the time that it takes
             _, states = encoder(ids[:, :longest], mask[:, :longest])
             found.append(states.float().cpu().numpy())
-    if words := cut.words(encoder.length, "Take an encoder that reads more, or shorten the captions."):
+    if words := cut.message(encoder.length, "Take an encoder that reads more, or shorten the captions."):
         out.warn(words)
     pooled = np.concatenate(found)  # (U, D)
     return np.stack([pooled[[places[one] for one in each]].mean(0) for each in captions])

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sdmodel.data.buckets import bucket_shapes, nearest_bucket
-from sdmodel.text.lengths import Cut
+from sdmodel.text.lengths import Truncation
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.config.run import EncodeConfig
 from stages.errors import DamagedError
@@ -189,7 +189,7 @@ def _captions(
         dtype = np.float16 if config.precision == "fp16" else np.float32
         name, captions = payload["name"], payload["captions"]
         write_text(target, name, captions, model(), batch=config.batch, dtype=dtype)
-        return PartResult(statistics=asdict(Cut.of(model().count(captions), model().length)))
+        return PartResult(statistics=asdict(Truncation.of(model().count(captions), model().length)))
 
     said: dict[str, list[str]] = {EMPTY: [""]}
     for file, members in index.groupby("file", sort=True):
@@ -208,10 +208,10 @@ def _captions(
     parts = out.parts(specs, make, config=kept, note="encoding captions")
     for part in parts:
         out.add(part)
-    cut = Cut.total(part.statistics for part in parts[1:])  # the first is the empty caption
+    cut = Truncation.total(part.statistics for part in parts[1:])  # the first is the empty caption
     pooled, states = (np.load(parts[0].path(f"{what}/{EMPTY}.npy")) for what in ("pooled", "states"))
     _, length, width = states.shape
-    if words := cut.words(int(length), REMEDY):
+    if words := cut.message(int(length), REMEDY):
         out.warn(words)
     return {"pooled_width": int(pooled.shape[-1]), "token_width": int(width), "text_length": int(length)}
 

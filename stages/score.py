@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from sdmodel.text.lengths import Cut
+from sdmodel.text.lengths import Truncation
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.collected import read_collected
 from stages.config.run import ScoreConfig
@@ -78,8 +78,8 @@ def score(images: Artifact, clip: Snapshot | None, config: ScoreConfig, out: Out
     similarity = table.column("similarity").drop_null().to_numpy()
     facts = {"clip": True, "model": config.model, "pretrained": config.pretrained, "scored": len(similarity)}
     mean = round(float(similarity.mean(dtype=np.float64)), 4) if len(similarity) else None
-    cut = Cut.total(part.statistics for part in parts)
-    if cut.cut and (words := cut.words(model().length, REMEDY)):
+    cut = Truncation.total(part.statistics for part in parts)
+    if cut.cut and (words := cut.message(model().length, REMEDY)):
         out.warn(words)
     return Stats(Funnel(rows, rows), {**facts, "weights": clip.digest, "mean_similarity": mean})
 
@@ -150,7 +150,7 @@ def _score_part(folder: Path, payload: dict[str, Any], clip: Clip, batch: int) -
     table = pa.Table.from_pylist(records, SCORES)
     pq.write_table(table, folder / f"scores/{name}.parquet", compression="zstd")
     truncated = [cut[place[text]] for *_, captions in rows for text in captions if text.strip()]
-    return PartResult(Funnel(len(rows), len(rows)), asdict(Cut(len(truncated), sum(truncated))))
+    return PartResult(Funnel(len(rows), len(rows)), asdict(Truncation(len(truncated), sum(truncated))))
 
 
 def _pictures(tar: str, rows: Sequence[Sequence[Any]], background: str) -> list[NDArray[np.uint8]]:

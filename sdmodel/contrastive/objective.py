@@ -15,7 +15,7 @@ from sdmodel.contrastive import clip
 from sdmodel.contrastive.foils import Foils
 from sdmodel.contrastive.pairs import directions, factor, foils_of, paired_loss
 from sdmodel.data.batch import Batch
-from sdmodel.text.lengths import CaptionReader, fitting
+from sdmodel.text.lengths import CaptionReader, fitting_length
 from sdmodel.text.tokenizer import Tokenizer
 from sdmodel.transfer import sent
 
@@ -33,7 +33,7 @@ class Contrastive(nn.Module):
     def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """{"contrastive": scalar}, over the global batch."""
         captions = [*batch.captions, *foils_of(batch, self.foils, self.config.contrastive.foils, generator)]
-        ids = sent(self.tokenizer.encode(captions, self.config.text.length), batch.images.device)
+        ids = sent(self.tokenizer.token_ids(captions, self.config.text.length), batch.images.device)
         image = directions(self.clip.encode_image(batch.images))  # (B, D)
         text = directions(self.clip.encode_text(ids))  # (B + B * K, D)
         return {"contrastive": paired_loss(image, text, ids, factor(self.clip.logit_scale))}
@@ -60,7 +60,7 @@ class ContrastiveObjective:
         self.config, self._follows = config, not config.text.length
         self.foils = Foils(captions)
         tokenizer = Tokenizer.learn(captions, config.text.vocabulary)
-        self._build(tokenizer, config.text.length or fitting(tokenizer.count, captions))
+        self._build(tokenizer, config.text.length or fitting_length(tokenizer.count, captions))
 
     def _build(self, tokenizer: Tokenizer, length: int) -> None:
         """length: tokens read of a caption."""

@@ -103,7 +103,7 @@ def _errors(
         part = slice(start, start + CHUNK)
         x_0, at = images[part].to(device), t[part].to(device)
         x_t = interpolate(x_0, eps[part].to(device), at).contiguous(memory_format=torch.channels_last)
-        estimate = model.model.denoise(x_t, at, model.model.encode(captions[part]))
+        estimate = model.model.denoise(x_t, at, model.model.encode_captions(captions[part]))
         for name, value in error_sums(estimate, x_0, torch.zeros_like(at, dtype=torch.int64), 1).items():
             sums[name] = sums[name] + value if name in sums else value
     return figures({name: value.cpu() for name, value in sums.items()})

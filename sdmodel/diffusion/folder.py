@@ -27,9 +27,9 @@ from sdmodel.latents import autoencoder
 from sdmodel.latents import text as frozen
 from sdmodel.latents.space import PIXELS, Space
 from sdmodel.lora import ADAPTER, lay
-from sdmodel.text.captions import ENCODERS, Captions
+from sdmodel.text.conditioner import ENCODERS, TextConditioner
 from sdmodel.text.encoder import NOT_SHAPE
-from sdmodel.text.pipeline import ClipText
+from sdmodel.text.pipeline import PipelineTextEncoder
 
 KIND = "diffusion"
 WEIGHTS = "model.safetensors"
@@ -52,15 +52,15 @@ def described(model: Diffusion) -> dict[str, Any]:
         "network": name,
         name: None if whole else dataclasses.asdict(getattr(config, name)),
         "discrete": model.network.configs() if isinstance(model.network, DiscreteDenoiser) else None,
-        "text": _shapes(model.text) if isinstance(model.text, Captions) else None,
-        "text_length": 0 if isinstance(model.text, Captions) else model.text.length,  # pyright: ignore
+        "text": _shapes(model.text) if isinstance(model.text, TextConditioner) else None,
+        "text_length": 0 if isinstance(model.text, TextConditioner) else model.text.length,  # pyright: ignore
         "text_learns": not isinstance(model.text, frozen.FrozenTextEncoder),
         "augment": model.network.augmentation is not None,
         "space": dataclasses.asdict(model.space),
     }
 
 
-def _shapes(text: Captions) -> list[dict[str, Any]]:
+def _shapes(text: TextConditioner) -> list[dict[str, Any]]:
     told = [dataclasses.asdict(encoder.config) for encoder in text.each()]
     return [{name: value for name, value in one.items() if name not in NOT_SHAPE} for one in told]
 
@@ -76,10 +76,10 @@ def save(folder: Path, model: Diffusion, weights: dict[str, Tensor], beside: Ite
     """
     held = {"kind": KIND, "model": described(model), "training": _decisive(model.config)}
     (folder / "config.json").write_text(json.dumps(held, indent=2, sort_keys=True) + "\n")
-    if isinstance(model.text, ClipText):
+    if isinstance(model.text, PipelineTextEncoder):
         words, weights = parted(weights)
         model.text.save(folder, words)
-    elif isinstance(model.text, Captions):
+    elif isinstance(model.text, TextConditioner):
         weights = model.text.save(folder / TEXTS, weights, "text.")
     save_file(weights, folder / WEIGHTS)
     for source in beside:
@@ -134,7 +134,7 @@ def load(folder: Path, *, learn: bool = False) -> Diffusion:
     model = Diffusion(config, text, network, space, pictures)
     weights = load_file(folder / WEIGHTS)
     # Text encoders have weights of their own, which are there already.
-    apart = "text." if isinstance(text, ClipText) else f"text.{ENCODERS}"
+    apart = "text." if isinstance(text, PipelineTextEncoder) else f"text.{ENCODERS}"
     own = {key for key in model.state_dict() if not key.startswith(apart)}
     if missing := own ^ weights.keys():
         raise ValueError(f"{folder}: {WEIGHTS} and config.json do not belong together: {sorted(missing)[:3]}")
@@ -151,8 +151,8 @@ def parted(weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Ten
 
 def _text(folder: Path, config: TrainConfig, held: dict[str, Any], learn: bool) -> CaptionEncoder:
     if held["text"] is not None:
-        return Captions.load((config.text, *config.texts), folder / TEXTS)
+        return TextConditioner.load((config.text, *config.texts), folder / TEXTS)
     changed = (folder / ADAPTER).is_dir()  # and it may be the text encoder that is
     if held["text_learns"] and (learn or changed):
-        return ClipText.load(folder)
+        return PipelineTextEncoder.load(folder)
     return frozen.load_text_encoder(folder, held["text_length"])

@@ -54,8 +54,8 @@ class TextToImage:
             noise = self.noise(seeds[part], height, width)
             denoise = guided(
                 self.model.denoise,
-                self.model.encode(captions[part]),
-                self.model.encode([""] * count),
+                self.model.encode_captions(captions[part]),
+                self.model.encode_captions([""] * count),
                 guidance,
                 UNTIL,
             )

@@ -32,7 +32,7 @@ class CaptionEncoder(Protocol):
         """What reads captions, each so many tokens of one."""
         ...
 
-    def encode(self, captions: list[str], dropped: Tensor | None = None) -> Condition:
+    def encode_captions(self, captions: list[str], dropped: Tensor | None = None) -> Condition:
         """B captions; "" stands for no caption, and is taken where `dropped` (B,) bool is true."""
         ...
 
@@ -97,7 +97,7 @@ class Diffusion(nn.Module):
         """A batch's captions, cached or encoded; the empty one where `dropped` (B,) bool is true."""
         if batch.text is not None:
             return batch.text if dropped is None else batch.text.replaced(dropped, self.empty)
-        return self.encode(batch.captions, dropped)
+        return self.encode_captions(batch.captions, dropped)
 
     @property
     def empty(self) -> Condition:
@@ -107,12 +107,12 @@ class Diffusion(nn.Module):
             self._empty = self.text.empty.to(self.device)
         return self._empty
 
-    def encode(self, captions: list[str], dropped: Tensor | None = None) -> Condition:
+    def encode_captions(self, captions: list[str], dropped: Tensor | None = None) -> Condition:
         """Captions as the denoiser is told them; "" stands for no caption, and is taken where `dropped` (B,)
         bool is true."""
         if isinstance(self.text, FrozenTextEncoder):
             self.text.to(self.device)
-        return self.text.encode(captions, dropped)
+        return self.text.encode_captions(captions, dropped)
 
     def put_away(self) -> None:
         """Moves frozen encoders to the CPU, where they take no memory of a training's; they come when they

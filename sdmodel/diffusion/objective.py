@@ -22,9 +22,9 @@ from sdmodel.latents import text as frozen
 from sdmodel.latents.cache import read_empty, read_settings
 from sdmodel.latents.space import PIXELS
 from sdmodel.start import Pipeline, is_pipeline, load_unet, read_pipeline
-from sdmodel.text.captions import Captions
+from sdmodel.text.conditioner import TextConditioner
 from sdmodel.text.lengths import CaptionReader
-from sdmodel.text.pipeline import ClipText
+from sdmodel.text.pipeline import PipelineTextEncoder
 
 
 class DiffusionObjective:
@@ -60,7 +60,7 @@ class DiffusionObjective:
             text = frozen.load_text_encoder(latents, settings.text_length)
             text.empty = read_empty(latents)
         else:
-            text = Captions.learn((config.text, *config.texts), captions, texts)
+            text = TextConditioner.learn((config.text, *config.texts), captions, texts)
         with torch.device("meta") if starting else nullcontext():
             network = build_denoiser(config, space, text.pooled_width, text.token_width, padded=text.padded)
         self.modules = Diffusion(config, text, network, space, pictures)
@@ -111,7 +111,7 @@ class DiffusionObjective:
     def _check_rates(self) -> None:
         """ValueError: rates are told of text encoders that are not `config.text` and `config.texts`."""
         told = [text.rate for text in (self.config.text, *self.config.texts) if text.rate != 1]
-        if told and not isinstance(self.modules.text, Captions):
+        if told and not isinstance(self.modules.text, TextConditioner):
             instead = (
                 "cached states learn nothing; leave it out"
                 if isinstance(self.modules.text, frozen.FrozenTextEncoder)
@@ -125,7 +125,9 @@ class DiffusionObjective:
         asked, held = comparable(mine), comparable(model)
         if isinstance(model.network, DiscreteDenoiser):  # its own config says what it is
             asked["settings"] = held["settings"]
-        if held["text"] is None and isinstance(mine.text, Captions):  # a pipeline's, which goes on learning
+        if held["text"] is None and isinstance(
+            mine.text, TextConditioner
+        ):  # a pipeline's, which goes on learning
             asked["text"] = None
         for encoder, other, text in zip(
             asked["text"] or (), held["text"] or (), (self.config.text, *self.config.texts), strict=False
@@ -140,8 +142,8 @@ class DiffusionObjective:
             )
         # Its space, not the one measured now: the weights learned what they know in it.
         text = model.text
-        if isinstance(text, Captions):
-            text.take_rates((self.config.text, *self.config.texts))
+        if isinstance(text, TextConditioner):
+            text.set_rates((self.config.text, *self.config.texts))
         if isinstance(mine.text, frozen.FrozenTextEncoder):
             self._same(folder, folders.TEXT[0])
             text = mine.text
@@ -166,7 +168,7 @@ class DiffusionObjective:
         if isinstance(text, frozen.FrozenTextEncoder):
             self._same(folder, folders.TEXT[0])
         elif pipeline.text:
-            text = ClipText.load(folder)
+            text = PipelineTextEncoder.load(folder)
         width = pipeline.unet["cross_attention_dim"]
         if text.token_width != width:
             raise ValueError(

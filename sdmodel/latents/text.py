@@ -10,16 +10,17 @@ from torch import Tensor
 
 from sdmodel.condition import Condition
 from sdmodel.text.lengths import CaptionReader
-from sdmodel.text.pipeline import ClipText
+from sdmodel.text.pipeline import PipelineTextEncoder
 
 
 class FrozenTextEncoder:
-    """`ClipText` without gradients, and no module: nobody learns, averages or saves its weights."""
+    """`PipelineTextEncoder` without gradients, and no module: nobody learns, averages or saves its
+    weights."""
 
     padded = False
     """All tokens may be attended to."""
 
-    def __init__(self, clip: ClipText, device: torch.device | str = "cpu"):
+    def __init__(self, clip: PipelineTextEncoder, device: torch.device | str = "cpu"):
         self.clip = clip.to(device).eval().requires_grad_(False)
         self.device = torch.device(device)
         self.length = clip.length
@@ -38,20 +39,20 @@ class FrozenTextEncoder:
         return [self]
 
     def count(self, captions: Sequence[str]) -> list[int]:
-        """As `ClipText.count`."""
+        """As `PipelineTextEncoder.count`."""
         return self.clip.count(captions)
 
     @torch.no_grad()
-    def encode(self, captions: Sequence[str], dropped: Tensor | None = None) -> Condition:
-        """As `ClipText.encode`, on the encoder's device."""
-        return self.clip.encode(captions, dropped)
+    def encode_captions(self, captions: Sequence[str], dropped: Tensor | None = None) -> Condition:
+        """As `PipelineTextEncoder.encode_captions`, on the encoder's device."""
+        return self.clip.encode_captions(captions, dropped)
 
     @cached_property
     def empty(self) -> Condition:
         """The empty caption, once, on the CPU. Set by who has it from a cache, it asks no encoder."""
-        return self.encode([""]).to(torch.device("cpu"))
+        return self.encode_captions([""]).to(torch.device("cpu"))
 
 
 def load_text_encoder(folder: Path, length: int = 0, device: torch.device | str = "cpu") -> FrozenTextEncoder:
-    """The text encoder in a folder; see `ClipText.load`."""
-    return FrozenTextEncoder(ClipText.load(folder, length), device)
+    """The text encoder in a folder; see `PipelineTextEncoder.load`."""
+    return FrozenTextEncoder(PipelineTextEncoder.load(folder, length), device)

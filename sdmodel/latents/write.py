@@ -135,7 +135,9 @@ def write_text(
     dtype: type[np.floating[Any]],
 ) -> None:
     """Write states and pooled vectors of captions, M >= 1, in their order."""
-    parts = [encoder.encode(captions[start : start + batch]) for start in range(0, len(captions), batch)]
+    parts = [
+        encoder.encode_captions(captions[start : start + batch]) for start in range(0, len(captions), batch)
+    ]
     for what in ("states", "pooled"):
         (folder / what).mkdir(parents=True, exist_ok=True)
         joined = np.concatenate([getattr(part, what).cpu().numpy().astype(dtype) for part in parts])

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sdmodel.data.batch import Batch
 from sdmodel.pretrain.predictions import Answer
-from sdmodel.text.encoder import Encoder, Vocabulary
+from sdmodel.text.encoder import TextEncoder, Vocabulary
 
 MASKED, RANDOM = 0.8, 0.1
 """Shares of the hidden tokens in whose place stand the mask and some other token; the others stay as they
@@ -46,7 +46,7 @@ def ordinary(tokenizer: Vocabulary) -> Tensor:
 def tokens_of(tokenizer: Vocabulary, captions: Sequence[str], length: int) -> Tensor:
     """(N, L) int64: tokens of some captions, evenly spread over all of them, to count."""
     some = captions[:: math.ceil(len(captions) / COUNTED) or 1]
-    ids = tokenizer.encode(some, length) if some else torch.full((1, length), tokenizer.pad)
+    ids = tokenizer.token_ids(some, length) if some else torch.full((1, length), tokenizer.pad)
     return ids if ids.ndim == 2 else ids[..., 0]
 
 
@@ -100,7 +100,7 @@ class MaskedHead(nn.Module):
     words: Tensor
     """Ordinary tokens."""
 
-    def __init__(self, encoder: Encoder, seen: Tensor):
+    def __init__(self, encoder: TextEncoder, seen: Tensor):
         """seen: (N, L) tokens of captions, see `tokens_of`. ValueError: the tokenizer cannot hide tokens."""
         super().__init__()
         if encoder.tokenizer.mask < 0:

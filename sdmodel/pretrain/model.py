@@ -14,7 +14,7 @@ from sdmodel.pretrain.masked import Hidden, MaskedHead, hide, tokens_of
 from sdmodel.pretrain.next_token import NextHead
 from sdmodel.pretrain.paired import Pairing
 from sdmodel.pretrain.predictions import Answer, divergence, error, flipped
-from sdmodel.text.encoder import Encoder
+from sdmodel.text.encoder import TextEncoder
 
 Answers = dict[str, list[Answer]]
 """By the name of the loss: "contrastive", "labels", "masked", "next"."""
@@ -76,7 +76,7 @@ def counted(names: Iterable[str]) -> list[str]:
 class Pretraining(nn.Module):
     """The encoder, and a head for each loss whose weight is above 0."""
 
-    def __init__(self, config: TrainConfig, encoder: Encoder, captions: Sequence[str], labels: Labels):
+    def __init__(self, config: TrainConfig, encoder: TextEncoder, captions: Sequence[str], labels: Labels):
         """captions: of the training split; foils and the commonest token are learned from them.
 
         ValueError: the encoder cannot learn by what the config asks for, or the image tower cannot see
@@ -141,7 +141,7 @@ class Pretraining(nn.Module):
 
     def _asked(self, batch: Batch, generator: torch.Generator, every: bool) -> Asked:
         """What this batch's rows are asked; which tokens are hidden is drawn."""
-        ids, mask = self.encoder.read(batch.captions)
+        ids, mask = self.encoder.tokenize(batch.captions)
         hidden = None
         if self.masked:
             share, words = self.config.mask, self.masked.words
@@ -164,5 +164,7 @@ class Pretraining(nn.Module):
             states, pooled = self.encoder(asked.hidden.ids, asked.mask)
             found["masked"] = [self.masked(states, pooled, asked.hidden)]
         if self.next:
-            found["next"] = self.next(self.encoder.ahead(asked.ids, asked.mask), asked.ids, asked.mask)
+            found["next"] = self.next(
+                self.encoder.causal_states(asked.ids, asked.mask), asked.ids, asked.mask
+            )
         return found, text

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sdmodel.pretrain.masked import commonest
 from sdmodel.pretrain.predictions import Answer
-from sdmodel.text.encoder import Encoder
+from sdmodel.text.encoder import TextEncoder
 
 
 class NextHead(nn.Module):
@@ -16,12 +16,12 @@ class NextHead(nn.Module):
     guesses: Tensor
     """(directions,) int64: of each the commonest token that is foretold."""
 
-    def __init__(self, encoder: Encoder, seen: Tensor):
+    def __init__(self, encoder: TextEncoder, seen: Tensor):
         """seen: (N, L) tokens of captions. ValueError: the encoder's states know whole captions."""
         super().__init__()
         with torch.no_grad():
             self.offsets = [
-                (states.shape[2], offset) for states, offset in encoder.ahead(*encoder.read([""]))
+                (states.shape[2], offset) for states, offset in encoder.causal_states(*encoder.tokenize([""]))
             ]
         self.layers = nn.ModuleList(nn.Linear(width, len(encoder.tokenizer)) for width, _ in self.offsets)
         told = [seen[:, 1:] if offset == 1 else seen[:, :-1] for _, offset in self.offsets]
@@ -29,8 +29,8 @@ class NextHead(nn.Module):
         self.register_buffer("guesses", torch.stack(guesses), persistent=False)
 
     def forward(self, ahead: list[tuple[Tensor, int]], ids: Tensor, mask: Tensor) -> list[Answer]:
-        """An answer for each direction, of (B, L - 1) places, from `Encoder.ahead` of these ids (B, L) or
-        (B, L, G) and mask (B, L). The end is foretold too, and the start backwards."""
+        """An answer for each direction, of (B, L - 1) places, from `TextEncoder.causal_states` of these ids
+        (B, L) or (B, L, G) and mask (B, L). The end is foretold too, and the start backwards."""
         own = ids if ids.ndim == 2 else ids[..., 0]
         there = mask[:, 1:]  # no token comes after padding: then both neighbours are tokens
         answers: list[Answer] = []

@@ -22,7 +22,7 @@ from sdmodel.contrastive.pairs import (
 from sdmodel.contrastive.tower import build
 from sdmodel.data.batch import Batch
 from sdmodel.pretrain.predictions import Answer
-from sdmodel.text.encoder import Encoder
+from sdmodel.text.encoder import TextEncoder
 
 NEVER = -1e4
 """Logit of what is not asked for; finite, so that divergences are."""
@@ -49,7 +49,7 @@ class Pairing(nn.Module):
 
     def loss(
         self,
-        encoder: Encoder,
+        encoder: TextEncoder,
         image: Tensor,
         text: Tensor,
         ids: Tensor,
@@ -58,7 +58,7 @@ class Pairing(nn.Module):
     ) -> Tensor:
         """Over the global batch, a scalar; image and text are (B, D) of length 1, ids the captions'."""
         if self.count:
-            others, mask = encoder.read(foils_of(batch, self.foils, self.count, generator))
+            others, mask = encoder.tokenize(foils_of(batch, self.foils, self.count, generator))
             text = torch.cat([text, self.texts(encoder(others, mask)[1])])
             ids = torch.cat([ids, others])
         return paired_loss(image, text, ids, factor(self.scale))

@@ -7,15 +7,16 @@ from sdmodel.text.pretrained import Pretrained
 
 
 class Bert(Pretrained):
-    """Pooled is the first token's state, without the layer that BERT's next-sentence task puts on it."""
+    """Pooled is the first token's state ([CLS]), without the layer that BERT's next-sentence task puts on
+    it."""
 
-    kinds = frozenset({"bert"})
-    stock = BertModel
-    options = {"add_pooling_layer": False}  # noqa: RUF012  # declared a class variable by the base
-    dropouts = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+    model_types = frozenset({"bert"})
+    model_class = BertModel
+    model_options = {"add_pooling_layer": False}  # noqa: RUF012  # declared a class variable by the base
+    dropout_names = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Encoder.forward`."""
+        """See `TextEncoder.forward`."""
         states = self.states(ids, mask)
         return states, states[:, 0]
 

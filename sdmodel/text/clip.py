@@ -35,19 +35,19 @@ class Clip(Pretrained):
 
     The projection to images' space is left out."""
 
-    kinds = frozenset({"clip", "clip_text_model"})
-    stock = CLIPTextModel
-    dropouts = ("attention_dropout",)  # it has no other
+    model_types = frozenset({"clip", "clip_text_model"})
+    model_class = CLIPTextModel
+    dropout_names = ("attention_dropout",)  # it has no other
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Encoder.forward`."""
+        """See `TextEncoder.forward`."""
         # transformers looks for the end by its id, but an end of 2 it takes for a mistake of old configs and
         # takes the highest id instead.
         states = self.states(ids, mask)
         last = mask.sum(1) - 1
         return states, states[torch.arange(len(ids), device=ids.device), last]
 
-    def ahead(self, ids: Tensor, mask: Tensor) -> list[tuple[Tensor, int]]:
+    def causal_states(self, ids: Tensor, mask: Tensor) -> list[tuple[Tensor, int]]:
         """The states themselves."""
         return [(self.states(ids, mask), 1)]
 
@@ -58,36 +58,36 @@ class Clip(Pretrained):
         ValueError: it holds none."""
         if not (folder / OPEN_CLIP).exists():
             return super().load(folder, config, captions)
-        told = json.loads((folder / OPEN_CLIP).read_text())["model_cfg"]
-        text = told["text_cfg"]
+        clip = json.loads((folder / OPEN_CLIP).read_text())["model_cfg"]
+        text = clip["text_cfg"]
         if "hf_model_name" in text:
             raise ValueError(
                 f"{folder} holds a CLIP with the text model {text['hf_model_name']}, not its own"
             )
-        described = CLIPTextConfig(
+        model_config = CLIPTextConfig(
             vocab_size=text["vocab_size"],
             hidden_size=text["width"],
             intermediate_size=int(text["width"] * text.get("mlp_ratio", 4.0)),
             num_hidden_layers=text["layers"],
             num_attention_heads=text["heads"],
             max_position_embeddings=text["context_length"],
-            hidden_act="quick_gelu" if told.get("quick_gelu") else "gelu",
+            hidden_act="quick_gelu" if clip.get("quick_gelu") else "gelu",
             pad_token_id=text.get("pad_id", PAD_ID),
             bos_token_id=START_ID,
             eos_token_id=text.get("eos_id", END_ID),
             attention_dropout=config.dropout,
         )
-        model = CLIPTextModel(described)
+        model = CLIPTextModel(model_config)
         try:
-            model.load_state_dict(renamed(load_file(folder / OPEN_CLIP_WEIGHTS)))
+            model.load_state_dict(transformers_weights(load_file(folder / OPEN_CLIP_WEIGHTS)))
         except (OSError, RuntimeError) as error:
             raise ValueError(f"{folder} holds no text transformer of open_clip's own: {error}") from error
-        return cls.around(model, cls.vocabulary_in(folder), config, folder, captions)
+        return cls.from_model(model, cls.load_tokenizer(folder), config, folder, captions)
 
 
-def renamed(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def transformers_weights(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Of an open_clip model's weights its text transformer's, float32, by the names of CLIPTextModel."""
-    found: dict[str, Tensor] = {}
+    renamed: dict[str, Tensor] = {}
     for name, value in weights.items():
         new = name.removeprefix("text.")
         if not new.startswith(tuple(old for old, _ in NAMES[:4])):
@@ -96,10 +96,10 @@ def renamed(weights: dict[str, Tensor]) -> dict[str, Tensor]:
             new = new.replace(old, ours)
         if ".in_proj_" in new:  # queries, keys and values in one
             for part, each in zip("qkv", value.float().chunk(3), strict=True):
-                found[new.replace("in_proj_", f"{part}_proj.")] = each
+                renamed[new.replace("in_proj_", f"{part}_proj.")] = each
         else:
-            found[new] = value.float()
-    return found
+            renamed[new] = value.float()
+    return renamed
 
 
 ENCODER = Clip

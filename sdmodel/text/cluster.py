@@ -1,4 +1,4 @@
-"""k-means over what an encoder says of captions, and how far its clusters can be believed.
+"""k-means clustering of captions' states, and how stable its clusters are.
 
 Letters as in the papers: N rows of D numbers, K clusters.
 """
@@ -43,17 +43,17 @@ def kmeans(states: np.ndarray, clusters: int, rng: np.random.Generator) -> Clust
     centres = _start(states, clusters, rng)
     labels = np.full(len(states), -1)
     for _ in range(ROUNDS):
-        found, distances = nearest(states, centres)
-        if (found == labels).all():
+        assigned, distances = nearest_centres(states, centres)
+        if (assigned == labels).all():
             break
-        labels = found
+        labels = assigned
         centres = _means(states, labels, distances, len(centres))
     order = np.argsort(-np.bincount(labels, minlength=len(centres)), kind="stable")
-    labels, distances = nearest(states, centres[order])
+    labels, distances = nearest_centres(states, centres[order])
     return Clusters(labels, centres[order], distances)
 
 
-def nearest(states: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def nearest_centres(states: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of each row the nearest centre, (N,) int64, and the squared distance to it, (N,) float64.
 
     Args:
@@ -93,15 +93,15 @@ def _means(states: np.ndarray, labels: np.ndarray, distances: np.ndarray, cluste
     return centres
 
 
-def adjusted_rand(one: np.ndarray, other: np.ndarray) -> float:
+def adjusted_rand(first: np.ndarray, second: np.ndarray) -> float:
     """How far two partitions of the same rows agree: 1 they are the same, 0 as much as chance (Hubert and
     Arabie 1985, equation 5).
 
     Args:
-        one: (N,) labels of any type.
-        other: (N,) labels.
+        first: (N,) labels of any type.
+        second: (N,) labels.
     """
-    table = _contingency(one, other)
+    table = _contingency(first, second)
     pairs = _pairs(table).sum()
     rows, columns = _pairs(table.sum(1)).sum(), _pairs(table.sum(0)).sum()
     expected, most = rows * columns / _pairs(table.sum()), (rows + columns) / 2
@@ -114,10 +114,10 @@ def purity(labels: np.ndarray, classes: np.ndarray) -> float:
     return float(_contingency(labels, classes).max(1).sum() / len(labels))
 
 
-def _contingency(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """(A, B) int64: rows that have the a-th value in one and the b-th in the other."""
-    (first, a), (second, b) = (np.unique(each, return_inverse=True) for each in (one, other))
-    table = np.zeros((len(first), len(second)), np.int64)
+def _contingency(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(A, B) int64: rows with the a-th value of the first and the b-th of the second."""
+    (a_values, a), (b_values, b) = (np.unique(each, return_inverse=True) for each in (first, second))
+    table = np.zeros((len(a_values), len(b_values)), np.int64)
     np.add.at(table, (a, b), 1)
     return table
 
@@ -137,7 +137,7 @@ class Stability:
     """Of the best run on all rows and one on half of them, over the other half."""
 
 
-def best_of(states: np.ndarray, clusters: int, seeds: int) -> tuple[Clusters, Stability]:
+def best_clustering(states: np.ndarray, clusters: int, seeds: int) -> tuple[Clusters, Stability]:
     """The run of the least inertia, and how far others agree with it.
 
     Args:
@@ -150,8 +150,8 @@ def best_of(states: np.ndarray, clusters: int, seeds: int) -> tuple[Clusters, St
     rng = np.random.default_rng([0, 1])
     seen, unseen = np.array_split(rng.permutation(len(states)), 2)
     half = kmeans(states[seen], clusters, rng)
-    told, _ = nearest(states[unseen], half.centres)
-    return best, Stability(_agreement(runs), adjusted_rand(best.labels[unseen], told))
+    predicted, _ = nearest_centres(states[unseen], half.centres)
+    return best, Stability(_agreement(runs), adjusted_rand(best.labels[unseen], predicted))
 
 
 def _agreement(runs: Sequence[Clusters]) -> float:

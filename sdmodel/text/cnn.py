@@ -5,10 +5,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sdmodel.config.text import TextConfig
-from sdmodel.text.encoder import Encoder, Vocabulary
+from sdmodel.text.encoder import TextEncoder, Vocabulary
 
 
-class CNN(Encoder):
+class CNN(TextEncoder):
     """Parallel convolutions of several spans, joined to one state a token: what it knows of the order is
     what lies within its widest span. Pooled is each channel's largest value over the tokens."""
 
@@ -30,13 +30,13 @@ class CNN(Encoder):
         return self.token
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Encoder.forward`."""
-        kept = mask[..., None]
+        """See `TextEncoder.forward`."""
+        tokens = mask[..., None]
         # Zeros at padding are what a convolution sees beyond the end of a caption without any.
-        x = (self.dropout(self.token(ids)) * kept).transpose(1, 2)  # (B, D, L)
+        x = (self.dropout(self.token(ids)) * tokens).transpose(1, 2)  # (B, D, L)
         seen = torch.cat([F.relu(convolution(x)) for convolution in self.convolutions], 1)
-        states = self.norm(self.join(seen.transpose(1, 2))) * kept
-        return states, states.masked_fill(~kept, -torch.inf).amax(1)
+        states = self.norm(self.join(seen.transpose(1, 2))) * tokens
+        return states, states.masked_fill(~tokens, -torch.inf).amax(1)
 
 
 ENCODER = CNN

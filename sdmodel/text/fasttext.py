@@ -7,12 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sdmodel.config.text import TextConfig
-from sdmodel.text.encoder import Encoder, mean_of
+from sdmodel.text.encoder import TextEncoder, mean_pool
 from sdmodel.text.subwords import Subwords
 from sdmodel.text.tokenizer import PAD_ID, UNKNOWN_ID
 
 
-class Bags(nn.Module):
+class NgramEmbedding(nn.Module):
     """The mean of a word's own row and of those of its n-grams; an unknown word's is of its n-grams alone."""
 
     def __init__(self, rows: int, width: int):
@@ -27,12 +27,12 @@ class Bags(nn.Module):
         return bags.unflatten(0, ids.shape[:2])
 
 
-class FastText(Encoder):
+class FastText(TextEncoder):
     """A token's state is its word's, whatever stands beside it; pooled is the mean over the tokens."""
 
     def __init__(self, config: TextConfig, tokenizer: Subwords) -> None:
         super().__init__(config, tokenizer)
-        self.words = Bags(tokenizer.rows_needed, config.width)
+        self.words = NgramEmbedding(tokenizer.rows_needed, config.width)
         self.dropout = nn.Dropout(config.dropout)
         self.norm = nn.LayerNorm(config.width)
 
@@ -42,17 +42,17 @@ class FastText(Encoder):
         return self.words
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Encoder.forward`; ids are (B, L, G)."""
+        """See `TextEncoder.forward`; ids are (B, L, G)."""
         states = self.norm(self.dropout(self.words(ids))) * mask[..., None]
-        return states, mean_of(states, mask)
+        return states, mean_pool(states, mask)
 
     @classmethod
-    def vocabulary_of(cls, config: TextConfig, captions: Iterable[str]) -> Subwords:
+    def learn_tokenizer(cls, config: TextConfig, captions: Iterable[str]) -> Subwords:
         """Whole words and their n-grams."""
         return Subwords.learn(captions, config.vocabulary, config.ngrams, config.buckets)
 
     @classmethod
-    def vocabulary_in(cls, folder: Path) -> Subwords:
+    def load_tokenizer(cls, folder: Path) -> Subwords:
         """The words and n-grams that were saved in a folder."""
         return Subwords.load(folder)
 

@@ -1,4 +1,5 @@
-"""How long captions are, in tokens: how many an encoder reads where nobody says it, and what is cut then."""
+"""How long captions are, in tokens: how many an encoder reads where the config does not say it, and what is
+truncated then."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,8 +29,8 @@ class CaptionReader(Protocol):
 
 
 @dataclass(frozen=True)
-class Cut:
-    """What is cut of some captions."""
+class Truncation:
+    """Truncation: what is cut of some captions that are longer than an encoder reads."""
 
     captions: int
     """That were counted."""
@@ -39,19 +40,21 @@ class Cut:
     """Tokens of the longest; 0 where that is not known."""
 
     @classmethod
-    def of(cls, counts: Sequence[int], length: int) -> "Cut":
+    def of(cls, counts: Sequence[int], length: int) -> "Truncation":
         """Of captions with so many tokens each, of which `length` are read."""
         return cls(len(counts), sum(count > length for count in counts), max(counts, default=0))
 
     @classmethod
-    def total(cls, parts: Iterable[Mapping[str, Any]]) -> "Cut":
+    def total(cls, parts: Iterable[Mapping[str, Any]]) -> "Truncation":
         """Of all captions, from the fields of each part of them; an empty part says nothing."""
         return sum((cls(**part) for part in parts if part), cls(0, 0))
 
-    def __add__(self, other: "Cut") -> "Cut":
-        return Cut(self.captions + other.captions, self.cut + other.cut, max(self.longest, other.longest))
+    def __add__(self, other: "Truncation") -> "Truncation":
+        return Truncation(
+            self.captions + other.captions, self.cut + other.cut, max(self.longest, other.longest)
+        )
 
-    def words(self, length: int, remedy: str) -> str:
+    def message(self, length: int, remedy: str) -> str:
         """A sentence and what to do, for people; empty where nothing is cut."""
         if not self.cut:
             return ""
@@ -62,27 +65,27 @@ class Cut:
         )
 
 
-def counts_of(tokenizer: Any, captions: Sequence[str]) -> list[int]:
+def token_counts(tokenizer: Any, captions: Sequence[str]) -> list[int]:
     """Tokens that a tokenizer of transformers makes of each caption, uncut."""
     ids = tokenizer(list(captions), truncation=False, verbose=False)["input_ids"] if captions else []
     return [len(row) for row in ids]
 
 
-def some_of(captions: Sequence[str]) -> Sequence[str]:
+def spread_sample(captions: Sequence[str]) -> Sequence[str]:
     """At most COUNTED of them, evenly spread."""
     return captions[:: math.ceil(len(captions) / COUNTED) or 1]
 
 
-def fitting(count: Count, captions: Sequence[str]) -> int:
+def fitting_length(count: Count, captions: Sequence[str]) -> int:
     """Tokens to read of a caption: as many as FITTING of the captions have at most, rounded up to a multiple
     of STEP, from LEAST to MOST."""
-    counts = sorted(count(some_of(captions)))
+    counts = sorted(count(spread_sample(captions)))
     most = counts[math.ceil(FITTING * len(counts)) - 1] if counts else 0
     return min(MOST, max(LEAST, -(-most // STEP) * STEP))
 
 
-def warnings(readers: Sequence[CaptionReader], captions: Sequence[str], remedy: str) -> list[str]:
-    """What a person should hear of captions that are cut, a sentence or two for each encoder."""
-    some = some_of(captions)
-    cuts = [(Cut.of(reader.count(some), reader.length), reader.length) for reader in readers]
-    return [words for cut, length in cuts if (words := cut.words(length, remedy))]
+def truncation_warnings(readers: Sequence[CaptionReader], captions: Sequence[str], remedy: str) -> list[str]:
+    """Warnings of captions that are cut, a sentence or two for each encoder, for people."""
+    some = spread_sample(captions)
+    cuts = [(Truncation.of(reader.count(some), reader.length), reader.length) for reader in readers]
+    return [words for cut, length in cuts if (words := cut.message(length, remedy))]

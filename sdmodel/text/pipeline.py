@@ -10,15 +10,15 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sdmodel.condition import Condition
-from sdmodel.text.lengths import CaptionReader, counts_of
+from sdmodel.text.lengths import CaptionReader, token_counts
 from sdmodel.transfer import sent
 from sdmodel.variant import variant_of
 
-if TYPE_CHECKING:  # what is not asked for is not waited for: it takes seconds to import
+if TYPE_CHECKING:  # it takes seconds to import
     from transformers import CLIPTextModel, CLIPTokenizer
 
 
-class ClipText(nn.Module):
+class PipelineTextEncoder(nn.Module):
     """A module that learns; `sdmodel.latents.text.FrozenTextEncoder` is the same, frozen.
 
     Every caption is padded to `length` tokens and the padding may be attended to, as Stable Diffusion's
@@ -41,7 +41,7 @@ class ClipText(nn.Module):
         self.length = length or most
         self.pooled_width = self.token_width = int(self.model.config.hidden_size)
 
-    def encode(self, captions: Sequence[str], dropped: Tensor | None = None) -> Condition:
+    def encode_captions(self, captions: Sequence[str], dropped: Tensor | None = None) -> Condition:
         """B captions, the empty one where `dropped` (B,) bool is true: pooled (B, D), states (B, length, D),
         both float32; the mask is all true."""
         words = self.tokenizer(
@@ -55,8 +55,8 @@ class ClipText(nn.Module):
         ids, empty = rows[:-1], rows[-1:]  # (B, L), (1, L)
         if dropped is not None:
             ids = torch.where(dropped[:, None], empty, ids)
-        found = self.model(input_ids=ids)
-        states, pooled = found.last_hidden_state.float(), found.pooler_output.float()
+        output = self.model(input_ids=ids)
+        states, pooled = output.last_hidden_state.float(), output.pooler_output.float()
         return Condition(pooled, states, torch.ones(states.shape[:2], dtype=torch.bool, device=states.device))
 
     @property
@@ -66,7 +66,7 @@ class ClipText(nn.Module):
 
     def count(self, captions: Sequence[str]) -> list[int]:
         """Tokens of each caption, start and end among them, uncut."""
-        return counts_of(self.tokenizer, captions)
+        return token_counts(self.tokenizer, captions)
 
     @classmethod
     def load(cls, folder: Path, length: int = 0) -> Self:
@@ -95,6 +95,6 @@ class ClipText(nn.Module):
         """Writes `text_encoder` and `tokenizer`, with these weights by the names of `state_dict`."""
         (folder / "text_encoder").mkdir()
         self.model.config.save_pretrained(folder / "text_encoder")
-        held = {name.removeprefix("model."): value for name, value in weights.items()}
-        save_file(held, folder / "text_encoder/model.safetensors", metadata={"format": "pt"})
+        model_weights = {name.removeprefix("model."): value for name, value in weights.items()}
+        save_file(model_weights, folder / "text_encoder/model.safetensors", metadata={"format": "pt"})
         self.tokenizer.save_pretrained(folder / "tokenizer")

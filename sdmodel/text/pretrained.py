@@ -15,8 +15,8 @@ from torch import Tensor
 from transformers import AutoTokenizer
 
 from sdmodel.config.text import TextConfig
-from sdmodel.text.encoder import CONFIG, WEIGHTS, Encoder, Vocabulary
-from sdmodel.text.lengths import counts_of, fitting
+from sdmodel.text.encoder import CONFIG, UNKNOWN_KIND, WEIGHTS, TextEncoder, Vocabulary
+from sdmodel.text.lengths import fitting_length, token_counts
 from sdmodel.text.tokenizer import (
     END,
     END_ID,
@@ -36,7 +36,7 @@ INSIDE = ("text_encoder", "tokenizer")
 """Where a pipeline's folder keeps them."""
 
 
-class StockTokenizer:
+class TransformersTokenizer:
     """A tokenizer of transformers as a `Vocabulary`.
 
     Some pad with the end's id (CLIP) or with that of a sign (Stable Diffusion 2), which would hide those from
@@ -58,17 +58,17 @@ class StockTokenizer:
     def __len__(self) -> int:
         return self.pad + 1
 
-    def encode(self, captions: Sequence[str], length: int) -> Tensor:
+    def token_ids(self, captions: Sequence[str], length: int) -> Tensor:
         """(B, length) int64 ids; longer captions are cut before their end."""
         rows = torch.full((len(captions), length), self.pad)
-        told = self._tokenizer(list(captions), truncation=True, max_length=length)["input_ids"]
-        for row, ids in zip(rows, told, strict=True):
+        tokens = self._tokenizer(list(captions), truncation=True, max_length=length)["input_ids"]
+        for row, ids in zip(rows, tokens, strict=True):
             row[: len(ids)] = torch.tensor(ids)
         return rows
 
     def count(self, captions: Sequence[str]) -> list[int]:
         """Tokens of each caption, with what marks its start and end, uncut."""
-        return counts_of(self._tokenizer, captions)
+        return token_counts(self._tokenizer, captions)
 
     def rows(self, ids: Tensor) -> Tensor:
         """The ids themselves."""
@@ -79,16 +79,16 @@ class StockTokenizer:
         self._tokenizer.save_pretrained(folder)
 
 
-class Pretrained(Encoder):
+class Pretrained(TextEncoder):
     """A model of transformers that learns, with a tokenizer of ours or with its own."""
 
-    kinds: ClassVar[frozenset[str]]
+    model_types: ClassVar[frozenset[str]]
     """`model_type` of the folders that it reads."""
-    stock: ClassVar[Any]
+    model_class: ClassVar[Any]
     """The class of the model."""
-    options: ClassVar[dict[str, Any]] = {}
+    model_options: ClassVar[dict[str, Any]] = {}
     """Further arguments of that class."""
-    dropouts: ClassVar[tuple[str, ...]]
+    dropout_names: ClassVar[tuple[str, ...]]
     """What its config calls the shares left out."""
     tokenizer: Vocabulary
 
@@ -103,16 +103,18 @@ class Pretrained(Encoder):
                 "divide the width"
             )
         if model is None:
-            left_out = dict.fromkeys(self.dropouts, config.dropout)
-            model = self.stock(self.described(config, len(tokenizer), left_out), **self.options)
-        self.model: Any = self.slim(model)
+            left_out = dict.fromkeys(self.dropout_names, config.dropout)
+            model = self.model_class(
+                self.model_config(config, len(tokenizer), left_out), **self.model_options
+            )
+        self.model: Any = self.prune(model)
 
     @classmethod
-    def described(cls, config: TextConfig, vocabulary: int, dropouts: dict[str, float]) -> Any:
+    def model_config(cls, config: TextConfig, vocabulary: int, dropouts: dict[str, float]) -> Any:
         """transformers' config of a new model with our tokenizer, by the names that BERT and CLIP share.
 
-        dropouts: what each name in `dropouts` leaves out."""
-        return cls.stock.config_class(
+        dropouts: the share that each of `dropout_names` leaves out."""
+        return cls.model_class.config_class(
             vocab_size=vocabulary,
             hidden_size=config.width,
             intermediate_size=4 * config.width,
@@ -126,7 +128,7 @@ class Pretrained(Encoder):
         )
 
     @classmethod
-    def slim(cls, model: Any) -> Any:
+    def prune(cls, model: Any) -> Any:
         """The model without what is never used."""
         return model
 
@@ -138,70 +140,72 @@ class Pretrained(Encoder):
     def states(self, ids: Tensor, mask: Tensor) -> Tensor:
         """(B, L, D) float32, 0 at padding."""
         ids = ids.masked_fill(~mask, 0)  # padding's own id may be none of the model's
-        return self.last(ids, mask).float() * mask[..., None]
+        return self.last_hidden_state(ids, mask).float() * mask[..., None]
 
-    def last(self, ids: Tensor, mask: Tensor) -> Tensor:
+    def last_hidden_state(self, ids: Tensor, mask: Tensor) -> Tensor:
         """The model's last states (B, L, D); those at padding do not matter."""
         return self.model(input_ids=ids, attention_mask=mask).last_hidden_state
 
     @classmethod
     def load(cls, folder: Path, config: TextConfig, captions: Sequence[str] = ()) -> Self:
         """From a folder in transformers' layout, or with `text_encoder` and `tokenizer` inside, as pipelines
-        have; see `Encoder.load`."""
+        have; see `TextEncoder.load`."""
         place = folder / INSIDE[0] if (folder / INSIDE[0]).is_dir() else folder
         file = place / CONFIG
-        found = json.loads(file.read_text()) if file.exists() else {}
-        if found.get("model_type") not in cls.kinds:
-            named = found.get("text", {}).get("kind") or found.get("model_type", "nothing that is known")
+        saved = json.loads(file.read_text()) if file.exists() else {}
+        if saved.get("model_type") not in cls.model_types:
+            kind = saved.get("text", {}).get("kind") or saved.get("model_type", UNKNOWN_KIND)
             raise ValueError(
-                f'{folder} holds {named}; text.kind="{config.kind}" needs one of its own kind to start from'
+                f'{folder} holds {kind}; text.kind="{config.kind}" needs one of its own kind to start from'
             )
         try:
             # transformers reads JSON and safetensors here; no pickle is opened.
-            model, told = cls.stock.from_pretrained(
+            model, loading = cls.model_class.from_pretrained(
                 place,
                 local_files_only=True,
                 use_safetensors=True,
                 dtype=torch.float32,
                 variant=variant_of(place),
                 output_loading_info=True,
-                **dict.fromkeys(cls.dropouts, config.dropout),
-                **cls.options,
+                **dict.fromkeys(cls.dropout_names, config.dropout),
+                **cls.model_options,
             )
         except (OSError, RuntimeError, ValueError) as error:
             raise ValueError(f"{folder} holds no text encoder that transformers reads: {error}") from error
-        if lost := {*told["missing_keys"], *told["mismatched_keys"]}:
+        if lost := {*loading["missing_keys"], *loading["mismatched_keys"]}:
             raise ValueError(f"{folder}: its weights lack {sorted(map(str, lost))[:3]}")
-        return cls.around(model.train(), cls.vocabulary_in(folder), config, folder, captions)
+        return cls.from_model(model.train(), cls.load_tokenizer(folder), config, folder, captions)
 
     @classmethod
-    def around(
+    def from_model(
         cls, model: Any, tokenizer: Vocabulary, config: TextConfig, folder: Path, captions: Sequence[str] = ()
     ) -> Self:
         """An encoder with a model from `folder`, the shape in its config being the model's; its length
         follows `captions` where the config's is 0.
 
         ValueError: the tokenizer has tokens that the model does not know."""
-        told = model.config
-        known = len(tokenizer) - isinstance(tokenizer, StockTokenizer)  # whose padding is none of the model's
-        if known > told.vocab_size:
+        its = model.config
+        known = len(tokenizer) - isinstance(
+            tokenizer, TransformersTokenizer
+        )  # whose padding is none of the model's
+        if known > its.vocab_size:
             raise ValueError(
-                f"{folder}: its tokenizer has {known} entries, its model {told.vocab_size}; they do not "
+                f"{folder}: its tokenizer has {known} entries, its model {its.vocab_size}; they do not "
                 "belong together"
             )
-        length = config.length or fitting(tokenizer.count, captions)
+        length = config.length or fitting_length(tokenizer.count, captions)
         shape = replace(
             config,
-            width=told.hidden_size,
-            layers=told.num_hidden_layers,
+            width=its.hidden_size,
+            layers=its.num_hidden_layers,
             # Queries have these heads too, and some T5 have 6 of 64 channels at a width of 512.
-            heads=max(h for h in range(1, told.num_attention_heads + 1) if told.hidden_size % h == 0),
-            length=min(length, getattr(told, "max_position_embeddings", length)),
+            heads=max(h for h in range(1, its.num_attention_heads + 1) if its.hidden_size % h == 0),
+            length=min(length, getattr(its, "max_position_embeddings", length)),
         )
         return cls(shape, tokenizer, model)
 
     @classmethod
-    def vocabulary_in(cls, folder: Path) -> Vocabulary:
+    def load_tokenizer(cls, folder: Path) -> Vocabulary:
         """Ours, or whatever AutoTokenizer makes of a folder. ValueError: there is none in it."""
         place = folder / INSIDE[1] if (folder / INSIDE[1]).is_dir() else folder
         if (place / FILE).exists():
@@ -215,26 +219,26 @@ class Pretrained(Encoder):
             # Where a folder has no words transformers makes a tokenizer that knows none.
             if not any((place / name).exists() for name in tokenizer.vocab_files_names.values()):
                 raise ValueError(f"none of {sorted(tokenizer.vocab_files_names.values())} is in it")
-            return StockTokenizer(tokenizer)
+            return TransformersTokenizer(tokenizer)
         except (ImportError, OSError, RuntimeError, ValueError) as error:
             raise ValueError(f"{folder} holds no tokenizer that transformers reads: {error}") from error
 
     def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
         """Writes transformers' layout: AutoModel and AutoTokenizer read it."""
-        self.model.config.architectures = [self.stock.__name__]
+        self.model.config.architectures = [self.model_class.__name__]
         self.model.config.save_pretrained(folder)
-        held = {name.removeprefix("model."): value for name, value in weights.items()}
-        save_file(held, folder / WEIGHTS, metadata={"format": "pt"})
+        model_weights = {name.removeprefix("model."): value for name, value in weights.items()}
+        save_file(model_weights, folder / WEIGHTS, metadata={"format": "pt"})
         self.tokenizer.save(folder)
         if isinstance(self.tokenizer, Tokenizer):
-            (folder / "tokenizer_config.json").write_text(_told(self.tokenizer, self.length))
+            (folder / "tokenizer_config.json").write_text(_tokenizer_config(self.tokenizer, self.length))
 
 
-def _told(tokenizer: Tokenizer, length: int) -> str:
-    """What transformers asks of a tokenizer beside `tokenizer.json`."""
-    told: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": length}
-    told |= {"bos_token": START, "eos_token": END, "pad_token": PAD}
+def _tokenizer_config(tokenizer: Tokenizer, length: int) -> str:
+    """The tokenizer_config.json that transformers needs beside `tokenizer.json`."""
+    config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": length}
+    config |= {"bos_token": START, "eos_token": END, "pad_token": PAD}
     # Naming one that the vocabulary lacks would add it.
-    told |= {"mask_token": MASK} if tokenizer.mask >= 0 else {}
-    told |= {"unk_token": UNKNOWN} if UNKNOWN_ID in tokenizer.special else {}
-    return json.dumps(told, indent=2, sort_keys=True) + "\n"
+    config |= {"mask_token": MASK} if tokenizer.mask >= 0 else {}
+    config |= {"unk_token": UNKNOWN} if UNKNOWN_ID in tokenizer.special else {}
+    return json.dumps(config, indent=2, sort_keys=True) + "\n"

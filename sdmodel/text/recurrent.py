@@ -1,7 +1,7 @@
 """Recurrent text encoders: one network reads a caption from its start, another from its end.
 
 The two ways are apart in all layers, as in ELMo (Peters et al. 2018, arXiv:1802.05365), so that each can
-foretell the token to come: in a stack of bidirectional layers, the second's way there has seen the first's
+predict the token to come: in a stack of bidirectional layers, the second's way there has seen the first's
 way back. With one layer it is the same as `bidirectional=True` of torch's modules.
 """
 
@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from sdmodel.config.text import TextConfig
-from sdmodel.text.encoder import Encoder, Vocabulary
+from sdmodel.text.encoder import TextEncoder, Vocabulary
 
 
-class Stack(nn.Module):
+class RecurrentStack(nn.Module):
     """Layers of one direction. A layer is a module of its own and dropout between them is torch's: cuDNN's
     own keeps a state that no seed of a batch sets, so that a resumed training would draw others."""
 
@@ -36,7 +36,7 @@ class Stack(nn.Module):
         return x
 
 
-class Recurrent(Encoder):
+class Recurrent(TextEncoder):
     """States are those of both ways side by side, half of the width each; pooled are their last ones."""
 
     cell: ClassVar[Callable[..., nn.RNNBase]]
@@ -54,7 +54,7 @@ class Recurrent(Encoder):
         self.token = nn.Embedding(len(tokenizer), width)
         self.dropout = nn.Dropout(config.dropout)
         self.onward, self.back = (
-            Stack(type(self).cell, width, width // 2, layers, config.dropout) for _ in range(2)
+            RecurrentStack(type(self).cell, width, width // 2, layers, config.dropout) for _ in range(2)
         )
         self.norm = nn.LayerNorm(width)
         nn.init.normal_(self.token.weight, std=0.5)
@@ -65,14 +65,14 @@ class Recurrent(Encoder):
         return self.token
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Encoder.forward`."""
+        """See `TextEncoder.forward`."""
         onward, back = self._ways(ids, mask)
         rows = torch.arange(len(ids), device=ids.device)
         last = torch.cat([onward[rows, mask.sum(1) - 1], back[:, 0]], 1)  # (B, D)
         return self.norm(torch.cat([onward, back], 2)) * mask[..., None], self.norm(last)
 
-    def ahead(self, ids: Tensor, mask: Tensor) -> list[tuple[Tensor, int]]:
-        """See `Encoder.ahead`: both ways, each (B, L, D / 2)."""
+    def causal_states(self, ids: Tensor, mask: Tensor) -> list[tuple[Tensor, int]]:
+        """See `TextEncoder.causal_states`: both ways, each (B, L, D / 2)."""
         onward, back = self._ways(ids, mask)
         return [(onward, 1), (back, -1)]
 
@@ -86,10 +86,10 @@ class Recurrent(Encoder):
             packed = pack_padded_sequence(x, counted, batch_first=True, enforce_sorted=False)
             return pad_packed_sequence(network(packed), batch_first=True, total_length=ids.shape[1])[0]
 
-        return read(self.onward, x), turned(read(self.back, turned(x, lengths)), lengths)
+        return read(self.onward, x), reverse_tokens(read(self.back, reverse_tokens(x, lengths)), lengths)
 
 
-def turned(x: Tensor, lengths: Tensor) -> Tensor:
+def reverse_tokens(x: Tensor, lengths: Tensor) -> Tensor:
     """(B, L, D) with each row's first `lengths` (B,) vectors in reverse order, the rest in place."""
     place = torch.arange(x.shape[1], device=x.device).expand(x.shape[:2])
     mirrored = lengths[:, None] - 1 - place  # (B, L)

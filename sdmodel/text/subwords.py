@@ -50,26 +50,26 @@ class Subwords:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """What `save` wrote into `folder`."""
-        held = json.loads((folder / FILE).read_text())
-        return cls(Tokenizer.load(folder), tuple(held["ngrams"]), held["buckets"])
+        settings = json.loads((folder / FILE).read_text())
+        return cls(Tokenizer.load(folder), tuple(settings["ngrams"]), settings["buckets"])
 
     def save(self, folder: Path) -> None:
         """Writes `tokenizer.json`, of the words, and `subwords.json` into `folder`."""
         self.words.save(folder)
-        held = {"ngrams": self.ngrams, "buckets": self.buckets}
-        (folder / FILE).write_text(json.dumps(held, sort_keys=True) + "\n")
+        settings = {"ngrams": self.ngrams, "buckets": self.buckets}
+        (folder / FILE).write_text(json.dumps(settings, sort_keys=True) + "\n")
 
     def __len__(self) -> int:
         """Known words and special tokens."""
         return len(self.words)
 
-    def encode(self, captions: Sequence[str], length: int) -> Tensor:
+    def token_ids(self, captions: Sequence[str], length: int) -> Tensor:
         """(B, length, 1 + PIECES) int64; longer captions are cut before <end>."""
         split = [self.split(caption)[: length - 2] for caption in captions]
         ids = torch.full((len(captions), length), PAD_ID)
         for row, words in zip(ids, split, strict=True):
-            found = [self._ids.get(word, UNKNOWN_ID) for word in words]
-            row[: len(words) + 2] = torch.tensor([START_ID, *found, END_ID])
+            known = [self._ids.get(word, UNKNOWN_ID) for word in words]
+            row[: len(words) + 2] = torch.tensor([START_ID, *known, END_ID])
         rows = self.rows(ids)
         for b, place in (ids == UNKNOWN_ID).nonzero().tolist():
             self._set_pieces(rows[b, place], split[b][place - 1])
@@ -90,12 +90,12 @@ class Subwords:
         return [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text)]
 
     def _set_pieces(self, row: Tensor, word: str) -> None:
-        found = pieces(word, self.ngrams)
-        row[1 : 1 + len(found)] = torch.tensor([len(self) + piece % self.buckets for piece in found])
+        hashes = ngram_hashes(word, self.ngrams)
+        row[1 : 1 + len(hashes)] = torch.tensor([len(self) + piece % self.buckets for piece in hashes])
 
 
 @lru_cache(maxsize=2**16)
-def pieces(word: str, ngrams: tuple[int, int]) -> tuple[int, ...]:
+def ngram_hashes(word: str, ngrams: tuple[int, int]) -> tuple[int, ...]:
     """Hashes of the word's n-grams, the shorter first, at most PIECES of them."""
     return tuple(fnv1a(piece) for piece in islice(_ngrams(f"<{word}>", *ngrams), PIECES))
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from transformers import T5Config, T5EncoderModel
 
 from sdmodel.config.text import TextConfig
-from sdmodel.text.encoder import mean_of
+from sdmodel.text.encoder import mean_pool
 from sdmodel.text.pretrained import Pretrained
 from sdmodel.text.tokenizer import END_ID, PAD_ID
 
@@ -14,13 +14,13 @@ from sdmodel.text.tokenizer import END_ID, PAD_ID
 class T5(Pretrained):
     """Pooled is the mean over the tokens. Its places are distances, so that any length can be read."""
 
-    kinds = frozenset({"t5"})
-    stock = T5EncoderModel
-    dropouts = ("dropout_rate",)
+    model_types = frozenset({"t5"})
+    model_class = T5EncoderModel
+    dropout_names = ("dropout_rate",)
 
     @classmethod
-    def described(cls, config: TextConfig, vocabulary: int, dropouts: dict[str, float]) -> Any:
-        """See `Pretrained.described`."""
+    def model_config(cls, config: TextConfig, vocabulary: int, dropouts: dict[str, float]) -> Any:
+        """See `Pretrained.model_config`."""
         return T5Config(
             vocab_size=vocabulary,
             d_model=config.width,
@@ -34,20 +34,20 @@ class T5(Pretrained):
         )
 
     @classmethod
-    def slim(cls, model: Any) -> Any:
-        """Without the second name of the embedding: each weight is held, averaged and saved once."""
+    def prune(cls, model: Any) -> Any:
+        """Without the second name of the embedding: each weight is stored, averaged and saved once."""
         del model.encoder.embed_tokens
         return model
 
-    def last(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """See `Pretrained.last`."""
+    def last_hidden_state(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """See `Pretrained.last_hidden_state`."""
         words = self.embedding(ids)
         return self.model.encoder(inputs_embeds=words, attention_mask=mask).last_hidden_state
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Encoder.forward`."""
+        """See `TextEncoder.forward`."""
         states = self.states(ids, mask)
-        return states, mean_of(states, mask)
+        return states, mean_pool(states, mask)
 
 
 ENCODER = T5

@@ -29,8 +29,8 @@ class Tokenizer:
     def __init__(self, tokenizer: HFTokenizer):
         self._tokenizer = tokenizer
         tokenizer.encode_special_tokens = True  # a caption's "<mask>" is text as any other
-        found = (tokenizer.token_to_id(token) for token in (PAD, START, END, MASK, UNKNOWN))
-        self.special = frozenset(token for token in found if token is not None)
+        ids = (tokenizer.token_to_id(token) for token in (PAD, START, END, MASK, UNKNOWN))
+        self.special = frozenset(token for token in ids if token is not None)
         hidden = tokenizer.token_to_id(MASK)
         self.mask = -1 if hidden is None else int(hidden)
 
@@ -95,7 +95,7 @@ class Tokenizer:
         """Entries of the vocabulary; ids are 0 to len - 1."""
         return self._tokenizer.get_vocab_size()
 
-    def encode(self, captions: Sequence[str], length: int) -> Tensor:
+    def token_ids(self, captions: Sequence[str], length: int) -> Tensor:
         """(B, length) int64 token ids; longer captions are cut before <end>. `ids != PAD_ID` is the mask."""
         rows = torch.full((len(captions), length), PAD_ID)
         for row, encoding in zip(rows, self._tokenizer.encode_batch(list(captions)), strict=True):

@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from sdmodel.config.text import TextConfig
 from sdmodel.text.attention import Attention
-from sdmodel.text.encoder import Encoder, Vocabulary, mean_of
+from sdmodel.text.encoder import TextEncoder, Vocabulary, mean_pool
 from sdmodel.text.positions import RotaryAttention, sinusoids
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Pre-norm attention and a two-layer perceptron, each added to its input."""
 
     def __init__(self, config: TextConfig) -> None:
@@ -33,7 +33,7 @@ class Block(nn.Module):
         return x + self.drop(self.mlp(self.norm_2(x)))
 
 
-class Transformer(Encoder):
+class Transformer(TextEncoder):
     """Pooled is the mean over the tokens."""
 
     position: Tensor | None
@@ -49,7 +49,7 @@ class Transformer(Encoder):
             self.register_buffer("position", sinusoids(config.length, config.width), persistent=False)
         else:
             self.position = None
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
         self.drop = nn.Dropout(config.dropout)
         nn.init.normal_(self.token.weight, std=0.5)
@@ -60,11 +60,11 @@ class Transformer(Encoder):
         return self.token
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Encoder.forward`."""
+        """See `TextEncoder.forward`."""
         states = self._states(ids, mask, mask[:, None, None, :])
-        return states, mean_of(states, mask)
+        return states, mean_pool(states, mask)
 
-    def ahead(self, ids: Tensor, mask: Tensor) -> list[tuple[Tensor, int]]:
+    def causal_states(self, ids: Tensor, mask: Tensor) -> list[tuple[Tensor, int]]:
         """The same blocks, each token attending to none that comes after it: (B, L, D), 1."""
         L = ids.shape[1]
         before = torch.ones(L, L, dtype=torch.bool, device=ids.device).tril()
@@ -83,8 +83,8 @@ class Transformer(Encoder):
 def _cut(module: nn.Module, weights: dict[str, Any], prefix: str, *_: Any) -> None:
     """Of a longer encoder's places those that a shorter one knows."""
     assert isinstance(module, Transformer)
-    if (held := weights.get(f"{prefix}position")) is not None:
-        weights[f"{prefix}position"] = held[: module.length]
+    if (position := weights.get(f"{prefix}position")) is not None:
+        weights[f"{prefix}position"] = position[: module.length]
 
 
 ENCODER = Transformer

@@ -73,7 +73,7 @@ def run(job: JobSpec, stopping: Stopping | None = None) -> bool:
     if main:
         learned = sum(p.numel() for p in objective.modules.parameters() if p.requires_grad)
         captions = [caption for own in stream.reader.index.captions for caption in own]
-        cut = lengths.warnings(objective.readers, captions, REMEDY)
+        cut = lengths.truncation_warnings(objective.readers, captions, REMEDY)
         for warning in [*size_warnings(stream.reader.index, config, learned), *cut]:
             send({"warning": warning})
     gauge = gauge_of(config, accelerator, objective, stream)

@@ -127,9 +127,11 @@ def _text_to_image(
         raise ValueError("evaluate.samples=0 and no captions are given; set one of them")
     images = sample(prompts, model.digest, load, config, out)
     if load.cache_info().currsize:  # else all was sampled before, and said
-        from sdmodel.text.lengths import warnings
+        from sdmodel.text.lengths import truncation_warnings
 
-        for words in warnings(load().model.text.readers, [prompt.caption for prompt in prompts], REMEDY):
+        for words in truncation_warnings(
+            load().model.text.readers, [prompt.caption for prompt in prompts], REMEDY
+        ):
             out.warn(words)
     groups = {
         group: [i for i, prompt in enumerate(prompts) if prompt.group == group]

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sdmodel.data.pixels import to_uint8
 from sdmodel.device import resolve_device
 from sdmodel.diffusion.generate import load
-from sdmodel.text.lengths import warnings
+from sdmodel.text.lengths import truncation_warnings
 
 CELL = 128
 """Least pixels to a side of a drawn image; smaller ones are enlarged by whole factors."""
@@ -63,4 +63,4 @@ def draw(
             )
             sheet.paste(picture, (GAP + column * (side + GAP), top + LINE))
     sheet.save(out, "PNG")
-    return warnings(model.model.text.readers, captions, "The model draws what it read of them.")
+    return truncation_warnings(model.model.text.readers, captions, "The model draws what it read of them.")

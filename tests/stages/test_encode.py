@@ -95,7 +95,7 @@ def test_every_row_has_the_moments_of_its_picture_and_the_states_of_its_captions
                 assert torch.allclose(found, expected, atol=1e-5)
             for number, caption in enumerate(index.captions[row]):
                 states = cache.text(np.array([row]), np.array([number])).states
-                assert torch.allclose(states, words.encode([caption]).states, atol=1e-5)
+                assert torch.allclose(states, words.encode_captions([caption]).states, atol=1e-5)
     rows = int(dataset.table("index")["split"].isin(["train", "validation"]).sum())
     assert latents.funnel == Funnel(rows, rows)
     assert (latents.statistics["pooled_width"], latents.statistics["token_width"]) == (8, 8)
@@ -115,7 +115,10 @@ def test_every_row_has_the_moments_of_its_picture_and_the_states_of_its_captions
     # The encoders travel with what they made.
     assert latents.read("autoencoder/config.json") == (home / "pipeline/vae/config.json").read_bytes()
     folder = latents.lay("", tmp_path / "whole")
-    assert torch.equal(text.load_text_encoder(folder, 6).encode(["cat"]).states, words.encode(["cat"]).states)
+    assert torch.equal(
+        text.load_text_encoder(folder, 6).encode_captions(["cat"]).states,
+        words.encode_captions(["cat"]).states,
+    )
 
 
 def test_the_space_is_that_of_the_train_split(

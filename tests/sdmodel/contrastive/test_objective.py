@@ -67,7 +67,9 @@ def test_stock_open_clip_loads_the_folder_and_agrees(tmp_path: Path):
         "",
         "something 🎉 else that is much longer than the text tower can read, so it is cut",
     ]
-    assert torch.equal(tokenize(captions), ours.tokenizer.encode([" ".join(c.split()) for c in captions], 16))
+    assert torch.equal(
+        tokenize(captions), ours.tokenizer.token_ids([" ".join(c.split()) for c in captions], 16)
+    )
     pixels = torch.randint(0, 256, (32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     image = preprocess(Image.fromarray(pixels.numpy()))[None]
     torch.testing.assert_close(image[0], to_float(pixels.permute(2, 0, 1)))  # [-1, 1], as in training

@@ -135,15 +135,15 @@ def test_the_empty_caption_is_the_one_that_samples_are_drawn_with(dataset: Any, 
     from sdmodel.diffusion.objective import DiffusionObjective
 
     model = DiffusionObjective(CONFIG, ["red"], latents).modules
-    told = model.encode(["red", "blue"])
+    told = model.encode_captions(["red", "blue"])
     batch = Batch(
         images=to_float(torch.zeros(2, 6, 8, 8)), captions=["red", "blue"], uids=["a", "b"],
         index=torch.arange(2), size=2, start=0, text=told,
     )  # fmt: skip
     found = model.condition(batch, torch.tensor([True, False]))
-    torch.testing.assert_close(found.states[0], model.encode([""]).states[0])
+    torch.testing.assert_close(found.states[0], model.encode_captions([""]).states[0])
     torch.testing.assert_close(found.states[1], told.states[1])
-    torch.testing.assert_close(found.pooled[0], model.encode([""]).pooled[0])
+    torch.testing.assert_close(found.pooled[0], model.encode_captions([""]).pooled[0])
     model.network.to("meta")  # as it is on its way to where it is trained
     assert model.empty.states.device == torch.device("meta")
 
@@ -154,5 +154,5 @@ def test_a_training_on_cached_states_leaves_the_text_encoder_alone(
     def refused(*_: Any) -> None:
         raise AssertionError("a text encoder works")
 
-    monkeypatch.setattr("sdmodel.text.pipeline.ClipText.encode", refused)
+    monkeypatch.setattr("sdmodel.text.pipeline.PipelineTextEncoder.encode_captions", refused)
     assert run(job(tmp_path / "training", dataset, replace(CONFIG, network="dit"), latents=latents))

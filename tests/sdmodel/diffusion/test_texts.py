@@ -114,7 +114,7 @@ def test_what_is_frozen_has_no_dropout_when_a_model_goes_on(dataset, tmp_path: P
     objective.start(model)
     objective.modules.train()
     with torch.no_grad():
-        told = [objective.modules.text.encode(["a red circle"]).states for _ in range(2)]
+        told = [objective.modules.text.encode_captions(["a red circle"]).states for _ in range(2)]
     assert torch.equal(*told)
 
 

@@ -41,7 +41,7 @@ def test_states_are_those_of_transformers_with_captions_cut_and_padded(tmp_path:
     folder = frozen.text_encoder(tmp_path)
     ours = text.load_text_encoder(folder, length=6)
     captions = ["cat", "", "a very long one"]
-    told = ours.encode(captions)
+    told = ours.encode_captions(captions)
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
     theirs: Any = CLIPTextModel.from_pretrained(folder / "text_encoder")
     ids = tokenizer(captions, padding="max_length", max_length=6, truncation=True, return_tensors="pt")
@@ -51,10 +51,10 @@ def test_states_are_those_of_transformers_with_captions_cut_and_padded(tmp_path:
     assert torch.equal(told.pooled, found.pooler_output)
     assert told.states.shape == (3, 6, 8)
     assert told.mask.all()
-    assert text.load_text_encoder(folder).encode(["cat"]).states.shape == (1, 8, 8)
+    assert text.load_text_encoder(folder).encode_captions(["cat"]).states.shape == (1, 8, 8)
     # The same caption gives the same states, whatever stands beside it.
-    assert torch.allclose(ours.encode(["cat"]).states[0], told.states[0], atol=1e-6)
-    some = ours.encode(["cat", "dog", "a very long one"], torch.tensor([False, True, False]))
+    assert torch.allclose(ours.encode_captions(["cat"]).states[0], told.states[0], atol=1e-6)
+    some = ours.encode_captions(["cat", "dog", "a very long one"], torch.tensor([False, True, False]))
     assert torch.equal(some.states, told.states)
     assert torch.allclose(ours.empty.pooled[0], told.pooled[1], atol=1e-6)
 

@@ -164,7 +164,7 @@ def test_text_is_that_of_the_caption_that_was_chosen(tmp_path: Path, words: Froz
     reader = cached_reader(folder, index(), CONFIG, Plain)
     assert isinstance(reader, CachedTextReader)
     found = reader.read(np.array([0, 0, 2, 4, 1]), augmentations([1, 0, -1, 0, 0], [False] * 5), 0)
-    expected = words.encode(["tom", "cat", "", "cow", "dog"])
+    expected = words.encode_captions(["tom", "cat", "", "cow", "dog"])
     assert found.text is not None
     assert torch.allclose(found.text.states, expected.states, atol=1e-6)
     assert torch.allclose(found.text.pooled, expected.pooled, atol=1e-6)
@@ -177,7 +177,7 @@ def test_text_is_that_of_the_caption_that_was_chosen(tmp_path: Path, words: Froz
     assert there.states.dtype == there.pooled.dtype == torch.float32
     assert torch.allclose(there.states, expected.states, rtol=2**-11, atol=1e-6)
     assert read_empty(half.folder).states.dtype == torch.float32
-    assert torch.allclose(read_empty(folder).states, words.encode([""]).states, atol=1e-6)
+    assert torch.allclose(read_empty(folder).states, words.encode_captions([""]).states, atol=1e-6)
 
 
 def test_both_are_read_together(tmp_path: Path, encoder: FrozenAutoencoder, words: FrozenTextEncoder):

@@ -43,8 +43,8 @@ def test_every_parameter_of_every_kind_learns_from_everything(kind: str, tmp_pat
     weights = {name: w.detach().clone().contiguous() for name, w in made.modules.state_dict().items()}
     made.save(folder, weights)
     again = build.load(folder, chosen.text).eval()
-    expected = made.modules.encoder.eval().encode(CAPTIONS).pooled
-    torch.testing.assert_close(again.encode(CAPTIONS).pooled, expected)
+    expected = made.modules.encoder.eval().encode_captions(CAPTIONS).pooled
+    torch.testing.assert_close(again.encode_captions(CAPTIONS).pooled, expected)
     other = objective(chosen, labels(tmp_path), seed=1)
     other.start(folder)
     assert all(torch.equal(value, weights[name]) for name, value in other.modules.state_dict().items())

@@ -24,7 +24,7 @@ WORDS = ordinary(TOKENIZER)
 @settings(max_examples=40, deadline=None)
 def test_a_share_of_each_caption_s_known_words_is_hidden(words: list[list[str]], share: float, seed: int):
     captions = [" ".join(one) for one in words]
-    ids = TOKENIZER.encode(captions, 10)
+    ids = TOKENIZER.token_ids(captions, 10)
     hidden = hide(TOKENIZER, ids, share, WORDS, batch(captions), generator(seed))
     able = torch.isin(ids, WORDS)
     count = hidden.asked.sum(1)
@@ -42,7 +42,7 @@ def test_a_share_of_each_caption_s_known_words_is_hidden(words: list[list[str]],
 
 def test_in_their_place_stand_the_mask_others_and_themselves():
     captions = ["a red cat"] * 4000
-    ids = TOKENIZER.encode(captions, 5)
+    ids = TOKENIZER.token_ids(captions, 5)
     hidden = hide(TOKENIZER, ids, 0.4, WORDS, many(captions), generator())
     stands = hidden.ids.gather(1, hidden.places)[hidden.asked]
     assert len(stands) == 4000
@@ -61,11 +61,13 @@ def many(captions: list[str]):
 
 
 def test_processes_and_parts_hide_what_one_would():
-    ids = TOKENIZER.encode(CAPTIONS, 8)
+    ids = TOKENIZER.token_ids(CAPTIONS, 8)
     whole = batch()
     expected = hide(TOKENIZER, ids, 0.3, WORDS, whole, generator()).ids
     parts = [whole.micro_batch(number, 3) for number in range(3)]
-    each = [hide(TOKENIZER, TOKENIZER.encode(p.captions, 8), 0.3, WORDS, p, generator()).ids for p in parts]
+    each = [
+        hide(TOKENIZER, TOKENIZER.token_ids(p.captions, 8), 0.3, WORDS, p, generator()).ids for p in parts
+    ]
     assert torch.equal(torch.cat(each), expected)
     assert not torch.equal(hide(TOKENIZER, ids, 0.3, WORDS, whole, generator(1)).ids, expected)
 
@@ -73,8 +75,8 @@ def test_processes_and_parts_hide_what_one_would():
 class Pieced(Tokenizer):
     """Says two more things of each token: ten and twenty times its id."""
 
-    def encode(self, captions, length):
-        return self.rows(super().encode(captions, length)) + torch.tensor([0, 0, 1])  # as of unknown words
+    def token_ids(self, captions, length):
+        return self.rows(super().token_ids(captions, length)) + torch.tensor([0, 0, 1])  # as of unknown words
 
     def rows(self, ids):
         return torch.stack([ids, 10 * ids, 20 * ids], dim=-1)
@@ -82,7 +84,7 @@ class Pieced(Tokenizer):
 
 def test_what_else_is_said_of_a_token_is_hidden_with_it():
     pieced = Pieced(TOKENIZER._tokenizer)
-    ids = pieced.encode(CAPTIONS, 8)
+    ids = pieced.token_ids(CAPTIONS, 8)
     hidden = hide(pieced, ids, 0.5, WORDS, batch(), generator())
     plain = hide(TOKENIZER, ids[..., 0], 0.5, WORDS, batch(), generator())
     assert torch.equal(hidden.ids[..., 0], plain.ids)

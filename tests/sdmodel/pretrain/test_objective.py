@@ -111,7 +111,7 @@ def test_the_folder_is_an_encoder_s_and_brings_everything_back(tmp_path: Path, t
 
     alone = build.load(tmp_path, made.config.text).eval()
     torch.testing.assert_close(
-        alone.encode(CAPTIONS).pooled, made.modules.encoder.eval().encode(CAPTIONS).pooled
+        alone.encode_captions(CAPTIONS).pooled, made.modules.encoder.eval().encode_captions(CAPTIONS).pooled
     )
     again = kept.load(tmp_path, table)
     assert not again.training

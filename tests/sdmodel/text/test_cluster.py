@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.cluster.vq import kmeans2
 
-from sdmodel.text.cluster import Clusters, adjusted_rand, best_of, kmeans, nearest, purity
+from sdmodel.text.cluster import Clusters, adjusted_rand, best_clustering, kmeans, nearest_centres, purity
 
 
 def blobs(clusters: int, rows: int, spread: float = 0.1, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -35,7 +35,7 @@ def test_a_fixed_point_is_one_of_scipy_too():
 
 def test_blobs_are_found_from_any_start_and_the_largest_comes_first():
     states, truth = blobs(5, 400)
-    best, stability = best_of(states, 5, 3)
+    best, stability = best_clustering(states, 5, 3)
     assert adjusted_rand(best.labels, truth) == 1
     assert (stability.seeds, stability.half) == (1, 1)
     sizes = np.bincount(best.labels)
@@ -45,7 +45,7 @@ def test_blobs_are_found_from_any_start_and_the_largest_comes_first():
 
 def test_what_has_no_clusters_is_not_stable():
     states = np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32)
-    _, stability = best_of(states, 8, 3)
+    _, stability = best_clustering(states, 8, 3)
     assert 0 < stability.seeds < 0.7
     assert 0 < stability.half < 0.7
 
@@ -60,7 +60,7 @@ def test_fewer_different_rows_are_fewer_clusters():
     found = run(states, 7)
     assert found.labels.tolist() == [0] * 5 + [1] * 3 + [2] * 2
     assert found.inertia == 0
-    assert best_of(states, 7, 2)[1].seeds == 1
+    assert best_clustering(states, 7, 2)[1].seeds == 1
 
 
 def test_a_cluster_that_loses_its_rows_begins_anew():
@@ -77,7 +77,7 @@ def test_every_row_is_with_its_nearest_centre(states: np.ndarray):
     square = ((states[:, None].astype(np.float64) - found.centres) ** 2).sum(-1)  # (N, K)
     np.testing.assert_allclose(square[np.arange(len(states)), found.labels], square.min(1), atol=1e-9)
     assert len(found.centres) == min(4, len(np.unique(states, axis=0)))
-    labels, distances = nearest(states, found.centres)
+    labels, distances = nearest_centres(states, found.centres)
     np.testing.assert_array_equal(labels, found.labels)
     np.testing.assert_array_equal(distances, found.distances)
 

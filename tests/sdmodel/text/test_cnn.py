@@ -19,7 +19,7 @@ def cnn() -> CNN:
 
 def test_a_state_is_what_the_formula_finds_around_its_token(cnn: CNN):
     """c_i = f(w · x_{i:i+h-1} + b), equation 2, written out for one token in the midst and one at the end."""
-    ids, mask = cnn.read(CAPTIONS[:1])
+    ids, mask = cnn.tokenize(CAPTIONS[:1])
     states, pooled = cnn(ids, mask)
     count = int(mask.sum())
     x = F.pad(cnn.token(ids[0, :count]), (0, 0, 1, 1))  # a zero on both sides
@@ -34,7 +34,7 @@ def test_a_state_is_what_the_formula_finds_around_its_token(cnn: CNN):
 
 
 def test_a_token_is_seen_as_far_as_the_widest_kernel_reaches(cnn: CNN):
-    ids, mask = cnn.read(CAPTIONS[:1])
+    ids, mask = cnn.tokenize(CAPTIONS[:1])
     other = ids.clone()
     other[0, 4] = 3
     told, changed = cnn(ids, mask)[0][0], cnn(other, mask)[0][0]
@@ -44,7 +44,7 @@ def test_a_token_is_seen_as_far_as_the_widest_kernel_reaches(cnn: CNN):
 def test_pooled_is_the_largest_where_all_are_negative(cnn: CNN):
     """Zeros at padding must not win."""
     with torch.no_grad():
-        ids, mask = cnn.read(["a"])
+        ids, mask = cnn.tokenize(["a"])
         bias = cnn.norm.bias.clone()
         cnn.norm.bias.fill_(-9.0)
         pooled = cnn(ids, mask)[1]

@@ -11,8 +11,8 @@ from transformers import BertConfig, BertModel, T5Config, T5EncoderModel
 
 from sdmodel.config.text import TextConfig
 from sdmodel.text import build, lengths
-from sdmodel.text.captions import Captions
-from sdmodel.text.lengths import LEAST, MOST, Cut, fitting
+from sdmodel.text.conditioner import TextConditioner
+from sdmodel.text.lengths import LEAST, MOST, Truncation, fitting_length
 from sdmodel.text.tokenizer import Tokenizer
 
 WORDS = TextConfig(width=8, heads=2, queries=2, tokens="words")
@@ -40,13 +40,13 @@ def test_the_length_follows_the_captions(words: list[int], tokens: int):
     captions = saying(*words)
     encoder = build.learn(WORDS, captions)
     assert encoder.length == encoder.config.length == tokens
-    assert encoder.read(["a"])[0].shape == (1, tokens)
+    assert encoder.tokenize(["a"])[0].shape == (1, tokens)
     assert build.learn(replace(WORDS, length=7), captions).length == 7
 
 
 @given(st.lists(st.integers(0, 400), min_size=1))
 def test_as_many_are_read_whole_as_is_promised(counts: list[int]):
-    found = fitting(lambda _: counts, ["a"] * len(counts))
+    found = fitting_length(lambda _: counts, ["a"] * len(counts))
     assert LEAST <= found <= MOST
     assert found % 8 == 0
     assert found == MOST or sum(count <= found for count in counts) >= lengths.FITTING * len(counts)
@@ -76,8 +76,8 @@ def test_a_pretrained_encoder_reads_no_more_than_it_has_places_for(tmp_path: Pat
         config = TextConfig(kind=kind)  # type: ignore[arg-type]
         captions = saying(*[90] * 5)
         assert build.load(tmp_path / kind, config, captions).length == expected
-        text = Captions.learn([replace(config, heads=1)], captions, [tmp_path / kind])
-        (words,) = lengths.warnings(text.readers, captions, "Do it.") or [""]
+        text = TextConditioner.learn([replace(config, heads=1)], captions, [tmp_path / kind])
+        (words,) = lengths.truncation_warnings(text.readers, captions, "Do it.") or [""]
         assert ("100.0% of 5 captions have more than the 40 tokens" in words) == (kind == "bert")
 
 
@@ -85,19 +85,19 @@ def test_a_pretrained_encoder_reads_no_more_than_it_has_places_for(tmp_path: Pat
 def test_tokens_are_counted_uncut(kind: str):
     captions = ["", "a red circle", "ünusual words, and a very long line of them " * 9]
     tokenizer = Tokenizer.learn(captions * 2, 300, kind)  # type: ignore[arg-type]
-    ids = tokenizer.encode(captions, 1000)
+    ids = tokenizer.token_ids(captions, 1000)
     assert tokenizer.count(captions) == (ids != tokenizer.pad).sum(1).tolist()
 
 
 def test_what_is_cut_is_said():
-    cut = Cut.of([2, 9, 33, 40], 32)
-    assert cut == Cut(captions=4, cut=2, longest=40)
-    assert cut.words(32, "Do it.") == (
+    cut = Truncation.of([2, 9, 33, 40], 32)
+    assert cut == Truncation(captions=4, cut=2, longest=40)
+    assert cut.message(32, "Do it.") == (
         "50.0% of 4 captions have more than the 32 tokens that are read of one, and are cut; the longest has "
         "40. Do it."
     )
-    assert Cut.of([2, 32], 32).words(32, "Do it.") == ""
-    assert Cut.total([{"captions": 3, "cut": 1}, {}, {"captions": 1, "cut": 0}]) == Cut(4, 1)
+    assert Truncation.of([2, 32], 32).message(32, "Do it.") == ""
+    assert Truncation.total([{"captions": 3, "cut": 1}, {}, {"captions": 1, "cut": 0}]) == Truncation(4, 1)
 
 
 def test_a_length_that_nothing_fits_in_is_refused():

@@ -30,8 +30,8 @@ from sdmodel.config.text import TextConfig, TextKind
 from sdmodel.config.train import TrainConfig
 from sdmodel.contrastive import clip
 from sdmodel.text import build
-from sdmodel.text.encoder import Encoder
-from sdmodel.text.pretrained import StockTokenizer
+from sdmodel.text.encoder import TextEncoder
+from sdmodel.text.pretrained import TransformersTokenizer
 from sdmodel.text.tokenizer import Tokenizer
 from tests import frozen
 
@@ -53,7 +53,7 @@ def shaken(module: nn.Module) -> nn.Module:
     return module.eval()
 
 
-def made(kind: TextKind, **changes: Any) -> Encoder:
+def made(kind: TextKind, **changes: Any) -> TextEncoder:
     torch.manual_seed(0)
     encoder = build.learn(config_of(kind, **changes), CAPTIONS * 2)
     shaken(encoder)
@@ -71,7 +71,7 @@ def test_what_is_saved_is_read_by_transformers(kind: TextKind, tmp_path: Path):
     words = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
     assert (len(words), words.model_max_length) == (len(encoder.tokenizer), 9)
     given = words(CAPTIONS, padding=True, return_tensors="pt")
-    ids, mask = encoder.read(CAPTIONS)
+    ids, mask = encoder.tokenize(CAPTIONS)
     longest = given["input_ids"].shape[1]
     assert torch.equal(given["input_ids"], ids[:, :longest])
     states = model.eval()(
@@ -94,7 +94,7 @@ def test_a_pipelines_folder_is_read_with_its_own_tokenizer(tmp_path: Path):
     shape = encoder.config
     assert (shape.width, shape.layers, shape.heads, shape.length) == (6, 2, 2, 7)
     assert (shape.queries, shape.rate) == (5, 0.1)
-    told = encoder.eval().encode(["ab", "", "abcdefghij"])
+    told = encoder.eval().encode_captions(["ab", "", "abcdefghij"])
     assert told.mask.sum(1).tolist() == [4, 2, 7]
 
     model = CLIPTextModel.from_pretrained(tmp_path / "text_encoder").eval()
@@ -107,7 +107,7 @@ def test_a_pipelines_folder_is_read_with_its_own_tokenizer(tmp_path: Path):
     again = tmp_path / "again"
     again.mkdir()
     encoder.save(again, encoder.state_dict())
-    assert_close(build.load(again, shape).eval().encode(["ab"]).pooled, told.pooled[:1])
+    assert_close(build.load(again, shape).eval().encode_captions(["ab"]).pooled, told.pooled[:1])
 
 
 def with_words(folder: Path, model: Any) -> Path:
@@ -172,7 +172,7 @@ def test_a_folder_of_the_contrastive_objective_gives_its_text_tower(tmp_path: Pa
     words = open_clip.get_tokenizer(f"local-dir:{tmp_path}")
     assert isinstance(peer, open_clip.CLIP)
     with torch.no_grad():
-        ours = encoder.encode(CAPTIONS).pooled @ peer.text_projection
+        ours = encoder.encode_captions(CAPTIONS).pooled @ peer.text_projection
         assert_close(ours, peer.eval().encode_text(words(CAPTIONS)))
 
 
@@ -217,12 +217,16 @@ def words_of(*special: str, ends: bool = True) -> Any:
 
 
 def test_padding_of_others_is_an_id_of_its_own():
-    words = StockTokenizer(words_of())
+    words = TransformersTokenizer(words_of())
     assert (words.pad, len(words), words.mask) == (3, 4, -1)
-    assert words.encode(["red hat", "", "hat " * 9], 4).tolist() == [[1, 2, 0, 3], [0, 3, 3, 3], [2, 2, 2, 0]]
-    assert StockTokenizer(words_of("<extra_id_0>")).mask == 3
+    assert words.token_ids(["red hat", "", "hat " * 9], 4).tolist() == [
+        [1, 2, 0, 3],
+        [0, 3, 3, 3],
+        [2, 2, 2, 0],
+    ]
+    assert TransformersTokenizer(words_of("<extra_id_0>")).mask == 3
     with pytest.raises(ValueError, match="the empty caption has no token"):
-        StockTokenizer(words_of(ends=False))
+        TransformersTokenizer(words_of(ends=False))
 
 
 @pytest.mark.parametrize("kind", KINDS)

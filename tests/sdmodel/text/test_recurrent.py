@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from sdmodel.config.text import TextConfig, TextKind
 from sdmodel.text.build import learn, load
-from sdmodel.text.recurrent import Recurrent, Stack, turned
+from sdmodel.text.recurrent import Recurrent, RecurrentStack, reverse_tokens
 
 CAPTIONS = ["a red hat on two blue cats"] * 2
 KINDS: dict[TextKind, type[nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -22,7 +22,7 @@ def made(kind: TextKind, **changes: object) -> Recurrent:
     return encoder
 
 
-def stacked(stack: Stack, way: str = "") -> dict[str, Tensor]:
+def stacked(stack: RecurrentStack, way: str = "") -> dict[str, Tensor]:
     """Weights by the names that torch's own stack has for them."""
     return {
         f"{name.removesuffix('0')}{number}{way}": value
@@ -37,7 +37,7 @@ def test_one_layer_is_torchs_own_in_both_directions(kind: TextKind):
     plain = KINDS[kind](8, 4, batch_first=True, bidirectional=True)
     plain.load_state_dict(stacked(encoder.onward) | stacked(encoder.back, "_reverse"))
 
-    ids, mask = encoder.read(["a red hat"])
+    ids, mask = encoder.tokenize(["a red hat"])
     count = int(mask.sum())
     told, last = plain(encoder.token(ids[:, :count]))
     last = last[0] if kind == "lstm" else last  # h, without c
@@ -49,10 +49,10 @@ def test_one_layer_is_torchs_own_in_both_directions(kind: TextKind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_layers_of_a_direction_are_torchs_own_stack(kind: TextKind):
     encoder = made(kind, layers=3)
-    ids, mask = encoder.read(["a red hat"])
+    ids, mask = encoder.tokenize(["a red hat"])
     count = int(mask.sum())
     x = encoder.token(ids[:, :count])
-    (onward, there), (back, before) = encoder.ahead(ids, mask)
+    (onward, there), (back, before) = encoder.causal_states(ids, mask)
     assert (there, before) == (1, -1)
     plain = KINDS[kind](8, 4, 3, batch_first=True)
     plain.load_state_dict(stacked(encoder.onward))
@@ -67,15 +67,15 @@ def test_dropout_between_layers_is_torchs_generators(kind: TextKind):
     told: list[Tensor] = []
     for _ in range(2):
         torch.manual_seed(7)
-        told.append(encoder.encode(["a red hat"]).states)
+        told.append(encoder.encode_captions(["a red hat"]).states)
     assert torch.equal(told[0], told[1])
-    assert not torch.equal(told[0], encoder.encode(["a red hat"]).states)
+    assert not torch.equal(told[0], encoder.encode_captions(["a red hat"]).states)
     assert not any(layer.dropout for layer in encoder.modules() if isinstance(layer, nn.RNNBase))
 
 
 def test_each_caption_is_turned_within_itself():
     x = torch.arange(10.0).view(2, 5, 1)
-    told = turned(x, torch.tensor([3, 5]))[..., 0]
+    told = reverse_tokens(x, torch.tensor([3, 5]))[..., 0]
     assert told.tolist() == [[2, 1, 0, 3, 4], [9, 8, 7, 6, 5]]
 
 

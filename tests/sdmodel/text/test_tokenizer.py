@@ -21,7 +21,7 @@ def tokenizer() -> Tokenizer:
 
 def test_captions_come_back(tokenizer: Tokenizer):
     captions = ["a small red circle, at the left", "émoji 🎉 never seen", ""]
-    ids = tokenizer.encode(captions, 64)
+    ids = tokenizer.token_ids(captions, 64)
     assert tokenizer.decode(ids) == captions
     assert (ids[:, 0] == START_ID).all()
     assert ((ids == END_ID).sum(1) == 1).all()
@@ -29,11 +29,11 @@ def test_captions_come_back(tokenizer: Tokenizer):
 
 
 def test_learned_words_are_single_tokens(tokenizer: Tokenizer):
-    assert (tokenizer.encode(["a large blue circle"], 16) != PAD_ID).sum() == 6  # four words, start, end
+    assert (tokenizer.token_ids(["a large blue circle"], 16) != PAD_ID).sum() == 6  # four words, start, end
 
 
 def test_long_captions_keep_their_end(tokenizer: Tokenizer):
-    ids = tokenizer.encode(["a red circle " * 20], 8)
+    ids = tokenizer.token_ids(["a red circle " * 20], 8)
     assert ids.shape == (1, 8)
     assert ids.dtype == torch.int64
     assert ids[0, -1] == END_ID
@@ -42,7 +42,7 @@ def test_long_captions_keep_their_end(tokenizer: Tokenizer):
 @pytest.mark.parametrize("tokens", ["bpe", "words", "characters"])
 def test_what_looks_like_a_special_token_is_text(tokens: Any):
     tokenizer = Tokenizer.learn(CAPTIONS * 2, 300, tokens)
-    (ids,) = tokenizer.encode(["red <pad> <end> <mask> hat"], 40)
+    (ids,) = tokenizer.token_ids(["red <pad> <end> <mask> hat"], 40)
     kept = ids[: int((ids != PAD_ID).nonzero().max()) + 1].tolist()
     assert (kept[0], kept[-1]) == (START_ID, END_ID)
     assert not {PAD_ID, START_ID, END_ID, tokenizer.mask} & set(kept[1:-1])
@@ -71,4 +71,4 @@ def test_a_saved_tokenizer_is_the_same(tokenizer: Tokenizer, tmp_path: Path):
     tokenizer.save(tmp_path)
     again = Tokenizer.load(tmp_path)
     assert len(again) == len(tokenizer)
-    assert torch.equal(again.encode(CAPTIONS, 16), tokenizer.encode(CAPTIONS, 16))
+    assert torch.equal(again.token_ids(CAPTIONS, 16), tokenizer.token_ids(CAPTIONS, 16))

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from sdmodel.config.text import TextConfig
 from sdmodel.text.positions import rotate, sinusoids
 from sdmodel.text.transformer import ENCODER as TRANSFORMER
-from sdmodel.text.transformer import Block, Transformer
+from sdmodel.text.transformer import Transformer, TransformerBlock
 
 CONFIG = TextConfig(width=16, heads=2, queries=3, length=8, vocabulary=300)
 WORDS = ["a red hat", "a blue cat", "two green hats"] * 2
@@ -43,7 +43,7 @@ def test_the_order_of_words_matters(text: Transformer):
 
 def test_states_ahead_know_nothing_of_what_follows(text: Transformer):
     ids = torch.tensor([[1, 7, 9, 8, 2], [1, 7, 9, 2, 0]])
-    ((states, offset),) = text.ahead(ids, ids != 0)
+    ((states, offset),) = text.causal_states(ids, ids != 0)
     assert offset == 1
     assert_close(states[0, :3], states[1, :3])
     assert not torch.allclose(states[0, 3], states[1, 3])
@@ -51,7 +51,7 @@ def test_states_ahead_know_nothing_of_what_follows(text: Transformer):
     assert not torch.allclose(text(ids, ids != 0)[0][0, :3], text(ids, ids != 0)[0][1, :3])
 
 
-def stock(block: Block) -> nn.TransformerEncoderLayer:
+def stock(block: TransformerBlock) -> nn.TransformerEncoderLayer:
     """torch's own layer with a block's weights."""
     width, attention = block.norm_1.normalized_shape[0], block.attention
     layer = nn.TransformerEncoderLayer(
@@ -81,16 +81,16 @@ def stock(block: Block) -> nn.TransformerEncoderLayer:
 def test_states_are_those_of_stock_layers(positions: str, causal: bool):
     torch.manual_seed(1)
     text = TRANSFORMER.learn(replace(CONFIG, positions=positions, layers=2), WORDS)
-    ids = text.tokenizer.encode(WORDS[:3], 8)
+    ids = text.tokenizer.token_ids(WORDS[:3], 8)
     mask = ids != 0
     x = text.token(ids) + text.position
     later = nn.Transformer.generate_square_subsequent_mask(8, dtype=torch.float32) if causal else None
     padding = torch.zeros(mask.shape).masked_fill(~mask, float("-inf"))
     for block in text.blocks:
-        assert isinstance(block, Block)
+        assert isinstance(block, TransformerBlock)
         x = stock(block)(x, src_mask=later, src_key_padding_mask=padding)
     wanted = text.norm(x) * mask[..., None]
-    assert_close(text.ahead(ids, mask)[0][0] if causal else text(ids, mask)[0], wanted)
+    assert_close(text.causal_states(ids, mask)[0][0] if causal else text(ids, mask)[0], wanted)
 
 
 def test_sinusoids_are_those_of_the_paper():
@@ -121,15 +121,15 @@ def test_rotation_is_multiplication_of_complex_numbers():
 def test_dropout_is_off_where_nothing_learns():
     torch.manual_seed(0)
     text = TRANSFORMER.learn(replace(CONFIG, dropout=0.5), WORDS)
-    assert not torch.equal(text.encode(WORDS).pooled, text.encode(WORDS).pooled)
-    assert torch.equal(text.eval().encode(WORDS).pooled, text.encode(WORDS).pooled)
+    assert not torch.equal(text.encode_captions(WORDS).pooled, text.encode_captions(WORDS).pooled)
+    assert torch.equal(text.eval().encode_captions(WORDS).pooled, text.encode_captions(WORDS).pooled)
 
 
 def test_a_saved_one_begins_a_shorter_one_with_dropout(text: Transformer, tmp_path: Path):
     text.save(tmp_path, text.state_dict())
     again = TRANSFORMER.load(tmp_path, TextConfig(length=6, dropout=0.1, rate=0.5, queries=2)).eval()
     assert again.config == replace(text.config, length=6, dropout=0.1, rate=0.5, queries=2)
-    ids = text.tokenizer.encode(["a red hat"], 6)
+    ids = text.tokenizer.token_ids(["a red hat"], 6)
     assert_close(again(ids, ids != 0)[0], text(ids, ids != 0)[0])
 
 

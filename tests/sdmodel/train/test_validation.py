@@ -88,7 +88,7 @@ class Diffusion:
             nn.init.normal_(parameter, std=0.1)
 
     def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        condition: Condition = self.modules.encode(batch.captions)
+        condition: Condition = self.modules.encode_captions(batch.captions)
         return level_errors(self.modules.denoise, batch.images, condition, batch, generator)
 
 

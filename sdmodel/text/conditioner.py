@@ -1,5 +1,5 @@
-"""What a denoiser is told of captions: the states of one text encoder or of several, and what learned
-queries read from them.
+"""The conditioner: captions as a denoiser's condition, the states of one text encoder or of several, and what
+learned queries read from them (attention pooling).
 
 The queries' answers, side by side, are the caption as one vector: a mean over the tokens dilutes the few
 words that matter, and was measured to teach the denoiser worse.
@@ -17,20 +17,20 @@ from sdmodel.condition import Condition
 from sdmodel.config.text import TextConfig
 from sdmodel.text import build
 from sdmodel.text.attention import Attention
-from sdmodel.text.encoder import Encoder
+from sdmodel.text.encoder import TextEncoder
 from sdmodel.text.lengths import CaptionReader
 
 ENCODERS = "encoders."
 """Beginning of the names of the encoders' weights."""
 
 
-class Captions(nn.Module):
+class TextConditioner(nn.Module):
     """Text encoders side by side, their states joined."""
 
     padded = True
     """Captions have tokens that are not to be attended to."""
 
-    def __init__(self, encoders: Sequence[Encoder]):
+    def __init__(self, encoders: Sequence[TextEncoder]):
         """The first encoder's width is that of the joined states; queries and their heads are its config's.
 
         ValueError: its heads do not divide its width."""
@@ -58,18 +58,18 @@ class Captions(nn.Module):
             ]
         )
 
-    def encode(self, captions: list[str], dropped: Tensor | None = None) -> Condition:
+    def encode_captions(self, captions: list[str], dropped: Tensor | None = None) -> Condition:
         """B captions; "" stands for no caption, and is taken where `dropped` (B,) bool is true: pooled
         (B, P), states (B, L, D) and mask (B, L), of all encoders' tokens one after the other."""
-        told: list[Condition] = [encoder.encode(captions, dropped) for encoder in self.each()]
-        states = [told[0].states]
-        states += [match(other.states) for match, other in zip(self.match, told[1:], strict=True)]
-        joined, mask = torch.cat(states, 1), torch.cat([one.mask for one in told], 1)
+        conditions: list[Condition] = [encoder.encode_captions(captions, dropped) for encoder in self.each()]
+        states = [conditions[0].states]
+        states += [match(other.states) for match, other in zip(self.match, conditions[1:], strict=True)]
+        joined, mask = torch.cat(states, 1), torch.cat([condition.mask for condition in conditions], 1)
         queries = self.queries.expand(len(captions), -1, -1)  # (B, Q, D)
         pooled = self.pool(queries, joined, mask[:, None, None, :]).flatten(1)
         return Condition(pooled, joined, mask)
 
-    def take_rates(self, configs: Sequence[TextConfig]) -> None:
+    def set_rates(self, configs: Sequence[TextConfig]) -> None:
         """The encoders learn as these configs say, one for each; a model's folder does not say it."""
         for encoder, config in zip(self.each(), configs, strict=True):
             encoder.config = replace(encoder.config, rate=config.rate)
@@ -94,10 +94,12 @@ class Captions(nn.Module):
         weights: of a model that holds this module under `prefix`, by the names of its `state_dict`. Returns
         those that no encoder has."""
         for number, encoder in enumerate(self.each()):
-            own = f"{prefix}{ENCODERS}{number}."
-            (folder / str(number)).mkdir(parents=True)
-            held = {name.removeprefix(own): value for name, value in weights.items() if name.startswith(own)}
-            encoder.save(folder / str(number), held)
+            own, place = f"{prefix}{ENCODERS}{number}.", folder / str(number)
+            place.mkdir(parents=True)
+            encoder_weights = {
+                name.removeprefix(own): value for name, value in weights.items() if name.startswith(own)
+            }
+            encoder.save(place, encoder_weights)
         return {name: value for name, value in weights.items() if not name.startswith(prefix + ENCODERS)}
 
     @property
@@ -105,6 +107,6 @@ class Captions(nn.Module):
         """The encoders."""
         return self.each()
 
-    def each(self) -> list[Encoder]:
+    def each(self) -> list[TextEncoder]:
         """The encoders."""
-        return [cast(Encoder, encoder) for encoder in self.encoders]
+        return [cast(TextEncoder, encoder) for encoder in self.encoders]
