@@ -3,7 +3,6 @@ machine for itself; then trainings side by side. What is finished shows as cache
 continues."""
 
 import itertools
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextvars import copy_context
@@ -107,9 +106,8 @@ def dataset(run: Run) -> Result:
 def measured_pace(case: Case, data: Result, config: PaceConfig) -> dict[str, Any]:
     """How fast a case's training learns, measured once; pace.json."""
     context = replace(case.context, name=f"{case.name}-pace")
-    return json.loads(
-        measure_pace.submit(data, config=config, context=context).result().open().read("pace.json")
-    )
+    speed: Result = measure_pace.submit(data, config=config, context=context).result()
+    return speed.open().json("pace.json")
 
 
 def trained(config: StudyConfig, case: Case, share: float, data: Result, speed: dict[str, Any]) -> CaseResult:
@@ -124,7 +122,7 @@ def trained(config: StudyConfig, case: Case, share: float, data: Result, speed: 
     evaluation = ""
     if any(path.startswith("evaluation.") for path in paths):
         report: Result = evaluate.submit(model, data, config=case.run.evaluate, context=context).result()
-        documents["evaluation"] = json.loads(report.open().read("report.json"))
+        documents["evaluation"] = report.open().json("report.json")
         evaluation = report.fingerprint
     return CaseResult(
         variant=case.variant,

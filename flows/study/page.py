@@ -20,7 +20,7 @@ class MeasuredColumn:
     measure: MeasureConfig
     title: str
     arm: str
-    """Title of the arm; empty where arms are rows."""
+    """Title of the arm; unused where arms are rows."""
     cells: Mapping[str, Estimate]
     """By the title of the row; a row without one has not finished, or was dropped."""
     reference: float | None
@@ -63,10 +63,9 @@ def markdown(results: StudyResults) -> str:
     rows = ranked(columns)
     first, *others = dict.fromkeys(measure.table for measure in study.measures)
     tables = {name: [each for each in columns if each.measure.table == name] for name in (first, *others)}
-    sections = [table(first, rows, tables[first]), *filter(None, [study.about]), method(results)]
-    sections += [decisions(study, columns)] if any(each.measure.compared for each in columns) else []
-    sections += [dropped] if (dropped := left(results)) else []
-    return "\n\n".join([*sections, *(table(name, rows, tables[name]) for name in others)])
+    sections = [table(first, rows, tables[first]), study.about, method(results), decisions(study, columns)]
+    sections += [dropped(results), *(table(name, rows, tables[name]) for name in others)]
+    return "\n\n".join(filter(None, sections))
 
 
 def columns_of(results: StudyResults) -> list[MeasuredColumn]:
@@ -78,20 +77,15 @@ def columns_of(results: StudyResults) -> list[MeasuredColumn]:
     for measure in study.measures:
         arms = study.arms_of(measure)
         reference = results.references.get(measure.reference, {}).get(measure.figure.rpartition(".")[2])
-        whole = {
-            (variant, arm): cell
-            for variant in variants or {"": ""}
-            for arm in arms
-            if (cell := _estimate(results, measure, variant, arm))
-        }
-        if not variants:
-            cells = {titles[arm]: cell for (_, arm), cell in whole.items()}
-            columns.append(MeasuredColumn(measure, measure.name, "", cells, reference))
-            continue
-        for arm in arms:
-            title = measure.name if len(arms) == 1 else f"{measure.name}, {titles[arm]}"
-            cells = {variants[variant]: cell for (variant, each), cell in whole.items() if each == arm}
-            columns.append(MeasuredColumn(measure, title, titles[arm], cells, reference))
+        for own in [(arm,) for arm in arms] if variants else [arms]:
+            cells = {
+                variants.get(variant) or titles[arm]: cell
+                for arm in own
+                for variant in variants or [""]
+                if (cell := _estimate(results, measure, variant, arm))
+            }
+            title = f"{measure.name}, {titles[own[0]]}" if len(own) < len(arms) else measure.name
+            columns.append(MeasuredColumn(measure, title, titles[own[0]], cells, reference))
     return columns
 
 
@@ -179,28 +173,22 @@ def decisions(study: StudyConfig, columns: Sequence[MeasuredColumn]) -> str:
         if len(cells) > 1:
             best, *others = rivals(cells, measure.better, study.confidence, study.paired)
             lines.append(f"| {title} | {best} | {'; '.join(others) or '-'} |")
-    return "\n".join(lines)
+    return "\n".join(lines) if questions else ""
 
 
-def left(results: StudyResults) -> str:
-    """What halving dropped, rung by rung."""
-    study = results.study
-    measure = next((each for each in study.measures if each.name == study.halving.measure), None)
-    if measure is None:
-        return ""
-    rungs = sorted({case.share for case in results.cases if case.share < 1})
-    lines = [f"| share of the budget | dropped, with their {measure.name} |", "|---|---|"]
-    for share in rungs:
-        later = {case.cell for case in results.cases if case.share > share}
-        cells = dict.fromkeys(
-            case.cell for case in results.cases if case.share == share and case.cell not in later
-        )
-        words = [
-            f"{' '.join(filter(None, cell))} {show(_estimate(results, measure, *cell, share), measure)}"
-            for cell in cells
-        ]
-        lines.append(f"| {share:.3g} | {'; '.join(words) or '-'} |")
-    return "\n".join(lines)
+def dropped(results: StudyResults) -> str:
+    """What halving dropped, with the share of the budget that it had; empty: nothing."""
+    measure = next(
+        (each for each in results.study.measures if each.name == results.study.halving.measure), None
+    )
+    last = {case.cell: case.share for case in results.cases}  # rungs come in their order
+    words = [
+        f"{' '.join(filter(None, cell))} with {share:.3g} of it"
+        f" ({show(_estimate(results, measure, *cell, share), measure)})"
+        for cell, share in last.items()
+        if measure and share < 1
+    ]
+    return f"Dropped by halving before they had the whole budget: {'; '.join(words)}." if words else ""
 
 
 def _estimate(

@@ -1,6 +1,5 @@
 """What a study would take, before anything is trained: cases, those that are finished, hours."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from flows.study.cases import PACE, Case
 from flows.study.config import StudyConfig
 from flows.study.halving import rungs
 from stages.artifacts.artifact import Artifact
-from stages.store import Store, open_store
+from stages.store import open_store
 
 TRIED = 3.0
 """Seconds for which a speed is tried on random pictures, where the store has none measured."""
@@ -34,9 +33,7 @@ def preview(study: StudyConfig, cases: Sequence[Case], machine: str, lanes: int)
         speed = 0.0
         left = seconds = 0
         for case in own:
-            if case.data not in datasets:
-                datasets[case.data] = _dataset(case)
-            measured, trained = _recorded(study, case, datasets[case.data], machine)
+            measured, trained = _recorded(study, case, datasets, machine)
             if trained:
                 continue
             left += 1
@@ -54,26 +51,25 @@ def preview(study: StudyConfig, cases: Sequence[Case], machine: str, lanes: int)
     yield f"{len(cases)} cases, {hours}; collecting, measuring speeds and evaluating come on top"
 
 
-def _dataset(case: Case) -> Artifact | None:
-    try:
-        return finished(STEPS, "shard", case.run, open_store(case.run.store, writable=False))
-    except ValueError:  # not made yet
-        return None
-
-
-def _recorded(study: StudyConfig, case: Case, data: Artifact | None, machine: str) -> tuple[float, bool]:
+def _recorded(
+    study: StudyConfig, case: Case, datasets: dict[str, Artifact | None], machine: str
+) -> tuple[float, bool]:
     """Images per second, 0 where they were not measured; and whether the case's training is finished."""
-    if data is None:
-        return 0.0, False
-    store: Store = data.store
-    pace = PACE.find(store, case.name, case.pace(machine, study.measuring), [data])
-    speed = float(json.loads(pace.read("pace.json"))["images_per_second"]) if pace else 0.0
-    if case.budget.seconds and not speed:
-        return 0.0, False
+    speed = 0.0
     try:
+        store = open_store(case.run.store, writable=False)
+        if case.data not in datasets:
+            datasets[case.data] = None  # so that a folder is read once, whatever comes of it
+            datasets[case.data] = finished(STEPS, "shard", case.run, store)
+        if (data := datasets[case.data]) is None:
+            return speed, False
+        if pace := PACE.find(store, case.name, case.pace(machine, study.measuring), [data]):
+            speed = float(pace.json("pace.json")["images_per_second"])
+        if case.budget.seconds and not speed:
+            return speed, False
         latents = [finished(STEPS, "encode", case.run, store)] if ENCODE.wanted(case.run.encode) else []
         return speed, TRAIN.find(store, case.name, case.train(speed), [data, *latents]) is not None
-    except ValueError:  # what it starts from, or its latents, are not there
+    except ValueError:  # the dataset, its latents or what the case starts from are not there yet
         return speed, False
 
 

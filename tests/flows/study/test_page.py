@@ -58,7 +58,7 @@ def test_what_halving_dropped_is_shown_with_what_it_reached():
         for seed in (0, 1)
     ]
     text = markdown(StudyResults(study, "2 cores", {}, cases))
-    assert "| 0.5 | rnn plain 0.100 (" in text
+    assert "rnn plain with 0.5 of it (0.100 (" in text
     assert "| GRU | - | 0.400 (" in text
 
 
