@@ -89,7 +89,7 @@ class _Rows:
     def fetch(self, row: tuple[int, str], **_: object) -> tuple[int, io.BytesIO | None, str | None]:
         number, key = row
         try:
-            body = self._download(key)
+            body = None if self.failures else self._download(key)
         except Exception as error:  # noqa: BLE001 - raised in the end; here it would leave the pool waiting
             self.failures.append(error)
             body = None

@@ -46,9 +46,11 @@ def test_nothing_is_fetched_but_by_ours(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("where", ["download", "receive"])
 def test_what_goes_wrong_is_raised_and_ends_the_work(tmp_path: Path, where: str) -> None:
+    downloads: list[str] = []
     received: list[str] = []
 
     def download(key: str) -> bytes:
+        downloads.append(key)
         if where == "download":
             raise OSError(28, "No space left on device")
         return key.encode()
@@ -61,6 +63,7 @@ def test_what_goes_wrong_is_raised_and_ends_the_work(tmp_path: Path, where: str)
     with pytest.raises(OSError, match="No space left"):
         download_all(KEYS, download, receive, threads=1, scratch=tmp_path)
     assert received == []
+    assert len(downloads) < len(KEYS)
     assert list(tmp_path.iterdir()) == []
 
 
