@@ -1,18 +1,18 @@
 """A step of the line without Prefect: a stage, what it reads, and the name that its result goes by."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from stages.artifacts.artifact import Artifact, Digested
+from stages.artifacts.artifact import Artifact
 from stages.artifacts.names import check_name
 from stages.artifacts.reference import refer
 from stages.config.run import Run
 from stages.errors import Stopped
-from stages.fingerprint import JSON, short_hash
+from stages.fingerprint import short_hash
 from stages.output import Reporter
-from stages.stage import Stage
+from stages.stage import AnyStage, Request
 from stages.store import Store, open_store
 
 
@@ -63,31 +63,6 @@ class Result:
         return f"{self.stage}/{short_hash(self.fingerprint)}"
 
 
-Check = Callable[[], None]
-"""Called often by what takes long; raises `Stopped` where the work shall end."""
-Inputs = Callable[[Store, str, Any, Sequence[Artifact], Check], Sequence[Digested | None]]
-"""(store, name of the run, the step's config, artifacts read, check) -> the stage's inputs, in its order."""
-Note = Callable[[Any, Sequence[Any]], Mapping[str, JSON]]
-"""(the step's config, the stage's inputs) -> what the reference to its result carries."""
-
-
-def as_read(
-    store: Store, name: str, config: Any, read: Sequence[Artifact], check: Check
-) -> Sequence[Digested | None]:
-    """The inputs of a stage that reads artifacts and nothing else."""
-    return read
-
-
-def always(config: Any) -> bool:
-    """Of steps that every run has."""
-    return True
-
-
-def no_note(config: Any, inputs: Sequence[Any]) -> Mapping[str, JSON]:
-    """A reference that says nothing more."""
-    return {}
-
-
 def _check(step: str, reporter: Reporter | None) -> None:
     if reporter is not None and reporter.stopping():
         raise Stopped(f"{step} was asked to stop before it began; nothing is lost")
@@ -97,29 +72,28 @@ def _check(step: str, reporter: Reporter | None) -> None:
 class Step:
     """One stop of the line."""
 
-    stage: Stage
+    stage: AnyStage
     """What is done."""
     reads: tuple[str, ...] = ()
     """Names of the steps whose results it reads, in order."""
-    inputs: Inputs = as_read
-    """Adds what comes from outside the store: snapshots of sources and of frozen models."""
-    reference: str = ""
-    """What a result is filed under, "images" for images/NAME; empty: it goes by its fingerprint alone."""
-    note: Note = no_note
-    """What that reference carries."""
-    wanted: Callable[[Any], bool] = always
-    """Whether a run with this config of the step has it; the steps that read it do without where not."""
-    pool: str = "data"
-    """The work pool that it belongs to, as a tag: "data" or "gpu"."""
 
     @property
     def name(self) -> str:
         return self.stage.name
 
+    @property
+    def pool(self) -> str:
+        """The work pool that it belongs to, as a tag: "data" or "gpu"."""
+        return self.stage.place.pool
+
+    def is_enabled(self, config: Any) -> bool:
+        """Whether a run with this config of the step has it; the steps that read it do without where not."""
+        return self.stage.place.enabled(config)
+
     def find(self, store: Store, name: str, config: Any, read: Sequence[Artifact]) -> Artifact | None:
         """Its result, if that is finished."""
-        inputs = self.inputs(store, name, config, read, partial(_check, self.name, None))
-        return self.stage.find(*inputs, config=config, store=store)
+        request = Request(store, name, config, read, partial(_check, self.name, None))
+        return self.stage.find(*self.stage.place.inputs(request), config=config, store=store)
 
     def run(
         self,
@@ -138,16 +112,17 @@ class Step:
             read: results of the steps that `reads` names.
             reporter: hears of progress and says when to stop.
         """
-        inputs = self.inputs(store, name, config, read, partial(_check, self.name, reporter))
+        place = self.stage.place
+        inputs = place.inputs(Request(store, name, config, read, partial(_check, self.name, reporter)))
         artifact = self.stage(*inputs, config, store=store, reporter=reporter)
-        if self.reference:
-            refer(store, f"{self.reference}/{name}", artifact, self.note(config, inputs))
+        if place.reference:
+            refer(store, f"{place.reference}/{name}", artifact, place.note(config, inputs))
         return artifact
 
 
 def reads(steps: Mapping[str, Step], name: str, run: Run) -> list[str]:
     """The steps that one reads in this run: those that its config leaves out are none."""
-    return [before for before in steps[name].reads if steps[before].wanted(getattr(run, before))]
+    return [before for before in steps[name].reads if steps[before].is_enabled(getattr(run, before))]
 
 
 def finished(steps: Mapping[str, Step], name: str, run: Run, store: Store) -> Artifact:

@@ -21,8 +21,16 @@ from stages.config.run import EncodeConfig
 from stages.errors import DamagedError
 from stages.fingerprint import JSON, fingerprint_of
 from stages.output import Output, Part, PartResult, PartSpec
-from stages.pretrained.files import autoencoder_config, autoencoder_files, check_fits, laid, text_files
-from stages.stage import Stats, stage
+from stages.pretrained.files import (
+    autoencoder_config,
+    autoencoder_files,
+    autoencoder_input,
+    check_fits,
+    laid,
+    text_files,
+    text_input,
+)
+from stages.stage import Place, Request, Stats, stage
 
 SPLITS = ("train", "validation")
 """Encoded; reports on the test split start from pixels."""
@@ -48,7 +56,16 @@ REMEDY = (
 """Of captions that are cut."""
 
 
-@stage(version=1, kind="latents")
+def _inputs(request: Request[EncodeConfig]) -> list[Artifact | Snapshot | None]:
+    config = request.config
+    return [*request.read, autoencoder_input(request.store, config.autoencoder), text_input(config.text)]
+
+
+def _enabled(config: EncodeConfig) -> bool:
+    return bool(config.autoencoder or config.text)
+
+
+@stage(version=1, kind="latents", place=Place(inputs=_inputs, enabled=_enabled, pool="gpu"))
 def encode(
     dataset: Artifact,
     autoencoder: Snapshot | Artifact | None,

@@ -20,9 +20,9 @@ from stages.config.run import ScoreConfig
 from stages.fingerprint import fingerprint_of
 from stages.image import decode_image
 from stages.output import Output, PartResult, PartSpec
-from stages.pretrained.clip import Clip
+from stages.pretrained.clip import Clip, clip_snapshot
 from stages.record import SCORES
-from stages.stage import Stats, stage
+from stages.stage import Place, Request, Stats, stage
 
 REMEDY = (
     "What is cut away is not judged: shorten the captions (filter.max_words), or take a CLIP that reads more."
@@ -30,7 +30,11 @@ REMEDY = (
 """Of captions that are cut."""
 
 
-@stage(version=2, kind="scores")
+def _inputs(request: Request[ScoreConfig]) -> list[Artifact | Snapshot | None]:
+    return [*request.read, clip_snapshot(request.config.model, request.config.pretrained)]
+
+
+@stage(version=2, kind="scores", place=Place(inputs=_inputs, pool="gpu"))
 def score(images: Artifact, clip: Snapshot | None, config: ScoreConfig, out: Output) -> Stats:
     """Embed every picture and its captions, once; thresholds are filter's business.
 

@@ -14,14 +14,15 @@ Retry, resume and cache hit are one act: the same call again.
 import inspect
 import platform
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, update_wrapper
 from importlib.metadata import PackageNotFoundError, version
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Literal, TypeVar, TypeVarTuple, Unpack
 
 from stages.artifacts.artifact import Artifact, Digested, Funnel, Manifest, manifest_key
 from stages.artifacts.lease import Lease, acquire
@@ -33,6 +34,10 @@ from stages.output import Output, Reporter, Silent
 from stages.redaction import redact_error
 from stages.store import Store
 
+Config = TypeVar("Config")
+Inputs = TypeVarTuple("Inputs")
+"""What a stage reads: each an artifact, a snapshot, None, or a tuple of such."""
+
 
 @dataclass(frozen=True)
 class Stats:
@@ -42,29 +47,88 @@ class Stats:
     statistics: Mapping[str, JSON] = field(default_factory=dict[str, JSON])
 
 
-class Stage:
+@dataclass(frozen=True)
+class Request(Generic[Config]):
+    """What a stage's inputs are made of when a run comes to it."""
+
+    store: Store
+    name: str
+    """Of the run."""
+    config: Config
+    read: Sequence[Artifact]
+    """The results of the steps before it that it reads, in the order of the stage's parameters."""
+    check: Callable[[], None]
+    """Called often by what takes long; raises `Stopped` where the work shall end."""
+
+
+def _no_note(config: Any, inputs: Sequence[Any]) -> Mapping[str, JSON]:
+    return {}
+
+
+def _always(config: Any) -> bool:
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What a stage is to a run, apart from its order, which is the line's to say."""
+
+    inputs: Callable[[Request[Any]], Sequence[Any]] = attrgetter("read")
+    """The stage's inputs, in its order: adds to what it reads what comes from outside the store, snapshots of
+    sources and of frozen models."""
+    reference: str = ""
+    """What a result is filed under, "images" for images/NAME; empty: it goes by its fingerprint alone."""
+    note: Callable[[Any, Sequence[Any]], Mapping[str, JSON]] = _no_note
+    """(config, inputs) -> what that reference carries."""
+    enabled: Callable[[Any], bool] = _always
+    """Whether a run with this config has it; the steps that read it do without where not."""
+    pool: Literal["data", "gpu"] = "data"
+    """The work pool that it belongs to."""
+
+
+READS_ARTIFACTS = Place()
+"""Of a stage that reads artifacts alone, and whose result goes by its fingerprint."""
+
+
+class Stage(Generic[Config, *Inputs]):
     """A registered stage; calling it gives its artifact."""
 
-    def __init__(self, function: Callable[..., Stats], name: str, number: int, kind: str) -> None:
+    def __init__(
+        self,
+        function: Callable[[Unpack[Inputs], Config, Output], Stats],
+        name: str,
+        number: int,
+        kind: str,
+        place: Place = READS_ARTIFACTS,
+    ) -> None:
         self.function = function
         self.name = name
         self.version = number
         self.kind = kind
+        self.place = place
         parameters = list(inspect.signature(function).parameters)
         assert parameters[-2:] == ["config", "out"], f"{name} must end in (config, out), has {parameters}"
         self.inputs = parameters[:-2]
         update_wrapper(self, function)
 
-    def fingerprint(self, *inputs: Digested | None, config: Any) -> str:
+    def fingerprint(self, *inputs: *Inputs, config: Config) -> str:
         """64 hex digits that name this request. An input may be a tuple of some, each or all of them None."""
+        return self._fingerprint(inputs, config)
+
+    def _fingerprint(self, inputs: Sequence[Any], config: Any) -> str:
         digests = {name: value.digest if value else None for name, value in self._named(inputs).items()}
         return request_fingerprint(self.name, self.version, canonical_config(config), digests)
 
-    def find(self, *inputs: Digested | None, config: Any, store: Store) -> Artifact | None:
+    def find(self, *inputs: *Inputs, config: Config, store: Store) -> Artifact | None:
         """The artifact of this request if it is finished."""
-        return Artifact.find(store, self.name, self.fingerprint(*inputs, config=config))
+        return Artifact.find(store, self.name, self._fingerprint(inputs, config))
 
-    def __call__(self, *inputs_and_config: Any, store: Store, reporter: Reporter | None = None) -> Artifact:
+    def __call__(
+        self,
+        *inputs_and_config: *tuple[*Inputs, Config],
+        store: Store,
+        reporter: Reporter | None = None,
+    ) -> Artifact:
         """The artifact of this request: found finished, or made now.
 
         Args:
@@ -79,17 +143,17 @@ class Stage:
                 words no secrets of URLs.
         """
         try:
-            return self._found_or_made(*inputs_and_config, store=store, reporter=reporter or Silent())
+            return self._find_or_make(*inputs_and_config, store=store, reporter=reporter or Silent())
         except Exception as error:
             redact_error(error)
             raise
 
-    def _found_or_made(self, *inputs_and_config: Any, store: Store, reporter: Reporter) -> Artifact:
+    def _find_or_make(self, *inputs_and_config: Any, store: Store, reporter: Reporter) -> Artifact:
         *inputs, config = inputs_and_config
-        fingerprint = self.fingerprint(*inputs, config=config)
-        found = Artifact.find(store, self.name, fingerprint)
-        if found is not None:
-            return found
+        fingerprint = self._fingerprint(inputs, config)
+        finished = Artifact.find(store, self.name, fingerprint)
+        if finished is not None:
+            return finished
 
         def waiting(holder: LeaseHolder) -> bool:
             reporter.progress(self.name, 0, 0, f"waiting for {holder}, who works on the same")
@@ -97,10 +161,10 @@ class Stage:
 
         lease = acquire(store, self.name, fingerprint, waiting)
         if lease is None:
-            found = Artifact.find(store, self.name, fingerprint)
-            if found is None:
+            finished = Artifact.find(store, self.name, fingerprint)
+            if finished is None:
                 raise Stopped(f"{self.name} was asked to stop while it waited for who works on the same")
-            return found
+            return finished
         with lease, naming_disk_faults(_place(self.name, store)):
             return Artifact.find(store, self.name, fingerprint) or self._make(
                 inputs, config, fingerprint, store, reporter, lease
@@ -108,7 +172,7 @@ class Stage:
 
     def _make(
         self,
-        inputs: list[Digested | None],
+        inputs: Any,
         config: Any,
         fingerprint: str,
         store: Store,
@@ -119,7 +183,8 @@ class Stage:
         started = _now()
         out = Output(store, self.name, self.version, canonical, fingerprint, reporter)
         try:
-            stats = self.function(*inputs, config, out)
+            function: Any = self.function
+            stats: Stats = function(*inputs, config, out)
             if stats.funnel.rows_in and not stats.funnel.rows_out:
                 out.warn(emptied(self.name, stats.funnel))
             out.publish_written()
@@ -132,7 +197,7 @@ class Stage:
             stage=self.name,
             version=self.version,
             config=canonical,
-            inputs={name: _said(one) for name, one in self._named(inputs).items()},
+            inputs={name: _input_record(value) for name, value in self._named(inputs).items()},
             funnel=stats.funnel,
             statistics={
                 **stats.statistics,
@@ -159,33 +224,39 @@ class Stage:
             Artifact(store, manifest, cached=False) if first else Artifact.open(store, self.name, fingerprint)
         )
 
-    def _named(
-        self, inputs: "tuple[Digested | None, ...] | list[Digested | None]"
-    ) -> dict[str, Digested | None]:
+    def _named(self, inputs: Sequence[Any]) -> dict[str, Digested | None]:
         if len(inputs) != len(self.inputs):
             raise TypeError(f"{self.name} takes ({', '.join(self.inputs)}), got {len(inputs)} inputs")
         named: dict[str, Digested | None] = {}
-        for name, one in zip(self.inputs, inputs, strict=True):
-            several = one if isinstance(one, tuple) else None
-            named |= (
-                {name: one} if several is None else {f"{name}.{n}": each for n, each in enumerate(several)}
-            )
+        for name, value in zip(self.inputs, inputs, strict=True):
+            if isinstance(value, tuple):
+                several: Sequence[Digested | None] = value
+                named |= {f"{name}.{number}": each for number, each in enumerate(several)}
+            else:
+                named[name] = value
         return named
 
 
-def stage(*, version: int, kind: str, name: str | None = None) -> Callable[[Callable[..., Stats]], Stage]:
-    """Make a function a stage.
+AnyStage = Stage[Any, *tuple[Any, ...]]
+"""A stage, whatever it reads."""
 
-    Args:
-        version: raised whenever the same request would give another result.
-        kind: what the artifact is, in one word.
-        name: of the stage; the function's name, without a trailing underscore, where None.
-    """
 
-    def decorate(function: Callable[..., Stats]) -> Stage:
-        return Stage(function, name or function.__name__.rstrip("_"), version, kind)
+@dataclass(frozen=True, kw_only=True)
+class stage:  # noqa: N801 -- a decorator
+    """Makes a function a stage."""
 
-    return decorate
+    version: int
+    """Raised whenever the same request would give another result."""
+    kind: str
+    """What the artifact is, in one word; `stages.registry` says what that is to the rest."""
+    name: str = ""
+    """Of the stage; empty: the function's name, without a trailing underscore."""
+    place: Place = READS_ARTIFACTS
+    """What it is to a run."""
+
+    def __call__(self, function: Callable[[*Inputs, Config, Output], Stats]) -> Stage[Config, *Inputs]:
+        name = self.name or function.__name__.rstrip("_")
+        return Stage(function, name, self.version, self.kind, self.place)
 
 
 def _place(name: str, store: Store) -> str:
@@ -193,12 +264,13 @@ def _place(name: str, store: Store) -> str:
     return f"{name}, which reads store {store.url} and works in {store.scratch()}"
 
 
-def _said(one: Digested | None) -> dict[str, str] | None:
-    if one is None:
+def _input_record(value: Digested | None) -> dict[str, str] | None:
+    """What a manifest has of an input."""
+    if value is None:
         return None
-    if isinstance(one, Artifact):
-        return {"digest": one.digest, "fingerprint": one.fingerprint, "stage": one.stage}
-    return {"digest": one.digest, "fingerprint": "", "stage": ""}
+    if isinstance(value, Artifact):
+        return {"digest": value.digest, "fingerprint": value.fingerprint, "stage": value.stage}
+    return {"digest": value.digest, "fingerprint": "", "stage": ""}
 
 
 def _now() -> str:
@@ -223,10 +295,10 @@ def _code_revision() -> str:
 def _libraries() -> dict[str, str]:
     """Versions of what results depend on."""
     names = ("numpy", "pyarrow", "pillow", "torch", "open-clip-torch", "img2dataset", "duckdb", "prefect")
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for name in names:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:  # a deploy machine may lack it
             continue
-    return found
+    return versions

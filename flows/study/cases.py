@@ -17,7 +17,7 @@ from sdmodel.config.train import TrainConfig
 from stages.config.run import Run
 from stages.forecast.pace import PaceConfig, pace
 
-PACE = Step(pace, ("shard",), pool="gpu")
+PACE = Step(pace, ("shard",))
 """Measures a training's speed."""
 MANY = 10**6
 """Images of a training whose speed is measured: more than it will see."""
@@ -167,7 +167,7 @@ def needs_pace(study: StudyConfig, case: Case) -> bool:
 
 def _unmeasurable(study: StudyConfig, case: Case) -> Iterable[str]:
     train = case.run.train
-    if needs_pace(study, case) and (train.start or ENCODE.wanted(case.run.encode)):
+    if needs_pace(study, case) and (train.start or ENCODE.is_enabled(case.run.encode)):
         what = f"train.start={train.start!r}" if train.start else "latents"
         yield (
             f"arm {case.arm}: a budget of seconds, or a figure of pace, with {what}: speeds are those from "

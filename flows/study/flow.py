@@ -115,7 +115,7 @@ def trained(config: StudyConfig, case: Case, share: float, data: Result, speed: 
     context = case.context if share == 1 else replace(case.context, name=f"{case.name}-{share:.3g}")
     chosen = case.train(speed.get("images_per_second"), share)
     encoding = case.run.encode
-    latents = [encode.submit(data, config=encoding, context=context)] if ENCODE.wanted(encoding) else []
+    latents = [encode.submit(data, config=encoding, context=context)] if ENCODE.is_enabled(encoding) else []
     model: Result = train.submit(data, *latents, config=chosen, context=context).result()
     documents: dict[str, Any] = {"train": model.open().manifest.statistics, "pace": speed}
     paths = [path for each in config.measures_of(case.arm) for path in (each.figure, each.questions) if path]

@@ -67,7 +67,7 @@ def _recorded(
             speed = float(pace.json("pace.json")["images_per_second"])
         if case.budget.seconds and not speed:
             return speed, False
-        latents = [finished(STEPS, "encode", case.run, store)] if ENCODE.wanted(case.run.encode) else []
+        latents = [finished(STEPS, "encode", case.run, store)] if ENCODE.is_enabled(case.run.encode) else []
         return speed, TRAIN.find(store, case.name, case.train(speed), [data, *latents]) is not None
     except ValueError:  # the dataset, its latents or what the case starts from are not there yet
         return speed, False

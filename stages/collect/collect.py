@@ -12,6 +12,7 @@ from stages.collect.carry_over import carry_over, tightened
 from stages.collect.context import WIDTH, FetchContext
 from stages.collect.copy_local import copy_all
 from stages.collect.database import CAPTION_BYTES
+from stages.collect.edition import VERSION, edition_inputs, edition_note
 from stages.collect.outcomes import ANSWERS_TABLE
 from stages.collect.progress import CollectionProgress
 from stages.collect.repack import repack
@@ -35,14 +36,18 @@ from stages.collect.web.host_limiter import HostLimiter
 from stages.collect.web.http_client import HttpClient
 from stages.config.collect import CollectConfig
 from stages.output import Output, Part
-from stages.stage import Stats, stage
+from stages.stage import Place, Stats, stage
 from stages.takedown.records import tables
 
 SOURCES = "evidence/sources.json"
 """The snapshot, as a file of the artifact: the next edition compares with it."""
 
 
-@stage(version=3, kind="images")
+@stage(
+    version=VERSION,
+    kind="images",
+    place=Place(inputs=edition_inputs, reference="images", note=edition_note),
+)
 def collect(
     previous: Artifact | None,
     sources: Snapshot,

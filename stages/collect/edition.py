@@ -1,27 +1,33 @@
 """The edition before: why a refresh fetches only what is new, and a repeated request nothing.
 
-The flow uses it around the stage:
+A run that comes to collect asks for its inputs, and files the result with what the next edition must know:
 
-    sources = snapshot(config)
-    gone = takedowns(store)
-    previous = previous_of(store, name, config, sources, gone)
-    images = collect(previous, sources, gone, config, store=store)
-    refer(store, f"images/{name}", images, note_of(config, sources, gone, previous))
+    previous, sources, removed = edition_inputs(request)
+    images = collect(previous, sources, removed, config, store=store)
+    refer(store, f"images/{name}", images, edition_note(config, (previous, sources, removed)))
 """
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from stages.artifacts.artifact import Artifact, Snapshot
 from stages.artifacts.reference import references
-from stages.collect.collect import collect
+from stages.collect.sources.files import snapshot
 from stages.config.collect import CollectConfig
 from stages.fingerprint import JSON, canonical_config, fingerprint_of
+from stages.stage import Request
 from stages.store import Store
+from stages.takedown.records import takedowns
+
+VERSION = 3
+"""Of the stage collect: artifacts of another judge by other rules."""
 
 
 def request_of(config: CollectConfig, sources: Snapshot, takedowns: Snapshot | None) -> str:
     """64 hex digits that name what a collection shall bring, whatever was collected before."""
     return fingerprint_of(
         {
-            "version": collect.version,
+            "version": VERSION,
             "config": canonical_config(config),
             "sources": sources.digest,
             "takedowns": takedowns.digest if takedowns else None,
@@ -62,10 +68,23 @@ def previous_of(
             if not built_on:
                 return None
             # Where that was swept away, the entry itself, of which nothing must be fetched.
-            base = Artifact.find(store, collect.name, built_on)
+            base = Artifact.find(store, "collect", built_on)
             return base or Artifact.find(store, entry.stage, entry.fingerprint)
     for entry in reversed(history):
         artifact = Artifact.find(store, entry.stage, entry.fingerprint)
-        if artifact is not None and artifact.manifest.version == collect.version:
+        if artifact is not None and artifact.manifest.version == VERSION:
             return artifact
     return None
+
+
+def edition_inputs(request: Request[CollectConfig]) -> list[Artifact | Snapshot | None]:
+    """What collect reads: the edition before, the sources as they are now, and all take-downs."""
+    sources, removed = snapshot(request.config, request.check), takedowns(request.store)
+    previous = previous_of(request.store, request.name, request.config, sources, removed)
+    return [previous, sources, removed]
+
+
+def edition_note(config: CollectConfig, inputs: Sequence[Any]) -> Mapping[str, JSON]:
+    """What the reference to a collection carries, from its inputs."""
+    previous, sources, removed = inputs
+    return note_of(config, sources, removed, previous)

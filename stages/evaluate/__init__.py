@@ -24,9 +24,9 @@ from stages.evaluate.text_models import understanding
 from stages.fingerprint import short_hash
 from stages.kinds.evaluation import RECONSTRUCTED
 from stages.output import Output, PartResult
-from stages.pretrained.clip import Clip
+from stages.pretrained.clip import Clip, clip_snapshot
 from stages.pretrained.text import TABLE
-from stages.stage import Stats, stage
+from stages.stage import Place, Request, Stats, stage
 
 SHOWN = 24
 """Samples on the grid."""
@@ -40,7 +40,11 @@ REMEDY = "The model draws what it read of them; train it with a larger train.tex
 """Of captions to sample that are cut."""
 
 
-@stage(version=2, kind="evaluation")
+def _inputs(request: Request[EvaluateConfig]) -> list[Artifact | Snapshot | None]:
+    return [*request.read, clip_snapshot(request.config.clip, request.config.clip_pretrained)]
+
+
+@stage(version=2, kind="evaluation", place=Place(inputs=_inputs, reference="evaluations", pool="gpu"))
 def evaluate(
     model: Artifact, dataset: Artifact, clip: Snapshot | None, config: EvaluateConfig, out: Output
 ) -> Stats:

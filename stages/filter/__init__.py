@@ -12,8 +12,8 @@ from stages.filter.rules import PHASES, ROWS, verdict
 from stages.fingerprint import JSON
 from stages.output import Output
 from stages.record import REJECTS, SELECTION
-from stages.stage import Stats, stage
-from stages.takedown.records import HOST, tables
+from stages.stage import Place, Request, Stats, stage
+from stages.takedown.records import HOST, tables, takedowns
 
 # By any of its names; a collection that was under way when the record was made may hold it still.
 _FORGOTTEN = f"""
@@ -38,7 +38,11 @@ SELECT coalesce(sum(len(written) - len(captions)), 0), count(*) FILTER (NOT capt
 _REJECTS = "SELECT uid, reason, rule, detail, merged_into, location, '' AS row FROM rejects ORDER BY uid"
 
 
-@stage(version=2, kind="selection")
+def _inputs(request: Request[FilterConfig]) -> list[Artifact | Snapshot | None]:
+    return [*request.read, takedowns(request.store)]
+
+
+@stage(version=2, kind="selection", place=Place(inputs=_inputs))
 def filter_(
     images: Artifact,
     duplicates: Artifact,

@@ -83,7 +83,7 @@ def as_lines(found: dict[str, Any]) -> Iterator[str]:
 def _meant(db: DuckDBPyConnection, images: Artifact, what: str) -> dict[str, str]:
     """uid -> location of the rows of one collection, kept or rejected, that are meant."""
     found: dict[str, str] = {}
-    for name in ("images", "rejects"):
+    for name in filter(images.has_table, ("images", "rejects")):
         spellings = _spellings(what)
         rows = _select(db, images, name, f"location IN ({', '.join('?' * len(spellings))})", spellings)
         if 8 <= len(what) <= 32 and set(what) <= set("0123456789abcdef"):

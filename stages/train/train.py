@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sdmodel.config.train import CAPTIONED, TrainConfig
 from sdmodel.data.captioned import without_caption
@@ -12,10 +13,10 @@ from sdmodel.train.job import JOB, JobSpec
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.fingerprint import JSON, short_hash
 from stages.output import Output
-from stages.pretrained.start import start_folder
-from stages.pretrained.text import TABLE, text_folders
+from stages.pretrained.start import start_folder, start_input
+from stages.pretrained.text import TABLE, labels_input, text_folders, text_inputs
 from stages.reasons import Reason
-from stages.stage import Stats, stage
+from stages.stage import Place, Request, Stats, stage
 from stages.train.checkpoints import Checkpoints
 from stages.train.launch import ElapsedTime, launch
 
@@ -23,7 +24,15 @@ BEST = "best.json"
 """Images seen by the published weights, and their error, where the best validation chose them."""
 
 
-@stage(version=4, kind="model")
+def _inputs(request: Request[TrainConfig]) -> list[Any]:
+    dataset, *others = request.read
+    store, config = request.store, request.config
+    latents = others[0] if others else None
+    start = start_input(store, config.start)
+    return [dataset, start, latents, text_inputs(store, config), labels_input(store, config)]
+
+
+@stage(version=4, kind="model", place=Place(inputs=_inputs, reference="models", pool="gpu"))
 def train(
     dataset: Artifact,
     start: Snapshot | Artifact | None,

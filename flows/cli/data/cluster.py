@@ -51,7 +51,7 @@ def cluster(
     read = [resolve(opened, dataset), resolve(opened, model)]
     if read[0].kind != "dataset":
         raise ValueError(f"{dataset} is no dataset but {read[0].kind}; `sdflow ls` shows datasets")
-    step = Step(stage, ("shard", "train"), reference="clusters")
+    step = Step(stage, ("shard", "train"))
     print_manifest(run_alone(step, store, name or _dataset_name(dataset), config, read), as_json=json)
 
 

@@ -49,7 +49,7 @@ def average(
 
     source = resolve(open_to_read(store), model)
     config = AverageConfig(length=length, images=images)
-    step = Step(stage, ("train",), reference="models")
+    step = Step(stage, ("train",))
     artifact = run_alone(step, store, name or _average_name(model, length, images), config, [source])
     print_manifest(artifact, as_json=json)
 
