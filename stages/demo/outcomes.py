@@ -10,7 +10,8 @@ LEVELS: dict[str, str] = {"exact_copy": "exact", "reencoded_copy": "near", "resi
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What should become of a row. Without reasons it is held, as a copy or as a picture like others."""
+    """The expected outcome of a row with a planted defect. Without reasons it is collected, as a copy or as a
+    picture like others."""
 
     reasons: tuple[Reason, ...] = ()
     """Any of them will do."""

@@ -38,7 +38,8 @@ def clean_folder(
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    draw, columns = (_one, one_world.ATTRIBUTES) if world == "one" else (_two, two_world.ATTRIBUTES)
+    draw = _one_object if world == "one" else _two_groups
+    columns = one_world.ATTRIBUTES if world == "one" else two_world.ATTRIBUTES
     with (target / "metadata.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["file_name", "text", *columns])
@@ -52,7 +53,7 @@ def clean_folder(
     return target
 
 
-def _one(
+def _one_object(
     seed: int, row: int, side: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], str, list[str]]:
     """Pixels, caption and attributes of a picture of the one-object world."""
@@ -66,10 +67,10 @@ def _one(
     )
 
 
-def _two(
+def _two_groups(
     seed: int, row: int, side: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], str, list[str]]:
-    """Likewise of the world of two."""
+    """Pixels, caption and attributes of a picture of the world of two."""
     scene = two_world.scene(seed, row)
     phrasing, turned = int(rng.integers(len(two_captions.TRAINING_PHRASINGS))), bool(rng.integers(2))
     text = two_captions.caption(scene.attributes, phrasing, turned)

@@ -35,7 +35,8 @@ class PictureRates:
 
 @dataclass(frozen=True, kw_only=True)
 class Rates(PictureRates):
-    """Those, and what servers do: planted in whole rows of a block, so that a short table may have none."""
+    """Rates of defects of pictures, and of what servers do: planted in whole rows of a block, so that a short
+    table may have none."""
 
     exif: float = 0.006
     """Stored turned or mirrored, with the EXIF orientation that sets it right: a good picture."""
@@ -66,7 +67,7 @@ class Rates(PictureRates):
     tdm: float = 0.004
     """Rights reserved by TDMRep, in the header or in tdmrep.json."""
     placeholder: float = 0.024
-    """The same "not available" picture under many URLs; none is planted where a block would have few."""
+    """A "not available" picture, the same under many URLs; none is planted where a block would have few."""
 
     def __post_init__(self) -> None:
         """Refuses rates that leave too few good rows to copy from."""

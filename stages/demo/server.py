@@ -29,7 +29,7 @@ class Event(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What is sent."""
+    """A response of the demo's server, ready to be sent."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -45,7 +45,7 @@ class _Listener(ThreadingHTTPServer):
     request_queue_size = 1024  # connections that may wait: a downloader opens hundreds at once
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Says nothing: clients that hang up on a drip or a huge body do right."""
+        """Log nothing: clients that hang up on a drip or a huge body do right."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -86,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(last)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Says nothing: a demo of 8,000 requests has better to show."""
+        """Log nothing: a demo of 8,000 requests has better to show."""
 
 
 class DemoServer:
@@ -141,7 +141,7 @@ class DemoServer:
             self._requests[path] += phase == "start"
 
     def reply(self, path: str) -> Reply:
-        """What is said to a request that has just been counted."""
+        """The response to a request that has just been counted."""
         if path in self._files:
             return _whole(200, *self._files[path])
         known = self._answers.get(path)

@@ -71,7 +71,8 @@ def held_out(attributes: Attributes) -> bool:
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture: its attributes, and what varies continuously between pictures of the same attributes."""
+    """A picture to be drawn: its attributes, and what varies continuously between pictures of the same
+    attributes."""
 
     attributes: Attributes
     centre: tuple[float, float]

@@ -1,4 +1,5 @@
-"""What bytes are that are none of our formats: pictures that we don't read, or no pictures at all.
+"""Bytes in none of our formats: unsupported pictures, recognised by their magic numbers, or no pictures at
+all.
 
 EPS, PDF and SVG are programs or documents, whose readers run code or load further files: no images here.
 """

@@ -1,1 +1,1 @@
-"""What a collection would do, before anything is asked for."""
+"""A dry run of a collection: what it would do, before anything is fetched."""

@@ -62,7 +62,7 @@ class FetchForecast:
 
 
 def fetch_costs(previous: Artifact | None) -> FetchCosts:
-    """What answers and pictures cost in an edition before, if it had enough of them; else what is usual."""
+    """What responses and pictures cost in an edition before, if it had enough of them; else what is usual."""
     costs = FetchCosts()
     if previous is None:
         return costs
@@ -79,10 +79,10 @@ def fetch_costs(previous: Artifact | None) -> FetchCosts:
 def forecast_fetch(
     hosts: Iterable[tuple[str, int]], bytes_to_copy: int, config: CollectConfig, costs: FetchCosts
 ) -> FetchForecast:
-    """What asking some hosts takes.
+    """Forecast what fetching from some hosts takes.
 
     Args:
-        hosts: (host, URLs to ask of it), the greatest first.
+        hosts: (host, URLs to fetch from it), the greatest first.
         bytes_to_copy: of files on this machine.
         config: its limits on hosts hold, and its threads.
         costs: of a fetch.

@@ -27,7 +27,8 @@ from stages.takedown.records import tables
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """What a collection would do. rows = refused + duplicates + held + waiting + to_fetch + to_copy."""
+    """What a collection would do, by a dry run. rows = refused + duplicates + held + waiting + to_fetch +
+    to_copy."""
 
     rows: int
     sources: Mapping[str, SourcePreview]
@@ -40,9 +41,9 @@ class Preview:
     waiting: int
     """Rows that the edition before refused, and that are refused still, or not due yet."""
     to_fetch: int
-    """Rows whose pictures must be asked for; several sources may name one URL, which is asked for once."""
+    """Rows whose pictures must be fetched; several sources may name one URL, which is fetched once."""
     urls: int
-    """Distinct URLs to ask, those of held pictures that are asked for again among them."""
+    """Distinct URLs to request, those of pictures that are revalidated among them."""
     to_copy: int
     """Rows whose pictures lie in files here and must be read."""
     forecast: FetchForecast

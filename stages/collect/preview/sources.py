@@ -1,4 +1,4 @@
-"""What the rows of each source hold, counted before anything is asked for."""
+"""What the rows of each source hold, counted before anything is fetched."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

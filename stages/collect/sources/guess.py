@@ -20,14 +20,14 @@ LICENCE_NAMES = ("licence", "license", "licencename", "licensename", "licenceurl
 """Names by which columns are known, in letters and digits alone; the first ones are liked best."""
 
 MOST_COLUMNS = 40
-"""Columns that are passed through without being asked for."""
+"""Columns that are passed through without being chosen."""
 
 _PICTURE_PATH = re.compile(r"\.(?:jpe?g|png|webp|gif|bmp|tiff?|avif|heic)(?:$|[?:])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class ColumnGuess:
-    """What the columns of a table seem to be."""
+    """A guess at the roles of a table's columns: URL, captions, licence, and what is passed through."""
 
     url: str = ""
     """"" where none holds URLs."""
@@ -39,7 +39,7 @@ class ColumnGuess:
 
 
 def guess_columns(head: Head, others: Sequence[str] = ()) -> ColumnGuess:
-    """What the columns of a table seem to be.
+    """Guess the roles of a table's columns by their names and first values.
 
     Args:
         head: its first rows, at least the columns that hold texts and numbers.

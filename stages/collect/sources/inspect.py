@@ -1,4 +1,4 @@
-"""What a place holds that pictures can come from, told by a first look at its files."""
+"""Guesses at what sources some folders and files are, by a first look at them."""
 
 import glob
 import json
@@ -34,7 +34,7 @@ _IMAGE_NAMES = ("image", "img", "jpg", "jpeg", "png", "picture", "photo", "pixel
 
 @dataclass(frozen=True)
 class SourceGuess:
-    """A source that a place seems to be."""
+    """A guess at the source that a folder, or some files, hold."""
 
     source: UrlSource | FolderSource | TarSource | ParquetSource
     kind: str
@@ -46,7 +46,7 @@ class SourceGuess:
 
 
 def inspect_sources(places: Sequence[str]) -> list[SourceGuess]:
-    """What some places hold, each source with a name of its own.
+    """Guess the sources that some places hold, each with a name of its own.
 
     Args:
         places: folders, and paths, globs and fsspec URLs of tables and tars. Files of one kind that lie

@@ -1,4 +1,4 @@
-"""What a folder of pictures holds besides: metadata, texts, classes, each told by a first look."""
+"""Guesses at what captions a folder's pictures have, metadata, texts or classes, by a first look."""
 
 import json
 import posixpath
@@ -26,7 +26,7 @@ _MOST_TABLES = 5
 
 
 def inspect_folder(name: str, folder: str) -> tuple[FolderSource, str, dict[str, str]]:
-    """The source that a folder seems to be, what was looked at, and why it is thought so.
+    """A guess at the source that a folder holds, what was looked at, and why it is thought so.
 
     ValueError where a metadata file has no column of captions, or none of files.
     """

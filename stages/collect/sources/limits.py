@@ -32,7 +32,7 @@ class Rejection:
 
 @dataclass(frozen=True, kw_only=True)
 class RowLimits:
-    """What one row may hold."""
+    """The limits of a row: bytes of a cell and of all cells, characters of a caption."""
 
     cell_bytes: int = CollectConfig.max_cell_bytes
     row_bytes: int = CollectConfig.max_row_bytes

@@ -19,7 +19,7 @@ pc: Any = pyarrow.compute  # whose functions are made at import
 PAGE_BYTES = 256 << 20
 """Bytes that a page of texts or numbers may unpack to; writers make pages of about 1 MB."""
 IMAGE_PAGE_BYTES = 1 << 30
-"""The same of a page of pictures, of which some writers put a hundred into one."""
+"""Bytes that a page of pictures may unpack to: some writers put a hundred into one."""
 _LIST_VALUES = 20_000_000
 """Values of lists in one row group of a column; one row can have them all, in a few bytes."""
 _BUDGET = 32 << 20
@@ -91,7 +91,8 @@ def leaves_of(table: Any, columns: Sequence[str]) -> list[int]:
 
 
 def with_dictionaries(file: Any, table: Any, leaves: Sequence[int]) -> Any:
-    """The same file, the texts and bytes among some of its Parquet columns read as dictionaries."""
+    """A Parquet file opened so that the texts and bytes among some of its columns are read as
+    dictionaries."""
     texts: list[str] = []
     for number in leaves:
         column = table.schema.column(number)

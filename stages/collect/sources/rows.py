@@ -37,7 +37,8 @@ _BATCH_CHARACTERS = 16_000_000
 
 
 class SourceRow(NamedTuple):
-    """One row of a source, in the order of `ROWS` without its number."""
+    """A row of a source: a picture that it names, with captions; in the order of `ROWS` without its
+    number."""
 
     uid: str
     source: str

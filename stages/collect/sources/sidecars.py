@@ -30,7 +30,7 @@ class ConflictError(Exception):
 
 @dataclass(frozen=True)
 class SidecarContent:
-    """What the files beside a picture say of it."""
+    """The content of the files beside a picture: captions, licence and whatever else is known of it."""
 
     captions: list[str] = field(default_factory=list[str])
     sources: list[str] = field(default_factory=list[str])
@@ -42,7 +42,7 @@ class SidecarContent:
 
 
 class SidecarIndex:
-    """Which files belong to which picture.
+    """An index of which files belong to which picture.
 
     A text belongs to the picture with the whole of its name before the suffix ("a.b.txt" to "a.b.jpg"), or
     with the whole name ("a.b.jpg.txt"). Where none does, and only names in words stand between, the part
@@ -51,7 +51,7 @@ class SidecarIndex:
     """
 
     def __init__(self, files: Iterable[tuple[str, int]], images: Iterable[str]) -> None:
-        """Sort them.
+        """Index files by the names that they share with pictures.
 
         Args:
             files: name and number of each; a name can come twice.
@@ -61,7 +61,7 @@ class SidecarIndex:
         self._worded: dict[tuple[str, str], list[tuple[str, int]]] = defaultdict(list)
         self._stems = {_stem(name) for name in images}
         self.used: set[int] = set()
-        """Numbers of the files that belong to a picture that was asked for."""
+        """Numbers of the files that were assigned to a picture."""
         for name, number in files:
             stem, role = _stem(name), ROLES[posixpath.splitext(name)[1].lower()]
             self._exact[stem, role].append(number)
@@ -98,7 +98,7 @@ class SidecarIndex:
 def read_sidecars(
     texts: Mapping[str, Callable[[int], bytes]], keys: Sequence[str], limits: RowLimits
 ) -> SidecarContent | Rejection:
-    """What the files beside a picture say, or why its row is refused.
+    """The content of the files beside a picture, or why its row is rejected.
 
     Args:
         texts: role -> what reads so many bytes of the file, or fewer where it ends.

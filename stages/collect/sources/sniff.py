@@ -1,4 +1,4 @@
-"""The first rows of a table, and how its text is laid out, told by its first bytes."""
+"""The first rows of a table, and its dialect (encoding, delimiter, quotes), sniffed from its first bytes."""
 
 import codecs
 import csv
@@ -60,7 +60,7 @@ def holds_bytes(kind: Any) -> bool:
 
 
 def guess_dialect(table: SourceFile) -> tuple[Dialect, dict[str, str]]:
-    """How a table's text is laid out, and why it is thought so: config key -> sentence.
+    """Sniff a table's dialect; with the reasons, config key -> sentence.
 
     ValueError if it cannot be read, whatever the dialect.
     """

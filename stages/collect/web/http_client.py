@@ -32,9 +32,9 @@ from stages.collect.web.resolver import Resolve, Resolver
 from stages.reasons import Reason
 
 ERROR_BYTES = 65_536
-"""Above which the body beside a redirect or an error is not read for the sake of the connection."""
+"""Bytes above which the body beside a redirect or an error is not read to keep the connection alive."""
 ERROR_SECONDS = 2.0
-"""Likewise."""
+"""Longest time for which the body beside a redirect or an error is read."""
 
 _STALE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)
 _UNKNOWN_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
@@ -111,7 +111,7 @@ class HttpClient:
                 reusable = not response.will_close
                 return replace(head, body=body)
             finally:
-                response.close()  # the connection asks again only after that, though the body is read
+                response.close()  # a connection can be used again only after that, though the body is read
                 if reusable:
                     self._pool.put(destination, connection)
                 else:

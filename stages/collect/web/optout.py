@@ -40,7 +40,7 @@ def refusal_in_headers(
 
     Args:
         headers: of the answer, whatever its status.
-        url: that was asked for.
+        url: that was requested.
         agent: our name, by which X-Robots-Tag can address us; compared without regard to case.
         obey: the kinds that bind; `robots` has no header.
         when: the moment of the answer, ISO 8601, UTC.

@@ -44,7 +44,7 @@ class Robots:
     cached."""
 
     def __init__(self, body: bytes, agent: str) -> None:
-        """Read a file.
+        """Parse the body of a robots.txt.
 
         Args:
             body: of the answer; what stands behind MAX_PARSED bytes does not count.

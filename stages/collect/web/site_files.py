@@ -30,7 +30,8 @@ MAX_REDIRECTS = 5
 LONGEST_CACHED = 24 * 3600.0
 SHORTEST_CACHED = 3600.0
 FAILURE_CACHED = (2.0, 60.0)
-"""Seconds for which a file that could not be read is not asked for again: the first time, and at most."""
+"""Seconds for which a file that could not be read is not fetched again: the first time, and at most
+(exponential back-off)."""
 MEMORY = 512_000_000
 """Bytes that cached files may take, OVERHEAD each besides their own: some 200,000 sites. Those that were not
 wanted for longest go first, to be asked again if they are."""
@@ -41,7 +42,7 @@ _MAX_AGE = re.compile(r"(?:^|[\s,])max-age\s*=\s*\"?([0-9]{1,9})", re.IGNORECASE
 
 
 class Content(Protocol):
-    """What a file is read to."""
+    """The parsed content of a site's file."""
 
     @property
     def size(self) -> int:
@@ -54,7 +55,7 @@ T = TypeVar("T", bound=Content)
 
 @dataclass(frozen=True)
 class SiteFile(Generic[T]):
-    """A file as it was last read."""
+    """A site's file as it was last fetched."""
 
     url: str
     fetched: str
@@ -221,7 +222,7 @@ def _unreachable(url: str, error: FetchError, until: float) -> FetchError:
 
 
 def _without_traceback(error: FetchError) -> FetchError:
-    """The same without the stack that raised it, which would be kept with it."""
+    """An error without the traceback that raised it, which would stay in memory with it."""
     return fetch_error(error.reason, error.detail, error.rule, error.retry_at)
 
 

@@ -1,4 +1,4 @@
-"""What the sites ask of us before anything of theirs is fetched, by robots.txt and tdmrep.json."""
+"""The policies of sites, robots.txt and tdmrep.json, checked before anything of theirs is fetched."""
 
 from collections.abc import Callable
 from time import time
@@ -32,7 +32,7 @@ class SitePolicies:
         """The signal by which the site of a request's URL forbids it; None where nothing does.
 
         Only those kinds are looked at, and only those files fetched, that the request obeys. Where a picture
-        is redirected, each URL on the way is to be asked about.
+        is redirected, each URL on the way is to be checked.
 
         Raises:
             FetchError: ROBOTS_UNREACHABLE where a file could not be read, which forbids everything for now

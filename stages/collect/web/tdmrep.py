@@ -37,7 +37,7 @@ class Reservations:
     """
 
     def __init__(self, body: bytes) -> None:
-        """Read a file."""
+        """Parse the body of a tdmrep.json."""
         items = _items(body) if len(body) <= MAX_PARSED else []
         self._unread = len(items) > MAX_RULES or (
             len(body) > MAX_PARSED and body.lstrip()[:1] in (b"[", b"{")

@@ -95,7 +95,8 @@ class Group:
 
 @dataclass(frozen=True)
 class TwoGroupScene:
-    """One picture: its attributes, and what varies continuously between pictures of the same attributes."""
+    """A picture to be drawn: its attributes, and what varies continuously between pictures of the same
+    attributes."""
 
     attributes: TwoGroupAttributes
     groups: tuple[Group, Group]
