@@ -84,16 +84,16 @@ class Step:
     @property
     def pool(self) -> str:
         """The work pool that it belongs to, as a tag: "data" or "gpu"."""
-        return self.stage.place.pool
+        return self.stage.step.pool
 
     def is_enabled(self, config: Any) -> bool:
         """Whether a run with this config of the step has it; the steps that read it do without where not."""
-        return self.stage.place.enabled(config)
+        return self.stage.step.enabled(config)
 
     def find(self, store: Store, name: str, config: Any, read: Sequence[Artifact]) -> Artifact | None:
         """Its result, if that is finished."""
         request = Request(store, name, config, read, partial(_check, self.name, None))
-        return self.stage.find(*self.stage.place.inputs(request), config=config, store=store)
+        return self.stage.find(*self.stage.step.inputs(request), config=config, store=store)
 
     def run(
         self,
@@ -112,11 +112,11 @@ class Step:
             read: results of the steps that `reads` names.
             reporter: hears of progress and says when to stop.
         """
-        place = self.stage.place
-        inputs = place.inputs(Request(store, name, config, read, partial(_check, self.name, reporter)))
+        step = self.stage.step
+        inputs = step.inputs(Request(store, name, config, read, partial(_check, self.name, reporter)))
         artifact = self.stage(*inputs, config, store=store, reporter=reporter)
-        if place.reference:
-            refer(store, f"{place.reference}/{name}", artifact, place.note(config, inputs))
+        if step.reference:
+            refer(store, f"{step.reference}/{name}", artifact, step.note(config, inputs))
         return artifact
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from stages.artifacts.artifact import Artifact
 from stages.fingerprint import short_hash
 from stages.output import Output
-from stages.stage import Place, Stats, stage
+from stages.stage import Stats, StepSettings, stage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,7 +66,7 @@ class Averages(Mapping[str, "Tensor"]):
         return len(self._names)
 
 
-@stage(version=1, kind="model", place=Place(reference="models"))
+@stage(version=1, kind="model", step=StepSettings(reference="models"))
 def average(model: Artifact, config: AverageConfig, out: Output) -> Stats:
     """Make a model of the averages that another's training has kept.
 

@@ -19,7 +19,7 @@ from stages.config.run import ClusterConfig
 from stages.foreign_text import escape
 from stages.output import Output
 from stages.pretrained.text import OWN, TABLE
-from stages.stage import Place, Stats, stage
+from stages.stage import Stats, StepSettings, stage
 
 if TYPE_CHECKING:
     from sdmodel.text.cluster import Clusters
@@ -41,7 +41,7 @@ POINTS = 4000
 """Pictures, at most, that the figure shows."""
 
 
-@stage(version=1, kind="clusters", place=Place(reference="clusters"))
+@stage(version=1, kind="clusters", step=StepSettings(reference="clusters"))
 def cluster(dataset: Artifact, encoder: Artifact, config: ClusterConfig, out: Output) -> Stats:
     """Put the pictures of a dataset into clusters of captions that an encoder takes for alike.
 

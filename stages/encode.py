@@ -30,7 +30,7 @@ from stages.pretrained.files import (
     text_files,
     text_input,
 )
-from stages.stage import Place, Request, Stats, stage
+from stages.stage import Request, Stats, StepSettings, stage
 
 SPLITS = ("train", "validation")
 """Encoded; reports on the test split start from pixels."""
@@ -65,7 +65,7 @@ def _enabled(config: EncodeConfig) -> bool:
     return bool(config.autoencoder or config.text)
 
 
-@stage(version=1, kind="latents", place=Place(inputs=_inputs, enabled=_enabled, pool="gpu"))
+@stage(version=1, kind="latents", step=StepSettings(inputs=_inputs, enabled=_enabled, pool="gpu"))
 def encode(
     dataset: Artifact,
     autoencoder: Snapshot | Artifact | None,

@@ -18,7 +18,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Pictures:
+class TakenDown:
     """The pictures of a take-down, under the names by which one artifact knows them."""
 
     sha256s: AbstractSet[str]
@@ -52,10 +52,10 @@ class Pictures:
         return artifact.arrow_table(table, columns, filters).to_pylist()
 
 
-Pixels = Callable[[Artifact, Pictures], Iterable[Span | Drawing]]
+Pixels = Callable[[Artifact, TakenDown], Iterable[Span | Drawing]]
 """Where the pictures' pixels lie in an artifact's files, or anything of which they could be made again:
 ranges of bytes, and drawings that show one among others."""
-Count = Callable[[Artifact, Pictures], int]
+Count = Callable[[Artifact, TakenDown], int]
 """How many of the pictures an artifact holds."""
 
 
@@ -84,7 +84,7 @@ Lookup = Callable[[str, str, str], Iterator[Row]]
 table."""
 
 
-def no_pixels(artifact: Artifact, pictures: Pictures) -> Iterable[Span | Drawing]:
+def no_pixels(artifact: Artifact, pictures: TakenDown) -> Iterable[Span | Drawing]:
     """Of kinds that hold nothing of which a picture could be made again."""
     return ()
 

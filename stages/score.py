@@ -22,7 +22,7 @@ from stages.image import decode_image
 from stages.output import Output, PartResult, PartSpec
 from stages.pretrained.clip import Clip, clip_snapshot
 from stages.record import SCORES
-from stages.stage import Place, Request, Stats, stage
+from stages.stage import Request, Stats, StepSettings, stage
 
 REMEDY = (
     "What is cut away is not judged: shorten the captions (filter.max_words), or take a CLIP that reads more."
@@ -34,7 +34,7 @@ def _inputs(request: Request[ScoreConfig]) -> list[Artifact | Snapshot | None]:
     return [*request.read, clip_snapshot(request.config.model, request.config.pretrained)]
 
 
-@stage(version=2, kind="scores", place=Place(inputs=_inputs, pool="gpu"))
+@stage(version=2, kind="scores", step=StepSettings(inputs=_inputs, pool="gpu"))
 def score(images: Artifact, clip: Snapshot | None, config: ScoreConfig, out: Output) -> Stats:
     """Embed every picture and its captions, once; thresholds are filter's business.
 

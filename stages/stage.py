@@ -70,7 +70,7 @@ def _always(config: Any) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class StepSettings:
     """What a stage is to a run, apart from its order, which is the line's to say."""
 
     inputs: Callable[[Request[Any]], Sequence[Any]] = attrgetter("read")
@@ -86,7 +86,7 @@ class Place:
     """The work pool that it belongs to."""
 
 
-READS_ARTIFACTS = Place()
+READS_ARTIFACTS = StepSettings()
 """Of a stage that reads artifacts alone, and whose result goes by its fingerprint."""
 
 
@@ -99,13 +99,13 @@ class Stage(Generic[Config, *Inputs]):
         name: str,
         number: int,
         kind: str,
-        place: Place = READS_ARTIFACTS,
+        step: StepSettings = READS_ARTIFACTS,
     ) -> None:
         self.function = function
         self.name = name
         self.version = number
         self.kind = kind
-        self.place = place
+        self.step = step
         parameters = list(inspect.signature(function).parameters)
         assert parameters[-2:] == ["config", "out"], f"{name} must end in (config, out), has {parameters}"
         self.inputs = parameters[:-2]
@@ -251,12 +251,12 @@ class stage:  # noqa: N801 -- a decorator
     """What the artifact is, in one word; `stages.registry` says what that is to the rest."""
     name: str = ""
     """Of the stage; empty: the function's name, without a trailing underscore."""
-    place: Place = READS_ARTIFACTS
+    step: StepSettings = READS_ARTIFACTS
     """What it is to a run."""
 
     def __call__(self, function: Callable[[*Inputs, Config, Output], Stats]) -> Stage[Config, *Inputs]:
         name = self.name or function.__name__.rstrip("_")
-        return Stage(function, name, self.version, self.kind, self.place)
+        return Stage(function, name, self.version, self.kind, self.step)
 
 
 def _place(name: str, store: Store) -> str:

@@ -99,7 +99,7 @@ def run_alone(step: Step, store: str, name: str, config: Any, read: Sequence[Art
     with terminal.live():
         artifact = step.run(open_store(store), name, config, read, reporter)
     terminal.finished(artifact.stage, Result.of(artifact, store))
-    terminal.log(f"filed under {step.stage.place.reference}/{name}")
+    terminal.log(f"filed under {step.stage.step.reference}/{name}")
     return artifact
 
 

@@ -36,7 +36,7 @@ from stages.collect.web.host_limiter import HostLimiter
 from stages.collect.web.http_client import HttpClient
 from stages.config.collect import CollectConfig
 from stages.output import Output, Part
-from stages.stage import Place, Stats, stage
+from stages.stage import Stats, StepSettings, stage
 from stages.takedown.records import tables
 
 SOURCES = "evidence/sources.json"
@@ -46,7 +46,7 @@ SOURCES = "evidence/sources.json"
 @stage(
     version=VERSION,
     kind="images",
-    place=Place(inputs=edition_inputs, reference="images", note=edition_note),
+    step=StepSettings(inputs=edition_inputs, reference="images", note=edition_note),
 )
 def collect(
     previous: Artifact | None,

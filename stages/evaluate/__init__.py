@@ -26,7 +26,7 @@ from stages.kinds.evaluation import RECONSTRUCTED
 from stages.output import Output, PartResult
 from stages.pretrained.clip import Clip, clip_snapshot
 from stages.pretrained.text import TABLE
-from stages.stage import Place, Request, Stats, stage
+from stages.stage import Request, Stats, StepSettings, stage
 
 SHOWN = 24
 """Samples on the grid."""
@@ -44,7 +44,7 @@ def _inputs(request: Request[EvaluateConfig]) -> list[Artifact | Snapshot | None
     return [*request.read, clip_snapshot(request.config.clip, request.config.clip_pretrained)]
 
 
-@stage(version=2, kind="evaluation", place=Place(inputs=_inputs, reference="evaluations", pool="gpu"))
+@stage(version=2, kind="evaluation", step=StepSettings(inputs=_inputs, reference="evaluations", pool="gpu"))
 def evaluate(
     model: Artifact, dataset: Artifact, clip: Snapshot | None, config: EvaluateConfig, out: Output
 ) -> Stats:

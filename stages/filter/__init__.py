@@ -12,7 +12,7 @@ from stages.filter.rules import PHASES, ROWS, verdict
 from stages.fingerprint import JSON
 from stages.output import Output
 from stages.record import REJECTS, SELECTION
-from stages.stage import Place, Request, Stats, stage
+from stages.stage import Request, Stats, StepSettings, stage
 from stages.takedown.records import HOST, tables, takedowns
 
 # By any of its names; a collection that was under way when the record was made may hold it still.
@@ -42,7 +42,7 @@ def _inputs(request: Request[FilterConfig]) -> list[Artifact | Snapshot | None]:
     return [*request.read, takedowns(request.store)]
 
 
-@stage(version=2, kind="selection", place=Place(inputs=_inputs))
+@stage(version=2, kind="selection", step=StepSettings(inputs=_inputs))
 def filter_(
     images: Artifact,
     duplicates: Artifact,

@@ -10,7 +10,7 @@ from sdmodel.config.train import TrainConfig
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.forecast.forecast import forecast
 from stages.output import Output
-from stages.stage import Place, Stats, stage
+from stages.stage import Stats, StepSettings, stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class PaceConfig:
     """Of measuring, after the first batches."""
 
 
-@stage(version=1, kind="pace", place=Place(pool="gpu"))
+@stage(version=1, kind="pace", step=StepSettings(pool="gpu"))
 def pace(dataset: Artifact, config: PaceConfig, out: Output) -> Stats:
     """Measure the speed of a training on some pictures of a dataset.
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from stages.artifacts.artifact import Artifact
-from stages.kind import Kind, Pictures, RowTrace, rows_in
+from stages.kind import Kind, RowTrace, TakenDown, rows_in
 from stages.kinds.rejects import REJECTS
 from stages.takedown.spans import Span, tar_members
 
 
-def _pixels(dataset: Artifact, pictures: Pictures) -> Iterator[Span]:
+def _pixels(dataset: Artifact, pictures: TakenDown) -> Iterator[Span]:
     for file in sorted({row["file"] for row in pictures.rows(dataset, "index", ["file"])}):
         yield from tar_members(dataset, file, pictures.uids)
 

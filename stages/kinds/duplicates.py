@@ -3,17 +3,17 @@
 from collections.abc import Iterator
 
 from stages.artifacts.artifact import Artifact
-from stages.kind import Kind, Pictures, Row, RowTrace, rows_in
+from stages.kind import Kind, Row, RowTrace, TakenDown, rows_in
 from stages.takedown.spans import ArrayFile, Span, array_row
 
 
-def _pixels(duplicates: Artifact, pictures: Pictures) -> Iterator[Span]:
+def _pixels(duplicates: Artifact, pictures: TakenDown) -> Iterator[Span]:
     for name in duplicates.names("index/"):
         if name.endswith(".parquet") and pictures.uids:
             yield from _small_pictures(duplicates, name.removesuffix(".parquet"), pictures)
 
 
-def _small_pictures(duplicates: Artifact, stem: str, pictures: Pictures) -> Iterator[Span]:
+def _small_pictures(duplicates: Artifact, stem: str, pictures: TakenDown) -> Iterator[Span]:
     """Rows of the small pictures, and of the crops beside them, which lie one behind the other."""
     crops = ArrayFile.read(duplicates.path(f"{stem}.crops.npy"))
     begin = crops.start

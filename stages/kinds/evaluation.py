@@ -7,14 +7,14 @@ pictures of the split that it is measured on. Other grids show samples alone.
 from collections.abc import Iterator
 
 from stages.artifacts.artifact import Artifact
-from stages.kind import Kind, Pictures
+from stages.kind import Kind, TakenDown
 from stages.takedown.spans import Drawing
 
 RECONSTRUCTED = 12
-"""Pictures that the grid of an autoencoder shows, in the order of the dataset's index."""
+"""TakenDown that the grid of an autoencoder shows, in the order of the dataset's index."""
 
 
-def _pixels(evaluation: Artifact, pictures: Pictures) -> Iterator[Drawing]:
+def _pixels(evaluation: Artifact, pictures: TakenDown) -> Iterator[Drawing]:
     if not pictures.uids:
         return
     report = evaluation.json("report.json")

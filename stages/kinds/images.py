@@ -1,15 +1,15 @@
-"""images: what collect makes. Pictures as they came lie in tars, by the offsets of its table."""
+"""images: what collect makes. TakenDown as they came lie in tars, by the offsets of its table."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stages.artifacts.artifact import Artifact
-from stages.kind import Kind, Lookup, Pictures, Row, RowTrace, rows_in
+from stages.kind import Kind, Lookup, Row, RowTrace, TakenDown, rows_in
 from stages.kinds.rejects import REJECTS, web_answer
 from stages.takedown.spans import Span
 
 
-def _pixels(images: Artifact, pictures: Pictures) -> Iterator[Span]:
+def _pixels(images: Artifact, pictures: TakenDown) -> Iterator[Span]:
     for row in pictures.rows(images, "images", ["file", "offset", "length"], by="sha256"):
         yield Span(row["file"], row["offset"], row["length"])
 

@@ -7,17 +7,17 @@ States of captions are none of that: captions stay in tables, too.
 from collections.abc import Iterator
 
 from stages.artifacts.artifact import Artifact
-from stages.kind import Kind, Pictures, RowTrace
+from stages.kind import Kind, RowTrace, TakenDown
 from stages.takedown.spans import Span, array_row
 
 
-def _pixels(latents: Artifact, pictures: Pictures) -> Iterator[Span]:
+def _pixels(latents: Artifact, pictures: TakenDown) -> Iterator[Span]:
     for row in pictures.rows(latents, "latents", ["file", "row"]):
         if row["file"]:  # else only captions were encoded
             yield array_row(latents, row["file"], row["row"])
 
 
-def _count(latents: Artifact, pictures: Pictures) -> int:
+def _count(latents: Artifact, pictures: TakenDown) -> int:
     return sum(bool(row["file"]) for row in pictures.rows(latents, "latents", ["file"]))
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from stages.artifacts.artifact import Artifact
-from stages.kind import Kind, Pictures, RowTrace, rows_in
+from stages.kind import Kind, RowTrace, TakenDown, rows_in
 from stages.takedown.spans import Span, array_row
 
 
-def _pixels(scores: Artifact, pictures: Pictures) -> Iterator[Span]:
+def _pixels(scores: Artifact, pictures: TakenDown) -> Iterator[Span]:
     for row in pictures.rows(scores, "scores", ["file", "index"]):
         yield array_row(scores, row["file"], row["index"])
 

@@ -21,10 +21,10 @@ from stages.record import INDEX, REJECTS
 from stages.shard.columns import passed, sampling_weights
 from stages.shard.pack import pack
 from stages.shard.split import SPLITS, order_key, splits_of
-from stages.stage import Place, Stats, stage
+from stages.stage import Stats, StepSettings, stage
 
 
-@stage(version=2, kind="dataset", place=Place(reference="datasets"))
+@stage(version=2, kind="dataset", step=StepSettings(reference="datasets"))
 def shard(images: Artifact, selection: Artifact, config: ShardConfig, out: Output) -> Stats:
     """Pack the selected pictures into tars of oriented, opaque, 8-bit sRGB images.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from stages.artifacts.artifact import Artifact, artifacts
 from stages.artifacts.reference import references_by_artifact
-from stages.kind import Pictures
+from stages.kind import TakenDown
 from stages.registry import kind_of, kinds
 from stages.store import Store
 
@@ -18,7 +18,7 @@ class Holder:
 
     artifact: Artifact
     rows: int
-    """Pictures of the take-down in it; of a model, in the training splits that it and its start learnt
+    """TakenDown of the take-down in it; of a model, in the training splits that it and its start learnt
     from; of an evaluation, in its model or dataset."""
     references: tuple[str, ...]
     """What people call it: "datasets/demo@3"."""
@@ -59,15 +59,15 @@ class Lineage:
         self._sha256s = sha256s
         self._uids: dict[str, frozenset[str]] = {}
 
-    def pictures(self, artifact: Artifact) -> Pictures:
+    def pictures(self, artifact: Artifact) -> TakenDown:
         """The pictures under the uids that the artifact's collection (itself, where it is one) gives them."""
         images = self._collection(artifact)
         if images is None:
-            return Pictures(self._sha256s, frozenset())
+            return TakenDown(self._sha256s, frozenset())
         if images.fingerprint not in self._uids:
-            rows = Pictures(self._sha256s, frozenset()).rows(images, "images", ["uid"], by="sha256")
+            rows = TakenDown(self._sha256s, frozenset()).rows(images, "images", ["uid"], by="sha256")
             self._uids[images.fingerprint] = frozenset(row["uid"] for row in rows)
-        return Pictures(self._sha256s, self._uids[images.fingerprint])
+        return TakenDown(self._sha256s, self._uids[images.fingerprint])
 
     def parents(self, artifact: Artifact) -> Sequence[Artifact]:
         """What it was made from, as far as that is there still."""

@@ -16,7 +16,7 @@ from stages.output import Output
 from stages.pretrained.start import start_folder, start_input
 from stages.pretrained.text import TABLE, labels_input, text_folders, text_inputs
 from stages.reasons import Reason
-from stages.stage import Place, Request, Stats, stage
+from stages.stage import Request, Stats, StepSettings, stage
 from stages.train.checkpoints import Checkpoints
 from stages.train.launch import ElapsedTime, launch
 
@@ -32,7 +32,7 @@ def _inputs(request: Request[TrainConfig]) -> list[Any]:
     return [dataset, start, latents, text_inputs(store, config), labels_input(store, config)]
 
 
-@stage(version=4, kind="model", place=Place(inputs=_inputs, reference="models", pool="gpu"))
+@stage(version=4, kind="model", step=StepSettings(inputs=_inputs, reference="models", pool="gpu"))
 def train(
     dataset: Artifact,
     start: Snapshot | Artifact | None,
