@@ -1,16 +1,18 @@
 """References in a config become numbered versions once, when a flow starts: what is newest may change while
 it runs, and a retry or a repetition must mean the same."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sdmodel.config.limits import ConfigError
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
 from stages.artifacts.reference import number_of
 from stages.config.run import EncodeConfig, Run
+from stages.config.starts import own_models, starts_of
 from stages.pretrained.files import autoencoder_config, check_fits
-from stages.pretrained.own_model import check_starts
 from stages.store import Store, open_store
 
 
@@ -34,7 +36,7 @@ def pinned_config(store: str, name: str, config: Any) -> Any:
         ValueError: as `pinned`, or it starts from the newest model of the run's own name.
     """
     if isinstance(config, TrainConfig):
-        check_starts(name, config, None)
+        _check_starts(name, starts_of(config))
         clusters = _pinned(store, "train.pretrain.clusters", config.pretrain.clusters)
         return replace(
             config,
@@ -46,9 +48,14 @@ def pinned_config(store: str, name: str, config: Any) -> Any:
             pretrain=replace(config.pretrain, clusters=clusters),
         )
     if isinstance(config, EncodeConfig):
-        check_starts(name, None, config)
+        _check_starts(name, {"encode.autoencoder": config.autoencoder})
         return _pinned_encoder(store, config)
     return config
+
+
+def _check_starts(name: str, starts: Mapping[str, str]) -> None:
+    if mistakes := list(own_models(name, starts)):
+        raise ConfigError(name, mistakes)
 
 
 def _pinned_text(store: str, key: str, config: TextConfig) -> TextConfig:

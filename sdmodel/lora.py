@@ -53,9 +53,7 @@ def inject(modules: nn.Module, config: LoraConfig) -> None:
 
     These are all linear layers and convolutions, depthwise ones aside, whose names end so. Nothing is changed
     at first. The initial A come from torch's global generator.
-    ValueError: no such layer, or a rank below 1."""
-    if config.rank < 1:
-        raise ValueError(f"lora.rank={config.rank} must be 1 or more; 0 trains the weights themselves")
+    ValueError: no such layer."""
     able = _able(modules)
     names = [name for name in able if any(f".{name}".endswith(f".{end}") for end in config.targets)]
     if not names:

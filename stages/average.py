@@ -86,7 +86,8 @@ def average(model: Artifact, config: AverageConfig, out: Output) -> Stats:
         ValueError: the length or the time is out of range; nothing was kept that an average can be made of;
             the objective publishes its weights in another form than they were averaged in.
     """
-    from sdmodel.train.posthoc import LONGEST, coefficients, reconstruct
+    from sdmodel.config.learning import LONGEST
+    from sdmodel.train.posthoc import coefficients, reconstruct
 
     if not 0 < config.length <= LONGEST:
         raise ValueError(

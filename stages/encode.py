@@ -94,8 +94,6 @@ def encode(
     """
     if autoencoder is None and text is None:
         raise ValueError("nothing to encode: set encode.autoencoder or encode.text, or leave this step out")
-    if config.batch < 1 or config.size < 1:
-        raise ValueError(f"encode.batch={config.batch} and encode.size={config.size} must be at least 1")
     if isinstance(autoencoder, Artifact):
         check_fits(config, autoencoder.json("model/config.json"))
     elif autoencoder is not None:

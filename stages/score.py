@@ -59,10 +59,6 @@ def score(images: Artifact, clip: Snapshot | None, config: ScoreConfig, out: Out
     if clip is None:
         pq.write_table(SCORES.empty_table(), out.write("scores.parquet"), compression="zstd")
         return Stats(Funnel(rows, rows), {"clip": False})
-    if config.batch < 1 or config.part_rows < 1:
-        raise ValueError(
-            f"score.batch={config.batch} and score.part_rows={config.part_rows} must be at least 1"
-        )
 
     @cache
     def model() -> Clip:  # loaded when the first unfinished part needs it

@@ -5,12 +5,11 @@ import dataclasses
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
 from typing import Any
 
 import yaml
-from pydantic import TypeAdapter
 
+from flows.config.values import descriptions
 from stages.collect.sources.inspect import SourceGuess
 from stages.config.collect import CollectConfig
 from stages.foreign_text import escape
@@ -59,7 +58,7 @@ def _collect(guesses: Sequence[SourceGuess]) -> Iterator[str]:
             yield from _source(guess)
             yield ""
     defaults = {key.name: key.default for key in dataclasses.fields(CollectConfig)}
-    described = _descriptions(CollectConfig)
+    described = descriptions(CollectConfig)
     if any(guess.kind == "urls" for guess in guesses):
         yield from _comment(
             f"{described['contact']} A site's owner who can write to you need not block you.", 2
@@ -76,7 +75,7 @@ def _collect(guesses: Sequence[SourceGuess]) -> Iterator[str]:
 
 def _source(guess: SourceGuess) -> Iterator[str]:
     source = guess.source
-    described = _descriptions(type(source))
+    described = descriptions(type(source))
     yield from _comment(guess.saw, 4)
     yield f"    - name: {_value(source.name)}   # part of every picture's name: once collected, leave it"
     for key in dataclasses.fields(source):
@@ -127,12 +126,3 @@ def _value(value: Any) -> str:
     readable = "".join(map(str, plain) if isinstance(plain, list) else str(plain)).isprintable()
     text = yaml.safe_dump([plain], default_flow_style=True, allow_unicode=readable, width=float("inf"))
     return re.sub(r"^\[|\]\n$", "", text)
-
-
-@cache
-def _descriptions(owner: type) -> dict[str, str]:
-    """Field -> its docstring, as Prefect's form shows it."""
-    adapter: Any = TypeAdapter  # whose stub wants a literal type
-    schema: Any = adapter(owner).json_schema()
-    properties: Any = schema.get("properties") or schema["$defs"][owner.__name__]["properties"]
-    return {key: str(said.get("description", "")) for key, said in properties.items()}

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from flows.study.measures import REFERENCES, ROOTS
-from sdmodel.config.model import FORM
+from sdmodel.config.limits import FORM
 from stages.artifacts.names import check_name
 
 Least0 = Annotated[int, Field(ge=0)]

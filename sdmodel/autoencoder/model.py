@@ -25,26 +25,8 @@ SHAPE = (
 """What of diffusers' config decides the weights' names and shapes."""
 
 
-def factor(config: AutoencoderConfig) -> int:
-    """Pixels to a side of one place of the latent."""
-    return 2 ** (len(config.channels) - 1)
-
-
 def build(config: AutoencoderConfig, size: int) -> AutoencoderKL:
-    """The model for pictures of about `size` pixels a side, weights drawn from torch's global generator.
-
-    ValueError: groups divide not all channels, or the levels do not halve size evenly."""
-    uneven = [channels for channels in config.channels if channels % config.groups]
-    if uneven or not config.channels:
-        raise ValueError(
-            f"autoencoder.groups={config.groups} must divide all of autoencoder.channels={config.channels}, "
-            "one level or more"
-        )
-    if size % factor(config):
-        raise ValueError(
-            f"size={size}: autoencoder.channels={config.channels} halve the sides "
-            f"{len(config.channels) - 1} times; take a multiple of {factor(config)}, or fewer levels"
-        )
+    """The model for pictures of about `size` pixels a side, weights drawn from torch's global generator."""
     return AutoencoderKL(**described(config, size))
 
 

@@ -92,7 +92,6 @@ class AutoencoderObjective:
     enough = None
 
     def __init__(self, config: TrainConfig):
-        """ValueError: sizes that don't fit, see `model.build`."""
         self.config = config
         self.modules = Autoencoder(model.build(config.autoencoder, config.size), config)
 

@@ -1,129 +1,145 @@
 """What can be chosen of how a model is learned: data, optimizer, averages, validation, guards, start."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from sdmodel.config.model import FORM
+from annotated_types import Ge, Interval, MinLen
 
-NEUTRAL: Any = {"neutral": True}
-"""Of fields that cannot change a result: they stay out of fingerprints and of model folders."""
+from sdmodel.config.limits import (
+    NEUTRAL,
+    Amount,
+    Aspect,
+    Buckets,
+    Caption,
+    Config,
+    Count,
+    Mistake,
+    Share,
+    Weight,
+    Word,
+    Workers,
+)
+
+LONGEST = 12**-0.5
+"""Largest relative length of an average: of the plain mean over all the training, gamma = 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig:
+class DataConfig(Config):
     """How pictures are seen: how often, in which shape, and how they are varied."""
 
-    __pydantic_config__ = FORM
     flip: bool = False
     """Mirror half of the images; not for captions that tell left from right."""
     crop: bool = False
     """Crop at a random place; else at the centre."""
-    colour: float = 0.0
+    colour: Share = 0.0
     """How much brightness, contrast and saturation change, [0, 1]; captions naming a colour keep theirs."""
-    augment: float = 0.0
+    augment: Share = 0.0
     """Probability of each of the geometric changes of Karras et al. 2022, arXiv:2206.00364, appendix F.2,
     [0, 1]; the denoiser is told which were made, so that samples show none."""
-    buckets: int = 1
+    buckets: Buckets = 1
     """Aspect ratios that pictures are sorted into, each trained in batches of its own; 1 is squares alone."""
-    max_aspect: float = 2.0
+    max_aspect: Aspect = 2.0
     """Longest side over shortest of the buckets."""
-    copies: float = 0.0
+    copies: Annotated[float, Interval(ge=0, le=10)] = 0.0
     """How often a picture that was found m times is seen in an epoch: m ** copies times."""
     weight: str = ""
     """Column of the index that says, besides, how often a picture is seen in an epoch; empty: once."""
     fetch: bool = field(default=True, metadata=NEUTRAL)
     """Bring a dataset's tars from object storage to this machine first, and check them; false reads each
     picture where it lies, by a range of its tar, whenever it is seen."""
-    memory: int = field(default=16, metadata=NEUTRAL)
+    memory: Amount = field(default=16, metadata=NEUTRAL)
     """GiB of decoded pixels up to which a set is decoded once and kept."""
-    workers: int = field(default=0, metadata=NEUTRAL)
+    workers: Workers = field(default=0, metadata=NEUTRAL)
     """Threads that decode what is not kept; 0 takes one for each core, 16 at most."""
-
-    def __post_init__(self) -> None:
-        """ValueError: a number is out of range."""
-        for name in ("colour", "augment"):
-            if not 0 <= (value := getattr(self, name)) <= 1:
-                raise ValueError(f"data.{name}={value} must lie in [0, 1]; 0 changes no picture")
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimizerConfig:
+class OptimizerConfig(Config):
     """How weights are learned. Rates are those at their peak."""
 
-    __pydantic_config__ = FORM
     kind: Literal["muon", "adamw", "lion", "adamw8bit"] = "muon"
     """muon learns matrices and convolutions by Muon and the rest by AdamW; adamw8bit needs bitsandbytes."""
-    muon_rate: float = 1.2e-2
+    muon_rate: Annotated[float, Ge(0)] = 1.2e-2
     """Learning rate of Muon."""
-    adam_rate: float = 3e-3
+    adam_rate: Annotated[float, Ge(0)] = 3e-3
     """Learning rate of AdamW, and of Lion, for which a tenth of AdamW's is good."""
-    weight_decay: float = 0.0
+    weight_decay: Annotated[float, Interval(ge=0, le=10)] = 0.0
     """Decoupled weight decay, on matrices only."""
-    warmup: int = 1000
+    warmup: Amount = 1000
     """Images over which the learning rate rises."""
     decay: Literal["linear", "cosine", "constant"] = "linear"
     """How it falls afterwards, to 0 at the end but for constant."""
-    clip: float = 1.0
+    clip: Weight = 1.0
     """Largest norm of the gradient; 0 does not clip."""
-    frozen: tuple[str, ...] = ()
+    frozen: tuple[Word, ...] = ()
     """Beginnings of names of parameters that are not learned ("text." freezes the text encoder)."""
-    rates: dict[str, float] = field(default_factory=dict[str, float])
+    rates: dict[str, Annotated[float, Interval(gt=0, le=1000)]] = field(default_factory=dict[str, float])
     """Factors on the learning rate, by beginnings of names; the longest that fits counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmaConfig:
+class EmaConfig(Config):
     """Averages of the weights, in float32: what is sampled from and published."""
 
-    __pydantic_config__ = FORM
-    half_life: int = 15_000
+    half_life: Count = 15_000
     """Images after which a weight counts half as much in the average."""
-    ramp: float = 0.05
+    ramp: Annotated[float, Interval(gt=0, le=1)] = 0.05
     """The half-life is at most this share of the images seen: the first weights are soon forgotten."""
-    lengths: tuple[float, ...] = ()
+    lengths: tuple[Annotated[float, Interval(gt=0, le=LONGEST)], ...] = ()
     """Relative lengths of power-function averages (sigma_rel of Karras et al. 2023, arXiv:2312.02696), two at
     least, from which any other can be reconstructed afterwards; empty: none are kept."""
 
+    def conflicts(self) -> Iterator[Mistake]:
+        """A single length, from which no other can be reconstructed."""
+        if len(self.lengths) == 1:
+            yield self.mistake(
+                "must be two or more, as [0.05, 0.1], to reconstruct others; [] keeps none", "lengths"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
-class ValidationConfig:
+class ValidationConfig(Config):
     """What is measured of the model while it learns."""
 
-    __pydantic_config__ = FORM
-    every: int = 0
+    every: Amount = 0
     """Images between two validations; 0: none."""
-    rows: int = 256
+    rows: Count = 256
     """Pictures of the validation split, and as many of the train split, always the same."""
-    patience: int = 0
+    patience: Amount = 0
     """Stop after so many validations without a smaller error of the averaged weights, and publish the weights
     of the best validation; 0: never stop, publish the last."""
-    prompts: tuple[str, ...] = ()
+    prompts: tuple[Caption, ...] = ()
     """Captions that are drawn at every validation, from the same noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class GuardConfig:
+class GuardConfig(Config):
     """What happens when a batch breaks the training."""
 
-    __pydantic_config__ = FORM
     on_bad: Literal["stop", "skip"] = "stop"
     """A loss or gradient that is not finite, or a spike: stop, or leave the batch out and go on."""
-    spike: float = 0.0
+    spike: Weight = 0.0
     """A gradient's norm above this many times its running mean is a spike; 0: none is."""
-    skips: int = 100
+    skips: Amount = 100
     """Batches that may be left out in all."""
+
+    def conflicts(self) -> Iterator[Mistake]:
+        """A spike that is no larger than the mean."""
+        if 0 < self.spike <= 1:
+            yield self.mistake("must be above 1, times the running mean; 0 looks for none", "spike")
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoraConfig:
+class LoraConfig(Config):
     """Low-rank changes to a frozen model (Hu et al. 2021, arXiv:2106.09685), by peft."""
 
-    __pydantic_config__ = FORM
-    rank: int = 0
+    rank: Annotated[int, Interval(ge=0, le=65536)] = 0
     """Of the changes; 0 trains the weights themselves."""
-    alpha: float = 0.0
+    alpha: Weight = 0.0
     """The changes are scaled by alpha / rank; 0 is alpha = rank."""
-    targets: tuple[str, ...] = (
+    targets: Annotated[tuple[Word, ...], MinLen(1)] = (
         "to_q", "to_k", "to_v", "to_out.0", "query", "key_value", "words", "places", "out", "widen", "narrow",
         "film",
     )  # fmt: skip

@@ -1,138 +1,192 @@
 """What can be chosen of the models: denoisers, and those of the other objectives."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-FORM: Any = {"use_attribute_docstrings": True, "extra": "forbid"}
+from annotated_types import Interval, MinLen
+
+from sdmodel.config.limits import Config, Depth, Mistake, Share, Side, Weight
 
 
 @dataclass(frozen=True, kw_only=True)
-class UNetConfig:
+class UNetConfig(Config):
     """The small convolutional UNet, shaped for speed on a CPU."""
 
-    __pydantic_config__ = FORM
-    channels: tuple[int, ...] = (32, 64, 128)
+    channels: Annotated[tuple[Side, ...], MinLen(1)] = (32, 64, 128)
     """Channels of each level, finest first; each level halves the sides."""
-    blocks: int = 1
+    blocks: Depth = 1
     """Residual blocks a level."""
-    patch: int = 2
+    patch: Side = 2
     """Pixels to a side of the patches that the finest level sees; must divide size."""
-    heads: int = 4
+    heads: Side = 4
     """Attention heads at the coarsest level; must divide its channels."""
-    condition: int = 128
+    condition: Side = 128
     """Width of what every block is told of time and caption."""
-    fine: int = 8
+    fine: Side = 8
     """Features of each pixel that the head at full resolution gets from the finest level."""
 
+    @property
+    def multiple(self) -> int:
+        """What the sides of its arrays are multiples of."""
+        return self.patch * 2 ** (len(self.channels) - 1)
+
+    def conflicts(self) -> Iterator[Mistake]:
+        """Heads that do not share the channels of the coarsest level."""
+        if self.channels[-1] % self.heads:
+            yield self.mistake(
+                f"heads must divide the last of channels, {self.channels[-1]}", "heads", "channels"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
-class UNet2DConfig:
+class UNet2DConfig(Config):
     """diffusers' UNet2DConditionModel, the denoiser of Stable Diffusion 1 and 2."""
 
-    __pydantic_config__ = FORM
-    channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    channels: Annotated[tuple[Side, ...], MinLen(1)] = (320, 640, 1280, 1280)
     """Channels of each level, finest first; each level but the last halves the sides."""
-    blocks: int = 2
+    blocks: Depth = 2
     """Residual blocks a level."""
-    attention: tuple[bool, ...] = (True, True, True, False)
+    attention: Annotated[tuple[bool, ...], MinLen(1)] = (True, True, True, False)
     """Whether a level asks the caption; one for each level."""
-    head_width: int = 40
+    head_width: Side = 40
     """Channels of an attention head; must divide the channels of the levels with attention."""
-    groups: int = 32
+    groups: Side = 32
     """Groups of its normalisation; must divide the channels of every level."""
 
+    def conflicts(self) -> Iterator[Mistake]:
+        """Levels, heads and groups that do not fit the channels."""
+        if len(self.attention) != len(self.channels):
+            yield self.mistake(f"name {len(self.channels)} levels, as channels do", "attention", "channels")
+        if unfit := [width for width in self.channels if width % self.groups]:
+            yield self.mistake(f"groups must divide {unfit} too", "groups", "channels")
+        asking = [width for width, asks in zip(self.channels, self.attention, strict=False) if asks]
+        if unfit := sorted({width for width in (*asking, self.channels[-1]) if width % self.head_width}):
+            yield self.mistake(
+                "head_width must divide the channels of levels with attention and of the last one, which has "
+                f"it in the middle, and does not divide {unfit}",
+                *("head_width", "attention", "channels"),
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
-class DiTConfig:
+class DiTConfig(Config):
     """A diffusion transformer (Peebles and Xie 2022, arXiv:2212.09748) that attends to the caption."""
 
-    __pydantic_config__ = FORM
-    width: int = 768
+    width: Side = 768
     """Channels of a token; 768 is B, 1152 is XL."""
-    layers: int = 12
+    layers: Depth = 12
     """Transformer blocks; 12 is B, 28 is XL."""
-    heads: int = 12
+    heads: Side = 12
     """Attention heads; must divide width; 12 is B, 16 is XL."""
-    patch: int = 2
+    patch: Side = 2
     """Pixels, or places of a latent, to a side of a token."""
-    mlp: float = 4.0
+    mlp: Annotated[float, Interval(gt=0, le=100)] = 4.0
     """Width of a block's perceptron, as a factor on width."""
+
+    def conflicts(self) -> Iterator[Mistake]:
+        """A width that heads do not share, or that has no room for positions."""
+        if self.width % self.heads or self.width % 4:
+            yield self.mistake(
+                "width must be a multiple of heads and, for its positions, of 4", "width", "heads"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoiseConfig:
+class NoiseConfig(Config):
     """Training times: logit-normal on (0, 1), t = 0 is noise and t = 1 is data."""
 
-    __pydantic_config__ = FORM
-    mean: float = -0.6
+    mean: Annotated[float, Interval(ge=-20, le=20)] = -0.6
     """Mean of the logit; below 0 leans towards noise."""
-    deviation: float = 1.6
+    deviation: Annotated[float, Interval(gt=0, le=20)] = 1.6
     """Standard deviation of the logit."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ContrastiveConfig:
+class ContrastiveConfig(Config):
     """The CLIP of the contrastive objective: a stock open_clip model. Vocabulary and length are the text
     encoder's."""
 
-    __pydantic_config__ = FORM
-    embedding: int = 128
+    embedding: Side = 128
     """Channels of the space that images and captions share."""
     tower: Literal["resnet", "vit"] = "resnet"
     """The image tower: a ResNet of four stages, or a transformer over patches."""
-    image_width: int = 16
+    image_width: Side = 16
     """Channels of the ResNet's first stage, the last has 32 times as many; or of the transformer's tokens
     over 8."""
-    image_blocks: int = 1
+    image_blocks: Depth = 1
     """Blocks of each stage of the ResNet; a fourth of the transformer's."""
-    patch: int = 8
+    patch: Side = 8
     """Pixels to a side of the transformer's patches; must divide size."""
-    text_width: int = 128
+    text_width: Side = 128
     """Channels of a token in the text tower, a transformer."""
-    text_layers: int = 2
+    text_layers: Depth = 2
     """Transformer blocks of the text tower."""
-    text_heads: int = 4
+    text_heads: Side = 4
     """Attention heads of the text tower; must divide text_width."""
-    foils: int = 1
+    foils: Annotated[int, Interval(ge=0, le=1000)] = 1
     """Captions with one word replaced that each image must tell from its own; 0 trains on the batch's pairs
     alone."""
 
+    @property
+    def multiple(self) -> int:
+        """What the sides of pictures must be multiples of: patches, or the ResNet's five halvings."""
+        return self.patch if self.tower == "vit" else 32
+
+    def conflicts(self) -> Iterator[Mistake]:
+        """Heads that do not share the text tower's width."""
+        if self.text_width % self.text_heads:
+            yield self.mistake("text_heads must divide text_width", "text_heads", "text_width")
+
 
 @dataclass(frozen=True, kw_only=True)
-class AutoencoderConfig:
+class AutoencoderConfig(Config):
     """The variational autoencoder of the autoencoder objective: diffusers' AutoencoderKL."""
 
-    __pydantic_config__ = FORM
-    channels: tuple[int, ...] = (32, 64, 64)
+    channels: Annotated[tuple[Side, ...], MinLen(1)] = (32, 64, 64)
     """Channels of each level, finest first; each level but the last halves the sides."""
-    blocks: int = 1
+    blocks: Depth = 1
     """Residual blocks a level."""
-    latent: int = 4
+    latent: Side = 4
     """Channels of a latent."""
-    groups: int = 8
+    groups: Side = 8
     """Groups of its normalisation; must divide the channels of every level."""
-    kl: float = 1e-6
+    kl: Weight = 1e-6
     """Weight of the Kullback-Leibler divergence from a standard normal, summed over a latent's values."""
+
+    @property
+    def factor(self) -> int:
+        """Pixels to a side of one place of the latent."""
+        return 2 ** (len(self.channels) - 1)
+
+    def conflicts(self) -> Iterator[Mistake]:
+        """Groups that do not divide the channels."""
+        if unfit := [width for width in self.channels if width % self.groups]:
+            yield self.mistake(f"groups must divide {unfit} too", "groups", "channels")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SelfSupervisedConfig:
+class SelfSupervisedConfig(Config):
     """The image encoder of the self-supervised objective: a ResNet that tells pictures apart, whatever was
     cropped, mirrored or recoloured (Chen et al. 2020, arXiv:2002.05709)."""
 
-    __pydantic_config__ = FORM
-    width: int = 16
+    width: Annotated[int, Interval(ge=2, le=65_536)] = 16
     """Channels of the first stage, of four; the last has 32 times as many."""
-    blocks: int = 1
+    blocks: Depth = 1
     """Blocks of each stage."""
-    embedding: int = 64
+    embedding: Side = 64
     """Channels of the space in which pictures are compared."""
-    temperature: float = 0.2
+    temperature: Annotated[float, Interval(gt=0, le=100)] = 0.2
     """Divides cosines; smaller looks at the nearest others alone."""
-    least_area: float = 0.3
+    least_area: Annotated[float, Interval(gt=0, le=1)] = 0.3
     """Smallest part of a picture that a view shows, (0, 1]."""
-    colour: float = 0.4
+    colour: Share = 0.4
     """How much brightness, contrast and saturation of a view change, [0, 1]."""
+
+    def conflicts(self) -> Iterator[Mistake]:
+        """An odd width."""
+        if self.width % 2:
+            yield self.mistake(f"must be even: the first layer has half; take {self.width + 1}", "width")
 
 
 Network = Literal["unet", "unet2d", "dit"]

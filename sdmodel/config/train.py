@@ -1,11 +1,11 @@
 """Everything that can be chosen about a model and its training. Imports no torch, so that a deploy machine
 can read it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sdmodel.config.learning import (
-    NEUTRAL,
     DataConfig,
     EmaConfig,
     GuardConfig,
@@ -13,8 +13,20 @@ from sdmodel.config.learning import (
     OptimizerConfig,
     ValidationConfig,
 )
+from sdmodel.config.limits import (
+    NEUTRAL,
+    Amount,
+    Config,
+    Count,
+    Device,
+    Mistake,
+    Seed,
+    Share,
+    Side,
+    Weight,
+    Workers,
+)
 from sdmodel.config.model import (
-    FORM,
     AutoencoderConfig,
     ContrastiveConfig,
     DiTConfig,
@@ -24,15 +36,13 @@ from sdmodel.config.model import (
     UNet2DConfig,
     UNetConfig,
 )
-from sdmodel.config.text import PretrainConfig, TextConfig
+from sdmodel.config.text import FORETELLING, PretrainConfig, TextConfig, columns_of
 
-LEAST = {
-    **dict.fromkeys(("images", "batch", "size", "snapshot_every"), 1),
-    **dict.fromkeys(("seed", "keep_every", "processes", "threads", "accumulate"), 0),
-}
-"""Smallest values of a training's numbers."""
-
-
+WHOLE_MATRICES = ("muon", "adamw8bit")
+"""Optimizers that need whole matrices, of which processes that share weights have parts."""
+STEP = 16
+"""Sides of several buckets are multiples of it, and so is the size that they have about as many pixels as:
+whole tokens, after an autoencoder of factor 8 and patches of 2."""
 CAPTIONED = ("contrastive", "text")
 """Objectives that learn from captions: pictures without one teach them nothing."""
 WORDLESS = ("autoencoder", "selfsupervised")
@@ -40,30 +50,29 @@ WORDLESS = ("autoencoder", "selfsupervised")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(Config):
     """One training: an objective, a model and its data order."""
 
-    __pydantic_config__ = FORM
     objective: Literal["diffusion", "contrastive", "text", "autoencoder", "selfsupervised"] = "diffusion"
     """"diffusion" trains a text-to-image model, "contrastive" a CLIP that open_clip can load, "text" a text
     encoder to start from, "autoencoder" an AutoencoderKL that diffusers can load, "selfsupervised" an image
     encoder without captions."""
-    images: int = 150_000
+    images: Count = 150_000
     """Images to see in all: the unit of training time."""
-    batch: int = 64
+    batch: Count = 64
     """Images in a batch, over all processes."""
-    size: int = 32
+    size: Side = 32
     """Pixels to a side of a square; buckets of other shapes have about as many pixels."""
-    seed: int = 0
+    seed: Seed = 0
     """Of initial weights, data order, noise, times and caption dropout."""
-    caption_dropout: float = 0.1
+    caption_dropout: Share = 0.1
     """Share of captions replaced by the empty caption, for classifier-free guidance."""
     start: str = field(default="", metadata=NEUTRAL)  # its weights' digest is an input of the stage
     """Model to start from: one of ours, "models/NAME@latest", or the folder of a pipeline in the layout of
     Stable Diffusion. Empty: random weights."""
-    snapshot_every: int = 16_000
+    snapshot_every: Count = 16_000
     """Images between snapshots: what a crash can lose."""
-    keep_every: int = 0
+    keep_every: Amount = 0
     """Every n-th snapshot is kept for good; 0 keeps the newest ones alone."""
     keep_state: bool = False
     """Snapshots that are kept hold all that a training needs to go on, not the averaged weights alone."""
@@ -101,16 +110,16 @@ class TrainConfig:
     """What is measured on the way."""
     guard: GuardConfig = field(default_factory=GuardConfig)
     """What is done about a bad batch."""
-    processes: int = field(default=0, metadata=NEUTRAL)
+    processes: Workers = field(default=0, metadata=NEUTRAL)
     """Processes that share each batch; 0 takes one a GPU, or on a CPU one a core up to 2."""
-    threads: int = field(default=0, metadata=NEUTRAL)
+    threads: Workers = field(default=0, metadata=NEUTRAL)
     """CPU threads that each process computes in; 0 shares out the cores. Trainings side by side on a CPU are
     quickest with one core each."""
-    device: Literal["auto", "cpu", "cuda"] = field(default="auto", metadata=NEUTRAL)
+    device: Device = field(default="auto", metadata=NEUTRAL)
     """"cpu", "cuda" or "auto"."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto is bf16 autocast on GPUs and fp32 on CPUs; weights, averages and losses are fp32 always."""
-    accumulate: int = field(default=1, metadata=NEUTRAL)
+    accumulate: Amount = field(default=1, metadata=NEUTRAL)
     """Parts that each process takes its share of a batch in, one after the other, for less memory; 0 finds
     the fewest that fit. The gradient is the whole batch's."""
     shard: bool = field(default=False, metadata=NEUTRAL)
@@ -123,9 +132,9 @@ class TrainConfig:
     accelerate: str = field(default="", metadata=NEUTRAL)
     """Stays empty: trainings over several machines are not known yet, one takes one machine and all its
     GPUs."""
-    trackers: tuple[str, ...] = field(default=(), metadata=NEUTRAL)
+    trackers: tuple[Literal["wandb", "mlflow"], ...] = field(default=(), metadata=NEUTRAL)
     """Where curves go besides TensorBoard's files: "wandb", "mlflow"; each must be installed."""
-    price: float = field(default=0.0, metadata=NEUTRAL)
+    price: Weight = field(default=0.0, metadata=NEUTRAL)
     """Of an hour of all processes, in whatever currency: progress then tells the cost."""
 
     @property
@@ -139,14 +148,145 @@ class TrainConfig:
         mine = self.optimizer
         return replace(mine, frozen=(*mine.frozen, *frozen), rates={**slow, **mine.rates})
 
-    def __post_init__(self) -> None:
-        """ValueError: a number is out of range."""
-        for name, least in LEAST.items():
-            if (value := getattr(self, name)) < least:
-                default = self.__dataclass_fields__[name].default
-                raise ValueError(f"{name}={value} must be at least {least}; leave it out for {default}")
+    def conflicts(self) -> Iterator[Mistake]:
+        """Values that cannot train together."""
         if self.accelerate:
-            raise ValueError(
-                f"accelerate={self.accelerate!r}: trainings over several machines come later; leave it "
-                "empty, and the training takes this machine's GPUs, train.processes of them"
+            yield self.mistake(
+                "must stay empty: a training takes one machine, and `processes` of its GPUs", "accelerate"
+            )
+        if self.processes and self.batch % self.processes:
+            yield self.mistake("processes must divide batch", "processes", "batch")
+        if self.shard and self.optimizer.kind in WHOLE_MATRICES:
+            yield self.mistake(
+                "this optimizer needs whole matrices, and processes have parts of them; take adamw or lion",
+                *("shard", "optimizer.kind"),
+            )
+        if self.shard and not self.accumulate:
+            yield self.mistake(
+                "what fits is tried with whole weights; say into how many parts, 1 or more",
+                "shard",
+                "accumulate",
+            )
+        if self.lora.rank and not self.start:
+            yield self.mistake(
+                "low-rank changes are to a model that has learned; name one in start, or set lora.rank to 0",
+                *("lora.rank", "start"),
+            )
+        if self.lora.rank and not self.lora.merge and self.objective != "diffusion":
+            yield self.mistake(
+                "folders of this objective hold whole models; set merge to true", "lora.merge", "objective"
+            )
+        if self.validation.prompts and self.objective != "diffusion":
+            yield self.mistake(
+                "this objective draws no pictures; leave the prompts empty", "validation.prompts", "objective"
+            )
+        yield from self._buckets()
+        match self.objective:
+            case "diffusion":
+                yield from self._of_diffusion()
+            case "contrastive":
+                yield from self._of_contrastive()
+            case "text":
+                yield from self._of_text()
+            case "autoencoder":
+                yield from self._multiple("autoencoder.channels", self.autoencoder.factor)
+            case "selfsupervised":
+                if self.batch < 2:
+                    yield self.mistake(
+                        "pictures are compared with each other; take a batch of 2 or more",
+                        "batch",
+                        "objective",
+                    )
+
+    def denoiser_mistakes(self, factor: int = 1) -> Iterator[Mistake]:
+        """Why the denoiser cannot work on pictures of this size.
+
+        factor: pixels to a side of one place of what it sees: 1 for pixels, an autoencoder's for latents."""
+        if self.network == "unet":
+            if self.data.buckets > 1:
+                yield self.mistake(
+                    "unet learns maps of one square size; take one bucket, or unet2d or dit",
+                    *("network", "data.buckets"),
+                )
+            yield from self._multiple("unet.patch", self.unet.multiple * factor, "unet.channels")
+        elif self.network == "dit" and not any(self._buckets()):
+            from sdmodel.data.buckets import bucket_shapes  # which imports numpy
+
+            multiple = self.dit.patch * factor
+            shapes = bucket_shapes(self.size, self.data.buckets, self.data.max_aspect)
+            if unfit := sorted({side for shape in shapes for side in shape if side % multiple}):
+                yield self.mistake(
+                    f"sides must be multiples of {multiple} to be cut into patches, not {unfit}",
+                    *("size", "dit.patch", "data.buckets"),
+                )
+
+    def _of_diffusion(self) -> Iterator[Mistake]:
+        yield from self.denoiser_mistakes()
+        if not self.text.start and self.text.width % self.text.heads:
+            yield self.mistake(
+                "heads pool the tokens for the denoiser and must divide width", "text.width", "text.heads"
+            )
+
+    def _of_contrastive(self) -> Iterator[Mistake]:
+        yield from self._tower("objective")
+        for key, wrong in {
+            "text.kind": self.text.kind not in ("transformer", "clip"),
+            "text.start": self.text.start,
+            "texts": self.texts,
+        }.items():
+            if wrong:
+                yield self.mistake(
+                    "a CLIP is made with a text tower of its own; leave it out, or take objective text with "
+                    "pretrain.contrastive, which teaches any encoder by pictures",
+                    *("objective", key),
+                )
+
+    def _of_text(self) -> Iterator[Mistake]:
+        pretrain = self.pretrain
+        losses = [f"pretrain.{name}" for name in ("contrastive", "labels", "masked", "next")]
+        if not (pretrain.contrastive or pretrain.labels or pretrain.masked or pretrain.next):
+            yield self.mistake("nothing would be learned; set one of them above 0", *losses)
+        if self.texts:
+            yield self.mistake(
+                "one encoder is learned at a time: text; leave texts empty", "objective", "texts"
+            )
+        if pretrain.contrastive:
+            yield from self._tower("pretrain.contrastive")
+        if pretrain.labels and not columns_of(pretrain):
+            yield self.mistake(
+                "name the columns that hold labels, or a table of clusters",
+                *("pretrain.labels", "pretrain.columns", "pretrain.clusters"),
+            )
+        if pretrain.next and self.text.kind not in FORETELLING:
+            yield self.mistake(
+                "this encoder sees whole captions and has nothing to foretell; take "
+                f"{', '.join(FORETELLING)}, or set next to 0",
+                *("pretrain.next", "text.kind"),
+            )
+        if pretrain.flips and not self.validation.every:
+            yield self.mistake(
+                "flips are counted on the validation split; set validation.every",
+                *("pretrain.flips", "validation.every"),
+            )
+
+    def _tower(self, key: str) -> Iterator[Mistake]:
+        """Why the image tower, which `key` asks for, cannot see these pictures."""
+        if self.data.buckets > 1:
+            yield self.mistake(
+                "the image tower sees squares of one size; take one bucket", key, "data.buckets"
+            )
+        of = "contrastive.patch" if self.contrastive.tower == "vit" else "contrastive.tower"
+        yield from self._multiple(of, self.contrastive.multiple)
+
+    def _multiple(self, key: str, multiple: int, *keys: str) -> Iterator[Mistake]:
+        if self.size % multiple:
+            near = max(1, round(self.size / multiple)) * multiple
+            yield self.mistake(f"make size a multiple of {multiple}, as {near}", "size", key, *keys)
+
+    def _buckets(self) -> Iterator[Mistake]:
+        data = self.data
+        if data.buckets > 1 and (self.size % STEP or data.max_aspect == 1):
+            yield self.mistake(
+                f"several buckets take a size of a multiple of {STEP}, and an aspect above 1",
+                *("size", "data.buckets", "data.max_aspect"),
             )

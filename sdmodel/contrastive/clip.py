@@ -14,14 +14,8 @@ from sdmodel.text.tokenizer import END, END_ID, PAD, PAD_ID, START, Tokenizer
 
 
 def model_config(config: TrainConfig, vocabulary: int) -> dict[str, Any]:
-    """open_clip's own description of the model: its image tower, see tower.py, and its text transformer.
-
-    ValueError: the tower cannot see pictures of that size, or text_heads does not divide text_width."""
+    """open_clip's own description of the model: its image tower, see tower.py, and its text transformer."""
     clip = config.contrastive
-    if clip.text_width % clip.text_heads:
-        raise ValueError(
-            f"contrastive.text_heads={clip.text_heads} must divide contrastive.text_width={clip.text_width}"
-        )
     return {
         "embed_dim": clip.embedding,
         "vision_cfg": vision_config(config),

@@ -47,16 +47,6 @@ class ContrastiveObjective:
     enough = None
 
     def __init__(self, config: TrainConfig, captions: list[str]):
-        if config.data.buckets > 1:
-            raise ValueError(
-                f"data.buckets={config.data.buckets}: an open_clip model sees squares of one size; take 1"
-            )
-        if config.text.kind not in ("transformer", "clip") or config.text.start or config.texts:
-            raise ValueError(
-                f"train.text: objective contrastive makes a CLIP with a text tower of its own, not "
-                f"{config.text.start or config.text.kind!r}; objective text with pretrain.contrastive "
-                "teaches any encoder by pictures"
-            )
         self.config, self._follows = config, not config.text.length
         self.foils = Foils(captions)
         tokenizer = Tokenizer.learn(captions, config.text.vocabulary)

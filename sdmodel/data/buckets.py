@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-STEP = 16
-"""Sides are multiples of it: whole tokens, after an autoencoder of factor 8 and patches of 2."""
+from sdmodel.config.train import STEP
+
 LEAST, MOST = 0.75, 1.15
 """Pixels of a shape, as a factor on those of the square."""
 
@@ -20,11 +20,6 @@ def bucket_shapes(size: int, buckets: int, max_aspect: float) -> list[tuple[int,
     ValueError: they cannot be had."""
     if buckets == 1:
         return [(size, size)]
-    if buckets < 1 or size % STEP or max_aspect <= 1:
-        raise ValueError(
-            f"data.buckets={buckets}, size={size}, data.max_aspect={max_aspect}: there must be at least 1 "
-            f"bucket; for more, size must be a multiple of {STEP} and max_aspect above 1"
-        )
     sides = range(STEP, math.ceil(2 * size * max_aspect), STEP)
     allowed = [
         (height, width)

@@ -16,8 +16,6 @@ class JointAttention(nn.Module):
 
     def __init__(self, channels: int, token_width: int, heads: int) -> None:
         super().__init__()
-        if channels % heads:
-            raise ValueError(f"unet.heads={heads} must divide the {channels} channels of the coarsest level")
         self.heads = heads
         self.norm = nn.LayerNorm(channels)
         self.query = nn.Linear(channels, channels, bias=False)

@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import nn
 
+from sdmodel.config.limits import ConfigError
 from sdmodel.config.train import TrainConfig
-from sdmodel.data.buckets import bucket_shapes
 from sdmodel.latents.space import Space
 from sdmodel.noise.interpolation import SIGMA_DATA
 
@@ -29,8 +29,10 @@ def build_denoiser(
         padded: whether captions have padding that is not to be attended to.
 
     Raises:
-        ValueError: the config does not fit itself or the space.
+        ConfigError: the network cannot see pictures of that size in that space.
     """
+    if mistakes := list(config.denoiser_mistakes(space.factor)):
+        raise ConfigError("TrainConfig", mistakes)
     arrays: dict[str, Any] = {
         "channels": space.channels,
         "deviation": 1.0 if space.latent else SIGMA_DATA,
@@ -40,11 +42,6 @@ def build_denoiser(
         case "unet":
             from sdmodel.denoise.unet import UNet
 
-            if config.data.buckets > 1:
-                raise ValueError(
-                    f'data.buckets={config.data.buckets}: network="unet" learns maps of one square size; '
-                    'take buckets=1, or network="unet2d" or "dit"'
-                )
             side = space.shape(config.size, config.size)[1]
             return UNet(config.unet, side, pooled_width, token_width, **arrays)
         case "unet2d":
@@ -54,17 +51,4 @@ def build_denoiser(
         case "dit":
             from sdmodel.denoise.dit import DiT
 
-            _check_buckets(config, space)
             return DiT(config.dit, pooled_width, token_width, **arrays, padded=padded)
-
-
-def _check_buckets(config: TrainConfig, space: Space) -> None:
-    """ValueError: pictures of some bucket cannot be cut into patches."""
-    patch, data = config.dit.patch, config.data
-    for height, width in bucket_shapes(config.size, data.buckets, data.max_aspect):
-        _, h, w = space.shape(height, width)
-        if h % patch or w % patch:
-            raise ValueError(
-                f"pictures of {height} x {width} are {h} x {w} for the denoiser, which cannot be cut into "
-                f"dit.patch={patch}: take a smaller patch, another size, or data.buckets=1"
-            )

@@ -39,16 +39,9 @@ class DiT(nn.Module):
         augment: whether how pictures were moved is a condition.
         padded: whether captions have tokens that are not to be attended to; attention without a mask is
             faster.
-
-        ValueError: the width does not fit the heads or the positions.
         """
         super().__init__()
         width, patch = config.width, config.patch
-        if width % config.heads or width % 4:
-            raise ValueError(
-                f"dit.width={width} must be a multiple of dit.heads={config.heads} and, for its positions, "
-                "of 4"
-            )
         self.patch, self.deviation, self.padded = patch, deviation, padded
         self.time = nn.Sequential(nn.Linear(FEATURES, width), nn.SiLU(), nn.Linear(width, width))
         self.caption = nn.Linear(pooled_width, width)

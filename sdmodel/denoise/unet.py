@@ -51,8 +51,6 @@ class UNet(nn.Module):
         channels: C of the arrays.
         deviation: standard deviation that the clean arrays are taken to have.
         augment: whether how pictures were moved is a condition.
-
-        ValueError: the patch and the levels do not divide the size.
         """
         super().__init__()
         widths, patch, width = config.channels, config.patch, config.condition
@@ -130,11 +128,5 @@ class UNet(nn.Module):
 
 
 def _sides(size: int, patch: int, levels: int) -> list[int]:
-    """Sides of each level's maps, the finest first. ValueError: patch and levels do not divide the size."""
-    least = patch * 2 ** (levels - 1)
-    if size < least or size % least:
-        raise ValueError(
-            f"size={size} is not divisible by unet.patch={patch} and then {levels - 1} times by 2; "
-            f"choose a multiple of {least}, another patch or fewer channels"
-        )
+    """Sides of each level's maps, the finest first."""
     return [size // patch >> level for level in range(levels)]

@@ -31,9 +31,7 @@ class UNet2D(nn.Module):
         augment: bool = False,
         padded: bool = True,
     ) -> None:
-        """Arguments as of `DiT`.
-
-        ValueError: widths that don't fit together."""
+        """Arguments as of `DiT`."""
         super().__init__()
         self.unet: Any = unet_of(config, channels, token_width)
         self.deviation, self.padded = deviation, padded
@@ -69,21 +67,8 @@ class UNet2D(nn.Module):
 
 
 def unet_of(config: UNet2DConfig, channels: int, token_width: int) -> "UNet2DConditionModel":
-    """With initial weights. ValueError: widths that don't fit together."""
+    """With initial weights."""
     widths, attention = config.channels, config.attention
-    if len(attention) != len(widths):
-        raise ValueError(
-            f"unet2d.attention={attention} has {len(attention)} levels and unet2d.channels={widths} "
-            f"{len(widths)}; name one for each"
-        )
-    asking = {width for width, asks in zip(widths, attention, strict=True) if asks} | {widths[-1]}
-    if unfit := [width for width in widths if width % config.groups]:
-        raise ValueError(f"unet2d.groups={config.groups} must divide all of unet2d.channels, not {unfit}")
-    if unfit := sorted(width for width in asking if width % config.head_width):
-        raise ValueError(
-            f"unet2d.head_width={config.head_width} must divide the channels of the levels with attention "
-            f"and of the last one, which has it in the middle, not {unfit}"
-        )
     down = tuple("CrossAttnDownBlock2D" if asks else "DownBlock2D" for asks in attention)
     up = tuple("CrossAttnUpBlock2D" if asks else "UpBlock2D" for asks in reversed(attention))
     heads = tuple(max(1, width // config.head_width) for width in widths)

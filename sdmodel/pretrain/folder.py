@@ -53,7 +53,9 @@ def load(folder: Path, labels: Path | None = None) -> Pretraining:
         TrainConfig(objective="text", size=about["size"]),
         text=TypeAdapter(TextConfig).validate_python(about["text"]),
         contrastive=TypeAdapter(ContrastiveConfig).validate_python(about["contrastive"]),
-        pretrain=TypeAdapter(PretrainConfig).validate_python(about["pretrain"]),
+        pretrain=TypeAdapter(PretrainConfig).validate_python(
+            {**about["pretrain"], "columns": [column["column"] for column in about["labels"]]}
+        ),
     )
     columns = {one["column"]: Column(tuple(one["classes"]), one["tags"]) for one in about["labels"]}
     table = Labels.read(labels, list(columns), known=columns) if labels and columns else Labels(columns, {})

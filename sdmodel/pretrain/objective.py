@@ -44,7 +44,6 @@ class TextObjective:
 
         ValueError: nothing is to be learned, or not by this encoder; something that is needed is not there.
         """
-        _check(config)
         self.config = config
         encoder = build.load(start, config.text, captions) if start else build.learn(config.text, captions)
         self._captions, self._labels = captions, _labels(config, labels, uids)
@@ -126,31 +125,3 @@ def _labels(config: TrainConfig, table: Path | None, uids: Collection[str] | Non
             "table of clusters in pretrain.clusters"
         )
     return Labels.read(table, names, wanted.labelled, rows=uids)
-
-
-def _check(config: TrainConfig) -> None:
-    """ValueError: the parts of config.pretrain do not fit together, or the rest of the config."""
-    wanted = config.pretrain
-    if not (wanted.contrastive or wanted.labels or wanted.masked or wanted.next):
-        raise ValueError(
-            "pretrain: nothing is learned; set one of contrastive, labels, masked and next above 0"
-        )
-    if config.texts:
-        raise ValueError(
-            "train.texts: objective text learns one encoder at a time, train.text; leave it empty"
-        )
-    if wanted.contrastive and config.data.buckets > 1:
-        raise ValueError(
-            f"data.buckets={config.data.buckets}: the image tower sees squares of one size; take 1, or set "
-            "pretrain.contrastive to 0"
-        )
-    for name in ("consistency", "flips"):
-        if getattr(wanted, name) and not wanted.noise:
-            raise ValueError(
-                f"pretrain.{name}={getattr(wanted, name)}: without noise no prediction changes; set "
-                "pretrain.noise, as 0.5"
-            )
-    if wanted.flips and not config.validation.every:
-        raise ValueError(
-            f"pretrain.flips={wanted.flips}: flips are counted on the validation split; set validation.every"
-        )

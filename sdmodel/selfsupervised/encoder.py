@@ -28,14 +28,7 @@ def width(config: SelfSupervisedConfig) -> int:
 
 def build(config: SelfSupervisedConfig) -> ResNet:
     """timm's ResNet, weights drawn from torch's global generator: (B, 3, H, W) in [-1, 1] of any size to
-    (B, 32 * width) features. Its stem is that of ResNet-D (He et al. 2018, arXiv:1812.01187).
-
-    ValueError: width is odd."""
-    if config.width < 2 or config.width % 2:
-        raise ValueError(
-            f"selfsupervised.width={config.width} must be even: the first layer has half of it; take "
-            f"{config.width // 2 * 2 + 2}"
-        )
+    (B, 32 * width) features. Its stem is that of ResNet-D (He et al. 2018, arXiv:1812.01187)."""
     return ResNet(
         Bottleneck,  # pyright: ignore - the class is meant
         (config.blocks,) * 4,

@@ -59,9 +59,6 @@ class SelfSupervisedObjective:
     enough = None
 
     def __init__(self, config: TrainConfig):
-        """ValueError: sizes that don't fit, see `encoder.build`."""
-        if config.batch < 2:
-            raise ValueError(f"batch={config.batch}: pictures are compared with each other; take 2 at least")
         self.config = config
         self.modules = SelfSupervised(config)
 

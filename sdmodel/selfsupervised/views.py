@@ -20,12 +20,7 @@ def view(images: Tensor, u: Tensor, config: SelfSupervisedConfig) -> Tensor:
     """One view of each picture, of the same size and layout.
 
     images: (B, 3, H, W) float32 in [-1, 1]. u: (B, DRAWS) uniform on [0, 1), what the views are a function
-    of. ValueError: config is out of range."""
-    if not (0 < config.least_area <= 1 and 0 <= config.colour <= 1):
-        raise ValueError(
-            f"selfsupervised.least_area={config.least_area} must be in (0, 1], "
-            f"selfsupervised.colour={config.colour} in [0, 1]"
-        )
+    of."""
     area, aspect, x, y, flip, *colours = u.unbind(1)
     return recoloured(cropped(images, area, aspect, x, y, flip, config.least_area), colours, config.colour)
 

@@ -31,9 +31,7 @@ class TextConditioner(nn.Module):
     """Captions have tokens that are not to be attended to."""
 
     def __init__(self, encoders: Sequence[TextEncoder]):
-        """The first encoder's width is that of the joined states; queries and their heads are its config's.
-
-        ValueError: its heads do not divide its width."""
+        """The joined states have the width of the first encoder; queries and their heads are its config's."""
         super().__init__()
         first = encoders[0]
         self.encoders = nn.ModuleList(encoders)

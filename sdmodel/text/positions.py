@@ -25,8 +25,6 @@ def sinusoids(length: int, width: int) -> Tensor:
     """(length, width) float32 in [-1, 1]: sines in even channels, cosines in odd ones.
 
     ValueError: width is odd."""
-    if width % 2:
-        raise ValueError(f'text.width={width} must be even for positions="sinusoidal": sines have cosines')
     turned = angles(length, width)
     return torch.stack([turned.sin(), turned.cos()], -1).flatten(1)
 
@@ -44,13 +42,7 @@ class RotaryAttention(Attention):
     turned: Tensor
 
     def __init__(self, width: int, heads: int, length: int) -> None:
-        """ValueError: heads do not divide width, or a head has an odd number of channels."""
         super().__init__(width, heads)
-        if width // heads % 2:
-            raise ValueError(
-                f"{heads} heads of width {width} have {width // heads} channels each; rotary positions turn "
-                "pairs of them: take an even number"
-            )
         self.register_buffer("turned", angles(length, width // heads), persistent=False)
 
     def forward(self, queries: Tensor, context: Tensor, mask: Tensor) -> Tensor:

@@ -93,15 +93,8 @@ class Pretrained(TextEncoder):
     tokenizer: Vocabulary
 
     def __init__(self, config: TextConfig, tokenizer: Vocabulary, model: Any = None):
-        """model: with its weights; without one, weights are random.
-
-        ValueError: heads do not divide width."""
+        """model: with its weights; without one, weights are random."""
         super().__init__(config, tokenizer)
-        if config.width % config.heads:
-            raise ValueError(
-                f"width {config.width} cannot be divided among {config.heads} heads; choose heads that "
-                "divide the width"
-            )
         if model is None:
             left_out = dict.fromkeys(self.dropout_names, config.dropout)
             model = self.model_class(

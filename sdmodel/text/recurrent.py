@@ -43,14 +43,8 @@ class Recurrent(TextEncoder):
     """nn.RNN, nn.GRU or nn.LSTM."""
 
     def __init__(self, config: TextConfig, tokenizer: Vocabulary) -> None:
-        """ValueError: the width is odd."""
         super().__init__(config, tokenizer)
         width, layers = config.width, config.layers
-        if width % 2:
-            raise ValueError(
-                f'text.width={width}: text.kind="{config.kind}" shares it between two directions; '
-                f"take an even one, as {width + 1}"
-            )
         self.token = nn.Embedding(len(tokenizer), width)
         self.dropout = nn.Dropout(config.dropout)
         self.onward, self.back = (

@@ -48,14 +48,7 @@ class Tokenizer:
             vocabulary: entries; of bpe, 260 are the bytes and the special tokens.
             tokens: "bpe" are pieces of bytes, so that no caption has unknown ones; "words" are whole words
                 and signs, "characters" single ones, in which what was not seen is <unknown>.
-
-        Raises:
-            ValueError: vocabulary is too small for what it must hold.
         """
-        least = BYTES + 4 if tokens == "bpe" else 6
-        if vocabulary < least:
-            of = f"{BYTES} bytes, 4 special tokens" if tokens == "bpe" else "5 special tokens and a word"
-            raise ValueError(f"vocabulary={vocabulary}: at least {least} entries are needed ({of})")
         special = [PAD, START, END, MASK]
         # What is seen once teaches nothing: it is better read in pieces that were seen.
         shared: dict[str, Any] = {"vocab_size": vocabulary, "min_frequency": 2, "show_progress": False}

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sdmodel.config.learning import EmaConfig
 from sdmodel.train.dtensors import distribute, gather, swap
-from sdmodel.train.posthoc import LONGEST, power
+from sdmodel.train.posthoc import power
 
 HALF_LIFE = "half_life"
 """Name of the average that is published; power-function ones are named by their lengths."""
@@ -22,14 +22,7 @@ class WeightAverages:
     """
 
     def __init__(self, modules: nn.Module, config: EmaConfig, batch: int):
-        """What is not to be learned must be frozen already; `batch` images are seen between two updates.
-
-        ValueError: a single length, or one out of range."""
-        if len(config.lengths) == 1 or not all(0 < length <= LONGEST for length in config.lengths):
-            raise ValueError(
-                f"ema.lengths={config.lengths!r}: two or more, each above 0 and at most {LONGEST:.3f}, are "
-                "needed to reconstruct others (0.05 and 0.1, say); empty keeps none"
-            )
+        """What is not to be learned must be frozen already; `batch` images are seen between two updates."""
         self.modules = modules
         self.config = config
         self.batch = batch

@@ -26,7 +26,7 @@ def place(objective: Objective, config: TrainConfig, accelerator: Accelerator) -
     says so and there are several processes, sharded. Weights must be the same everywhere.
 
     ValueError: an option does not go together with shards."""
-    check(config, accelerator)
+    check(accelerator)
     check_modules(objective, config, accelerator)
     modules = objective.modules.train()
     if not is_sharded(config, accelerator):
@@ -39,22 +39,13 @@ def place(objective: Objective, config: TrainConfig, accelerator: Accelerator) -
     return modules
 
 
-def check(config: TrainConfig, accelerator: Accelerator) -> None:
-    """ValueError: an option that does not go together with shards, or shards that are not ours."""
+def check(accelerator: Accelerator) -> None:
+    """ValueError: the environment asks for shards that are not ours."""
     if accelerator.distributed_type.value in OTHERS:
         raise ValueError(
             f"accelerate's settings hand the training over to {accelerator.distributed_type.value}, which is "
             "not known here; take them out of the environment (ACCELERATE_USE_...), and set train.shard=true "
             "for a model that is too large for one GPU"
-        )
-    if config.shard and config.optimizer.kind in WHOLE_MATRICES:
-        raise ValueError(
-            f'shard=true: optimizer.kind="{config.optimizer.kind}" needs whole matrices, and processes have '
-            'parts of them; "adamw" and "lion" learn parts'
-        )
-    if config.shard and not config.accumulate:
-        raise ValueError(
-            "shard=true: accumulate=0 tries what fits with whole weights; say into how many parts, 1 or more"
         )
 
 

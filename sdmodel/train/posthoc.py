@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LONGEST = 12**-0.5
-"""Length of the plain mean over all the training, gamma = 0."""
+from sdmodel.config.learning import LONGEST
 
 Averaged = tuple[int, float, Mapping[str, Tensor]]
 """Images seen, relative length, averaged weights."""

@@ -44,7 +44,7 @@ def prepare(job: JobSpec, accelerator: Accelerator) -> Prepared:
     ValueError: the parts of the job do not fit together, or the data does not fit them; nothing is decoded if
     the config alone shows it."""
     config = job.config
-    fsdp.check(config, accelerator)
+    fsdp.check(accelerator)
     reader = _reader(job, "train", config.data, accelerator)
     stream = Stream(reader, batch=config.batch, seed=config.seed, data=config.data, **_share(accelerator))
     torch.manual_seed(config.seed)
@@ -61,25 +61,11 @@ def prepare(job: JobSpec, accelerator: Accelerator) -> Prepared:
     if job.start:
         objective.start(job.start)
     if config.lora.rank:
-        _check_lora(job)
         inject(objective.modules, config.lora)
     fsdp.check_modules(objective, config, accelerator)
     freeze(objective.modules, config.learning.frozen)
     validator = _validator(job, objective, reader, accelerator) if config.validation.every else None
     return Prepared(objective, stream, validator)
-
-
-def _check_lora(job: JobSpec) -> None:
-    config = job.config
-    if not job.start:
-        raise ValueError(
-            f"lora.rank={config.lora.rank}: low-rank changes are to a model that has learned; name one to "
-            "start from, or set lora.rank to 0"
-        )
-    if not config.lora.merge and config.objective != "diffusion":
-        raise ValueError(
-            f'lora.merge=false: folders of objective "{config.objective}" hold whole models; set it to true'
-        )
 
 
 def _reader(job: JobSpec, split: str, data: DataConfig, accelerator: Accelerator) -> Reader:
@@ -99,12 +85,8 @@ def _reader(job: JobSpec, split: str, data: DataConfig, accelerator: Accelerator
 
 
 def _validator(job: JobSpec, objective: Objective, trained: Reader, accelerator: Accelerator) -> Validator:
-    """ValueError: the objective draws no pictures, and shall; the validation split is empty."""
+    """ValueError: the validation split is empty."""
     config, data = job.config.validation, data_config(job.config.data)
-    if config.prompts and objective.sample is None:
-        raise ValueError(
-            f"validation.prompts: the {job.config.objective} objective draws no pictures; leave it empty"
-        )
     size = batch_size(job.config, accelerator.num_processes)
     # The pictures of both splits have the same margin; the stream looks at the centre.
     own = _reader(job, "validation", replace(data, crop=job.config.data.crop), accelerator)

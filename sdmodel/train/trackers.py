@@ -29,13 +29,8 @@ class Tracker(Protocol):
 
 
 def check(names: Sequence[str]) -> None:
-    """ValueError: a tracker is unknown or not installed."""
+    """ValueError: a tracker is not installed."""
     for name in names:
-        if name not in KNOWN:
-            raise ValueError(
-                f"train.trackers: {name!r} is not known; known: {', '.join(KNOWN)}; TensorBoard's files are "
-                "written always"
-            )
         if find_spec(name) is None:
             raise ValueError(
                 f"train.trackers: {name} is not installed; `pip install {KNOWN[name]}`, or leave it out"
@@ -45,7 +40,7 @@ def check(names: Sequence[str]) -> None:
 def trackers(names: Sequence[str], logs: Path, title: str) -> list[Tracker]:
     """TensorBoard and those that are named; their files lie below `logs`.
 
-    title: what a run is called there. ValueError: a tracker is unknown or not installed."""
+    title: what a run is called there. ValueError: a tracker is not installed."""
     check(names)
     made: dict[str, Any] = {"wandb": Wandb, "mlflow": Mlflow}
     return [TensorBoard(logs), *(made[name](logs, title) for name in names)]

@@ -56,14 +56,7 @@ class Validator:
         config: how many rows, rounded up to whole batches. A smaller split is gone through again, at other
             times and in other noise.
         grid: samples are drawn for it, in the main process alone.
-        autocast: makes a new context with the precision to compute in; none is to surround `run`.
-
-        ValueError: there is nothing to measure."""
-        if config.rows < 1:
-            raise ValueError(
-                f"validation.rows={config.rows}: at least 1 is needed, and some hundreds tell more; "
-                "validation.every=0 measures nothing"
-            )
+        autocast: makes a new context with the precision to compute in; none is to surround `run`."""
         self.objective, self.grid, self.autocast = objective, grid, autocast
         self.rows = {"validation": validation, "train": train}
         self.config = config

@@ -1,6 +1,11 @@
 """Names that people give: of runs, and so of the references to their results."""
 
-ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
+import re
+
+_WORD = r"\.*[a-z0-9_-][a-z0-9_.-]*"
+PATTERN = f"{_WORD}(?:/{_WORD})*"
+"""Words with slashes between them; a word is more than dots."""
+MEANING = "lower-case words, digits, '-', '_' and '.'"
 LONGEST = 200
 """Characters; file systems take 255 in a name, and some is added."""
 
@@ -16,5 +21,5 @@ def check_name(name: str) -> None:
 
 
 def is_name(name: str) -> bool:
-    """Whether it can name a reference: words of `ALLOWED`, with slashes between them."""
-    return len(name) <= LONGEST and all(part.strip(".") and set(part) <= ALLOWED for part in name.split("/"))
+    """Whether it can name a reference: see `PATTERN`."""
+    return len(name) <= LONGEST and re.fullmatch(PATTERN, name) is not None

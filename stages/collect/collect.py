@@ -23,7 +23,7 @@ from stages.collect.results import write_evidence, write_results
 from stages.collect.rounds import FIRST_ROUND, fetch_all, first_attempt
 from stages.collect.rules import Rules
 from stages.collect.sandbox import Sandbox
-from stages.collect.sources.files import check_names, stamps_of
+from stages.collect.sources.files import check_sources, stamps_of
 from stages.collect.sources.folders import folder_rows
 from stages.collect.sources.limits import ReadContext, RowLimits
 from stages.collect.sources.parquets import parquet_rows
@@ -73,7 +73,7 @@ def collect(
     Raises:
         ValueError: a source that cannot be read, or lacks a column; RetryableError: rows got lost on the way.
     """
-    check_names(config)
+    check_sources(config)
     rules = Rules.of(config)
     out.progress(0, 0, "reading the sources")
     reading = ReadContext(limits=RowLimits.of(config), check=out.check, warn=out.warn)

@@ -5,237 +5,236 @@ Fields marked
 `neutral` cannot change a result (how many workers, which device) and stay out of fingerprints.
 """
 
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from operator import attrgetter
+from typing import Annotated, Literal
 
-from sdmodel.config.train import TrainConfig
-from stages.artifacts.names import check_name
-from stages.config.collect import (
-    FORM,
+from annotated_types import Interval, MaxLen
+
+from sdmodel.config.limits import (
     NEUTRAL,
-    CollectConfig,
+    Amount,
+    Aspect,
+    Buckets,
+    Caption,
+    Config,
+    Count,
+    Device,
+    Mistake,
+    Pattern,
+    Seed,
+    Share,
+    Side,
+    Word,
+    Workers,
 )
-from stages.pretrained.own_model import check_starts
+from sdmodel.config.train import STEP, TrainConfig
+from stages.artifacts.names import LONGEST, MEANING, PATTERN
+from stages.config.collect import CollectConfig
+from stages.config.starts import own_models, starts_of
+
+Colour = Annotated[str, Pattern("#[0-9a-fA-F]{6}", 'a colour like "#ffffff" (red, green, blue)')]
 
 WHITE = "#ffffff"
 
-
 ON_BACKGROUND = ("dedup", "score", "shard", "evaluate")
 """Stages that see pictures on the run's background."""
-
-
-def own_background(stage: str, colour: object) -> str:
-    """What is wrong with a stage's own background in a run."""
-    return (
-        f"{stage}.background={colour!r}: a run has one background, in its key `background`, so that "
-        f"{', '.join(ON_BACKGROUND)} see the same pictures; set that one and leave out {stage}.background"
-    )
-
-
-def _check_colour(key: str, colour: str) -> None:
-    if not re.fullmatch(r"#[0-9a-fA-F]{6}", colour):
-        raise ValueError(f'{key} must be a colour like "#ffffff" (red, green, blue), not {colour!r}')
+OWN_BACKGROUND = (
+    f"a run has one, in its key `background`, so that {', '.join(ON_BACKGROUND)} see the same pictures; set "
+    "that and leave out a stage's own"
+)
+"""What is wrong with a stage's own background in a run."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class DedupConfig:
+class DedupConfig(Config):
     """What counts as a copy."""
 
-    __pydantic_config__ = FORM
-    max_bits: int = 3
+    max_bits: Annotated[int, Interval(ge=0, le=3)] = 3
     """Perceptual hashes that differ in at most this many of 64 bits are compared by pixels; 0 to 3."""
-    max_difference: float = 0.018
+    max_difference: Share = 0.018
     """Largest difference of the decoded small pixels of a copy, [0, 1]; see stages/dedup for its
     definition. What pictures show on a plain canvas may differ by twice as much, pixel by pixel."""
-    background: str = WHITE
+    background: Colour = WHITE
     """Colour behind transparent pixels, as #rrggbb. In a run it is the run's `background`."""
-    part_rows: int = 2000
+    part_rows: Count = 2000
     """Rows to a part."""
-    workers: int = field(default=0, metadata=NEUTRAL)
+    workers: Workers = field(default=0, metadata=NEUTRAL)
     """Worker processes; 0 takes one for each core."""
-
-    def __post_init__(self) -> None:
-        """ValueError: the background is no colour."""
-        _check_colour("dedup.background", self.background)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreConfig:
+class ScoreConfig(Config):
     """Which CLIP judges images and captions, if any."""
 
-    __pydantic_config__ = FORM
     model: str = field(default="", metadata=NEUTRAL)  # its weights' digest is an input of the stage
     """open_clip's model name, or "local-dir:FOLDER" of an open_clip folder. Empty: the run has no CLIP."""
     pretrained: str = field(default="", metadata=NEUTRAL)  # likewise
     """open_clip's tag of pretrained weights, or a path; unused with local-dir."""
-    background: str = WHITE
+    background: Colour = WHITE
     """Colour behind transparent pixels, as #rrggbb. In a run it is the run's `background`."""
-    part_rows: int = 2000
+    part_rows: Count = 2000
     """Rows to a part."""
-    batch: int = field(default=128, metadata=NEUTRAL)
+    batch: Count = field(default=128, metadata=NEUTRAL)
     """Images in a batch."""
-    device: Literal["auto", "cpu", "cuda"] = field(default="auto", metadata=NEUTRAL)
+    device: Device = field(default="auto", metadata=NEUTRAL)
     """"cpu", "cuda" or "auto"."""
-
-    def __post_init__(self) -> None:
-        """ValueError: the background is no colour."""
-        _check_colour("score.background", self.background)
 
 
 @dataclass(frozen=True, kw_only=True)
-class FilterConfig:
+class FilterConfig(Config):
     """Which pictures are trained on. Cheap to change: no picture is read again."""
 
-    __pydantic_config__ = FORM
     captions: Literal["required", "optional"] = "required"
     """"required" drops a picture without a caption that passes the rules; "optional" keeps it without one,
     for an autoencoder, a self-supervised encoder, or a text-to-image model of partly captioned pictures."""
-    min_words: int = 1
+    min_words: Amount = 1
     """Fewest words of a caption."""
-    max_words: int = 256
+    max_words: Count = 256
     """Most words of a caption."""
-    min_side: int = 0
+    min_side: Amount = 0
     """Shortest side in pixels."""
-    max_aspect: float = 4.0
+    max_aspect: Aspect = 4.0
     """Longer side over shorter side."""
-    min_similarity: float | None = None
+    min_similarity: Annotated[float, Interval(ge=-1, le=1)] | None = None
     """Least image-text similarity; needs scores. None: not asked."""
-    top_fraction: float | None = None
+    top_fraction: Annotated[float, Interval(gt=0, le=1)] | None = None
     """Keep this share of the rows, best similarity first, (0, 1]; needs scores. None: not asked."""
     drop_duplicates: bool = True
     """Keep one picture of each cluster of copies."""
 
+    def conflicts(self) -> Iterator[Mistake]:
+        """Captions of no possible length."""
+        if self.min_words > self.max_words:
+            yield self.mistake("no caption has both; raise max_words", "min_words", "max_words")
+
 
 @dataclass(frozen=True, kw_only=True)
-class ShardConfig:
+class ShardConfig(Config):
     """How the dataset is cut and packed."""
 
-    __pydantic_config__ = FORM
-    validation: float = 0.02
+    validation: Share = 0.02
     """Share of pictures for choosing, by hash of the cluster of copies; none where that is less than one
     cluster."""
-    test: float = 0.02
+    test: Share = 0.02
     """Share of pictures for reporting, likewise."""
-    shard_rows: int = 1000
+    shard_rows: Count = 1000
     """Images in a tar."""
-    max_side: int | None = None
+    max_side: Side | None = None
     """Larger images are scaled down to this longer side. None keeps their size."""
-    background: str = WHITE
+    background: Colour = WHITE
     """Colour behind transparent pixels, as #rrggbb. In a run it is the run's `background`."""
-    columns: tuple[str, ...] = ()
+    columns: tuple[Word, ...] = ()
     """Columns of the sources that go with each picture into the dataset's index, as labels do; sources must
     pass them on, see their `columns`."""
-    workers: int = field(default=0, metadata=NEUTRAL)
+    workers: Workers = field(default=0, metadata=NEUTRAL)
     """Worker processes; 0 takes one for each core."""
 
-    def __post_init__(self) -> None:
-        """ValueError: the background is no colour."""
-        _check_colour("shard.background", self.background)
+    def conflicts(self) -> Iterator[Mistake]:
+        """Splits that leave nothing to train on."""
+        if self.validation + self.test >= 1:
+            yield self.mistake(
+                "together they must be below 1, to leave something to train on", "validation", "test"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncodeConfig:
+class EncodeConfig(Config):
     """Which frozen encoders read pictures and captions once, before training; with none the step is left
     out."""
 
-    __pydantic_config__ = FORM
     autoencoder: str = field(default="", metadata=NEUTRAL)  # its weights' digest is an input of the stage
     """Folder of a diffusers AutoencoderKL, or of a pipeline with a `vae` folder; or one of our models,
     "models/NAME@latest". Then training sees latents. Empty: it sees pixels."""
     text: str = field(default="", metadata=NEUTRAL)  # likewise
     """Folder of a pipeline with `text_encoder` (a CLIP text model) and `tokenizer` in it. Then training sees
     its states. Empty: it learns a text encoder of its own."""
-    size: int = 32
+    size: Side = 32
     """Pixels to a side of a square, as in train."""
-    buckets: int = 1
+    buckets: Buckets = 1
     """Aspect ratios that pictures are sorted into, as in train.data."""
-    max_aspect: float = 2.0
+    max_aspect: Aspect = 2.0
     """Longest side over shortest of the buckets, as in train.data."""
-    length: int = 0
+    length: Annotated[int, Interval(ge=0, le=65_536)] = 0
     """Tokens that captions are padded or cut to; 0 is what the text encoder knows places for."""
     precision: Literal["fp32", "fp16"] = "fp32"
     """Of what is kept. fp16 takes half the space; means are off by 2**-11 of their value."""
-    batch: int = field(default=16, metadata=NEUTRAL)
+    batch: Count = field(default=16, metadata=NEUTRAL)
     """Pictures in a batch."""
-    device: Literal["auto", "cpu", "cuda"] = field(default="auto", metadata=NEUTRAL)
+    device: Device = field(default="auto", metadata=NEUTRAL)
     """"cpu", "cuda" or "auto"."""
+
+    def conflicts(self) -> Iterator[Mistake]:
+        """Several shapes of a size that has none."""
+        if self.buckets > 1 and (self.size % STEP or self.max_aspect == 1):
+            yield self.mistake(
+                f"several buckets take a size of a multiple of {STEP}, and an aspect above 1",
+                *("size", "buckets", "max_aspect"),
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClusterConfig:
+class ClusterConfig(Config):
     """How captions are put into clusters. Not part of a run: `sdflow cluster` takes it."""
 
-    __pydantic_config__ = FORM
-    clusters: int = 12
+    clusters: Annotated[int, Interval(ge=2, le=65_536)] = 12
     """How many."""
-    seeds: int = 3
+    seeds: Annotated[int, Interval(ge=2, le=1000)] = 3
     """Runs from different starts: the best is kept, and how far they agree is said."""
     column: str = ""
     """Column of the dataset's index with a class of each picture, to which the clusters are compared; empty:
     none."""
-    device: Literal["auto", "cpu", "cuda"] = field(default="auto", metadata=NEUTRAL)
+    device: Device = field(default="auto", metadata=NEUTRAL)
     """"cpu", "cuda" or "auto"."""
-
-    def __post_init__(self) -> None:
-        """ValueError: a number is out of range."""
-        for name in ("clusters", "seeds"):
-            if (value := getattr(self, name)) < 2:
-                raise ValueError(f"cluster: {name}={value} must be at least 2")
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
+class EvaluateConfig(Config):
     """What is measured of a model."""
 
-    __pydantic_config__ = FORM
-    samples: int = 64
+    samples: Amount = 64
     """Images sampled with captions of the test split."""
-    captions: tuple[str, ...] = ()
+    captions: tuple[Caption, ...] = ()
     """New captions to sample as well."""
-    oracle: str = ""
+    oracle: Literal["", "demo", "two"] = ""
     """"demo" samples unseen captions of the demo world and has its oracle read them, "two" those of the world
     of two groups; empty: no oracle."""
-    oracle_samples: int = 512
+    oracle_samples: Amount = 512
     """Images for the oracle."""
-    guidance: float = 2.5
+    guidance: Annotated[float, Interval(ge=0, le=100)] = 2.5
     """Classifier-free guidance; 1 is none."""
-    steps: int = 14
+    steps: Annotated[int, Interval(ge=1, le=10_000)] = 14
     """Sampling steps."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the samples' noise."""
-    validation_rows: int = 512
+    validation_rows: Annotated[int, Interval(ge=2, le=10**12)] = 512
     """Rows of the validation split for the validation loss."""
     clip: str = field(default="", metadata=NEUTRAL)  # its weights' digest is an input of the stage
     """open_clip's model name, or "local-dir:FOLDER", that measures the samples' similarity; empty: none is
     measured."""
     clip_pretrained: str = field(default="", metadata=NEUTRAL)  # likewise
     """open_clip's tag of pretrained weights, or a path; unused with local-dir."""
-    background: str = WHITE
+    background: Colour = WHITE
     """Colour behind transparent pixels, as #rrggbb. In a run it is the run's `background`."""
-    part_rows: int = 64
+    part_rows: Count = 64
     """Samples to a part."""
-    batch: int = field(default=64, metadata=NEUTRAL)
+    batch: Count = field(default=64, metadata=NEUTRAL)
     """Images in a batch."""
-    device: Literal["auto", "cpu", "cuda"] = field(default="auto", metadata=NEUTRAL)
+    device: Device = field(default="auto", metadata=NEUTRAL)
     """"cpu", "cuda" or "auto"."""
-
-    def __post_init__(self) -> None:
-        """ValueError: the background is no colour."""
-        _check_colour("evaluate.background", self.background)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class Run(Config):
     """A whole run: from the sources to the report."""
 
-    __pydantic_config__ = FORM
-    name: str
+    name: Annotated[str, MaxLen(LONGEST), Pattern(PATTERN, MEANING)]
     """Names the references: images/NAME, datasets/NAME, models/NAME, evaluations/NAME. Of lower-case words,
     digits, "-", "_" and "."."""
-    store: str = "store"
+    store: Word = "store"
     """Where artifacts live: a folder, s3://bucket/prefix, gs:// or az://."""
-    background: str = WHITE
+    background: Colour = WHITE
     """Colour behind transparent pixels, as #rrggbb, for CLIP as for the dataset. A picture that is blank on
     it is left out of the dataset."""
     collect: CollectConfig = field(default_factory=CollectConfig)
@@ -256,37 +255,64 @@ class Run:
     """From the model to a report."""
 
     def __post_init__(self) -> None:
-        """Hand the background to the stages that see pictures on it.
-
-        ValueError: the name is none; the background is no colour, or a stage has one of its own; pictures
-        would be encoded that the training then refuses; the run would start from its own newest model.
-        """
-        try:
-            check_name(self.name)
-        except ValueError as error:
-            raise ValueError(f"name {error}") from None
-        check_starts(self.name, self.train, self.encode)
-        _check_colour("background", self.background)
+        """Hand the background to the stages that see pictures on it. ConfigError: see `Config`."""
+        super().__post_init__()
         for name in ON_BACKGROUND:
-            config = getattr(self, name)
-            if config.background not in (WHITE, self.background):
-                raise ValueError(own_background(name, config.background))
-            object.__setattr__(self, name, replace(config, background=self.background))
-        encode, data = self.encode, self.train.data
-        if not encode.autoencoder:
-            return
-        for name, encoded, key, trained in (
-            ("size", encode.size, "size", self.train.size),
-            ("buckets", encode.buckets, "data.buckets", data.buckets),
-            ("max_aspect", encode.max_aspect, "data.max_aspect", data.max_aspect),
-        ):
-            if encoded != trained:
-                raise ValueError(
-                    f"encode.{name}={encoded} and train.{key}={trained}: set both to the same, for what is "
-                    "encoded is what is trained on"
+            object.__setattr__(self, name, replace(getattr(self, name), background=self.background))
+
+    def conflicts(self) -> Iterator[Mistake]:
+        """Blocks that cannot make one run."""
+        yield from own_models(
+            self.name, {**starts_of(self.train), "encode.autoencoder": self.encode.autoencoder}
+        )
+        for name in ON_BACKGROUND:
+            if getattr(self, name).background not in (WHITE, self.background):
+                yield self.mistake(OWN_BACKGROUND, f"{name}.background", "background")
+        for key in ("min_similarity", "top_fraction"):
+            if getattr(self.filter, key) is not None and not self.score.model:
+                yield self.mistake(
+                    "similarities are measured by a CLIP; set score.model, or leave this out",
+                    *(f"filter.{key}", "score.model"),
                 )
-        if data.crop or data.colour or data.augment:
-            raise ValueError(
-                f"train.data.crop={data.crop}, colour={data.colour}, augment={data.augment}: latents are of "
-                "the picture's centre, plain and mirrored; leave these off, or encode.autoencoder empty"
+        if self.train.validation.every and not self.shard.validation:
+            yield self.mistake(
+                "there would be no validation split; set a share for it, as 0.02, or validate nothing",
+                *("train.validation.every", "shard.validation"),
             )
+        evaluate = self.evaluate
+        if self.train.objective == "diffusion" and not (
+            evaluate.samples or evaluate.captions or evaluate.oracle
+        ):
+            yield self.mistake(
+                "nothing would be sampled; set one of them", "evaluate.samples", "evaluate.captions"
+            )
+        if self.encode.autoencoder:
+            yield from self._of_latents()
+        for key in ("encode.autoencoder", "encode.text"):
+            if attrgetter(key)(self) and self.train.objective != "diffusion":
+                yield self.mistake(
+                    "this objective learns from pixels and captions; leave encode out", key, "train.objective"
+                )
+        if self.encode.text and self.train.text.rate != 1:
+            yield self.mistake(
+                "states that are encoded beforehand learn nothing; leave the rate out",
+                *("encode.text", "train.text.rate"),
+            )
+
+    def _of_latents(self) -> Iterator[Mistake]:
+        for encoded, trained in (
+            ("encode.size", "train.size"),
+            ("encode.buckets", "train.data.buckets"),
+            ("encode.max_aspect", "train.data.max_aspect"),
+        ):
+            if attrgetter(encoded)(self) != attrgetter(trained)(self):
+                yield self.mistake(
+                    "what is encoded is what is trained on; set both to the same", encoded, trained
+                )
+        for name in ("crop", "colour", "augment"):
+            if getattr(self.train.data, name):
+                yield self.mistake(
+                    "latents are of the picture's centre, plain and mirrored; leave this off, or the "
+                    "autoencoder empty",
+                    *(f"train.data.{name}", "encode.autoencoder"),
+                )

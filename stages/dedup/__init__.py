@@ -34,15 +34,8 @@ def dedup(images: Artifact, config: DedupConfig, out: Output) -> Stats:
     """Annotate every row of a collection with its cluster: `duplicates.parquet` (record.DUPLICATES).
 
     The artifact also holds the index (`index/*`, see index.py), made by parts that read one tar each: a
-    refresh decodes only new tars, and another `max_difference` decodes nothing. Raises ValueError for a
-    `max_bits` that is not 0 to 3 or a `max_difference` outside [0, 1].
+    refresh decodes only new tars, and another `max_difference` decodes nothing.
     """
-    if not 0 <= config.max_difference <= 1:
-        raise ValueError(
-            f"dedup.max_difference is {config.max_difference}; give 0 to 1; copies lie below 0.02"
-        )
-    if not 0 <= config.max_bits <= 3:
-        raise ValueError(f"dedup.max_bits is {config.max_bits}; the search is exact for 0 to 3")
     keep = {"background": config.background}
     specs = part_specs(images, config.part_rows, keep, out)
     engine = Inline() if config.workers == 1 else Processes(config.workers)

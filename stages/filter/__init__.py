@@ -103,14 +103,6 @@ def _apply(db: duckdb.DuckDBPyConnection, config: FilterConfig) -> None:
 
 def _check(config: FilterConfig, scores: Artifact) -> None:
     fraction = config.top_fraction
-    if fraction is not None and not 0 < fraction <= 1:
-        raise ValueError(f"filter.top_fraction={fraction} must be above 0 and at most 1")
-    if config.min_words > config.max_words:
-        raise ValueError(f"filter.min_words={config.min_words} is above filter.max_words={config.max_words}")
-    if config.max_aspect < 1:
-        raise ValueError(
-            f"filter.max_aspect={config.max_aspect} must be at least 1: longer side over shorter side"
-        )
     if not scores.statistics["clip"] and (config.min_similarity is not None or fraction is not None):
         raise ValueError(
             f"filter.min_similarity={config.min_similarity} and filter.top_fraction={fraction} need scores, "

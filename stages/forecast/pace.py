@@ -3,9 +3,11 @@ are the same trainings whenever they are asked for."""
 
 import json
 from dataclasses import asdict, dataclass, field, replace
+from typing import Annotated
 
-from sdmodel.config.learning import NEUTRAL
-from sdmodel.config.model import FORM
+from annotated_types import Interval
+
+from sdmodel.config.limits import NEUTRAL, Config, Workers
 from sdmodel.config.train import TrainConfig
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.forecast.forecast import forecast
@@ -14,19 +16,18 @@ from stages.stage import Stats, StepSettings, stage
 
 
 @dataclass(frozen=True, kw_only=True)
-class PaceConfig:
+class PaceConfig(Config):
     """What is measured."""
 
-    __pydantic_config__ = FORM
     train: TrainConfig = field(default_factory=TrainConfig)
     """The training; what it starts from does not change the speed and is left out."""
-    processes: int = 0
+    processes: Workers = 0
     """That it runs in, whatever the training says: a speed is one of so many."""
-    threads: int = 0
+    threads: Workers = 0
     """Of each process."""
     machine: str = ""
     """That it is measured on, in words: a speed is one of a machine's."""
-    seconds: float = field(default=8.0, metadata=NEUTRAL)
+    seconds: Annotated[float, Interval(gt=0, le=10**6)] = field(default=8.0, metadata=NEUTRAL)
     """Of measuring, after the first batches."""
 
 

@@ -19,6 +19,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from stages.config.collect import MAX_PIXELS
 from stages.image import avif, png
 from stages.image.colour import opaque_srgb, profile_changes_colours
 from stages.image.error import ImageError
@@ -28,10 +29,6 @@ from stages.image.variant import variant_of
 from stages.reasons import Reason
 
 Pixels = NDArray[np.uint8]
-
-MAX_PIXELS = 178_956_970
-"""Width times height above which nothing is decoded, whatever a config says: Pillow's own limit against
-decompression bombs."""
 
 REPAIRS = ("oriented", "profile", "deep", "cmyk", "grey", "palette", "alpha", "animated")
 """What decoding sets right, in words that tables keep:

@@ -80,15 +80,6 @@ def shard(images: Artifact, selection: Artifact, config: ShardConfig, out: Outpu
 
 def _rows(images: Artifact, selection: Artifact, config: ShardConfig, out: Output) -> pd.DataFrame:
     """The selected rows with their bytes' whereabouts and their split, in the order of the tars."""
-    if config.validation < 0 or config.test < 0 or config.validation + config.test >= 1:
-        raise ValueError(
-            f"shard.validation={config.validation} and shard.test={config.test} leave nothing to train on; "
-            "together they must be below 1"
-        )
-    if config.shard_rows < 1 or (config.max_side is not None and config.max_side < 1):
-        raise ValueError(
-            f"shard.shard_rows={config.shard_rows} and shard.max_side={config.max_side} must be at least 1"
-        )
     chosen = selection.table("selection")
     if chosen.empty:
         raise ValueError(f"the selection is empty: {emptied_by(selection)}")

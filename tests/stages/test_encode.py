@@ -240,7 +240,7 @@ def test_a_run_encodes_what_it_trains_on(encoded: int, trained: int):
     if encoded == trained:
         assert Run(name="a", encode=encode, train=learn)
     else:
-        with pytest.raises(ValueError, match=rf"encode\.size={encoded} and train\.size={trained}"):
+        with pytest.raises(ValueError, match=rf"encode\.size={encoded}, train\.size={trained}"):
             Run(name="a", encode=encode, train=learn)
 
 

@@ -69,18 +69,13 @@ def what_learns(modules: nn.Module, rates: dict[str, float]) -> list[Learned]:
     """All parameters of `modules` that ask for a gradient, each once, a shared one by its first name.
 
     rates: factors on the learning rate, by beginnings of names; the longest that fits counts.
-    ValueError: no name begins with one of them, or a factor is not positive."""
+    ValueError: no name begins with one of them."""
     owned: dict[nn.Parameter, tuple[str, nn.Module]] = {}
     for path, module in modules.named_modules():
         for name, parameter in module.named_parameters(recurse=False):
             owned.setdefault(parameter, (f"{path}.{name}".lstrip("."), module))
     names = [name for name, _ in owned.values()]
-    for prefix, factor in rates.items():
-        if not factor > 0:
-            raise ValueError(
-                f"optimizer.rates: {prefix!r} has the factor {factor}, which must be positive; "
-                "what is not to be learned belongs to optimizer.frozen"
-            )
+    for prefix in rates:
         if not any(name.startswith(prefix) for name in names):
             raise ValueError(_fits_nothing("rates", prefix, names))
     longest_first = sorted(rates, key=len, reverse=True)

@@ -60,8 +60,6 @@ def process_count(config: TrainConfig) -> int:
                 f"train.processes={config.processes}, and this machine has {available} GPUs, one for each "
                 "process; lower it, or leave it out for all of them"
             )
-        if config.batch % config.processes:
-            raise ValueError(f"train.processes={config.processes} must divide train.batch={config.batch}")
         return config.processes
     most = gpus(config) or min(2, cores())
     return next(count for count in range(most, 0, -1) if config.batch % count == 0)

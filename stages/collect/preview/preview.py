@@ -15,7 +15,7 @@ from stages.collect.preview.concerns import concerns
 from stages.collect.preview.forecast import FetchForecast, fetch_costs, forecast_fetch
 from stages.collect.preview.sources import SourcePreview, source_previews
 from stages.collect.rules import Rules
-from stages.collect.sources.files import check_names
+from stages.collect.sources.files import check_sources
 from stages.collect.sources.limits import ReadContext, RowLimits
 from stages.collect.sources.rows import write_rows
 from stages.collect.state import CollectionState
@@ -81,7 +81,7 @@ def preview(
     Raises:
         ValueError: what `collect` would refuse, in the same words.
     """
-    check_names(config)
+    check_sources(config)
     rules = Rules.of(config)
     notes: list[str] = []
     reading = ReadContext(limits=RowLimits.of(config), warn=notes.append)

@@ -168,7 +168,7 @@ def snapshot(config: CollectConfig, check: Callable[[], None] = never_cancelled)
     Raises:
         ValueError: sources that are not there, not named apart, or none at all.
     """
-    check_names(config)
+    check_sources(config)
     contents: dict[str, dict[str, dict[str, Any]]] = {}
     for source in config.urls:
         contents[source.name] = _stamps(expand(source.name, source.tables), check)
@@ -193,15 +193,10 @@ def stamps_of(contents: Any, source: str) -> Mapping[str, str]:
     }
 
 
-def check_names(config: CollectConfig) -> None:
-    """ValueError unless there are sources, each with a name of its own."""
-    sources = (*config.urls, *config.folders, *config.tars, *config.parquets)
-    names = [source.name for source in sources]
-    if not names:
+def check_sources(config: CollectConfig) -> None:
+    """ValueError unless there is a source."""
+    if not (config.urls or config.folders or config.tars or config.parquets):
         raise ValueError("collect has no source: give it at least one of urls, folders, tars and parquets")
-    for name in names:
-        if not name or names.count(name) > 1:
-            raise ValueError(f"{names.count(name)} sources are called {name!r}: each needs a name of its own")
 
 
 def check_local(source: str, files: Iterable[SourceFile], what: str) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.config.file import read_run, run_of
+from flows.config.file import read_run
+from flows.config.values import run_of
 from stages.config.run import Run, ShardConfig
 
 
@@ -40,6 +41,7 @@ def test_set_changes_values_lists_and_missing_blocks(tmp_path: Path):
         tmp_path,
         GOOD,
         "filter.min_similarity=0.25",
+        "score.model=ViT-B-32",
         "collect.folders.0.folder=/others",
         "train.unet.channels=[4, 8]",
         "collect.limit=null",
@@ -113,12 +115,12 @@ def test_a_run_has_one_background(tmp_path, stage):
     run = read_run(path)
     assert getattr(run, stage).background == run.background == "#102030"
     for text in ("#000000", "#ffffff"):
-        with pytest.raises(ValueError, match=f"{stage}.background='{text}'.*`background`.*leave out {stage}"):
+        with pytest.raises(ValueError, match=f"{stage}.background='{text}'.*`background`.*leave out a stage"):
             read_run(path, [f'{stage}.background="{text}"'])
     path.write_text(f'name: a\n{stage}: {{background: "#ffffff"}}\n')  # as configs had it
     with pytest.raises(ValueError, match="`background`"):
         read_run(path)
-    with pytest.raises(ValueError, match=r"background must be a colour like .*not 'white'"):
+    with pytest.raises(ValueError, match=r"background='white' must be a colour like"):
         read_run(path, [f"{stage}={{}}", "background=white"])
 
 

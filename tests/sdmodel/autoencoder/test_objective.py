@@ -139,18 +139,6 @@ def test_a_training_starts_from_its_own_folder_and_from_a_pipeline_s(tmp_path: P
         made.start(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        (replace(CONFIG, autoencoder=AutoencoderConfig(channels=(8, 12), groups=8)), "groups=8 must divide"),
-        (replace(CONFIG, size=17), "size=17.*multiple of 2"),
-    ],
-)
-def test_sizes_that_don_t_fit_are_named(config: TrainConfig, message: str):
-    with pytest.raises(ValueError, match=message):
-        AutoencoderObjective(config)
-
-
 def test_latents_are_refused():
     rows = batch()
     with pytest.raises(ValueError, match="8 channels: train it without encode"):

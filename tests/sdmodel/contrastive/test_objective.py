@@ -1,7 +1,6 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import open_clip
 import pytest
@@ -123,31 +122,3 @@ def test_pairs_are_learned():
     before = ours.modules(batch(0, 8), torch.Generator())["contrastive"].item()
     ours, _ = trained(40)
     assert ours.modules(batch(0, 8), torch.Generator())["contrastive"].item() < before / 2
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        (replace(CONFIG, size=40), "size=40"),
-        (
-            replace(CONFIG, contrastive=ContrastiveConfig(text_width=10, text_heads=3)),
-            "text_heads=3 must divide",
-        ),
-    ],
-)
-def test_sizes_that_don_t_fit_are_named(config: TrainConfig, message: str):
-    with pytest.raises(ValueError, match=message):
-        ContrastiveObjective(config, CAPTIONS)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"text": replace(CONFIG.text, kind="lstm")},
-        {"text": replace(CONFIG.text, start="models/words")},
-        {"texts": (CONFIG.text,)},
-    ],
-)
-def test_what_it_would_leave_out_is_refused(changes: dict[str, Any]):
-    with pytest.raises(ValueError, match=r"objective text with pretrain\.contrastive teaches any encoder"):
-        ContrastiveObjective(replace(CONFIG, **changes), CAPTIONS)

@@ -128,21 +128,6 @@ def test_heavy_parts_are_parts_and_none_is_in_another(network: Any):
     assert weights > 0.5 * sum(p.numel() for p in net.parameters())
 
 
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"network": "unet", "data": DataConfig(buckets=3)}, r'buckets=3: network="unet"'),
-        ({"network": "unet2d", "unet2d": replace(CONFIG.unet2d, attention=(True,))}, "name one for each"),
-        ({"network": "unet2d", "unet2d": replace(CONFIG.unet2d, groups=3)}, r"groups=3 must divide"),
-        ({"network": "unet2d", "unet2d": replace(CONFIG.unet2d, head_width=5)}, r"head_width=5 must divide"),
-        ({"network": "dit", "dit": DiTConfig(width=18, heads=4)}, r"dit.width=18 must be a multiple"),
-    ],
-)
-def test_what_does_not_fit_is_refused(changed: dict[str, Any], message: str):
-    with pytest.raises(ValueError, match=message):
-        build_denoiser(replace(CONFIG, **changed), PIXELS, 12, 6)
-
-
 def test_sides_that_cannot_be_cut_are_refused():
     with pytest.raises(ValueError, match=r"15 x 16 .* dit.patch=2"):
         made("dit")(noisy(3, height=15), TIMES, condition(3))
@@ -163,6 +148,6 @@ def test_dit_has_the_shapes_of_the_paper():
 def test_a_bucket_that_cannot_be_cut_is_named_before_the_training():
     config = replace(CONFIG, network="dit", size=64, data=DataConfig(buckets=7))
     whole = replace(config.dit, patch=4)
-    with pytest.raises(ValueError, match=r"cannot be cut into dit\.patch=4"):
+    with pytest.raises(ValueError, match=r"dit\.patch=4.*multiples of 32 .*not \[48, 80\]"):
         build_denoiser(replace(config, dit=whole), Space(4, 8, (0.0,) * 4, (1.0,) * 4), 12, 6)
     build_denoiser(replace(config, dit=replace(whole, patch=2)), Space(4, 8, (0.0,) * 4, (1.0,) * 4), 12, 6)

@@ -65,8 +65,3 @@ def test_caption_and_time_matter():
     out = net(x, t, condition(1))
     assert not torch.allclose(out, net(x, t, condition(1, seed=1)))
     assert not torch.allclose(out, net(x, torch.tensor([0.6]), condition(1)))
-
-
-def test_a_size_that_cannot_be_halved_is_refused():
-    with pytest.raises(ValueError, match=r"size=12 .* multiple of 8"):
-        UNet(UNetConfig(channels=(8, 8, 8), patch=2), 12, 4, 4)

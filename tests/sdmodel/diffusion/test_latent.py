@@ -114,7 +114,12 @@ def test_low_rank_changes_draw_the_same_merged_and_apart(dataset: Any, latents: 
     before = load(start).model.state_dict()
     drawn: list[torch.Tensor] = []
     for merge in (True, False):
-        changed = replace(config, images=24, lora=LoraConfig(rank=2, targets=("query", "out"), merge=merge))
+        changed = replace(
+            config,
+            images=24,
+            start="models/base@1",
+            lora=LoraConfig(rank=2, targets=("query", "out"), merge=merge),
+        )
         folder = tmp_path / str(merge)
         run(job(folder, dataset, changed, latents=latents, start=start))
         assert (folder / "model/adapter").is_dir() != merge

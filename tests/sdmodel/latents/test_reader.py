@@ -196,7 +196,7 @@ def test_both_are_read_together(tmp_path: Path, encoder: FrozenAutoencoder, word
     ("changes", "message"),
     [
         ({"size": 32}, "32 x 32; latents are cached for 16 x 16, 16 x 32"),
-        ({"data": DataConfig(buckets=3)}, "train.data.buckets=3"),
+        ({"network": "dit", "data": DataConfig(buckets=3)}, "train.data.buckets=3"),
     ],
 )
 def test_a_training_that_asks_for_other_pictures_is_refused(

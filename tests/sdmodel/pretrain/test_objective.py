@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sdmodel.config.text import PretrainConfig, TextConfig
+from sdmodel.config.text import TextConfig
 from sdmodel.pretrain import folder as kept
 from sdmodel.pretrain.labels import teaches
 from sdmodel.pretrain.objective import TextObjective
@@ -225,37 +225,6 @@ def test_more_noise_flips_more():
     assert shares[0] < shares[1] < shares[2] <= 1
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"contrastive": 0.0}, "nothing is learned"),
-        ({"labels": 1.0}, "name the columns"),
-        ({"labels": 1.0, "columns": ("colour",)}, "name the columns"),  # and there is no table
-        ({"consistency": 1.0}, "pretrain.consistency=1.0: without noise"),
-        ({"flips": 0.1}, "pretrain.flips=0.1: without noise"),
-        ({"next": 1.0}, 'kind="fasttext" sees whole captions'),
-        ({"columns": ("colour",)}, r"pretrain\.columns: nothing is learned of labels"),
-        ({"clusters": "clusters/one"}, r"pretrain\.clusters: nothing is learned of labels"),
-    ],
-)
-def test_what_does_not_go_together_is_told_with_its_remedy(changes: dict[str, Any], message: str):
-    text = TextConfig(kind="fasttext" if "next" in changes else "transformer", width=16, vocabulary=300)
-    with pytest.raises(ValueError, match=message):
-        TextObjective(config(text, **changes), CAPTIONS)
-
-
-def test_one_encoder_is_learned_at_a_time():
-    made = replace(config(), texts=(TextConfig(kind="lstm"),))
-    with pytest.raises(ValueError, match=r"train\.texts: objective text learns one encoder at a time"):
-        TextObjective(made, CAPTIONS)
-
-
-def test_flips_need_a_validation_and_towers_their_sizes():
-    made = config(noise=1.0, flips=0.1)
-    with pytest.raises(ValueError, match=r"set validation\.every"):
-        TextObjective(replace(made, validation=replace(made.validation, every=0)), CAPTIONS)
-    with pytest.raises(ValueError, match="size=40: the image tower halves"):
-        TextObjective(replace(made, size=40), CAPTIONS)
-    with pytest.raises(ValueError, match=r"contrastive\.patch=8 must divide size=36"):
-        TextObjective(replace(config(tower="vit"), size=36), CAPTIONS)
-    TextObjective(replace(made, size=40, pretrain=PretrainConfig(contrastive=0, masked=1)), CAPTIONS)
+def test_labels_need_a_table():
+    with pytest.raises(ValueError, match="name the columns"):
+        TextObjective(config(labels=1.0, columns=("colour",)), CAPTIONS)

@@ -100,11 +100,5 @@ def test_what_is_cut_is_said():
     assert Truncation.total([{"captions": 3, "cut": 1}, {}, {"captions": 1, "cut": 0}]) == Truncation(4, 1)
 
 
-def test_a_length_that_nothing_fits_in_is_refused():
-    for length in (-1, 1, 2):
-        with pytest.raises(ValueError, match="take 3 or more, or 0 to follow the training captions"):
-            TextConfig(length=length)
-
-
 def test_a_config_that_says_nothing_is_the_same_request_as_zero():
     assert json.loads(json.dumps(TextConfig(length=0).length)) == TextConfig().length == 0

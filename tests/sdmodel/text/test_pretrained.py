@@ -227,9 +227,3 @@ def test_padding_of_others_is_an_id_of_its_own():
     assert TransformersTokenizer(words_of("<extra_id_0>")).mask == 3
     with pytest.raises(ValueError, match="the empty caption has no token"):
         TransformersTokenizer(words_of(ends=False))
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_heads_must_divide_the_width(kind: TextKind):
-    with pytest.raises(ValueError, match="width 8 cannot be divided among 3 heads"):
-        build.learn(config_of(kind, heads=3), CAPTIONS * 2)

@@ -79,11 +79,6 @@ def test_each_caption_is_turned_within_itself():
     assert told.tolist() == [[2, 1, 0, 3, 4], [9, 8, 7, 6, 5]]
 
 
-def test_an_odd_width_is_refused():
-    with pytest.raises(ValueError, match=r"text\.width=7: .*two directions; take an even one, as 8"):
-        made("gru", width=7)
-
-
 @pytest.mark.filterwarnings("error")
 def test_dropout_of_a_single_layer_brings_no_warning():
     made("lstm", dropout=0.5)

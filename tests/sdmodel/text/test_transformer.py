@@ -131,12 +131,3 @@ def test_a_saved_one_begins_a_shorter_one_with_dropout(text: Transformer, tmp_pa
     assert again.config == replace(text.config, length=6, dropout=0.1, rate=0.5, queries=2)
     ids = text.tokenizer.token_ids(["a red hat"], 6)
     assert_close(again(ids, ids != 0)[0], text(ids, ids != 0)[0])
-
-
-def test_widths_that_cannot_be_are_named():
-    with pytest.raises(ValueError, match="width 16 cannot be divided among 3 heads"):
-        TRANSFORMER.learn(TextConfig(width=16, heads=3, vocabulary=300), WORDS)
-    with pytest.raises(ValueError, match="2 heads of width 6 have 3 channels each"):
-        TRANSFORMER.learn(TextConfig(width=6, heads=2, vocabulary=300, positions="rotary"), WORDS)
-    with pytest.raises(ValueError, match=r"text.width=5 must be even"):
-        TRANSFORMER.learn(TextConfig(width=5, heads=1, vocabulary=300, positions="sinusoidal"), WORDS)

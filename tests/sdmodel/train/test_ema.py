@@ -105,9 +105,3 @@ def test_modules_have_the_average_while_swapped():
     assert linear.weight is weight
     assert weight.item() == 3
     assert averages.weights()["weight"].item() == 1
-
-
-@pytest.mark.parametrize("lengths", [(0.1,), (0.1, 0.0), (0.1, 0.3)])
-def test_lengths_that_make_no_sense_are_refused(lengths: tuple[float, ...]):
-    with pytest.raises(ValueError, match=r"at most 0\.289"):
-        WeightAverages(one_weight(), EmaConfig(lengths=lengths), 1)

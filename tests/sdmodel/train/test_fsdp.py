@@ -14,8 +14,6 @@ import torch
 from accelerate.utils import DistributedType
 from safetensors.torch import load_file
 
-from sdmodel.config.learning import OptimizerConfig
-from sdmodel.config.train import TrainConfig
 from sdmodel.train.fsdp import check, place
 from sdmodel.train.job import JOB, JobSpec
 from sdmodel.train.process.command import environment, ranks
@@ -100,24 +98,10 @@ def accelerator(kind: DistributedType = DistributedType.MULTI_CPU, processes: in
     return SimpleNamespace(distributed_type=kind, num_processes=processes, device=torch.device("cpu"))
 
 
-@pytest.mark.parametrize(
-    ("config", "words"),
-    [
-        (replace(CONFIG, optimizer=OptimizerConfig()), '"muon" needs whole matrices'),
-        (replace(CONFIG, optimizer=OptimizerConfig(kind="adamw8bit")), '"adamw8bit" needs whole matrices'),
-        (replace(CONFIG, accumulate=0), "into how many parts"),
-    ],
-)
-def test_what_shares_cannot_do_is_refused(config: TrainConfig, words: str):
-    check(config, accelerator())
-    with pytest.raises(ValueError, match=words):
-        check(replace(config, shard=True), accelerator())
-
-
 @pytest.mark.parametrize("kind", [DistributedType.FSDP, DistributedType.DEEPSPEED])
 def test_a_training_is_not_handed_over(kind: DistributedType):
     with pytest.raises(ValueError, match=r"set train\.shard=true"):
-        check(CONFIG, accelerator(kind))
+        check(accelerator(kind))
 
 
 def test_a_single_number_has_no_parts():

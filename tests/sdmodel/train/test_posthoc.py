@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from sdmodel.config.learning import EmaConfig
+from sdmodel.config.learning import LONGEST, EmaConfig
 from sdmodel.train.ema import WeightAverages
-from sdmodel.train.posthoc import LONGEST, Averaged, coefficients, power, reconstruct
+from sdmodel.train.posthoc import Averaged, coefficients, power, reconstruct
 
 TIMES = range(1000, 16_001, 1000)
 LENGTHS = (0.05, 0.1)

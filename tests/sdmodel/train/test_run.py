@@ -19,18 +19,12 @@ from sdmodel.data.pixels import to_float
 from sdmodel.data.stream import Stream
 from sdmodel.objectives import objective_of
 from sdmodel.train.ema import WeightAverages
-from sdmodel.train.job import JobSpec
 from sdmodel.train.prepare import prepare
 from sdmodel.train.run import accelerator_of, gauge_of, run
 from tests.sdmodel.golden.tiny import config_of, job
 from tests.sdmodel.train.toy import Toy, ToyObjective
 
 CONFIG = TrainConfig()
-
-
-def test_an_unknown_device_is_named():
-    with pytest.raises(ValueError, match='device=\'tpu\': "cpu", "cuda" or "auto" are known'):
-        accelerator_of(replace(CONFIG, device="tpu"))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
@@ -41,37 +35,6 @@ def test_a_device_that_is_not_there_is_named():
 
 def test_precision_is_fp32_on_the_cpu():
     assert accelerator_of(replace(CONFIG, device="cpu")).mixed_precision == "no"
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"images": 0}, "images=0 must be at least 1; leave it out for 150000"),
-        ({"batch": 0}, "batch=0 must be at least 1"),
-        ({"size": -8}, "size=-8 must be at least 1"),
-        ({"snapshot_every": 0}, "snapshot_every=0 must be at least 1"),
-        ({"seed": -1}, "seed=-1 must be at least 0; leave it out for 0"),
-        ({"keep_every": -1}, "keep_every=-1 must be at least 0"),
-    ],
-)
-def test_numbers_out_of_range_are_named(changes: dict[str, Any], words: str):
-    with pytest.raises(ValueError, match=words):
-        replace(CONFIG, **changes)
-
-
-def test_shares_out_of_range_are_named():
-    with pytest.raises(ValueError, match=r"data\.colour=1\.5 must lie in \[0, 1\]; 0 changes no picture"):
-        DataConfig(colour=1.5)
-    with pytest.raises(ValueError, match=r"data\.augment=-0\.1 must lie in"):
-        DataConfig(augment=-0.1)
-
-
-def test_shares_that_cannot_be_had_are_named_before_anything_is_read():
-    with pytest.raises(ValueError, match='"muon" needs whole matrices'):
-        prepare(
-            JobSpec(folder=Path(), index=Path(), tars={}, config=replace(CONFIG, shard=True)),
-            Accelerator(cpu=True),
-        )
 
 
 def test_both_splits_are_measured_in_the_frame_that_is_trained_on(dataset: Any, tmp_path: Path):
@@ -117,7 +80,7 @@ def test_flops_are_counted_on_as_few_rows_as_can_be(dataset: Any):
     assert some.seen == [(2, True)]
     assert comparing.seen == [(3, True)]
     assert few == pytest.approx(all_rows)
-    shared = replace(config, shard=True)
+    shared = replace(config, shard=True, optimizer=OptimizerConfig(kind="adamw"))
     assert gauge_of(shared, accelerator(world=2), some, stream).flops == few
     assert gauge_of(shared, accelerator(world=2), comparing, stream).flops == 0
     assert len(comparing.seen) == 1

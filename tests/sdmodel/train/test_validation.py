@@ -241,11 +241,6 @@ def test_batches_are_no_larger_than_what_is_measured(batch: int, rows: int, proc
     assert batch_size(config, processes) == expected
 
 
-def test_nothing_to_measure_is_refused():
-    with pytest.raises(ValueError, match=r"validation\.rows=0: at least 1"):
-        validation(ToyObjective(), rows=0)
-
-
 def test_autocast_does_not_mix_the_weights_up():
     """Within one autocast the first cast of a weight serves again, whatever was put in its place."""
     raw, halved = Diffusion(), Diffusion()

@@ -436,26 +436,6 @@ def test_the_previous_edition_is_chosen_alike_for_the_same_request(
     assert len(references(store, "images/demo")) >= 3
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"min_side": 0}, "min_side must be at least 1, not 0"),
-        ({"max_pixels": 10**12}, "max_pixels must lie in"),
-        ({"deadline": 0.0}, "deadline must be above 0"),
-        ({"limit": 0}, "limit must be at least 1"),
-        ({"retries": -1}, "retries must be at least 0"),
-        ({"part_rows": 0}, "part_rows must be at least 1"),
-    ],
-)
-def test_settings_that_make_no_sense_are_refused(
-    store: Store, tmp_path: Path, changes: dict[str, Any], words: str
-) -> None:
-    config = config_of(table(tmp_path / "t.csv", [("http://a.example/", "x")]), **changes)
-    with pytest.raises(ValueError, match=words):
-        run(store, config)
-    assert not list(store.list("manifests"))
-
-
 KINDS = ("fine", "same", "gone", "html", "small", "flaky", "empty", "bad", "other")
 
 

@@ -159,13 +159,6 @@ def test_an_empty_collection_gives_an_empty_table(store):
     assert len(result.table("duplicates")) == 0
 
 
-def test_config_out_of_range_is_refused(store):
-    images = collection(store, [])
-    for config in (DedupConfig(max_bits=4), DedupConfig(max_difference=-0.1)):
-        with pytest.raises(ValueError, match=r"dedup\.max_"):
-            dedup(images, config, store=store)
-
-
 def test_many_pictures_with_one_hash_do_not_fill_memory(monkeypatch, store):
     monkeypatch.setattr(pairs, "CHUNK", 5)
     monkeypatch.setattr(copies, "BATCH", 2)

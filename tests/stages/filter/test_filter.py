@@ -230,20 +230,6 @@ def test_without_clip_similarity_is_null_and_asking_for_it_is_refused(store):
             run(store, [row("a", "said")], config, clip=False)
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        FilterConfig(top_fraction=0.0),
-        FilterConfig(top_fraction=1.1),
-        FilterConfig(min_words=9, max_words=3),
-        FilterConfig(max_aspect=0.5),
-    ],
-)
-def test_thresholds_out_of_range_are_refused(store, config):
-    with pytest.raises(ValueError, match=r"filter\."):
-        run(store, [row("a", "said")], config)
-
-
 def test_nothing_to_select_from(store):
     result = run(store, [], FilterConfig())
     assert (result.funnel.rows_in, result.funnel.rows_out) == (0, 0)

@@ -347,14 +347,6 @@ def test_an_empty_selection_is_refused_with_its_funnel(store, pictures):
         shard(images, select(store, images, []), ONE, store=store)
 
 
-@pytest.mark.parametrize(
-    "config", [ShardConfig(validation=0.5, test=0.5), ShardConfig(shard_rows=0), ShardConfig(max_side=0)]
-)
-def test_config_out_of_range_is_refused(store, pictures, config):
-    with pytest.raises(ValueError, match=r"shard\."):
-        make(store, pictures[:2], config)
-
-
 def test_the_json_member_is_canonical(dataset):
     with tarfile.open(dataset.path(dataset.names("shards/")[0])) as tar:
         member = next(m for m in tar.getmembers() if m.name.endswith(".json"))

@@ -139,7 +139,7 @@ def test_what_would_not_train_says_why(tmp_path: Path, monkeypatch: pytest.Monke
     program = "import json; print(json.dumps({'failed': 'size=18 is not divisible by 4', 'kind': 'mistake'}))"
     monkeypatch.setattr(launch, "command", lambda *rest: [sys.executable, "-c", program])
     with pytest.raises(ValueError, match=r"^size=18 is not divisible by"):
-        measure(measurement_job(dataclasses.replace(SMALL, size=18), tmp_path, seconds=0.5))
+        measure(measurement_job(SMALL, tmp_path, seconds=0.5))
 
 
 def test_it_leaves_off_when_it_is_asked_to(tmp_path: Path):

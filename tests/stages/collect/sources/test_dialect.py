@@ -162,17 +162,3 @@ def test_metadata_under_other_names_and_keys_of_json(tmp_path: Path) -> None:
     assert look(path).source == TarSource(name="t", tars=(str(path),), caption_keys=("text",))
     kohya = folder(tmp_path / "kohya", {"10_rex dog/a.png": picture(1)})
     assert "number before their names" in look(kohya).why["repeats"]
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"delimiter": ";;"}, "delimiter=';;' must be one character"),
-        ({"delimiter": '"'}, "must be one character, no quote mark"),
-        ({"encoding": "utf-9"}, "encoding='utf-9' is none that Python knows"),
-        ({"encoding": "base64"}, "encoding='base64' is none"),
-    ],
-)
-def test_dialects_that_cannot_be_are_refused(changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        UrlSource(name="web", tables=(), **changes)

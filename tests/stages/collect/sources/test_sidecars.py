@@ -298,16 +298,3 @@ def test_files_that_say_too_much_or_two_things_refuse_the_picture(tmp_path: Path
         "metadata.csv, line 2: a caption has 101 characters",
     )
     assert long.uid != fine.uid == rows["d.jpg"].uid
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"metadata": ("a/b.csv",)}, "'a/b.csv' must be a file's name"),
-        ({"caption_keys": ("",)}, r"caption_keys=\[''\] holds an empty text"),
-        ({"exclude": ("",)}, r"exclude=\[''\] holds an empty text"),
-    ],
-)
-def test_names_that_mean_nothing_are_refused(changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        FolderSource(name="dir", folder=".", **changes)

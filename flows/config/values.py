@@ -1,0 +1,203 @@
+"""Nested plain values in, a `Run` out; each mistake is one line that names the key, the value and what is
+allowed, and all of them come at once."""
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, TypeAlias
+
+from pydantic import TypeAdapter, ValidationError
+
+from sdmodel.config.limits import ConfigError, Mistake, annotations, bare, breach, remedy, spelled
+from stages.config.run import ON_BACKGROUND, OWN_BACKGROUND, WHITE, Run
+
+Path: TypeAlias = tuple[str | int, ...]
+"""Keys and positions in lists that lead to a value."""
+
+KINDS = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "a text (quote it if it looks like a number)",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dataclass_type": "a block of keys",
+    "dataclass_exact_type": "a block of keys",
+    "finite_number": "a finite number",
+}
+"""pydantic's word for what is wrong -> what is allowed."""
+LIMITS = (
+    *("greater_than", "greater_than_equal", "less_than", "less_than_equal"),
+    *("too_short", "too_long", "string_too_short", "string_too_long"),
+)
+"""pydantic's words for a value beyond what its field's annotation allows."""
+
+
+def run_of(values: Mapping[str, Any], origin: str) -> Run:
+    """The run that nested plain values describe.
+
+    Mistaken values are taken out and the rest is looked at again, so that one mistake hides no other.
+
+    Raises:
+        ValueError: one line for each mistake, of keys by themselves and of keys together; `origin` says where
+            the values came from.
+    """
+    plain, lines, mistaken = _with_tuples(values), _own_backgrounds(values), list[Path]()
+    for stage in ON_BACKGROUND if lines else ():
+        if isinstance(plain.get(stage), dict):
+            plain[stage].pop("background", None)
+    while True:
+        try:
+            run = _adapter().validate_python(plain)
+            break
+        except ValidationError as error:
+            wrong = [mistake for part in error.errors() for mistake in _mistakes(part)]
+        lines += [line for paths, line in wrong if not any(_overlap(a, b) for a in paths for b in mistaken)]
+        removed = [_remove(plain, path) for paths, _ in wrong for path in paths]
+        mistaken += [path for path in removed if path]
+        mistaken += [path for paths, _ in wrong for path in paths]
+        assert any(removed), f"defaults make no run: {wrong}"
+    if len(lines) > 1:
+        raise ValueError(f"{origin} has {len(lines)} mistakes:\n  " + "\n  ".join(lines))
+    if lines:
+        raise ValueError(f"{origin}: {lines[0]}")
+    return run
+
+
+@cache
+def _adapter() -> TypeAdapter[Run]:
+    return TypeAdapter(Run)
+
+
+def _own_backgrounds(values: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for stage in ON_BACKGROUND:
+        block = values.get(stage)
+        own = block.get("background") if isinstance(block, Mapping) else None
+        if own is not None and own != values.get("background"):  # a whole run written down has both
+            both = {f"{stage}.background": own, "background": values.get("background", WHITE)}
+            lines.append(Mistake(both, OWN_BACKGROUND).text())
+    return lines
+
+
+def _with_tuples(value: Any) -> Any:
+    """A copy in the shape that pydantic wants: YAML knows lists, the config tuples."""
+    if isinstance(value, Mapping):
+        return {key: _with_tuples(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list | tuple):
+        return tuple(_with_tuples(item) for item in value)  # pyright: ignore[reportUnknownVariableType]
+    return value
+
+
+def _overlap(path: Path, other: Path) -> bool:
+    """Whether one lies within the other."""
+    return all(str(a) == str(b) for a, b in zip(path, other, strict=False))
+
+
+def _remove(plain: dict[str, Any], path: Path) -> Path | None:
+    """Take a value out, with the list that it is an item of; None: it is not there.
+
+    A run must have a name: another takes its place."""
+    if path[:1] in ((), ("name",)):
+        plain["name"] = "unnamed"
+        return ("name",)
+    block: Any = plain
+    for depth, key in enumerate(path):
+        if isinstance(block, tuple):  # the positions of its other items must stay what they are
+            return _remove(plain, path[:depth])
+        if not isinstance(block, dict) or key not in block:
+            return None
+        if depth == len(path) - 1:
+            del block[key]
+            return path
+        block = block[key]
+    return None
+
+
+def _mistakes(error: Any) -> list[tuple[list[Path], str]]:
+    """(where, what pydantic says of it for people) of each mistake that one of its errors tells of."""
+    location: Path = error["loc"]
+    if error["type"] == "value_error":  # our own words
+        wrong: ConfigError = error["ctx"]["error"]
+        prefix = "".join(f"{part}." for part in location)
+        return [
+            ([(*location, *key.split(".")) for key in mistake.values], mistake.text(prefix))
+            for mistake in wrong.mistakes
+        ]
+    return [([location[:-1] if error["type"] == "missing" else location], _line(error))]
+
+
+def _line(error: Any) -> str:
+    location = [str(part) for part in error["loc"]]
+    path, value, kind = ".".join(location) or "config", error["input"], error["type"]
+    if kind == "unexpected_keyword_argument":
+        known = _fields_at(location[:-1])
+        near = difflib.get_close_matches(location[-1], known, 3, 0.6)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+        return f"unknown key {path}: {hint}"
+    if kind == "missing":
+        return f"{path} is missing: {_description(location)}"
+    if kind == "literal_error":
+        return f"{path} is {spelled(value)}; allowed: {error['ctx']['expected']}"
+    if kind in LIMITS:
+        owner, name = _owner(location)
+        wanted = f"must be {breach(_annotation_at(location), value)}{remedy(owner, name)}"
+        return Mistake({path: value}, wanted).text()
+    allowed = KINDS.get(kind) or error["msg"]
+    if type(None) in typing.get_args(_annotation_at(location)):
+        allowed += ", or null"
+    return f"{path} is {spelled(value)}; allowed: {allowed}. {_description(location)}".rstrip()
+
+
+def _annotation_at(location: Sequence[str]) -> Any:
+    """The annotation at a path of keys and list positions."""
+    annotation: Any = Run
+    for key in location:
+        annotation = bare(annotation)
+        parts = typing.get_args(annotation)
+        if dataclasses.is_dataclass(annotation):
+            annotation = annotations(typing.cast(type, annotation)).get(key)
+        elif typing.get_origin(annotation) is tuple:
+            annotation = parts[0] if parts[-1] is Ellipsis else parts[int(key)]
+        elif typing.get_origin(annotation) is dict:
+            annotation = parts[1]
+        else:
+            return None
+    return annotation
+
+
+def _owner(location: Sequence[str]) -> tuple[type, str]:
+    """The innermost config that a path leads through, and its field."""
+    for depth in range(len(location) - 1, -1, -1):
+        owner = bare(_annotation_at(location[:depth]))
+        if dataclasses.is_dataclass(owner):
+            return typing.cast(type, owner), location[depth]
+    raise AssertionError(location)
+
+
+def _fields_at(location: Sequence[str]) -> list[str]:
+    owner = bare(_annotation_at(location))
+    return [field.name for field in dataclasses.fields(owner)] if dataclasses.is_dataclass(owner) else []
+
+
+def _description(location: Sequence[str]) -> str:
+    """The docstring of the field at a path, as the form shows it."""
+    owner: Any = bare(_annotation_at(location[:-1]))
+    if not location or not dataclasses.is_dataclass(owner):
+        return ""
+    return descriptions(typing.cast(type, owner)).get(location[-1], "")
+
+
+@cache
+def descriptions(owner: type) -> dict[str, str]:
+    """Field -> its docstring in one line, as Prefect's form shows it."""
+    adapter: Any = TypeAdapter  # whose stub wants a literal type
+    schema: Any = adapter(owner).json_schema()  # pydantic reads the docstrings
+    properties: Any = schema.get("properties") or schema["$defs"][owner.__name__]["properties"]
+    return {key: " ".join(str(field.get("description", "")).split()) for key, field in properties.items()}

@@ -1,0 +1,176 @@
+"""What cannot be together in a training is refused when its config is made, with keys, values and remedy."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sdmodel.config.learning import (
+    DataConfig,
+    EmaConfig,
+    GuardConfig,
+    LoraConfig,
+    OptimizerConfig,
+    ValidationConfig,
+)
+from sdmodel.config.limits import Config, ConfigError
+from sdmodel.config.model import (
+    AutoencoderConfig,
+    ContrastiveConfig,
+    DiTConfig,
+    SelfSupervisedConfig,
+    UNet2DConfig,
+    UNetConfig,
+)
+from sdmodel.config.text import PretrainConfig, TextConfig
+from sdmodel.config.train import TrainConfig
+
+VIT = ContrastiveConfig(tower="vit", patch=8)
+NOISY = PretrainConfig(noise=1.0, flips=0.1)
+ADAMW = OptimizerConfig(kind="adamw")
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "message"),
+    [
+        (EmaConfig, {"lengths": (0.1,)}, r"lengths=\[0.1\] must be two or more"),
+        (GuardConfig, {"spike": 0.5}, r"spike=0.5 must be above 1.*0 looks for none"),
+        (UNetConfig, {"channels": (8, 12), "heads": 8}, r"heads=8, channels=\[8, 12\].*divide .*12"),
+        (
+            UNet2DConfig,
+            {"channels": (32, 64)},
+            r"attention=\[.*name 2 levels",
+        ),
+        (UNet2DConfig, {"groups": 3}, r"groups=3.*divide \[320, 640, 1280, 1280\]"),
+        (UNet2DConfig, {"head_width": 7}, r"head_width=7.*does not divide \[320, 640, 1280\]"),
+        (DiTConfig, {"width": 18, "heads": 6}, "width=18, heads=6: .*multiple of heads and.* of 4"),
+        (DiTConfig, {"width": 20, "heads": 6}, "width=20, heads=6"),
+        (ContrastiveConfig, {"text_width": 10, "text_heads": 3}, "text_heads=3, text_width=10"),
+        (AutoencoderConfig, {"channels": (8, 12), "groups": 8}, r"groups=8.*must divide \[12\]"),
+        (SelfSupervisedConfig, {"width": 7}, "width=7 must be even.*take 8"),
+        (TextConfig, {"length": 2}, "length=2 must be 3 or more.*0 follows the training captions"),
+        (TextConfig, {"kernels": (1, 2)}, r"kernels=\[1, 2\] must be odd.*not \[2\]"),
+        (TextConfig, {"ngrams": (5, 3)}, r"ngrams=\[5, 3\] must be the shortest and then the longest"),
+        (TextConfig, {"width": 8, "heads": 3}, "width=8, heads=3: heads must divide width"),
+        (TextConfig, {"kind": "bert", "width": 8, "heads": 3}, "width=8, heads=3: heads must divide width"),
+        (
+            TextConfig,
+            {"width": 6, "heads": 2, "positions": "rotary"},
+            "positions='rotary'.*width / heads even",
+        ),
+        (TextConfig, {"width": 5, "heads": 1, "positions": "sinusoidal"}, "positions='sinusoidal'.*take 6"),
+        (TextConfig, {"kind": "gru", "width": 7}, "kind='gru', width=7: two directions.*take 8"),
+        (TextConfig, {"vocabulary": 200}, "vocabulary=200, tokens='bpe': take 260 entries or more"),
+        (PretrainConfig, {"columns": ("a",)}, r"columns=\['a'\], labels=0.0: .*set labels"),
+        (PretrainConfig, {"clusters": "clusters/a"}, "clusters='clusters/a', labels=0.0: .*set labels"),
+        (PretrainConfig, {"consistency": 1.0}, "consistency=1.0, noise=0.0: .*set noise"),
+        (PretrainConfig, {"flips": 0.1}, "flips=0.1, noise=0.0: .*set noise"),
+        (TrainConfig, {"accelerate": "x.yaml"}, "accelerate='x.yaml' must stay empty"),
+        (TrainConfig, {"processes": 3}, "processes=3, batch=64: processes must divide batch"),
+        (TrainConfig, {"shard": True}, "shard=true, optimizer.kind='muon': .*adamw or lion"),
+        (TrainConfig, {"shard": True, "optimizer": ADAMW, "accumulate": 0}, "shard=true, accumulate=0: "),
+        (TrainConfig, {"lora": LoraConfig(rank=4)}, "lora.rank=4, start='': .*name one in start"),
+        (
+            TrainConfig,
+            {"lora": LoraConfig(rank=4, merge=False), "start": "models/a@1", "objective": "contrastive"},
+            "lora.merge=false, objective='contrastive'",
+        ),
+        (
+            TrainConfig,
+            {"objective": "autoencoder", "validation": ValidationConfig(every=1, prompts=("a",))},
+            r"validation.prompts=\['a'\], objective='autoencoder'",
+        ),
+        (TrainConfig, {"size": 36}, r"size=36, unet\.patch=2.*multiple of 8, as 32"),
+        (TrainConfig, {"data": DataConfig(buckets=3)}, "network='unet', data.buckets=3: .*one bucket"),
+        (
+            TrainConfig,
+            {"network": "dit", "size": 40, "data": DataConfig(buckets=3)},
+            "size=40, data.buckets=3, data.max_aspect=2.0: .*multiple of 16",
+        ),
+        (TrainConfig, {"network": "dit", "size": 33}, r"size=33, dit.patch=2.*multiples of 2.*\[33\]"),
+        (TrainConfig, {"text": TextConfig(kind="cnn", heads=3)}, "text.width=64, text.heads=3: heads pool"),
+        (TrainConfig, {"objective": "contrastive", "size": 40}, "size=40, contrastive.tower='resnet'.* 32"),
+        (
+            TrainConfig,
+            {"objective": "contrastive", "data": DataConfig(buckets=2)},
+            "objective='contrastive', data.buckets=2: .*one bucket",
+        ),
+        *(
+            (
+                TrainConfig,
+                {"objective": "contrastive", **changes},
+                f"objective='contrastive', {key}=.*any encoder",
+            )
+            for key, changes in {
+                "text.kind": {"text": TextConfig(kind="lstm")},
+                "text.start": {"text": TextConfig(start="models/words")},
+                "texts": {"texts": (TextConfig(),)},
+            }.items()
+        ),
+        (
+            TrainConfig,
+            {"objective": "text", "pretrain": PretrainConfig(contrastive=0)},
+            "pretrain.contrastive=0, .*pretrain.next=0.0: nothing would be learned",
+        ),
+        (
+            TrainConfig,
+            {"objective": "text", "texts": (TextConfig(),)},
+            "objective='text', texts=.*one encoder",
+        ),
+        (
+            TrainConfig,
+            {"objective": "text", "pretrain": PretrainConfig(labels=1)},
+            "labels=1, .*name the columns",
+        ),
+        (
+            TrainConfig,
+            {"objective": "text", "pretrain": PretrainConfig(next=1), "text": TextConfig(kind="fasttext")},
+            "pretrain.next=1, text.kind='fasttext': .*lstm",
+        ),
+        (TrainConfig, {"objective": "text", "pretrain": NOISY}, "flips=0.1, validation.every=0"),
+        (
+            TrainConfig,
+            {"objective": "text", "size": 36, "contrastive": VIT},
+            "size=36, contrastive.patch=8: .*multiple of 8",
+        ),
+        (
+            TrainConfig,
+            {"objective": "autoencoder", "size": 33},
+            "size=33, autoencoder.channels=.*multiple of 4",
+        ),
+        (TrainConfig, {"objective": "selfsupervised", "batch": 1}, "batch=1, objective='selfsupervised'"),
+    ],
+)
+def test_what_cannot_be_together_is_refused(kind: type[Config], values: dict[str, Any], message: str):
+    with pytest.raises(ConfigError, match=message):
+        kind(**values)
+
+
+def test_a_change_is_checked_as_a_new_config_is():
+    with pytest.raises(ConfigError, match=r"caption_dropout=3 must be at most 1; leave it out for 0.1"):
+        replace(TrainConfig(), caption_dropout=3)
+
+
+def test_all_mistakes_come_at_once():
+    with pytest.raises(ConfigError) as caught:
+        TrainConfig(images=0, caption_dropout=-1, network="gan")  # pyright: ignore[reportArgumentType]
+    assert [key for mistake in caught.value.mistakes for key in mistake.values] == [
+        "images",
+        "caption_dropout",
+        "network",
+    ]
+
+
+def test_what_another_objective_does_without_is_not_asked_for():
+    TrainConfig(objective="text", size=40, pretrain=PretrainConfig(contrastive=0, masked=1))
+    TrainConfig(objective="selfsupervised", size=33)
+    TextConfig(kind="cnn", width=7, heads=3)
+    TextConfig(start="models/words@1", width=7, heads=3)  # which has a shape of its own
+
+
+def test_latents_are_cut_by_the_autoencoder_first():
+    config = TrainConfig(size=32)
+    assert not list(config.denoiser_mistakes(4))
+    (mistake,) = config.denoiser_mistakes(8)
+    assert mistake.text("train.").startswith("train.size=32, train.unet.patch=2")
+    assert "multiple of 64" in mistake.text()
