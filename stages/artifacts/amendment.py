@@ -65,10 +65,10 @@ def amendments(store: Store, stage: str, fingerprint: str) -> list[Amendment]:
 
 def all_amendments(store: Store) -> Mapping[tuple[str, str], list[Amendment]]:
     """(stage, fingerprint) -> its amendments in order; of artifacts without, an empty list."""
-    found: dict[tuple[str, str], list[Amendment]] = defaultdict(list)
+    by_artifact: dict[tuple[str, str], list[Amendment]] = defaultdict(list)
     for stage, fingerprint in amended_artifacts(store):
-        found[stage, fingerprint] = amendments(store, stage, fingerprint)
-    return found
+        by_artifact[stage, fingerprint] = amendments(store, stage, fingerprint)
+    return by_artifact
 
 
 def amended_artifacts(store: Store) -> list[tuple[str, str]]:

@@ -143,12 +143,12 @@ class Artifact(Files):
     @classmethod
     def open(cls, store: Store, stage: str, fingerprint: str) -> "Artifact":
         """The artifact of a request; ValueError if it is not finished."""
-        found = cls.find(store, stage, fingerprint)
-        if found is None:
+        artifact = cls.find(store, stage, fingerprint)
+        if artifact is None:
             raise ValueError(
                 f"store {store.url} holds no finished {stage} {fingerprint}; `sdflow ls` shows what it holds"
             )
-        return found
+        return artifact
 
     @property
     def fingerprint(self) -> str:

@@ -118,11 +118,11 @@ def resolve(store: Store, text: str) -> Artifact:
         raise ValueError(f"{name} has no entry {number!r}; it has 1 to {history[-1]}, or use @latest")
     stage, _, start = text.rpartition("/")
     if len(start) >= 6 and set(start) <= set("0123456789abcdef"):
-        found = _by_hash(store, stage, start)
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise ValueError(f"{text!r} means {len(found)} artifacts; give more digits")
+        matches = _by_hash(store, stage, start)
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise ValueError(f"{text!r} means {len(matches)} artifacts; give more digits")
     known = ", ".join(names(store)[:12]) or "none yet"
     raise ValueError(f"{text!r} is no reference and no fingerprint in {store.url}; references: {known}")
 

@@ -90,10 +90,10 @@ class Cache:
                 self._make_room(size)
             try:
                 download(aside)
-                found = sha256_of(aside)
-                if found != sha256:
+                actual = sha256_of(aside)
+                if actual != sha256:
                     raise DamagedError(
-                        f"{origin} should hash to {sha256} and hashes to {found}; restore it from a copy"
+                        f"{origin} should hash to {sha256} and hashes to {actual}; restore it from a copy"
                     )
                 with aside.open("rb") as file:
                     os.fsync(file.fileno())  # else a power failure could leave the name without the bytes

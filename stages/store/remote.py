@@ -98,8 +98,8 @@ class RemoteStore:
 
     def list(self, prefix: str) -> Iterator[Listed]:
         with _translated(self.url, prefix):
-            found = [meta for batch in obstore.list(self._store, prefix) for meta in batch]
-        for meta in sorted(found, key=lambda meta: meta["path"]):
+            objects = [meta for batch in obstore.list(self._store, prefix) for meta in batch]
+        for meta in sorted(objects, key=lambda meta: meta["path"]):
             yield Listed(meta["path"], meta["size"], meta["last_modified"])
 
     def delete(self, keys: Iterable[str]) -> None:

@@ -203,13 +203,15 @@ def _replace(
     """Amend every artifact that names an old file; the fingerprints of those."""
     by_key = {change.replaces: change for change in changes}
     amended: set[str] = set()
-    for one in everything:
+    for artifact in everything:
         own = [
-            replace(by_key[entry.key], path=path) for path, entry in one.files.items() if entry.key in by_key
+            replace(by_key[entry.key], path=path)
+            for path, entry in artifact.files.items()
+            if entry.key in by_key
         ]
         if own:
-            amend(store, one.stage, one.fingerprint, own, reason, takedown)
-            amended.add(one.fingerprint)
+            amend(store, artifact.stage, artifact.fingerprint, own, reason, takedown)
+            amended.add(artifact.fingerprint)
     return amended
 
 

@@ -163,26 +163,31 @@ def drafted(store: Store, given: Sequence[Name], why: str) -> Takedown:
         raise ValueError("nothing to forget is named; give a URL, a uid, a SHA-256 or a host")
     if not why.strip():
         raise ValueError("a take-down needs a reason: who asked for it, and on what ground")
-    found = _closure(store, given)
-    listed = {field: tuple(sorted(found[kind])) for kind, field in KINDS.items()}
+    names = _closure(store, given)
+    listed = {field: tuple(sorted(names[kind])) for kind, field in KINDS.items()}
     time = datetime.now(UTC).isoformat(timespec="seconds")
     return Takedown(0, time, why.strip(), tuple(sorted(set(given))), **listed)
 
 
 def _closure(store: Store, given: Iterable[Name]) -> Mapping[str, set[str]]:
     """Kind -> values: the given names, all pictures ever held under them, all names of these pictures."""
-    found: dict[str, set[str]] = {kind: set() for kind in KINDS}
+    names: dict[str, set[str]] = {kind: set() for kind in KINDS}
     for name in given:
-        found[name.kind].add(name.value)
-    paths = [path for one in artifacts(store) if one.kind == "images" for path in one.table_files("images")]
+        names[name.kind].add(name.value)
+    paths = [
+        path
+        for images in artifacts(store)
+        if images.kind == "images"
+        for path in images.table_files("images")
+    ]
     if not paths:
-        return found
+        return names
     with (
         TemporaryDirectory(prefix="sdflow-") as folder,
         duckdb.connect(config={"temp_directory": folder}) as db,
     ):
         _read(db, paths)
-        columns = list(zip(*[(one.kind, one.value) for one in given], strict=True))
+        columns = list(zip(*[(name.kind, name.value) for name in given], strict=True))
         db.register("given", pa.table({"kind": columns[0], "value": columns[1]}))
         db.execute(
             f"""
@@ -199,14 +204,14 @@ def _closure(store: Store, given: Iterable[Name]) -> Mapping[str, set[str]]:
             """
         )
         for (sha256,) in db.execute("SELECT sha256 FROM pictures").fetchall():
-            found["sha256"].add(sha256)
+            names["sha256"].add(sha256)
         for uid, location in db.execute(
             "SELECT DISTINCT uid, location FROM held JOIN pictures USING (sha256)"
         ).fetchall():
-            found["uid"].add(uid)
+            names["uid"].add(uid)
             if FORMS["url"][0].fullmatch(location):
-                found["url"].add(location)
-    return found
+                names["url"].add(location)
+    return names
 
 
 def _read(db: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> None:
