@@ -26,6 +26,18 @@ def read_run(
     Raises:
         ValueError: the file, a key or a value is no good; names it and what is allowed.
     """
+    values = read_values(path)
+    for change in changes:
+        set_value(values, change)
+    if store is not None:
+        values["store"] = store
+    elif default_store is not None:
+        values.setdefault("store", default_store)
+    return run_of(values, str(path))
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """The plain values of a YAML file. ValueError: it cannot be read, or is no block of keys."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -35,13 +47,7 @@ def read_run(
     values = _parsed(text, str(path))
     if not isinstance(values, dict):
         raise ValueError(f"config {path} must be a block of keys such as `name: demo`, not {spelled(values)}")
-    for change in changes:
-        set_value(values, change)
-    if store is not None:
-        values["store"] = store
-    elif default_store is not None:
-        values.setdefault("store", default_store)
-    return run_of(values, str(path))
+    return cast("dict[str, Any]", values)
 
 
 def set_value(values: dict[str, Any], change: str) -> None:

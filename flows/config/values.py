@@ -1,4 +1,4 @@
-"""Nested plain values in, a `Run` out; each mistake is one line that names the key, the value and what is
+"""Nested plain values in, a config out; each mistake is one line that names the key, the value and what is
 allowed, and all of them come at once."""
 
 import dataclasses
@@ -6,15 +6,16 @@ import difflib
 import typing
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from sdmodel.config.limits import ConfigError, Mistake, annotations, bare, breach, remedy, spelled
+from sdmodel.config.limits import Config, ConfigError, Mistake, annotations, bare, breach, remedy, spelled
 from stages.config.run import ON_BACKGROUND, OWN_BACKGROUND, WHITE, Run
 
 Path: TypeAlias = tuple[str | int, ...]
 """Keys and positions in lists that lead to a value."""
+C = TypeVar("C", bound=Config)
 
 KINDS = {
     "int_type": "a whole number",
@@ -57,17 +58,36 @@ def run_of(values: Mapping[str, Any], origin: str) -> Run:
             run = _adapter().validate_python(plain)
             break
         except ValidationError as error:
-            wrong = [mistake for part in error.errors() for mistake in _mistakes(part)]
+            wrong = [mistake for part in error.errors() for mistake in _mistakes(Run, part)]
         lines += [line for paths, line in wrong if not any(_overlap(a, b) for a in paths for b in mistaken)]
         removed = [_remove(plain, path) for paths, _ in wrong for path in paths]
         mistaken += [path for path in removed if path]
         mistaken += [path for paths, _ in wrong for path in paths]
         assert any(removed), f"defaults make no run: {wrong}"
-    if len(lines) > 1:
-        raise ValueError(f"{origin} has {len(lines)} mistakes:\n  " + "\n  ".join(lines))
     if lines:
-        raise ValueError(f"{origin}: {lines[0]}")
+        raise ValueError(_joined(origin, lines))
     return run
+
+
+def config_of(kind: type[C], values: Any, origin: str) -> C:
+    """The config of a kind that nested plain values describe.
+
+    Raises:
+        ValueError: one line for each mistake of keys by themselves, or where none is, of keys together;
+            `origin` says where the values came from.
+    """
+    adapter: Any = TypeAdapter  # whose stub wants a literal type
+    try:
+        return adapter(kind).validate_python(_with_tuples(values))
+    except ValidationError as error:
+        lines = [line for part in error.errors() for _, line in _mistakes(kind, part)]
+        raise ValueError(_joined(origin, lines)) from None
+
+
+def _joined(origin: str, lines: Sequence[str]) -> str:
+    if len(lines) == 1:
+        return f"{origin}: {lines[0]}"
+    return f"{origin} has {len(lines)} mistakes:\n  " + "\n  ".join(lines)
 
 
 @cache
@@ -120,7 +140,7 @@ def _remove(plain: dict[str, Any], path: Path) -> Path | None:
     return None
 
 
-def _mistakes(error: Any) -> list[tuple[list[Path], str]]:
+def _mistakes(root: type[Config], error: Any) -> list[tuple[list[Path], str]]:
     """(where, what pydantic says of it for people) of each mistake that one of its errors tells of."""
     location: Path = error["loc"]
     if error["type"] == "value_error":  # our own words
@@ -130,34 +150,34 @@ def _mistakes(error: Any) -> list[tuple[list[Path], str]]:
             ([(*location, *key.split(".")) for key in mistake.values], mistake.text(prefix))
             for mistake in wrong.mistakes
         ]
-    return [([location[:-1] if error["type"] == "missing" else location], _line(error))]
+    return [([location[:-1] if error["type"] == "missing" else location], _line(root, error))]
 
 
-def _line(error: Any) -> str:
+def _line(root: type[Config], error: Any) -> str:
     location = [str(part) for part in error["loc"]]
     path, value, kind = ".".join(location) or "config", error["input"], error["type"]
     if kind == "unexpected_keyword_argument":
-        known = _fields_at(location[:-1])
+        known = _fields_at(root, location[:-1])
         near = difflib.get_close_matches(location[-1], known, 3, 0.6)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
         return f"unknown key {path}: {hint}"
     if kind == "missing":
-        return f"{path} is missing: {_description(location)}"
+        return f"{path} is missing: {_description(root, location)}"
     if kind == "literal_error":
         return f"{path} is {spelled(value)}; allowed: {error['ctx']['expected']}"
     if kind in LIMITS:
-        owner, name = _owner(location)
-        wanted = f"must be {breach(_annotation_at(location), value)}{remedy(owner, name)}"
+        owner, name = _owner(root, location)
+        wanted = f"must be {breach(_annotation_at(root, location), value)}{remedy(owner, name)}"
         return Mistake({path: value}, wanted).text()
     allowed = KINDS.get(kind) or error["msg"]
-    if type(None) in typing.get_args(_annotation_at(location)):
+    if type(None) in typing.get_args(_annotation_at(root, location)):
         allowed += ", or null"
-    return f"{path} is {spelled(value)}; allowed: {allowed}. {_description(location)}".rstrip()
+    return f"{path} is {spelled(value)}; allowed: {allowed}. {_description(root, location)}".rstrip()
 
 
-def _annotation_at(location: Sequence[str]) -> Any:
+def _annotation_at(root: type[Config], location: Sequence[str]) -> Any:
     """The annotation at a path of keys and list positions."""
-    annotation: Any = Run
+    annotation: Any = root
     for key in location:
         annotation = bare(annotation)
         parts = typing.get_args(annotation)
@@ -172,23 +192,23 @@ def _annotation_at(location: Sequence[str]) -> Any:
     return annotation
 
 
-def _owner(location: Sequence[str]) -> tuple[type, str]:
+def _owner(root: type[Config], location: Sequence[str]) -> tuple[type, str]:
     """The innermost config that a path leads through, and its field."""
     for depth in range(len(location) - 1, -1, -1):
-        owner = bare(_annotation_at(location[:depth]))
+        owner = bare(_annotation_at(root, location[:depth]))
         if dataclasses.is_dataclass(owner):
             return typing.cast(type, owner), location[depth]
     raise AssertionError(location)
 
 
-def _fields_at(location: Sequence[str]) -> list[str]:
-    owner = bare(_annotation_at(location))
+def _fields_at(root: type[Config], location: Sequence[str]) -> list[str]:
+    owner = bare(_annotation_at(root, location))
     return [field.name for field in dataclasses.fields(owner)] if dataclasses.is_dataclass(owner) else []
 
 
-def _description(location: Sequence[str]) -> str:
+def _description(root: type[Config], location: Sequence[str]) -> str:
     """The docstring of the field at a path, as the form shows it."""
-    owner: Any = bare(_annotation_at(location[:-1]))
+    owner: Any = bare(_annotation_at(root, location[:-1]))
     if not location or not dataclasses.is_dataclass(owner):
         return ""
     return descriptions(typing.cast(type, owner)).get(location[-1], "")

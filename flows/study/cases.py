@@ -5,10 +5,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import yaml
-from pydantic import TypeAdapter, ValidationError
-
-from flows.config.file import read_run
+from flows.config.file import read_run, read_values
+from flows.config.values import config_of
 from flows.step import RunContext, Step
 from flows.steps import ENCODE
 from flows.study.config import BudgetConfig, StudyConfig
@@ -93,14 +91,7 @@ class Case:
 
 def read_study(path: Path) -> StudyConfig:
     """The study that a YAML file describes. ValueError: a key or a value is no good; names every one."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return TypeAdapter(StudyConfig).validate_python(values)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"study {path} cannot be read: {error}") from None
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, one['loc']))} {one['msg']}".strip() for one in error.errors()]
-        raise ValueError(f"study {path}: " + "\n  ".join(lines)) from None
+    return config_of(StudyConfig, read_values(path), str(path))
 
 
 def cases_of(

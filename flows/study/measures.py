@@ -5,8 +5,9 @@ from typing import Any
 
 from stages.config.run import EvaluateConfig
 
-ROOTS = ("evaluation", "train", "pace")
-"""First words of a figure's path: report.json of the evaluation, the model's statistics, pace.json."""
+PATH = r"(evaluation|train|pace)(\.[^.]+)+"
+"""Of a figure: in report.json of the evaluation, in the model's statistics, or in pace.json."""
+PATH_MEANING = 'a path that begins with "evaluation.", "train." or "pace."'
 
 
 def figure_of(documents: Mapping[str, Any], path: str) -> float:

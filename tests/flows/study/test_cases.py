@@ -62,30 +62,27 @@ def test_what_is_started_from_comes_first_and_the_same_work_once(tmp_path: Path)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"seeds": (0, 0)}, "seeds: 0 comes twice"),
-        ({"arms": (*STUDY.arms, STUDY.arms[0])}, "arms: first comes twice"),
-        ({"variants": (*STUDY.variants, STUDY.variants[0])}, "variants: rnn comes twice"),
-        ({"name": "No Name"}, "no name for a reference"),
+        ({"seeds": (0, 0)}, "seeds=0 comes twice"),
+        ({"seeds": ()}, "seeds=.* must be at least 1 long"),
+        ({"arms": (*STUDY.arms, STUDY.arms[0])}, "arms='first' comes twice"),
+        ({"variants": (*STUDY.variants, STUDY.variants[0])}, "variants='rnn' comes twice"),
+        ({"name": "No Name"}, "name='No Name' must be"),
+        ({"confidence": 1.0}, "confidence=1.0 must be below 1"),
         (
             {"arms": arm(1, start={"train.text.start": "second"})},
-            "'second' is unknown; known: first, started, plain",
+            "'second' is unknown; known: first, started",
         ),
         ({"arms": arm(0, start={"train.text.start": "started"})}, "would start from itself"),
-        ({"budget": BudgetConfig(images=1, seconds=1)}, "budget has images=1 and seconds=1: give one"),
-        ({"measures": (replace(RIGHT, arms=("none",)),)}, "measure right: arms 'none' is unknown"),
-        (
-            {"measures": (replace(RIGHT, figure="loss"),)},
-            "loss begins with 'loss' is unknown; known: evaluation",
-        ),
+        ({"measures": (replace(RIGHT, arms=("none",)),)}, "measures.0.arms='none' is unknown; known: first"),
         (
             {"measures": (replace(RIGHT, reference="luck"),)},
-            "reference 'luck' is unknown; known: bag-of-words",
+            "reference='luck' is unknown; known: bag-of-words",
         ),
         (
             {"halving": HalvingConfig(measure="speed")},
-            "halving.measure 'speed' is unknown; known: right, loss",
+            "halving.measure='speed' is unknown; known: right, loss",
         ),
-        ({"halving": HalvingConfig(measure="loss")}, "halving may drop arm first, from which started starts"),
+        ({"halving": HalvingConfig(measure="loss")}, "arms.1.start='first' may be dropped by halving"),
     ],
 )
 def test_mistakes_are_named(changes: dict[str, Any], message: str):

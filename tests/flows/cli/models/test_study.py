@@ -32,7 +32,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
-        (("seeds: [0, 1]", "seeds: [0, 0]"), (), "seeds: 0 comes twice"),
+        (("seeds: [0, 1]", "seeds: [0, 0]"), (), "seeds=0 comes twice"),
+        (
+            ("seconds: 1800", "seconds: 1800, images: 64"),
+            (),
+            "arms.0.budget.images=64, arms.0.budget.seconds=1800",
+        ),
+        (
+            ("figure: train.loss", "figure: loss"),
+            (),
+            "measures.0.figure='loss' must be a path that begins with",
+        ),
         (("train.batch=32", "train.batch=many"), (), "arm narrow: base.yaml: train.batch is 'many'"),
         (("base.yaml", "none.yaml"), (), "none.yaml cannot be read"),
         (("", ""), ("--lanes", "-1"), "lanes=-1 must be at least 0"),
