@@ -1,4 +1,4 @@
-"""Noise on embeddings: what predictions are to be robust to.
+"""Noise on embeddings, which predictions are to be robust to (adversarial and consistency training).
 
 The embeddings of the words themselves are moved and not the words, as in virtual adversarial training of
 texts (Miyato et al. 2016, arXiv:1605.07725), though at random; that the predictions shall stay what they were
@@ -16,16 +16,16 @@ from sdmodel.data.batch import Batch
 
 
 @contextmanager
-def disturbed(
+def embedding_noise(
     embedding: nn.Module, noise: float, batch: Batch, generator: torch.Generator
 ) -> Generator[None]:
     """Inside, what `embedding` makes of the batch's captions (B, L, W) has normal noise on it.
 
     noise: its deviation, in units of each token's own root mean square."""
 
-    def hook(module: nn.Module, given: Any, found: Tensor) -> Tensor:
-        size = found.detach().float().square().mean(-1, keepdim=True).sqrt()  # (B, L, 1)
-        return found + (noise * size * batch.normal(generator, *found.shape[1:])).to(found.dtype)
+    def hook(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        size = output.detach().float().square().mean(-1, keepdim=True).sqrt()  # (B, L, 1)
+        return output + (noise * size * batch.normal(generator, *output.shape[1:])).to(output.dtype)
 
     handle = embedding.register_forward_hook(hook)
     try:

@@ -48,7 +48,7 @@ def load(folder: Path, labels: Path | None = None) -> Pretraining:
 
     labels: a table with some of the columns that were learned, to compare with; None: nothing is known.
     ValueError: the folder holds none."""
-    about = about_of(folder)
+    about = read_about(folder)
     config = replace(
         TrainConfig(objective="text", size=about["size"]),
         text=TypeAdapter(TextConfig).validate_python(about["text"]),
@@ -57,18 +57,18 @@ def load(folder: Path, labels: Path | None = None) -> Pretraining:
             {**about["pretrain"], "columns": [column["column"] for column in about["labels"]]}
         ),
     )
-    columns = {one["column"]: Column(tuple(one["classes"]), one["tags"]) for one in about["labels"]}
+    columns = {label["column"]: Column(tuple(label["classes"]), label["tags"]) for label in about["labels"]}
     table = Labels.read(labels, list(columns), known=columns) if labels and columns else Labels(columns, {})
     model = Pretraining(config, build.load(folder, config.text), (), table)
-    take(model, folder)
+    load_heads(model, folder)
     return model.eval()
 
 
-def take(model: Pretraining, folder: Path) -> None:
+def load_heads(model: Pretraining, folder: Path) -> None:
     """Puts a folder's heads and tower into a model, as far as both have them.
 
     ValueError: they have other shapes, or labels of other classes."""
-    learned = {one["column"]: one for one in about_of(folder)["labels"]}
+    learned = {label["column"]: label for label in read_about(folder)["labels"]}
     for name, column in (model.labels.labels.columns if model.labels else {}).items():
         other = learned.get(name)
         if other and tuple(other["classes"]) != column.classes:
@@ -79,9 +79,9 @@ def take(model: Pretraining, folder: Path) -> None:
             )
     heads = load_file(folder / HEADS) if (folder / HEADS).exists() else {}
     tower = load_file(folder / TOWER) if (folder / TOWER).exists() else {}
-    found = heads | {TOWER_NAMES + name: value for name, value in tower.items()}
+    saved = heads | {TOWER_NAMES + name: value for name, value in tower.items()}
     own = model.state_dict()
-    both = {name: value for name, value in found.items() if name in own}
+    both = {name: value for name, value in saved.items() if name in own}
     if wrong := sorted(name for name, value in both.items() if value.shape != own[name].shape):
         name = wrong[0]
         raise ValueError(
@@ -91,8 +91,9 @@ def take(model: Pretraining, folder: Path) -> None:
     model.load_state_dict(both, strict=False)
 
 
-def about_of(folder: Path) -> dict[str, Any]:
-    """What the folder says of its heads. ValueError: no training of the text objective wrote it."""
+def read_about(folder: Path) -> dict[str, Any]:
+    """The description of a folder's heads, `pretrain.json`. ValueError: no training of the text objective
+    wrote it."""
     if not (folder / ABOUT).exists():
         raise ValueError(
             f"{folder}: has no {ABOUT}, which a training of the text objective writes; name a text encoder "

@@ -1,13 +1,13 @@
-"""Predictions counted over batches, and the best constant prediction of all that were asked."""
+"""Label statistics: right predictions counted over batches, and the best constant prediction."""
 
 import torch
 from torch import Tensor
 
-from sdmodel.pretrain.predictions import Answer
+from sdmodel.pretrain.predictions import Predictions
 
 
-class Tally:
-    """Of one head."""
+class LabelStatistics:
+    """The accuracy of one head, and of the best constant prediction."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -17,14 +17,18 @@ class Tally:
         self._rows = 0
         self._tags = False
 
-    def add(self, answer: Answer) -> None:
-        """Counts in a batch's answers."""
-        known, truth = answer.known, answer.truth[answer.known]
-        self._right += int((answer.chosen[known] == truth).sum())
+    def add(self, predictions: Predictions) -> None:
+        """Counts in a batch's predictions."""
+        known, truth = predictions.known, predictions.truth[predictions.known]
+        self._right += int((predictions.chosen[known] == truth).sum())
         self.count += truth.numel()
         self._rows += len(truth)
-        self._tags = answer.tags
-        counts = truth.sum(0) if answer.tags else torch.bincount(truth, minlength=answer.logits.shape[-1])
+        self._tags = predictions.tags
+        counts = (
+            truth.sum(0)
+            if predictions.tags
+            else torch.bincount(truth, minlength=predictions.logits.shape[-1])
+        )
         self._truths = counts if self._truths is None else self._truths + counts
 
     @property

@@ -8,42 +8,42 @@ from torch import Tensor, nn
 
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
-from sdmodel.pretrain.embedding_noise import disturbed
+from sdmodel.pretrain.embedding_noise import embedding_noise
 from sdmodel.pretrain.labels import LabelHeads, Labels
-from sdmodel.pretrain.masked import Hidden, MaskedHead, hide, tokens_of
-from sdmodel.pretrain.next_token import NextHead
+from sdmodel.pretrain.masked import MaskedHead, MaskedTokens, mask_tokens, tokens_of
+from sdmodel.pretrain.next_token import NextTokenHead
 from sdmodel.pretrain.paired import Pairing
-from sdmodel.pretrain.predictions import Answer, divergence, error, flipped
+from sdmodel.pretrain.predictions import Predictions, count_flips, cross_entropy, divergence
 from sdmodel.text.encoder import TextEncoder
 
-Answers = dict[str, list[Answer]]
+PredictionsByLoss = dict[str, list[Predictions]]
 """By the name of the loss: "contrastive", "labels", "masked", "next"."""
 LOSSES = ("contrastive", "labels", "masked", "next")
 """Names of losses that come of predictions; config.pretrain has their weights."""
 WHOLE = ("contrastive", "labels")
-"""Those that whole captions are asked about."""
+"""Those whose predictions are of whole captions."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the heads are asked about a batch."""
+class HeadInputs:
+    """What the heads predict from, for a batch."""
 
     ids: Tensor
     """(B, L) or (B, L, G) int64, of the captions."""
     mask: Tensor
     """(B, L) bool."""
     image: Tensor | None
-    """(B, D) directions of the pictures; None where they are not asked about."""
-    hidden: Hidden | None
-    """None where no token is to be guessed."""
+    """(B, D) directions of the pictures; None where pictures are not compared."""
+    hidden: MaskedTokens | None
+    """None where no token is masked."""
     uids: Sequence[str]
     every: bool
-    """Whether all labels are told, or those alone that teach."""
+    """Whether all labels count, or those alone that teach."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the heads say of a batch."""
+class HeadOutputs:
+    """The heads' predictions for a batch."""
 
     ids: Tensor
     """(B, L) or (B, L, G) int64, of the captions."""
@@ -51,9 +51,9 @@ class Told:
     """(B, D) directions of the pictures; None where the model does not look at them."""
     text: Tensor | None
     """(B, D) directions of the captions; likewise."""
-    clean: Answers
-    disturbed: Answers
-    """The same with noise on the embeddings; empty where the config says none."""
+    clean: PredictionsByLoss
+    disturbed: PredictionsByLoss
+    """The same with noise on the embeddings; empty where the config has none."""
 
     @property
     def flips(self) -> Tensor | None:
@@ -64,7 +64,7 @@ class Told:
         if not self.disturbed:
             return None
         names = counted(self.clean)
-        return torch.stack([flipped(self.clean[name], self.disturbed[name]) for name in names]).sum(0)
+        return torch.stack([count_flips(self.clean[name], self.disturbed[name]) for name in names]).sum(0)
 
 
 def counted(names: Iterable[str]) -> list[str]:
@@ -85,48 +85,51 @@ class Pretraining(nn.Module):
         self.config = config.pretrain
         self.encoder = encoder
         seen = tokens_of(encoder.tokenizer, captions, encoder.length)
-        wanted = config.pretrain
-        self.pairing = Pairing(config, encoder.width, captions) if wanted.contrastive else None
-        self.labels = LabelHeads(encoder.width, labels) if wanted.labels else None
-        self.masked = MaskedHead(encoder, seen) if wanted.masked else None
-        self.next = NextHead(encoder, seen) if wanted.next else None
+        weights = config.pretrain
+        self.pairing = Pairing(config, encoder.width, captions) if weights.contrastive else None
+        self.labels = LabelHeads(encoder.width, labels) if weights.labels else None
+        self.masked = MaskedHead(encoder, seen) if weights.masked else None
+        self.next = NextTokenHead(encoder, seen) if weights.next else None
 
     def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Losses by name, each a float32 scalar times its weight: "contrastive" over the global batch, the
         others means over rows."""
-        return self.losses(self.told(batch, generator), batch, generator)
+        return self.losses(self.predict(batch, generator), batch, generator)
 
-    def told(self, batch: Batch, generator: torch.Generator) -> Told:
-        """The answers: while it learns of those labels alone that teach, else of all."""
-        wanted, every = self.config, not self.training
-        asked = self._asked(batch, generator, every)
-        clean, text = self._answers(asked)
-        noisy: Answers = {}
-        if wanted.noise and (wanted.consistency or not self.training):
-            with disturbed(self.encoder.embedding, wanted.noise, batch, generator):
-                noisy, _ = self._answers(asked)
-        return Told(asked.ids, asked.image, text, clean, noisy)
+    def predict(self, batch: Batch, generator: torch.Generator) -> HeadOutputs:
+        """The predictions: while it learns of those labels alone that teach, else of all."""
+        config, every = self.config, not self.training
+        inputs = self._inputs(batch, generator, every)
+        clean, text = self._predictions(inputs)
+        noisy: PredictionsByLoss = {}
+        if config.noise and (config.consistency or not self.training):
+            with embedding_noise(self.encoder.embedding, config.noise, batch, generator):
+                noisy, _ = self._predictions(inputs)
+        return HeadOutputs(inputs.ids, inputs.image, text, clean, noisy)
 
-    def losses(self, told: Told, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """Losses of these answers, see `forward`."""
-        wanted, clean, noisy = self.config, told.clean, told.disturbed
+    def losses(self, outputs: HeadOutputs, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Losses of these predictions, see `forward`."""
+        weights, clean, noisy = self.config, outputs.clean, outputs.disturbed
         losses: dict[str, Tensor] = {}
-        if self.pairing and told.image is not None and told.text is not None:
-            found = self.pairing.loss(self.encoder, told.image, told.text, told.ids, batch, generator)
-            losses["contrastive"] = wanted.contrastive * found
+        if self.pairing and outputs.image is not None and outputs.text is not None:
+            loss = self.pairing.loss(self.encoder, outputs.image, outputs.text, outputs.ids, batch, generator)
+            losses["contrastive"] = weights.contrastive * loss
         if self.labels:
             shares = self.labels.shares(every=not self.training)
-            each = [error(one).mean() / share for one, share in zip(clean["labels"], shares, strict=True)]
-            losses["labels"] = wanted.labels * torch.stack(each).mean()
-        for name, weight in (("masked", wanted.masked), ("next", wanted.next)):
+            columns = zip(clean["labels"], shares, strict=True)
+            each = [cross_entropy(column).mean() / share for column, share in columns]
+            losses["labels"] = weights.labels * torch.stack(each).mean()
+        for name, weight in (("masked", weights.masked), ("next", weights.next)):
             if name in clean:
-                losses[name] = weight * torch.stack([error(one).mean() for one in clean[name]]).mean()
-        if wanted.consistency:
+                losses[name] = (
+                    weight * torch.stack([cross_entropy(head).mean() for head in clean[name]]).mean()
+                )
+        if weights.consistency:
             pairs = [pair for name in clean for pair in zip(clean[name], noisy[name], strict=True)]
-            apart = torch.stack([divergence(one, other).mean() for one, other in pairs]).mean()
-            losses["consistency"] = wanted.consistency * apart
+            apart = torch.stack([divergence(before, after).mean() for before, after in pairs]).mean()
+            losses["consistency"] = weights.consistency * apart
         if set(clean) == {"next"}:
-            # What only whole captions pass is asked nothing: its gradient is 0, for who awaits one.
+            # What only whole captions pass has no loss: its gradient is 0, for who awaits one.
             losses["next"] = losses["next"] + 0 * sum(p.sum() for p in self.encoder.parameters())
         return losses
 
@@ -136,35 +139,36 @@ class Pretraining(nn.Module):
         return counted(name for name in LOSSES if getattr(self.config, name))
 
     def columns(self) -> list[str]:
-        """Columns of the labels that it tells, in the order of its answers."""
+        """Columns of the labels that it predicts, in the order of its predictions."""
         return list(self.labels.labels.columns) if self.labels else []
 
-    def _asked(self, batch: Batch, generator: torch.Generator, every: bool) -> Asked:
-        """What this batch's rows are asked; which tokens are hidden is drawn."""
+    def _inputs(self, batch: Batch, generator: torch.Generator, every: bool) -> HeadInputs:
+        """The heads' inputs for this batch; which tokens are hidden is drawn."""
         ids, mask = self.encoder.tokenize(batch.captions)
         hidden = None
         if self.masked:
             share, words = self.config.mask, self.masked.words
-            hidden = hide(self.encoder.tokenizer, ids, share, words, batch, generator)
+            hidden = mask_tokens(self.encoder.tokenizer, ids, share, words, batch, generator)
         image = self.pairing.images(batch.images) if self.pairing else None
-        return Asked(ids, mask, image, hidden, batch.uids, every)
+        return HeadInputs(ids, mask, image, hidden, batch.uids, every)
 
-    def _answers(self, asked: Asked) -> tuple[Answers, Tensor | None]:
-        """What each head in use says; and directions of captions (B, D), where pictures are asked about."""
-        found: Answers = {}
+    def _predictions(self, inputs: HeadInputs) -> tuple[PredictionsByLoss, Tensor | None]:
+        """The predictions of each head in use; and directions of captions (B, D), where pictures are
+        compared."""
+        predictions: PredictionsByLoss = {}
         text = None
         if self.pairing or self.labels:
-            _, pooled = self.encoder(asked.ids, asked.mask)
-            if self.pairing and asked.image is not None:
+            _, pooled = self.encoder(inputs.ids, inputs.mask)
+            if self.pairing and inputs.image is not None:
                 text = self.pairing.texts(pooled)
-                found["contrastive"] = [self.pairing.answer(asked.image, text, asked.ids)]
+                predictions["contrastive"] = [self.pairing.predictions(inputs.image, text, inputs.ids)]
             if self.labels:
-                found["labels"] = self.labels(pooled, asked.uids, asked.every)
-        if self.masked and asked.hidden:
-            states, pooled = self.encoder(asked.hidden.ids, asked.mask)
-            found["masked"] = [self.masked(states, pooled, asked.hidden)]
+                predictions["labels"] = self.labels(pooled, inputs.uids, inputs.every)
+        if self.masked and inputs.hidden:
+            states, pooled = self.encoder(inputs.hidden.ids, inputs.mask)
+            predictions["masked"] = [self.masked(states, pooled, inputs.hidden)]
         if self.next:
-            found["next"] = self.next(
-                self.encoder.causal_states(asked.ids, asked.mask), asked.ids, asked.mask
+            predictions["next"] = self.next(
+                self.encoder.causal_states(inputs.ids, inputs.mask), inputs.ids, inputs.mask
             )
-        return found, text
+        return predictions, text

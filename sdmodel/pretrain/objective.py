@@ -1,4 +1,4 @@
-"""The text objective: a text encoder learns before it tells a denoiser anything."""
+"""The text objective: a text encoder is pretrained, before it conditions a denoiser."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -10,16 +10,16 @@ from torch import Tensor, nn
 from sdmodel.config.text import columns_of
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
-from sdmodel.pretrain import folder as kept
-from sdmodel.pretrain.labels import Labels, teaches
+from sdmodel.pretrain import folder as folders
+from sdmodel.pretrain.labels import Labels, label_teaches
 from sdmodel.pretrain.model import Pretraining
-from sdmodel.pretrain.predictions import Answer, guessed, right
+from sdmodel.pretrain.predictions import Predictions, count_constant_right, count_right
 from sdmodel.text import build
 from sdmodel.text.lengths import CaptionReader
 from sdmodel.transfer import sent
 
-TELLS = {"contrastive": "retrieved"}
-"""What a loss's predictions go by, where that is not its own name."""
+PREDICTION_NAMES = {"contrastive": "retrieved"}
+"""How a loss's predictions are called, where that is not its own name."""
 
 
 class TextObjective:
@@ -67,61 +67,61 @@ class TextObjective:
     def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """The losses, of all labels. Beside them, each as a sum and the number that it is of: predictions
         that are right ("labels_right", "masked_right", "next_right"; "retrieved_right": of captions, whose
-        own picture is the first in the batch), those that one constant answer would have right
+        own picture is the first in the batch), those that one constant prediction would have right
         ("labels_constant", ...), and where there is noise, those that it turns ("flips", see `Told`). Where
         part of the labels teach, "labels_taught_right" is of those rows alone, the ones to be learned by
         heart."""
-        seen = self.modules.told(batch, generator)
-        losses = self.modules.losses(seen, batch, generator)
-        found = {name: loss.double() * len(batch) for name, loss in losses.items()}
-        for name, answers in seen.clean.items():
-            told = TELLS.get(name, name)
-            found[f"{told}_right"], found[f"{told}_constant"] = right(answers), guessed(answers)
-        if "labels" in seen.clean and self.config.pretrain.labelled < 1:
-            found["labels_taught_right"] = right(self._taught(seen.clean["labels"], batch))
-        return found if seen.flips is None else {**found, "flips": seen.flips}
+        outputs = self.modules.predict(batch, generator)
+        losses = self.modules.losses(outputs, batch, generator)
+        sums = {name: loss.double() * len(batch) for name, loss in losses.items()}
+        for loss, heads in outputs.clean.items():
+            name = PREDICTION_NAMES.get(loss, loss)
+            sums[f"{name}_right"], sums[f"{name}_constant"] = count_right(heads), count_constant_right(heads)
+        if "labels" in outputs.clean and self.config.pretrain.labelled < 1:
+            sums["labels_taught_right"] = count_right(self._taught(outputs.clean["labels"], batch))
+        return sums if outputs.flips is None else {**sums, "flips": outputs.flips}
 
     def enough(self, figures: Mapping[str, float]) -> bool:
         """Whether a validation's figures end the training: few enough predictions turn under noise, and
-        they are better than a constant answer, which never turns."""
+        they are better than a constant prediction, which never turns."""
         most = self.config.pretrain.flips
         if not most or figures["validation/ema/flips"] > most:
             return False
-        told = [TELLS.get(name, name) for name in self.modules.counted]
+        names = [PREDICTION_NAMES.get(name, name) for name in self.modules.counted]
         better = [
             figures[f"validation/ema/{name}_right"] > figures[f"validation/ema/{name}_constant"]
-            for name in told
+            for name in names
         ]
         return all(better)
 
-    def _taught(self, answers: Sequence[Answer], batch: Batch) -> list[Answer]:
+    def _taught(self, heads: Sequence[Predictions], batch: Batch) -> list[Predictions]:
         """The same of those rows alone whose labels teach."""
         share = self.config.pretrain.labelled
-        rows = torch.tensor([[teaches(uid, share)] for uid in batch.uids])
-        return [replace(one, known=one.known & sent(rows, one.known.device)) for one in answers]
+        rows = torch.tensor([[label_teaches(uid, share)] for uid in batch.uids])
+        return [replace(head, known=head.known & sent(rows, head.known.device)) for head in heads]
 
     def start(self, folder: Path) -> None:
         """Goes on from a folder that `save` wrote: the encoder, and the heads and the tower as far as both
         have them. ValueError: it holds another kind or shape."""
-        kept.about_of(folder)
+        folders.read_about(folder)
         encoder = build.load(folder, self.config.text, self._captions)
         self.modules = Pretraining(self.config, encoder, self._captions, self._labels)
-        kept.take(self.modules, folder)
+        folders.load_heads(self.modules, folder)
 
     def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
         """Writes the folder, see folder.py."""
-        kept.save(folder, self.modules, self.config, weights)
+        folders.save(folder, self.modules, self.config, weights)
 
 
 def _labels(config: TrainConfig, table: Path | None, uids: Collection[str] | None) -> Labels:
     """ValueError: labels are to be learned, and there are none."""
-    wanted = config.pretrain
-    if not wanted.labels:
+    pretrain = config.pretrain
+    if not pretrain.labels:
         return Labels({}, {})
-    names = columns_of(wanted)
+    names = columns_of(pretrain)
     if not names or not table:
         raise ValueError(
-            f"pretrain.labels={wanted.labels}: name the columns that hold them in pretrain.columns, or a "
+            f"pretrain.labels={pretrain.labels}: name the columns that hold them in pretrain.columns, or a "
             "table of clusters in pretrain.clusters"
         )
-    return Labels.read(table, names, wanted.labelled, rows=uids)
+    return Labels.read(table, names, pretrain.labelled, rows=uids)

@@ -21,11 +21,11 @@ from sdmodel.contrastive.pairs import (
 )
 from sdmodel.contrastive.tower import build
 from sdmodel.data.batch import Batch
-from sdmodel.pretrain.predictions import Answer
+from sdmodel.pretrain.predictions import Predictions
 from sdmodel.text.encoder import TextEncoder
 
 NEVER = -1e4
-"""Logit of what is not asked for; finite, so that divergences are."""
+"""Logit of what is no candidate; finite, so that divergences are."""
 
 
 class Pairing(nn.Module):
@@ -63,9 +63,9 @@ class Pairing(nn.Module):
             ids = torch.cat([ids, others])
         return paired_loss(image, text, ids, factor(self.scale))
 
-    def answer(self, image: Tensor, text: Tensor, ids: Tensor) -> Answer:
+    def predictions(self, image: Tensor, text: Tensor, ids: Tensor) -> Predictions:
         """Which picture of the global batch (W * B) each of this process's captions (B) is of; pictures with
-        the same caption are not asked for. Nothing is learned of the pictures."""
+        the same caption are no candidates. Nothing is learned of the pictures."""
         rank = dist.get_rank() if dist.is_initialized() else 0
         own = rank * len(text) + torch.arange(len(text), device=text.device)  # (B,)
         pictures = gather(image.detach())  # (W * B, D)
@@ -75,4 +75,4 @@ class Pairing(nn.Module):
             logits = (factor(self.scale) * text @ pictures.T).masked_fill(equal, NEVER)
         there = torch.ones(len(text), 1, dtype=torch.bool, device=text.device)
         # One picture for all captions would be right once in the global batch.
-        return Answer(logits[:, None], own[:, None], there, there, torch.zeros_like(own[0]))
+        return Predictions(logits[:, None], own[:, None], there, there, torch.zeros_like(own[0]))

@@ -51,11 +51,12 @@ def understanding(
     from sdmodel.data.pixels import to_float
     from sdmodel.device import resolve_device
     from sdmodel.pretrain.folder import load
-    from sdmodel.pretrain.label_statistics import Tally
+    from sdmodel.pretrain.label_statistics import LabelStatistics
 
     place = torch.device(resolve_device(device))
     model = load(folder, table).to(place)
-    tallies: dict[str, dict[int, Tally]] = {}  # of each place of a head's answers: of next, each direction
+    # Of each place of a head's predictions: of next, each direction.
+    statistics: dict[str, dict[int, LabelStatistics]] = {}
     flips = torch.zeros(2, dtype=torch.float64)
     seen: list[list[NDArray[np.float32]]] = [[], []]
     generator = torch.Generator(place)
@@ -73,30 +74,30 @@ def understanding(
                 size=count,
                 start=0,
             ).to(place)
-            told = model.told(batch, generator.manual_seed(seed + start))
-            if told.image is not None and told.text is not None:
-                seen[0].append(told.image.float().cpu().numpy())
-                seen[1].append(told.text.float().cpu().numpy())
-            if told.flips is not None:
-                flips += told.flips.cpu()
-            for name, answers in told.clean.items():
-                if name == "contrastive":  # told by r_at_1, among as many pictures each time
+            outputs = model.predict(batch, generator.manual_seed(seed + start))
+            if outputs.image is not None and outputs.text is not None:
+                seen[0].append(outputs.image.float().cpu().numpy())
+                seen[1].append(outputs.text.float().cpu().numpy())
+            if outputs.flips is not None:
+                flips += outputs.flips.cpu()
+            for name, heads in outputs.clean.items():
+                if name == "contrastive":  # measured by r_at_1, among as many pictures each time
                     continue
                 names = [f"labels {column}" for column in model.columns()] if name == "labels" else [name]
-                for number, answer in enumerate(answers):
-                    own = tallies.setdefault(names[number % len(names)], {})
-                    own.setdefault(number, Tally()).add(answer)
+                for number, predictions in enumerate(heads):
+                    own = statistics.setdefault(names[number % len(names)], {})
+                    own.setdefault(number, LabelStatistics()).add(predictions)
     found: dict[str, Any] = {"rows": len(uids)}
     if seen[0]:
         of = min(GROUP, len(uids))
         found |= {"r_at_1": round(r_at_1(np.concatenate(seen[0]), np.concatenate(seen[1]), of), 4), "of": of}
-    for name, own in tallies.items():
-        count = sum(tally.count for tally in own.values())
+    for name, own in statistics.items():
+        count = sum(head.count for head in own.values())
         if not count:
             continue
-        counted = [tally for tally in own.values() if tally.count]
-        right = sum(tally.right * tally.count for tally in counted) / count
-        constant = sum(tally.constant * tally.count for tally in counted) / count
+        counted = [head for head in own.values() if head.count]
+        right = sum(head.right * head.count for head in counted) / count
+        constant = sum(head.constant * head.count for head in counted) / count
         figures = {"right": round(right, 4), "constant": round(constant, 4), "of": count}
         if name.startswith("labels "):
             found.setdefault("labels", {})[name.removeprefix("labels ")] = figures

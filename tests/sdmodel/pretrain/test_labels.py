@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from sdmodel.pretrain.labels import Column, LabelHeads, Labels, teaches
-from sdmodel.pretrain.predictions import error
+from sdmodel.pretrain.labels import Column, LabelHeads, Labels, label_teaches
+from sdmodel.pretrain.predictions import cross_entropy
 from tests.sdmodel.pretrain.made import CAPTIONS, COLOURS, PAIRS, labels
 
 NAMES = ("colour", "tags")
@@ -33,20 +33,20 @@ def test_the_guess_is_the_commonest_answer(tmp_path: Path):
     held = [{"uid": str(n), "one": one, "many": many} for n, (one, many) in enumerate(rows)]
     pq.write_table(pa.Table.from_pylist(held), tmp_path / "t.parquet")
     table = Labels.read(tmp_path / "t.parquet", ("one", "many"))
-    assert table.guess("one") == 1
-    assert table.guess("many").tolist() == [1, 0]
+    assert table.constant("one") == 1
+    assert table.constant("many").tolist() == [1, 0]
     assert LabelHeads(4, table).shares(every=True) == [0.75, 0.75]
 
 
 def test_a_share_of_the_rows_teaches_always_the_same(tmp_path: Path):
     names = [str(number) for number in range(2000)]
-    few, many = ({name for name in names if teaches(name, share)} for share in (0.1, 0.4))
+    few, many = ({name for name in names if label_teaches(name, share)} for share in (0.1, 0.4))
     assert few < many
     assert abs(len(few) / 2000 - 0.1) < 0.03
-    assert all(teaches(name, 1.0) for name in names)
+    assert all(label_teaches(name, 1.0) for name in names)
     table = Labels.read(labels(tmp_path), NAMES, 0.5)
     learned, told = (table.of("colour", CAPTIONS, every)[1][:, 0].tolist() for every in (False, True))
-    chosen = [teaches(caption, 0.5) for caption in CAPTIONS]
+    chosen = [label_teaches(caption, 0.5) for caption in CAPTIONS]
     assert learned == [one and other for one, other in zip(told, chosen, strict=True)]
     heads = LabelHeads(4, table)
     assert heads.shares(every=False)[0] == sum(learned) / 12 < heads.shares(every=True)[0] == 9 / 12
@@ -92,7 +92,9 @@ def test_columns_may_have_any_name():
 
 def test_a_batch_without_labels_teaches_nothing_and_has_gradients(tmp_path: Path):
     heads = LabelHeads(4, Labels.read(labels(tmp_path), NAMES))
-    losses = [error(one).mean() for one in heads(torch.randn(2, 4), ["nobody", "no one"], every=False)]
+    losses = [
+        cross_entropy(one).mean() for one in heads(torch.randn(2, 4), ["nobody", "no one"], every=False)
+    ]
     torch.stack(losses).sum().backward()
     assert [loss.item() for loss in losses] == [0, 0]
     assert all(p.grad is not None and not p.grad.any() for p in heads.parameters())

@@ -6,12 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdmodel.pretrain.masked import commonest, hide, ordinary, tokens_of
+from sdmodel.pretrain.masked import commonest_token, mask_tokens, ordinary_tokens, tokens_of
 from sdmodel.text.tokenizer import MASK_ID, Tokenizer
 from tests.sdmodel.pretrain.made import CAPTIONS, batch, generator
 
 TOKENIZER = Tokenizer.learn([*CAPTIONS * 2, "a cat"], 40, "words")
-WORDS = ordinary(TOKENIZER)
+WORDS = ordinary_tokens(TOKENIZER)
 
 
 @given(
@@ -25,17 +25,17 @@ WORDS = ordinary(TOKENIZER)
 def test_a_share_of_each_caption_s_known_words_is_hidden(words: list[list[str]], share: float, seed: int):
     captions = [" ".join(one) for one in words]
     ids = TOKENIZER.token_ids(captions, 10)
-    hidden = hide(TOKENIZER, ids, share, WORDS, batch(captions), generator(seed))
+    hidden = mask_tokens(TOKENIZER, ids, share, WORDS, batch(captions), generator(seed))
     able = torch.isin(ids, WORDS)
-    count = hidden.asked.sum(1)
+    count = hidden.masked.sum(1)
     expected = (share * able.sum(1)).round().clamp(min=1) * able.any(1)
     assert count.tolist() == expected.tolist()  # one at least; none where there is none
-    changed = torch.zeros_like(able).scatter(1, hidden.places, hidden.asked)
+    changed = torch.zeros_like(able).scatter(1, hidden.places, hidden.masked)
     assert torch.equal(hidden.ids[~changed], ids[~changed])
     assert able[changed].all()
-    assert torch.equal(hidden.truth[hidden.asked], ids.gather(1, hidden.places)[hidden.asked])
-    rows = torch.arange(len(captions))[:, None].expand_as(hidden.places)[hidden.asked]
-    assert len({(int(a), int(b)) for a, b in zip(rows, hidden.places[hidden.asked], strict=True)}) == sum(
+    assert torch.equal(hidden.truth[hidden.masked], ids.gather(1, hidden.places)[hidden.masked])
+    rows = torch.arange(len(captions))[:, None].expand_as(hidden.places)[hidden.masked]
+    assert len({(int(a), int(b)) for a, b in zip(rows, hidden.places[hidden.masked], strict=True)}) == sum(
         count
     )
 
@@ -43,15 +43,15 @@ def test_a_share_of_each_caption_s_known_words_is_hidden(words: list[list[str]],
 def test_in_their_place_stand_the_mask_others_and_themselves():
     captions = ["a red cat"] * 4000
     ids = TOKENIZER.token_ids(captions, 5)
-    hidden = hide(TOKENIZER, ids, 0.4, WORDS, many(captions), generator())
-    stands = hidden.ids.gather(1, hidden.places)[hidden.asked]
+    hidden = mask_tokens(TOKENIZER, ids, 0.4, WORDS, many(captions), generator())
+    stands = hidden.ids.gather(1, hidden.places)[hidden.masked]
     assert len(stands) == 4000
-    masked, same = (stands == MASK_ID).float().mean(), (stands == hidden.truth[hidden.asked]).float().mean()
+    masked, same = (stands == MASK_ID).float().mean(), (stands == hidden.truth[hidden.masked]).float().mean()
     assert abs(masked - 0.8) < 0.02
     assert abs(same - 0.1 - 0.1 / len(WORDS)) < 0.02
     assert set(stands.tolist()) == {MASK_ID, *WORDS.tolist()}
     for place in range(1, 4):  # each word as often
-        assert abs((hidden.places[hidden.asked] == place).float().mean() - 1 / 3) < 0.03
+        assert abs((hidden.places[hidden.masked] == place).float().mean() - 1 / 3) < 0.03
 
 
 def many(captions: list[str]):
@@ -63,13 +63,14 @@ def many(captions: list[str]):
 def test_processes_and_parts_hide_what_one_would():
     ids = TOKENIZER.token_ids(CAPTIONS, 8)
     whole = batch()
-    expected = hide(TOKENIZER, ids, 0.3, WORDS, whole, generator()).ids
+    expected = mask_tokens(TOKENIZER, ids, 0.3, WORDS, whole, generator()).ids
     parts = [whole.micro_batch(number, 3) for number in range(3)]
     each = [
-        hide(TOKENIZER, TOKENIZER.token_ids(p.captions, 8), 0.3, WORDS, p, generator()).ids for p in parts
+        mask_tokens(TOKENIZER, TOKENIZER.token_ids(p.captions, 8), 0.3, WORDS, p, generator()).ids
+        for p in parts
     ]
     assert torch.equal(torch.cat(each), expected)
-    assert not torch.equal(hide(TOKENIZER, ids, 0.3, WORDS, whole, generator(1)).ids, expected)
+    assert not torch.equal(mask_tokens(TOKENIZER, ids, 0.3, WORDS, whole, generator(1)).ids, expected)
 
 
 class Pieced(Tokenizer):
@@ -85,8 +86,8 @@ class Pieced(Tokenizer):
 def test_what_else_is_said_of_a_token_is_hidden_with_it():
     pieced = Pieced(TOKENIZER._tokenizer)
     ids = pieced.token_ids(CAPTIONS, 8)
-    hidden = hide(pieced, ids, 0.5, WORDS, batch(), generator())
-    plain = hide(TOKENIZER, ids[..., 0], 0.5, WORDS, batch(), generator())
+    hidden = mask_tokens(pieced, ids, 0.5, WORDS, batch(), generator())
+    plain = mask_tokens(TOKENIZER, ids[..., 0], 0.5, WORDS, batch(), generator())
     assert torch.equal(hidden.ids[..., 0], plain.ids)
     changed = hidden.ids[..., 0] != ids[..., 0]
     assert changed.any()
@@ -98,7 +99,7 @@ def test_the_commonest_token_is_a_word():
     (a,) = (token for token in WORDS.tolist() if TOKENIZER.decode(torch.tensor([[token]])) == ["a"])
 
     def told(captions: list[str]) -> int:
-        return int(commonest(TOKENIZER, tokens_of(TOKENIZER, captions, 8), TOKENIZER.special))
+        return int(commonest_token(TOKENIZER, tokens_of(TOKENIZER, captions, 8), TOKENIZER.special))
 
     assert told(CAPTIONS) == a
     assert told(["red cat", "red hat"]) != a

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from sdmodel.config.text import TextConfig
 from sdmodel.pretrain import folder as kept
-from sdmodel.pretrain.labels import teaches
+from sdmodel.pretrain.labels import label_teaches
 from sdmodel.pretrain.objective import TextObjective
 from sdmodel.text import build
 from sdmodel.train.validation import means
@@ -192,7 +192,7 @@ def test_answers_that_never_change_are_not_enough(table: Path):
 def test_what_teaches_is_told_apart_from_what_could(table: Path):
     """A head that knows the rows that taught it by heart and nothing else: over-fitting shows."""
     few = objective(config(contrastive=0.0, labels=1.0, columns=("tags",), labelled=0.5), table)
-    taught = [teaches(caption, 0.5) for caption in CAPTIONS]
+    taught = [label_teaches(caption, 0.5) for caption in CAPTIONS]
     with torch.no_grad():
         counted = few.errors(batch(), generator())["labels_taught_right"][1]
     assert 0 < sum(taught[1:]) < 11
