@@ -20,7 +20,7 @@ from sdmodel.variant import variant_of
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What a pipeline's folder says of its denoiser."""
+    """A pipeline's folder, as far as its denoiser is concerned."""
 
     folder: Path
     unet: dict[str, Any]

@@ -1,4 +1,4 @@
-"""diffusers' AutoencoderKL by our config, and the folder it is kept in: the encoder's output is mean and
+"""diffusers' AutoencoderKL by our config, and its folder: the encoder's output is mean and
 log-variance of a latent, the decoder's a picture (Rombach et al. 2021, arXiv:2112.10752)."""
 
 from pathlib import Path
@@ -31,7 +31,7 @@ def build(config: AutoencoderConfig, size: int) -> AutoencoderKL:
 
 
 def described(config: AutoencoderConfig, size: int) -> dict[str, Any]:
-    """The model in diffusers' words; what is not said is as in Stable Diffusion's."""
+    """The model's config as diffusers' arguments; what they leave out is as in Stable Diffusion's."""
     levels = len(config.channels)
     return {
         "down_block_types": ("DownEncoderBlock2D",) * levels,
@@ -51,7 +51,7 @@ def load(folder: Path, like: AutoencoderKL) -> AutoencoderKL:
     inside = folder / "vae" if (folder / "vae").is_dir() else folder
     try:
         # diffusers knows the names that weights had in older folders.
-        found = AutoencoderKL.from_pretrained(
+        model = AutoencoderKL.from_pretrained(
             inside,
             local_files_only=True,
             use_safetensors=True,
@@ -60,14 +60,14 @@ def load(folder: Path, like: AutoencoderKL) -> AutoencoderKL:
         )
     except (OSError, RuntimeError) as error:
         raise ValueError(f"{inside}: holds no AutoencoderKL in diffusers' layout: {error}") from error
-    held, wanted = shape(found), shape(like)
-    if held != wanted:
-        differ = {name: held[name] for name in SHAPE if held[name] != wanted[name]}
+    its, expected = shape(model), shape(like)
+    if its != expected:
+        differ = {name: its[name] for name in SHAPE if its[name] != expected[name]}
         raise ValueError(
             f"{inside}: holds an autoencoder with {differ}; the config asks for "
-            f"{ {name: wanted[name] for name in differ} }; make the config's autoencoder agree"
+            f"{ {name: expected[name] for name in differ} }; make the config's autoencoder agree"
         )
-    return found
+    return model
 
 
 def shape(model: AutoencoderKL) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""The autoencoder objective: a picture must come back from its latent, and latents shall be near a normal
-distribution.
+"""The autoencoder (VAE) objective: a picture must come back from its latent, and latents shall be near a
+normal distribution.
 
 No adversary and no perceptual loss yet, so fine texture comes back smoothed.
 """
@@ -16,6 +16,7 @@ from sdmodel.autoencoder import model
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.evaluate.regression import error_sums
+from sdmodel.weights import submodule_weights
 
 WINDOW = 10_000
 """Images of one process that the latents' statistics are taken over, about."""
@@ -118,10 +119,8 @@ class AutoencoderObjective:
         The latents' mean and deviation in the config are those seen while training, lately."""
         mean, square = weights["mean"], weights["square"]
         deviation = (square - mean.square()).clamp(min=1e-12).sqrt()
-        held = {
-            name.removeprefix("vae."): value for name, value in weights.items() if name.startswith("vae.")
-        }
-        model.save(folder, self.config.autoencoder, self.config.size, held, mean, deviation)
+        vae_weights = submodule_weights(weights, "vae.")
+        model.save(folder, self.config.autoencoder, self.config.size, vae_weights, mean, deviation)
 
 
 def kl(mean: Tensor, log_variance: Tensor) -> Tensor:

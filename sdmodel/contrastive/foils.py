@@ -1,4 +1,4 @@
-"""Foils: captions with one word replaced by another that is used in the same place.
+"""Foils (hard negatives): captions with one word replaced by another that is used in the same place.
 
 Pairs of a batch differ in many ways at once, a foil in one. What that adds to training was not measured for
 the
@@ -16,12 +16,12 @@ class Foils:
     """Replacements learned from captions."""
 
     def __init__(self, captions: Iterable[str]):
-        found: dict[tuple[str, str], set[str]] = {}
+        between: dict[tuple[str, str], set[str]] = {}
         for caption in captions:
             words = ["", *caption.split(), ""]
             for before, word, after in zip(words, words[1:], words[2:], strict=False):
-                found.setdefault((before, after), set()).add(word)
-        self._between = {place: sorted(words) for place, words in found.items() if len(words) > 1}
+                between.setdefault((before, after), set()).add(word)
+        self._between = {place: sorted(words) for place, words in between.items() if len(words) > 1}
 
     def of(self, caption: str, count: int, seed: tuple[int, ...]) -> list[str]:
         """`count` captions with one word replaced, a function of (caption, seed); the caption itself where

@@ -18,6 +18,7 @@ from sdmodel.data.batch import Batch
 from sdmodel.text.lengths import CaptionReader, fitting_length
 from sdmodel.text.tokenizer import Tokenizer
 from sdmodel.transfer import sent
+from sdmodel.weights import submodule_weights
 
 
 class Contrastive(nn.Module):
@@ -84,12 +85,12 @@ class ContrastiveObjective:
 
         ValueError: it holds another shape of model."""
         tokenizer = Tokenizer.load(folder)
-        held = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]
-        length = held["text_cfg"]["context_length"] if self._follows else self.length
+        saved = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]
+        length = saved["text_cfg"]["context_length"] if self._follows else self.length
         text = replace(self.config.text, length=length)
         expected = clip.model_config(replace(self.config, text=text), len(tokenizer))
-        if held != expected:
-            raise ValueError(f"{folder}: holds the model {held}; the config asks for {expected}")
+        if saved != expected:
+            raise ValueError(f"{folder}: holds the model {saved}; the config asks for {expected}")
         self._build(tokenizer, length)
         weights = load_file(folder / "open_clip_model.safetensors")
         self.modules.clip.load_state_dict({name: value.float() for name, value in weights.items()})
@@ -100,5 +101,5 @@ class ContrastiveObjective:
             folder,
             self.config,
             self.tokenizer,
-            {name.removeprefix("clip."): value for name, value in weights.items()},
+            submodule_weights(weights, "clip."),
         )

@@ -54,7 +54,8 @@ def same_captions(ids: Tensor) -> Tensor:
 def paired_loss(image: Tensor, text: Tensor, ids: Tensor, scale: Tensor) -> Tensor:
     """The loss over all processes' rows, a float32 scalar, the same for each of them.
 
-    An image's foils are its own negatives; where none was found the foil is the caption, which is none.
+    An image's foils are its own negatives; where a caption has none, the foil is the caption itself, which is
+    none.
 
     Args:
         image: (B, D) of length 1.
@@ -63,8 +64,8 @@ def paired_loss(image: Tensor, text: Tensor, ids: Tensor, scale: Tensor) -> Tens
         scale: factor on cosines."""
     rows, width = image.shape
     foils = own_cosines(image, text[rows:].view(rows, -1, width)) if len(text) > rows else image[:, :0]
-    told = ids[rows:].view(rows, -1, ids[0].numel())
-    none = (told == ids[:rows].flatten(1)[:, None]).all(-1)  # (B, K)
+    foil_ids = ids[rows:].view(rows, -1, ids[0].numel())
+    none = (foil_ids == ids[:rows].flatten(1)[:, None]).all(-1)  # (B, K)
     absent = gather(none.long()).bool()
     same = same_captions(gather(ids[:rows]))
     return contrastive_loss(gather(image), gather(text[:rows]), scale, same, gather(foils), absent)

@@ -42,12 +42,12 @@ class Index:
     captions: list[list[str]]
     """One or more for each picture."""
     sizes: np.ndarray | None = None
-    """(N, 2) int64: height and width of the picture, pixels; None where the table does not tell."""
+    """(N, 2) int64: height and width of the picture, pixels; None where the table has no such columns."""
     multiplicity: np.ndarray | None = None
     """(N,) float64: how often the picture occurred in the sources, copies merged into it; None where the
-    table does not tell."""
+    table has no such column."""
     weight: np.ndarray | None = None
-    """(N,) float64: the column that was asked for; None where none was."""
+    """(N,) float64: the column named by `weight` of `read_index`; None where none was."""
     read_range: ReadRange = field(default_factory=LocalRanges, compare=False, repr=False)
     """Reads from a tar."""
 

@@ -1,4 +1,4 @@
-"""What a stream asks of a dataset: pictures by row, augmented as the stream says."""
+"""The interface of a dataset: pictures by row, augmented as the stream says."""
 
 from dataclasses import dataclass
 from typing import Protocol

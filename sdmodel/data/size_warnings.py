@@ -1,6 +1,6 @@
 """Whether a set is too small for what shall learn from it: warnings with their figures and what to do.
 
-A small set is no mistake, so nothing here refuses one. What is asked: can the model keep every picture
+A small set is no mistake, so nothing here refuses one. The questions: can the model memorise every picture
 instead of what they have in common, how often is each seen, and of how many pictures does a word get its
 meaning?
 """
@@ -46,7 +46,7 @@ WORD = re.compile(rf"[{ALONE}]|[^\W_{ALONE}]+(?:['’][^\W_{ALONE}]+)*")
 
 @dataclass(frozen=True)
 class WordFrequencies:
-    """How often the words of a set's captions occur; those in more than half of the pictures tell none apart
+    """How often the words of a set's captions occur; those in more than half of the pictures distinguish none
     and are left out."""
 
     median: float
@@ -77,7 +77,7 @@ def size_warnings(index: Index, config: TrainConfig, parameters: int = 0) -> lis
     Args:
         index: the rows to train on.
         config: of the training.
-        parameters: how many of the model's are learned; 0: not known, and not asked about.
+        parameters: how many of the model's are learned; 0: not known, and not checked.
     """
     rows = len(index)
     if rows >= LARGE:

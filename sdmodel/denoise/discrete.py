@@ -129,8 +129,8 @@ def check_unet(unet: dict[str, Any], schedule: dict[str, Any]) -> None:
     """ValueError: a UNet asks for other conditions than time and caption, or it predicts something else."""
     if kind := next((key for key in CONDITIONS if unet.get(key) is not None), None):
         raise ValueError(
-            f"a UNet with {kind}={unet[kind]!r} is told more than time and caption; take one in the layout "
-            "of Stable Diffusion 1 or 2"
+            f"a UNet with {kind}={unet[kind]!r} needs more conditions than time and caption; take one in the "
+            "layout of Stable Diffusion 1 or 2"
         )
     if unet["in_channels"] != unet["out_channels"]:
         raise ValueError(

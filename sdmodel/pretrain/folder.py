@@ -16,6 +16,7 @@ from sdmodel.config.train import TrainConfig
 from sdmodel.pretrain.labels import Column, Labels
 from sdmodel.pretrain.model import Pretraining
 from sdmodel.text import build
+from sdmodel.weights import submodule_weights
 
 ABOUT, HEADS, TOWER = "pretrain.json", "heads.safetensors", "tower.safetensors"
 ENCODER_NAMES, TOWER_NAMES = "encoder.", "pairing.tower."
@@ -24,8 +25,8 @@ ENCODER_NAMES, TOWER_NAMES = "encoder.", "pairing.tower."
 
 def save(folder: Path, model: Pretraining, config: TrainConfig, weights: dict[str, Tensor]) -> None:
     """Writes these weights, by the names of `model.state_dict()`, into an existing empty folder."""
-    model.encoder.save(folder, _below(weights, ENCODER_NAMES))
-    if tower := _below(weights, TOWER_NAMES):
+    model.encoder.save(folder, submodule_weights(weights, ENCODER_NAMES))
+    if tower := submodule_weights(weights, TOWER_NAMES):
         save_file(tower, folder / TOWER)
     if heads := {
         name: value for name, value in weights.items() if not name.startswith((ENCODER_NAMES, TOWER_NAMES))
@@ -100,7 +101,3 @@ def read_about(folder: Path) -> dict[str, Any]:
             "in text.start"
         )
     return json.loads((folder / ABOUT).read_text())
-
-
-def _below(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}

@@ -82,7 +82,7 @@ def mask_tokens(
     how, which = (draws[:, row].gather(1, places) for row in (1, 2))
     other = words[(which * len(words)).long()]
     put = torch.where(how < MASKED, tokenizer.mask, torch.where(how < MASKED + RANDOM, other, truth))
-    # What is left as it is keeps all that its row says of it: pieces of a word that nobody knows.
+    # An unchanged token keeps its whole row: n-grams of an unknown word.
     unchanged = ~masked | (how >= MASKED + RANDOM)
     if ids.ndim == 2:
         hidden = ids.scatter(1, places, torch.where(unchanged, truth, put))

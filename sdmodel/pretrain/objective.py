@@ -68,9 +68,9 @@ class TextObjective:
         """The losses, of all labels. Beside them, each as a sum and the number that it is of: predictions
         that are right ("labels_right", "masked_right", "next_right"; "retrieved_right": of captions, whose
         own picture is the first in the batch), those that one constant prediction would have right
-        ("labels_constant", ...), and where there is noise, those that it turns ("flips", see `Told`). Where
-        part of the labels teach, "labels_taught_right" is of those rows alone, the ones to be learned by
-        heart."""
+        ("labels_constant", ...), and where there is noise, those that it turns ("flips", see `HeadOutputs`).
+        Where part of the labels teach, "labels_taught_right" is of those rows alone, the ones to be learned
+        by heart."""
         outputs = self.modules.predict(batch, generator)
         losses = self.modules.losses(outputs, batch, generator)
         sums = {name: loss.double() * len(batch) for name, loss in losses.items()}

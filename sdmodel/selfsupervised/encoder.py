@@ -1,4 +1,4 @@
-"""The image encoder: a ResNet, and the folder it is kept in.
+"""The image encoder: a ResNet, and its folder.
 
 It normalises groups of channels (Wu and He 2018, arXiv:1803.08494) and not batches: a picture's features
 depend on it alone, so that one process or many train the same encoder, averaged weights need no statistics of
@@ -43,12 +43,12 @@ def build(config: SelfSupervisedConfig) -> ResNet:
 def read_config(folder: Path) -> SelfSupervisedConfig:
     """The config of a folder's encoder. ValueError: no such folder, or another kind of model."""
     file = folder / "config.json"
-    held = json.loads(file.read_text()) if file.is_file() else {}
-    if held.get("kind") != KIND:
+    saved = json.loads(file.read_text()) if file.is_file() else {}
+    if saved.get("kind") != KIND:
         raise ValueError(
             f"{folder}: holds no model of kind {KIND!r}, which a training of that objective writes"
         )
-    return TypeAdapter(SelfSupervisedConfig).validate_python(held["model"]["selfsupervised"])
+    return TypeAdapter(SelfSupervisedConfig).validate_python(saved["model"]["selfsupervised"])
 
 
 def load(folder: Path) -> ResNet:

@@ -16,6 +16,7 @@ from sdmodel.data.batch import Batch
 from sdmodel.selfsupervised import encoder
 from sdmodel.selfsupervised.loss import nt_xent
 from sdmodel.selfsupervised.views import DRAWS, view
+from sdmodel.weights import submodule_weights
 
 HEAD = "head.safetensors"
 
@@ -76,13 +77,13 @@ class SelfSupervisedObjective:
         """Takes encoder and head from a folder that `save` wrote.
 
         ValueError: it holds another kind or shape of model."""
-        held, wanted = (
+        saved, expected = (
             {name: getattr(config, name) for name in ("width", "blocks", "embedding")}
             for config in (encoder.read_config(folder), self.config.selfsupervised)
         )
-        if held != wanted:
+        if saved != expected:
             raise ValueError(
-                f"{folder}: holds an encoder of {held}; the config's selfsupervised asks for {wanted}"
+                f"{folder}: holds an encoder of {saved}; the config's selfsupervised asks for {expected}"
             )
         self.modules.encoder.load_state_dict(load_file(folder / encoder.WEIGHTS))
         self.modules.head.load_state_dict(load_file(folder / HEAD))
@@ -90,8 +91,7 @@ class SelfSupervisedObjective:
     def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
         """Writes encoder.safetensors, head.safetensors and config.json."""
         for part, file in (("encoder.", encoder.WEIGHTS), ("head.", HEAD)):
-            held = {name.removeprefix(part): w for name, w in weights.items() if name.startswith(part)}
-            save_file(held, folder / file)
+            save_file(submodule_weights(weights, part), folder / file)
         shape = {"size": self.config.size, "selfsupervised": dataclasses.asdict(self.config.selfsupervised)}
-        held = {"kind": encoder.KIND, "model": shape}
-        (folder / "config.json").write_text(json.dumps(held, indent=2, sort_keys=True) + "\n")
+        config = {"kind": encoder.KIND, "model": shape}
+        (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")

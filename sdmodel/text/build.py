@@ -9,7 +9,7 @@ from sdmodel.text.encoder import TextEncoder
 
 
 def encoder_of(config: TextConfig) -> type[TextEncoder]:
-    """The class of a kind. Kinds are modules, so that each brings its libraries only when it is asked for;
+    """The class of a kind. Kinds are modules, so that each brings its libraries only when it is used;
     the config's type has checked the name."""
     return importlib.import_module(f"sdmodel.text.{config.kind}").ENCODER
 

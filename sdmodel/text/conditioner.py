@@ -19,6 +19,7 @@ from sdmodel.text import build
 from sdmodel.text.attention import Attention
 from sdmodel.text.encoder import TextEncoder
 from sdmodel.text.lengths import CaptionReader
+from sdmodel.weights import submodule_weights
 
 ENCODERS = "encoders."
 """Beginning of the names of the encoders' weights."""
@@ -94,10 +95,7 @@ class TextConditioner(nn.Module):
         for number, encoder in enumerate(self.each()):
             own, place = f"{prefix}{ENCODERS}{number}.", folder / str(number)
             place.mkdir(parents=True)
-            encoder_weights = {
-                name.removeprefix(own): value for name, value in weights.items() if name.startswith(own)
-            }
-            encoder.save(place, encoder_weights)
+            encoder.save(place, submodule_weights(weights, own))
         return {name: value for name, value in weights.items() if not name.startswith(prefix + ENCODERS)}
 
     @property

@@ -32,7 +32,7 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 UNKNOWN_KIND = "nothing that is known"
 """Of an encoder in a folder, for messages."""
 NOT_SHAPE = ("start", "rate")
-"""What a config says of learning, not of the encoder."""
+"""Fields of a config about learning, not about the encoder's shape."""
 
 
 class Vocabulary(Protocol):

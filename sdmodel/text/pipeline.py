@@ -13,6 +13,7 @@ from sdmodel.condition import Condition
 from sdmodel.text.lengths import CaptionReader, token_counts
 from sdmodel.transfer import sent
 from sdmodel.variant import variant_of
+from sdmodel.weights import submodule_weights
 
 if TYPE_CHECKING:  # it takes seconds to import
     from transformers import CLIPTextModel, CLIPTokenizer
@@ -95,6 +96,6 @@ class PipelineTextEncoder(nn.Module):
         """Writes `text_encoder` and `tokenizer`, with these weights by the names of `state_dict`."""
         (folder / "text_encoder").mkdir()
         self.model.config.save_pretrained(folder / "text_encoder")
-        model_weights = {name.removeprefix("model."): value for name, value in weights.items()}
+        model_weights = submodule_weights(weights, "model.")
         save_file(model_weights, folder / "text_encoder/model.safetensors", metadata={"format": "pt"})
         self.tokenizer.save_pretrained(folder / "tokenizer")

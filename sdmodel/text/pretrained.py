@@ -31,6 +31,7 @@ from sdmodel.text.tokenizer import (
     Tokenizer,
 )
 from sdmodel.variant import variant_of
+from sdmodel.weights import submodule_weights
 
 INSIDE = ("text_encoder", "tokenizer")
 """Where a pipeline's folder keeps them."""
@@ -220,7 +221,7 @@ class Pretrained(TextEncoder):
         """Writes transformers' layout: AutoModel and AutoTokenizer read it."""
         self.model.config.architectures = [self.model_class.__name__]
         self.model.config.save_pretrained(folder)
-        model_weights = {name.removeprefix("model."): value for name, value in weights.items()}
+        model_weights = submodule_weights(weights, "model.")
         save_file(model_weights, folder / WEIGHTS, metadata={"format": "pt"})
         self.tokenizer.save(folder)
         if isinstance(self.tokenizer, Tokenizer):

@@ -101,7 +101,7 @@ class Tokenizer:
         return [len(encoding) for encoding in self._tokenizer.encode_batch_fast(list(captions))]
 
     def rows(self, ids: Tensor) -> Tensor:
-        """The ids themselves: nothing else is said of a token."""
+        """The ids themselves: a token has no n-grams."""
         return ids
 
     def decode(self, ids: Tensor) -> list[str]:
