@@ -9,7 +9,7 @@ from diffusers import AutoencoderKL  # pyright: ignore[reportPrivateImportUsage]
 from torch import Tensor
 
 from sdmodel.config.model import AutoencoderConfig
-from sdmodel.variant import variant_of
+from sdmodel.latents.autoencoder import read_autoencoder_kl
 
 SHAPE = (
     "in_channels",
@@ -49,17 +49,7 @@ def load(folder: Path, like: AutoencoderKL) -> AutoencoderKL:
 
     ValueError: it holds none, or one of another shape than `like`."""
     inside = folder / "vae" if (folder / "vae").is_dir() else folder
-    try:
-        # diffusers knows the names that weights had in older folders.
-        model = AutoencoderKL.from_pretrained(
-            inside,
-            local_files_only=True,
-            use_safetensors=True,
-            torch_dtype=torch.float32,
-            variant=variant_of(inside),
-        )
-    except (OSError, RuntimeError) as error:
-        raise ValueError(f"{inside}: holds no AutoencoderKL in diffusers' layout: {error}") from error
+    model = read_autoencoder_kl(inside)
     its, expected = shape(model), shape(like)
     if its != expected:
         differ = {name: its[name] for name in SHAPE if its[name] != expected[name]}

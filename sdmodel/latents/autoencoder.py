@@ -78,13 +78,13 @@ class FrozenAutoencoder:
         return torch.cat([self.vae.decode(some, return_dict=False)[0].float() for some in rows])
 
 
-def load_autoencoder(folder: Path, device: torch.device | str = "cpu") -> FrozenAutoencoder:
-    """The autoencoder in a folder that diffusers wrote. ValueError: there is none in it."""
+def read_autoencoder_kl(folder: Path) -> "AutoencoderKL":
+    """The model in a folder that diffusers wrote, float32. ValueError: there is none in it."""
     from diffusers import AutoencoderKL  # pyright: ignore[reportPrivateImportUsage]
 
     try:
         # diffusers knows the names that weights had in older folders; no pickle is opened.
-        vae = AutoencoderKL.from_pretrained(
+        return AutoencoderKL.from_pretrained(
             folder,
             local_files_only=True,
             use_safetensors=True,
@@ -93,4 +93,8 @@ def load_autoencoder(folder: Path, device: torch.device | str = "cpu") -> Frozen
         )
     except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(f"{folder} holds no AutoencoderKL in diffusers' layout: {error}") from error
-    return FrozenAutoencoder(vae, device)
+
+
+def load_autoencoder(folder: Path, device: torch.device | str = "cpu") -> FrozenAutoencoder:
+    """The frozen autoencoder in a folder that diffusers wrote. ValueError: there is none in it."""
+    return FrozenAutoencoder(read_autoencoder_kl(folder), device)
