@@ -127,7 +127,7 @@ def line(store: Store) -> dict[str, Artifact]:
 
 def config() -> Run:
     """This is the smoke preset on small sources, with a small model."""
-    preset = smoke("", STORE)
+    preset = smoke("rows.csv", STORE)
     folder, tar, parquet, table = sources()
     return dataclasses.replace(
         preset,
