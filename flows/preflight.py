@@ -25,8 +25,8 @@ def check(run: Run) -> None:
     """
     store, train, encode = open_store(run.store), run.train, run.encode
     for step in STEPS.values():
-        if step.reference:
-            references(store, f"{step.reference}/{run.name}")
+        if reference := step.stage.step.reference:
+            references(store, f"{reference}/{run.name}")
     _check(store, train.start, pipeline_files, start_input)
     for text in (train.text, *train.texts):
         _check(store, text.start, texts.text_files, texts.encoder_input)
