@@ -14,7 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sdmodel.data.buckets import bucket_shapes, nearest_bucket
+from sdmodel.config.buckets import bucket_shapes
+from sdmodel.data.buckets import nearest_bucket
 from sdmodel.text.lengths import Truncation
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.config.run import EncodeConfig

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from sdmodel.config.buckets import STEP, bucket_shapes
 from sdmodel.config.learning import (
     DataConfig,
     EmaConfig,
@@ -40,9 +41,6 @@ from sdmodel.config.text import FORETELLING, PretrainConfig, TextConfig, columns
 
 WHOLE_MATRICES = ("muon", "adamw8bit")
 """Optimizers that need whole matrices, of which processes that share weights have parts."""
-STEP = 16
-"""Sides of several buckets are multiples of it, and so is the size that they have about as many pixels as:
-whole tokens, after an autoencoder of factor 8 and patches of 2."""
 CAPTIONED = ("contrastive", "text")
 """Objectives that learn from captions: pictures without one teach them nothing."""
 WORDLESS = ("autoencoder", "selfsupervised")
@@ -210,8 +208,6 @@ class TrainConfig(Config):
                 )
             yield from self._multiple("unet.patch", self.unet.multiple * factor, "unet.channels")
         elif self.network == "dit" and not any(self._buckets()):
-            from sdmodel.data.buckets import bucket_shapes  # which imports numpy
-
             multiple = self.dit.patch * factor
             shapes = bucket_shapes(self.size, self.data.buckets, self.data.max_aspect)
             if unfit := sorted({side for shape in shapes for side in shape if side % multiple}):

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
+from sdmodel.config.buckets import bucket_shapes
 from sdmodel.config.learning import DataConfig
 from sdmodel.data import buckets
 from sdmodel.data.colour import recolour
@@ -30,7 +31,7 @@ class Pictures:
 
         ValueError: there are to be buckets, but the index has no sizes, or the buckets cannot be had."""
         self.index = index
-        self.shapes = buckets.bucket_shapes(size, data.buckets, data.max_aspect)
+        self.shapes = bucket_shapes(size, data.buckets, data.max_aspect)
         """(H, W) of each bucket, as augmentations."""
         self.buckets = np.zeros(len(index), np.int64)
         """(N,): which bucket a row is in."""

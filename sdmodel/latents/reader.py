@@ -89,7 +89,7 @@ def cached_reader(
 
 def check_latents_fit(config: TrainConfig, size: int, shapes: list[tuple[int, int]]) -> None:
     """ValueError: a training does not fit latents of pictures of these shapes."""
-    from sdmodel.data.buckets import bucket_shapes
+    from sdmodel.config.buckets import bucket_shapes
 
     training_shapes = bucket_shapes(config.size, config.data.buckets, config.data.max_aspect)
     if config.size != size or training_shapes != shapes:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, MaxLen
 
+from sdmodel.config.buckets import STEP
 from sdmodel.config.limits import (
     NEUTRAL,
     Amount,
@@ -29,7 +30,7 @@ from sdmodel.config.limits import (
     Word,
     Workers,
 )
-from sdmodel.config.train import STEP, TrainConfig
+from sdmodel.config.train import TrainConfig
 from stages.artifacts.names import LONGEST, MEANING, PATTERN
 from stages.config.collect import CollectConfig
 from stages.config.starts import own_models, starts_of

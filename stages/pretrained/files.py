@@ -7,7 +7,7 @@ from pathlib import Path
 from re import Pattern, compile
 from typing import Any
 
-from sdmodel.data.buckets import bucket_shapes
+from sdmodel.config.buckets import bucket_shapes
 from sdmodel.variant import weight_names
 from stages.artifacts.artifact import Artifact, Snapshot
 from stages.artifacts.reference import resolve

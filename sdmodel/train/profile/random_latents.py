@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sdmodel.config.buckets import bucket_shapes
 from sdmodel.config.train import TrainConfig
-from sdmodel.data.buckets import bucket_shapes, nearest_bucket
+from sdmodel.data.buckets import nearest_bucket
 
 
 def write(folder: Path, index: Path, config: TrainConfig, length: int = 0, seed: int = 0) -> None:

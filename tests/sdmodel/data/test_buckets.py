@@ -2,7 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdmodel.data.buckets import bucket_shapes, nearest_bucket
+from sdmodel.config.buckets import bucket_shapes
+from sdmodel.data.buckets import nearest_bucket
 
 
 @given(steps=st.integers(2, 40), count=st.integers(2, 12), aspect=st.floats(1.2, 4))
