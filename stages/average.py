@@ -94,14 +94,15 @@ def average(model: Artifact, config: AverageConfig, out: Output) -> Stats:
             f"average: length={config.length} must be above 0 and at most {LONGEST:.3f}, which is the mean "
             "of the whole training"
         )
-    kept = _kept(model)
-    images = config.images or max(kept)
-    if not 0 < images <= max(kept):
+    names = _snapshots(model)
+    last = max(names)
+    images = config.images or last
+    if not 0 < images <= last:
         raise ValueError(
-            f"average: images={images} must be 1 to {max(kept)}, the last snapshot that was kept (0 takes it)"
+            f"average: images={images} must be 1 to {last}, the last snapshot that was kept (0 takes it)"
         )
     with ExitStack() as files:
-        snapshots = list(_averages(model, kept, files, out))
+        snapshots = list(_averages(model, names, files, out))
         times, lengths = [at for at, _, _ in snapshots], [length for _, length, _ in snapshots]
         published = _published(model, set(snapshots[0][2]))
         weights = reconstruct(snapshots, images, config.length)
@@ -124,7 +125,7 @@ def average(model: Artifact, config: AverageConfig, out: Output) -> Stats:
     return Stats(model.funnel, statistics)
 
 
-def _kept(model: Artifact) -> dict[int, str]:
+def _snapshots(model: Artifact) -> dict[int, str]:
     """Files of averages by images seen, ascending. ValueError: there are none."""
     called = model.short_name
     if model.kind != "model":
@@ -134,17 +135,17 @@ def _kept(model: Artifact) -> dict[int, str]:
         raise ValueError(
             f"average: {called} is an average itself; name the model it was made of, {short_hash(source)}"
         )
-    found = {int(match[1]): name for name in model.names() if (match := KEPT.fullmatch(name))}
-    if not found:
+    snapshots = {int(match[1]): name for name in model.names() if (match := KEPT.fullmatch(name))}
+    if not snapshots:
         raise ValueError(
             f"average: the training of {called} kept no averages; train with train.ema.lengths=[0.05, 0.1] "
             "and train.keep_every=1"
         )
-    return dict(sorted(found.items()))
+    return dict(sorted(snapshots.items()))
 
 
 def _averages(
-    model: Artifact, kept: Mapping[int, str], files: ExitStack, out: Output
+    model: Artifact, snapshots: Mapping[int, str], files: ExitStack, out: Output
 ) -> Iterator[tuple[int, float, Averages]]:
     """Images, length and weights of all that was kept; `files` closes them."""
     from safetensors import safe_open
@@ -152,8 +153,8 @@ def _averages(
     from sdmodel.train.ema import HALF_LIFE
 
     done: dict[str, None] = {}
-    for number, (images, name) in enumerate(kept.items()):
-        out.progress(number, len(kept), "opening averages")
+    for number, (images, name) in enumerate(snapshots.items()):
+        out.progress(number, len(snapshots), "opening averages")
         out.check()
         # Open, it can be read even where the store's cache makes room for the next.
         file: Any = files.enter_context(safe_open(model.path(name), "pt"))
@@ -183,7 +184,7 @@ def _published(model: Artifact, averaged: set[str]) -> dict[str, str]:
     """Files of the model with averaged weights, and the prefix of these. ValueError: not all are there."""
     from safetensors import safe_open
 
-    found: dict[str, str] = {}
+    prefixes_by_file: dict[str, str] = {}
     there: set[str] = set()
     for name, prefixes in _learned(model).items():
         with safe_open(model.path(name), "pt") as file:
@@ -191,24 +192,24 @@ def _published(model: Artifact, averaged: set[str]) -> dict[str, str]:
         for prefix in prefixes:
             named = {f"{prefix}{key}" for key in keys}
             if named & averaged or prefixes == ("",):
-                found[name], there = prefix, there | named
+                prefixes_by_file[name], there = prefix, there | named
     if missing := sorted(averaged - there):
         raise ValueError(
             f"average: objective {model.statistics['objective']} has published its weights in another form "
             f"than they were averaged in ({missing[0]} is in none of its files); averages are made for "
             "diffusion without train.lora"
         )
-    return found
+    return prefixes_by_file
 
 
 def _learned(model: Artifact) -> dict[str, tuple[str, ...]]:
     """Files of a model that may hold learned weights, and what these may be called besides."""
-    found: dict[str, tuple[str, ...]] = {}
+    names: dict[str, tuple[str, ...]] = {}
     for name in model.names("model/"):
         for pattern, prefixes in PREFIXES.items():
             if match := re.fullmatch(pattern, name):
-                found[name] = tuple(match.expand(prefix) for prefix in prefixes)
-    return found
+                names[name] = tuple(match.expand(prefix) for prefix in prefixes)
+    return names
 
 
 def _write(model: Artifact, name: str, prefix: str, weights: Mapping[str, "Tensor"], out: Output) -> None:
@@ -218,9 +219,9 @@ def _write(model: Artifact, name: str, prefix: str, weights: Mapping[str, "Tenso
 
     path: Path = out.write(name)
     with safe_open(model.path(name), "pt") as file:
-        told: dict[str, str] | None = file.metadata()
+        metadata: dict[str, str] | None = file.metadata()
         tensors = {
             key: weights[f"{prefix}{key}"] if f"{prefix}{key}" in weights else file.get_tensor(key)
             for key in file.keys()  # noqa: SIM118 - it is no mapping
         }
-    save_file(tensors, path, told)
+    save_file(tensors, path, metadata)

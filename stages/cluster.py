@@ -89,7 +89,7 @@ def cluster(dataset: Artifact, encoder: Artifact, config: ClusterConfig, out: Ou
     table = {"uid": index.column("uid"), "cluster": [f"{label:02d}" for label in labels]}
     pq.write_table(pa.table(table, CLUSTERS), out.write(TABLE), compression="zstd")
     sizes = np.bincount(best.labels).tolist()
-    words = _words([one for one, kept in zip(captions, train, strict=True) if kept], best.labels)
+    words = _words([own for own, is_train in zip(captions, train, strict=True) if is_train], best.labels)
     spread = float(((states[train] - states[train].mean(0)) ** 2).sum(1).mean())
     statistics: dict[str, Any] = {
         "clusters": config.clusters,
@@ -116,13 +116,13 @@ def _classes(index: Any, column: str) -> "np.ndarray | None":
             f"cluster: the index of the dataset has no column {column!r}; it has "
             f"{', '.join(sorted(index.column_names))}; `shard.columns` brings columns of the sources along"
         )
-    held = index.column(column)
-    if pa.types.is_nested(held.type):
+    values = index.column(column)
+    if pa.types.is_nested(values.type):
         raise ValueError(
-            f"cluster: column {column!r} holds {held.type}; purity needs one class of each picture"
+            f"cluster: column {column!r} holds {values.type}; purity needs one class of each picture"
         )
-    found = [None if value is None else str(value) for value in held.to_pylist()]
-    return np.array(found, dtype=object)
+    classes = [None if value is None else str(value) for value in values.to_pylist()]
+    return np.array(classes, dtype=object)
 
 
 def _encoder(model: Artifact, folder: Path) -> "TextEncoder":
@@ -132,16 +132,16 @@ def _encoder(model: Artifact, folder: Path) -> "TextEncoder":
     from sdmodel.text.encoder import saved_config
 
     for place in PLACES:
-        held = model.json(f"{place}config.json") if f"{place}config.json" in model.files else {}
-        if held.get("kind") == "text":
+        settings = model.json(f"{place}config.json") if f"{place}config.json" in model.files else {}
+        if settings.get("kind") == "text":
             laid = model.lay(place, folder / "encoder")
-            return build.load(laid, saved_config(laid, held["text"]["kind"]))
+            return build.load(laid, saved_config(laid, settings["text"]["kind"]))
         # transformers' own, "clip_text_model", or a CLIP of the contrastive objective
-        kind = str(held.get("model_type", "")).partition("_")[0]
+        kind = str(settings.get("model_type", "")).partition("_")[0]
         if kind or f"{place}open_clip_config.json" in model.files:
             laid = model.lay(place, folder / "encoder")
-            asked: Any = {"kind": kind or "clip", "length": LENGTH}
-            return build.load(laid, TextConfig(**asked))
+            options: Any = {"kind": kind or "clip", "length": LENGTH}
+            return build.load(laid, TextConfig(**options))
     raise ValueError(
         f"cluster: {model.short_name} has no text encoder of its own; name a model of "
         'objective "text" or "contrastive", or a text-to-image model that learned its text encoder'
@@ -160,10 +160,10 @@ def _states(
     encoder.to(resolve_device(config.device)).eval()
     places: dict[str, int] = {}
     for each in captions:
-        for one in each:
-            places.setdefault(one, len(places))
+        for caption in each:
+            places.setdefault(caption, len(places))
     texts, cut = list(places), Truncation(0, 0)
-    found: list[np.ndarray] = []
+    batches: list[np.ndarray] = []
     with torch.inference_mode():
         for at in range(0, len(texts), BATCH):
             out.progress(at, len(texts), "reading captions")
@@ -172,43 +172,43 @@ def _states(
             ids, mask = encoder.tokenize(texts[at : at + BATCH])
             longest = int(mask.sum(1).max())  # padding changes nothing but the time that it takes
             _, states = encoder(ids[:, :longest], mask[:, :longest])
-            found.append(states.float().cpu().numpy())
+            batches.append(states.float().cpu().numpy())
     if words := cut.message(encoder.length, "Take an encoder that reads more, or shorten the captions."):
         out.warn(words)
-    pooled = np.concatenate(found)  # (U, D)
-    return np.stack([pooled[[places[one] for one in each]].mean(0) for each in captions])
+    pooled = np.concatenate(batches)  # (U, D)
+    return np.stack([pooled[[places[caption] for caption in each]].mean(0) for each in captions])
 
 
 def _purities(labels: np.ndarray, classes: "np.ndarray | None") -> dict[str, float | None]:
     """Over the rows that have a class."""
     from sdmodel.text.cluster import purity
 
-    known = np.array([one is not None for one in classes], bool) if classes is not None else None
+    known = np.array([name is not None for name in classes], bool) if classes is not None else None
     if classes is None or known is None or not known.any():
         return {"purity": None, "purity_constant": None}
     named = classes[known].astype(str)
-    told = purity(labels[known], named), purity(np.zeros(len(named), int), named)
-    return {"purity": round(told[0], 4), "purity_constant": round(told[1], 4)}
+    purities = purity(labels[known], named), purity(np.zeros(len(named), int), named)
+    return {"purity": round(purities[0], 4), "purity_constant": round(purities[1], 4)}
 
 
 def _words(captions: Sequence[Sequence[str]], labels: np.ndarray) -> list[list[str]]:
     """Of each cluster the words that the largest part of its pictures have beyond that of all pictures."""
     from sdmodel.data.size_warnings import WORD
 
-    said = [{word for one in each for word in WORD.findall(one.casefold())} for each in captions]
-    everywhere = Counter(word for each in said for word in each)
-    found: list[list[str]] = []
+    words_of = [{word for caption in each for word in WORD.findall(caption.casefold())} for each in captions]
+    everywhere = Counter(word for each in words_of for word in each)
+    clusters: list[list[str]] = []
     for label in range(labels.max() + 1):
-        mine = [said[row] for row in np.flatnonzero(labels == label)]
+        mine = [words_of[row] for row in np.flatnonzero(labels == label)]
         here = Counter(word for each in mine for word in each)
-        excess = {word: count / len(mine) - everywhere[word] / len(said) for word, count in here.items()}
+        excess = {word: count / len(mine) - everywhere[word] / len(words_of) for word, count in here.items()}
         more = [word for word in excess if excess[word] > MORE]
-        found.append(sorted(more, key=lambda word: (-excess[word], word))[:WORDS])
-    return found
+        clusters.append(sorted(more, key=lambda word: (-excess[word], word))[:WORDS])
+    return clusters
 
 
 def _draw(
-    states: np.ndarray, best: "Clusters", words: list[list[str]], told: dict[str, Any], path: Path
+    states: np.ndarray, best: "Clusters", words: list[list[str]], statistics: dict[str, Any], path: Path
 ) -> None:
     """The pictures' places along the two directions in which they differ most, and the clusters' sizes."""
     from matplotlib import colormaps
@@ -225,15 +225,16 @@ def _draw(
     places, bars = figure.subplots(1, 2)
     places.scatter(x, y, s=12, c=colours[best.labels[some]], linewidths=0)
     places.set(title="captions, by principal components of the states", xticks=[], yticks=[])
-    bars.barh(range(clusters), told["sizes"], color=colours)
+    bars.barh(range(clusters), statistics["sizes"], color=colours)
     bars.set_yticks(
         range(clusters),
         [f"{n:02d} {escape(' '.join(each), 60)}" for n, each in enumerate(words)],
         parse_math=False,
     )
     bars.invert_yaxis()
-    pure = f", purity {told['purity']:.2f}" if told["purity"] is not None else ""
+    pure = f", purity {statistics['purity']:.2f}" if statistics["purity"] is not None else ""
     bars.set_title(
-        f"pictures; Rand {told['stability_seeds']:.2f} of seeds, {told['stability_half']:.2f} of halves{pure}"
+        f"pictures; Rand {statistics['stability_seeds']:.2f} of seeds, "
+        f"{statistics['stability_half']:.2f} of halves{pure}"
     )
     FigureCanvasAgg(figure).print_png(str(path), metadata={"Software": None})

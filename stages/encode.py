@@ -99,26 +99,26 @@ def encode(
         check_fits(config, autoencoder.json("model/config.json"))
     elif autoencoder is not None:
         check_fits(config, autoencoder_config(lambda: dataset.store, config.autoencoder))
-    wanted = bucket_shapes(config.size, config.buckets, config.max_aspect)
+    shapes = bucket_shapes(config.size, config.buckets, config.max_aspect)
     index = dataset.table("index")
     index = index.loc[index["split"].isin(SPLITS)].reset_index(drop=True)
     if not (index["split"] == "train").any():
         raise ValueError("encode: the dataset's train split is empty; loosen the filter")
-    index["bucket"] = nearest_bucket(index[["height", "width"]].to_numpy(), wanted) if autoencoder else 0
+    index["bucket"] = nearest_bucket(index[["height", "width"]].to_numpy(), shapes) if autoencoder else 0
     table = index[["uid", "bucket"]].assign(file="", row=0, text="", caption=0, captions=0)
-    held: dict[str, JSON] = {"size": config.size, "shapes": [], "space": None}
+    facts: dict[str, JSON] = {"size": config.size, "shapes": [], "space": None}
     if autoencoder is not None:
-        space = _pictures(dataset, autoencoder, index, wanted, table, config, out)
-        held |= {"shapes": [list(shape) for shape in wanted], "space": space}
-    held |= _captions(text, index, table, config, out) if text else NO_TEXT
+        space = _pictures(dataset, autoencoder, index, shapes, table, config, out)
+        facts |= {"shapes": [list(shape) for shape in shapes], "space": space}
+    facts |= _captions(text, index, table, config, out) if text else NO_TEXT
     pq.write_table(
         pa.Table.from_pandas(table[LATENTS.names], LATENTS, preserve_index=False),
         out.write("latents.parquet"),
         compression="zstd",
     )
-    out.write("latents.json").write_text(json.dumps(held, indent=1, sort_keys=True))
+    out.write("latents.json").write_text(json.dumps(facts, indent=1, sort_keys=True))
     cached = sum(entry.size for name, entry in out.files.items() if name.endswith(".npy"))
-    facts: dict[str, JSON] = {**held, "precision": config.precision, "bytes": cached}
+    facts: dict[str, JSON] = {**facts, "precision": config.precision, "bytes": cached}
     return Stats(Funnel(len(index), len(index)), facts)
 
 
@@ -126,7 +126,7 @@ def _pictures(
     dataset: Artifact,
     encoder: Snapshot | Artifact,
     index: pd.DataFrame,
-    wanted: Sequence[tuple[int, int]],
+    shapes: Sequence[tuple[int, int]],
     table: pd.DataFrame,
     config: EncodeConfig,
     out: Output,
@@ -162,10 +162,10 @@ def _pictures(
         return PartResult(statistics=asdict(sums))
 
     specs: list[PartSpec] = []
-    kept = {"precision": config.precision}
+    depends = {"precision": config.precision}
     for file, members in index.groupby("file", sort=True):
         name = Path(str(file)).stem
-        of_each = [wanted[bucket] for bucket in members["bucket"]]
+        of_each = [shapes[bucket] for bucket in members["bucket"]]
         rows = [
             [str(uid), int(offset), int(length), int(checksum), list(shape)]
             for uid, offset, length, checksum, shape in zip(
@@ -174,11 +174,11 @@ def _pictures(
         ]
         inputs = [encoder.digest, name, dataset.entry(str(file)).sha256, fingerprint_of(rows)]
         # A tar of a remote store is fetched only if it must be read.
-        known = out.find(f"moments/{name}", inputs, config=kept) is not None
+        known = out.find(f"moments/{name}", inputs, config=depends) is not None
         tar = "" if known else str(dataset.path(str(file)))
         specs.append(PartSpec(f"moments/{name}", inputs, {"name": name, "tar": tar, "rows": rows}))
         table.loc[members.index, ["file", "row"]] = moment_places(name, of_each)
-    parts = out.parts(specs, make, config=kept, note="encoding pictures")
+    parts = out.parts(specs, make, config=depends, note="encoding pictures")
     for part in parts:
         out.add(part)
     train = {f"moments/{Path(file).stem}" for file in index.loc[index["split"] == "train", "file"]}
@@ -207,21 +207,21 @@ def _captions(
         write_text(target, name, captions, model(), batch=config.batch, dtype=dtype)
         return PartResult(statistics=asdict(Truncation.of(model().count(captions), model().length)))
 
-    said: dict[str, list[str]] = {EMPTY: [""]}
+    captions_of: dict[str, list[str]] = {EMPTY: [""]}
     for file, members in index.groupby("file", sort=True):
         name = Path(str(file)).stem
         counts = [len(some) for some in members["captions"]]
         table.loc[members.index, "captions"] = counts
         table.loc[members.index, "caption"] = np.cumsum([0, *counts[:-1]])
         table.loc[members.index, "text"] = name if any(counts) else ""
-        said[name] = [str(caption["text"]) for some in members["captions"] for caption in some]
-    kept = {"precision": config.precision, "length": config.length}
+        captions_of[name] = [str(caption["text"]) for some in members["captions"] for caption in some]
+    depends = {"precision": config.precision, "length": config.length}
     specs = [
         PartSpec(f"text/{name}", [encoder.digest, name, fingerprint_of(captions)],
                  {"name": name, "captions": captions})
-        for name, captions in said.items() if captions
+        for name, captions in captions_of.items() if captions
     ]  # fmt: skip
-    parts = out.parts(specs, make, config=kept, note="encoding captions")
+    parts = out.parts(specs, make, config=depends, note="encoding captions")
     for part in parts:
         out.add(part)
     cut = Truncation.total(part.statistics for part in parts[1:])  # the first is the empty caption

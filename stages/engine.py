@@ -73,9 +73,9 @@ class Processes:
                     )
                 with _deaf_to_interrupts():
                     ahead.add(pool.submit(function, payload))
-                yield from _ready(ahead, check, wanted=len(ahead) > 2 * self.workers)
+                yield from _ready(ahead, check, waits=len(ahead) > 2 * self.workers)
             while ahead:
-                yield from _ready(ahead, check, wanted=True)
+                yield from _ready(ahead, check, waits=True)
         except MemoryError as error:
             raise RetryableError(
                 "a worker process may have less memory than a part needs; try fewer workers, or smaller parts"
@@ -111,9 +111,9 @@ class Threads:
         try:
             for payload in payloads:
                 ahead.add(pool.submit(function, payload))
-                yield from _ready(ahead, check, wanted=len(ahead) >= self.width)
+                yield from _ready(ahead, check, waits=len(ahead) >= self.width)
             while ahead:
-                yield from _ready(ahead, check, wanted=True)
+                yield from _ready(ahead, check, waits=True)
         finally:
             if ahead:
                 self._leave()
@@ -130,10 +130,10 @@ def _deaf_to_interrupts() -> Generator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _ready(ahead: set[Future[R]], check: Callable[[], None], wanted: bool) -> Iterator[R]:
-    """Take out what is done, errors last, so that they lose nothing that is finished. Waits if `wanted`."""
-    done, _ = wait(ahead, PULSE if wanted else 0, FIRST_COMPLETED)
-    while wanted and not done:
+def _ready(ahead: set[Future[R]], check: Callable[[], None], waits: bool) -> Iterator[R]:
+    """Take out what is done, errors last, so that they lose nothing that is finished. `waits` for one."""
+    done, _ = wait(ahead, PULSE if waits else 0, FIRST_COMPLETED)
+    while waits and not done:
         check()
         done, _ = wait(ahead, PULSE, FIRST_COMPLETED)
     ahead -= done

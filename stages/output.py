@@ -126,33 +126,33 @@ class Output:
         Raises:
             Stopped: between two parts, when asked to stop; finished parts are kept.
         """
-        wanted = list(specs)
-        prints = [self._part_fingerprint(spec.inputs, config) for spec in wanted]
+        ordered = list(specs)
+        prints = [self._part_fingerprint(spec.inputs, config) for spec in ordered]
         with ThreadPoolExecutor(16) as threads:  # a remote store takes its time for each look
-            looks = threads.map(self._find, [spec.key for spec in wanted], prints)
-            found = {position: part for position, part in enumerate(looks) if part is not None}
-        missing = [position for position in range(len(wanted)) if position not in found]
-        self.parts_found += len(found)
+            looks = threads.map(self._find, [spec.key for spec in ordered], prints)
+            done = {position: part for position, part in enumerate(looks) if part is not None}
+        missing = [position for position in range(len(ordered)) if position not in done]
+        self.parts_found += len(done)
         says = note if callable(note) else lambda: note
-        self.progress(len(found), len(wanted), says())
+        self.progress(len(done), len(ordered), says())
 
         def pulse() -> None:
             self.check()
             if callable(note):
-                self.progress(len(found), len(wanted), note())
+                self.progress(len(done), len(ordered), note())
 
         payloads = (
-            (position, wanted[position].key, str(self._part_folder()), wanted[position].payload)
+            (position, ordered[position].key, str(self._part_folder()), ordered[position].payload)
             for position in missing
         )
         with closing((engine or Inline()).map(partial(_make, make), payloads, pulse)) as results:
-            while len(found) < len(wanted):
+            while len(done) < len(ordered):
                 self.check()
                 position, folder, made, hashes = next(results)
-                key = wanted[position].key
-                found[position] = self._record(key, prints[position], Path(folder), made, hashes)
-                self.progress(len(found), len(wanted), says())
-        return [found[position] for position in range(len(wanted))]
+                key = ordered[position].key
+                done[position] = self._record(key, prints[position], Path(folder), made, hashes)
+                self.progress(len(done), len(ordered), says())
+        return [done[position] for position in range(len(ordered))]
 
     def part(
         self, key: str, inputs: Sequence[str], make: Callable[[Path], PartResult], *, config: Any = None

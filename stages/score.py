@@ -115,21 +115,21 @@ def _score_part(folder: Path, payload: dict[str, Any], clip: Clip, batch: int) -
     import torch
 
     name, rows = payload["name"], payload["rows"]
-    said = sorted({text for *_, captions in rows for text in captions if text.strip()})
+    distinct = sorted({text for *_, captions in rows for text in captions if text.strip()})
     # A batch to each core, read, decoded and embedded there. torch's own threads would wait for each other
     # after every layer (2.5 times the CPU time, measured on a shared machine), and the model for the decoder.
     threads, cores = torch.get_num_threads(), len(os.sched_getaffinity(0))
     try:
         with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             # One task: tokenizers are not for several threads.
-            later = pool.submit(lambda: (clip.texts(said), clip.cut(said)))
+            later = pool.submit(lambda: (clip.texts(distinct), clip.cut(distinct)))
             batches = [rows[start : start + batch] for start in range(0, len(rows), batch)]
             tar, background = payload["tar"], payload["background"]
             embedded = pool.map(lambda some: clip.images(_pictures(tar, some, background), batch), batches)
             embeddings, (texts, cut) = np.concatenate(list(embedded)), later.result()
     finally:
         torch.set_num_threads(threads)
-    place = {text: number for number, text in enumerate(said)}
+    place = {text: number for number, text in enumerate(distinct)}
     records: list[dict[str, Any]] = []
     for number, (uid, *_, captions) in enumerate(rows):
         judged = [n for n, text in enumerate(captions) if text.strip()]

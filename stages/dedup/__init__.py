@@ -20,7 +20,7 @@ from stages.artifacts.artifact import Artifact, Funnel
 from stages.config.run import DedupConfig
 from stages.dedup.clusters import best_first, leaders
 from stages.dedup.copies import exact_groups, near_edges
-from stages.dedup.index import Index, make_part, part_specs
+from stages.dedup.index import PictureIndex, make_part, part_specs
 from stages.engine import Inline, Processes
 from stages.output import Output
 from stages.record import DUPLICATES
@@ -43,7 +43,7 @@ def dedup(images: Artifact, config: DedupConfig, out: Output) -> Stats:
     for part in parts:
         out.add(part)
     out.check()
-    index = Index(parts)
+    index = PictureIndex(parts)
     rows = index.rows
     rank = best_first(
         rows["width"].to_numpy(), rows["height"].to_numpy(), rows["length"].to_numpy(), rows["uid"].to_numpy()
@@ -52,19 +52,19 @@ def dedup(images: Artifact, config: DedupConfig, out: Output) -> Stats:
     single = np.unique(same)
     edges = near_edges(index, single, config.max_bits, config.max_difference)
     near, distance = leaders(rank, edges.first, edges.second, edges.distance)
-    kept = near[same]
+    leader = near[same]
 
     own = np.arange(len(rows))
-    level = np.where(kept == own, "", np.where(same == kept, "exact", "near"))
-    sizes = np.bincount(kept, minlength=len(rows))
+    level = np.where(leader == own, "", np.where(same == leader, "exact", "near"))
+    sizes = np.bincount(leader, minlength=len(rows))
     table = pd.DataFrame(
         {
             "uid": rows["uid"],
             "phash": rows["phash"],
-            "cluster": rows["uid"].to_numpy()[kept],
+            "cluster": rows["uid"].to_numpy()[leader],
             "level": level,
             "distance": distance[same],
-            "multiplicity": sizes[kept],
+            "multiplicity": sizes[leader],
         }
     )
     pq.write_table(

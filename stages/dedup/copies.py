@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from stages.dedup.difference import differences, sketches
 from stages.dedup.foreground import foreground_difference
-from stages.dedup.index import Index
+from stages.dedup.index import PictureIndex
 from stages.dedup.pairs import pairs_within
 from stages.dedup.phash import LEAST_CONTRAST
 
@@ -36,7 +36,7 @@ class Edges:
     flat: int = field(default=0)
 
 
-def exact_groups(index: Index, rank: Rows) -> Rows:
+def exact_groups(index: PictureIndex, rank: Rows) -> Rows:
     """For each row the best-ranked row with the same pixels: (N,) int64. Same bytes have the same pixels."""
     pixels = index.rows["pixels"].to_numpy()
     _, group = np.unique(pixels.astype(str), return_inverse=True)
@@ -46,7 +46,7 @@ def exact_groups(index: Index, rank: Rows) -> Rows:
     return best[group]
 
 
-def near_edges(index: Index, rows: Rows, bits: int, limit: float) -> Edges:
+def near_edges(index: PictureIndex, rows: Rows, bits: int, limit: float) -> Edges:
     """Pairs among `rows` that are copies: hashes within `bits`, one aspect, small pictures within `limit`,
     and foregrounds within `FOREGROUND_FACTOR` times that where both are kept.
 
@@ -63,7 +63,7 @@ def near_edges(index: Index, rows: Rows, bits: int, limit: float) -> Edges:
         [sketches(index.thumbnails(rows[n : n + BATCH])) for n in range(0, len(rows), BATCH)]
         or [np.zeros((0, 6), np.float32)]
     )
-    found: list[tuple[Rows, Rows, Distances]] = []
+    batches: list[tuple[Rows, Rows, Distances]] = []
     proposed = compared = told_apart = 0
     for i, j in pairs_within(hashes, bits):
         proposed += len(i)
@@ -77,17 +77,17 @@ def near_edges(index: Index, rows: Rows, bits: int, limit: float) -> Edges:
             a, b = first[n : n + BATCH], second[n : n + BATCH]
             side = np.minimum(np.minimum(width[a], height[a]), np.minimum(width[b], height[b]))
             distance = differences(index.thumbnails(a), index.thumbnails(b), side)
-            kept = distance <= limit
-            a, b, distance = a[kept], b[kept], distance[kept]
+            is_near = distance <= limit
+            a, b, distance = a[is_near], b[is_near], distance[is_near]
             same = _same_foreground(index, a, b, FOREGROUND_FACTOR * limit)
             told_apart += int((~same).sum())
-            found.append((a[same], b[same], distance[same]))
+            batches.append((a[same], b[same], distance[same]))
     nothing = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
-    first, second, distance = (np.concatenate(one) for one in zip(nothing, *found, strict=True))
+    first, second, distance = (np.concatenate(parts) for parts in zip(nothing, *batches, strict=True))
     return Edges(first, second, distance, proposed, compared, told_apart, flat)
 
 
-def _same_foreground(index: Index, first: Rows, second: Rows, limit: float) -> npt.NDArray[np.bool_]:
+def _same_foreground(index: PictureIndex, first: Rows, second: Rows, limit: float) -> npt.NDArray[np.bool_]:
     """Whether what two pictures show on their canvases is within `limit`; True where no crops are kept."""
     same = np.ones(len(first), np.bool_)
     both = np.flatnonzero(index.has_crop(first) & index.has_crop(second))

@@ -134,7 +134,7 @@ def pixels_hash(data: bytes, pixels: npt.NDArray[np.uint8]) -> str:
     return digest.hexdigest()
 
 
-class Index:
+class PictureIndex:
     """The parts' tables as one, pictures left on disk.
 
     Their files are opened for a batch of rows and closed again: there may be more of them than a process may

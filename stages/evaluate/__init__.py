@@ -146,8 +146,8 @@ def _text_to_image(
         report["oracle"] = verdicts([prompts[i].caption for i in chosen], images[chosen])
     report["similarity"] = None
     if clip is not None and judge is not None and any(prompt.caption for prompt in prompts):
-        found, pairs = _clip_figures(judge, prompts, images, config, out)
-        report |= {"similarity": {**found, "clip": short_hash(clip.digest)}, **pairs}
+        similarity, pairs = _clip_figures(judge, prompts, images, config, out)
+        report |= {"similarity": {**similarity, "clip": short_hash(clip.digest)}, **pairs}
 
     # What people look at.
     shown = _shown(groups)
@@ -187,8 +187,8 @@ def _validation(
         )
         out.progress(0, 1, f"validation loss of {len(images)} images")
         tensors = to_float(images).permute(0, 3, 1, 2).contiguous()  # (N, 3, S, S)
-        found = {"rows": len(images), **denoising_errors(load(), tensors, captions, seed=config.seed)}
-        (folder / "validation.json").write_text(json.dumps(found, sort_keys=True))
+        errors = {"rows": len(images), **denoising_errors(load(), tensors, captions, seed=config.seed)}
+        (folder / "validation.json").write_text(json.dumps(errors, sort_keys=True))
         return PartResult()
 
     depends = {"rows": config.validation_rows, "seed": config.seed}
@@ -213,8 +213,8 @@ def _clip_figures(
     if not config.oracle:
         return similarity, {}
     pictures, captions = clean_pairs(8 * GROUP, config.seed, config.oracle)
-    found = r_at_1(judge.images(pictures, config.batch), judge.texts(captions), GROUP)
-    return similarity, {"clip": {"r_at_1_of_64": round(found, 4)}}
+    recall = r_at_1(judge.images(pictures, config.batch), judge.texts(captions), GROUP)
+    return similarity, {"clip": {"r_at_1_of_64": round(recall, 4)}}
 
 
 def _retrieval(
@@ -227,8 +227,8 @@ def _retrieval(
     images, captions = pictures_of(dataset, split, 0, size, captions=True)
     of = min(GROUP, len(images))
     out.progress(0, 1, f"retrieval among {len(images)} images")
-    found = r_at_1(judge.images(list(images), config.batch), judge.texts(captions), of)
-    return {"r_at_1": round(found, 4), "of": of, "rows": len(images) // of * of, "split": split}
+    recall = r_at_1(judge.images(list(images), config.batch), judge.texts(captions), of)
+    return {"r_at_1": round(recall, 4), "of": of, "rows": len(images) // of * of, "split": split}
 
 
 def _reconstruction(
@@ -238,10 +238,10 @@ def _reconstruction(
     images, captions = pictures_of(dataset, split, 0, size)
     out.progress(0, 1, f"{len(images)} pictures there and back")
     folder = model.lay("model/", out.folder / "model")
-    found, back = reconstruction(folder, images, config.device)
+    figures, reconstructed = reconstruction(folder, images, config.device)
     shown = slice(0, RECONSTRUCTED)
-    draw_grid(out.write("grid.png"), images[shown], captions[shown], beside=back[shown], columns=4)
-    return {**found, "rows": len(images), "split": split}
+    draw_grid(out.write("grid.png"), images[shown], captions[shown], beside=reconstructed[shown], columns=4)
+    return {**figures, "rows": len(images), "split": split}
 
 
 def _recognition(
@@ -267,8 +267,8 @@ def _understanding(
     table = taught.path(TABLE) if taught else dataset.path("index.parquet")
     folder = model.lay("model/", out.folder / "model")
     uids = captioned(index_of(dataset, split)).uids
-    found = understanding(folder, table, uids, images, captions, config.device, config.seed, out.check)
-    return {**found, "split": split}
+    figures = understanding(folder, table, uids, images, captions, config.device, config.seed, out.check)
+    return {**figures, "split": split}
 
 
 def _nearest(
@@ -292,5 +292,5 @@ def _nearest(
 
     samples = torch.from_numpy(shown.transpose(0, 3, 1, 2)).float() / 255  # (N, 3, S, S)
     place, distance = nearest(samples, chunks())
-    found = train.read(place.numpy()).transpose(0, 2, 3, 1)  # (N, S, S, 3)
-    return found, distance.numpy(), [index.uids[row] for row in place.tolist()]
+    neighbours = train.read(place.numpy()).transpose(0, 2, 3, 1)  # (N, S, S, 3)
+    return neighbours, distance.numpy(), [index.uids[row] for row in place.tolist()]

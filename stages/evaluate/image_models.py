@@ -45,13 +45,14 @@ def reconstruction(
     for start in range(0, len(pictures), CHUNK):
         pixels = to_float(pictures[start : start + CHUNK]).permute(0, 3, 1, 2).contiguous()
         mean = model.moments(pixels).chunk(2, dim=1)[0]
-        found = model.decode(mean).clamp(-1, 1).cpu()
-        for name, value in error_sums(found, pixels, torch.zeros(len(pixels), dtype=torch.int64), 1).items():
+        decoded = model.decode(mean).clamp(-1, 1).cpu()
+        times = torch.zeros(len(pixels), dtype=torch.int64)
+        for name, value in error_sums(decoded, pixels, times, 1).items():
             sums[name] = sums[name] + value if name in sums else value
-        back.append(to_uint8(found).permute(0, 2, 3, 1).numpy())
-    told = figures(sums)
-    told["psnr"] = 10 * math.log10(4 / max(told["mse"], 1e-12))  # a pixel spans 2
-    return {name: round(value, 5) for name, value in told.items()}, np.concatenate(back)
+        back.append(to_uint8(decoded).permute(0, 2, 3, 1).numpy())
+    errors = figures(sums)
+    errors["psnr"] = 10 * math.log10(4 / max(errors["mse"], 1e-12))  # a pixel spans 2
+    return {name: round(value, 5) for name, value in errors.items()}, np.concatenate(back)
 
 
 def recognition(folder: Path, pictures: NDArray[np.uint8], device: str) -> dict[str, float]:
@@ -82,8 +83,8 @@ def recognition(folder: Path, pictures: NDArray[np.uint8], device: str) -> dict[
             pixels = to_float(pictures[start : start + CHUNK]).permute(0, 3, 1, 2).contiguous()
             part = pixels[:, :, edge : side - edge, edge : side - edge].flip(-1)
             again = F.interpolate(part, (side, side), mode="bilinear", align_corners=False)
-            for held, shown in zip(seen, (pixels, again), strict=True):
-                held.append(F.normalize(model(shown.to(place)), dim=1).cpu().numpy())
+            for embeddings, shown in zip(seen, (pixels, again), strict=True):
+                embeddings.append(F.normalize(model(shown.to(place)), dim=1).cpu().numpy())
     of = min(GROUP, len(pictures))
-    found = r_at_1(np.concatenate(seen[0]), np.concatenate(seen[1]), of)
-    return {"r_at_1": round(found, 4), "of": of, "rows": len(pictures) // of * of}
+    recall = r_at_1(np.concatenate(seen[0]), np.concatenate(seen[1]), of)
+    return {"r_at_1": round(recall, 4), "of": of, "rows": len(pictures) // of * of}

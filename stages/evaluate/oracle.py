@@ -35,16 +35,16 @@ def verdicts(captions: Sequence[str], images: NDArray[np.uint8]) -> dict[str, fl
         world at all, and "samples", their number.
     """
     sized = images if images.shape[1] == PIXELS else np.stack([shrink(image, PIXELS) for image in images])
-    two = [one for one in map(two_captions.parse, captions) if one]
-    if two:
-        assert len(two) == len(captions), "a caption that the world of two did not write"
+    scenes = [scene for scene in map(two_captions.parse, captions) if scene]
+    if scenes:
+        assert len(scenes) == len(captions), "a caption that the world of two did not write"
         reading = two_oracle.read_attributes(sized)
-        right = reading.matches(two)
+        right = reading.matches(scenes)
     else:
-        one = [one for one in map(one_captions.parse, captions) if one]
-        assert len(one) == len(captions), "a caption that the demo world did not write"
+        attributes = [parsed for parsed in map(one_captions.parse, captions) if parsed]
+        assert len(attributes) == len(captions), "a caption that the demo world did not write"
         reading = one_oracle.read_attributes(sized)
-        right = reading.matches(one)
+        right = reading.matches(attributes)
     shares = {name: round(float(values.mean()), 4) for name, values in right.items()}
     return {**shares, "clean": round(float(reading.clean.mean()), 4), "samples": len(captions)}
 
@@ -64,10 +64,10 @@ def clean_pairs(rows: int, seed: int, oracle: str = "demo") -> tuple[list[NDArra
             phrasing = index % len(two_captions.TRAINING_PHRASINGS)
             captions.append(two_captions.caption(two.attributes, phrasing))
         else:
-            one = one_world.scene(_JUDGING + seed, index)
-            pictures.append(one_world.render(one, 64))
+            scene = one_world.scene(_JUDGING + seed, index)
+            pictures.append(one_world.render(scene, 64))
             phrasing = index % len(one_captions.TRAINING_PHRASINGS)
-            captions.append(one_captions.caption(one.attributes, phrasing))
+            captions.append(one_captions.caption(scene.attributes, phrasing))
     return pictures, captions
 
 

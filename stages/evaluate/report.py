@@ -23,23 +23,23 @@ def _notice(report: Mapping[str, Any]) -> list[str]:
 def _validation(report: Mapping[str, Any]) -> list[str]:
     if "validation" not in report:
         return []
-    found = report["validation"]
-    if not found:
+    figures = report["validation"]
+    if not figures:
         return ["## Validation loss", "", "Not measured: the validation split has fewer than 2 images.", ""]
     rows = [
         [f"{level['from']:.3f}-{level['to']:.3f}"]
         + [f"{level[name]:.5f}" for name in ("mse", "mae", "r2", "mse_shuffled")]
-        for level in found["levels"]
+        for level in figures["levels"]
     ]
-    gain = 1 - found["mse"] / found["mse_shuffled"] if found["mse_shuffled"] else 0.0
+    gain = 1 - figures["mse"] / figures["mse_shuffled"] if figures["mse_shuffled"] else 0.0
     return [
         "## Validation loss",
         "",
-        f"x0-prediction on {found['rows']} images of the validation split, fixed times and noise, pixels "
+        f"x0-prediction on {figures['rows']} images of the validation split, fixed times and noise, pixels "
         f"in [-1, 1]: "
-        f"MSE {found['mse']:.5f}, MAE {found['mae']:.5f}, R2 {found['r2']:.4f}. With captions of other "
+        f"MSE {figures['mse']:.5f}, MAE {figures['mae']:.5f}, R2 {figures['r2']:.4f}. With captions of other "
         f"images the MSE is "
-        f"{found['mse_shuffled']:.5f}: the right captions lower it by {gain:.1%}.",
+        f"{figures['mse_shuffled']:.5f}: the right captions lower it by {gain:.1%}.",
         "",
         *_table(["t (0 noise, 1 data)", "MSE", "MAE", "R2", "MSE, captions of others"], rows),
         "",
@@ -47,79 +47,85 @@ def _validation(report: Mapping[str, Any]) -> list[str]:
 
 
 def _retrieval(report: Mapping[str, Any]) -> list[str]:
-    found = report.get("retrieval")
-    if not found:
+    figures = report.get("retrieval")
+    if not figures:
         return []
     return [
         "## Retrieval",
         "",
-        f"Of {found['of']} pictures the one that a caption is of is found first in {found['r_at_1']:.1%} "
-        f"of {found['rows']} captions of the {found['split']} split.",
+        f"Of {figures['of']} pictures the one that a caption is of is found first in {figures['r_at_1']:.1%} "
+        f"of {figures['rows']} captions of the {figures['split']} split.",
         "",
     ]
 
 
 def _understanding(report: Mapping[str, Any]) -> list[str]:
-    found = report.get("understanding")
-    if not found:
+    understanding = report.get("understanding")
+    if not understanding:
         return []
     heads = {
-        f"label {escape_markdown(column)}": figures for column, figures in found.get("labels", {}).items()
+        f"label {escape_markdown(column)}": figures
+        for column, figures in understanding.get("labels", {}).items()
     }
-    heads |= {f"{name} token": found[name] for name in ("masked", "next") if name in found}
+    heads |= {f"{name} token": understanding[name] for name in ("masked", "next") if name in understanding}
     rows = [
         [name, f"{figures['right']:.1%}", f"{figures['constant']:.1%}", str(figures["of"])]
         for name, figures in heads.items()
     ]
-    lines = ["## Understanding", "", f"On {found['rows']} pictures of the {found['split']} split.", ""]
+    lines = [
+        "## Understanding",
+        "",
+        f"On {understanding['rows']} pictures of the {understanding['split']} split.",
+        "",
+    ]
     if rows:
         lines += [*_table(["predicted", "right", "best constant guess", "of"], rows), ""]
-    if "r_at_1" in found:
-        words = f"Of {found['of']} pictures the one that a caption is of is found first in "
-        lines += [f"{words}{found['r_at_1']:.1%} of the captions.", ""]
-    if "flips" in found:
-        lines += [f"The noise of its training turns {found['flips']:.1%} of its predictions.", ""]
+    if "r_at_1" in understanding:
+        words = f"Of {understanding['of']} pictures the one that a caption is of is found first in "
+        lines += [f"{words}{understanding['r_at_1']:.1%} of the captions.", ""]
+    if "flips" in understanding:
+        lines += [f"The noise of its training turns {understanding['flips']:.1%} of its predictions.", ""]
     return lines
 
 
 def _reconstruction(report: Mapping[str, Any]) -> list[str]:
-    found = report.get("reconstruction")
-    if not found:
+    figures = report.get("reconstruction")
+    if not figures:
         return []
     return [
         "## Reconstruction",
         "",
-        f"{found['rows']} pictures of the {found['split']} split, from the mean of their latents, pixels in "
-        f"[-1, 1]: PSNR {found['psnr']:.2f} dB, MSE {found['mse']:.5f}, MAE {found['mae']:.5f}. "
+        f"{figures['rows']} pictures of the {figures['split']} split, from the mean of their latents, pixels "
+        f"in [-1, 1]: PSNR {figures['psnr']:.2f} dB, MSE {figures['mse']:.5f}, MAE {figures['mae']:.5f}. "
         "grid.png shows some, and beside them what came back.",
         "",
     ]
 
 
 def _recognition(report: Mapping[str, Any]) -> list[str]:
-    found = report.get("recognition")
-    if not found:
+    figures = report.get("recognition")
+    if not figures:
         return []
     return [
         "## Recognition",
         "",
-        f"Cropped and mirrored, a picture is known again among {found['of']} in {found['r_at_1']:.1%} of "
-        f"{found['rows']} of the {found['split']} split.",
+        f"Cropped and mirrored, a picture is known again among {figures['of']} in {figures['r_at_1']:.1%} of "
+        f"{figures['rows']} of the {figures['split']} split.",
         "",
     ]
 
 
 def _oracle(report: Mapping[str, Any]) -> list[str]:
-    found = report.get("oracle")
-    if not found:
+    oracle = report.get("oracle")
+    if not oracle:
         return []
-    names = [name for name in found if name != "samples"]
+    names = [name for name in oracle if name != "samples"]
     return [
         "## Oracle",
         "",
-        f"{found['samples']} samples for captions whose combination and phrasing were never trained on:",
+        f"{oracle['samples']} samples for captions whose combination and phrasing were never trained on:",
         "",
-        *_table(names, [[f"{found[name]:.3f}" for name in names]]),
+        *_table(names, [[f"{oracle[name]:.3f}" for name in names]]),
         "",
     ]
 
@@ -127,8 +133,8 @@ def _oracle(report: Mapping[str, Any]) -> list[str]:
 def _similarity(report: Mapping[str, Any]) -> list[str]:
     if "similarity" not in report:
         return []
-    found = report["similarity"]
-    if not found:
+    figures = report["similarity"]
+    if not figures:
         return [
             "## Similarity",
             "",
@@ -138,23 +144,23 @@ def _similarity(report: Mapping[str, Any]) -> list[str]:
     return [
         "## Similarity",
         "",
-        f"Mean cosine of sample and caption {found['mean']:.4f} over {found['samples']} samples; with "
+        f"Mean cosine of sample and caption {figures['mean']:.4f} over {figures['samples']} samples; with "
         f"captions of other "
-        f"samples {found['shuffled']:.4f}. Judged by {found['clip']}.",
+        f"samples {figures['shuffled']:.4f}. Judged by {figures['clip']}.",
         "",
     ]
 
 
 def _nearest(report: Mapping[str, Any]) -> list[str]:
-    found = report.get("nearest")
-    if not found:
+    nearest = report.get("nearest")
+    if not nearest:
         return []
     return [
         "## Nearest training images",
         "",
         f"Root mean square distance of a shown sample to its nearest training image: median "
-        f"{found['median']:.4f}, "
-        f"least {found['least']:.4f} (0 is a copy; pixels in [0, 1]). nearest.png shows the pairs.",
+        f"{nearest['median']:.4f}, "
+        f"least {nearest['least']:.4f} (0 is a copy; pixels in [0, 1]). nearest.png shows the pairs.",
         "",
     ]
 

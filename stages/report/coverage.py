@@ -34,25 +34,25 @@ def coverage_of(artifact: Artifact) -> dict[str, Any]:
     return coverage(images.table_files("images"), artifact.table_files("index"))
 
 
-def coverage_markdown(told: Mapping[str, Any]) -> str:
+def coverage_markdown(facts: Mapping[str, Any]) -> str:
     """A report on what `coverage` counted, at most a few screens."""
-    hosts, texts = told["hosts"], told["texts"]
+    hosts, texts = facts["hosts"], facts["texts"]
     quantiles = ", ".join(f"{words} at {share}" for share, words in texts["words"].items())
-    lines = [f"## What the {told['images']:,} pictures represent", ""]
-    lines += [f"* {escape_markdown(concern, 1000)}." for concern in told["concerns"]] or [
+    lines = [f"## What the {facts['images']:,} pictures represent", ""]
+    lines += [f"* {escape_markdown(concern, 1000)}." for concern in facts["concerns"]] or [
         "Nothing stands out."
     ]
     lines.append("")
     if hosts["count"]:
         lines += [f"Hosts: {hosts['count']:,}, of which {hosts['half']:,} hold half of the pictures.", ""]
-    for title, counts in _panels(told).items():
+    for title, counts in _panels(facts).items():
         lines += _table(title, counts)
     if texts["sample"]:
         lines += [f"Words of a caption, of {texts['sample']:,} captions: {quantiles}.", ""]
     return "\n".join(lines)
 
 
-def coverage_chart(told: Mapping[str, Any]) -> bytes:
+def coverage_chart(facts: Mapping[str, Any]) -> bytes:
     """A PNG of bars: hosts, languages, licences, sizes and shapes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -65,7 +65,7 @@ def coverage_chart(told: Mapping[str, Any]) -> bytes:
         "megapixels",
         "width to height",
     )
-    panels = {name: counts for name, counts in _panels(told).items() if name in names and counts}
+    panels = {name: counts for name, counts in _panels(facts).items() if name in names and counts}
     figure = Figure(figsize=(11, 3 * -(-len(panels) // 2)), layout="constrained")
     for place, (title, counts) in enumerate(panels.items(), 1):
         axes = figure.add_subplot(-(-len(panels) // 2), 2, place)
@@ -88,22 +88,22 @@ def coverage_chart(told: Mapping[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _panels(told: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+def _panels(facts: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """Title -> counts, in the order in which they are told."""
-    hosts: dict[str, int] = dict(islice(told["hosts"]["greatest"].items(), SHOWN - 1))
-    rest = told["images"] - sum(hosts.values())
+    hosts: dict[str, int] = dict(islice(facts["hosts"]["greatest"].items(), SHOWN - 1))
+    rest = facts["images"] - sum(hosts.values())
     return {
-        "source": told["sources"],
+        "source": facts["sources"],
         "host": {**hosts, **({"other hosts, or none": rest} if hosts and rest else {})},
-        "licence": told["licences"],
-        "language of captions": told["texts"]["languages"],
-        "script of captions": told["texts"]["scripts"],
-        "shorter side, pixels": told["min_side"],
-        "megapixels": told["megapixels"],
-        "width to height": told["aspect"],
-        "format": told["formats"],
-        "captions of a picture": told["captions"],
-        "set right when decoded": told["repairs"],
+        "licence": facts["licences"],
+        "language of captions": facts["texts"]["languages"],
+        "script of captions": facts["texts"]["scripts"],
+        "shorter side, pixels": facts["min_side"],
+        "megapixels": facts["megapixels"],
+        "width to height": facts["aspect"],
+        "format": facts["formats"],
+        "captions of a picture": facts["captions"],
+        "set right when decoded": facts["repairs"],
     }
 
 

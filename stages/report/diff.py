@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stages.artifacts.artifact import Artifact
-from stages.collect.report.diff import Change, Diff
+from stages.collect.report.diff import Diff, PictureChange
 from stages.foreign_text import escape
 from stages.redaction import redact
 from stages.report.pictures import markdown_table
@@ -53,8 +53,8 @@ def print_diff(diff: Diff, console: Console | None = None) -> None:
     console.print(table)
     if diff.examples:
         console.print()
-    for one in diff.examples:
-        console.print(Text(_line(one)), soft_wrap=True)
+    for example in diff.examples:
+        console.print(Text(_line(example)), soft_wrap=True)
 
 
 def diff_rows(diff: Diff) -> list[tuple[str, int]]:
@@ -74,6 +74,6 @@ def _rows(diff: Diff) -> Iterator[tuple[str, int]]:
         yield f"  now: {reason}", count
 
 
-def _line(one: Change) -> str:
-    reason = f" ({one.reason})" if one.reason else ""
-    return f"{SAID[one.change]}{reason}  {one.uid}  {escape(one.location, 5000)}"
+def _line(change: PictureChange) -> str:
+    reason = f" ({change.reason})" if change.reason else ""
+    return f"{SAID[change.change]}{reason}  {change.uid}  {escape(change.location, 5000)}"

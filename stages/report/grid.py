@@ -45,9 +45,10 @@ def draw(
         ValueError: the device is unknown or not there.
     """
     model = load(folder, resolve_device(device))
-    asked = [caption for caption in captions for _ in range(count)]
+    prompts = [caption for caption in captions for _ in range(count)]
     seeds = [seed + number for _ in captions for number in range(count)]
-    images = to_uint8(model.sample(asked, seeds, guidance, steps)).permute(0, 2, 3, 1).numpy()  # (B, S, S, 3)
+    samples = to_uint8(model.sample(prompts, seeds, guidance, steps))
+    images = samples.permute(0, 2, 3, 1).numpy()  # (B, S, S, 3)
     side = images.shape[1] * max(1, -(-CELL // images.shape[1]))
     font = ImageFont.load_default(12)
     width = count * (side + GAP) + GAP

@@ -49,11 +49,11 @@ def sheet(shown: Sequence[Shown], columns: int = COLUMNS) -> bytes:
     step = CELL + GAP
     canvas = Image.new("RGB", (columns * step + GAP, rows * (step + LABEL) + GAP), "white")
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(9)
-    for position, one in enumerate(shown):
+    for position, source in enumerate(shown):
         left = GAP + position % columns * step
         top = GAP + position // columns * (step + LABEL)
-        data, label = one.files.read(one.file, one.offset, one.length), one.label
-        if one.hashed not in (zlib.crc32(data), hashlib.sha256(data).hexdigest()):
+        data, label = source.files.read(source.file, source.offset, source.length), source.label
+        if source.hashed not in (zlib.crc32(data), hashlib.sha256(data).hexdigest()):
             picture, label = None, "damaged"
         else:
             picture = _decoded(data)

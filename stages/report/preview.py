@@ -52,7 +52,7 @@ def _sources(preview: Preview) -> Table:
 
 def _rows(preview: Preview) -> Table:
     table = _table("rows>", "")
-    told = [
+    counts = [
         (preview.rows, "in all, of which"),
         *((rows, f"refused as they stand: {reason}") for reason, rows in preview.refused.items()),
         (preview.duplicates, "name the picture of an earlier row"),
@@ -61,7 +61,7 @@ def _rows(preview: Preview) -> Table:
         (preview.to_copy, "lie in files here and will be read"),
         (preview.to_fetch, f"to fetch: {preview.urls:,} URLs at {preview.forecast.hosts:,} hosts"),
     ]
-    for rows, words in told:
+    for rows, words in counts:
         if rows or "to fetch" in words:
             table.add_row(f"{rows:,}", _text(words))
     return table
@@ -69,26 +69,26 @@ def _rows(preview: Preview) -> Table:
 
 def _hosts(preview: Preview) -> Table:
     table = _table("host", "URLs>", "share>", "at least>")
-    for one in preview.forecast.greatest[:HOSTS]:
-        share = f"{one.urls / preview.urls:.0%}"
-        table.add_row(_text(one.host), f"{one.urls:,}", share, duration(one.seconds))
+    for host in preview.forecast.greatest[:HOSTS]:
+        share = f"{host.urls / preview.urls:.0%}"
+        table.add_row(_text(host.host), f"{host.urls:,}", share, duration(host.seconds))
     if preview.forecast.hosts > HOSTS:
         table.add_row(Text(f"and {preview.forecast.hosts - HOSTS:,} more"), "", "", "")
     return table
 
 
 def _cost(preview: Preview) -> Iterator[str]:
-    told = preview.forecast
+    forecast = preview.forecast
     if preview.urls:
-        paced = f"{told.slowest} takes longest" if told.slowest else "all threads at work"
-        known = "measured last time" if told.habits.seconds_measured else "a guess"
-        each = f"{told.habits.seconds:.2g} s an answer ({known})"
-        yield f"time   {duration(told.seconds)} or more: {paced}, {each}"
+        paced = f"{forecast.slowest} takes longest" if forecast.slowest else "all threads at work"
+        known = "measured last time" if forecast.habits.seconds_measured else "a guess"
+        each = f"{forecast.habits.seconds:.2g} s an answer ({known})"
+        yield f"time   {duration(forecast.seconds)} or more: {paced}, {each}"
         yield "       not in it: Crawl-delays of robots.txt, hosts that ask for patience, further tries"
-    known = "measured last time" if told.habits.bytes_measured else "a guess"
-    each = f" ({file_size(told.habits.bytes)} a picture, {known})" if preview.urls else ""
+    known = "measured last time" if forecast.habits.bytes_measured else "a guess"
+    each = f" ({file_size(forecast.habits.bytes)} a picture, {known})" if preview.urls else ""
     free = f"; {file_size(preview.free)} are free" if preview.free is not None else ""
-    yield f"space  {file_size(told.bytes)} at most{each}{free}"
+    yield f"space  {file_size(forecast.bytes)} at most{each}{free}"
 
 
 def _text(words: str) -> Text:

@@ -37,7 +37,7 @@ def summary(artifact: Artifact) -> str:
         *markdown_table(["", ""], [
             ["fingerprint (what was asked)", code(artifact.fingerprint)],
             ["digest (what came)", code(artifact.digest)],
-            *([f"input {name}", _said(one)] for name, one in manifest.inputs.items()),
+            *([f"input {name}", _input(entry)] for name, entry in manifest.inputs.items()),
             ["config", _short(manifest.config)],
             ["code", manifest.code],
             ["started, ended, host", f"{manifest.started}, {manifest.ended}, {manifest.host}"],
@@ -75,11 +75,11 @@ def _dedup(duplicates: Artifact) -> list[str]:
     copies = duplicates.table("duplicates", filters=[("level", "!=", "")], rows=FEW // 2)
     if images is None or copies.empty:
         return []
-    held = _rows_of(images, [*copies["uid"], *copies["cluster"]])
+    pictures = _rows_of(images, [*copies["uid"], *copies["cluster"]])
     pairs = [
         Shown(
             images,
-            *(held.loc[uid, name] for name in ("file", "offset", "length", "sha256")),
+            *(pictures.loc[uid, name] for name in ("file", "offset", "length", "sha256")),
             label=label,
         )
         for copy in _records(copies)
@@ -100,8 +100,8 @@ def _score(scores: Artifact) -> list[str]:
     for words, ends in (("Least", table.nsmallest), ("Most", table.nlargest)):
         rows = ends(FEW // 2, "similarity")
         similarity = rows.set_index("uid")["similarity"].map("{:.3f}".format)
-        held = _rows_of(images, list(rows["uid"])).assign(similarity=similarity)
-        lines += _shown(f"{words} like their captions", images, held, "similarity")
+        pictures = _rows_of(images, list(rows["uid"])).assign(similarity=similarity)
+        lines += _shown(f"{words} like their captions", images, pictures, "similarity")
     return lines
 
 
@@ -110,11 +110,11 @@ def _filter(selection: Artifact) -> list[str]:
     if images is None:
         return []
     rejects = selection.table("rejects", rows=5000).groupby("reason", sort=True).head(6).head(FEW)
-    kept = _rows_of(images, list(selection.table("selection", rows=FEW // 2)["uid"])).assign(label="")
+    selected = _rows_of(images, list(selection.table("selection", rows=FEW // 2)["uid"])).assign(label="")
     dropped = _rows_of(images, list(rejects["uid"]))
     dropped = dropped.assign(reason=rejects.set_index("uid")["reason"]).sort_values("reason")
     return (
-        _shown("Kept", images, kept, "label")
+        _shown("Kept", images, selected, "label")
         + _shown("Not kept", images, dropped, "reason")
         + _rejects(selection)
     )
@@ -198,12 +198,12 @@ def _rows_of(images: Artifact, uids: list[str]) -> pd.DataFrame:
     return rows.set_index("uid").loc[list(dict.fromkeys(uids))]
 
 
-def _said(one: Mapping[str, str] | None) -> str:
-    if not one:
+def _input(entry: Mapping[str, str] | None) -> str:
+    if not entry:
         return "none"
-    if not one["stage"]:
-        return Markdown(f"outside {code(one['digest'])}")
-    return Markdown(f"{escape_markdown(one['stage'])} {code(one['fingerprint'])} {code(one['digest'])}")
+    if not entry["stage"]:
+        return Markdown(f"outside {code(entry['digest'])}")
+    return Markdown(f"{escape_markdown(entry['stage'])} {code(entry['fingerprint'])} {code(entry['digest'])}")
 
 
 def _short(value: object) -> str:

@@ -33,9 +33,9 @@ def trace_row(store: Store, what: str) -> dict[str, Any]:
     Raises:
         ValueError: no collection of the store holds such a row, as an image or as a reject.
     """
-    everything = sorted(artifacts(store), key=lambda one: one.manifest.started)
+    everything = sorted(artifacts(store), key=lambda artifact: artifact.manifest.started)
     called = references_by_artifact(store)
-    collected = [one for one in everything if one.stage == "collect"]
+    collected = [artifact for artifact in everything if artifact.stage == "collect"]
     if not collected:
         raise ValueError(f"store {store.url} holds no collected images yet")
     with views({}) as db:
@@ -61,9 +61,9 @@ def trace_row(store: Store, what: str) -> dict[str, Any]:
     return {"asked": what, "rows": rows}
 
 
-def as_lines(found: dict[str, Any]) -> Iterator[str]:
+def as_lines(trace: dict[str, Any]) -> Iterator[str]:
     """The answer of `trace_row` for people."""
-    for row in found["rows"]:
+    for row in trace["rows"]:
         yield f"{row['uid']}  {escape(row['location'], 5000)}"
         for event in row["events"]:
             known = f"  ({', '.join(event['references'])})" if event["references"] else ""
@@ -73,24 +73,24 @@ def as_lines(found: dict[str, Any]) -> Iterator[str]:
                 for key, value in event.items()
                 if key not in ("stage", "artifact", "references", "what")
             }
-            said = ", ".join(
+            words = ", ".join(
                 f"{key} {_short(value)}" for key, value in facts.items() if value not in ("", None, [])
             )
-            yield f"  {'':<9} {event['what']}" + (f": {said}" if said else "")
+            yield f"  {'':<9} {event['what']}" + (f": {words}" if words else "")
         yield ""
 
 
 def _meant(db: DuckDBPyConnection, images: Artifact, what: str) -> dict[str, str]:
     """uid -> location of the rows of one collection, kept or rejected, that are meant."""
-    found: dict[str, str] = {}
+    locations: dict[str, str] = {}
     for name in filter(images.has_table, ("images", "rejects")):
         spellings = _spellings(what)
         rows = _select(db, images, name, f"location IN ({', '.join('?' * len(spellings))})", spellings)
         if 8 <= len(what) <= 32 and set(what) <= set("0123456789abcdef"):
             # uids that begin with the digits lie between these two
             rows += _select(db, images, name, "uid BETWEEN ? AND ?", [what, what + "g"])
-        found.update({row["uid"]: row["location"] for row in rows if row["uid"]})
-    return found
+        locations.update({row["uid"]: row["location"] for row in rows if row["uid"]})
+    return locations
 
 
 def _spellings(what: str) -> list[str]:
@@ -142,10 +142,10 @@ def _select(
 
 def _hint(store: Store, what: str) -> str:
     try:
-        found = resolve(store, what)
+        artifact = resolve(store, what)
     except ValueError:
         return "give it as the source spells it"
-    return f"it is {found.short_name}, and `sdflow show` says what that was made of"
+    return f"it is {artifact.short_name}, and `sdflow show` says what that was made of"
 
 
 def _short(value: object) -> str:

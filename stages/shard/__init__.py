@@ -63,7 +63,7 @@ def shard(images: Artifact, selection: Artifact, config: ShardConfig, out: Outpu
     for part in parts:
         out.add({name: entry for name, entry in part.files.items() if name.startswith("shards/")})
     packed = {part.key: part.json(f"moments/{part.key}.json") for part in parts}
-    channels = _channel_statistics([one for name, one in packed.items() if name.startswith("train-")])
+    channels = _channel_statistics([facts for name, facts in packed.items() if name.startswith("train-")])
     out.write("statistics.json").write_text(json.dumps(channels, indent=1, sort_keys=True))
     splits: list[str] = index.column("split").to_pylist()
     facts: dict[str, JSON] = {
@@ -71,7 +71,7 @@ def shard(images: Artifact, selection: Artifact, config: ShardConfig, out: Outpu
         "bytes": {
             split: sum(o["bytes"] for name, o in packed.items() if name.startswith(split)) for split in SPLITS
         },
-        "kept_as_they_came": sum(one["kept"] for one in packed.values()),
+        "kept_as_they_came": sum(facts["kept"] for facts in packed.values()),
         **channels,
     }
     reasons = {str(Reason.BLANK_ON_BACKGROUND): len(blank)} if blank else {}
@@ -83,8 +83,8 @@ def _rows(images: Artifact, selection: Artifact, config: ShardConfig, out: Outpu
     chosen = selection.table("selection")
     if chosen.empty:
         raise ValueError(f"the selection is empty: {emptied_by(selection)}")
-    held = images.table("images").drop(columns=["captions"])
-    rows = chosen.merge(held, on="uid", validate="one_to_one")
+    collected = images.table("images").drop(columns=["captions"])
+    rows = chosen.merge(collected, on="uid", validate="one_to_one")
     assert len(rows) == len(chosen), "the selection names pictures that collect does not hold"
     splits = splits_of(rows["cluster"], config.validation, config.test)
     for split in ("validation", "test"):
@@ -132,7 +132,7 @@ def _record(row: Mapping[Any, Any]) -> dict[str, Any]:
         "format": row["format"],
         "original_width": int(row["width"]),
         "original_height": int(row["height"]),
-        "captions": [{**one, "weight": float(one["weight"])} for one in row["captions"]],
+        "captions": [{**caption, "weight": float(caption["weight"])} for caption in row["captions"]],
         "multiplicity": int(row["multiplicity"]),
         "similarity": None if pd.isna(similarity) else round(float(similarity), 6),
         "file": row["file"],
@@ -186,8 +186,8 @@ def _index(parts: list[Part], rows: pd.DataFrame, blank: set[str], beside: Mappi
 
 def _channel_statistics(train: list[Mapping[str, Any]]) -> dict[str, JSON]:
     """Mean and deviation of each channel over the train split, from the sums of its tars."""
-    images = sum(one["images"] for one in train)
-    mean = np.sum([one["mean"] for one in train], axis=0) / images
-    square = np.sum([one["square"] for one in train], axis=0) / images
+    images = sum(moments["images"] for moments in train)
+    mean = np.sum([moments["mean"] for moments in train], axis=0) / images
+    square = np.sum([moments["square"] for moments in train], axis=0) / images
     deviation = np.sqrt(np.maximum(square - mean**2, 0))
     return {"channel_mean": mean.round(6).tolist(), "channel_deviation": deviation.round(6).tolist()}

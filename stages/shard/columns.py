@@ -13,12 +13,12 @@ REPEATS = "repeats"
 """The column of a source by which its pictures are seen more often; `FolderSource.repeats` passes it on."""
 
 
-def passed(held: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
+def passed(objects: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
     """Arrow arrays by name, of strings, or of lists of strings where some row has a list; null where a row
     has nothing, or nothing but an empty text.
 
     Args:
-        held: `columns` of record.IMAGES, a JSON object for each row.
+        objects: `columns` of record.IMAGES, a JSON object for each row.
         names: of the columns.
 
     Raises:
@@ -28,26 +28,26 @@ def passed(held: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
         raise ValueError(f"shard.columns={list(names)}: the index has {taken} of its own; leave them out")
     if not names:
         return {}
-    rows: list[dict[str, Any]] = [json.loads(one) for one in held]
-    found = Counter(name for row in rows for name in row)
-    if missing := [name for name in names if name not in found]:
+    rows: list[dict[str, Any]] = [json.loads(text) for text in objects]
+    counts = Counter(name for row in rows for name in row)
+    if missing := [name for name in names if name not in counts]:
         raise ValueError(
             f"shard.columns={list(names)}: no picture has {missing}; the sources passed on "
-            f"{sorted(found) or 'none'} (name them in a source's `columns`)"
+            f"{sorted(counts) or 'none'} (name them in a source's `columns`)"
         )
     return {name: _column([row.get(name) for row in rows]) for name in names}
 
 
-def sampling_weights(held: Sequence[str]) -> list[float | None]:
+def sampling_weights(objects: Sequence[str]) -> list[float | None]:
     """How often each picture is to be seen, by the sources' column `REPEATS`; once where a row has none.
 
     None for all where no row has one: nothing is said.
 
     Args:
-        held: `columns` of record.IMAGES, a JSON object for each row.
+        objects: `columns` of record.IMAGES, a JSON object for each row.
     """
     counts: list[float | None] = [
-        _count(json.loads(text).get(REPEATS)) if f'"{REPEATS}"' in text else None for text in held
+        _count(json.loads(text).get(REPEATS)) if f'"{REPEATS}"' in text else None for text in objects
     ]
     if all(count is None for count in counts):
         return counts

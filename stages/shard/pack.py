@@ -39,7 +39,7 @@ def pack(folder: Path, payload: dict[str, Any]) -> PartResult:
     sizes: dict[str, tuple[int, int]] = {}
     checksums: dict[str, int] = {}
     blank: list[str] = []
-    mean, square, kept = np.zeros(3), np.zeros(3), 0
+    mean, square, unchanged = np.zeros(3), np.zeros(3), 0
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
         for row in rows:
             with Path(row["file"]).open("rb") as file:
@@ -53,7 +53,7 @@ def pack(folder: Path, payload: dict[str, Any]) -> PartResult:
             sizes[row["uid"]] = (width, height)
             extension = EXTENSIONS.get(row["format"])
             if extension and is_plain(data) and _unscaled(data, pixels):
-                kept += 1
+                unchanged += 1
             else:
                 extension, data = "png", encode_image(pixels, "png")
             _add(tar, f"{row['uid']}.{extension}", data)
@@ -72,7 +72,7 @@ def pack(folder: Path, payload: dict[str, Any]) -> PartResult:
     ]  # fmt: skip
     (folder / "packed" / f"{name}.json").write_text(json.dumps(packed))
     (folder / "blank" / f"{name}.json").write_text(json.dumps(blank))
-    sums = {"images": len(packed), "kept": kept, "bytes": path.stat().st_size}
+    sums = {"images": len(packed), "kept": unchanged, "bytes": path.stat().st_size}
     moments = {"mean": mean.tolist(), "square": square.tolist()}
     (folder / "moments" / f"{name}.json").write_text(json.dumps(sums | moments))
     left_out = {str(Reason.BLANK_ON_BACKGROUND): len(blank)} if blank else {}

@@ -51,7 +51,7 @@ def coverage(images: Sequence[Path], within: Sequence[Path] = ()) -> dict[str, A
     with views({"images": f"SELECT *, {HOST} AS host FROM {parquet(*images)}{chosen}"}) as db:
         (total,) = db.execute("SELECT count(*) FROM images").fetchall()[0]
         licence = f"CASE WHEN trim(licence) = '' THEN '{NOT_STATED}' ELSE trim(licence) END"
-        told = {
+        counts = {
             "images": total,
             "sources": _counts(db, "source"),
             "hosts": _hosts(db),
@@ -66,7 +66,7 @@ def coverage(images: Sequence[Path], within: Sequence[Path] = ()) -> dict[str, A
             ),
             "texts": _texts(db),
         }
-    return {**told, "concerns": list(_concerns(told))}
+    return {**counts, "concerns": list(_concerns(counts))}
 
 
 def _counts(db: duckdb.DuckDBPyConnection, value: str) -> dict[str, int]:
@@ -97,8 +97,8 @@ def _buckets(db: duckdb.DuckDBPyConnection, value: str, edges: Sequence[float]) 
     between = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
     names = [f"below {edges[0]:g}", *between, f"{edges[-1]:g} or more"]
     place = " + ".join(f"({value} >= {edge})::INT" for edge in edges)
-    found = dict(db.execute(f"SELECT {place} AS place, count(*) FROM images GROUP BY place").fetchall())
-    return {name: found.get(place, 0) for place, name in enumerate(names)}
+    counts = dict(db.execute(f"SELECT {place} AS place, count(*) FROM images GROUP BY place").fetchall())
+    return {name: counts.get(place, 0) for place, name in enumerate(names)}
 
 
 def _texts(db: duckdb.DuckDBPyConnection) -> dict[str, Any]:
@@ -126,23 +126,23 @@ def _most(values: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(values).items(), key=lambda item: (-item[1], item[0])))
 
 
-def _concerns(told: Mapping[str, Any]) -> Iterable[str]:
-    total, sample = told["images"], told["texts"]["sample"]
+def _concerns(counts: Mapping[str, Any]) -> Iterable[str]:
+    total, sample = counts["images"], counts["texts"]["sample"]
     if not total:
         return
-    for host, count in list(told["hosts"]["greatest"].items())[:1]:
+    for host, count in list(counts["hosts"]["greatest"].items())[:1]:
         if count > total / 2:
             yield f"{count / total:.0%} of the pictures come from {host}: the set shows what that site shows"
-    silent = told["licences"].get(NOT_STATED, 0)
+    silent = counts["licences"].get(NOT_STATED, 0)
     if silent > total / 2:
         yield f"{silent / total:.0%} of the pictures have no stated licence"
-    bare = told["captions"].get("0", 0)
+    bare = counts["captions"].get("0", 0)
     if bare > total / 20:
         yield f"{bare / total:.0%} of the pictures have no caption, and will not be trained on"
-    small = sum(told["min_side"][name] for name in list(told["min_side"])[:3])
+    small = sum(counts["min_side"][name] for name in list(counts["min_side"])[:3])
     if small > total / 2:
         yield f"{small / total:.0%} of the pictures are less than {MIN_SIDE[2]} pixels on their shorter side"
-    languages = told["texts"]["languages"]
+    languages = counts["texts"]["languages"]
     unknown = languages.get(UNKNOWN, 0)
     if unknown > sample / 2:
         yield f"the language of {unknown / sample:.0%} of the captions cannot be told; most are too short"

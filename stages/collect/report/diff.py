@@ -35,7 +35,7 @@ CHANGES = pa.schema(
 
 
 @dataclass(frozen=True)
-class Change:
+class PictureChange:
     """One row of `CHANGES`."""
 
     uid: str
@@ -60,7 +60,7 @@ class Diff:
     """Pictures of both, with other bytes."""
     removed: Mapping[str, int]
     """Pictures that the new version does not hold, by the reason it gives, or "left_the_table"."""
-    examples: Sequence[Change]
+    examples: Sequence[PictureChange]
     """A few of each kind of change, for each reason."""
 
     def to_json(self) -> str:
@@ -70,15 +70,15 @@ class Diff:
     def from_json(cls, text: str | bytes) -> "Diff":
         """The value of `to_json`."""
         raw: dict[str, Any] = json.loads(text)
-        examples = tuple(Change(**one) for one in raw.pop("examples"))
+        examples = tuple(PictureChange(**example) for example in raw.pop("examples"))
         return cls(**raw, examples=examples)
 
 
 @dataclass(frozen=True)
 class _Version:
-    """What one version says, as SQL: `held` (uid, sha256, location, captions), `refused` (uid, reason)."""
+    """A version as SQL: `pictures` (uid, sha256, location, captions), `refused` (uid, reason)."""
 
-    held: str
+    pictures: str
     refused: str
 
 
@@ -166,11 +166,11 @@ def _refused(rejects: Sequence[Path]) -> str:
 
 @contextmanager
 def _compared(both: tuple[_Version, _Version]) -> Generator[duckdb.DuckDBPyConnection]:
-    """A database with the table `changes` and the view `new_held`."""
+    """A database with the table `changes` and the view `new_pictures`."""
     old, new = both
     queries = {
-        "old_held": old.held,
-        "new_held": new.held,
+        "old_pictures": old.pictures,
+        "new_pictures": new.pictures,
         "old_refused": f"SELECT uid, min(reason) AS reason FROM ({old.refused}) GROUP BY uid",
         "new_refused": f"SELECT uid, min(reason) AS reason FROM ({new.refused}) GROUP BY uid",
     }
@@ -186,7 +186,7 @@ def _compared(both: tuple[_Version, _Version]) -> Generator[duckdb.DuckDBPyConne
                         WHEN o.sha256 <> n.sha256 THEN 'changed'
                         ELSE 'captions'
                     END AS change
-                FROM old_held o FULL JOIN new_held n USING (uid)
+                FROM old_pictures o FULL JOIN new_pictures n USING (uid)
                 WHERE o.sha256 IS DISTINCT FROM n.sha256 OR o.captions <> n.captions
             )
             SELECT uid, change,
@@ -209,7 +209,7 @@ def _diff(db: duckdb.DuckDBPyConnection) -> Diff:
         "SELECT change, reason, count(*) FROM changes GROUP BY ALL ORDER BY count(*) DESC, reason"
     ).fetchall():
         counts[change][reason] = rows
-    (rows,) = db.execute("SELECT count(*) FROM new_held").fetchall()[0]
+    (rows,) = db.execute("SELECT count(*) FROM new_pictures").fetchall()[0]
     examples = db.execute(
         f"""
         SELECT uid, change, reason, location FROM changes
@@ -225,5 +225,5 @@ def _diff(db: duckdb.DuckDBPyConnection) -> Diff:
         captions_changed=counts["captions"].total(),
         changed=changed,
         removed=dict(counts["removed"]),
-        examples=tuple(Change(*one) for one in examples),
+        examples=tuple(PictureChange(*example) for example in examples),
     )
