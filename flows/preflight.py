@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flows.steps import STEPS
+from sdmodel.config.limits import ConfigError
 from stages.artifacts.reference import references
+from stages.collect.sources.files import check_sources
 from stages.config.run import Run
 from stages.pretrained import files
 from stages.pretrained import text as texts
@@ -18,11 +20,12 @@ def check(run: Run) -> None:
     Folders are looked into and not read: weights can take minutes to hash.
 
     Raises:
-        ValueError: the store cannot be used, a folder or a reference is not what it is named for, or pictures
-            of the config's size do not fit the autoencoder.
+        ValueError: there is no source, the store cannot be used, a folder or a reference is not what it is
+            named for, pictures of the config's size do not fit the autoencoder, or latents the denoiser.
         DamagedError: what the store knows under the run's name cannot be read: it is damaged, or of a version
             whose records nobody reads any more.
     """
+    check_sources(run.collect)
     store, train, encode = open_store(run.store), run.train, run.encode
     for step in STEPS.values():
         if reference := step.stage.step.reference:
@@ -32,7 +35,10 @@ def check(run: Run) -> None:
         _check(store, text.start, texts.text_files, texts.encoder_input)
     _check(store, encode.autoencoder, files.autoencoder_files, files.autoencoder_input)
     if encode.autoencoder:
-        files.check_fits(encode, files.autoencoder_config(lambda: store, encode.autoencoder))
+        model = files.autoencoder_config(lambda: store, encode.autoencoder)
+        files.check_fits(encode, model)
+        if mistakes := list(train.denoiser_mistakes(files.factor_of(model))):
+            raise ConfigError("train", mistakes)
     if encode.text:
         files.text_files(Path(encode.text))
     texts.labels_input(store, train)

@@ -116,12 +116,12 @@ class Config:
 
 def requirement(annotation: Any) -> str:
     """What an annotation asks of a value beyond its type: "at least 0 and at most 1"; empty: nothing."""
-    return " and ".join(filter(None, (_words(limit) for limit in _limits(annotation))))
+    return " and ".join(filter(None, (_words(limit) for limit in limits(annotation))))
 
 
 def breach(annotation: Any, value: Any) -> str:
     """What an annotation asks of a value that it does not keep: "at most 1"; empty: it keeps all."""
-    return " and ".join(_words(limit) for limit in _limits(annotation) if not _holds(limit, value))
+    return " and ".join(_words(limit) for limit in limits(annotation) if not _holds(limit, value))
 
 
 def spelled(value: Any) -> str:
@@ -199,15 +199,15 @@ def _other_type(value: Any, kind: Any) -> str:
 
 
 @cache
-def _limits(annotation: Any) -> tuple[Any, ...]:
+def limits(annotation: Any) -> tuple[Any, ...]:
     """Bounds, lengths and patterns of an annotation."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return _limits(next(part for part in typing.get_args(annotation) if part is not type(None)))
+        return limits(next(part for part in typing.get_args(annotation) if part is not type(None)))
     if typing.get_origin(annotation) is not Annotated:
         return ()
     inner, *metadata = typing.get_args(annotation)
     flat = [part for one in metadata for part in (one if isinstance(one, GroupedMetadata) else [one])]
-    return (*_limits(inner), *(limit for limit in flat if isinstance(limit, BaseMetadata | Pattern)))
+    return (*limits(inner), *(limit for limit in flat if isinstance(limit, BaseMetadata | Pattern)))
 
 
 def _holds(limit: Any, value: Any) -> bool:

@@ -57,11 +57,16 @@ def autoencoder_config(store: Callable[[], Store], text: str) -> Mapping[str, An
     return model.json("model/config.json")
 
 
+def factor_of(model: Mapping[str, Any]) -> int:
+    """Pixels to a side of one place of an autoencoder's latents, by its config.json."""
+    return 2 ** (len(model["block_out_channels"]) - 1)
+
+
 def check_fits(config: EncodeConfig, model: Mapping[str, Any]) -> None:
     """ValueError: a side of the pictures is no multiple of what the autoencoder makes one place of.
 
     model: its config.json."""
-    factor = 2 ** (len(model["block_out_channels"]) - 1)
+    factor = factor_of(model)
     for height, width in bucket_shapes(config.size, config.buckets, config.max_aspect):
         if height % factor or width % factor:
             near = max(1, round(config.size / factor)) * factor

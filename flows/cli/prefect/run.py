@@ -43,10 +43,13 @@ def run(
     ```
     """
     from flows.config.file import read_run
+
+    chosen = read_run(config, set_, store, environment_store())
+
+    # Prefect takes seconds to import: after the config is known to be good.
     from flows.run.execute import execute
     from flows.run.terminal import Terminal, funnel_table
 
-    chosen = read_run(config, set_, store, environment_store())
     terminal = Terminal()
     results = execute(chosen, terminal, ui=ui)
     artifacts = [result.open() for result in results.values()]

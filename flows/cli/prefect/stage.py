@@ -41,14 +41,17 @@ def stage(
     sdflow stage evaluate birds.yaml --dataset datasets/other@3     # the same model, other pictures
     ```
     """
-    from flows.cli.store.listing import print_manifest
     from flows.config.file import read_run
+
+    run = read_run(config, set_, store, environment_store())
+
+    # These take seconds to import: after the config is known to be good.
+    from flows.cli.store.listing import print_manifest
     from flows.run.local import result_of
     from flows.run.terminal import Terminal
     from flows.step import Result
     from flows.steps import STEPS
 
-    run = read_run(config, set_, store, environment_store())
     given = {step: text for step, text in (("shard", dataset), ("train", model)) if text}
     terminal = Terminal()
     with terminal.live():

@@ -159,8 +159,8 @@ def test_wrong_input_is_one_line_and_a_status(
     ("change", "words"),
     [
         ("name=Two Birds", ["Two Birds", "lower-case"]),
-        ("name=''", ["no name"]),
-        (f"name={'a' * 300}", ["200 characters"]),
+        ("name=''", ["name=''", "lower-case"]),
+        (f"name={'a' * 300}", ["at most 200 long"]),
         ("store=ftp://x", ["ftp://x", "s3://"]),
         ("store=/dev/null/store", ["/dev/null/store cannot be made"]),
         ("train.start=models/none@latest", ["train.start='models/none@latest'", "no reference"]),
