@@ -14,7 +14,7 @@ LOCK := requirements.lock
 TORCH :=
 endif
 
-.PHONY: setup demo test fast matrix lint types check lock clean
+.PHONY: setup demo test fast matrix lint types check docs lock clean
 
 setup: $(STAMP)
 
@@ -60,6 +60,10 @@ types: setup
 	@$(BIN)/pyright
 
 check: lint types test matrix
+
+# Rewrites the pages that are made from the code.
+docs: setup
+	@$(BIN)/python -m flows.config.reference docs/configuration.md
 
 # Rewrites the locks, for Python 3.11 and later; registry addresses never enter them. The backport `dataclasses`, which
 # img2dataset asks for, stays out: Prefect starts its server with site-packages first on the path, where it would hide
