@@ -61,9 +61,10 @@ types: setup
 
 check: lint types test matrix
 
-# Rewrites the pages that are made from the code.
+# Rewrites the pages that are made from the code: all config keys, the picture of the house. Tests say when they are old.
 docs: setup
 	@$(BIN)/python -m flows.config.reference docs/configuration.md
+	@$(BIN)/python docs/draw_architecture.py
 
 # Rewrites the locks, for Python 3.11 and later; registry addresses never enter them. The backport `dataclasses`, which
 # img2dataset asks for, stays out: Prefect starts its server with site-packages first on the path, where it would hide
