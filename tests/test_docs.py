@@ -18,8 +18,10 @@ FILES = sorted(
 PAGES = [name for name in FILES if name.endswith((".md", ".ipynb"))]
 DATED = ("docs/LOG.md",)
 """These name files as they were."""
-ELSEWHERE = {"sdmodel/text/deepset.py", "examples/text_to_image/train_text_to_image.py"}
-"""The first is written by the guide's reader, the second is diffusers'."""
+GUIDED = {"sdmodel/text/deepset.py", "stages/thumbs.py"}
+"""Files that the reader of a guide writes."""
+ELSEWHERE = {*GUIDED, "examples/text_to_image/train_text_to_image.py"}
+"""Besides these, a file of diffusers'."""
 ANY = re.compile(r"\b(NAME|KIND)\b")
 """These words stand for any name."""
 
