@@ -1,4 +1,4 @@
-"""Low-rank changes to a frozen model (Hu et al. 2021, arXiv:2106.09685): put in, merged, kept apart.
+"""Low-rank adaptation of a frozen model (LoRA; Hu et al. 2021, arXiv:2106.09685): injected, merged, kept apart.
 
 The weight W (m, n, ...) of a layer becomes W + alpha / rank * B A, where A (rank, n, ...) is drawn and B
 (m, rank) is zero at first. peft computes that in training. It takes seconds to import, so that who only reads
@@ -33,7 +33,7 @@ UNREAD = ("use_dora", "use_rslora", "fan_in_fan_out", "lora_bias", "rank_pattern
 
 
 @dataclass(frozen=True)
-class Change:
+class LowRankUpdate:
     """Of one layer's weight."""
 
     a: Tensor
@@ -89,46 +89,46 @@ def published(
 def merged(modules: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """`weights`, as of `published`, with the changes added in: they load into a model without any."""
     plain = _plain(weights)
-    for name, change in _changes(modules, weights).items():
-        plain[f"{name}.weight"] = change.added(plain[f"{name}.weight"])
+    for name, update in _updates(modules, weights).items():
+        plain[f"{name}.weight"] = update.added(plain[f"{name}.weight"])
     return plain
 
 
 def apart(modules: nn.Module, weights: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
     """Writes the changes into folder/adapter, for peft to load, and returns the weights before them."""
-    changes = _changes(modules, weights)
+    updates = _updates(modules, weights)
     layer = next(iter(_changed(modules).values()))
     # No more than is needed: peft writes all its choices, its version, and targets in an order that differs.
-    told = {
+    config = {
         "peft_type": "LORA",
         "r": layer.r[NAME],
         "lora_alpha": layer.lora_alpha[NAME],
-        "target_modules": sorted(changes),
+        "target_modules": sorted(updates),
         "inference_mode": True,
     }
     (folder / ADAPTER).mkdir()
-    (folder / ADAPTER / CONFIG).write_text(json.dumps(told, indent=2, sort_keys=True) + "\n")
+    (folder / ADAPTER / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     tensors: dict[str, Tensor] = {}
-    for name, change in changes.items():
-        tensors[f"{PREFIX}{name}.lora_A.weight"] = change.a
-        tensors[f"{PREFIX}{name}.lora_B.weight"] = change.b
+    for name, update in updates.items():
+        tensors[f"{PREFIX}{name}.lora_A.weight"] = update.a
+        tensors[f"{PREFIX}{name}.lora_B.weight"] = update.b
     save_file(tensors, folder / ADAPTER / WEIGHTS)
     return _plain(weights)
 
 
 @torch.no_grad()
-def lay(folder: Path, modules: nn.Module) -> bool:
+def apply_adapter(folder: Path, modules: nn.Module) -> bool:
     """Adds the changes in folder/adapter to the weights of `modules`, which have been read from `folder`.
 
     Afterwards `modules` is a plain model, the same to the bit as if the changes had been merged. False: there
     are none. ValueError: they are of another model, or of a kind that is not read here."""
     if not (folder / ADAPTER).is_dir():
         return False
-    told = json.loads((folder / ADAPTER / CONFIG).read_text())
-    if told.get("peft_type") != "LORA" or any(told.get(choice) for choice in UNREAD):
-        made = [told.get("peft_type"), *(choice for choice in UNREAD if told.get(choice))]
+    config = json.loads((folder / ADAPTER / CONFIG).read_text())
+    if config.get("peft_type") != "LORA" or any(config.get(choice) for choice in UNREAD):
+        choices = [config.get("peft_type"), *(choice for choice in UNREAD if config.get(choice))]
         raise ValueError(
-            f"{folder / ADAPTER}: changes made with {', '.join(map(str, made))} are not read; "
+            f"{folder / ADAPTER}: changes made with {', '.join(map(str, choices))} are not read; "
             "merge them with peft"
         )
     read, parameters = load_file(folder / ADAPTER / WEIGHTS), dict(modules.named_parameters())
@@ -144,8 +144,8 @@ def lay(folder: Path, modules: nn.Module) -> bool:
                 f"{folder / ADAPTER}: {key} is a change of a weight of {(len(b), *a.shape[1:])}; the model's "
                 f"is {tuple(weight.shape)}"
             )
-        change = Change(a.to(weight.device), b.to(weight.device), told["lora_alpha"] / told["r"])
-        weight.copy_(change.added(weight))
+        update = LowRankUpdate(a.to(weight.device), b.to(weight.device), config["lora_alpha"] / config["r"])
+        weight.copy_(update.added(weight))
     return True
 
 
@@ -177,9 +177,9 @@ def _changed(modules: nn.Module) -> dict[str, Any]:
     return {name: module for name, module in modules.named_modules() if isinstance(module, LoraLayer)}
 
 
-def _changes(modules: nn.Module, weights: dict[str, Tensor]) -> dict[str, Change]:
+def _updates(modules: nn.Module, weights: dict[str, Tensor]) -> dict[str, LowRankUpdate]:
     return {
-        name: Change(
+        name: LowRankUpdate(
             weights[f"{name}.lora_A.{NAME}.weight"],
             weights[f"{name}.lora_B.{NAME}.weight"],
             layer.scaling[NAME],

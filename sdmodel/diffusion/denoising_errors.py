@@ -1,24 +1,20 @@
 """The denoising error on fixed times and noise: the same number for the same model, so that trainings can be
 compared."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sdmodel.condition import Condition
 from sdmodel.data.batch import Batch
+from sdmodel.diffusion.generate import TextToImage
 from sdmodel.evaluate.regression import error_sums, figures
 from sdmodel.noise.interpolation import interpolate
 
-if TYPE_CHECKING:  # a model imports this file to measure itself
-    from sdmodel.diffusion.generate import TextToImage
-
 LEVELS = 8
-"""Equal spans of time that errors are told for; 0 is the noisiest."""
+"""Equal spans of time that errors are measured in; 0 is the noisiest."""
 CHUNK = 128
 """Images that are denoised at once: bounds memory."""
 
@@ -30,7 +26,7 @@ def level_errors(
     batch: Batch,
     generator: torch.Generator,
 ) -> dict[str, Tensor]:
-    """How well clean arrays are found in noise, as sums for each of LEVELS spans of time that validation adds
+    """How well clean arrays are estimated from noise, as sums for each of LEVELS spans of time that validation adds
     up; see `regression.error_sums`.
 
     denoise: (x_t (B, C, H, W), t (B,), condition) -> estimate of x_0, as `Diffusion.denoise`.
@@ -68,19 +64,19 @@ def denoising_errors(
         raise ValueError(
             f"{n} images and {len(captions)} captions; denoising errors take as many of both, at least 2"
         )
-    images = torch.cat([model.model.found(some).cpu() for some in images.split(CHUNK)])  # (N, C, h, w)
+    images = torch.cat([model.model.target(some).cpu() for some in images.split(CHUNK)])  # (N, C, h, w)
     generator = torch.Generator().manual_seed(seed)
     others = derangement(n, generator)
-    asked = {"": captions, "_shuffled": [captions[i] for i in others]}
+    captions_by_suffix = {"": captions, "_shuffled": [captions[i] for i in others]}
     rows: list[dict[str, float]] = []
     for level in range(LEVELS):
         strata = (torch.randperm(n, generator=generator) + torch.rand(n, generator=generator)) / n
         t = (level + strata) / LEVELS
         eps = torch.randn(images.shape, generator=generator)
         row = {"from": level / LEVELS, "to": (level + 1) / LEVELS}
-        for name, texts in asked.items():
-            found = _errors(model, images, eps, t, texts)
-            row |= {f"{measure}{name}": found[measure] for measure in ("mse", "mae", "r2")}
+        for suffix, texts in captions_by_suffix.items():
+            errors = _errors(model, images, eps, t, texts)
+            row |= {f"{measure}{suffix}": errors[measure] for measure in ("mse", "mae", "r2")}
         rows.append(row)
     mean = {key: sum(row[key] for row in rows) / LEVELS for key in rows[0] if key not in ("from", "to")}
     return {"levels": rows, "from": 0.0, "to": 1.0, **mean}

@@ -26,7 +26,7 @@ from sdmodel.diffusion.model import CaptionEncoder, Diffusion
 from sdmodel.latents import autoencoder
 from sdmodel.latents import text as frozen
 from sdmodel.latents.space import PIXELS, Space
-from sdmodel.lora import ADAPTER, lay
+from sdmodel.lora import ADAPTER, apply_adapter
 from sdmodel.text.conditioner import ENCODERS, TextConditioner
 from sdmodel.text.encoder import NOT_SHAPE
 from sdmodel.text.pipeline import PipelineTextEncoder
@@ -61,8 +61,8 @@ def described(model: Diffusion) -> dict[str, Any]:
 
 
 def _shapes(text: TextConditioner) -> list[dict[str, Any]]:
-    told = [dataclasses.asdict(encoder.config) for encoder in text.each()]
-    return [{name: value for name, value in one.items() if name not in NOT_SHAPE} for one in told]
+    configs = [dataclasses.asdict(encoder.config) for encoder in text.each()]
+    return [{name: value for name, value in config.items() if name not in NOT_SHAPE} for config in configs]
 
 
 def save(folder: Path, model: Diffusion, weights: dict[str, Tensor], beside: Iterable[Path] = ()) -> None:
@@ -74,8 +74,8 @@ def save(folder: Path, model: Diffusion, weights: dict[str, Tensor], beside: Ite
         weights: of its `state_dict`, contiguous, float32, on the CPU.
         beside: folders of frozen encoders that go with it.
     """
-    held = {"kind": KIND, "model": described(model), "training": _decisive(model.config)}
-    (folder / "config.json").write_text(json.dumps(held, indent=2, sort_keys=True) + "\n")
+    about = {"kind": KIND, "model": described(model), "training": _decisive(model.config)}
+    (folder / "config.json").write_text(json.dumps(about, indent=2, sort_keys=True) + "\n")
     if isinstance(model.text, PipelineTextEncoder):
         words, weights = parted(weights)
         model.text.save(folder, words)
@@ -89,10 +89,10 @@ def save(folder: Path, model: Diffusion, weights: dict[str, Tensor], beside: Ite
 def _decisive(value: Any) -> Any:
     """A config without what cannot change a model (workers, memory): equal models are equal files."""
     if isinstance(value, tuple):
-        return [_decisive(one) for one in value]
+        return [_decisive(item) for item in value]
     if not dataclasses.is_dataclass(value):
         return value
-    fields = [one.name for one in dataclasses.fields(value) if not one.metadata.get("neutral")]
+    fields = [field.name for field in dataclasses.fields(value) if not field.metadata.get("neutral")]
     return {name: _decisive(getattr(value, name)) for name in fields}
 
 
@@ -102,10 +102,10 @@ def read(folder: Path) -> dict[str, Any]:
     file = folder / "config.json"
     if not file.exists():
         raise ValueError(f"{folder}: no config.json in it; a model folder of the {KIND} objective holds one")
-    held = json.loads(file.read_text())
-    if held.get("kind") != KIND:
-        raise ValueError(f"{folder}: holds a model of kind {held.get('kind')!r}; {KIND!r} is needed")
-    return held["model"]
+    about = json.loads(file.read_text())
+    if about.get("kind") != KIND:
+        raise ValueError(f"{folder}: holds a model of kind {about.get('kind')!r}; {KIND!r} is needed")
+    return about["model"]
 
 
 def load(folder: Path, *, learn: bool = False) -> Diffusion:
@@ -115,18 +115,18 @@ def load(folder: Path, *, learn: bool = False) -> Diffusion:
     change.
     learn: it will be trained on; else its text encoder may be frozen.
     ValueError: no such folder, or another kind of model."""
-    held = read(folder)
-    name = held["network"]
-    chosen = {key: held[key] for key in ("size", "network", name) if held[key] is not None}
-    if held["text"] is not None:
-        chosen["text"], *chosen["texts"] = held["text"]
-    chosen["data"] = {"augment": float(held.get("augment", False))}
+    settings = read(folder)
+    name = settings["network"]
+    chosen = {key: settings[key] for key in ("size", "network", name) if settings[key] is not None}
+    if settings["text"] is not None:
+        chosen["text"], *chosen["texts"] = settings["text"]
+    chosen["data"] = {"augment": float(settings.get("augment", False))}
     config = TypeAdapter(TrainConfig).validate_python(chosen)
-    space = Space.from_dict(held["space"]) if "space" in held else PIXELS
-    text = _text(folder, config, held, learn)
-    if held.get("discrete"):
+    space = Space.from_dict(settings["space"]) if "space" in settings else PIXELS
+    text = _text(folder, config, settings, learn)
+    if settings.get("discrete"):
         network = DiscreteDenoiser(
-            **held["discrete"], pooled_width=text.pooled_width, augment=held["augment"], padded=text.padded
+            **settings["discrete"], pooled_width=text.pooled_width, augment=settings["augment"], padded=text.padded
         )
     else:
         network = build_denoiser(config, space, text.pooled_width, text.token_width, padded=text.padded)
@@ -139,7 +139,7 @@ def load(folder: Path, *, learn: bool = False) -> Diffusion:
     if missing := own ^ weights.keys():
         raise ValueError(f"{folder}: {WEIGHTS} and config.json do not belong together: {sorted(missing)[:3]}")
     model.load_state_dict(weights, strict=False)
-    lay(folder, model)
+    apply_adapter(folder, model)
     return model
 
 
@@ -149,10 +149,10 @@ def parted(weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Ten
     return words, {name: value for name, value in weights.items() if not name.startswith("text.")}
 
 
-def _text(folder: Path, config: TrainConfig, held: dict[str, Any], learn: bool) -> CaptionEncoder:
-    if held["text"] is not None:
+def _text(folder: Path, config: TrainConfig, settings: dict[str, Any], learn: bool) -> CaptionEncoder:
+    if settings["text"] is not None:
         return TextConditioner.load((config.text, *config.texts), folder / TEXTS)
     changed = (folder / ADAPTER).is_dir()  # and it may be the text encoder that is
-    if held["text_learns"] and (learn or changed):
+    if settings["text_learns"] and (learn or changed):
         return PipelineTextEncoder.load(folder)
-    return frozen.load_text_encoder(folder, held["text_length"])
+    return frozen.load_text_encoder(folder, settings["text_length"])

@@ -60,11 +60,11 @@ class TextToImage:
                 UNTIL,
             )
 
-            def tell(done: int, total: int, start: int = start, count: int = count) -> None:
+            def report(done: int, total: int, start: int = start, count: int = count) -> None:
                 progress(start + count * done // total, len(captions))
 
-            found = multistep(denoise, noise, times, tell)
-            images.append(self.model.pictures(found).clamp(-1, 1).cpu())
+            x = multistep(denoise, noise, times, report)
+            images.append(self.model.pictures(x).clamp(-1, 1).cpu())
         return torch.cat(images).contiguous()
 
     def noise(self, seeds: list[int], height: int, width: int) -> Tensor:

@@ -87,7 +87,7 @@ class Diffusion(nn.Module):
         return {"denoising": error.mean()}
 
     def clean(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """What the denoiser shall find, (B, C, h, w): pixels, or a sample of the cached posteriors."""
+        """What the denoiser shall estimate, (B, C, h, w): pixels, or a sample of the cached posteriors."""
         images = batch.images
         if not self.space.latent:
             return self.space.normalised(images, images)
@@ -108,7 +108,7 @@ class Diffusion(nn.Module):
         return self._empty
 
     def encode_captions(self, captions: list[str], dropped: Tensor | None = None) -> Condition:
-        """Captions as the denoiser is told them; "" stands for no caption, and is taken where `dropped` (B,)
+        """Captions as the denoiser reads them; "" stands for no caption, and is taken where `dropped` (B,)
         bool is true."""
         if isinstance(self.text, FrozenTextEncoder):
             self.text.to(self.device)
@@ -129,8 +129,8 @@ class Diffusion(nn.Module):
         """The clean arrays that are expected behind x_t (B, C, h, w) at times t (B,)."""
         return cast(Tensor, self.network(x_t, t, condition, augmented))
 
-    def found(self, images: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W) in [-1, 1] as the denoiser should find them, (B, C, h, w): pixels, or the
+    def target(self, images: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) in [-1, 1] as the denoiser shall estimate them, (B, C, h, w): pixels, or the
         means of their posteriors."""
         if self.autoencoder is None:
             return images.to(self.device)

@@ -16,6 +16,7 @@ from sdmodel.denoise.build import build_denoiser
 from sdmodel.denoise.discrete import DiscreteDenoiser
 from sdmodel.diffusion import folder as folders
 from sdmodel.diffusion.denoising_errors import level_errors
+from sdmodel.diffusion.generate import TextToImage
 from sdmodel.diffusion.model import CaptionEncoder, Diffusion
 from sdmodel.latents import autoencoder
 from sdmodel.latents import text as frozen
@@ -87,8 +88,6 @@ class DiffusionObjective:
     def sample(self, captions: list[str], seeds: list[int]) -> Tensor:
         """Pictures (B, 3, S, S) float32 in [-1, 1] on the CPU, each of its caption and its seed alone; the
         model is in evaluation mode afterwards."""
-        from sdmodel.diffusion.generate import TextToImage
-
         pictures = TextToImage(self.modules).sample(captions, seeds)
         self.modules.put_away()
         return pictures
@@ -109,36 +108,34 @@ class DiffusionObjective:
         folders.save(folder, self.modules, weights, [self._beside(name) for name in names])
 
     def _check_rates(self) -> None:
-        """ValueError: rates are told of text encoders that are not `config.text` and `config.texts`."""
-        told = [text.rate for text in (self.config.text, *self.config.texts) if text.rate != 1]
-        if told and not isinstance(self.modules.text, TextConditioner):
+        """ValueError: rates are set of text encoders that are not `config.text` and `config.texts`."""
+        rates = [text.rate for text in (self.config.text, *self.config.texts) if text.rate != 1]
+        if rates and not isinstance(self.modules.text, TextConditioner):
             instead = (
                 "cached states learn nothing; leave it out"
                 if isinstance(self.modules.text, frozen.FrozenTextEncoder)
                 else 'a pipeline brings its own; freeze it by optimizer.frozen: ["text."], or slow it by '
                 'optimizer.rates: {"text.": 0.1}'
             )
-            raise ValueError(f"text.rate={told[0]:g} is of encoders that the config describes, but {instead}")
+            raise ValueError(f"text.rate={rates[0]:g} is of encoders that the config describes, but {instead}")
 
     def _ours(self, folder: Path) -> Diffusion:
         mine, model = self.modules, folders.load(folder, learn=True)
-        asked, held = comparable(mine), comparable(model)
+        own, theirs = comparable(mine), comparable(model)
         if isinstance(model.network, DiscreteDenoiser):  # its own config says what it is
-            asked["settings"] = held["settings"]
-        if held["text"] is None and isinstance(
-            mine.text, TextConditioner
-        ):  # a pipeline's, which goes on learning
-            asked["text"] = None
+            own["settings"] = theirs["settings"]
+        if theirs["text"] is None and isinstance(mine.text, TextConditioner):  # a pipeline's, which goes on learning
+            own["text"] = None
         for encoder, other, text in zip(
-            asked["text"] or (), held["text"] or (), (self.config.text, *self.config.texts), strict=False
+            own["text"] or (), theirs["text"] or (), (self.config.text, *self.config.texts), strict=False
         ):
             if not text.length:  # what it was taught on, not what these captions would ask for
                 encoder["length"] = other["length"]
-        if asked != held:
-            differ = [key for key in held if asked[key] != held[key]]
+        if own != theirs:
+            differ = [key for key in theirs if own[key] != theirs[key]]
             raise ValueError(
-                f"{folder}: holds a model of { {key: held[key] for key in differ} }; the config asks for "
-                f"{ {key: asked[key] for key in differ} }; {', '.join(differ)} must agree"
+                f"{folder}: holds a model of { {key: theirs[key] for key in differ} }; the config asks for "
+                f"{ {key: own[key] for key in differ} }; {', '.join(differ)} must agree"
             )
         # Its space, not the one measured now: the weights learned what they know in it.
         text = model.text
@@ -202,17 +199,17 @@ class DiffusionObjective:
 def _shape(folder: Path) -> dict[str, Any]:
     """An encoder's config, without where it came from and who wrote it."""
     file = folder / "config.json"
-    held = json.loads(file.read_text()) if file.exists() else {}
-    told = {name: value for name, value in held.items() if not name.startswith("_")}
-    return {name: value for name, value in told.items() if name not in ("transformers_version", "dtype")}
+    config = json.loads(file.read_text()) if file.exists() else {}
+    config = {name: value for name, value in config.items() if not name.startswith("_")}
+    return {name: value for name, value in config.items() if name not in ("transformers_version", "dtype")}
 
 
 def comparable(model: Diffusion) -> dict[str, Any]:
     """What must agree between a model to start from and the one that is asked for."""
-    held = folders.described(model)
-    same = {key: held[key] for key in ("network", "text", "augment")}
-    if held["network"] == "unet":  # it learns maps of one size
-        same["size"] = held["size"]
-    same["settings"] = held["discrete"] or held[held["network"]]
+    settings = folders.described(model)
+    same = {key: settings[key] for key in ("network", "text", "augment")}
+    if settings["network"] == "unet":  # it learns maps of one size
+        same["size"] = settings["size"]
+    same["settings"] = settings["discrete"] or settings[settings["network"]]
     same["space"] = (model.space.channels, model.space.factor)
     return same

@@ -1,4 +1,4 @@
-"""The nearest training image of a sample: whether it was drawn or remembered."""
+"""The nearest training image of a sample: whether it was drawn or remembered (memorisation)."""
 
 from collections.abc import Iterable
 
@@ -28,5 +28,5 @@ def nearest(samples: Tensor, chunks: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
         best, place = torch.where(closer, least, best), torch.where(closer, at + seen, place)
         seen += len(chunk)
     if not seen:
-        raise ValueError("no training images were given; the nearest of none cannot be told")
+        raise ValueError("no training images were given; there is no nearest of none")
     return place, (best.clamp(min=0) / flat.shape[1]).sqrt().float()

@@ -66,8 +66,8 @@ def multistep(denoise: Denoiser, noise: Tensor, times: Tensor, progress: Progres
 
 def towards(x: Tensor, estimate: Tensor, t: float, s: float) -> Tensor:
     """From time t to s > t, exactly where the estimate of the clean image does not change on the way."""
-    kept = (1 - s) / (1 - t)  # of the noise, and of the image at t
-    return kept * x + (s - kept * t) * estimate
+    share = (1 - s) / (1 - t)  # of the noise and of the image at t that stays
+    return share * x + (s - share * t) * estimate
 
 
 def log_snr(t: float) -> float:

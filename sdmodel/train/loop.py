@@ -1,6 +1,8 @@
 """The training loop. Time is images seen; what happens at a time is a function of (seed, images seen).
 
-The shape is that of edm2 (Karras et al. 2024, https://github.com/NVlabs/edm2, training/training_loop.py).
+The shape is that of edm2 (Karras et al. 2024, https://github.com/NVlabs/edm2, training/training_loop.py). A run
+goes on from the newest complete checkpoint in the training's folder; progress, warnings and each new
+checkpoint are reported, by the main process alone.
 """
 
 from collections.abc import Callable
@@ -39,18 +41,15 @@ def train(
     stopping: Callable[[], bool] = lambda: False,
     gauge: Gauge | None = None,
 ) -> dict[str, Tensor] | None:
-    """Trains until `config.images` are seen, or `validator` stops it, and returns the averaged weights, as
-    `Objective.save` takes them: with `config.validation.patience` those of the best validation, which the
-    main process alone gets, else the last.
+    """Trains until `config.images` are seen, or `validator` stops it, and returns the averaged weights: with
+    `config.validation.patience` those of the best validation, which the main process alone gets, else the
+    last. None: `stopping` was true in some process, and a checkpoint has been written.
 
-    Goes on from the newest complete checkpoint in folder/snapshots. `report` gets progress, warnings and
-    each new checkpoint, in the main process alone. When `stopping` is true in any process a checkpoint is
-    written and None returned. `gauge` knows what speed is worth.
     FloatingPointError: a loss or gradient is not finite, or a spike, and config.guard says stop.
     OSError: the last checkpoint cannot be written."""
     session = _Session(objective, stream, config, accelerator, folder, report, validator, gauge or Gauge())
     state, step, images = session.state, session.step, session.first
-    per_report, factor = report_interval(config), 0.0
+    per_report, factor, done = report_interval(config), 0.0, False
     for batch in stream.batches(images):
         done = images >= config.images or bool(validator and validator.stopped)
         new = images > session.first
@@ -90,8 +89,6 @@ def train(
         images += config.batch
         state.averages.update(images)
         state.statistics.add(losses, norm)
-    else:
-        raise AssertionError("a stream has no end")
     session.close()
     return state.published() if done else None
 

@@ -1,4 +1,5 @@
-"""Averages of the weights of any length, found after the training (Karras et al. 2023, arXiv:2312.02696).
+"""Averages of the weights (EMA) of any length, reconstructed after the training (Karras et al. 2023,
+arXiv:2312.02696).
 
 A power-function average weighs the weights of time tau by p(tau) = (gamma + 1) tau^gamma / t^(gamma + 1)
 until the time t when it is taken (equation 121). Its length is the standard deviation of p as a share of t.
@@ -35,45 +36,45 @@ def coefficients(
     t = np.array([*images, wanted_images], np.float64)
     gamma = np.array([power(length) for length in (*lengths, wanted_length)])
     products = _product(t[:, None], gamma[:, None], t, gamma)
-    # Snapshots that say nearly the same make the system nearly singular: the least squares solution of the
+    # Checkpoints that say nearly the same make the system nearly singular: the least squares solution of the
     # smallest norm keeps the factors small then.
     x = np.linalg.lstsq(products[:-1, :-1], products[:-1, -1], rcond=1e-12)[0]
     return (x / x.sum()).tolist()
 
 
-def reconstruct(snapshots: Sequence[Averaged], images: int, length: float) -> dict[str, Tensor]:
+def reconstruct(checkpoints: Sequence[Averaged], images: int, length: float) -> dict[str, Tensor]:
     """The average of relative length `length` at `images`, float32, on the CPU.
 
-    Counts (integers) are those of the snapshot nearest to `images`. Maps that load their tensors when asked
+    Counts (integers) are those of the checkpoint nearest to `images`. Maps that load their tensors when asked
     keep memory small: one name after the other is read.
 
-    ValueError: no snapshots, names differ, `images` is 0 or past the last snapshot, a length is out of range.
+    ValueError: no checkpoints, names differ, `images` is 0 or past the last one, a length is out of range.
     """
-    times, lengths = [at for at, _, _ in snapshots], [one for _, one, _ in snapshots]
+    times, lengths = [at for at, _, _ in checkpoints], [own for _, own, _ in checkpoints]
     last = max(times, default=0)
     if not 0 < images <= last:
         raise ValueError(
-            f"images={images}: snapshots of averages reach from {min(times, default=0)} to {last} images; "
+            f"images={images}: checkpoints of averages reach from {min(times, default=0)} to {last} images; "
             "weights that came later are unknown"
         )
-    if not all(0 < one <= LONGEST for one in (*lengths, length)):
+    if not all(0 < own <= LONGEST for own in (*lengths, length)):
         raise ValueError(f"length={length}, of {sorted(set(lengths))}: (0, {LONGEST:.3f}] is possible")
-    names = list(snapshots[0][2])
-    for at, _, weights in snapshots:
+    names = list(checkpoints[0][2])
+    for at, _, weights in checkpoints:
         if weights.keys() != set(names):
-            raise ValueError(f"the snapshot at {at} images is of another model: its weights' names differ")
+            raise ValueError(f"the checkpoint at {at} images is of another model: its weights' names differ")
     factors = coefficients(times, lengths, images, length)
-    nearest = min(snapshots, key=lambda snapshot: abs(snapshot[0] - images))[2]
-    found: dict[str, Tensor] = {}
+    nearest = min(checkpoints, key=lambda checkpoint: abs(checkpoint[0] - images))[2]
+    average: dict[str, Tensor] = {}
     for name in names:
         if not nearest[name].is_floating_point():
-            found[name] = nearest[name].clone()
+            average[name] = nearest[name].clone()
             continue
         total = torch.zeros(nearest[name].shape, dtype=torch.float64)  # factors of both signs nearly cancel
-        for factor, (_, _, weights) in zip(factors, snapshots, strict=True):
+        for factor, (_, _, weights) in zip(factors, checkpoints, strict=True):
             total += factor * weights[name].double().cpu()
-        found[name] = total.float()
-    return found
+        average[name] = total.float()
+    return average
 
 
 def _product(t_a: np.ndarray, gamma_a: np.ndarray, t_b: np.ndarray, gamma_b: np.ndarray) -> np.ndarray:

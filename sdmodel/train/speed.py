@@ -98,14 +98,14 @@ def _contexts(module: nn.Module) -> tuple[AbstractContextManager[None], Abstract
 @contextmanager
 def _other_buffers(module: nn.Module) -> Generator[None]:
     """Inside, `module` has copies of its buffers: running statistics would take in every batch twice."""
-    held = [(part, dict(part.named_buffers(recurse=False))) for part in module.modules()]
+    buffers_of = [(part, dict(part.named_buffers(recurse=False))) for part in module.modules()]
     try:
-        for part, buffers in held:
+        for part, buffers in buffers_of:
             for name, buffer in buffers.items():
                 setattr(part, name, buffer.clone())
         yield
     finally:
-        for part, buffers in held:
+        for part, buffers in buffers_of:
             for name, buffer in buffers.items():
                 setattr(part, name, buffer)
 

@@ -20,7 +20,7 @@ from stages.pretrained.files import (
     autoencoder_files,
     autoencoder_input,
     check_fits,
-    laid,
+    copy_files,
     text_files,
 )
 from stages.pretrained.text import TABLE
@@ -174,13 +174,13 @@ def encoders_in(folder: Path, config: EncodeConfig, store: str) -> Path | None:
         settings = autoencoder_config(lambda: open_store(store, writable=False), config.autoencoder)
         check_fits(config, settings)
     if config.autoencoder and Path(config.autoencoder).is_dir():
-        laid(autoencoder_files(Path(config.autoencoder)), folder / "autoencoder")
+        copy_files(autoencoder_files(Path(config.autoencoder)), folder / "autoencoder")
     elif config.autoencoder:
         model = autoencoder_input(open_store(store, writable=False), config.autoencoder)
         assert isinstance(model, Artifact)
         model.lay("model/", folder / "autoencoder")
     if config.text:
-        laid(text_files(Path(config.text)), folder)
+        copy_files(text_files(Path(config.text)), folder)
     return folder if config.autoencoder or config.text else None
 
 

@@ -106,8 +106,8 @@ def text_files(folder: Path) -> Mapping[str, Path]:
     }
 
 
-def laid(files: Mapping[str, Path], folder: Path) -> Path:
-    """Copies of some files below a folder."""
+def copy_files(files: Mapping[str, Path], folder: Path) -> Path:
+    """Copies files below a folder, by their names in it; returns the folder."""
     for name, path in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, folder / name)
@@ -130,14 +130,14 @@ def matching(folder: Path, names: Pattern[str]) -> dict[str, Path]:
 
 def _check(folder: Path, files: Mapping[str, Path], kind: str, key: str) -> None:
     """ValueError: there is no config of such a model, or there are no weights."""
-    held = json.loads(files["config.json"].read_text()) if "config.json" in files else {}
-    named = [str(one) for one in (held.get("_class_name"), *held.get("architectures", ())) if one]
-    if not any(one.startswith(kind) for one in named) or not any(
+    config = json.loads(files["config.json"].read_text()) if "config.json" in files else {}
+    classes = [str(name) for name in (config.get("_class_name"), *config.get("architectures", ())) if name]
+    if not any(name.startswith(kind) for name in classes) or not any(
         name.endswith(".safetensors") for name in files
     ):
         raise ValueError(
             f"{key}: {folder} holds no {kind} model with config.json and .safetensors (its config names "
-            f"{', '.join(named) or 'none'}); download one in diffusers' layout, weights as safetensors"
+            f"{', '.join(classes) or 'none'}); download one in diffusers' layout, weights as safetensors"
         )
 
 

@@ -39,20 +39,20 @@ def text_folders(
     """Where each lies: its own folder, or links to it below `folder`.
 
     texts: `text_inputs(store, config)`. ValueError: what is in a folder has changed since."""
-    found: list[Path | None] = []
-    for number, (one, text) in enumerate(zip(texts, (config.text, *config.texts), strict=bool(texts))):
-        if isinstance(one, Artifact):
-            place = OWN if f"{OWN}config.json" in one.files else "model/"
-            found.append(one.lay(place, folder / str(number)))
-        elif one is None:
-            found.append(None)
-        elif snapshot_of(text_files(Path(text.start))).digest != one.digest:
+    folders: list[Path | None] = []
+    for number, (encoder, text) in enumerate(zip(texts, (config.text, *config.texts), strict=bool(texts))):
+        if isinstance(encoder, Artifact):
+            place = OWN if f"{OWN}config.json" in encoder.files else "model/"
+            folders.append(encoder.lay(place, folder / str(number)))
+        elif encoder is None:
+            folders.append(None)
+        elif snapshot_of(text_files(Path(text.start))).digest != encoder.digest:
             raise ValueError(
                 f"text.start={text.start!r} has changed since it was looked at; start the run again"
             )
         else:
-            found.append(Path(text.start).resolve())
-    return found
+            folders.append(Path(text.start).resolve())
+    return folders
 
 
 def labels_input(store: Store, config: TrainConfig) -> Artifact | None:
@@ -61,15 +61,15 @@ def labels_input(store: Store, config: TrainConfig) -> Artifact | None:
     if not name:
         return None
     try:
-        found = resolve(store, name)
+        clusters = resolve(store, name)
     except ValueError as error:
         raise ValueError(f"pretrain.clusters={name!r}: {error}") from error
-    if TABLE not in found.files:
+    if TABLE not in clusters.files:
         raise ValueError(
-            f"pretrain.clusters={name!r} is no table of clusters but one of {found.stage}; "
+            f"pretrain.clusters={name!r} is no table of clusters but one of {clusters.stage}; "
             "`sdflow cluster` makes one"
         )
-    return found
+    return clusters
 
 
 def text_files(folder: Path) -> Mapping[str, Path]:
@@ -77,20 +77,20 @@ def text_files(folder: Path) -> Mapping[str, Path]:
 
     ValueError: it holds none."""
     places = [folder / part for part in INSIDE if (folder / part).is_dir()] or [folder]
-    found = {
+    files = {
         path.relative_to(folder).as_posix(): path
         for place in places
         for path in sorted(place.iterdir())
         if FILES.fullmatch(path.name) or path.name in weight_names(place)
     }
-    if not any(name.endswith("config.json") for name in found) or not any(
-        name.endswith(".safetensors") for name in found
+    if not any(name.endswith("config.json") for name in files) or not any(
+        name.endswith(".safetensors") for name in files
     ):
         raise ValueError(
             f"text.start={str(folder)!r}: a text encoder's folder has config.json and *.safetensors; our own "
             "go by reference, models/NAME@latest"
         )
-    return found
+    return files
 
 
 def encoder_input(store: Store, text: str) -> Snapshot | Artifact | None:
@@ -107,9 +107,9 @@ def encoder_input(store: Store, text: str) -> Snapshot | Artifact | None:
         raise ValueError(f"text.start={text!r} is no folder here, and {error}") from error
     if f"{OWN}config.json" in model.files:
         return model
-    held = model.json("model/config.json") if "model/config.json" in model.files else {}
+    config = model.json("model/config.json") if "model/config.json" in model.files else {}
     if not (
-        held.get("kind") == "text" or "model_type" in held or "model/open_clip_config.json" in model.files
+        config.get("kind") == "text" or "model_type" in config or "model/open_clip_config.json" in model.files
     ):
         raise ValueError(
             f"text.start={text!r} is no text encoder; name a model that train made with objective text, with "

@@ -34,12 +34,12 @@ def orthogonal(g: Tensor, steps: int = STEPS) -> Tensor:
             x = a * x + (b * gram + c * gram @ gram) @ x
     else:
         # A wide matrix is touched but twice: all factors are polynomials of its Gram matrix and commute.
-        gram, one = x @ x.mT, torch.eye(x.shape[-2], dtype=x.dtype, device=x.device)
-        product = a * one + b * gram + c * gram @ gram
+        gram, identity = x @ x.mT, torch.eye(x.shape[-2], dtype=x.dtype, device=x.device)
+        product = a * identity + b * gram + c * gram @ gram
         factor = product
         for _ in range(steps - 1):
             gram = factor @ gram @ factor
-            factor = a * one + b * gram + c * gram @ gram
+            factor = a * identity + b * gram + c * gram @ gram
             product = factor @ product
         x = product @ x
     return x.mT if tall else x

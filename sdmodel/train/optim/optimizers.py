@@ -43,8 +43,8 @@ def optimizers(modules: nn.Module, config: OptimizerConfig) -> list[torch.optim.
         raise ValueError(f"optimizer.frozen={config.frozen!r} leaves nothing to learn; freeze less")
     if config.kind != "muon":
         return [_KINDS[config.kind](_groups(learned, config.adam_rate, config.weight_decay))]
-    matrices = [one for one in learned if one.matrix]
-    rest = [one for one in learned if not one.matrix]
+    matrices = [p for p in learned if p.matrix]
+    rest = [p for p in learned if not p.matrix]
     both: list[torch.optim.Optimizer] = []
     if matrices:
         groups = _groups(matrices, config.muon_rate, config.weight_decay)
@@ -58,10 +58,10 @@ def freeze(modules: nn.Module, prefixes: Iterable[str]) -> None:
     """Parameters whose names begin so ask for no gradient. ValueError: no name begins with one of them."""
     named = dict(modules.named_parameters())
     for prefix in prefixes:
-        found = [parameter for name, parameter in named.items() if name.startswith(prefix)]
-        if not found:
+        frozen = [parameter for name, parameter in named.items() if name.startswith(prefix)]
+        if not frozen:
             raise ValueError(_fits_nothing("frozen", prefix, named))
-        for parameter in found:
+        for parameter in frozen:
             parameter.requires_grad_(False)
 
 
@@ -100,8 +100,8 @@ def is_matrix(module: nn.Module, name: str, parameter: nn.Parameter) -> bool:
 def _groups(learned: Iterable[Learned], rate: float, decay: float) -> list[dict[str, Any]]:
     """Parameter groups, one for each rate and decay."""
     alike: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
-    for one in learned:
-        alike[rate * one.factor, decay if one.matrix else 0.0].append(one.parameter)
+    for p in learned:
+        alike[rate * p.factor, decay if p.matrix else 0.0].append(p.parameter)
     return [
         {"params": parameters, "lr": lr, "weight_decay": weight_decay}
         for (lr, weight_decay), parameters in alike.items()

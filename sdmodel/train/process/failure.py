@@ -10,7 +10,7 @@ import traceback
 from pathlib import Path
 
 from sdmodel.config.train import TrainConfig
-from sdmodel.train.process.messages import Failed
+from sdmodel.train.process.messages import FailureMessage
 
 HERE = Path(__file__).parents[2]
 LONGEST = 3000
@@ -21,7 +21,7 @@ loss is in use."""
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def message_of(error: Exception, config: TrainConfig) -> Failed | None:
+def message_of(error: Exception, config: TrainConfig) -> FailureMessage | None:
     """{"failed": text, "kind": "mistake", "space" or "other"}, or None for what nobody foresaw.
 
     A ValueError counts as a user's mistake where our own code raised it."""
@@ -38,7 +38,7 @@ def message_of(error: Exception, config: TrainConfig) -> Failed | None:
     return None
 
 
-def exception_of(message: Failed) -> Exception:
+def exception_of(message: FailureMessage) -> Exception:
     """The exception that the launching process raises: ValueError for a mistake, OSError (ENOSPC) for a full
     disk, else RuntimeError."""
     text = message["failed"]
@@ -73,7 +73,7 @@ def out_of_memory(config: TrainConfig, text: str = "") -> str:
     return f"the training is out of memory; set {', or '.join(remedies)}" + (f" [{first}]" if first else "")
 
 
-def _message(text: str, kind: str) -> Failed:
+def _message(text: str, kind: str) -> FailureMessage:
     return {"failed": text[:LONGEST], "kind": kind}
 
 

@@ -24,7 +24,7 @@ from sdmodel.train import trackers
 from sdmodel.train.job import JobSpec
 from sdmodel.train.process import failure
 from sdmodel.train.process.command import command, environment, process_count
-from sdmodel.train.process.messages import Failed, Progress, parse
+from sdmodel.train.process.messages import FailureMessage, Progress, parse
 from sdmodel.train.process.ranks import by_rank
 from sdmodel.train.process.stopping import RESUME, STOP
 
@@ -53,7 +53,7 @@ class Ended:
     """A new checkpoint appeared."""
     stopped: bool = False
     """It was asked to stop and saved."""
-    failed: Failed | None = None
+    failed: FailureMessage | None = None
     """Its message of a failure, if it sent one; see failure.py."""
     errors: str = ""
     """The end of what the processes wrote on standard error."""

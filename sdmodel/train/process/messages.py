@@ -33,13 +33,13 @@ class Progress(Utilisation):
     """Error of the averaged weights, where it was measured."""
 
 
-class Warned(TypedDict):
+class WarningMessage(TypedDict):
     """Something is amiss."""
 
     warning: str
 
 
-class Saved(TypedDict):
+class CheckpointMessage(TypedDict):
     """A new checkpoint is complete."""
 
     checkpoint: str
@@ -47,26 +47,26 @@ class Saved(TypedDict):
     images: int
 
 
-class Stopped(TypedDict):
+class StoppedMessage(TypedDict):
     """The training was asked to stop, and has saved."""
 
     stopped: bool
 
 
-class Failed(TypedDict):
+class FailureMessage(TypedDict):
     """The training failed for a reason that people can act upon; see failure.py."""
 
     failed: str
     kind: str
 
 
-class Measured(TypedDict):
+class MeasurementMessage(TypedDict):
     """The time of a measurement is over; see sdmodel/train/profile."""
 
     measured: dict[str, Any]
 
 
-Message = Progress | Warned | Saved | Stopped | Failed | Measured
+Message = Progress | WarningMessage | CheckpointMessage | StoppedMessage | FailureMessage | MeasurementMessage
 
 
 def send(message: Message) -> None:

@@ -27,8 +27,8 @@ def write(folder: Path, index: Path, config: TrainConfig, length: int = 0, seed:
     """
     rng = np.random.default_rng(seed)
     rows: list[dict[str, Any]] = pq.read_table(index).to_pylist()
-    held: dict[str, Any] = {"size": config.size, "shapes": [], "space": None}
-    held |= {"pooled_width": 0, "token_width": 0, "text_length": 0}
+    settings: dict[str, Any] = {"size": config.size, "shapes": [], "space": None}
+    settings |= {"pooled_width": 0, "token_width": 0, "text_length": 0}
     columns: dict[str, list[Any]] = {
         "uid": [row["uid"] for row in rows],
         "bucket": [0] * len(rows),
@@ -40,17 +40,17 @@ def write(folder: Path, index: Path, config: TrainConfig, length: int = 0, seed:
     if (file := folder / "autoencoder/config.json").exists():
         model = json.loads(file.read_text())
         channels, factor = model["latent_channels"], 2 ** (len(model["block_out_channels"]) - 1)
-        wanted = bucket_shapes(config.size, config.data.buckets, config.data.max_aspect)
+        sizes = bucket_shapes(config.size, config.data.buckets, config.data.max_aspect)
         sides = np.array([(row["height"], row["width"]) for row in rows])
-        columns["bucket"] = nearest_bucket(sides, wanted).tolist()
+        columns["bucket"] = nearest_bucket(sides, sizes).tolist()
         columns["file"] = [f"moments/{bucket}.npy" for bucket in columns["bucket"]]
         (folder / "moments").mkdir()
-        for bucket, (height, width) in enumerate(wanted):
+        for bucket, (height, width) in enumerate(sizes):
             moments = rng.standard_normal((2, 2 * channels, height // factor, width // factor), np.float32)
             np.save(folder / f"moments/{bucket}.npy", moments[None])  # one for all: they are read alike
-        held["shapes"] = [list(shape) for shape in wanted]
+        settings["shapes"] = [list(shape) for shape in sizes]
         space = {"channels": channels, "factor": factor, "mean": [0.0] * channels}
-        held["space"] = {**space, "deviation": [1.0] * channels}
+        settings["space"] = {**space, "deviation": [1.0] * channels}
     if (file := folder / "text_encoder/config.json").exists():
         model = json.loads(file.read_text())
         width, length = model["hidden_size"], length or model["max_position_embeddings"]
@@ -58,9 +58,9 @@ def write(folder: Path, index: Path, config: TrainConfig, length: int = 0, seed:
         for what, shape in (("states", (length, width)), ("pooled", (width,))):
             (folder / what).mkdir()
             for name, count in (("all", most), ("empty", 1)):
-                one = rng.standard_normal(shape, np.float32)
-                np.save(folder / f"{what}/{name}.npy", np.repeat(one[None], count, 0))
+                states = rng.standard_normal(shape, np.float32)
+                np.save(folder / f"{what}/{name}.npy", np.repeat(states[None], count, 0))
         columns["text"] = ["all"] * len(rows)
-        held |= {"pooled_width": width, "token_width": width, "text_length": length}
+        settings |= {"pooled_width": width, "token_width": width, "text_length": length}
     pq.write_table(pa.table(columns), folder / "latents.parquet")
-    (folder / "latents.json").write_text(json.dumps(held))
+    (folder / "latents.json").write_text(json.dumps(settings))
