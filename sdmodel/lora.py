@@ -1,4 +1,4 @@
-"""Low-rank adaptation of a frozen model (LoRA; Hu et al. 2021, arXiv:2106.09685): injected, merged, kept apart.
+"""Low-rank adaptation of a frozen model (LoRA; Hu et al. 2021, arXiv:2106.09685): injected, merged, or apart.
 
 The weight W (m, n, ...) of a layer becomes W + alpha / rank * B A, where A (rank, n, ...) is drawn and B
 (m, rank) is zero at first. peft computes that in training. It takes seconds to import, so that who only reads

@@ -27,7 +27,7 @@ from stages.pretrained.files import (
     autoencoder_files,
     autoencoder_input,
     check_fits,
-    laid,
+    copy_files,
     text_files,
     text_input,
 )
@@ -138,9 +138,9 @@ def _pictures(
 
     folder = out.write("autoencoder/any").parent
     if isinstance(encoder, Artifact):
-        laid({name: encoder.path(f"model/{name}") for name in _model_files(encoder)}, folder)
+        copy_files({name: encoder.path(f"model/{name}") for name in _model_files(encoder)}, folder)
     else:
-        laid(autoencoder_files(Path(config.autoencoder)), folder)
+        copy_files(autoencoder_files(Path(config.autoencoder)), folder)
 
     @cache
     def model() -> Any:  # loaded when the first unfinished part needs it, and at the end
@@ -195,7 +195,7 @@ def _captions(
     from sdmodel.latents.text import load_text_encoder
     from sdmodel.latents.write import write_text
 
-    folder = laid(text_files(Path(config.text)), out.write("any").parent)
+    folder = copy_files(text_files(Path(config.text)), out.write("any").parent)
 
     @cache
     def model() -> Any:

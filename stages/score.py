@@ -20,7 +20,7 @@ from stages.config.run import ScoreConfig
 from stages.fingerprint import fingerprint_of
 from stages.image import decode_image
 from stages.output import Output, PartResult, PartSpec
-from stages.pretrained.clip import Clip, clip_snapshot
+from stages.pretrained.clip import OpenClip, clip_snapshot
 from stages.record import SCORES
 from stages.stage import Request, Stats, StepSettings, stage
 
@@ -61,8 +61,8 @@ def score(images: Artifact, clip: Snapshot | None, config: ScoreConfig, out: Out
         return Stats(Funnel(rows, rows), {"clip": False})
 
     @cache
-    def model() -> Clip:  # loaded when the first unfinished part needs it
-        return Clip(config.model, config.pretrained, config.device)
+    def model() -> OpenClip:  # loaded when the first unfinished part needs it
+        return OpenClip(config.model, config.pretrained, config.device)
 
     def make(folder: Path, payload: dict[str, Any]) -> PartResult:
         return _score_part(folder, payload, model(), config.batch)
@@ -110,7 +110,7 @@ def _specs(
     return specs
 
 
-def _score_part(folder: Path, payload: dict[str, Any], clip: Clip, batch: int) -> PartResult:
+def _score_part(folder: Path, payload: dict[str, Any], clip: OpenClip, batch: int) -> PartResult:
     """Embed the pictures and captions of a part and compare them."""
     import torch
 

@@ -126,7 +126,10 @@ def load(folder: Path, *, learn: bool = False) -> Diffusion:
     text = _text(folder, config, settings, learn)
     if settings.get("discrete"):
         network = DiscreteDenoiser(
-            **settings["discrete"], pooled_width=text.pooled_width, augment=settings["augment"], padded=text.padded
+            **settings["discrete"],
+            pooled_width=text.pooled_width,
+            augment=settings["augment"],
+            padded=text.padded,
         )
     else:
         network = build_denoiser(config, space, text.pooled_width, text.token_width, padded=text.padded)

@@ -117,14 +117,18 @@ class DiffusionObjective:
                 else 'a pipeline brings its own; freeze it by optimizer.frozen: ["text."], or slow it by '
                 'optimizer.rates: {"text.": 0.1}'
             )
-            raise ValueError(f"text.rate={rates[0]:g} is of encoders that the config describes, but {instead}")
+            raise ValueError(
+                f"text.rate={rates[0]:g} is of encoders that the config describes, but {instead}"
+            )
 
     def _ours(self, folder: Path) -> Diffusion:
         mine, model = self.modules, folders.load(folder, learn=True)
         own, theirs = comparable(mine), comparable(model)
         if isinstance(model.network, DiscreteDenoiser):  # its own config says what it is
             own["settings"] = theirs["settings"]
-        if theirs["text"] is None and isinstance(mine.text, TextConditioner):  # a pipeline's, which goes on learning
+        if theirs["text"] is None and isinstance(
+            mine.text, TextConditioner
+        ):  # a pipeline's, which goes on learning
             own["text"] = None
         for encoder, other, text in zip(
             own["text"] or (), theirs["text"] or (), (self.config.text, *self.config.texts), strict=False

@@ -1,7 +1,7 @@
 """The training loop. Time is images seen; what happens at a time is a function of (seed, images seen).
 
-The shape is that of edm2 (Karras et al. 2024, https://github.com/NVlabs/edm2, training/training_loop.py). A run
-goes on from the newest complete checkpoint in the training's folder; progress, warnings and each new
+The shape is that of edm2 (Karras et al. 2024, https://github.com/NVlabs/edm2, training/training_loop.py). A
+run goes on from the newest complete checkpoint in the training's folder; progress, warnings and each new
 checkpoint are reported, by the main process alone.
 """
 

@@ -24,7 +24,7 @@ from stages.evaluate.text_models import understanding
 from stages.fingerprint import short_hash
 from stages.kinds.evaluation import RECONSTRUCTED
 from stages.output import Output, PartResult
-from stages.pretrained.clip import Clip, clip_snapshot
+from stages.pretrained.clip import OpenClip, clip_snapshot
 from stages.pretrained.text import TABLE
 from stages.stage import Request, Stats, StepSettings, stage
 
@@ -112,7 +112,7 @@ def _text_to_image(
     """Fill the report of a text-to-image model; return how many images were sampled."""
     folder = model.lay("model/", out.folder / "model")
     # First, since its name may be wrong.
-    judge = Clip(config.clip, config.clip_pretrained, config.device) if clip is not None else None
+    judge = OpenClip(config.clip, config.clip_pretrained, config.device) if clip is not None else None
 
     @cache
     def load() -> Any:
@@ -198,7 +198,7 @@ def _validation(
 
 
 def _clip_figures(
-    judge: Clip, prompts: list[Prompt], images: NDArray[np.uint8], config: EvaluateConfig, out: Output
+    judge: OpenClip, prompts: list[Prompt], images: NDArray[np.uint8], config: EvaluateConfig, out: Output
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Similarity of samples and captions; on the demo world also how good the judge is, on clean pairs."""
     out.progress(0, 1, "similarity of samples and captions")
@@ -222,7 +222,7 @@ def _retrieval(
 ) -> dict[str, Any]:
     """A contrastive model is judged by finding pictures by their captions."""
     folder = model.lay("model/", out.folder / "model")
-    judge = Clip(f"local-dir:{folder}", device=config.device)
+    judge = OpenClip(f"local-dir:{folder}", device=config.device)
     size = int(model.json("model/open_clip_config.json")["model_cfg"]["vision_cfg"]["image_size"])
     images, captions = pictures_of(dataset, split, 0, size, captions=True)
     of = min(GROUP, len(images))

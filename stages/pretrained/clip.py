@@ -53,7 +53,7 @@ def clip_snapshot(model: str, pretrained: str = "") -> Snapshot | None:
     return Snapshot(fingerprint_of(contents), contents)
 
 
-class Clip:
+class OpenClip:
     """A loaded model that embeds pictures and captions on the unit sphere."""
 
     def __init__(self, model: str, pretrained: str = "", device: str = "auto") -> None:

@@ -14,7 +14,7 @@ from stages.demo.captions import caption
 from stages.demo.world import render, scene
 from stages.errors import DamagedError
 from stages.image import decode_image
-from stages.pretrained.clip import Clip, clip_snapshot
+from stages.pretrained.clip import OpenClip, clip_snapshot
 from stages.record import SCORES
 from stages.score import score
 from stages.store import Store, open_store
@@ -65,7 +65,7 @@ def test_similarity_is_the_best_cosine_over_the_captions(store, clip, pictures):
     result = run(store, pictures, config)
     table = result.table("scores").set_index("uid")
     assert len(table) == len(pictures)
-    stock = Clip(f"local-dir:{clip}", device="cpu")
+    stock = OpenClip(f"local-dir:{clip}", device="cpu")
     for picture in pictures:
         row = table.loc[picture.uid]
         image = stock.images([decode_image(picture.data)])[0]
@@ -155,7 +155,7 @@ def test_a_flipped_bit_of_a_picture_is_an_error(store, clip, pictures):
 
 
 def test_captions_that_a_clip_cannot_read_whole_are_said(store, clip, pictures):
-    stock = Clip(f"local-dir:{clip}", device="cpu")
+    stock = OpenClip(f"local-dir:{clip}", device="cpu")
     assert stock.length == 16
     texts = [" ".join(["red"] * count) for count in range(40)]
     counts = Tokenizer.load(clip).count(texts)
@@ -188,6 +188,6 @@ def test_pictures_are_seen_on_the_runs_background(store, clip):
     white, black = embeddings("#ffffff"), embeddings("#000000")
     assert np.array_equal(white[0], white[1])
     assert not np.allclose(black[0], black[1], atol=1e-3)
-    seen = Clip(f"local-dir:{clip}").images([decode_image(picture.data, "#000000") for picture in art], 2)
+    seen = OpenClip(f"local-dir:{clip}").images([decode_image(picture.data, "#000000") for picture in art], 2)
     expected = {picture.uid: seen[n] for n, picture in enumerate(art)}
     assert np.allclose(black, [expected[uid] for uid in sorted(expected)], atol=1e-3)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.pretrained.clip import Clip, clip_snapshot
+from stages.pretrained.clip import OpenClip, clip_snapshot
 
 
 def test_no_name_is_no_clip():
@@ -56,8 +56,8 @@ def test_a_tag_and_a_file_of_weights_are_known_apart(tmp_path: Path):
 
 def test_unknown_names_are_told_with_near_ones():
     with pytest.raises(ValueError, match=r"no model 'ViT-B-23'; near: .*ViT-B-32"):
-        Clip("ViT-B-23", "openai", device="cpu")
+        OpenClip("ViT-B-23", "openai", device="cpu")
     with pytest.raises(ValueError, match=r"no weights 'nowhere' for ViT-B-32; known: .*openai"):
-        Clip("ViT-B-32", "nowhere", device="cpu")
+        OpenClip("ViT-B-32", "nowhere", device="cpu")
     with pytest.raises(ValueError, match=r"no weights '' for ViT-B-32"):
-        Clip("ViT-B-32", device="cpu")
+        OpenClip("ViT-B-32", device="cpu")
