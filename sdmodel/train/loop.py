@@ -52,8 +52,7 @@ def train(
     per_report, factor, done = report_interval(config), 0.0, False
     for batch in stream.batches(images):
         done = images >= config.images or bool(validator and validator.stopped)
-        new = images > session.first
-        due = new and (images % per_report == 0 or done)
+        due = images > session.first and (images % per_report == 0 or done)
         crossed = crossing(images, per_report)
         stop = not done and step.any_stopping(stopping)
 
@@ -68,7 +67,7 @@ def train(
             session.write(row)
 
         # Save.
-        if (due and (crossed(config.snapshot_every) or done)) or (new and stop):
+        if (due and (crossed(config.snapshot_every) or done)) or (stop and images > session.first):
             session.save(images, last=done or stop)
         if done or stop:
             break
@@ -77,8 +76,7 @@ def train(
         factor = rate(images, config)
         step.set_rate(factor)
         losses, norm = step.gradients(batch, images)
-        bad = state.statistics.detect_bad(norm, images)
-        if config.guard.on_bad == "skip" and bool(bad):
+        if state.statistics.check(norm, images):
             step.undo()
             session.warn(state.statistics.skip(images, norm, stream.uids(images)))
             images += config.batch

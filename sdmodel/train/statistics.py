@@ -38,10 +38,9 @@ class TrainingStatistics:
         self._norm = torch.zeros(2, dtype=torch.float64, device=device)  # running mean, steps in it
         self._bad = torch.full((), -1, dtype=torch.int64, device=device)  # images before the first bad step
 
-    def detect_bad(self, norm: Tensor, images: int) -> Tensor:
-        """Whether the step after `images` images is bad, by its gradient's norm, which all processes share.
-
-        () bool on the device; noted for `refuse_bad`, too."""
+    def check(self, norm: Tensor, images: int) -> bool:
+        """Notes whether the step after `images` images is bad, by its gradient's norm (), which all processes
+        share. True: it is, and is to be left out; otherwise `refuse_bad` raises at the next report."""
         bad = ~torch.isfinite(norm)
         if self.guard.spike:
             mean, count = self._norm
@@ -50,7 +49,7 @@ class TrainingStatistics:
             then = torch.stack([torch.lerp(mean, norm.double(), weight), count + 1])
             self._norm = torch.where(bad, self._norm, then)
         self._bad = torch.where(bad & (self._bad < 0), images, self._bad)
-        return bad
+        return self.guard.on_bad == "skip" and bool(bad)
 
     def add(self, losses: Mapping[str, Tensor], norm: Tensor) -> None:
         """Adds a step to the sums."""
