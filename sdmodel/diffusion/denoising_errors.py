@@ -26,8 +26,8 @@ def level_errors(
     batch: Batch,
     generator: torch.Generator,
 ) -> dict[str, Tensor]:
-    """How well clean arrays are estimated from noise, as sums for each of LEVELS spans of time; validation adds
-    them up, see `regression.error_sums`.
+    """How well clean arrays are estimated from noise, as sums for each of LEVELS spans of time, which
+    validation adds up; see `regression.error_sums`.
 
     denoise: (x_t (B, C, H, W), t (B,), condition) -> estimate of x_0, as `Diffusion.denoise`.
     x_0: (B, C, H, W), in the space of the denoiser. condition: of its B captions, none dropped.
