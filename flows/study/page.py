@@ -173,7 +173,7 @@ def decisions(study: StudyConfig, columns: Sequence[MeasuredColumn]) -> str:
         if len(cells) > 1:
             best, *others = rivals(cells, measure.better, study.confidence, study.paired)
             lines.append(f"| {title} | {best} | {'; '.join(others) or '-'} |")
-    return "\n".join(lines) if questions else ""
+    return "\n".join(lines) if len(lines) > 2 else ""
 
 
 def dropped(results: StudyResults) -> str:
