@@ -45,7 +45,7 @@ def main(path: Path) -> None:
     config, folder = job.config, job.folder
     folder.mkdir(parents=True, exist_ok=True)
     accelerator = accelerator_of(config)
-    task = Task.from_json(path.with_name("task.json").read_text())
+    task = Task.read(path.with_name("task.json"))
     meter = Meter(task, path.with_name("report.json"))
     rank, world = accelerator.process_index, accelerator.num_processes
     index = read_index(job.index, job.tars, "train")

@@ -126,11 +126,11 @@ def test_merged_apart_and_laid_over_they_compute_the_same(tmp_path: Path):
     kept_apart = replace(EVERYWHERE, merge=False)
     base = lora.published(objective.modules, weights, kept_apart, tmp_path)
     assert all(torch.equal(value, base[name]) for name, value in held(started().modules).items())
-    laid = started().modules
-    laid.load_state_dict(base)
-    assert lora.lay(tmp_path, laid)
-    assert all(torch.equal(value, laid.state_dict()[name]) for name, value in whole.state_dict().items())
-    assert all(p.requires_grad for p in laid.parameters())
+    adapted = started().modules
+    adapted.load_state_dict(base)
+    assert lora.apply_adapter(tmp_path, adapted)
+    assert all(torch.equal(value, adapted.state_dict()[name]) for name, value in whole.state_dict().items())
+    assert all(p.requires_grad for p in adapted.parameters())
 
     theirs: Any = started().modules
     theirs.load_state_dict(base)
@@ -144,7 +144,7 @@ def test_without_changes_weights_stay(tmp_path: Path):
     modules = started().modules
     weights = held(modules)
     assert lora.published(modules, weights, LoraConfig(), tmp_path) is weights
-    assert not lora.lay(tmp_path, modules)
+    assert not lora.apply_adapter(tmp_path, modules)
 
 
 def test_what_fits_nothing_is_refused():
@@ -158,13 +158,13 @@ def test_changes_of_other_models_are_refused(tmp_path: Path):
     lora.apart(objective.modules, held(objective.modules), tmp_path)
     wide = started(replace(CONFIG, unet=replace(CONFIG.unet, fine=8, condition=8, channels=(8, 24)))).modules
     with pytest.raises(ValueError, match=r"change of a weight of \(.*; the model's is \("):
-        lora.lay(tmp_path, wide)
+        lora.apply_adapter(tmp_path, wide)
     with pytest.raises(ValueError, match="changes no layer"):
-        lora.lay(tmp_path, nn.ModuleDict({"text": nn.Linear(3, 3)}))
+        lora.apply_adapter(tmp_path, nn.ModuleDict({"text": nn.Linear(3, 3)}))
     file = tmp_path / "adapter" / "adapter_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"use_dora": True}))
     with pytest.raises(ValueError, match="use_dora"):
-        lora.lay(tmp_path, started().modules)
+        lora.apply_adapter(tmp_path, started().modules)
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def test_in_bf16_weights_and_averages_are_fp32_and_move(objective: Any):
         losses, _ = step.gradients(batch(config), 0)
         # Below AdamW's epsilon, 1e-8, a gradient is the noise of threads, and a step as good as none.
         got = {name for name, p in ours.modules.named_parameters() if p.grad is not None and far(p.grad)}
-        step.step()
+        step.optimize()
         averages.update(20_000)  # by half a percent
     assert all(loss.dtype == torch.float32 and loss.isfinite() for loss in losses.values())
     after, average = dict(ours.modules.named_parameters()), averages.weights()

@@ -37,7 +37,7 @@ def test_what_others_raise_is_left_to_its_traceback():
 @pytest.mark.parametrize(
     "error", [torch.OutOfMemoryError("CUDA out of memory. Tried 2 GiB\nmore"), MemoryError()]
 )
-def test_memory_is_told_with_its_remedies(error: Exception):
+def test_memory_is_reported_with_its_remedies(error: Exception):
     words = str(crossed(error, dataclasses.replace(CONFIG, accumulate=2)))
     assert "train.accumulate=4" in words
     assert "train.checkpoint=true" in words
@@ -56,14 +56,14 @@ def test_too_much_for_the_machine_is_out_of_memory():
     assert "out of memory" in str(crossed(error.value))
 
 
-def test_a_full_disk_is_told_as_one():
+def test_a_full_disk_is_reported_as_one():
     error = crossed(OSError(errno.ENOSPC, "No space left on device"))
     assert isinstance(error, OSError)
     assert error.errno == errno.ENOSPC
-    assert "snapshots before stay" in str(error)
+    assert "checkpoints before stay" in str(error)
     assert isinstance(crossed(OSError("x cannot be written: I/O error: ... (os error 28)")), OSError)
     assert failure.message_of(FileNotFoundError("x"), CONFIG) is None
 
 
-def test_a_bad_gradient_is_told():
+def test_a_bad_gradient_is_reported():
     assert str(crossed(FloatingPointError("the gradient is not finite"))) == "the gradient is not finite"
