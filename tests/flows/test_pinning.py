@@ -53,10 +53,10 @@ def test_a_run_that_would_start_from_its_own_newest_model_is_refused(text: str):
     for key, train, encoding in (
         ("train.start", TrainConfig(start=text), EncodeConfig()),
         ("train.text.start", TrainConfig(text=reader), EncodeConfig()),
-        (r"train.texts\[1\].start", TrainConfig(texts=(TextConfig(), reader)), EncodeConfig()),
+        (r"train\.texts\.1\.start", TrainConfig(texts=(TextConfig(), reader)), EncodeConfig()),
         ("encode.autoencoder", TrainConfig(), EncodeConfig(autoencoder=text)),
     ):
-        words = rf"{key}='{text}': the run files its own models as models/birds.*as models/birds@1"
+        words = rf"{key}='{text}' is what the run itself files as models/birds.*as models/birds@1"
         with pytest.raises(ValueError, match=words):
             Run(name="birds", train=train, encode=encoding)
         with pytest.raises(ValueError, match=words):
@@ -109,7 +109,7 @@ def test_a_size_that_the_autoencoder_does_not_divide_is_refused_everywhere(
     folder = frozen.autoencoder(tmp_path / "vae", levels=3)
     config = EncodeConfig(autoencoder=str(folder), size=18)
     words = r"encode\.size=18: pictures of 18 x 18 .* one place of 4 x 4; .* as encode.size=16 and train.size"
-    train = TrainConfig(size=18)
+    train = TrainConfig(size=18, network="unet2d")
     with pytest.raises(ValueError, match=words):
         pinned(Run(name="x", store=store.url, encode=config, train=train))
     with pytest.raises(ValueError, match=words):

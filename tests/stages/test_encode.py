@@ -235,7 +235,7 @@ def test_a_training_gets_the_latents_of_its_own_dataset(
 
 @given(st.integers(1, 64), st.integers(1, 64))
 def test_a_run_encodes_what_it_trains_on(encoded: int, trained: int):
-    encode, learn = EncodeConfig(size=encoded, autoencoder="vae"), TrainConfig(size=trained)
+    encode, learn = EncodeConfig(size=encoded, autoencoder="vae"), TrainConfig(size=trained, network="unet2d")
     assert Run(name="a", train=learn, encode=dataclasses.replace(encode, autoencoder=""))
     if encoded == trained:
         assert Run(name="a", encode=encode, train=learn)
