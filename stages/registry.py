@@ -14,7 +14,7 @@ from stages.artifacts.artifact import Artifact
 from stages.kind import Kind
 
 if TYPE_CHECKING:
-    from stages.stage import Stage
+    from stages.stage import AnyStage
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Registration:
         """Of the stage."""
         return self.stage.partition(":")[2].rstrip("_")
 
-    def load_stage(self) -> "Stage":
+    def load_stage(self) -> "AnyStage":
         """The stage; imports all that its body needs."""
         module, _, name = self.stage.partition(":")
         return getattr(import_module(module), name)
