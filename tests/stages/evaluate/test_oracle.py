@@ -51,11 +51,6 @@ def test_pictures_of_two_groups_are_read_by_their_own_oracle(side: int):
     assert others["all"] < 0.1
 
 
-def test_an_unknown_oracle_is_named():
-    with pytest.raises(ValueError, match=r"evaluate\.oracle='emoji' is unknown"):
-        unseen_captions("emoji", 20, 3)
-
-
 def test_clean_pairs_tell_pictures_apart():
     pictures, captions = clean_pairs(len(TRAINING_PHRASINGS) + 1, seed=0)
     assert {picture.shape for picture in pictures} == {(64, 64, 3)}
