@@ -1,6 +1,5 @@
 """References are resolved once, and a run does not start from what it makes itself."""
 
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from flows.pinning import pinned, pinned_config
 from flows.steps import TRAIN
 from sdmodel.config.text import PretrainConfig, TextConfig
 from sdmodel.config.train import TrainConfig
+from sdmodel.train.job import JobSpec
 from sdmodel.train.run import run as run_training
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import number_of, refer, references
@@ -42,7 +42,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
 
     def launched(path: Path, *_: Any, **__: Any) -> bool:
-        return run_training(json.loads(path.read_text()))
+        return run_training(JobSpec.read(path))
 
     monkeypatch.setattr("sdmodel.train.process.launch.train", launched)
 

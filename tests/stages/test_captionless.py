@@ -1,7 +1,7 @@
 """Pictures without captions, from a folder to a model that is measured."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from sdmodel.config.learning import ValidationConfig
 from sdmodel.config.model import AutoencoderConfig, SelfSupervisedConfig
 from sdmodel.config.train import TrainConfig
+from sdmodel.train.job import JobSpec
 from sdmodel.train.prepare import Prepared, prepare
 from sdmodel.train.run import run
 from stages.artifacts.artifact import Artifact
@@ -79,20 +80,19 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings run in this process: to start others takes longer than they do."""
 
     def launched(path: Path, *_: Any, **__: Any) -> bool:
-        return run(json.loads(path.read_text()))
+        return run(JobSpec.read(path))
 
     monkeypatch.setattr("sdmodel.train.process.launch.train", launched)
 
 
-def plan(dataset: Artifact, config: TrainConfig, folder: Path) -> dict[str, Any]:
+def job(dataset: Artifact, config: TrainConfig, folder: Path) -> JobSpec:
     """What the stage hands to the training's process."""
     tars = {name: str(dataset.path(name)) for name in dataset.names("shards/") if name.endswith(".tar")}
-    index = str(dataset.path("index.parquet"))
-    return {"folder": str(folder), "index": index, "tars": tars, "config": asdict(config), "start": None}
+    return JobSpec(folder=folder, index=dataset.path("index.parquet"), tars=tars, config=config)
 
 
 def prepared(dataset: Artifact, config: TrainConfig, folder: Path) -> Prepared:
-    return prepare(plan(dataset, config, folder), config, Accelerator(cpu=True))
+    return prepare(job(dataset, config, folder), Accelerator(cpu=True))
 
 
 def captions(dataset: Artifact, split: str) -> list[list[str]]:
@@ -123,7 +123,7 @@ def test_an_autoencoder_learns_from_them_and_is_measured(store: Store, bare: Art
 def test_a_self_supervised_encoder_learns_from_them_and_is_measured(
     store: Store, bare: Artifact, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    assert run(plan(bare, SELF, tmp_path))
+    assert run(job(bare, SELF, tmp_path))
     assert "caption" not in capsys.readouterr().out
     assert (tmp_path / "model/config.json").exists()
     untrained = worlds.model(store, bare, SELF)
