@@ -4,13 +4,13 @@ samples/000016000.png   one row of pictures above their captions
         progress.png    such rows one above the other, oldest first, captions below
 """
 
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from sdmodel.captioned_sheet import captioned_sheet, enlarged
 from sdmodel.data.pixels import to_uint8
 from sdmodel.objective import Sampler
 
@@ -18,8 +18,8 @@ CELL = 128
 """Pixels to a side of a shown picture: smaller ones are enlarged by whole factors up to there, so that their
 pixels stay visible; larger ones are shrunk to it where rows are stacked."""
 GAP = 8
-LINE, LINES = 13, 5
-"""Pixels to a line of a caption, and lines that are shown of it."""
+LINE = 13
+"""Pixels to a line of a caption."""
 LABEL = 76
 """Pixels to the left of a stacked row, for the images seen."""
 STACKED = 16
@@ -58,18 +58,11 @@ class Grid:
 
 def captioned(pictures: np.ndarray, captions: Sequence[str]) -> tuple[Image.Image, int]:
     """One row of pictures (N, H, W, 3) uint8 above their captions, and the height of its part above them."""
-    _, high, wide, _ = pictures.shape
-    factor = max(1, CELL // max(high, wide))
-    high, wide = high * factor, wide * factor
-    column = max(wide, CELL) + GAP
-    sheet = Image.new("RGB", (len(pictures) * column + GAP, high + 2 * GAP + LINES * LINE), "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
-    for place, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
-        left = GAP + place * column
-        sheet.paste(Image.fromarray(picture).resize((wide, high), Image.Resampling.NEAREST), (left, GAP))
-        lines = textwrap.wrap(caption, max(wide, CELL) // 6)[:LINES]
-        pen.multiline_text((left, high + GAP + 2), "\n".join(lines), fill="#222222", font=font, spacing=2)
-    return sheet, high + GAP
+    high = pictures.shape[1]
+    factor = max(1, CELL // max(pictures.shape[1:3]))
+    cells = [enlarged(picture, factor) for picture in pictures]
+    sheet = captioned_sheet(cells, captions, columns=len(cells), gap=GAP, line=LINE, spacing=2, width=CELL)
+    return sheet, high * factor + GAP
 
 
 def stacked(rows: Sequence[Path], height: int) -> Image.Image:

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
-
+from sdmodel.captioned_sheet import captioned_sheet, enlarged, side_by_side
 from sdmodel.data.pixels import to_uint8
 from sdmodel.device import resolve_device
 from sdmodel.diffusion.generate import load
@@ -12,7 +11,7 @@ from sdmodel.text.lengths import truncation_warnings
 CELL = 128
 """Least pixels to a side of a drawn image; smaller ones are enlarged by whole factors."""
 GAP = 8
-LINE = 16
+LINE = 14
 
 
 def draw(
@@ -26,7 +25,7 @@ def draw(
     steps: int,
     device: str = "auto",
 ) -> list[str]:
-    """Write a PNG with a row of images for each caption, the caption above it.
+    """Write a PNG with a row of images for each caption, the caption below it.
 
     Args:
         folder: that the diffusion objective wrote.
@@ -49,19 +48,8 @@ def draw(
     seeds = [seed + number for _ in captions for number in range(count)]
     samples = to_uint8(model.sample(prompts, seeds, guidance, steps))
     images = samples.permute(0, 2, 3, 1).numpy()  # (B, S, S, 3)
-    side = images.shape[1] * max(1, -(-CELL // images.shape[1]))
-    font = ImageFont.load_default(12)
-    width = count * (side + GAP) + GAP
-    wide = max(width, *(int(font.getlength(caption)) + 2 * GAP for caption in captions))
-    sheet = Image.new("RGB", (wide, len(captions) * (side + GAP + LINE) + GAP), "white")
-    pen = ImageDraw.Draw(sheet)
-    for row, caption in enumerate(captions):
-        top = GAP + row * (side + GAP + LINE)
-        pen.text((GAP, top - 2), caption, fill="#222222", font=font)
-        for column in range(count):
-            picture = Image.fromarray(images[row * count + column]).resize(
-                (side, side), Image.Resampling.NEAREST
-            )
-            sheet.paste(picture, (GAP + column * (side + GAP), top + LINE))
-    sheet.save(out, "PNG")
+    factor = max(1, -(-CELL // images.shape[1]))
+    pictures = [enlarged(image, factor) for image in images]
+    rows = [side_by_side(pictures[at : at + count], GAP) for at in range(0, len(pictures), count)]
+    captioned_sheet(rows, captions, columns=1, gap=GAP, line=LINE, spacing=2).save(out, "PNG")
     return truncation_warnings(model.model.text.readers, captions, "The model draws what it read of them.")

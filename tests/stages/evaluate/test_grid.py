@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.evaluate.grid import CELL, GAP, LINE, LINES, draw_grid
+from sdmodel.captioned_sheet import LINES
+from stages.evaluate.grid import CELL, GAP, LINE, draw_grid
 
 ROW = CELL + LINES * LINE + GAP
 
