@@ -32,6 +32,7 @@ from stages.config.collect import CollectConfig
 from stages.fingerprint import JSON
 from stages.parquet_view import create_view, database_file, literal, parquet
 from stages.reasons import RETRYABLE, Reason
+from stages.takedown.matches import host_of, taken_down
 
 OUTCOME_ROWS = pa.schema([field for field in OUTCOMES if field.name != "unchanged"])
 """Columns of `outcomes` and `pending`."""
@@ -41,7 +42,6 @@ PASSING = ", ".join(f"'{reason}'" for reason in sorted(RETRYABLE))
 """Reasons that may pass, for SQL."""
 CAPTION_BYTES = 4_000_000
 """Of the captions of one picture, from all rows that name it; those of further rows are left out."""
-_HOST = r"regexp_extract({}, '^https?://(\[[^]]*\]|[^/:?#]+)', 1)"
 _TEXT_BYTES = 32_000_000
 """Texts that are gathered by picture at a time: DuckDB holds lists in memory, whatever its limit."""
 _MOST_RANGES = 16**3
@@ -57,23 +57,16 @@ _WITHIN_LIMIT = "QUALIFY row_number() OVER (PARTITION BY source ORDER BY uid, nu
 _HEADS = f"""
 CREATE TABLE heads AS
 WITH firsts AS (
-    SELECT *, {_HOST.format("location")} AS host FROM taken
+    SELECT *, {host_of()} AS host FROM taken
     QUALIFY row_number() OVER (PARTITION BY uid ORDER BY number) = 1
 ), forgotten AS (
-    SELECT uid, min(t.number) AS takedown FROM firsts f JOIN takedowns t
-    ON (t.kind = 'uid' AND t.value = f.uid) GROUP BY uid
-    UNION ALL
-    SELECT uid, min(t.number) FROM firsts f JOIN takedowns t
-    ON (t.kind = 'url' AND t.value = f.location) GROUP BY uid
-    UNION ALL
-    SELECT uid, min(t.number) FROM firsts f JOIN takedowns t
-    ON (t.kind = 'host' AND (f.host = t.value OR ends_with(f.host, '.' || t.value))) GROUP BY uid
+    {taken_down("firsts", ("uid", "url", "host"))}
 )
 SELECT f.* REPLACE (CASE WHEN out THEN '{Reason.TAKEN_DOWN}' ELSE reason END AS reason,
     CASE WHEN out THEN 'take-down ' || takedown ELSE rule END AS rule)
 FROM (
     SELECT firsts.*, takedown, reason = '' AND takedown IS NOT NULL AS out FROM firsts
-    LEFT JOIN (SELECT uid, min(takedown) AS takedown FROM forgotten GROUP BY uid) USING (uid)
+    LEFT JOIN forgotten USING (uid)
 ) f
 """
 
@@ -222,7 +215,7 @@ class CollectionDatabase:
 
     def largest_hosts(self, file: str) -> Counter[str]:
         """The ten hosts with the most requests in a file of requests."""
-        query = f"SELECT {_HOST.format('url')} AS host, count(*) FROM {parquet(file)} GROUP BY host"
+        query = f"SELECT {host_of('url')} AS host, count(*) FROM {parquet(file)} GROUP BY host"
         return Counter(dict(self.rows(query + " ORDER BY 2 DESC, 1 LIMIT 10")))
 
     def write_hosts(self, path: Path) -> None:

@@ -13,19 +13,14 @@ from stages.fingerprint import JSON
 from stages.output import Output
 from stages.record import REJECTS, SELECTION
 from stages.stage import Request, Stats, StepSettings, stage
-from stages.takedown.records import HOST, tables, takedowns
+from stages.takedown.matches import host_of, taken_down
+from stages.takedown.records import tables, takedowns
 
 # By any of its names; a collection that was under way when the record was made may hold it still.
 _FORGOTTEN = f"""
 CREATE TABLE forgotten AS
-WITH held AS (SELECT uid, sha256, location, {HOST} AS host FROM images)
-SELECT uid, min(number) AS takedown FROM (
-    SELECT uid, number FROM held JOIN takedowns ON kind = 'uid' AND value = uid
-    UNION ALL SELECT uid, number FROM held JOIN takedowns ON kind = 'sha256' AND value = sha256
-    UNION ALL SELECT uid, number FROM held JOIN takedowns ON kind = 'url' AND value = location
-    UNION ALL SELECT uid, number FROM held JOIN takedowns
-    ON kind = 'host' AND (value = host OR ends_with(host, '.' || value))
-) GROUP BY uid
+WITH collected AS (SELECT uid, sha256, location, {host_of()} AS host FROM images)
+{taken_down("collected")}
 """
 
 _SELECTION = "SELECT uid, captions, multiplicity, cluster, similarity FROM passed ORDER BY uid"

@@ -26,6 +26,7 @@ from stages.artifacts.seal import sealed, unsealed
 from stages.fingerprint import fingerprint_of
 from stages.parquet_view import parquet
 from stages.store import NumberedLog, Store
+from stages.takedown.matches import host_of, matches
 
 KINDS = {"url": "urls", "uid": "uids", "sha256": "sha256s", "host": "hosts"}
 """What a name can be, and the field of a record that lists those of its kind."""
@@ -42,9 +43,6 @@ FORMS = {
 
 TABLE = pa.schema([("kind", pa.string()), ("value", pa.string()), ("number", pa.int64())])
 """A row for each forbidden name: "url", "uid", "sha256" or "host"; and the first take-down that names it."""
-
-HOST = r"regexp_extract(location, '^https?://(\[[^]]*\]|[^/:?#]+)', 1)"
-"""SQL: the host of a normalised URL; "" for other locations."""
 
 
 @dataclass(frozen=True, order=True)
@@ -89,7 +87,7 @@ class Takedown:
         raw = unsealed(data, name)
         for field in KINDS.values():
             raw[field] = tuple(raw[field])
-        raw["given"] = tuple(Name(**one) for one in raw["given"])
+        raw["given"] = tuple(Name(**name) for name in raw["given"])
         return cls(**raw)
 
 
@@ -145,12 +143,12 @@ def forget(store: Store, given: Sequence[Name], why: str) -> Takedown:
         ValueError: nothing is given, or no reason.
     """
     draft = drafted(store, given, why)
-    wanted = draft.names()
+    names = draft.names()
     log = _log(store)
     while True:
         number = log.last() + 1  # before the look: a record that comes meanwhile takes this number
         for record in records(store):
-            if wanted <= record.names():
+            if names <= record.names():
                 return record
         numbered = replace(draft, number=number)
         if log.append(number, sealed(asdict(numbered))):
@@ -193,20 +191,17 @@ def _closure(store: Store, given: Iterable[Name]) -> Mapping[str, set[str]]:
             f"""
             CREATE TABLE pictures AS
             SELECT value AS sha256 FROM given WHERE kind = 'sha256'
-            UNION SELECT sha256 FROM held JOIN given ON kind = 'uid' AND value = uid
-            UNION SELECT sha256 FROM held JOIN given ON kind = 'url' AND value = location
+            UNION SELECT sha256 FROM ({matches("r.sha256", "collected", "given", ("uid", "url", "host"))})
             UNION SELECT sha256 FROM (
-                SELECT sha256, unnest(json_extract_string(columns, '$.*')) AS said
-                FROM held WHERE contains(columns, '://')
-            ) JOIN given ON kind = 'url' AND value = said
-            UNION SELECT sha256 FROM (SELECT sha256, {HOST} AS host FROM held) h JOIN given
-            ON kind = 'host' AND (value = h.host OR ends_with(h.host, '.' || value))
+                SELECT sha256, unnest(json_extract_string(columns, '$.*')) AS text
+                FROM collected WHERE contains(columns, '://')
+            ) JOIN given ON kind = 'url' AND value = text
             """
         )
         for (sha256,) in db.execute("SELECT sha256 FROM pictures").fetchall():
             names["sha256"].add(sha256)
         for uid, location in db.execute(
-            "SELECT DISTINCT uid, location FROM held JOIN pictures USING (sha256)"
+            "SELECT DISTINCT uid, location FROM collected JOIN pictures USING (sha256)"
         ).fetchall():
             names["uid"].add(uid)
             if FORMS["url"][0].fullmatch(location):
@@ -215,6 +210,8 @@ def _closure(store: Store, given: Iterable[Name]) -> Mapping[str, set[str]]:
 
 
 def _read(db: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> None:
-    """A view `held` over the tables of all collections, of this version and of those before it."""
+    """A view `collected` over the tables of all collections, of this version and of those before it."""
     tables = parquet(*paths, union_by_name=True)
-    db.execute(f"CREATE VIEW held AS SELECT uid, sha256, location, columns FROM {tables}")
+    db.execute(
+        f"CREATE VIEW collected AS SELECT uid, sha256, location, columns, {host_of()} AS host FROM {tables}"
+    )

@@ -12,7 +12,7 @@ import numpy as np
 from stages.collect.report.languages import UNKNOWN, language_of, script_of
 from stages.collect.report.views import views
 from stages.parquet_view import parquet
-from stages.takedown.records import HOST
+from stages.takedown.matches import host_of
 
 GREATEST = 50
 """Hosts, licences and other names that are told one by one."""
@@ -48,7 +48,7 @@ def coverage(images: Sequence[Path], within: Sequence[Path] = ()) -> dict[str, A
         * concerns: sentences on what the set does not represent.
     """
     chosen = f" WHERE uid IN (SELECT uid FROM {parquet(*within)})" if within else ""
-    with views({"images": f"SELECT *, {HOST} AS host FROM {parquet(*images)}{chosen}"}) as db:
+    with views({"images": f"SELECT *, {host_of()} AS host FROM {parquet(*images)}{chosen}"}) as db:
         (total,) = db.execute("SELECT count(*) FROM images").fetchall()[0]
         licence = f"CASE WHEN trim(licence) = '' THEN '{NOT_STATED}' ELSE trim(licence) END"
         counts = {
