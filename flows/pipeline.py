@@ -20,8 +20,8 @@ def pipeline(run: Run) -> dict[str, Result]:
     """
     run, context = pinned(run), RunContext.of(run)
     images, duplicates, scores, selection, dataset = submit_dataset(run, context)
-    wanted = ENCODE.is_enabled(run.encode)
-    latents = [encode.submit(dataset, config=run.encode, context=context)] if wanted else []
+    with_latents = ENCODE.is_enabled(run.encode)
+    latents = [encode.submit(dataset, config=run.encode, context=context)] if with_latents else []
     model = train.submit(dataset, *latents, config=run.train, context=context)
     evaluation = evaluate.submit(model, dataset, config=run.evaluate, context=context)
     return results(images, duplicates, scores, selection, dataset, *latents, model, evaluation)

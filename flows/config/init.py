@@ -59,7 +59,8 @@ def _collect(guesses: Sequence[SourceGuess]) -> Iterator[str]:
             yield ""
     defaults = {key.name: key.default for key in dataclasses.fields(CollectConfig)}
     described = descriptions(CollectConfig)
-    if any(guess.kind == "urls" for guess in guesses):
+    from_web = any(guess.kind == "urls" for guess in guesses)
+    if from_web:
         yield from _comment(
             f"{described['contact']} A site's owner who can write to you need not block you.", 2
         )
@@ -68,7 +69,7 @@ def _collect(guesses: Sequence[SourceGuess]) -> Iterator[str]:
     web = {"agent", "max_bytes", "deadline", "retries", "patience", "connections", "per_second", "hosts"}
     web |= {"threads", "placeholder_urls"}
     for key, default in defaults.items():
-        if key in KINDS or key in FIRST or (key in web and not any(one.kind == "urls" for one in guesses)):
+        if key in KINDS or key in FIRST or (key in web and not from_web):
             continue
         yield from _unchosen(key, default, described[key], 2)
 

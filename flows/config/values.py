@@ -167,8 +167,8 @@ def _line(root: type[Config], error: Any) -> str:
         return f"{path} is {spelled(value)}; allowed: {error['ctx']['expected']}"
     if kind in LIMITS:
         owner, name = _owner(root, location)
-        wanted = f"must be {breach(_annotation_at(root, location), value)}{remedy(owner, name)}"
-        return Mistake({path: value}, wanted).text()
+        demand = f"must be {breach(_annotation_at(root, location), value)}{remedy(owner, name)}"
+        return Mistake({path: value}, demand).text()
     allowed = KINDS.get(kind) or error["msg"]
     if type(None) in typing.get_args(_annotation_at(root, location)):
         allowed += ", or null"

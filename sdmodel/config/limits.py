@@ -156,8 +156,8 @@ def annotations(owner: type) -> dict[str, Any]:
 
 def _field_mistakes(config: Any) -> Iterator[Mistake]:
     for name, annotation in annotations(type(config)).items():
-        for key, value, wanted in _breaches(name, getattr(config, name), annotation):
-            yield Mistake({key: value}, f"must be {wanted}{remedy(type(config), name)}")
+        for key, value, demand in _breaches(name, getattr(config, name), annotation):
+            yield Mistake({key: value}, f"must be {demand}{remedy(type(config), name)}")
 
 
 def _breaches(key: str, value: Any, annotation: Any) -> Iterator[tuple[str, Any, str]]:
@@ -172,8 +172,8 @@ def _breaches(key: str, value: Any, annotation: Any) -> Iterator[tuple[str, Any,
         if value not in parts:
             yield key, value, f"one of {', '.join(map(spelled, parts))}"
         return
-    if wanted := _other_type(value, origin or kind):
-        yield key, value, wanted
+    if type_name := _other_type(value, origin or kind):
+        yield key, value, type_name
         return
     if broken := breach(annotation, value):
         yield key, value, broken
@@ -206,7 +206,7 @@ def limits(annotation: Any) -> tuple[Any, ...]:
     if typing.get_origin(annotation) is not Annotated:
         return ()
     inner, *metadata = typing.get_args(annotation)
-    flat = [part for one in metadata for part in (one if isinstance(one, GroupedMetadata) else [one])]
+    flat = [part for item in metadata for part in (item if isinstance(item, GroupedMetadata) else [item])]
     return (*limits(inner), *(limit for limit in flat if isinstance(limit, BaseMetadata | Pattern)))
 
 

@@ -185,10 +185,10 @@ class Artifact(Files):
 
     def input(self, name: str) -> "Artifact | None":
         """The artifact that was this one's input `name`; None where that was absent or from outside."""
-        said = self.manifest.inputs[name]
-        if not said or not said["fingerprint"]:
+        recorded = self.manifest.inputs[name]
+        if not recorded or not recorded["fingerprint"]:
             return None
-        return Artifact.open(self.store, said["stage"], said["fingerprint"])
+        return Artifact.open(self.store, recorded["stage"], recorded["fingerprint"])
 
     def ancestors(self) -> "Iterator[Artifact]":
         """Every artifact that this one was made from, nearest first, each once."""

@@ -17,7 +17,7 @@ from stages.store.verified import CHECKED_BY_READERS
 # Files that this process has hashed, with their inodes.
 _HASHED: set[tuple[Path, int]] = set()
 # Cache folder -> this process's note, and what is on it.
-_ASKED: dict[Path, tuple[TextIOWrapper, set[str]]] = {}
+_IN_USE: dict[Path, tuple[TextIOWrapper, set[str]]] = {}
 
 ABANDONED = 86_400.0
 """Seconds after which a download that did not end is nobody's."""
@@ -115,13 +115,13 @@ class Cache:
             yield
 
     def _ask(self, sha256: str) -> None:
-        if self.folder not in _ASKED:
+        if self.folder not in _IN_USE:
             note = (self.folder / "asked" / uuid.uuid4().hex).open("x")
             fcntl.flock(note, fcntl.LOCK_EX)
-            _ASKED[self.folder] = note, set()
-        note, asked = _ASKED[self.folder]
-        if sha256 not in asked:
-            asked.add(sha256)
+            _IN_USE[self.folder] = note, set()
+        note, noted = _IN_USE[self.folder]
+        if sha256 not in noted:
+            noted.add(sha256)
             note.write(f"{sha256}\n")
             note.flush()
 
@@ -130,19 +130,19 @@ class Cache:
             with suppress(FileNotFoundError):  # it has arrived
                 if path.stat().st_mtime < time.time() - ABANDONED:
                     path.unlink()
-        held = [
+        files = [
             (status.st_mtime, status.st_size, path)
             for path in (self.folder / "files").glob("*/*")
             if (status := path.stat())
         ]
-        excess = sum(bytes_held for _, bytes_held, _ in held) + size - self.limit
+        excess = sum(file_bytes for _, file_bytes, _ in files) + size - self.limit
         if excess <= 0:
             return
         in_use = self._in_use()
-        for _, bytes_held, path in sorted(held):
+        for _, file_bytes, path in sorted(files):
             if excess > 0 and path.name not in in_use:
                 path.unlink()
-                excess -= bytes_held
+                excess -= file_bytes
 
     def _in_use(self) -> set[str]:
         """What living processes asked for; the notes of ended ones are dropped."""

@@ -243,8 +243,8 @@ def _replacements(store: Store) -> dict[str, tuple[Replacement, str, int]]:
     """Key of a replaced file -> what stands for it now, and the reason and take-down of the amendment."""
     direct = {
         change.replaces: (change, amendment.reason, amendment.takedown)
-        for found in all_amendments(store).values()
-        for amendment in found
+        for amendments in all_amendments(store).values()
+        for amendment in amendments
         for change in amendment.changes
     }
     final: dict[str, tuple[Replacement, str, int]] = {}
