@@ -80,11 +80,7 @@ def cluster(dataset: Artifact, encoder: Artifact, config: ClusterConfig, out: Ou
     states = _states(_encoder(encoder, out.folder), captions, config, out)
     out.progress(0, 1, "finding clusters")
     best, stability = best_clustering(states[train], config.clusters, config.seeds)
-    if len(best.centres) < config.clusters:
-        raise ValueError(
-            f"cluster: the encoder tells {len(best.centres)} captions of the train split apart; "
-            f"clusters={config.clusters} must be at most that"
-        )
+    _check_distinct(best, config)
     labels, _ = nearest_centres(states, best.centres)
     table = {"uid": index.column("uid"), "cluster": [f"{label:02d}" for label in labels]}
     pq.write_table(pa.table(table, CLUSTERS), out.write(TABLE), compression="zstd")
@@ -103,6 +99,15 @@ def cluster(dataset: Artifact, encoder: Artifact, config: ClusterConfig, out: Ou
     }
     _draw(states[train], best, words, statistics, out.write("clusters.png"))
     return Stats(Funnel(len(index), len(index)), statistics)
+
+
+def _check_distinct(best: "Clusters", config: ClusterConfig) -> None:
+    """ValueError: there are fewer different captions than clusters."""
+    if len(best.centres) < config.clusters:
+        raise ValueError(
+            f"cluster: the encoder tells {len(best.centres)} captions of the train split apart; "
+            f"clusters={config.clusters} must be at most that"
+        )
 
 
 def _classes(index: Any, column: str) -> "np.ndarray | None":

@@ -166,12 +166,7 @@ def _pictures(
     for file, members in index.groupby("file", sort=True):
         name = Path(str(file)).stem
         of_each = [shapes[bucket] for bucket in members["bucket"]]
-        rows = [
-            [str(uid), int(offset), int(length), int(checksum), list(shape)]
-            for uid, offset, length, checksum, shape in zip(
-                *(members[name] for name in ("uid", "offset", "length", "checksum")), of_each, strict=True
-            )
-        ]
+        rows = _rows(members, of_each)
         inputs = [encoder.digest, name, dataset.entry(str(file)).sha256, fingerprint_of(rows)]
         # A tar of a remote store is fetched only if it must be read.
         known = out.find(f"moments/{name}", inputs, config=depends) is not None
@@ -230,6 +225,15 @@ def _captions(
     if words := cut.message(int(length), REMEDY):
         out.warn(words)
     return {"pooled_width": int(pooled.shape[-1]), "token_width": int(width), "text_length": int(length)}
+
+
+def _rows(members: pd.DataFrame, shapes: Sequence[tuple[int, int]]) -> list[list[JSON]]:
+    """uid, place in the tar, checksum and shape of each picture, as `_picture` takes them."""
+    columns = (members[name] for name in ("uid", "offset", "length", "checksum"))
+    return [
+        [str(uid), int(offset), int(length), int(checksum), list(shape)]
+        for uid, offset, length, checksum, shape in zip(*columns, shapes, strict=True)
+    ]
 
 
 def _picture(tar: str, row: Sequence[Any], shape: tuple[int, int]) -> Any:

@@ -21,7 +21,7 @@ from stages.evaluate.report import markdown
 from stages.evaluate.retrieval import r_at_1
 from stages.evaluate.samples import sample
 from stages.evaluate.text_models import understanding
-from stages.fingerprint import short_hash
+from stages.fingerprint import JSON, short_hash
 from stages.kinds.evaluation import RECONSTRUCTED
 from stages.output import Output, PartResult
 from stages.pretrained.clip import OpenClip, clip_snapshot
@@ -112,7 +112,7 @@ def _text_to_image(
     """Fill the report of a text-to-image model; return how many images were sampled."""
     folder = model.lay("model/", out.folder / "model")
     # First, since its name may be wrong.
-    judge = OpenClip(config.clip, config.clip_pretrained, config.device) if clip is not None else None
+    clip_model = OpenClip(config.clip, config.clip_pretrained, config.device) if clip is not None else None
 
     @cache
     def load() -> Any:
@@ -145,22 +145,26 @@ def _text_to_image(
         chosen = groups["oracle"]
         report["oracle"] = verdicts([prompts[i].caption for i in chosen], images[chosen])
     report["similarity"] = None
-    if clip is not None and judge is not None and any(prompt.caption for prompt in prompts):
-        similarity, pairs = _clip_figures(judge, prompts, images, config, out)
+    if clip is not None and clip_model is not None and any(prompt.caption for prompt in prompts):
+        similarity, pairs = _clip_figures(clip_model, prompts, images, config, out)
         report |= {"similarity": {**similarity, "clip": short_hash(clip.digest)}, **pairs}
 
     # What people look at.
     shown = _shown(groups)
-    captions = [prompts[i].caption for i in shown]
-    draw_grid(out.write("grid.png"), images[shown], captions)
-    near = _nearest(images[shown], dataset, out)
-    report["nearest"] = {
-        "median": round(float(np.median(near[1])), 4),
-        "least": round(float(near[1].min()), 4),
-        "uids": near[2],
-    }
-    draw_grid(out.write("nearest.png"), images[shown], captions, beside=near[0], columns=4)
+    report["nearest"] = _draw(images[shown], [prompts[i].caption for i in shown], dataset, out)
     return len(prompts)
+
+
+def _draw(images: NDArray[np.uint8], captions: list[str], dataset: Artifact, out: Output) -> dict[str, JSON]:
+    """Draw samples above their captions, and beside their nearest training images; the distances of these."""
+    draw_grid(out.write("grid.png"), images, captions)
+    neighbours, distances, uids = _nearest(images, dataset, out)
+    draw_grid(out.write("nearest.png"), images, captions, beside=neighbours, columns=4)
+    return {
+        "median": round(float(np.median(distances)), 4),
+        "least": round(float(distances.min()), 4),
+        "uids": uids,
+    }
 
 
 def _shown(groups: dict[str, list[int]]) -> list[int]:
@@ -198,12 +202,16 @@ def _validation(
 
 
 def _clip_figures(
-    judge: OpenClip, prompts: list[Prompt], images: NDArray[np.uint8], config: EvaluateConfig, out: Output
+    clip_model: OpenClip,
+    prompts: list[Prompt],
+    images: NDArray[np.uint8],
+    config: EvaluateConfig,
+    out: Output,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Similarity of samples and captions; on the demo world also how good the judge is, on clean pairs."""
+    """Similarity of samples and captions; on the demo world also how good that CLIP is, on clean pairs."""
     out.progress(0, 1, "similarity of samples and captions")
-    seen = judge.images(list(images), config.batch)
-    texts = judge.texts([prompt.caption for prompt in prompts])
+    seen = clip_model.images(list(images), config.batch)
+    texts = clip_model.texts([prompt.caption for prompt in prompts])
     own = (seen * texts).sum(axis=1)
     similarity = {
         "mean": round(float(own.mean()), 4),
@@ -213,28 +221,28 @@ def _clip_figures(
     if not config.oracle:
         return similarity, {}
     pictures, captions = clean_pairs(8 * GROUP, config.seed, config.oracle)
-    recall = r_at_1(judge.images(pictures, config.batch), judge.texts(captions), GROUP)
+    recall = r_at_1(clip_model.images(pictures, config.batch), clip_model.texts(captions), GROUP)
     return similarity, {"clip": {"r_at_1_of_64": round(recall, 4)}}
 
 
 def _retrieval(
     model: Artifact, dataset: Artifact, split: str, config: EvaluateConfig, out: Output
 ) -> dict[str, Any]:
-    """A contrastive model is judged by finding pictures by their captions."""
+    """A contrastive model is measured by finding pictures by their captions."""
     folder = model.lay("model/", out.folder / "model")
-    judge = OpenClip(f"local-dir:{folder}", device=config.device)
+    clip_model = OpenClip(f"local-dir:{folder}", device=config.device)
     size = int(model.json("model/open_clip_config.json")["model_cfg"]["vision_cfg"]["image_size"])
     images, captions = pictures_of(dataset, split, 0, size, captions=True)
     of = min(GROUP, len(images))
     out.progress(0, 1, f"retrieval among {len(images)} images")
-    recall = r_at_1(judge.images(list(images), config.batch), judge.texts(captions), of)
+    recall = r_at_1(clip_model.images(list(images), config.batch), clip_model.texts(captions), of)
     return {"r_at_1": round(recall, 4), "of": of, "rows": len(images) // of * of, "split": split}
 
 
 def _reconstruction(
     model: Artifact, dataset: Artifact, split: str, size: int, config: EvaluateConfig, out: Output
 ) -> dict[str, Any]:
-    """An autoencoder is judged by what it gives back."""
+    """An autoencoder is measured by what it gives back."""
     images, captions = pictures_of(dataset, split, 0, size)
     out.progress(0, 1, f"{len(images)} pictures there and back")
     folder = model.lay("model/", out.folder / "model")
@@ -247,7 +255,7 @@ def _reconstruction(
 def _recognition(
     model: Artifact, dataset: Artifact, split: str, size: int, config: EvaluateConfig, out: Output
 ) -> dict[str, Any]:
-    """An image encoder is judged by knowing pictures again."""
+    """An image encoder is measured by knowing pictures again."""
     images, _ = pictures_of(dataset, split, 0, size)
     out.progress(0, 1, f"{len(images)} pictures, known again")
     folder = model.lay("model/", out.folder / "model")
@@ -257,7 +265,7 @@ def _recognition(
 def _understanding(
     model: Artifact, dataset: Artifact, split: str, config: EvaluateConfig, out: Output
 ) -> dict[str, Any]:
-    """A pretrained text encoder is judged by what it finds, tells and fills in."""
+    """A pretrained text encoder is measured by what it retrieves, classifies and fills in."""
     from sdmodel.data.captioned import captioned
 
     size = int(model.json("model/pretrain.json")["size"])

@@ -1,14 +1,18 @@
-"""What a pretrained text encoder is worth: what it finds, tells and fills in on pictures that nobody learned
-from, each against the best answer that does not look."""
+"""What a pretrained text encoder is worth: what it retrieves, classifies and fills in on pictures that nobody
+learned from, each against the best answer that does not look."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.evaluate.retrieval import r_at_1
+
+if TYPE_CHECKING:
+    from sdmodel.pretrain.label_statistics import LabelStatistics
+    from sdmodel.pretrain.model import HeadOutputs
 
 GROUP = 64
 """Pictures among which a caption's own one is looked for."""
@@ -51,58 +55,74 @@ def understanding(
     from sdmodel.data.pixels import to_float
     from sdmodel.device import resolve_device
     from sdmodel.pretrain.folder import load
-    from sdmodel.pretrain.label_statistics import LabelStatistics
 
     place = torch.device(resolve_device(device))
     model = load(folder, table).to(place)
-    # Of each place of a head's predictions: of next, each direction.
-    statistics: dict[str, dict[int, LabelStatistics]] = {}
-    flips = torch.zeros(2, dtype=torch.float64)
-    seen: list[list[NDArray[np.float32]]] = [[], []]
+    sums = _Sums()
     generator = torch.Generator(place)
     with torch.no_grad():
         for start in range(0, len(uids), CHUNK):
             check()
             rows = slice(start, start + CHUNK)
             pixels = to_float(pictures[rows]).permute(0, 3, 1, 2).contiguous()
-            count = len(pixels)
             batch = Batch(
                 images=pixels,
                 captions=list(captions[rows]),
                 uids=list(uids[rows]),
-                index=torch.arange(start, start + count),
-                size=count,
+                index=torch.arange(start, start + len(pixels)),
+                size=len(pixels),
                 start=0,
             ).to(place)
-            outputs = model.predict(batch, generator.manual_seed(seed + start))
-            if outputs.image is not None and outputs.text is not None:
-                seen[0].append(outputs.image.float().cpu().numpy())
-                seen[1].append(outputs.text.float().cpu().numpy())
-            if outputs.flips is not None:
-                flips += outputs.flips.cpu()
-            for name, heads in outputs.clean.items():
-                if name == "contrastive":  # measured by r_at_1, among as many pictures each time
-                    continue
-                names = [f"labels {column}" for column in model.columns()] if name == "labels" else [name]
-                for number, predictions in enumerate(heads):
-                    own = statistics.setdefault(names[number % len(names)], {})
-                    own.setdefault(number, LabelStatistics()).add(predictions)
-    found: dict[str, Any] = {"rows": len(uids)}
-    if seen[0]:
-        of = min(GROUP, len(uids))
-        found |= {"r_at_1": round(r_at_1(np.concatenate(seen[0]), np.concatenate(seen[1]), of), 4), "of": of}
-    for name, own in statistics.items():
-        count = sum(head.count for head in own.values())
-        if not count:
-            continue
-        counted = [head for head in own.values() if head.count]
-        right = sum(head.right * head.count for head in counted) / count
-        constant = sum(head.constant * head.count for head in counted) / count
-        figures = {"right": round(right, 4), "constant": round(constant, 4), "of": count}
-        if name.startswith("labels "):
-            found.setdefault("labels", {})[name.removeprefix("labels ")] = figures
-        else:
-            found[name] = figures
-    if flips[1]:
-        found["flips"] = round(float(flips[0] / flips[1]), 4)
-    return found
+            sums.add(model.predict(batch, generator.manual_seed(seed + start)), model.columns())
+    return {"rows": len(uids), **sums.figures()}
+
+
+class _Sums:
+    """Sums over the predictions of pictures, batch by batch."""
+
+    def __init__(self) -> None:
+        self.images: list[NDArray[np.float32]] = []
+        self.texts: list[NDArray[np.float32]] = []
+        self.flips = np.zeros(2)
+        self.statistics: dict[str, dict[int, LabelStatistics]] = {}
+        """Of each place of a head's predictions: of next, each direction."""
+
+    def add(self, outputs: "HeadOutputs", columns: Sequence[str]) -> None:
+        """Take in a batch's predictions; `columns` are those of the labels."""
+        from sdmodel.pretrain.label_statistics import LabelStatistics
+
+        if outputs.image is not None and outputs.text is not None:
+            self.images.append(outputs.image.float().cpu().numpy())
+            self.texts.append(outputs.text.float().cpu().numpy())
+        if outputs.flips is not None:
+            self.flips += outputs.flips.cpu().numpy()
+        for name, heads in outputs.clean.items():
+            if name == "contrastive":  # measured by r_at_1, among as many pictures each time
+                continue
+            names = [f"labels {column}" for column in columns] if name == "labels" else [name]
+            for number, predictions in enumerate(heads):
+                own = self.statistics.setdefault(names[number % len(names)], {})
+                own.setdefault(number, LabelStatistics()).add(predictions)
+
+    def figures(self) -> dict[str, Any]:
+        """What `understanding` returns, but for the rows."""
+        figures: dict[str, Any] = {}
+        if self.images:
+            images, texts = np.concatenate(self.images), np.concatenate(self.texts)
+            of = min(GROUP, len(images))
+            figures |= {"r_at_1": round(r_at_1(images, texts, of), 4), "of": of}
+        for name, own in self.statistics.items():
+            count = sum(head.count for head in own.values())
+            if not count:
+                continue
+            counted = [head for head in own.values() if head.count]
+            right = sum(head.right * head.count for head in counted) / count
+            constant = sum(head.constant * head.count for head in counted) / count
+            shares = {"right": round(right, 4), "constant": round(constant, 4), "of": count}
+            if name.startswith("labels "):
+                figures.setdefault("labels", {})[name.removeprefix("labels ")] = shares
+            else:
+                figures[name] = shares
+        if self.flips[1]:
+            figures["flips"] = round(float(self.flips[0] / self.flips[1]), 4)
+        return figures

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,29 +18,22 @@ if TYPE_CHECKING:
     from stages.takedown.records import Name, Takedown
 
 Names = tuple[str, ...]
+_option = partial(Parameter, negative="", show_default=False)
 
 
 def forget(
     *,
     why: Annotated[str, Parameter(help="Who asked for it and on what ground; it stays on record.")],
-    url: Annotated[Names, Parameter(negative="", show_default=False, help="Address of a picture.")] = (),
-    uid: Annotated[Names, Parameter(negative="", show_default=False, help="A row, 32 hex digits.")] = (),
-    sha256: Annotated[
-        Names, Parameter(negative="", show_default=False, help="A picture's bytes, 64 hex digits.")
-    ] = (),
-    host: Annotated[
-        Names, Parameter(negative="", show_default=False, help="A host with all hosts below it.")
-    ] = (),
+    url: Annotated[Names, _option(help="Address of a picture.")] = (),
+    uid: Annotated[Names, _option(help="A row, 32 hex digits.")] = (),
+    sha256: Annotated[Names, _option(help="A picture's bytes, 64 hex digits.")] = (),
+    host: Annotated[Names, _option(help="A host with all hosts below it.")] = (),
     file: Annotated[
         Path | None,
         Parameter(help="A list of such names, one a line, in any mixture; # begins a comment."),
     ] = None,
-    purge: Annotated[
-        bool, Parameter(negative="", show_default=False, help="Take the bytes out of the store, too.")
-    ] = False,
-    dry_run: Annotated[
-        bool, Parameter(negative="", show_default=False, help="Tell what would be done; change nothing.")
-    ] = False,
+    purge: Annotated[bool, _option(help="Take the bytes out of the store, too.")] = False,
+    dry_run: Annotated[bool, _option(help="Tell what would be done; change nothing.")] = False,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:

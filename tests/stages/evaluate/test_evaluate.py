@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sdmodel.captioned_sheet import LINES
 from sdmodel.config.model import AutoencoderConfig, SelfSupervisedConfig
 from sdmodel.data.pixels import to_uint8
 from sdmodel.diffusion.generate import load
@@ -15,7 +16,7 @@ from stages.artifacts.artifact import Artifact
 from stages.config.run import EvaluateConfig
 from stages.errors import Stopped
 from stages.evaluate import evaluate
-from stages.evaluate.grid import CELL, GAP, LINE, LINES
+from stages.evaluate.grid import CELL, GAP, LINE
 from stages.evaluate.prompts import prompts_of
 from stages.pretrained.clip import clip_snapshot
 from stages.store import Store
