@@ -25,7 +25,10 @@ EVERY = 2.0
 
 
 class Screen(Protocol):
-    """A place where people watch a run; steps go by their names behind `RunContext.prefix`."""
+    """A place where people watch a run; steps go by their names behind `RunContext.prefix`.
+
+    A protocol, so that reports know nothing of the ways to run, which stand on them (`flows.run.terminal`).
+    """
 
     def progress(self, step: str, done: int, total: int, note: str) -> None: ...
 
