@@ -117,15 +117,3 @@ def decode_row(index: Index, row: int, size: int | tuple[int, int]) -> np.ndarra
         raise ValueError(
             f"{index.files[row]}: picture {index.uids[row]} cannot be decoded: {error}"
         ) from error
-
-
-def decode_all(index: Index, size: int, data: DataConfig = PLAIN) -> PictureReader:
-    """All pictures in memory; for sets that are known to be small."""
-    pictures = Pictures(index, size, data)
-    pictures.decoded = [
-        np.stack([decode_row(index, int(row), shape) for row in pictures.members(bucket)])
-        if len(pictures.members(bucket))
-        else np.zeros((0, *shape, 3), np.uint8)
-        for bucket, shape in enumerate(pictures.sides)
-    ]
-    return PictureReader(pictures)

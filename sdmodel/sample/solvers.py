@@ -1,8 +1,8 @@
-"""Samplers: functions of (denoiser, noise, times) that follow the path from noise (t = 0) to data (t = 1).
+"""The sampler follows the path from noise (t = 0) to data (t = 1), given a denoiser, noise and times.
 
 A denoiser is any callable of the noisy images (B, 3, S, S) and their times (B,) that estimates the clean
-images. Times are those of `sdmodel.noise.interpolation.schedule`: (K + 1,), rising from 0 to 1; each solver
-calls the denoiser K times (heun 2 K - 1) and then `progress(done, total)`. All are deterministic: the noise
+images. Times are those of `sdmodel.noise.interpolation.schedule`: (K + 1,), rising from 0 to 1; the
+denoiser is called K times, each time followed by `progress(done, total)`. It is deterministic: the noise
 alone decides.
 """
 
@@ -18,31 +18,6 @@ Progress = Callable[[int, int], None]
 
 def quiet(done: int, total: int) -> None:
     """Progress that nobody watches."""
-
-
-def euler(denoise: Denoiser, noise: Tensor, times: Tensor, progress: Progress = quiet) -> Tensor:
-    """First order: each step moves along the straight line through the estimate (DDIM, Song et al. 2020,
-    arXiv:2010.02502)."""
-    x = noise
-    for step, (t, s) in enumerate(pairs(times), start=1):
-        x = towards(x, call(denoise, x, t), t, s)
-        progress(step, len(times) - 1)
-    return x
-
-
-def heun(denoise: Denoiser, noise: Tensor, times: Tensor, progress: Progress = quiet) -> Tensor:
-    """Second order: the mean of the directions at both ends of a step (Karras et al. 2022, arXiv:2206.00364,
-    algorithm 1)."""
-    x = noise
-    for step, (t, s) in enumerate(pairs(times), start=1):
-        estimate = call(denoise, x, t)
-        if s < 1:
-            ahead = towards(x, estimate, t, s)
-            x = x + (s - t) / 2 * ((estimate - x) / (1 - t) + (call(denoise, ahead, s) - ahead) / (1 - s))
-        else:  # the direction at t = 1 is not defined: the last step is Euler's
-            x = towards(x, estimate, t, s)
-        progress(step, len(times) - 1)
-    return x
 
 
 def multistep(denoise: Denoiser, noise: Tensor, times: Tensor, progress: Progress = quiet) -> Tensor:

@@ -17,7 +17,6 @@ from torch import Tensor
 
 PAD, START, END, MASK, UNKNOWN = "<pad>", "<start>", "<end>", "<mask>", "<unknown>"
 PAD_ID, START_ID, END_ID, MASK_ID, UNKNOWN_ID = 0, 1, 2, 3, 4
-BYTES = 256
 FILE = "tokenizer.json"
 
 

@@ -20,7 +20,6 @@ from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.data.index import read_index
-from sdmodel.data.pictures import decode_all
 from sdmodel.data.reader import Reader
 from sdmodel.data.stream import Stream
 from sdmodel.denoise.build import build_denoiser
@@ -28,6 +27,7 @@ from sdmodel.latents.space import PIXELS
 from sdmodel.objective import Objective
 from sdmodel.objectives import objective_of
 from sdmodel.train.loop import train
+from tests.sdmodel.decoding import decode_all
 from tests.sdmodel.train.toy import KilledError
 
 EVERYWHERE = LoraConfig(rank=4, alpha=8.0, targets=("query", "key_value", "out", "widen", "stem"))

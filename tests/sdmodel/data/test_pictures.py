@@ -11,9 +11,10 @@ import torch
 from sdmodel.config.learning import DataConfig
 from sdmodel.data.decoded_cache import decode_shared
 from sdmodel.data.index import read_index
-from sdmodel.data.pictures import decode_all, decode_row
+from sdmodel.data.pictures import decode_row
 from sdmodel.data.pixels import to_float
 from sdmodel.data.reader import Augmentations
+from tests.sdmodel.decoding import decode_all
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sdmodel.data.index import read_index
-from sdmodel.data.pictures import decode_all
 from sdmodel.data.remote_ranges import RemoteRanges, is_remote
+from tests.sdmodel.decoding import decode_all
 
 
 def test_a_dataset_is_read_by_ranges_as_it_is_from_files(dataset):

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from sdmodel.config.learning import DataConfig
 from sdmodel.data.batch import Batch
 from sdmodel.data.index import read_index
-from sdmodel.data.pictures import PictureReader, Pictures, decode_all
+from sdmodel.data.pictures import PictureReader, Pictures
 from sdmodel.data.stream import Stream
+from tests.sdmodel.decoding import decode_all
 
 
 @pytest.fixture(scope="module")

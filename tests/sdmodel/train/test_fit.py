@@ -9,9 +9,9 @@ from torch import Tensor
 from sdmodel.config.learning import DataConfig
 from sdmodel.data.batch import Batch
 from sdmodel.data.index import read_index
-from sdmodel.data.pictures import decode_all
 from sdmodel.data.stream import Stream
 from sdmodel.train.fit import fewest_parts, largest
+from tests.sdmodel.decoding import decode_all
 from tests.sdmodel.train.toy import Toy, ToyObjective
 
 

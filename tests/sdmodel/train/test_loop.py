@@ -15,9 +15,9 @@ from sdmodel.config.learning import GuardConfig, OptimizerConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.data.index import read_index
-from sdmodel.data.pictures import decode_all
 from sdmodel.data.stream import Stream
 from sdmodel.train.loop import report_interval, train
+from tests.sdmodel.decoding import decode_all
 from tests.sdmodel.golden.tiny import config_of
 from tests.sdmodel.train.toy import CONFIG, KilledError, Plain, Toy, ToyObjective, tree
 

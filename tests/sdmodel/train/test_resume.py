@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sdmodel.data.index import read_index
-from sdmodel.data.pictures import decode_all
 from sdmodel.data.stream import Stream
 from sdmodel.train import checkpoint
 from sdmodel.train.loop import train
 from sdmodel.train.step import seed_at
+from tests.sdmodel.decoding import decode_all
 from tests.sdmodel.train.toy import CONFIG, KilledError, ToyObjective, tree
 
 Life = Callable[..., dict[str, Tensor] | None]

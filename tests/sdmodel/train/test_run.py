@@ -14,13 +14,13 @@ from torch import nn
 from sdmodel.config.learning import DataConfig, EmaConfig, OptimizerConfig, ValidationConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.index import read_index
-from sdmodel.data.pictures import decode_all
 from sdmodel.data.pixels import to_float
 from sdmodel.data.stream import Stream
 from sdmodel.objectives import objective_of
 from sdmodel.train.ema import WeightAverages
 from sdmodel.train.prepare import prepare
 from sdmodel.train.run import accelerator_of, gauge_of, run
+from tests.sdmodel.decoding import decode_all
 from tests.sdmodel.golden.tiny import config_of, job
 from tests.sdmodel.train.toy import Toy, ToyObjective
 

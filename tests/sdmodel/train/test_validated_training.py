@@ -12,12 +12,12 @@ from torch import Tensor
 from sdmodel.config.learning import ValidationConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.index import read_index
-from sdmodel.data.pictures import decode_all
 from sdmodel.data.stream import Stream
 from sdmodel.train import checkpoint
 from sdmodel.train.grids import Grid
 from sdmodel.train.loop import train
 from sdmodel.train.validation import Validator, batch_size
+from tests.sdmodel.decoding import decode_all
 from tests.sdmodel.train.toy import CONFIG, KilledError, ToyObjective, tree
 
 EVERY = 24
