@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from stages.artifacts.artifact import Artifact
@@ -123,6 +124,18 @@ class Step:
 def reads(steps: Mapping[str, Step], name: str, run: Run) -> list[str]:
     """The steps that one reads in this run: those that its config leaves out are none."""
     return [before for before in steps[name].reads if steps[before].is_enabled(getattr(run, before))]
+
+
+def existing_store(url: str) -> Store | None:
+    """A run's store, opened for reading; None where its folder is not made yet.
+
+    Raises:
+        ValueError: it is no store that can be read.
+    """
+    local = "://" not in url or url.startswith("file://")
+    if local and not Path(url.removeprefix("file://")).expanduser().exists():
+        return None
+    return open_store(url, writable=False)
 
 
 def finished(steps: Mapping[str, Step], name: str, run: Run, store: Store) -> Artifact:

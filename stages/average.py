@@ -1,7 +1,8 @@
 """average: a model whose weights are averaged over another length of its training than was chosen at first.
 
-The training has kept averages of two lengths or more on its way (`train.ema.lengths`, `train.keep_every`);
-of these any other is made, with no further training (Karras et al. 2023, arXiv:2312.02696, section 3).
+The training has kept averages of two lengths or more on its way (`train.ema.lengths`,
+`train.checkpoint_keep_every`); of these any other is made, with no further training (Karras et al. 2023,
+arXiv:2312.02696, section 3).
 """
 
 import re
@@ -19,7 +20,7 @@ from stages.stage import Stats, StepSettings, stage
 if TYPE_CHECKING:
     from torch import Tensor
 
-KEPT = re.compile(r"snapshots/(\d+)/averages\.safetensors")
+AVERAGES = re.compile(r"checkpoints/(\d+)/averages\.safetensors")
 """Files of a model that hold averages, by images seen."""
 PREFIXES = {
     r"model/model\.safetensors": ("",),
@@ -38,7 +39,7 @@ class AverageConfig:
     """Standard deviation of the times that it is of, as a share of the training until then; (0, 0.289], and
     0.289 is the plain mean of all. Longer forgets more noise, shorter lags less behind."""
     images: int = 0
-    """Images seen at its end; 0 is the last snapshot that was kept."""
+    """Images seen at its end; 0 is the last checkpoint that was kept."""
 
 
 class Averages(Mapping[str, "Tensor"]):
@@ -66,20 +67,20 @@ class Averages(Mapping[str, "Tensor"]):
         return len(self._names)
 
 
-@stage(version=1, kind="model", step=StepSettings(reference="models"))
+@stage(version=2, kind="model", step=StepSettings(reference="models"))
 def average(model: Artifact, config: AverageConfig, out: Output) -> Stats:
     """Make a model of the averages that another's training has kept.
 
     What is not averaged (running statistics, what was frozen, tokenizers, frozen encoders) comes from the
-    model as it is. In memory are the new weights, once, and one weight of one snapshot besides.
+    model as it is. In memory are the new weights, once, and one weight of one checkpoint besides.
 
     Args:
-        model: of train, with snapshots of averages of two lengths or more.
+        model: of train, with checkpoints of averages of two lengths or more.
         config: which average.
         out: gets `model/`, as in the model.
 
     Returns:
-        The funnel of the model, and in the statistics the factor on each snapshot's averages, by images and
+        The funnel of the model, and in the statistics the factor on each checkpoint's averages, by images and
         length; they add up to 1.
 
     Raises:
@@ -94,18 +95,18 @@ def average(model: Artifact, config: AverageConfig, out: Output) -> Stats:
             f"average: length={config.length} must be above 0 and at most {LONGEST:.3f}, which is the mean "
             "of the whole training"
         )
-    names = _snapshots(model)
+    names = _checkpoints(model)
     last = max(names)
     images = config.images or last
     if not 0 < images <= last:
         raise ValueError(
-            f"average: images={images} must be 1 to {last}, the last snapshot that was kept (0 takes it)"
+            f"average: images={images} must be 1 to {last}, the last checkpoint that was kept (0 takes it)"
         )
     with ExitStack() as files:
-        snapshots = list(_averages(model, names, files, out))
-        times, lengths = [at for at, _, _ in snapshots], [length for _, length, _ in snapshots]
-        published = _published(model, set(snapshots[0][2]))
-        weights = reconstruct(snapshots, images, config.length)
+        checkpoints = list(_averages(model, names, files, out))
+        times, lengths = [at for at, _, _ in checkpoints], [length for _, length, _ in checkpoints]
+        published = _published(model, set(checkpoints[0][2]))
+        weights = reconstruct(checkpoints, images, config.length)
     for name in model.names("model/"):
         if name in published:
             _write(model, name, published[name], weights, out)
@@ -125,7 +126,7 @@ def average(model: Artifact, config: AverageConfig, out: Output) -> Stats:
     return Stats(model.funnel, statistics)
 
 
-def _snapshots(model: Artifact) -> dict[int, str]:
+def _checkpoints(model: Artifact) -> dict[int, str]:
     """Files of averages by images seen, ascending. ValueError: there are none."""
     called = model.short_name
     if model.kind != "model":
@@ -135,17 +136,17 @@ def _snapshots(model: Artifact) -> dict[int, str]:
         raise ValueError(
             f"average: {called} is an average itself; name the model it was made of, {short_hash(source)}"
         )
-    snapshots = {int(match[1]): name for name in model.names() if (match := KEPT.fullmatch(name))}
-    if not snapshots:
+    checkpoints = {int(match[1]): name for name in model.names() if (match := AVERAGES.fullmatch(name))}
+    if not checkpoints:
         raise ValueError(
             f"average: the training of {called} kept no averages; train with train.ema.lengths=[0.05, 0.1] "
-            "and train.keep_every=1"
+            "and train.checkpoint_keep_every=1"
         )
-    return dict(sorted(snapshots.items()))
+    return dict(sorted(checkpoints.items()))
 
 
 def _averages(
-    model: Artifact, snapshots: Mapping[int, str], files: ExitStack, out: Output
+    model: Artifact, checkpoints: Mapping[int, str], files: ExitStack, out: Output
 ) -> Iterator[tuple[int, float, Averages]]:
     """Images, length and weights of all that was kept; `files` closes them."""
     from safetensors import safe_open
@@ -153,8 +154,8 @@ def _averages(
     from sdmodel.train.ema import HALF_LIFE
 
     done: dict[str, None] = {}
-    for number, (images, name) in enumerate(snapshots.items()):
-        out.progress(number, len(snapshots), "opening averages")
+    for number, (images, name) in enumerate(checkpoints.items()):
+        out.progress(number, len(checkpoints), "opening averages")
         out.check()
         # Open, it can be read even where the store's cache makes room for the next.
         file: Any = files.enter_context(safe_open(model.path(name), "pt"))

@@ -12,7 +12,7 @@ from stages.regular_file import open_regular
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 
-OUTSIDE_DIGEST = ("logs/", "evidence/", "snapshots/")
+OUTSIDE_DIGEST = ("logs/", "evidence/", "checkpoints/")
 """Result files below these names are kept but say nothing of what came: times, throughput, headers,
 what a training was on its way."""
 

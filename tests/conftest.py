@@ -122,7 +122,7 @@ def _config(table: Path) -> dict[str, object]:
             "images": 1280,
             "batch": 32,
             "size": 16,
-            "snapshot_every": 256,
+            "checkpoint_every": 256,
             "text": {"width": 16, "heads": 2, "queries": 2, "vocabulary": 300},
             "unet": {"channels": [8, 16]},
             "processes": 1,

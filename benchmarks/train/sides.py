@@ -105,7 +105,7 @@ def config_of(task: Task) -> TrainConfig:
         images=task.epochs * task.pictures,
         batch=task.batch,
         size=task.size,
-        snapshot_every=task.epochs * task.pictures,
+        checkpoint_every=task.epochs * task.pictures,
         data=DataConfig(flip=True),
         optimizer=OptimizerConfig(
             kind="adamw", adam_rate=task.rate, weight_decay=task.decay, decay="constant", clip=1.0, warmup=1

@@ -57,7 +57,7 @@ def smoke(table: str, store: str) -> Run:
         shard=ShardConfig(validation=0.05, test=0.05, shard_rows=100),
         train=TrainConfig(
             images=2560,
-            snapshot_every=640,
+            checkpoint_every=640,
             validation=ValidationConfig(every=1280, rows=16, prompts=PROMPTS[:2]),
         ),
         evaluate=EvaluateConfig(

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from flows.config.renamed import RENAMED
 from sdmodel.config.limits import Config, ConfigError, Mistake, annotations, bare, breach, remedy, spelled
 from stages.config.run import ON_BACKGROUND, OWN_BACKGROUND, WHITE, Run
 
@@ -157,6 +158,8 @@ def _line(root: type[Config], error: Any) -> str:
     location = [str(part) for part in error["loc"]]
     path, value, kind = ".".join(location) or "config", error["input"], error["type"]
     if kind == "unexpected_keyword_argument":
+        if present := RENAMED.get(".".join(part for part in location if not part.isdigit())):
+            return f"{path} is called {present} now"
         known = _fields_at(root, location[:-1])
         near = difflib.get_close_matches(location[-1], known, 3, 0.6)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"

@@ -5,13 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from flows.step import finished
+from flows.step import existing_store, finished
 from flows.steps import ENCODE, STEPS, TRAIN
 from flows.study.cases import PACE, Case
 from flows.study.config import StudyConfig
 from flows.study.halving import rungs
 from stages.artifacts.artifact import Artifact
-from stages.store import open_store
 
 TRIED = 3.0
 """Seconds for which a speed is tried on random pictures, where the store has none measured."""
@@ -55,9 +54,10 @@ def _recorded(
     study: StudyConfig, case: Case, datasets: dict[str, Artifact | None], machine: str
 ) -> tuple[float, bool]:
     """Images per second, 0 where they were not measured; and whether the case's training is finished."""
-    speed = 0.0
+    speed, store = 0.0, existing_store(case.run.store)
+    if store is None:
+        return speed, False
     try:
-        store = open_store(case.run.store, writable=False)
         if case.data not in datasets:
             datasets[case.data] = None  # so that a folder is read once, whatever comes of it
             datasets[case.data] = finished(STEPS, "shard", case.run, store)

@@ -68,12 +68,12 @@ class TrainConfig(Config):
     start: str = field(default="", metadata=NEUTRAL)  # its weights' digest is an input of the stage
     """Model to start from: one of ours, "models/NAME@latest", or the folder of a pipeline in the layout of
     Stable Diffusion. Empty: random weights."""
-    snapshot_every: Count = 16_000
-    """Images between snapshots: what a crash can lose."""
-    keep_every: Amount = 0
-    """Every n-th snapshot is kept for good; 0 keeps the newest ones alone."""
-    keep_state: bool = False
-    """Snapshots that are kept hold all that a training needs to go on, not the averaged weights alone."""
+    checkpoint_every: Count = 16_000
+    """Images between checkpoints: what a crash can lose."""
+    checkpoint_keep_every: Amount = 0
+    """Every n-th checkpoint is kept for good; 0 keeps the newest ones alone."""
+    checkpoint_keep_state: bool = False
+    """Checkpoints that are kept hold all that a training needs to go on, not the averaged weights alone."""
     data: DataConfig = field(default_factory=DataConfig)
     """How pictures are seen."""
     network: Network = "unet"
@@ -120,13 +120,13 @@ class TrainConfig(Config):
     accumulate: Amount = field(default=1, metadata=NEUTRAL)
     """Parts that each process takes its share of a batch in, one after the other, for less memory; 0 finds
     the fewest that fit. The gradient is the whole batch's."""
-    shard: bool = field(default=False, metadata=NEUTRAL)
+    fsdp: bool = field(default=False, metadata=NEUTRAL)
     """Each process holds its share of weights, gradients, momenta and averages alone (FSDP), for models that
     are too large for one; slower than a copy each. Needs optimizer.kind adamw or lion."""
     compile: Literal["auto", "on", "off"] = field(default="auto", metadata=NEUTRAL)
     """torch.compile; auto compiles on GPUs, for trainings of an hour and more."""
-    checkpoint: bool = field(default=False, metadata=NEUTRAL)
-    """Compute activations twice, for less memory."""
+    activation_checkpointing: bool = field(default=False, metadata=NEUTRAL)
+    """Compute activations twice, for less memory (activation checkpointing)."""
     accelerate: str = field(default="", metadata=NEUTRAL)
     """Stays empty: trainings over several machines are not known yet, one takes one machine and all its
     GPUs."""
@@ -154,15 +154,15 @@ class TrainConfig(Config):
             )
         if self.processes and self.batch % self.processes:
             yield self.mistake("processes must divide batch", "processes", "batch")
-        if self.shard and self.optimizer.kind in WHOLE_MATRICES:
+        if self.fsdp and self.optimizer.kind in WHOLE_MATRICES:
             yield self.mistake(
                 "this optimizer needs whole matrices, and processes have parts of them; take adamw or lion",
-                *("shard", "optimizer.kind"),
+                *("fsdp", "optimizer.kind"),
             )
-        if self.shard and not self.accumulate:
+        if self.fsdp and not self.accumulate:
             yield self.mistake(
                 "what fits is tried with whole weights; say into how many parts, 1 or more",
-                "shard",
+                "fsdp",
                 "accumulate",
             )
         if self.lora.rank and not self.start:

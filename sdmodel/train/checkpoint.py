@@ -1,12 +1,13 @@
 """Checkpoints: all that a resume needs, in safetensors and JSON, complete or not there.
 
-    snapshots/000016000/model.safetensors      weights that are learned, running statistics
-                        averages.safetensors   averaged weights
-                        optimizer.safetensors  momenta, by parameter and name
-                        tally.safetensors      training statistics that the next report will be made of
-                        best.safetensors       weights of the best validation, where it is what is published
-                        metrics.jsonl          what was reported until then
-                        state.json             images seen, small facts, SHA-256 of the files above
+    checkpoints/000016000/
+        model.safetensors       weights that are learned, running statistics
+        averages.safetensors    averaged weights
+        optimizer.safetensors   momenta, by parameter and name
+        statistics.safetensors  training statistics that the next report will be made of
+        best.safetensors        weights of the best validation, where it is what is published
+        metrics.jsonl           what was reported until then
+        state.json              images seen, small facts, SHA-256 of the files above
 
 A checkpoint is written aside, fsynced and renamed. One that is damaged or incomplete is named and passed
 over.

@@ -22,7 +22,7 @@ OTHERS = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
 
 
 def place(objective: Objective, config: TrainConfig, accelerator: Accelerator) -> nn.Module:
-    """The objective's modules on the accelerator's device, in training mode: whole, or where `config.shard`
+    """The objective's modules on the accelerator's device, in training mode: whole, or where `config.fsdp`
     says so and there are several processes, sharded. Weights must be the same everywhere.
 
     ValueError: an option does not go together with shards."""
@@ -44,7 +44,7 @@ def check(accelerator: Accelerator) -> None:
     if accelerator.distributed_type.value in OTHERS:
         raise ValueError(
             f"accelerate's settings hand the training over to {accelerator.distributed_type.value}, which is "
-            "not known here; take them out of the environment (ACCELERATE_USE_...), and set train.shard=true "
+            "not known here; take them out of the environment (ACCELERATE_USE_...), and set train.fsdp=true "
             "for a model that is too large for one GPU"
         )
 
@@ -61,4 +61,4 @@ def check_modules(objective: Objective, config: TrainConfig, accelerator: Accele
 
 def is_sharded(config: TrainConfig, accelerator: Accelerator) -> bool:
     """Whether weights are sharded: one process alone has them whole."""
-    return config.shard and accelerator.num_processes > 1
+    return config.fsdp and accelerator.num_processes > 1

@@ -25,7 +25,7 @@ from sdmodel.train.validation import Validator
 REPORTS = 200
 """Reports of a training, about; long trainings report every MOST images."""
 MOST = 10_000
-CHECKPOINTS = "snapshots"
+CHECKPOINTS = "checkpoints"
 """Folder of a training's checkpoints, in the training's own."""
 
 
@@ -67,7 +67,7 @@ def train(
             session.write(row)
 
         # Save.
-        if (due and (crossed(config.snapshot_every) or done)) or (stop and images > session.first):
+        if (due and (crossed(config.checkpoint_every) or done)) or (stop and images > session.first):
             session.save(images, last=done or stop)
         if done or stop:
             break
@@ -152,7 +152,7 @@ class _Session:
 
 def report_interval(config: TrainConfig) -> int:
     """Images between reports: a multiple of the batch, no longer than a checkpoint's interval."""
-    often = [config.images // REPORTS, MOST, config.snapshot_every, config.validation.every or MOST]
+    often = [config.images // REPORTS, MOST, config.checkpoint_every, config.validation.every or MOST]
     return max(1, min(often) // config.batch) * config.batch
 
 
@@ -162,7 +162,7 @@ def crossing(images: int, per_report: int) -> Callable[[int], bool]:
 
 
 def keeps(config: TrainConfig) -> Callable[[int], bool]:
-    """Which checkpoints stay for good, by images: every `config.keep_every`-th."""
-    every = config.keep_every * config.snapshot_every
+    """Which checkpoints stay for good, by images: every `config.checkpoint_keep_every`-th."""
+    every = config.checkpoint_keep_every * config.checkpoint_every
     crossed = report_interval(config)
     return lambda images: bool(every) and crossing(images, crossed)(every)

@@ -97,7 +97,7 @@ def _validator(job: JobSpec, objective: Objective, trained: Reader, accelerator:
     grid = None
     main = accelerator.is_main_process
     # Of weights that are sharded each process has a part.
-    if config.prompts and objective.sample and (main or job.config.shard):
+    if config.prompts and objective.sample and (main or job.config.fsdp):
         grid = Grid(objective.sample, config.prompts, job.folder / "samples", writes=main)
     autocast = lambda: accelerator.autocast()  # noqa: E731 - its own arguments are not for others
     return Validator(objective, train, validation, config, grid=grid, autocast=autocast)

@@ -1,9 +1,9 @@
 """The training process, `python -m sdmodel.train.run JOB.json`: job, data, objective, loop, model folder.
 
 Running it again goes on where it stopped, or does nothing when it is done. Results, in the job's folder:
-model/, metrics.jsonl, curve.png, samples/, snapshots/, and best.json where the weights are those of the best
-validation; cache/ and logs/ are no results. SIGTERM, or a file `stop` in the folder, makes it save and end
-with status 75.
+model/, metrics.jsonl, curve.png, samples/, checkpoints/, and best.json where the weights are those of the
+best validation; cache/ and logs/ are no results. SIGTERM, or a file `stop` in the folder, makes it save and
+end with status 75.
 """
 
 import json
@@ -157,13 +157,12 @@ def gauge_of(config: TrainConfig, accelerator: Accelerator, objective: Objective
 def trade_memory_for_speed(
     objective: Objective, config: TrainConfig, accelerator: Accelerator, gauge: Gauge
 ) -> None:
-    """Activation checkpointing and compilation, as config.checkpoint and config.compile ask for; after the
-    FLOPs are counted, since what is computed twice is no use. What is checkpointed cannot be compiled any
-    more."""
+    """Activation checkpointing and compilation, as the config asks for; after the FLOPs are counted, since
+    what is computed twice is no use. What is checkpointed cannot be compiled any more."""
     images = config.images // accelerator.num_processes
     if worth_compiling(config, accelerator.device, images, gauge.flops):
         compile_heavy(objective)
-    if config.checkpoint:
+    if config.activation_checkpointing:
         checkpoint_heavy(objective)
 
 

@@ -47,9 +47,9 @@ class TrainingState:
             checkpoint.restore_optimizers(self.modules, self.optimizers, latest.tensors["optimizer"])
         except (RuntimeError, KeyError, ValueError) as error:
             raise ValueError(f"{latest.folder} is of another model than the config's: {error}") from error
-        self.statistics.load(latest.tensors["tally"], latest.facts["tally"])
+        self.statistics.load(latest.tensors["statistics"], latest.facts["statistics"])
         if self.validator:
-            self.validator.load(latest.facts["judge"])
+            self.validator.load(latest.facts["validation"])
         if "best" in latest.tensors:
             weights = latest.tensors["best"]  # in files, which take their room until nothing refers to them
             self.best = {name: value.clone() for name, value in weights.items()} if self.main else {}
@@ -74,13 +74,13 @@ class TrainingState:
             "model": dtensors.gather(dtensors.trained_state(self.modules)),
             "averages": dtensors.gather(self.averages.state()),
             "optimizer": dtensors.gather(checkpoint.optimizer_tensors(self.modules, self.optimizers)),
-            "tally": sums,
+            "statistics": sums,
         }
         if self.best is not None:
             tensors["best"] = self.best
         if not metrics:
             return None
-        memory = {"tally": facts, "judge": self.validator.state() if self.validator else {}}
+        memory = {"statistics": facts, "validation": self.validator.state() if self.validator else {}}
         return checkpoint.write(root, images, metrics.text(), tensors, memory, keep)
 
     def published(self) -> dict[str, Tensor]:

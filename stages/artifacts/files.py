@@ -106,7 +106,7 @@ class Files:
         """A table as a data frame: `artifact.table("index", ["uid"], [("split", "=", "test")])`.
 
         Args:
-            name: of the table: that of its file without ".parquet", "rejects", say, or "evidence/answers".
+            name: of the table: that of its file without ".parquet", "rejects", say, or "evidence/fetches".
             columns: those to read; None reads all.
             filters: (column, operator, value), of which a row must meet every one; the operators are =, !=,
                 <, <=, >, >=, "in" and "not in".

@@ -32,8 +32,12 @@ def carry_over(
     rejected = _rejected_today(state, rules)
     state.reject_carried(rejected)
     pictures, revalidated = state.carry_pictures(now)
-    carried = state.carry_rejections(_standing_rules(rules, config), now)
-    return {"reused": pictures, "carried": carried + len(rejected), "revalidated": revalidated}
+    rejections = state.carry_rejections(_standing_rules(rules, config), now)
+    return {
+        "pictures_carried": pictures,
+        "rejections_carried": rejections + len(rejected),
+        "revalidated": revalidated,
+    }
 
 
 def _rejected_today(state: CollectionState, rules: Rules) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from stages.collect.context import WIDTH, FetchContext
 from stages.collect.copy_local import copy_all
 from stages.collect.database import CAPTION_BYTES
 from stages.collect.edition import VERSION, edition_inputs, edition_note
-from stages.collect.outcomes import ANSWERS_TABLE
+from stages.collect.outcomes import FETCHES_TABLE
 from stages.collect.progress import CollectionProgress
 from stages.collect.repack import repack
 from stages.collect.report.conflicts import find_conflicts
@@ -57,11 +57,11 @@ def collect(
 ) -> Stats:
     """Bring every image that the sources name, as far as sites and rules allow.
 
-    Writes `images.parquet` (IMAGES), `rejects.parquet` (REJECTS), tars of original bytes, and evidence: what
-    the web answered (`answers`), what that comes to by host, contradictions (`conflicts`), what the set
-    represents (`coverage`), how it differs from the edition before (`diff`). Bytes are decoded to be judged
-    and stored as they came. What the previous edition holds is taken over by reference, so that unchanged
-    sources give the same digest.
+    Writes `images.parquet` (IMAGES), `rejects.parquet` (REJECTS), tars of original bytes, and evidence: the
+    last fetch of each URL (`fetches`), what they come to by host (`hosts`), contradictions (`conflicts`),
+    what the set represents (`coverage`), how it differs from the edition before (`diff`). Bytes are decoded
+    to be judged and stored as they came. What the previous edition holds is taken over by reference, so that
+    unchanged sources give the same digest.
 
     Args:
         previous: the edition before, from `previous_of`; None fetches everything.
@@ -81,7 +81,7 @@ def collect(
     edition = [sources.digest, previous.digest if previous else "", takedowns.digest if takedowns else ""]
     removed = tables(takedowns)
     with closing(CollectionState(out.folder / "rows.parquet", config, removed, out.folder)) as state:
-        carried = {"reused": 0, "carried": 0, "revalidated": 0}
+        carried = {"pictures_carried": 0, "rejections_carried": 0, "revalidated": 0}
         if previous is not None:
             carried = carry_over(state, previous, rules, config, first_attempt(out, edition))
         with _context(config, rules, removed, out) as context:
@@ -92,7 +92,7 @@ def collect(
         statistics = {
             **carried,
             "fetched": _rows_of(fetched) - _rows_of(later),
-            "asked_again": _rows_of(later),
+            "fetched_again": _rows_of(later),
             "copied": _rows_of(copied),
             "sources": state.source_statistics(),
         }
@@ -159,7 +159,7 @@ def _write_tables(state: CollectionState, context: FetchContext, out: Output) ->
             f"captions of {omitted:,} rows are left out: other rows gave their pictures "
             f"{CAPTION_BYTES:,} bytes of captions before them"
         )
-    write_evidence(state, out.write(f"{ANSWERS_TABLE}.parquet"), out.write("evidence/hosts.parquet"))
+    write_evidence(state, out.write(f"{FETCHES_TABLE}.parquet"), out.write("evidence/hosts.parquet"))
     if context.fetcher is not None:
         out.write("evidence/sites.json").write_text(json.dumps(context.fetcher.evidence(), indent=1))
     return funnel

@@ -5,7 +5,7 @@
     heads          of these the first of each uid, refused where it is taken down already
     outcomes       key -> what became of a picture, as in `outcomes.OUTCOMES`
     pending        key -> a failure that may pass, to be tried again in a later round
-    answers        key -> the record of the last fetch, as in `outcomes.ANSWERS`
+    fetches        key -> the record of the last fetch, as in `outcomes.FETCHES`
     fetched        keys that were fetched in this edition
     revalidated    key -> validators (ETag, Last-Modified) of pictures that are here and fetched again
     policies       source -> what decides on the answer to a URL besides the URL; days until revalidation
@@ -27,14 +27,14 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from stages.collect.outcomes import ANSWERS, OUTCOMES
+from stages.collect.outcomes import FETCHES, OUTCOMES
 from stages.config.collect import CollectConfig
 from stages.fingerprint import JSON
 from stages.parquet_view import create_view, database_file, literal, parquet
 from stages.reasons import RETRYABLE, Reason
 from stages.takedown.matches import host_of, taken_down
 
-OUTCOME_ROWS = pa.schema([field for field in OUTCOMES if field.name != "unchanged"])
+OUTCOME_ROWS = pa.schema([field for field in OUTCOMES if field.name != "not_modified"])
 """Columns of `outcomes` and `pending`."""
 MEMORY = "500MB"
 """What the joins may hold in memory; the rest goes to disk."""
@@ -111,22 +111,22 @@ WHERE h.reason = '' AND o.reason = '' AND h.uid >= '{0}' AND h.uid < '{1}' ORDER
 """
 """The pictures of a range of uids, with the captions of all rows that name them."""
 
-_ANSWERS = f"""
-SELECT a.* REPLACE (o.reason AS reason,
-    CASE WHEN o.reason IN ({PASSING}) THEN a.failures + (a.key IN (SELECT key FROM fetched))::INT
+_FETCHES = f"""
+SELECT f.* REPLACE (o.reason AS reason,
+    CASE WHEN o.reason IN ({PASSING}) THEN f.failures + (f.key IN (SELECT key FROM fetched))::INT
         ELSE 0 END AS failures)
-FROM answers a JOIN outcomes o USING (key) ORDER BY a.key
+FROM fetches f JOIN outcomes o USING (key) ORDER BY f.key
 """
 
 _HOSTS = """
-SELECT host, sum(asked)::BIGINT AS asked, sum(held)::BIGINT AS held, sum(size)::BIGINT AS bytes,
+SELECT host, sum(requests)::BIGINT AS requests, sum(pictures)::BIGINT AS pictures, sum(size)::BIGINT AS bytes,
     sum(seconds) AS seconds,
     map_from_entries(list((reason, n) ORDER BY reason) FILTER (reason <> '')) AS reasons
 FROM (
-    SELECT h.host, o.reason, count(*) AS n, sum(tries) AS asked,
-        sum((o.reason = '')::INT) AS held, sum(bytes) AS size, sum(seconds) AS seconds
+    SELECT h.host, o.reason, count(*) AS n, sum(requests) AS requests,
+        sum((o.reason = '')::INT) AS pictures, sum(bytes) AS size, sum(seconds) AS seconds
     FROM (SELECT DISTINCT key, host FROM heads WHERE path = '' AND reason = '') h
-    JOIN outcomes o USING (key) LEFT JOIN answers USING (key) GROUP BY h.host, o.reason
+    JOIN outcomes o USING (key) LEFT JOIN fetches USING (key) GROUP BY h.host, o.reason
 ) GROUP BY host ORDER BY host
 """
 
@@ -147,7 +147,7 @@ class CollectionDatabase:
             rows: table of `rows.ROWS`.
             config: its `limit` takes of each source the rows with the smallest uids, which are hashes, so
                 that the sample is spread over the source and stays the same as the source grows.
-            takedowns: of `takedown.tables`: what must not be asked for.
+            takedowns: of `takedown.tables`: what must not be requested.
             scratch: where what does not fit into memory goes.
         """
         self._scratch = scratch
@@ -166,7 +166,7 @@ class CollectionDatabase:
         else:
             self._db.execute(_TAKEN)
         self._db.execute(_HEADS)
-        for name, schema in (("outcomes", OUTCOME_ROWS), ("pending", OUTCOME_ROWS), ("answers", ANSWERS)):
+        for name, schema in (("outcomes", OUTCOME_ROWS), ("pending", OUTCOME_ROWS), ("fetches", FETCHES)):
             self._db.register("none", schema.empty_table())
             self._db.execute(f"CREATE TABLE {name} AS SELECT * FROM none")
         self._db.execute("CREATE TABLE revalidated (key VARCHAR, etag VARCHAR, last_modified VARCHAR)")
@@ -189,9 +189,9 @@ class CollectionDatabase:
         """Rows without a picture of their own; after `settle`."""
         return self.batches("SELECT * FROM rejected ORDER BY uid, row")
 
-    def answers(self) -> Iterator[Any]:
-        """What the web answered last to every request of today, this edition's failures counted in."""
-        return self.batches(_ANSWERS)
+    def fetches(self) -> Iterator[Any]:
+        """The last fetch of every request of today, this edition's failures counted in."""
+        return self.batches(_FETCHES)
 
     def reasons(self) -> dict[str, int]:
         """Reason -> rejects; after `settle`."""
@@ -219,7 +219,7 @@ class CollectionDatabase:
         return Counter(dict(self.rows(query + " ORDER BY 2 DESC, 1 LIMIT 10")))
 
     def write_hosts(self, path: Path) -> None:
-        """Write what the answers come to for each host."""
+        """Write what the fetches come to for each host."""
         self._db.execute(f"COPY ({_HOSTS}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)")
 
     def close(self) -> None:

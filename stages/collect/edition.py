@@ -19,7 +19,7 @@ from stages.stage import Request
 from stages.store import Store
 from stages.takedown.records import takedowns
 
-VERSION = 3
+VERSION = 4
 """Of the stage collect: artifacts of another judge by other rules."""
 
 

@@ -1,6 +1,6 @@
 """A part of URLs: fetched in threads by img2dataset's downloader, judged as they arrive, packed.
 
-A request is made once: what failed and may pass is asked again in a later round, see `rounds`.
+A request is made once: what failed and may pass is requested again in a later round, see `rounds`.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from stages.output import PartResult
 
 
 def fetch(folder: Path, requests: Sequence[FetchRequest], context: FetchContext) -> PartResult:
-    """Make a part: `outcomes.parquet`, `answers.parquet` and `tars/...` below `folder`."""
+    """Make a part: `outcomes.parquet`, `fetches.parquet` and `tars/...` below `folder`."""
     fetcher = context.fetcher
     assert fetcher is not None
     by_key = {request.key: request for request in requests}
@@ -27,7 +27,7 @@ def fetch(folder: Path, requests: Sequence[FetchRequest], context: FetchContext)
 
     def download(key: str) -> bytes | None:
         records[key], body = fetcher.fetch(by_key[key])
-        return None if records[key].reason or records[key].unchanged else body
+        return None if records[key].reason or records[key].not_modified else body
 
     def count(key: str, verdict: Verdict, size: int) -> None:
         context.progress.count(host_of(by_key[key].url), verdict.reason, size)

@@ -1,4 +1,4 @@
-"""The tables of a part: what became of each row, and what the web answered; written beside its tar."""
+"""The tables of a part: what became of each row, and a record of each fetch; written beside its tar."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -32,23 +32,23 @@ OUTCOMES = pa.schema(
         ("reason", pa.string()),  # "" where there is a picture
         ("rule", pa.string()),
         ("detail", pa.string()),
-        ("unchanged", pa.bool_()),  # the picture that is here is still right; nothing came
+        ("not_modified", pa.bool_()),  # HTTP 304: the picture that is here is still right; no body came
     ]
 )
-ANSWERS = pa.schema(
+FETCHES = pa.schema(
     [
         ("key", pa.string()),
         ("url", pa.string()),
         ("final_url", pa.string()),
         ("status", pa.int32()),  # 0: no answer
-        ("asked", pa.string()),  # ISO 8601, UTC; "" where the URL itself was not asked for
+        ("requested_at", pa.string()),  # ISO 8601, UTC; "" where the URL itself was not requested
         ("seconds", pa.float64()),
         ("address", pa.string()),  # that was connected to
         ("content_type", pa.string()),
         ("etag", pa.string()),
         ("last_modified", pa.string()),
         ("bytes", pa.int64()),
-        ("tries", pa.int32()),  # requests for the URL in the edition that asked last
+        ("requests", pa.int32()),  # for the URL, in the edition that fetched it last
         ("failures", pa.int32()),  # editions in a row that ended in a failure that may pass
         ("retry_at", pa.string()),  # ISO 8601, UTC: not before; "" where nothing was said
         ("reason", pa.string()),
@@ -58,12 +58,12 @@ ANSWERS = pa.schema(
         ("signal_when", pa.string()),
     ]
 )
-"""`evidence/answers.parquet`: what each URL answered last, carried from edition to edition."""
-ANSWERS_TABLE = "evidence/answers"
+"""`evidence/fetches.parquet`: the last fetch of each URL and policy, carried from edition to edition."""
+FETCHES_TABLE = "evidence/fetches"
 """Its name as a table of the artifact."""
 
 OUTCOMES_FILE = "outcomes.parquet"
-ANSWERS_FILE = "answers.parquet"
+FETCHES_FILE = "fetches.parquet"
 DETAIL_CHARACTERS = 300
 """Longest detail that is kept: error messages quote what strangers sent."""
 
@@ -91,8 +91,8 @@ def close_part(
         for key, verdict in sorted(verdicts.items())
     ]
     pq.write_table(pa.Table.from_pylist(rows, OUTCOMES), folder / OUTCOMES_FILE, compression="zstd")
-    answers = [_answer(records[str(row["key"])], row["reason"]) for row in rows if row["key"] in records]
-    pq.write_table(pa.Table.from_pylist(answers, ANSWERS), folder / ANSWERS_FILE, compression="zstd")
+    fetches = [_fetch(records[str(row["key"])], row["reason"]) for row in rows if row["key"] in records]
+    pq.write_table(pa.Table.from_pylist(fetches, FETCHES), folder / FETCHES_FILE, compression="zstd")
     reasons = Counter(str(row["reason"]) for row in rows if row["reason"])
     return PartResult(Funnel(len(rows), len(rows) - reasons.total(), dict(sorted(reasons.items()))))
 
@@ -113,19 +113,22 @@ def _outcome(
         "reason": str(verdict.reason),
         "rule": rule or (rules.rule(Reason(verdict.reason)) if verdict.reason else ""),
         "detail": verdict.detail[:DETAIL_CHARACTERS],
-        "unchanged": record is not None and record.unchanged,
+        "not_modified": record is not None and record.not_modified,
     }
 
 
-def _answer(record: FetchRecord, reason: object) -> dict[str, object]:
+def _fetch(record: FetchRecord, reason: object) -> dict[str, object]:
     signal = record.signal
     return {
-        **{name: getattr(record, name) for name in ("key", "url", "final_url", "status", "asked", "seconds")},
+        **{
+            name: getattr(record, name)
+            for name in ("key", "url", "final_url", "status", "requested_at", "seconds")
+        },
         **{
             name: getattr(record, name)
             for name in ("address", "content_type", "etag", "last_modified", "bytes")
         },
-        "tries": 1 if record.asked else 0,
+        "requests": 1 if record.requested_at else 0,
         "failures": 0,
         "retry_at": iso(record.retry_at) if record.retry_at else "",
         "reason": reason,

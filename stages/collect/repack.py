@@ -1,4 +1,4 @@
-"""What came in later rounds, packed together: where bytes lie must not tell how often they were asked for.
+"""What came in later rounds, packed together: where bytes lie must not tell how often they were requested.
 
 Else a run that was killed and continued, and so met a site's hiccups in other rounds, would end in another
 digest, and everything below it would be done again.
@@ -43,7 +43,9 @@ def repack(state: CollectionState, parts: Sequence[Part], rows: int, out: Output
     specs: list[PartSpec] = []
     for number, start in enumerate(range(0, len(pictures), rows)):
         some = pictures[start : start + rows]
-        specs.append(PartSpec(f"late-{number:05d}", [fingerprint_of([sha256 for sha256, *_ in some])], some))
+        specs.append(
+            PartSpec(f"repacked-{number:05d}", [fingerprint_of([sha256 for sha256, *_ in some])], some)
+        )
     packed = out.parts(specs, partial(_pack, holders=holders), Threads(WIDTH), config={}, note="packing")
     if packed:
         state.relocate([part.path(PLACES) for part in packed])

@@ -1,4 +1,4 @@
-"""The tables of a finished collection: its pictures, its rejects and why, and what the web answered."""
+"""The tables of a finished collection: its pictures, its rejects and why, and the record of its fetches."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.artifacts.artifact import Funnel
-from stages.collect.outcomes import ANSWERS
+from stages.collect.outcomes import FETCHES
 from stages.collect.state import CollectionState
 from stages.record import IMAGES, REJECTS
 
@@ -25,9 +25,9 @@ def write_results(state: CollectionState, images: Path, rejects: Path) -> Funnel
     return Funnel(state.rows("SELECT count(*) FROM taken")[0][0], pictures, state.reasons())
 
 
-def write_evidence(state: CollectionState, answers: Path, hosts: Path) -> None:
-    """Write what the web answered, of every URL that is collected today, and what that comes to by host."""
-    _write(state.answers(), answers, ANSWERS)
+def write_evidence(state: CollectionState, fetches: Path, hosts: Path) -> None:
+    """Write the last fetch of every URL that is collected today, and what they come to by host."""
+    _write(state.fetches(), fetches, FETCHES)
     state.write_hosts(hosts)
 
 

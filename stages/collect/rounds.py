@@ -16,7 +16,7 @@ from typing import Any
 
 from stages.collect.context import WIDTH, FetchContext
 from stages.collect.fetch import fetch
-from stages.collect.outcomes import ANSWERS_FILE, OUTCOMES_FILE, iso
+from stages.collect.outcomes import FETCHES_FILE, OUTCOMES_FILE, iso
 from stages.collect.row_groups import RowGroup
 from stages.collect.state import CollectionState
 from stages.collect.web.records import FetchRequest
@@ -48,11 +48,11 @@ def first_attempt(out: Output, edition: list[str]) -> str:
     """
 
     def make(folder: Path) -> PartResult:
-        (folder / "began.txt").write_text(iso(now()))
+        (folder / "first_attempt.txt").write_text(iso(now()))
         return PartResult()
 
-    part = out.part("began", [*edition, "began"], make)
-    return part.read("began.txt").decode()
+    part = out.part("first_attempt", [*edition, "first_attempt"], make)
+    return part.read("first_attempt.txt").decode()
 
 
 def fetch_all(
@@ -69,7 +69,7 @@ def fetch_all(
     """
     parts: list[Part] = []
     patience = config.patience
-    groups = state.to_fetch("asked-0.parquet", config.part_rows)
+    groups = state.to_fetch("requests-0.parquet", config.part_rows)
     for number in range(1_000_000):
         started = time.monotonic()
         context.patience = min(SLOT_SECONDS[min(number, len(SLOT_SECONDS) - 1)], max(patience, 1.0))
@@ -113,7 +113,7 @@ def _round(
         note=lambda: note + context.progress.note(),
     )
     outcomes = [part.path(OUTCOMES_FILE) for part in parts]
-    state.record(outcomes, [part.path(ANSWERS_FILE) for part in parts], config.retries)
+    state.record(outcomes, [part.path(FETCHES_FILE) for part in parts], config.retries)
     return parts
 
 
@@ -150,7 +150,7 @@ def _back_off(state: CollectionState, out: Output, number: int, patience: float)
     end = time.monotonic() + pause
     while (remaining := end - time.monotonic()) > 0:
         out.check()
-        out.progress(0, 0, f"{pending:,} URLs are asked again in {remaining:.0f} s")
+        out.progress(0, 0, f"{pending:,} URLs are requested again in {remaining:.0f} s")
         time.sleep(min(0.5, remaining))
     return pause
 
@@ -161,7 +161,7 @@ def _due_requests(
     """The requests of a further round: those that are due when it is first reached, on record."""
 
     def make(folder: Path) -> PartResult:
-        return PartResult(statistics={"questions": state.write_due(iso(time.time()), folder / "due.parquet")})
+        return PartResult(statistics={"requests": state.write_due(iso(time.time()), folder / "due.parquet")})
 
     part = out.part(f"round-{number}", [*edition, f"round-{number}"], make)
-    return state.to_fetch_again(part.path("due.parquet"), f"asked-{number}.parquet", config.part_rows)
+    return state.to_fetch_again(part.path("due.parquet"), f"requests-{number}.parquet", config.part_rows)

@@ -9,14 +9,14 @@ import pyarrow.parquet as pq
 
 from stages.artifacts.artifact import Artifact
 from stages.collect.database import OUTCOME_ROWS, PASSING, CollectionDatabase
-from stages.collect.outcomes import ANSWERS, ANSWERS_TABLE
+from stages.collect.outcomes import FETCHES, FETCHES_TABLE
 from stages.collect.row_groups import RowGroup, write_row_groups
 from stages.parquet_view import create_view, parquet
 from stages.reasons import Reason
 
 RETRY_DAYS = (1, 30)
-"""A URL that failed in two editions in a row is asked again after this many days, doubled for each further
-failure, to the most. After the first failure it is due at once, or when its host said."""
+"""A URL that failed in two editions in a row is requested again after this many days, doubled for each
+further failure, to the most. After the first failure it is due at once, or when its host said."""
 _REQUESTS = ("key", "url", "policy", "etag", "last_modified")
 _COPIES = ("key", "path", "offset", "length", "stamp")
 _COLUMNS = ", ".join(f'"{name}"' for name in OUTCOME_ROWS.names)
@@ -36,7 +36,7 @@ WHERE urls >= ? OR (sha256, host) IN (SELECT (sha256, host) FROM known)
 """
 
 _REPACKED = """
-o.key IN (SELECT key FROM late WHERE reason = '') AND o.reason = '' AND o.file IN (SELECT file FROM late)
+o.key IN (SELECT key FROM later WHERE reason = '') AND o.reason = '' AND o.file IN (SELECT file FROM later)
 """
 """Pictures that a later round brought, and that lie where it put them."""
 
@@ -88,7 +88,7 @@ class CollectionState(CollectionDatabase):
 
     # what became of it
 
-    def record(self, outcomes: Sequence[Path], answers: Sequence[Path] = (), tries: int = 0) -> None:
+    def record(self, outcomes: Sequence[Path], fetches: Sequence[Path] = (), requests: int = 0) -> None:
         """Take in the tables of parts.
 
         What may pass stays pending, until `give_up`. A picture that is here and was revalidated stays as it
@@ -96,21 +96,21 @@ class CollectionState(CollectionDatabase):
 
         Args:
             outcomes: tables of parts.
-            answers: their tables of what the web answered.
-            tries: requests that were made more often than this are settled, whatever came.
+            fetches: their tables of fetches.
+            requests: what was requested more often than this is settled, whatever came of it.
         """
         if not outcomes:
             return
         create_view(self._db, "of_parts", *outcomes)
-        if answers:
-            self._record_answers(answers)
+        if fetches:
+            self._record_fetches(fetches)
         self._db.execute("DELETE FROM pending WHERE key IN (SELECT key FROM of_parts)")
-        self._db.execute("CREATE OR REPLACE TEMP TABLE new AS SELECT * FROM of_parts WHERE NOT unchanged")
+        self._db.execute("CREATE OR REPLACE TEMP TABLE new AS SELECT * FROM of_parts WHERE NOT not_modified")
         self._db.execute(
             f"""
             INSERT INTO pending SELECT {_COLUMNS} FROM new
             WHERE {_MAY_PASS} AND key NOT IN (SELECT key FROM outcomes)
-            AND key NOT IN (SELECT key FROM answers WHERE tries > {tries})
+            AND key NOT IN (SELECT key FROM fetches WHERE requests > {requests})
             """
         )
         self._db.execute(
@@ -123,36 +123,38 @@ class CollectionState(CollectionDatabase):
         self._db.execute("DELETE FROM outcomes WHERE key IN (SELECT key FROM settled)")
         self._db.execute("INSERT INTO outcomes SELECT * FROM settled")
 
-    def _record_answers(self, answers: Sequence[Path]) -> None:
-        create_view(self._db, "answers_of_parts", *answers)
+    def _record_fetches(self, fetches: Sequence[Path]) -> None:
+        create_view(self._db, "fetches_of_parts", *fetches)
         self._db.execute(
             """
             CREATE OR REPLACE TEMP TABLE newest AS
             SELECT n.* REPLACE (
-                n.tries + CASE WHEN n.key IN (SELECT key FROM fetched) THEN a.tries ELSE 0 END AS tries,
-                CASE WHEN n.asked = '' THEN coalesce(a.asked, '') ELSE n.asked END AS asked,
-                CASE WHEN n.status = 304 AND n.etag = '' THEN coalesce(a.etag, '') ELSE n.etag END AS etag,
-                CASE WHEN n.status = 304 AND n.last_modified = '' THEN coalesce(a.last_modified, '')
+                n.requests + CASE WHEN n.key IN (SELECT key FROM fetched) THEN f.requests ELSE 0 END
+                    AS requests,
+                CASE WHEN n.requested_at = '' THEN coalesce(f.requested_at, '') ELSE n.requested_at END
+                    AS requested_at,
+                CASE WHEN n.status = 304 AND n.etag = '' THEN coalesce(f.etag, '') ELSE n.etag END AS etag,
+                CASE WHEN n.status = 304 AND n.last_modified = '' THEN coalesce(f.last_modified, '')
                     ELSE n.last_modified END AS last_modified,
-                coalesce(a.failures, 0) AS failures
-            ) FROM answers_of_parts n LEFT JOIN answers a USING (key)
+                coalesce(f.failures, 0) AS failures
+            ) FROM fetches_of_parts n LEFT JOIN fetches f USING (key)
             """
         )
-        self._db.execute("DELETE FROM answers WHERE key IN (SELECT key FROM newest)")
-        self._db.execute("INSERT INTO answers SELECT * FROM newest")
+        self._db.execute("DELETE FROM fetches WHERE key IN (SELECT key FROM newest)")
+        self._db.execute("INSERT INTO fetches SELECT * FROM newest")
         self._db.execute(
             "INSERT INTO fetched SELECT key FROM newest WHERE key NOT IN (SELECT key FROM fetched)"
         )
 
     def pending(self) -> tuple[int, str]:
         """How many requests may be made again, and the earliest time at which one of them is due."""
-        query = "SELECT count(*), coalesce(min(retry_at), '') FROM pending JOIN answers USING (key)"
+        query = "SELECT count(*), coalesce(min(retry_at), '') FROM pending JOIN fetches USING (key)"
         count, due = self.rows(query)[0]
         return int(count), str(due)
 
     def write_due(self, now: str, path: Path) -> int:
         """Write the keys of the pending requests that may be made at a time; how many."""
-        query = "SELECT key FROM pending JOIN answers USING (key) WHERE retry_at <= ? ORDER BY key"
+        query = "SELECT key FROM pending JOIN fetches USING (key) WHERE retry_at <= ? ORDER BY key"
         keys = self._db.sql(query, params=[now]).to_arrow_table()
         pq.write_table(keys, path)
         return len(keys)
@@ -165,15 +167,15 @@ class CollectionState(CollectionDatabase):
     # what the edition before has
 
     def read_previous(self, previous: Artifact) -> None:
-        """Read an earlier edition: its answers, and in `carried` its pictures of today's rows."""
+        """Read an earlier edition: its fetches, and in `carried` its pictures of today's rows."""
         previous.scan(self._db, "images", "previous_images")
         previous.scan(self._db, "rejects", "previous_rejects")
-        if previous.has_table(ANSWERS_TABLE):
-            previous.scan(self._db, ANSWERS_TABLE, "previous_answers")
+        if previous.has_table(FETCHES_TABLE):
+            previous.scan(self._db, FETCHES_TABLE, "previous_fetches")
         else:
-            self._db.register("previous_answers", ANSWERS.empty_table())
+            self._db.register("previous_fetches", FETCHES.empty_table())
         self._db.execute(
-            "INSERT INTO answers SELECT * FROM previous_answers WHERE key IN (SELECT key FROM heads)"
+            "INSERT INTO fetches SELECT * FROM previous_fetches WHERE key IN (SELECT key FROM heads)"
         )
         self._db.execute(
             """
@@ -201,10 +203,10 @@ class CollectionState(CollectionDatabase):
         self._db.execute("INSERT INTO outcomes SELECT *, '', '', '' FROM carried")
         self._db.execute(
             """
-            INSERT INTO revalidated SELECT key, etag, last_modified FROM carried JOIN answers USING (key)
+            INSERT INTO revalidated SELECT key, etag, last_modified FROM carried JOIN fetches USING (key)
             JOIN (SELECT DISTINCT key, source FROM heads) USING (key) JOIN policies USING (source)
             WHERE days IS NOT NULL
-            AND asked < strftime(?::TIMESTAMP - to_seconds(days * 86400), '%Y-%m-%dT%H:%M:%SZ')
+            AND requested_at < strftime(?::TIMESTAMP - to_seconds(days * 86400), '%Y-%m-%dT%H:%M:%SZ')
             """,
             [now.removesuffix("Z")],
         )
@@ -235,12 +237,12 @@ class CollectionState(CollectionDatabase):
             f"""
             INSERT INTO outcomes
             SELECT h.key, '', '', 0, 0, 0, [], '', 0, 0, p.reason, p.rule, p.detail
-            FROM previous_rejects p JOIN heads h USING (uid) LEFT JOIN answers a ON a.key = h.key
+            FROM previous_rejects p JOIN heads h USING (uid) LEFT JOIN fetches f ON f.key = h.key
             WHERE h.reason = '' AND NOT h.changed AND h.key NOT IN (SELECT key FROM outcomes)
             AND p.reason NOT IN ('{Reason.DUPLICATE_URL}', '{Reason.TAKEN_DOWN}')
             AND CASE WHEN p.reason IN ({PASSING})
-                THEN a.retry_at > ? OR (a.failures > 1 AND ?::TIMESTAMP < a.asked::TIMESTAMP
-                    + to_seconds(86400 * least({most}, {first} * power(2, a.failures - 2))))
+                THEN f.retry_at > ? OR (f.failures > 1 AND ?::TIMESTAMP < f.requested_at::TIMESTAMP
+                    + to_seconds(86400 * least({most}, {first} * power(2, f.failures - 2))))
                 ELSE (h.source, p.rule) IN (SELECT (source, rule) FROM standing) END
             QUALIFY row_number() OVER (PARTITION BY h.key ORDER BY h.uid) = 1
             """,
@@ -252,7 +254,7 @@ class CollectionState(CollectionDatabase):
 
     def pictures_of(self, outcomes: Sequence[Path]) -> list[Picture]:
         """Distinct pictures of parts, by their tables, that lie in those parts' tars; sorted by hash."""
-        create_view(self._db, "late", *outcomes)
+        create_view(self._db, "later", *outcomes)
         return self.rows(
             f"""
             SELECT sha256, any_value(format), min_by(file, file), min_by("offset", file), min_by(length, file)

@@ -5,7 +5,7 @@ from typing import Any
 
 from stages.artifacts.artifact import Artifact
 from stages.kind import Kind, Lookup, Row, RowTrace, TakenDown, rows_in
-from stages.kinds.rejects import REJECTS, web_answer
+from stages.kinds.rejects import REJECTS, last_fetch
 from stages.takedown.spans import Span
 
 
@@ -24,7 +24,7 @@ def _facts(lookup: Lookup, row: Row) -> Mapping[str, Any]:
         "licence": row["licence"],
         "repairs": row["repairs"],
         "bytes": f"{row['file']} from {row['offset']}, {row['length']} bytes",
-        **web_answer(lookup, row["location"]),
+        **last_fetch(lookup, row["location"]),
     }
 
 
@@ -33,5 +33,5 @@ IMAGES = Kind(
     pixels=_pixels,
     purged="the picture's member of its tar becomes zeros",
     count=rows_in("images"),
-    trace=(REJECTS, RowTrace("images", "held", facts=_facts)),
+    trace=(REJECTS, RowTrace("images", "collected", facts=_facts)),
 )

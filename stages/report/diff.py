@@ -59,11 +59,13 @@ def print_diff(diff: Diff, console: Console | None = None) -> None:
 
 def diff_rows(diff: Diff) -> list[tuple[str, int]]:
     """What a diff counts, in words, with parts of a sum below it; nothing is left out but what is zero."""
-    return [(name, count) for name, count in _rows(diff) if count or name in ("kept", "added", "removed")]
+    return [
+        (name, count) for name, count in _rows(diff) if count or name in ("same bytes", "added", "removed")
+    ]
 
 
 def _rows(diff: Diff) -> Iterator[tuple[str, int]]:
-    yield "kept", diff.kept
+    yield "same bytes", diff.same_bytes
     yield "  with other captions", diff.captions_changed
     yield "other bytes", diff.changed
     yield "added", diff.added

@@ -56,7 +56,7 @@ def _rows(preview: Preview) -> Table:
         (preview.rows, "in all, of which"),
         *((rows, f"refused as they stand: {reason}") for reason, rows in preview.refused.items()),
         (preview.duplicates, "name the picture of an earlier row"),
-        (preview.held, "are held already"),
+        (preview.already_collected, "are collected already"),
         (preview.waiting, "were refused before and are not asked again now"),
         (preview.to_copy, "lie in files here and will be read"),
         (preview.to_fetch, f"to fetch: {preview.urls:,} URLs at {preview.forecast.hosts:,} hosts"),
@@ -81,12 +81,12 @@ def _cost(preview: Preview) -> Iterator[str]:
     forecast = preview.forecast
     if preview.urls:
         paced = f"{forecast.slowest} takes longest" if forecast.slowest else "all threads at work"
-        known = "measured last time" if forecast.habits.seconds_measured else "a guess"
-        each = f"{forecast.habits.seconds:.2g} s an answer ({known})"
+        known = "measured last time" if forecast.costs.seconds_measured else "a guess"
+        each = f"{forecast.costs.seconds:.2g} s an answer ({known})"
         yield f"time   {duration(forecast.seconds)} or more: {paced}, {each}"
         yield "       not in it: Crawl-delays of robots.txt, hosts that ask for patience, further tries"
-    known = "measured last time" if forecast.habits.bytes_measured else "a guess"
-    each = f" ({file_size(forecast.habits.bytes)} a picture, {known})" if preview.urls else ""
+    known = "measured last time" if forecast.costs.bytes_measured else "a guess"
+    each = f" ({file_size(forecast.costs.bytes)} a picture, {known})" if preview.urls else ""
     free = f"; {file_size(preview.free)} are free" if preview.free is not None else ""
     yield f"space  {file_size(forecast.bytes)} at most{each}{free}"
 

@@ -27,7 +27,7 @@ def trace_row(store: Store, what: str) -> dict[str, Any]:
         what: URL or path as in a source, or 8 to 32 hex digits of a uid.
 
     Returns:
-        {"asked": what, "rows": [{"uid", "location", "events": [...]}]}, and an event is {"stage", "artifact",
+        {"query": what, "rows": [{"uid", "location", "events": [...]}]}, and an event is {"stage", "artifact",
         "references", "what", ...}: what each artifact says of each uid that is meant, oldest first.
 
     Raises:
@@ -58,7 +58,7 @@ def trace_row(store: Store, what: str) -> dict[str, Any]:
                 for artifact, event in _events(db, everything, uid)
             ]
             rows.append({"uid": uid, "location": location, "events": events})
-    return {"asked": what, "rows": rows}
+    return {"query": what, "rows": rows}
 
 
 def as_lines(trace: dict[str, Any]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from stages.errors import DiskError, NoSpaceError, RetryableError
 from stages.redaction import redact_url
 from stages.store.cache import Cache
 from stages.store.folder import FolderStore
+from stages.store.format import check_format
 from stages.store.interface import Listed, Store
 from stages.store.read_only import ReadOnlyStore
 from stages.store.records import NumberedLog, read_record
@@ -50,8 +51,10 @@ def open_store(url: str, *, writable: bool = True, cache: Cache | None = None) -
         cache: of remote files; the process's default where None.
 
     Raises:
-        ValueError: the scheme is unknown, the folder is missing or not writable, or the server ignores
-            conditional puts (then two runs could both believe that they published).
+        ValueError: the scheme is unknown, the folder is missing or not writable, the server ignores
+            conditional puts (then two runs could both believe that they published), or the store is of
+            another format.
+        DamagedError: the record of the store's format cannot be read.
     """
     scheme, separator, rest = url.partition("://")
     store: Store
@@ -80,10 +83,10 @@ def open_store(url: str, *, writable: bool = True, cache: Cache | None = None) -
         store = RemoteStore(url, remote, cache)
     else:
         raise ValueError(f"unknown store {url!r}; {_ALLOWED}")
-    if not writable:
-        return ReadOnlyStore(store)
-    _prove(store)
-    return store
+    if writable:
+        _prove(store)
+    check_format(store, writable=writable)
+    return store if writable else ReadOnlyStore(store)
 
 
 def _prove(store: Store) -> None:

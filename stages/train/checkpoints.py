@@ -1,7 +1,7 @@
 """The parts of a training: complete checkpoints, brought to the store as they appear.
 
-Each goes by the images seen when it was taken. The newest ones are what a resume needs; every `keep_every`-th
-is chosen to stay, and its averaged weights become files of the model.
+Each goes by the images seen when it was taken. The newest ones are what a resume needs; every
+`checkpoint_keep_every`-th is chosen to stay, and its averaged weights become files of the model.
 """
 
 import shutil
@@ -19,7 +19,7 @@ from stages.train.unfinished import Unfinished, notice
 KEEP = 2
 """Checkpoints that stay in the store while the training runs: the newest, and one before it in case that is
 damaged."""
-KEY = "snapshot-"
+KEY = "checkpoint-"
 PUBLISHED = ("averages.safetensors",)
 """Files of a chosen checkpoint that the model keeps."""
 
@@ -106,8 +106,8 @@ class Checkpoints:
         drawn = f"{self._samples.name}/"
         for part in self._chosen:
             all_names = [name for name in part.names() if not name.startswith(drawn)]
-            names = all_names if self._config.keep_state else PUBLISHED
-            self._out.add({f"snapshots/{_images(part):09d}/{name}": part.files[name] for name in names})
+            names = all_names if self._config.checkpoint_keep_state else PUBLISHED
+            self._out.add({f"checkpoints/{_images(part):09d}/{name}": part.files[name] for name in names})
 
     def clear(self) -> None:
         """A finished training needs none of them, but for what it has published."""
@@ -140,7 +140,7 @@ class Checkpoints:
     def _records(self) -> Iterator[PartRecord]:
         """Of the checkpoints of all unfinished trainings of this store.
 
-        One listing, however long the trainings are; there are KEEP snapshots of each and those chosen.
+        One listing, however long the trainings are; there are KEEP of each and those chosen.
         """
         for listed in self._out.store.list(f"parts/{self._out.stage}"):
             try:
@@ -168,8 +168,9 @@ class Checkpoints:
         return True
 
     def _is_due(self, images: int) -> bool:
-        """Whether a checkpoint is the first in a span of `keep_every` ones, those chosen before it given."""
-        span = self._config.keep_every * self._config.snapshot_every
+        """Whether a checkpoint is the first in a span of `checkpoint_keep_every` ones, those chosen before it
+        given."""
+        span = self._config.checkpoint_keep_every * self._config.checkpoint_every
         last = _images(self._chosen[-1]) if self._chosen else 0
         return bool(span) and images // span > last // span
 

@@ -32,7 +32,7 @@ def _inputs(request: Request[TrainConfig]) -> list[Any]:
     return [dataset, start, latents, text_inputs(store, config), labels_input(store, config)]
 
 
-@stage(version=4, kind="model", step=StepSettings(inputs=_inputs, reference="models", pool="gpu"))
+@stage(version=5, kind="model", step=StepSettings(inputs=_inputs, reference="models", pool="gpu"))
 def train(
     dataset: Artifact,
     start: Snapshot | Artifact | None,
@@ -54,7 +54,7 @@ def train(
         labels: of cluster, what the text objective takes for labels; None takes the dataset's own.
         config: the objective, the model and its training.
         out: gets `model/` (averaged weights, as `Objective.save` lays them out), `metrics.jsonl`,
-            `curve.png`, `samples/`, `snapshots/IMAGES/` of the checkpoints that stay, `best.json` where
+            `curve.png`, `samples/`, `checkpoints/IMAGES/` of the checkpoints that stay, `best.json` where
             `validation.patience` chose the weights, and `logs/`.
 
     Returns:
@@ -72,7 +72,7 @@ def train(
     inputs = (dataset, start, latents, labels, *texts)
     digests = [artifact.digest if artifact else "" for artifact in inputs]
     checkpoints = Checkpoints(out, config, digests, folder / "samples")
-    resumed, seconds = checkpoints.restore(folder / "snapshots")
+    resumed, seconds = checkpoints.restore(folder / "checkpoints")
     if not resumed and (notice := checkpoints.unfinished_notice()):
         out.warn(notice)
     job_path = _write_job(dataset, start, latents, texts, labels, config, folder)

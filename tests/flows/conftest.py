@@ -113,7 +113,7 @@ def tiny(store: Path, pictures: Path, name: str = "tiny") -> Run:
             images=64,
             batch=16,
             size=8,
-            snapshot_every=32,
+            checkpoint_every=32,
             processes=1,
             text=TextConfig(width=8, heads=1, queries=1, length=8),
             unet=UNetConfig(channels=(8,)),

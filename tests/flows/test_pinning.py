@@ -23,7 +23,7 @@ from stages.store import Store, open_store
 from tests import frozen
 from tests.stages import worlds
 
-TINY = replace(worlds.TINY, images=32, batch=16, snapshot_every=32)
+TINY = replace(worlds.TINY, images=32, batch=16, checkpoint_every=32)
 
 
 @pytest.fixture(scope="module")

@@ -71,8 +71,8 @@ URLS = (
 )
 """These are addresses of private networks and what is no URL, so that none is requested."""
 CAPTIONS = ["a red half on the left", "a green circle, top right", "two blue stars on white"]
-SNAPSHOTS = (64, 128, 192, 256)
-"""The training keeps snapshots after so many images; the last is described."""
+CHECKPOINTS = (64, 128, 192, 256)
+"""The training keeps checkpoints after so many images; the last is described."""
 LATENTS = Space(5, 2, (0.0,) * 5, (1.0,) * 5)
 LIBRARIES = (
     "numpy",
@@ -146,12 +146,12 @@ def config() -> Run:
         shard=dataclasses.replace(preset.shard, validation=0.15, test=0.15, shard_rows=25, workers=1),
         train=dataclasses.replace(
             preset.train,
-            images=SNAPSHOTS[-1],
+            images=CHECKPOINTS[-1],
             batch=32,
             size=16,
-            snapshot_every=SNAPSHOTS[0],
-            keep_every=1,
-            keep_state=True,
+            checkpoint_every=CHECKPOINTS[0],
+            checkpoint_keep_every=1,
+            checkpoint_keep_state=True,
             text=TextConfig(width=16, heads=2, queries=2, vocabulary=300),
             unet=UNetConfig(channels=(8, 16)),
             optimizer=OptimizerConfig(warmup=64),
@@ -202,7 +202,7 @@ def described(artifact: Artifact) -> dict[str, Any]:
     manifest = artifact.manifest
     names = [name for name in artifact.names() if not name.startswith(OUTSIDE_DIGEST)]
     outside = [name for name in artifact.names() if name.startswith(OUTSIDE_DIGEST[1:])]
-    last = [name for name in outside if name.startswith(f"snapshots/{SNAPSHOTS[-1]:09d}/")]
+    last = [name for name in outside if name.startswith(f"checkpoints/{CHECKPOINTS[-1]:09d}/")]
     every = [*names, *(last or outside)]
     return {
         "fingerprint": artifact.fingerprint,

@@ -37,7 +37,7 @@ CONFIG = TrainConfig(
     batch=8,
     start="models/base@1",
     size=8,
-    snapshot_every=32,
+    checkpoint_every=32,
     text=TextConfig(width=16, heads=2, queries=2, length=8, vocabulary=300),
     unet=UNetConfig(channels=(8, 16), heads=2, condition=16, fine=4),
     dit=DiTConfig(width=16, layers=1, heads=2),
@@ -218,7 +218,7 @@ def test_the_loop_trains_and_resumes_changes_alone(pictures: Reader, tmp_path: P
         life(pictures, tmp_path / "killed", kill_at=72)
     _, again = life(pictures, tmp_path / "killed")
     assert all(torch.equal(value, again[name]) for name, value in weights.items())
-    last = tmp_path / "whole" / "snapshots" / "000000096"
+    last = tmp_path / "whole" / "checkpoints" / "000000096"
     assert all(".lora_" in name for name in load_file(last / "averages.safetensors"))
     assert all(".lora_" in name for name in load_file(last / "optimizer.safetensors"))
 

@@ -169,7 +169,7 @@ class Stop:
 def test_training_saving_and_resuming_reads_and_writes_no_pickle(
     objective: Any, dataset: Any, tmp_path: Path
 ):
-    first = job(tmp_path / "training", dataset, config_of(objective, images=24, snapshot_every=8))
+    first = job(tmp_path / "training", dataset, config_of(objective, images=24, checkpoint_every=8))
     with watched() as found:
         assert not run(first, Stop(tmp_path / "stop"))  # type: ignore[arg-type]
         assert run(first)

@@ -27,10 +27,10 @@ from stages.train.train import train
 from tests.stages import worlds
 
 CONFIG = worlds.changed(
-    images=256, size=8, snapshot_every=64, keep_every=1, ema=EmaConfig(lengths=(0.05, 0.1))
+    images=256, size=8, checkpoint_every=64, checkpoint_keep_every=1, ema=EmaConfig(lengths=(0.05, 0.1))
 )
 NEAR = {"rtol": 1e-4, "atol": 1e-5}
-SNAPSHOT = "snapshots/000000{}/averages.safetensors"
+CHECKPOINT = "checkpoints/000000{}/averages.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def in_this_process(
 def kept(model: Artifact, images: int, length: float) -> dict[str, torch.Tensor]:
     """What the training itself has averaged."""
     prefix = f"{length}:"
-    file = load_file(model.path(SNAPSHOT.format(f"{images:03d}")))
+    file = load_file(model.path(CHECKPOINT.format(f"{images:03d}")))
     return {key.removeprefix(prefix): value for key, value in file.items() if key.startswith(prefix)}
 
 
@@ -98,8 +98,8 @@ def test_a_length_of_the_trainings_own_is_found_again(store: Store, model: Artif
 @pytest.mark.slow
 def test_another_length_is_made_of_all_that_was_kept(store: Store, model: Artifact):
     made = average(model, AverageConfig(length=0.2), store=store)
-    snapshots = [(at, one, kept(model, at, one)) for at in (64, 128, 192, 256) for one in (0.05, 0.1)]
-    expected = reconstruct(snapshots, 256, 0.2)
+    checkpoints = [(at, one, kept(model, at, one)) for at in (64, 128, 192, 256) for one in (0.05, 0.1)]
+    expected = reconstruct(checkpoints, 256, 0.2)
     assert expected
     for name, value in expected.items():
         torch.testing.assert_close(weights(made)[name], value, rtol=0, atol=0)
@@ -159,7 +159,7 @@ class StopsAt:
 Files = Mapping[str, Mapping[str, torch.Tensor]]
 VALUE = {"w": torch.ones(2)}
 LENGTHS = {f"{profile}:w": torch.ones(2) for profile in ("half_life", "0.05", "0.1")}
-WHOLE: Files = {"model/model.safetensors": VALUE, SNAPSHOT.format("064"): LENGTHS}
+WHOLE: Files = {"model/model.safetensors": VALUE, CHECKPOINT.format("064"): LENGTHS}
 
 
 def by_hand(store: Store, files: Files, *, kind: str = "model", objective: str = "diffusion") -> Artifact:
@@ -193,7 +193,7 @@ def test_what_is_not_averaged_stays(own: Store):
 def test_a_text_encoder_in_a_folder_of_its_own_is_averaged_too(own: Store):
     name = "model/text_encoder/model.safetensors"
     state = LENGTHS | {f"{length}:text.model.layer": torch.full((2,), 5.0) for length in ("0.05", "0.1")}
-    files = {**WHOLE, name: {"layer": torch.zeros(2)}, SNAPSHOT.format("064"): state}
+    files = {**WHOLE, name: {"layer": torch.zeros(2)}, CHECKPOINT.format("064"): state}
     made = average(by_hand(own, files), AverageConfig(length=0.1), store=own)
     assert load_file(made.path(name))["layer"].tolist() == pytest.approx([5, 5])
     assert weights(made)["w"].tolist() == pytest.approx([1, 1])
@@ -216,7 +216,7 @@ def test_asked_to_stop_it_leaves_nothing(own: Store):
     [
         (AverageConfig(length=0), r"length=0 must be above 0 and at most 0\.289"),
         (AverageConfig(length=0.3), r"length=0\.3 must"),
-        (AverageConfig(length=0.1, images=65), "images=65 must be 1 to 64, the last snapshot"),
+        (AverageConfig(length=0.1, images=65), "images=65 must be 1 to 64, the last checkpoint"),
         (AverageConfig(length=0.1, images=-1), "images=-1 must"),
     ],
 )
@@ -233,16 +233,16 @@ def test_out_of_range_it_says_the_limits(own: Store, config: AverageConfig, word
             {"model/model.safetensors": VALUE},
             "model",
             "diffusion",
-            r"kept no averages; train with train\.ema\.lengths=.* train\.keep_every=1",
+            r"kept no averages; train with train\.ema\.lengths=.* train\.checkpoint_keep_every=1",
         ),
         (
-            WHOLE | {SNAPSHOT.format("064"): {"half_life:w": torch.ones(2)}},
+            WHOLE | {CHECKPOINT.format("064"): {"half_life:w": torch.ones(2)}},
             "model",
             "diffusion",
             r"a half-life alone.* train\.ema\.lengths",
         ),
         (
-            {"model/encoder.safetensors": VALUE, SNAPSHOT.format("064"): LENGTHS},
+            {"model/encoder.safetensors": VALUE, CHECKPOINT.format("064"): LENGTHS},
             "model",
             "selfsupervised",
             "objective selfsupervised has published its weights in another form.*\\(w is in none",

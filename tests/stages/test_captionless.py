@@ -30,7 +30,7 @@ SELF = worlds.changed(
     objective="selfsupervised",
     images=96,
     batch=16,
-    snapshot_every=96,
+    checkpoint_every=96,
     selfsupervised=SelfSupervisedConfig(width=4, embedding=8),
 )
 AUTO = replace(
@@ -39,7 +39,7 @@ AUTO = replace(
     autoencoder=AutoencoderConfig(channels=(8, 8), groups=4, latent=2),
     validation=ValidationConfig(every=32, rows=4, patience=9),
 )
-DIFFUSION = worlds.changed(images=32, batch=16, snapshot_every=32)
+DIFFUSION = worlds.changed(images=32, batch=16, checkpoint_every=32)
 MEASURED = EvaluateConfig(samples=2, steps=1, validation_rows=4, device="cpu")
 
 
@@ -190,7 +190,7 @@ def test_who_learns_from_captions_refuses_pictures_without_any(bare: Artifact, s
 
 @pytest.mark.usefixtures("here")
 def test_the_funnel_counts_what_was_left_out(mixed: Artifact, store: Store):
-    config = worlds.changed(objective="contrastive", size=32, images=8, batch=8, snapshot_every=8)
+    config = worlds.changed(objective="contrastive", size=32, images=8, batch=8, checkpoint_every=8)
     model = train(mixed, None, None, (), None, config, store=store)
     rows = captions(mixed, "train")
     some = sum(map(bool, rows))

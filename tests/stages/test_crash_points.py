@@ -28,7 +28,7 @@ __all__ = ["home"]
 pytestmark = pytest.mark.matrix
 
 
-TRAINING = worlds.changed(images=128, batch=16, size=8, snapshot_every=32)
+TRAINING = worlds.changed(images=128, batch=16, size=8, checkpoint_every=32)
 JUDGED = EvaluateConfig(samples=4, steps=2, part_rows=2, validation_rows=4, device="cpu")
 
 Made = Mapping[str, Artifact]

@@ -20,6 +20,7 @@ from stages.artifacts.reference import refer, references
 from stages.output import Output, PartResult
 from stages.stage import Stats, stage
 from stages.store import Store, open_store
+from stages.store.format import KEY
 from stages.takedown.records import Name, forget, records
 
 
@@ -104,8 +105,8 @@ def word(config: Config, out: Output) -> Stats:
 
 def test_a_good_server_is_taken_for_good(losing: Losing, s3: str) -> None:
     store = open_store(s3)
-    assert [path.split("/")[4] for path in losing.lost] == ["probe"]
-    assert list(store.list("")) == []
+    assert [path.split("/")[4] for path in losing.lost] == ["probe", KEY]
+    assert [listed.key for listed in store.list("")] == [KEY]
 
 
 def test_an_artifact_counts_as_made_by_who_made_it(losing: Losing, lossy: Store) -> None:

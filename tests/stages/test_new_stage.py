@@ -86,7 +86,7 @@ def test_the_rest_of_the_project_knows_a_new_stage(tmp_path: Path):
     done = run("-c", PROGRAM, str(tmp_path / "store"))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
-        "events": ["held", "made small"],
+        "events": ["collected", "made small"],
         "holders": ["images", "thumbs"],
         "complaints": [],
         "zero": True,

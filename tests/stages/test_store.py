@@ -12,11 +12,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from obstore.store import from_url
 
 from stages.errors import DamagedError, NoSpaceError, RetryableError
 from stages.store import Cache, RemoteStore, Store, open_store
+from stages.store.format import FORMAT, KEY
 
 CONTENT = bytes(range(256)) * 40
+RECORD = b'{"format": %d}' % FORMAT
 
 
 def sha(data: bytes) -> str:
@@ -97,7 +100,7 @@ def test_listing_is_sorted_by_key_and_stays_below_the_folder(store: Store) -> No
         store.create(key, key.encode())
     assert [one.key for one in store.list("a")] == sorted(key for key in keys if key.startswith("a/"))
     assert [one.key for one in store.list("a/b")] == ["a/b/c", "a/b/c2"]
-    assert [one.key for one in store.list("")] == sorted(keys)
+    assert [one.key for one in store.list("")] == sorted([*keys, KEY])
     assert [one.size for one in store.list("a2")] == [4]
     assert all(one.modified.tzinfo for one in store.list(""))
 
@@ -106,7 +109,7 @@ def test_deleting_takes_what_is_named(store: Store) -> None:
     for key in ("a/b/c", "a/b/d", "a/e"):
         store.create(key, b"x")
     store.delete(key for key in ("a/b/c", "a/b/d"))
-    assert [one.key for one in store.list("")] == ["a/e"]
+    assert [one.key for one in store.list("")] == ["a/e", KEY]
     assert store.create("a/b/c", b"again")
 
 
@@ -181,15 +184,15 @@ def test_a_store_that_was_opened_for_reading_is_not_changed(tmp_path: Path) -> N
     ):
         with pytest.raises(ValueError, match="was opened for reading"):
             act()
-    assert (reading.read("a"), [listed.key for listed in reading.list("")]) == (b"1", ["a"])
+    assert (reading.read("a"), [listed.key for listed in reading.list("")]) == (b"1", ["a", KEY])
 
 
 def test_a_bucket_that_is_not_there_is_named_in_one_line(s3: str) -> None:
-    reading = open_store("s3://not-here", writable=False)
+    reading = RemoteStore("s3://not-here", from_url("s3://not-here", client_options={"allow_http": True}))
     for act in (
         lambda: open_store("s3://not-here"),
+        lambda: open_store("s3://not-here", writable=False),
         lambda: list(reading.list("manifests")),
-        lambda: reading.read("a"),
     ):
         with pytest.raises(ValueError, match="store s3://not-here: there is no such bucket") as told:
             act()
@@ -203,8 +206,8 @@ def test_an_object_that_is_not_there_is_named_in_one_line(s3: str) -> None:
     assert str(told.value) == f"[Errno 2] no such object in the store: '{s3}/no/where'"
 
 
-def test_opening_leaves_nothing_behind(store: Store) -> None:
-    assert list(store.list("")) == []
+def test_opening_leaves_the_record_of_the_format_alone(store: Store) -> None:
+    assert [listed.key for listed in store.list("")] == [KEY]
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -237,7 +240,7 @@ class Answering(BaseHTTPRequestHandler):
 @pytest.fixture
 def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
-    server.objects, server.manner = {}, ""  # type: ignore[attr-defined]
+    server.objects, server.manner = {f"/bucket/prefix/{KEY}": RECORD}, ""  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
@@ -256,10 +259,11 @@ def test_a_server_that_ignores_conditional_puts_is_refused() -> None:
 
 
 def test_refused_credentials_are_named(answering: ThreadingHTTPServer) -> None:
-    answering.manner = "refusing"  # type: ignore[attr-defined]
-    with pytest.raises(ValueError, match=r"refuses.*check the address, the credentials"):
-        open_store("s3://bucket/prefix")
     reading = open_store("s3://bucket/prefix", writable=False)
+    answering.manner = "refusing"  # type: ignore[attr-defined]
+    for writable in (True, False):
+        with pytest.raises(ValueError, match=r"refuses.*check the address, the credentials"):
+            open_store("s3://bucket/prefix", writable=writable)
     for act in (lambda: reading.read("a"), lambda: list(reading.list("a")), lambda: reading.exists("a")):
         with pytest.raises(ValueError, match="check the address, the credentials"):
             act()
@@ -313,7 +317,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(
         patch.setattr(os, operation, full)
         with pytest.raises(NoSpaceError, match=r"no space left for store.*, a .*make room there"):
             store.create("a", b"1")
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [KEY]
     assert store.create("a", b"1")
 
 

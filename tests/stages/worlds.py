@@ -27,7 +27,7 @@ TINY = TrainConfig(
     images=1280,
     batch=32,
     size=16,
-    snapshot_every=256,
+    checkpoint_every=256,
     text=TextConfig(width=16, heads=2, queries=2, vocabulary=300),
     unet=UNetConfig(channels=(8, 16)),
     contrastive=ContrastiveConfig(embedding=8, image_width=4, text_width=16, text_layers=1, text_heads=2),

@@ -16,7 +16,7 @@ def average(
         Parameter(help="Of the average, as a share of the training, (0, 0.289]; 0.1 is long, 0.02 short."),
     ],
     images: Annotated[
-        int, Parameter(help="Images seen at its end; 0 is the last snapshot that was kept.")
+        int, Parameter(help="Images seen at its end; 0 is the last checkpoint that was kept.")
     ] = 0,
     name: Annotated[
         str,
@@ -28,7 +28,7 @@ def average(
     """Make a model whose weights are averaged over another length of the training, without training again.
 
     Which length gives the best pictures is known only afterwards. A training with `train.ema.lengths` of two
-    or more and with `train.keep_every` keeps what all others can be made of (Karras et al. 2023,
+    or more and with `train.checkpoint_keep_every` keeps what all others can be made of (Karras et al. 2023,
     arXiv:2312.02696).
 
     **Examples**

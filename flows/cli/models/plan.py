@@ -91,8 +91,8 @@ def forecast_lines(run: "Run", forecast: "TrainingForecast") -> list[str]:
         "went into waiting for data",
         f"measured    on {forecast.processes} x {forecast.device}, with {forecast.data}",
         f"to the end  {forecast.images:,} images take {duration(forecast.seconds)}",
-        f"snapshots   of {forecast.state / 2**30:.2f} GiB at most, one every {train.snapshot_every:,} "
-        f"images, {duration(train.snapshot_every / forecast.images_per_second)}",
+        f"checkpoints of {forecast.state / 2**30:.2f} GiB at most, one every {train.checkpoint_every:,} "
+        f"images, {duration(train.checkpoint_every / forecast.images_per_second)}",
     ]
     if forecast.cost is not None:
         lines.append(f"cost        {forecast.cost:,.2f} at {train.price:,.2f} an hour")
@@ -101,20 +101,18 @@ def forecast_lines(run: "Run", forecast: "TrainingForecast") -> list[str]:
 
 def _finished(run: "Run", step: str, name: str = "") -> "Artifact | None":
     """The artifact that is named, or what a step of the config's own line made if it is finished."""
-    from pathlib import Path
-
-    from flows.step import finished
+    from flows.step import existing_store, finished
     from flows.steps import STEPS
     from stages.artifacts.reference import resolve
     from stages.store import open_store
 
     if name:
         return resolve(open_store(run.store, writable=False), name)
-    local = "://" not in run.store or run.store.startswith("file://")
-    if local and not Path(run.store.removeprefix("file://")).expanduser().exists():
+    store = existing_store(run.store)
+    if store is None:
         return None
     try:
-        return finished(STEPS, step, run, open_store(run.store, writable=False))
+        return finished(STEPS, step, run, store)
     except ValueError:  # not made yet, or its sources are not here: random pictures do
         return None
 

@@ -67,8 +67,8 @@ def out_of_memory(config: TrainConfig, text: str = "") -> str:
     alone = config.objective == "text" and not config.pretrain.contrastive
     if config.objective not in COMPARING or alone:
         remedies.append(f"train.accumulate={2 * max(1, config.accumulate)} (smaller parts, the same result)")
-    if not config.checkpoint:
-        remedies.append("train.checkpoint=true (slower, the same result)")
+    if not config.activation_checkpointing:
+        remedies.append("train.activation_checkpointing=true (slower, the same result)")
     remedies.append(f"a smaller train.batch (now {config.batch}) or train.size (now {config.size})")
     return f"the training is out of memory; set {', or '.join(remedies)}" + (f" [{first}]" if first else "")
 

@@ -96,7 +96,7 @@ def measure(job: JobSpec) -> Measurement:
     # The others go on until they are ended: who left early would leave the main process waiting.
     limit = job.seconds if accelerator.is_main_process else math.inf
     timed = Timed(stream, limit, accelerator.device)
-    endless = dataclasses.replace(config, images=ENDLESS, snapshot_every=ENDLESS)
+    endless = dataclasses.replace(config, images=ENDLESS, checkpoint_every=ENDLESS)
     with suppress(Enough):
         train(objective, timed, endless, accelerator, folder, lambda message: None)  # pyright: ignore
     speed = timed.batches_seen * config.batch / timed.seconds
@@ -108,7 +108,7 @@ def measure(job: JobSpec) -> Measurement:
         mfu=gauge.read(speed, 0.0, 0.0).get("mfu"),
         waiting=timed.waited / timed.seconds,
         memory=peak_memory(),
-        state=state_bytes(objective.modules, config) // (accelerator.num_processes if config.shard else 1),
+        state=state_bytes(objective.modules, config) // (accelerator.num_processes if config.fsdp else 1),
         processes=accelerator.num_processes,
         device=device_name(accelerator),
         seconds=timed.seconds,

@@ -7,7 +7,7 @@ from math import inf
 import duckdb
 
 from stages.artifacts.artifact import Artifact
-from stages.collect.outcomes import ANSWERS_TABLE
+from stages.collect.outcomes import FETCHES_TABLE
 from stages.collect.web.host_limiter import limits_of
 from stages.config.collect import CollectConfig
 
@@ -58,7 +58,7 @@ class FetchForecast:
     """Those with most URLs, most first."""
     bytes: int
     """Of the pictures, were every URL to bring one, and of files that are copied."""
-    habits: FetchCosts
+    costs: FetchCosts
 
 
 def fetch_costs(previous: Artifact | None) -> FetchCosts:
@@ -69,8 +69,8 @@ def fetch_costs(previous: Artifact | None) -> FetchCosts:
     count, mean = _mean(previous, "images", '"length"')
     if count >= ENOUGH:
         costs = replace(costs, bytes=mean, bytes_measured=True)
-    if previous.has_table(ANSWERS_TABLE):
-        count, mean = _mean(previous, ANSWERS_TABLE, "CASE WHEN status > 0 THEN seconds END")
+    if previous.has_table(FETCHES_TABLE):
+        count, mean = _mean(previous, FETCHES_TABLE, "CASE WHEN status > 0 THEN seconds END")
         if count >= ENOUGH:
             costs = replace(costs, seconds=mean, seconds_measured=True)
     return costs
@@ -104,7 +104,7 @@ def forecast_fetch(
         hosts=count,
         greatest=greatest,
         bytes=round(urls * costs.bytes) + bytes_to_copy,
-        habits=costs,
+        costs=costs,
     )
 
 

@@ -27,8 +27,8 @@ from stages.takedown.records import tables
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """What a collection would do, by a dry run. rows = refused + duplicates + held + waiting + to_fetch +
-    to_copy."""
+    """What a collection would do, by a dry run. `rows` are the sum of refused, duplicates, already_collected,
+    waiting, to_fetch and to_copy."""
 
     rows: int
     sources: Mapping[str, SourcePreview]
@@ -36,7 +36,7 @@ class Preview:
     """Reason -> rows that are refused as they stand, or taken down; most first."""
     duplicates: int
     """Rows that name the picture of an earlier row of their source."""
-    held: int
+    already_collected: int
     """Rows whose pictures the edition before holds."""
     waiting: int
     """Rows that the edition before refused, and that are refused still, or not due yet."""
@@ -110,8 +110,8 @@ def preview(
 
 
 _STATE = """
-    CASE WHEN h.reason <> '' THEN 'refused' WHEN o.reason = '' THEN 'held' WHEN o.reason <> '' THEN 'waiting'
-    WHEN path = '' THEN 'to_fetch' ELSE 'to_copy' END
+    CASE WHEN h.reason <> '' THEN 'refused' WHEN o.reason = '' THEN 'already_collected'
+    WHEN o.reason <> '' THEN 'waiting' WHEN path = '' THEN 'to_fetch' ELSE 'to_copy' END
 """
 
 
@@ -124,13 +124,13 @@ def _counts(state: CollectionState) -> dict[str, Any]:
         "rows": rows,
         "refused": dict(state.rows(refused)),
         "duplicates": rows - sum(states.values()),
-        **{name: states.get(name, 0) for name in ("held", "waiting", "to_fetch", "to_copy")},
+        **{name: states.get(name, 0) for name in ("already_collected", "waiting", "to_fetch", "to_copy")},
     }
 
 
 def _emptiness(counts: Mapping[str, Any]) -> Iterator[str]:
     """A sentence where no row can become a picture, in `collect`'s words."""
-    if not any(counts[name] for name in ("held", "waiting", "to_fetch", "to_copy")):
+    if not any(counts[name] for name in ("already_collected", "waiting", "to_fetch", "to_copy")):
         refused: Mapping[str, int] = counts["refused"]
         copies = {Reason.DUPLICATE_URL: counts["duplicates"]} if counts["duplicates"] else {}
         funnel = Funnel(counts["rows"], 0, {**refused, **copies})

@@ -12,15 +12,15 @@ CONFLICTS = pa.schema(
     [
         ("uid", pa.string()),
         ("kind", pa.string()),  # "column", "captions" or "licence"
-        ("what", pa.string()),  # the column's name; for copies the SHA-256 of the bytes
-        ("said", pa.string()),  # what this row says
-        ("found", pa.string()),  # what the file is, or what rows with the same bytes say
+        ("subject", pa.string()),  # the column's name; for copies the SHA-256 of the bytes
+        ("stated", pa.string()),  # what this row says
+        ("contradicted_by", pa.string()),  # what the file is, or what rows with the same bytes say
     ]
 )
 """`evidence/conflicts.parquet` of collect: a row for each statement that something contradicts."""
 
 CHARACTERS = 300
-"""Of what is said and found that are kept."""
+"""Of `stated` and `contradicted_by` that are stored."""
 OTHERS = 5
 """Of the other statements on the same bytes that are told; stock pictures have thousands."""
 
@@ -46,46 +46,47 @@ WITH candidates AS (
 ), named AS (
     SELECT *, unnest(json_keys(columns)) AS name FROM candidates
 ), cells AS (
-    SELECT named.*, fact, trim(json_extract_string(columns, '$.' || named.name)) AS said,
+    SELECT named.*, fact, trim(json_extract_string(columns, '$.' || named.name)) AS stated,
         CASE fact WHEN 'width' THEN width ELSE height END AS side,
         CASE fact WHEN 'width' THEN height ELSE width END AS other_side
     FROM named JOIN facts ON facts.name = lower(named.name)
 ), judged AS (
-    SELECT uid, cells.name, said, fact,
-        CASE fact WHEN 'sha256' THEN sha256 WHEN 'format' THEN format ELSE side::VARCHAR END AS found,
+    SELECT uid, cells.name, stated, fact,
+        CASE fact WHEN 'sha256' THEN sha256 WHEN 'format' THEN format ELSE side::VARCHAR END AS actual,
         CASE
-            WHEN fact = 'sha256' AND said SIMILAR TO '[0-9a-fA-F]{{64}}' THEN lower(said) = sha256
+            WHEN fact = 'sha256' AND stated SIMILAR TO '[0-9a-fA-F]{{64}}' THEN lower(stated) = sha256
             WHEN fact = 'format' THEN called = format
-            WHEN fact IN ('width', 'height') AND try_cast(said AS DOUBLE) > 0
-                THEN try_cast(said AS DOUBLE) IN (side, CASE WHEN turned THEN other_side ELSE side END)
+            WHEN fact IN ('width', 'height') AND try_cast(stated AS DOUBLE) > 0
+                THEN try_cast(stated AS DOUBLE) IN (side, CASE WHEN turned THEN other_side ELSE side END)
         END AS agrees
-    FROM cells LEFT JOIN formats ON formats.name = regexp_replace(lower(said), '^(image/|[.])', '')
+    FROM cells LEFT JOIN formats ON formats.name = regexp_replace(lower(stated), '^(image/|[.])', '')
 )
-SELECT uid, 'column' AS kind, name AS what, left(said, {CHARACTERS}) AS said, found FROM judged
-WHERE agrees IS NOT NULL
+SELECT uid, 'column' AS kind, name AS subject, left(stated, {CHARACTERS}) AS stated, actual AS contradicted_by
+FROM judged WHERE agrees IS NOT NULL
 QUALIFY NOT bool_or(agrees) OVER (PARTITION BY uid, fact)
 """
 
 _COPIES = f"""
-WITH said AS (
+WITH statements AS (
     SELECT sha256, uid, 'captions' AS kind, list_transform(captions, lambda c: trim(c.text)) AS texts
     FROM images WHERE len(captions) > 0 AND sha256 IN (SELECT sha256 FROM copied)
     UNION ALL
     SELECT sha256, uid, 'licence', [trim(licence)] FROM images
     WHERE trim(licence) <> '' AND sha256 IN (SELECT sha256 FROM copied)
-), told AS (
-    SELECT sha256, uid, kind, left(array_to_string(texts, ' | '), {CHARACTERS}) AS said,
+), shortened AS (
+    SELECT sha256, uid, kind, left(array_to_string(texts, ' | '), {CHARACTERS}) AS stated,
         md5(list_sort(list_distinct(list_transform(texts, lambda t: lower(t))))::VARCHAR) AS same
-    FROM said
+    FROM statements
 ), different AS (
-    SELECT sha256, kind, list({{'same': same, 'said': said}} ORDER BY said, same)[:{OTHERS + 1}] AS all_said
-    FROM (SELECT sha256, kind, same, min(said) AS said FROM told GROUP BY sha256, kind, same)
+    SELECT sha256, kind, list({{'same': same, 'stated': stated}} ORDER BY stated, same)[:{OTHERS + 1}]
+        AS all_stated
+    FROM (SELECT sha256, kind, same, min(stated) AS stated FROM shortened GROUP BY sha256, kind, same)
     GROUP BY sha256, kind HAVING count(*) > 1
 )
-SELECT uid, kind, sha256 AS what, said, left(array_to_string(list_transform(
-    list_filter(all_said, lambda other: other.same <> same)[:{OTHERS}], lambda other: other.said
-), ' / '), {CHARACTERS}) AS found
-FROM told JOIN different USING (sha256, kind)
+SELECT uid, kind, sha256 AS subject, stated, left(array_to_string(list_transform(
+    list_filter(all_stated, lambda other: other.same <> same)[:{OTHERS}], lambda other: other.stated
+), ' / '), {CHARACTERS}) AS contradicted_by
+FROM shortened JOIN different USING (sha256, kind)
 """
 
 
@@ -110,4 +111,4 @@ def find_conflicts(*images: Path) -> Any:
             db.execute(f"CREATE TABLE {name} AS FROM (VALUES {values}) t(name, {column})")
         db.execute(f"CREATE TABLE conflicts AS {_COLUMNS}")
         db.execute(f"INSERT INTO conflicts {_COPIES}")
-        return db.sql("SELECT * FROM conflicts ORDER BY uid, kind, what").to_arrow_table().cast(CONFLICTS)
+        return db.sql("SELECT * FROM conflicts ORDER BY uid, kind, subject").to_arrow_table().cast(CONFLICTS)

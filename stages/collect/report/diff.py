@@ -1,4 +1,4 @@
-"""What became of a set of pictures from one version to the next: added, kept, changed, removed, and why."""
+"""What became of a set of pictures from one version to the next: added, same, changed, removed, and why."""
 
 import json
 from collections import Counter
@@ -46,13 +46,13 @@ class PictureChange:
 
 @dataclass(frozen=True)
 class Diff:
-    """What is different between two versions. added + kept + changed are the pictures of the new one."""
+    """What differs between two versions. added + same_bytes + changed are the pictures of the new one."""
 
     added: int
     """Pictures that the old version did not hold."""
     added_after: Mapping[str, int]
     """Of these, by what the old version said of them: the reason it refused them for, or "new_row"."""
-    kept: int
+    same_bytes: int
     """Pictures of both, with the same bytes."""
     captions_changed: int
     """Of these, pictures with other captions (other texts, in whatever order)."""
@@ -221,7 +221,7 @@ def _diff(db: duckdb.DuckDBPyConnection) -> Diff:
     return Diff(
         added=added,
         added_after=dict(counts["added"]),
-        kept=rows - added - changed,
+        same_bytes=rows - added - changed,
         captions_changed=counts["captions"].total(),
         changed=changed,
         removed=dict(counts["removed"]),

@@ -103,7 +103,7 @@ class Fetcher:
         for _ in range(MAX_REDIRECTS + 1):
             self._check_site(replace(request, url=url), record)
             with self._limiter.slot(host_of(url), self._max_wait()):
-                record.asked = record.asked or _now()
+                record.requested_at = record.requested_at or _now()
                 started = time.monotonic()
                 try:
                     until = started + self._deadline - record.seconds
@@ -113,9 +113,9 @@ class Fetcher:
             record.bytes = len(response.body)
             if response.location is None:
                 return self._body(response, request, record)
-            record.hops.append(url)
+            record.redirects.append(url)
             url = record.final_url = _target(url, response.location)
-            if url in record.hops:
+            if url in record.redirects:
                 break
         raise fetch_error(Reason.TOO_MANY_REDIRECTS, f"in a circle, or more than {MAX_REDIRECTS}")
 
@@ -176,7 +176,7 @@ class Fetcher:
 
     def _body(self, response: Response, request: FetchRequest, record: FetchRecord) -> bytes:
         if response.status == 304 and (request.etag or request.last_modified):
-            record.unchanged = True
+            record.not_modified = True
         elif not 200 <= response.status < 300:
             words = quoted(f"{response.status} {response.reason}")
             reason = reason_of_status(response.status) or Reason.BAD_ANSWER

@@ -72,7 +72,7 @@ class FetchRecord:
     final_url: str = ""
     status: int = 0
     """0 where no response came."""
-    asked: str = ""
+    requested_at: str = ""
     """When the URL itself was requested: ISO 8601, UTC, seconds; "" where it never was (its site forbids it,
     its host cools down)."""
     seconds: float = 0.0
@@ -81,7 +81,7 @@ class FetchRecord:
     etag: str = ""
     last_modified: str = ""
     bytes: int = 0
-    unchanged: bool = False
+    not_modified: bool = False
     """304 Not Modified: the bytes of the earlier edition are still right."""
     reason: Reason | None = None
     """None where a body came, or nothing has changed."""
@@ -91,5 +91,5 @@ class FetchRecord:
     """Unix time, seconds, before which the host does not want another request."""
     signal: OptOutSignal | None = None
     """The opt-out that stopped the fetch."""
-    hops: list[str] = field(default_factory=list[str])
+    redirects: list[str] = field(default_factory=list[str])
     """URLs that redirected, in order."""

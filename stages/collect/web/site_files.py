@@ -58,7 +58,7 @@ class SiteFile(Generic[T]):
     """A site's file as it was last fetched."""
 
     url: str
-    fetched: str
+    fetched_at: str
     """ISO 8601, UTC."""
     until: float
     """Unix time at which it is too old."""

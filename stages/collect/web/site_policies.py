@@ -43,15 +43,15 @@ class SitePolicies:
             file = self._robots.of(request, "robots" if "robots" in request.obey else "aipref")
             if file.content is not None:
                 if "robots" in request.obey and (words := file.content.forbids(request.url)):
-                    return OptOutSignal("robots", words, file.url, file.fetched)
+                    return OptOutSignal("robots", words, file.url, file.fetched_at)
                 if "aipref" in request.obey and (words := file.content.reserves(request.url)):
-                    return OptOutSignal("aipref", words, file.url, file.fetched)
+                    return OptOutSignal("aipref", words, file.url, file.fetched_at)
                 if "robots" in request.obey and file.content.forbids(self._tdmrep.url_for(request.url)):
                     return None
         if "tdmrep" in request.obey:
             file = self._tdmrep.of(request, "tdmrep")
             if file.content is not None and (words := file.content.reserves(request.url)):
-                return OptOutSignal("tdmrep", words, file.url, file.fetched)
+                return OptOutSignal("tdmrep", words, file.url, file.fetched_at)
         return None
 
     def crawl_delay(self, url: str) -> float | None:
@@ -60,20 +60,20 @@ class SitePolicies:
         return file.content.crawl_delay if file is not None and file.content is not None else None
 
     def evidence(self) -> list[dict[str, Any]]:
-        """Every file as it was last read: url, status, fetched, bytes, crawl_delay, detail; sorted by url.
+        """Every file as it was last read: url, status, fetched_at, bytes, crawl_delay, detail; sorted by url.
 
-        `status` is 0 where no answer came, `fetched` ISO 8601 in UTC, `bytes` those of the body,
+        `status` is 0 where no answer came, `fetched_at` ISO 8601 in UTC, `bytes` those of the body,
         `crawl_delay` None where there is none, `detail` why a file could not be read.
         """
         rows = [
             {
                 "url": file.url,
                 "status": file.status,
-                "fetched": file.fetched,
+                "fetched_at": file.fetched_at,
                 "bytes": file.bytes,
                 "crawl_delay": file.content.crawl_delay if isinstance(file.content, Robots) else None,
                 "detail": file.failure.detail if file.failure else "",
             }
             for file in [*self._robots.all(), *self._tdmrep.all()]
         ]
-        return sorted(rows, key=lambda row: (row["url"], row["fetched"]))
+        return sorted(rows, key=lambda row: (row["url"], row["fetched_at"]))

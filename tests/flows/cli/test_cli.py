@@ -45,6 +45,22 @@ def test_the_store_may_come_from_the_environment(sdflow: Told, filled: Run, monk
     assert "datasets/tiny@1" in sdflow("ls")[1]
 
 
+def test_a_store_of_an_earlier_version_is_refused_in_one_line_by_every_command(sdflow: Told, tmp_path: Path):
+    store, config = tmp_path / "store", tmp_path / "a.yaml"
+    (store / "manifests" / "train").mkdir(parents=True)
+    (store / "manifests" / "train" / "ab.json").write_text("{}")
+    folder = f"{{name: a, folder: {tmp_path.as_posix()}}}"
+    config.write_text(f"name: a\ncollect: {{folders: [{folder}]}}\n")
+    for command in (
+        *(["ls"], ["show", "models/a"], ["trace", "a.png"], ["gc"], ["verify"], ["export", "models/a", "x"]),
+        *(["plan", config], ["stage", "train", config], ["run", config], ["collect", config, "--dry-run"]),
+    ):
+        status, _, error = sdflow(*command, "--store", store)
+        assert status == 2, command
+        assert "is of format 1, and this version reads and writes format 2: name a new store" in error
+        assert len(error.splitlines()) == 1
+
+
 def test_show_tells_funnel_inputs_and_files(sdflow: Told, filled: Run):
     _, out, _ = sdflow("show", "images/tiny@1", "--store", filled.store)
     assert "43 in, 41 out" in out
@@ -60,7 +76,7 @@ def test_trace_follows_a_row_down_to_where_it_was_left_out(sdflow: Told, filled:
         return [(one["stage"], one["what"]) for one in found["rows"][0]["events"]]
 
     assert events("001.png") == [
-        ("collect", "held"),
+        ("collect", "collected"),
         ("dedup", "compared: kept"),
         ("filter", "selected"),
         ("shard", "packed"),

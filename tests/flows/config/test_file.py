@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.config.file import read_run
+from flows.config.renamed import RENAMED
 from flows.config.values import run_of
 from stages.config.run import Run, ShardConfig
 
@@ -106,6 +107,24 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path):
 def test_a_text_may_look_like_a_number_or_a_date(tmp_path: Path, edition: str):
     assert read(tmp_path, "name: a", f"collect.edition={edition}").collect.edition == edition
     assert read(tmp_path, f"name: a\ncollect:\n  edition: {edition}").collect.edition == edition
+
+
+@pytest.mark.parametrize(("former", "present"), RENAMED.items())
+def test_a_key_of_an_earlier_version_is_refused_with_its_present_name(
+    tmp_path: Path, former: str, present: str
+):
+    words = rf"{former} is called {present} now"
+    block, key = former.rsplit(".", 1)
+    for text, *changes in (
+        (f"name: a\n{block}: {{{key}: 1, batch: 0}}",),
+        ("name: a", f"{former}=1", f"{block}.batch=0"),
+    ):
+        with pytest.raises(ValueError, match=words) as error:
+            read(tmp_path, text, *changes)
+        assert f"{block}.batch" in str(error.value)  # beside what else is wrong
+    default = Run(name="a")
+    for key in present.split("."):
+        default = getattr(default, key)  # the name is a key
 
 
 @pytest.mark.parametrize("stage", ["score", "shard", "evaluate", "dedup"])

@@ -150,7 +150,7 @@ IMPOSSIBLE: dict[str, Any] = {
     "train.images": 0,
     "train.batch": -1,
     "train.caption_dropout": 3,
-    "train.snapshot_every": 0,
+    "train.checkpoint_every": 0,
     "train.price": -1,
     "train.trackers": ["neptune"],
     "train.data.colour": 1.5,
@@ -203,7 +203,7 @@ def test_all_mistakes_of_a_file_come_in_one_message():
     together = {
         "filter.min_words": 9,
         "filter.max_words": 3,
-        "train.shard": True,
+        "train.fsdp": True,
         "shard.validation": 0.5,
         "shard.test": 0.5,
         "score.background": "#000000",
@@ -216,7 +216,7 @@ def test_all_mistakes_of_a_file_come_in_one_message():
         assert sum(f"  {key}" in line for line in lines) == 1, key
     for start in (
         "filter.min_words=9, filter.max_words=3: ",
-        "train.shard=true, train.optimizer.kind='muon': ",
+        "train.fsdp=true, train.optimizer.kind='muon': ",
         "shard.validation=0.5, shard.test=0.5: ",
         "score.background='#000000', background='white': ",
     ):

@@ -58,17 +58,17 @@ def test_setup_says_how_to_name_a_server(server: str, capsys: pytest.CaptureFixt
 def test_an_ended_run_leaves_no_process_and_the_next_one_continues(
     server: str, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    endless = replace(run, train=replace(run.train, images=64_000, snapshot_every=64))
+    endless = replace(run, train=replace(run.train, images=64_000, checkpoint_every=64))
     config = written(endless, tmp_path / "run.yaml")
     store = open_store(run.store)
     for sign, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         log = tmp_path / f"{sign.name}.txt"
         told = end_while_training(config, server, log, sign, status)
         assert "Traceback" not in told
-        assert [one.key for one in store.list("parts/train")]  # snapshots, for the next run
+        assert [one.key for one in store.list("parts/train")]  # checkpoints, for the next run
     assert "shard  40 of 40 rows, cached" in told
 
-    main(["run", str(config), "--set", "train.images=64", "--set", "train.snapshot_every=32"])
+    main(["run", str(config), "--set", "train.images=64", "--set", "train.checkpoint_every=32"])
     table = capsys.readouterr().err.split("stage ", 1)[1]
     rows = {line.split()[0]: line for line in table.splitlines() if line[:1].isalpha()}
     made = [stage for stage in rows if " made " in rows[stage]]

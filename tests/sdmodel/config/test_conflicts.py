@@ -67,8 +67,8 @@ ADAMW = OptimizerConfig(kind="adamw")
         (PretrainConfig, {"flips": 0.1}, "flips=0.1, noise=0.0: .*set noise"),
         (TrainConfig, {"accelerate": "x.yaml"}, "accelerate='x.yaml' must stay empty"),
         (TrainConfig, {"processes": 3}, "processes=3, batch=64: processes must divide batch"),
-        (TrainConfig, {"shard": True}, "shard=true, optimizer.kind='muon': .*adamw or lion"),
-        (TrainConfig, {"shard": True, "optimizer": ADAMW, "accumulate": 0}, "shard=true, accumulate=0: "),
+        (TrainConfig, {"fsdp": True}, "fsdp=true, optimizer.kind='muon': .*adamw or lion"),
+        (TrainConfig, {"fsdp": True, "optimizer": ADAMW, "accumulate": 0}, "fsdp=true, accumulate=0: "),
         (TrainConfig, {"lora": LoraConfig(rank=4)}, "lora.rank=4, start='': .*name one in start"),
         (
             TrainConfig,

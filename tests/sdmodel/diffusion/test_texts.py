@@ -26,7 +26,7 @@ CONFIG = TrainConfig(
     images=64,
     batch=8,
     size=8,
-    snapshot_every=32,
+    checkpoint_every=32,
     device="cpu",
     text=TEXT,
     unet=UNetConfig(channels=(8, 16)),
@@ -59,11 +59,11 @@ def test_frozen_and_pretrained_beside_one_from_nothing(dataset, tmp_path: Path):
     config = replace(CONFIG, text=text, texts=(other,))
     model = trained(dataset, config, tmp_path / "run", [start, None])
 
-    # What is frozen is as it was, and no snapshot carries it; the other has learned.
+    # What is frozen is as it was, and no checkpoint carries it; the other has learned.
     before, after = (load_file(folder / "model.safetensors") for folder in (start, model / "text/0"))
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
-    (newest,) = (tmp_path / "run/snapshots").glob("000000064")
+    (newest,) = (tmp_path / "run/checkpoints").glob("000000064")
     kept = load_file(newest / "model.safetensors")
     assert not any(name.startswith("text.encoders.0.") for name in kept)
     assert any(name.startswith("text.encoders.1.") for name in kept)

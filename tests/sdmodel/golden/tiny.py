@@ -23,7 +23,7 @@ CONFIG = TrainConfig(
     batch=8,
     size=16,
     seed=7,
-    snapshot_every=40,
+    checkpoint_every=40,
     processes=1,
     device="cpu",
     text=TextConfig(width=16, heads=2, queries=2, length=12, vocabulary=300),

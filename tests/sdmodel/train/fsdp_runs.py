@@ -32,7 +32,7 @@ from tests.sdmodel.train.toy import KilledError, Toy, ToyObjective
 CONFIG = replace(
     interruptions.CONFIG,
     images=32,
-    snapshot_every=16,
+    checkpoint_every=16,
     network="dit",
     dit=DiTConfig(width=16, layers=2, heads=2, patch=4),
     unet2d=UNet2DConfig(channels=(8, 16), blocks=1, attention=(False, True), head_width=8, groups=4),
@@ -46,7 +46,7 @@ CASES: dict[str, TrainConfig] = {
         CONFIG,
         network="unet2d",
         accumulate=2,
-        checkpoint=True,
+        activation_checkpointing=True,
         optimizer=OptimizerConfig(kind="lion", adam_rate=1e-4),
         validation=ValidationConfig(every=16, rows=8, patience=9),
     ),
@@ -90,7 +90,7 @@ def life(
         return False
 
     objective, stream, validator = parts
-    if config.checkpoint:
+    if config.activation_checkpointing:
         checkpoint_heavy(objective)
     try:
         weights = train(
@@ -109,7 +109,7 @@ def life(
     own = sum(
         p.to_local().numel() if isinstance(p, DTensor) else p.numel() for p in objective.modules.parameters()
     )
-    assert (own < 0.6 * sum(p.numel() for p in objective.modules.parameters())) == config.shard
+    assert (own < 0.6 * sum(p.numel() for p in objective.modules.parameters())) == config.fsdp
     assert weights is not None
     assert config.validation.patience  # the best weights are in the main process alone
     assert bool(weights) == accelerator.is_main_process

@@ -31,7 +31,7 @@ CONFIG = TrainConfig(
     images=96,
     batch=8,
     size=16,
-    snapshot_every=32,
+    checkpoint_every=32,
     device="cpu",
     text=TextConfig(width=16, heads=2, queries=2, length=12, vocabulary=300),
     unet=UNetConfig(channels=(8, 16)),

@@ -45,7 +45,7 @@ def test_the_newest_stay_and_those_for_good(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_damaged_snapshot_is_named_and_passed_over(tmp_path: Path, name: str):
+def test_a_damaged_checkpoint_is_named_and_passed_over(tmp_path: Path, name: str):
     write(tmp_path, 1)
     path = write(tmp_path, 2) / name
     data = bytearray(path.read_bytes())
@@ -60,7 +60,7 @@ def test_a_damaged_snapshot_is_named_and_passed_over(tmp_path: Path, name: str):
 
 
 @pytest.mark.parametrize("name", [*FILES, "state.json"])
-def test_an_incomplete_snapshot_is_named_and_passed_over(tmp_path: Path, name: str):
+def test_an_incomplete_checkpoint_is_named_and_passed_over(tmp_path: Path, name: str):
     (write(tmp_path, 2) / name).unlink()
     warnings: list[str] = []
     assert checkpoint.newest(tmp_path, warnings.append) is None
@@ -77,7 +77,7 @@ def test_a_half_written_state_is_passed_over(tmp_path: Path, text: str):
     assert len(warnings) == 1
 
 
-def test_what_a_crash_left_aside_is_no_snapshot(tmp_path: Path):
+def test_what_a_crash_left_aside_is_no_checkpoint(tmp_path: Path):
     (tmp_path / ".000000002").mkdir()
     (tmp_path / ".000000002" / "state.json").write_text(json.dumps({}))
     assert checkpoint.newest(tmp_path, pytest.fail) is None

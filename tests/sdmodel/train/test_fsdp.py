@@ -56,7 +56,7 @@ def shared(dataset, tmp_path_factory: pytest.TempPathFactory) -> Shared:
 @pytest.mark.parametrize("case", EACH_CASE)
 def test_killed_and_resumed_is_undisturbed_to_the_bit(shared: Shared, case: str):
     whole, killed = tree(shared(case) / "shared"), tree(shared(case) / "killed")
-    assert "snapshots/000000032/averages.safetensors" in whole
+    assert "checkpoints/000000032/averages.safetensors" in whole
     assert {name for name in whole if whole[name] != killed.get(name)} == set()
 
 
@@ -100,16 +100,16 @@ def accelerator(kind: DistributedType = DistributedType.MULTI_CPU, processes: in
 
 @pytest.mark.parametrize("kind", [DistributedType.FSDP, DistributedType.DEEPSPEED])
 def test_a_training_is_not_handed_over(kind: DistributedType):
-    with pytest.raises(ValueError, match=r"set train\.shard=true"):
+    with pytest.raises(ValueError, match=r"set train\.fsdp=true"):
         check(accelerator(kind))
 
 
 def test_a_single_number_has_no_parts():
     with pytest.raises(ValueError, match="scale of the diffusion objective is a single number"):
-        place(ToyObjective(), replace(CONFIG, shard=True), accelerator())
+        place(ToyObjective(), replace(CONFIG, fsdp=True), accelerator())
 
 
 def test_one_process_has_it_all():
     objective = ToyObjective()
-    modules = place(objective, replace(CONFIG, shard=True), accelerator(processes=1))
+    modules = place(objective, replace(CONFIG, fsdp=True), accelerator(processes=1))
     assert all(type(p) is torch.nn.Parameter for p in modules.parameters())

@@ -65,7 +65,7 @@ def test_killed_and_resumed_is_undisturbed_to_the_bit(
 ):
     folder = interrupted(processes) / objective
     whole, killed = tree(folder / "whole"), tree(folder / "killed")
-    assert "snapshots/000000096/averages.safetensors" in whole
+    assert "checkpoints/000000096/averages.safetensors" in whole
     assert {name for name in whole if whole[name] != killed.get(name)} == set()
 
 

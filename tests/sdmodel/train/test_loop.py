@@ -72,7 +72,7 @@ def test_a_damaged_checkpoint_costs_time_alone(run, tmp_path: Path):
     run(tmp_path / "whole")
     with pytest.raises(KilledError):
         run(tmp_path / "killed", kill_at=136)
-    newest = max((tmp_path / "killed" / "snapshots").iterdir()) / "optimizer.safetensors"
+    newest = max((tmp_path / "killed" / "checkpoints").iterdir()) / "optimizer.safetensors"
     newest.write_bytes(newest.read_bytes()[:-8])
     _, messages, _ = run(tmp_path / "killed")
     assert str(newest) in messages[0]["warning"]
@@ -99,7 +99,7 @@ def test_reports_and_checkpoints(run, tmp_path: Path):
     assert rows[-1]["loss"] < rows[0]["loss"]
     assert all(value.dtype in (torch.float32, torch.int64) for value in weights.values())
     assert torch.equal(
-        load_file(tmp_path / "snapshots/000000200/averages.safetensors")["half_life:words.weight"],
+        load_file(tmp_path / "checkpoints/000000200/averages.safetensors")["half_life:words.weight"],
         weights["words.weight"],
     )
     assert list((tmp_path / "logs" / "tensorboard").iterdir())
@@ -118,11 +118,14 @@ def test_a_loss_that_is_not_finite_stops(run, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("images", "batch", "snapshot_every", "expected"),
+    ("images", "batch", "checkpoint_every", "expected"),
     [(75_000, 64, 16_000, 320), (200, 64, 50, 64), (10**9, 64, 10**6, 9984), (10**6, 64, 1000, 960)],
 )
-def test_report_intervals(images: int, batch: int, snapshot_every: int, expected: int):
-    assert report_interval(TrainConfig(images=images, batch=batch, snapshot_every=snapshot_every)) == expected
+def test_report_intervals(images: int, batch: int, checkpoint_every: int, expected: int):
+    assert (
+        report_interval(TrainConfig(images=images, batch=batch, checkpoint_every=checkpoint_every))
+        == expected
+    )
 
 
 def test_a_stop_saves_where_it_is_and_the_next_life_goes_on(run, tmp_path: Path):
@@ -165,7 +168,7 @@ def test_a_bad_batch_stops_and_is_named(run, tmp_path: Path):
     words = r"batch after 16 images, uids \w{32}, .*lower optimizer\.muon_rate"
     with pytest.raises(FloatingPointError, match=words):
         run(tmp_path, modules=Breaking)
-    assert not list(tmp_path.glob("snapshots/*"))
+    assert not list(tmp_path.glob("checkpoints/*"))
 
 
 def test_bad_batches_are_left_out_and_named(run, tmp_path: Path):
@@ -211,7 +214,7 @@ def test_a_resume_lets_go_of_the_checkpoint_s_files(run, tmp_path: Path):
 
     def stopping() -> bool:
         mapped.extend(
-            line for line in Path("/proc/self/maps").read_text().splitlines() if "snapshots/" in line
+            line for line in Path("/proc/self/maps").read_text().splitlines() if "checkpoints/" in line
         )
         return False
 
@@ -236,6 +239,6 @@ def test_a_full_disk_costs_a_checkpoint_and_no_training(run, tmp_path: Path, mon
 
 
 def test_chosen_checkpoints_stay(run, tmp_path: Path):
-    run(tmp_path, replace(CONFIG, snapshot_every=16, keep_every=4))
-    numbers = sorted(int(path.name) for path in (tmp_path / "snapshots").iterdir())
+    run(tmp_path, replace(CONFIG, checkpoint_every=16, checkpoint_keep_every=4))
+    numbers = sorted(int(path.name) for path in (tmp_path / "checkpoints").iterdir())
     assert numbers == [64, 128, 176, 192, 200]  # those for good, and the newest two of the others

@@ -20,7 +20,7 @@ def averaged(images: int, length: float, degree: float) -> Tensor:
     return torch.tensor([(gamma + 1) / (gamma + 1 + degree) * (images / 16_000) ** degree])
 
 
-def snapshots(weights: Callable[[int, float], dict[str, Tensor]]) -> list[Averaged]:
+def checkpoints(weights: Callable[[int, float], dict[str, Tensor]]) -> list[Averaged]:
     return [(at, length, weights(at, length)) for at in TIMES for length in LENGTHS]
 
 
@@ -40,7 +40,7 @@ def test_powers_are_the_paper_s():
 @settings(deadline=None, max_examples=30)
 @given(st.floats(0.03, 0.2), st.integers(8000, 16_000), st.floats(0.0, 4.0))
 def test_any_length_is_found_from_two(length: float, images: int, degree: float):
-    taken = snapshots(lambda at, one: {"w": averaged(at, one, degree)})
+    taken = checkpoints(lambda at, one: {"w": averaged(at, one, degree)})
     found = reconstruct(taken, images, length)["w"]
     torch.testing.assert_close(found, averaged(images, length, degree), rtol=0, atol=1e-2)
 
@@ -89,14 +89,14 @@ def test_a_training_s_average_is_found_afterwards():
 
 
 def test_counts_are_those_of_the_nearest():
-    taken = snapshots(lambda at, length: {"w": torch.ones(2, 2), "count": torch.tensor(at)})
+    taken = checkpoints(lambda at, length: {"w": torch.ones(2, 2), "count": torch.tensor(at)})
     found = reconstruct(taken, 7600, 0.2)
     assert found["count"] == 8000
     torch.testing.assert_close(found["w"], torch.ones(2, 2))
 
 
 def test_what_cannot_be_known_is_refused():
-    taken = snapshots(lambda at, length: {"w": torch.ones(1)})
+    taken = checkpoints(lambda at, length: {"w": torch.ones(1)})
     for none, images in (([], 1), (taken, 16_001), (taken, 0)):
         with pytest.raises(ValueError, match=f"images={images}"):
             reconstruct(none, images, 0.1)

@@ -51,8 +51,8 @@ def whole(life: Life, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def same(one: Path, other: Path) -> bool:
-    """Their metrics and last snapshots: weights, averages, momenta, sums."""
-    last = "snapshots/000000200"
+    """Their metrics and last checkpoints: weights, averages, momenta, sums."""
+    last = "checkpoints/000000200"
     return tree(one / last) == tree(other / last) and (
         (one / "metrics.jsonl").read_bytes() == (other / "metrics.jsonl").read_bytes()
     )

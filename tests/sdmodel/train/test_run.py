@@ -74,13 +74,13 @@ def test_flops_are_counted_on_as_few_rows_as_can_be(dataset: Any):
     pictures = decode_all(read_index(dataset.index, dataset.tars, "train"), 8)
     some, comparing = Noting(), Noting(whole_batch=True)
     stream, odd = (Stream(pictures, batch=rows, seed=0) for rows in (8, 3))
-    config = replace(CONFIG, checkpoint=True, accumulate=2)
+    config = replace(CONFIG, activation_checkpointing=True, accumulate=2)
     few = gauge_of(config, accelerator(), some, stream).flops
     all_rows = gauge_of(config, accelerator(), comparing, odd).flops
     assert some.seen == [(2, True)]
     assert comparing.seen == [(3, True)]
     assert few == pytest.approx(all_rows)
-    shared = replace(config, shard=True, optimizer=OptimizerConfig(kind="adamw"))
+    shared = replace(config, fsdp=True, optimizer=OptimizerConfig(kind="adamw"))
     assert gauge_of(shared, accelerator(world=2), some, stream).flops == few
     assert gauge_of(shared, accelerator(world=2), comparing, stream).flops == 0
     assert len(comparing.seen) == 1

@@ -21,7 +21,7 @@ from tests.sdmodel.decoding import decode_all
 from tests.sdmodel.train.toy import CONFIG, KilledError, ToyObjective, tree
 
 EVERY = 24
-VALIDATED = replace(CONFIG, snapshot_every=40, validation=ValidationConfig(every=EVERY, rows=12))
+VALIDATED = replace(CONFIG, checkpoint_every=40, validation=ValidationConfig(every=EVERY, rows=12))
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def publishes_the_best(
     least = min(errors, key=lambda images: errors[images])
     assert least < metrics[-1]["images"]
     assert validator.best == {"images": least, "error": errors[least]}
-    tensors = checkpoint.read(folder / f"snapshots/{least:09d}").tensors
+    tensors = checkpoint.read(folder / f"checkpoints/{least:09d}").tensors
     for name, value in weights.items():
         average = tensors["averages"].get(f"half_life:{name}")
         assert torch.equal(value, tensors["model"][name] if average is None else average), name
@@ -96,7 +96,7 @@ def publishes_the_best(
 
 def test_killed_and_resumed_it_stops_early_where_it_would_have_and_publishes_the_best(run, tmp_path: Path):
     rule = ValidationConfig(every=EVERY, rows=8, patience=2)
-    patient = replace(VALIDATED, images=800, snapshot_every=EVERY, keep_every=1, validation=rule)
+    patient = replace(VALIDATED, images=800, checkpoint_every=EVERY, checkpoint_keep_every=1, validation=rule)
     expected, metrics = run(tmp_path / "whole", patient)
     publishes_the_best(expected, metrics, tmp_path / "whole", run.validators[-1])
     errors = [row["validation/ema/loss"] for row in metrics if "validation/ema/loss" in row]
@@ -116,6 +116,6 @@ def test_killed_and_resumed_it_stops_early_where_it_would_have_and_publishes_the
 
 def test_without_patience_the_last_weights_are_published(run, tmp_path: Path):
     weights, _ = run(tmp_path)
-    tensors = checkpoint.read(tmp_path / "snapshots/000000200").tensors
+    tensors = checkpoint.read(tmp_path / "checkpoints/000000200").tensors
     assert "best" not in tensors
     assert all(torch.equal(value, weights[name.split(":")[1]]) for name, value in tensors["averages"].items())

@@ -11,7 +11,7 @@ from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 
 CONFIG = TrainConfig(
-    images=200, batch=8, size=8, snapshot_every=50, seed=3, optimizer=OptimizerConfig(warmup=30)
+    images=200, batch=8, size=8, checkpoint_every=50, seed=3, optimizer=OptimizerConfig(warmup=30)
 )
 
 

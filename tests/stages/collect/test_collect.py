@@ -292,7 +292,7 @@ def test_an_unchanged_edition_fetches_nothing_and_has_the_same_digest(
     assert second.files["images.parquet"].sha256 == first.files["images.parquet"].sha256
     tars = second.names("tars/")
     assert [second.files[name].key for name in tars] == [first.files[name].key for name in tars]
-    assert (second.statistics["reused"], second.statistics["carried"]) == (5, 2)
+    assert (second.statistics["pictures_carried"], second.statistics["rejections_carried"]) == (5, 2)
 
 
 def test_a_grown_table_fetches_only_what_is_new(web: Web, store: Store, tmp_path: Path) -> None:

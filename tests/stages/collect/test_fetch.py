@@ -11,7 +11,7 @@ import pytest
 
 from stages.collect.context import FetchContext
 from stages.collect.fetch import fetch
-from stages.collect.outcomes import ANSWERS, OUTCOMES
+from stages.collect.outcomes import FETCHES, OUTCOMES
 from stages.collect.pack import Pack
 from stages.collect.progress import CollectionProgress
 from stages.collect.rules import Rules
@@ -112,7 +112,7 @@ def test_same_pictures_same_bytes_whatever_the_order_of_arrival(web: Web, run: R
     urls = {f"{number:032x}": web.serve(f"/{number}", picture(number)) for number in range(30)}
     run(urls, "one", threads=1)
     run(dict(reversed(urls.items())), "other", threads=16)
-    files = [path for path in (tmp_path / "one").rglob("*.*") if path.name != "answers.parquet"]
+    files = [path for path in (tmp_path / "one").rglob("*.*") if path.name != "fetches.parquet"]
     assert len(files) == 2
     for file in files:
         name = file.relative_to(tmp_path / "one")
@@ -136,14 +136,14 @@ def test_every_failure_has_its_reason_and_its_answer(web: Web, run: Run, tmp_pat
     assert rows["too_small"]["rule"] == "min_side=16"
     assert rows["too_large"]["rule"] == "max_pixels=10000"
     assert rows["too_many_bytes"]["rule"] == "max_bytes=50000"
-    heard = pq.read_table(tmp_path / "part" / "answers.parquet")
-    assert heard.schema == ANSWERS
+    heard = pq.read_table(tmp_path / "part" / "fetches.parquet")
+    assert heard.schema == FETCHES
     said = {row["key"]: row for row in heard.to_pylist()}
     assert {key: row["status"] for key, row in said.items()} == {
         key: {"http_not_found": 404, "http_server_error": 500}.get(key, 200) for key in rows
     }
-    assert {row["tries"] for row in said.values()} == {1}
-    assert all(row["asked"].endswith("Z") for row in said.values())
+    assert {row["requests"] for row in said.values()} == {1}
+    assert all(row["requested_at"].endswith("Z") for row in said.values())
     assert {row["address"] for row in said.values()} == {"127.0.0.1"}
 
 

@@ -48,8 +48,8 @@ def timed(answer: Answer, times: list[float]) -> Answer:
     return timing
 
 
-def answers_of(artifact: Artifact) -> dict[str, dict[str, object]]:
-    rows = pq.read_table(artifact.path("evidence/answers.parquet")).to_pylist()
+def fetches_of(artifact: Artifact) -> dict[str, dict[str, object]]:
+    rows = pq.read_table(artifact.path("evidence/fetches.parquet")).to_pylist()
     return {row["url"].rsplit("/", 1)[-1]: row for row in rows}
 
 
@@ -78,10 +78,10 @@ def test_who_says_no_is_asked_once_and_quoted(web: Web, collected: Callable[...,
         "a": "obey=robots", "b": "obey=aipref", "c": "obey=tdmrep",
         "d": "obey=x-robots-tag", "e": "obey=aipref", "f": "obey=tdmrep",
     }  # fmt: skip
-    said = answers_of(artifact)
+    said = fetches_of(artifact)
     assert "Disallow: /private/" in str(said["a"]["signal_value"])
     assert said["a"]["signal_where"] == web.url("/robots.txt")
-    assert said["a"]["asked"] == ""
+    assert said["a"]["requested_at"] == ""
     assert (said["d"]["signal"], said["d"]["signal_value"]) == ("x-robots-tag", "noai, noimageai")
     assert str(said["d"]["signal_when"]).endswith("Z")
 
@@ -114,11 +114,11 @@ def test_what_failed_is_asked_again_in_later_rounds(web: Web, collected: Callabl
     assert web.pictures() == {
         "/once": 2, "/twice": 3, "/never": 3, "/gone": 1, "/missing": 1, "/denied": 1, "/html": 1,
     }  # fmt: skip
-    said = answers_of(artifact)
-    assert {name: row["tries"] for name, row in said.items()}["twice"] == 3
+    said = fetches_of(artifact)
+    assert {name: row["requests"] for name, row in said.items()}["twice"] == 3
     assert said["never"]["failures"] == 1
     hosts = artifact.table("evidence/hosts").to_dict("records")
-    assert [(host["host"], host["asked"], host["held"]) for host in hosts] == [("127.0.0.1", 12, 2)]
+    assert [(host["host"], host["requests"], host["pictures"]) for host in hosts] == [("127.0.0.1", 12, 2)]
 
 
 def test_retry_after_is_waited_for(web: Web, collected: Callable[..., Artifact]) -> None:
@@ -139,7 +139,7 @@ def test_who_asks_for_too_long_is_left_to_the_next_edition(
     artifact = collected("/busy", patience=5.0)
     assert reasons_of(artifact) == {"busy": "http_too_many_requests"}
     assert web.pictures() == {"/busy": 1}
-    assert answers_of(artifact)["busy"]["retry_at"]
+    assert fetches_of(artifact)["busy"]["retry_at"]
 
 
 @pytest.mark.parametrize("limit", [1, 3])

@@ -27,7 +27,7 @@ def test_redirects_are_followed_up_to_a_number(web: Web, fetch: Fetch) -> None:
     web.answers["/r0"] = body(b"end")
     assert fetch(web.url("/r5")) == b"end"
     assert (fetch.answer.url, fetch.answer.final_url) == (web.url("/r5"), web.url("/r0"))
-    assert fetch.answer.hops == [web.url(f"/r{number}") for number in (5, 4, 3, 2, 1)]
+    assert fetch.answer.redirects == [web.url(f"/r{number}") for number in (5, 4, 3, 2, 1)]
     assert fetch.fails(web.url("/r6")).reason == Reason.TOO_MANY_REDIRECTS
     web.asked.clear()
     web.answers["/one"] = status(302, Location="/two")
@@ -52,7 +52,7 @@ def test_redirects_lead_to_plain_urls_only(web: Web, fetch: Fetch, target: str, 
     web.answers["/r"] = status(302, Location=target)
     error = fetch.fails(web.url("/r"))
     assert error.reason == reason
-    assert "secret" not in error.detail + fetch.answer.final_url + "".join(fetch.answer.hops)
+    assert "secret" not in error.detail + fetch.answer.final_url + "".join(fetch.answer.redirects)
 
 
 def test_a_redirect_may_be_spelt_in_utf_8(web: Web, fetch: Fetch) -> None:
@@ -74,7 +74,7 @@ def test_every_hop_is_held_to_its_own_site(web: Web, fetch: Fetch) -> None:
         "robots", "Disallow: /closed", web.url("/robots.txt", other),
     )  # fmt: skip
     assert web.asked == {"/robots.txt": 2, "/r": 1}
-    assert fetch.answer.hops == [web.url("/r")]
+    assert fetch.answer.redirects == [web.url("/r")]
 
 
 def test_a_redirect_to_where_nobody_may_go(web: Web, fetch: Fetch) -> None:
@@ -85,7 +85,7 @@ def test_a_redirect_to_where_nobody_may_go(web: Web, fetch: Fetch) -> None:
     assert web.asked == {"/r": 1}
     error = fetch.fails(web.url("/x"), ALL, networks=())
     assert (error.reason, error.rule) == (Reason.FORBIDDEN_ADDRESS, "allow_networks=none")
-    assert (fetch.answer.asked, fetch.answer.status) == ("", 0)
+    assert (fetch.answer.requested_at, fetch.answer.status) == ("", 0)
 
 
 QUEUE = 0.2

@@ -93,7 +93,7 @@ def test_what_is_held_is_asked_for_again_without_its_body(web: Web, store: Store
     assert second.read(*(after["changed"][key] for key in ("file", "offset", "length"))) == picture(22)
     assert second.statistics["revalidated"] == 6
     told = second.json("evidence/diff.json")
-    assert (told["added"], told["kept"], told["changed"]) == (0, 3, 1)
+    assert (told["added"], told["same_bytes"], told["changed"]) == (0, 3, 1)
     assert told["removed"] == {"http_not_found": 1, "opted_out": 1}
 
 
@@ -140,7 +140,7 @@ def test_the_difference_is_on_record(web: Web, store: Store, tmp_path: Path) -> 
     table(tmp_path / "t.csv", told[2:])
     second = run(store, config, first)
     said = second.json("evidence/diff.json")
-    assert (said["added"], said["kept"], said["removed"]) == (2, 3, {"left_the_table": 2})
+    assert (said["added"], said["same_bytes"], said["removed"]) == (2, 3, {"left_the_table": 2})
     assert second.json("evidence/coverage.json")
 
 
@@ -272,12 +272,12 @@ def test_whatever_the_server_does_every_row_comes_out_once(
     out = [row["location"] for row in (*images.to_pylist(), *rejects.to_pylist())]
     assert sorted(out) == sorted(url for url, _ in told)
     assert all(rejects["reason"].to_pylist())
-    everything = str(images.to_pylist()) + str(rejects.to_pylist()) + str(answers_table(artifact))
+    everything = str(images.to_pylist()) + str(rejects.to_pylist()) + str(fetches_table(artifact))
     assert "secret" not in everything
 
 
-def answers_table(artifact: Artifact) -> list[dict[str, Any]]:
-    return pq.read_table(artifact.path("evidence/answers.parquet")).to_pylist()
+def fetches_table(artifact: Artifact) -> list[dict[str, Any]]:
+    return pq.read_table(artifact.path("evidence/fetches.parquet")).to_pylist()
 
 
 def test_where_bytes_lie_does_not_tell_how_often_they_were_asked_for(web: Web, tmp_path: Path) -> None:
@@ -297,4 +297,4 @@ def test_where_bytes_lie_does_not_tell_how_often_they_were_asked_for(web: Web, t
     for number in range(5):
         row = held[f"late{number}"]
         assert one.read(row["file"], row["offset"], row["length"]) == picture(100 + number)
-    assert one.statistics["asked_again"] == 7
+    assert one.statistics["fetched_again"] == 7

@@ -68,7 +68,7 @@ def newest(store: str) -> Artifact:
 
 def test_diff_tells_what_was_added_and_removed_and_why(sdflow: Told):
     lines = [line.split() for line in sdflow("diff", "images/birds@1", "images/birds").splitlines()]
-    assert ["1", "kept"] in lines
+    assert ["1", "same", "bytes"] in lines
     assert ["1", "added"] in lines
     assert ["1", "before:", "new_row"] in lines
     assert ["1", "now:", "opted_out"] in lines
@@ -81,7 +81,7 @@ def test_diff_as_data(sdflow: Told):
     assert told == {
         "added": 1,
         "added_after": {"new_row": 1},
-        "kept": 1,
+        "same_bytes": 1,
         "captions_changed": 0,
         "changed": 0,
         "removed": {"opted_out": 1},

@@ -244,7 +244,7 @@ def test_of_a_collection_that_never_ended_parts_with_its_answers_go(filled: Fold
     def unfinished(config: Nothing, out: Output) -> Stats:
         def make(folder: Path, urls: list[str]) -> PartResult:
             (folder / "0.tar").write_bytes(_tar(held if urls[0].startswith("https") else b"else"))
-            pq.write_table(pa.table({"key": ["1", "2"], "url": urls}), folder / "answers.parquet")
+            pq.write_table(pa.table({"key": ["1", "2"], "url": urls}), folder / "fetches.parquet")
             return PartResult()
 
         wanted = ["https://img.never.org:81/p.png", "http://[::1]:80/x"]

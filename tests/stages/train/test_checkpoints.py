@@ -15,7 +15,7 @@ from stages.store import FolderStore, Store, open_store
 from stages.train.checkpoints import KEEP, Checkpoints
 from stages.train.launch import ElapsedTime, progress_text
 
-CONFIG = TrainConfig(images=1000, snapshot_every=100, keep_every=3)
+CONFIG = TrainConfig(images=1000, checkpoint_every=100, checkpoint_keep_every=3)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_checkpoint_that_newer_ones_have_overtaken_is_passed_over(attempt, tmp
     take(out, checkpoints, 300)  # gone while it is copied
     monkeypatch.undo()
     take(out, checkpoints, 400)
-    assert not list(out.folder.glob("snapshot-*"))
+    assert not list(out.folder.glob("checkpoint-*"))
     out, checkpoints = attempt()
     assert checkpoints.restore(tmp_path / "root") == (400, 40.0)
     assert names(tmp_path / "root") == ["000000100", "000000400"]
@@ -94,7 +94,7 @@ def test_a_resume_asks_the_store_as_often_however_long_it_is(attempt, tmp_path: 
 
     monkeypatch.setattr(FolderStore, "read", counted)
     counts: list[int] = []
-    config = dataclasses.replace(CONFIG, keep_every=0)
+    config = dataclasses.replace(CONFIG, checkpoint_keep_every=0)
     for images in (10**4, 10**9):
         out, checkpoints = attempt(config, dataset=str(images))
         take(out, checkpoints, images - 100)
@@ -130,7 +130,7 @@ def test_chosen_ones_are_published_however_often_it_was_interrupted(
             out, checkpoints = attempt()
             assert checkpoints.restore(next(folders))[0] == images
     checkpoints.publish()
-    published = [f"snapshots/{images:09d}/averages.safetensors" for images in (300, 600, 900)]
+    published = [f"checkpoints/{images:09d}/averages.safetensors" for images in (300, 600, 900)]
     assert sorted(out.files) == published
     checkpoints.clear()
     assert list(store.list("parts/train")) == []

@@ -32,7 +32,7 @@ from stages.train.train import train
 from tests.stages import worlds
 
 CONFIG = worlds.TINY
-EVERY = CONFIG.snapshot_every
+EVERY = CONFIG.checkpoint_every
 
 IN_ANOTHER_PROCESS = """
 import pathlib, sys
@@ -136,7 +136,7 @@ def test_a_model_and_how_it_was_learned(store: Store, dataset: Artifact, undistu
     assert (statistics["objective"], statistics["resumed_at"]) == ("diffusion", 0)
     assert undisturbed.verify() == []
 
-    # Checkpoints were its parts, one for each `snapshot_every`; they went once the model was there.
+    # Checkpoints were its parts, one for each `checkpoint_every`; they went once the model was there.
     assert statistics["parts"]["made"] == CONFIG.images // EVERY
     assert leftovers(store, undisturbed) == []
     assert train(dataset, None, None, (), None, CONFIG, store=store).cached

@@ -19,7 +19,7 @@ from stages.train.train import train
 from stages.train.unfinished import Unfinished, notice
 from tests.stages import worlds
 
-CONFIG = worlds.changed(images=1000, snapshot_every=32)
+CONFIG = worlds.changed(images=1000, checkpoint_every=32)
 INPUTS = ["dataset", "", "", ""]
 
 

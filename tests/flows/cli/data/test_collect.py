@@ -108,7 +108,7 @@ def test_a_table_of_urls_from_init_to_pictures(sdflow: Callable[..., Told], web:
     assert "this very collection is finished" in found["problems"][0]
     again = (*allowed, "--set", "collect.edition=second", "--dry-run", "--json")
     found = json.loads(sdflow("collect", "run.yaml", *again)[1])
-    assert (found["rows"], found["held"], found["to_fetch"], found["urls"]) == (6, ROWS, 0, 0)
+    assert (found["rows"], found["already_collected"], found["to_fetch"], found["urls"]) == (6, ROWS, 0, 0)
 
 
 @pytest.mark.slow

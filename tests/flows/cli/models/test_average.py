@@ -45,7 +45,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny_run: Callable[[Path], Run
         averages = WeightAverages(objective.modules, config.ema, config.batch)
         for images in (100, 200):
             now = {key: (value * (1 + images / 1000)).contiguous() for key, value in averages.state().items()}
-            save_file(now, out.write(f"snapshots/{images:09d}/averages.safetensors"))
+            save_file(now, out.write(f"checkpoints/{images:09d}/averages.safetensors"))
         objective.save(out.write("model/any").parent, averages.weights())
         return Stats(Funnel(7, 7), {"objective": "diffusion"})
 

@@ -40,10 +40,12 @@ def test_what_others_raise_is_left_to_its_traceback():
 def test_memory_is_reported_with_its_remedies(error: Exception):
     words = str(crossed(error, dataclasses.replace(CONFIG, accumulate=2)))
     assert "train.accumulate=4" in words
-    assert "train.checkpoint=true" in words
+    assert "train.activation_checkpointing=true" in words
     assert "now 16" in words
     assert "more" not in words
-    assert "checkpoint" not in str(crossed(error, dataclasses.replace(CONFIG, checkpoint=True)))
+    assert "activation_checkpointing" not in str(
+        crossed(error, dataclasses.replace(CONFIG, activation_checkpointing=True))
+    )
     for objective in failure.COMPARING:
         assert "accumulate" not in str(crossed(error, dataclasses.replace(CONFIG, objective=objective)))
     alone = dataclasses.replace(CONFIG, objective="text", pretrain=PretrainConfig(contrastive=0, masked=1))

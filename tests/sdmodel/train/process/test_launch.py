@@ -27,7 +27,7 @@ SMALL = TrainConfig(
     images=1280,
     batch=16,
     size=32,
-    snapshot_every=320,
+    checkpoint_every=320,
     processes=1,
     device="cpu",
     text=TextConfig(width=16, heads=2, queries=2, length=12, vocabulary=300),
@@ -307,7 +307,7 @@ def test_a_mistake_in_the_job_is_named(dataset, tmp_path: Path):
 
 @pytest.mark.slow
 def test_a_stop_leaves_no_process_and_the_next_start_goes_on_from_there(dataset, tmp_path: Path):
-    config = dataclasses.replace(SMALL, images=960, snapshot_every=10**6, processes=2)
+    config = dataclasses.replace(SMALL, images=960, checkpoint_every=10**6, processes=2)
     path = job(tmp_path / "out", dataset, config)
     seen: list[Progress] = []
     saved: list[int] = []

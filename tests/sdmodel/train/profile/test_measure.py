@@ -107,7 +107,7 @@ def test_a_training_is_measured_and_nothing_is_left(tmp_path: Path):
     assert measurement.processes == 1
     assert measurement.mfu
     assert measurement.mfu > 0
-    assert not (tmp_path / "snapshots").exists()
+    assert not (tmp_path / "checkpoints").exists()
 
 
 # The process that measures ends with its files open.

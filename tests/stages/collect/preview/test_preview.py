@@ -40,7 +40,12 @@ def look(config: CollectConfig, previous: Artifact | None = None, gone: Any = No
         report = preview(previous, snapshot(config), gone, config, scratch=Path(scratch), **more)
     refused = sum(report.refused.values())
     assert report.rows == (
-        refused + report.duplicates + report.held + report.waiting + report.to_fetch + report.to_copy
+        refused
+        + report.duplicates
+        + report.already_collected
+        + report.waiting
+        + report.to_fetch
+        + report.to_copy
     )
     return report
 
@@ -178,17 +183,22 @@ def test_it_says_what_collect_then_does(
     )
     before = look(config)
     assert web.asked.total() == 0
-    assert (before.urls, before.duplicates, before.to_fetch, before.held) == (5, 1, 5, 0)
+    assert (before.urls, before.duplicates, before.to_fetch, before.already_collected) == (5, 1, 5, 0)
     first = collect(None, snapshot(config), None, config, store=store)
     assert first.statistics["fetched"] == before.urls
     table(path, [(url, "a bird") for url in [*urls[:3], *urls[4:], web.url("/gone"), "nothing"]])
     config = replace(config, edition="2")
     second = look(config, first)
-    assert (second.held, second.waiting, second.to_fetch, second.refused) == (3, 1, 2, {"bad_url": 1})
+    assert (second.already_collected, second.waiting, second.to_fetch, second.refused) == (
+        3,
+        1,
+        2,
+        {"bad_url": 1},
+    )
     after = collect(first, snapshot(config), None, config, store=store)
     assert after.statistics["fetched"] == second.urls
-    assert after.statistics["reused"] == second.held
-    assert after.statistics["carried"] == second.waiting
+    assert after.statistics["pictures_carried"] == second.already_collected
+    assert after.statistics["rejections_carried"] == second.waiting
     forget(store, [Name("url", urls[4])], "asked to")
     third = look(replace(config, edition="3"), first, takedowns(store))
     assert (third.to_fetch, third.refused) == (1, {"bad_url": 1, "taken_down": 1})
@@ -197,4 +207,8 @@ def test_it_says_what_collect_then_does(
     )
     stale = replace(config, urls=(replace(config.urls[0], revalidate_days=0.5),))
     fourth = look(stale, after)
-    assert (fourth.held, fourth.to_fetch, fourth.urls) == (5, 0, 5)  # asked again, as they may have changed
+    assert (fourth.already_collected, fourth.to_fetch, fourth.urls) == (
+        5,
+        0,
+        5,
+    )  # asked again, as they may have changed

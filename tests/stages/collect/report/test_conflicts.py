@@ -18,8 +18,14 @@ def found(tmp_path: Path, *rows: Row) -> list[dict[str, Any]]:
     return table.to_pylist()
 
 
-def about_column(name: str, said: str, really: str) -> dict[str, str]:
-    return {"uid": uid_of("test", "a"), "kind": "column", "what": name, "said": said, "found": really}
+def about_column(name: str, stated: str, actual: str) -> dict[str, str]:
+    return {
+        "uid": uid_of("test", "a"),
+        "kind": "column",
+        "subject": name,
+        "stated": stated,
+        "contradicted_by": actual,
+    }
 
 
 # The picture is a JPEG of 40 x 30.
@@ -58,7 +64,7 @@ def test_columns_that_tell_of_another_file(
 def test_sizes_may_be_those_before_the_picture_was_turned(tmp_path: Path):
     turned = {"width": 30, "height": 40}
     assert found(tmp_path, image("a", columns=turned, repairs=["oriented"])) == []
-    assert [row["what"] for row in found(tmp_path, image("a", columns=turned))] == ["height", "width"]
+    assert [row["subject"] for row in found(tmp_path, image("a", columns=turned))] == ["height", "width"]
 
 
 def test_copies_with_other_captions(tmp_path: Path):
@@ -70,7 +76,8 @@ def test_copies_with_other_captions(tmp_path: Path):
         image("elsewhere", ["a fish"]),
     ]
     told = {
-        row["uid"]: (row["kind"], row["what"], row["said"], row["found"]) for row in found(tmp_path, *rows)
+        row["uid"]: (row["kind"], row["subject"], row["stated"], row["contradicted_by"])
+        for row in found(tmp_path, *rows)
     }
     assert told == {
         uid_of("test", "one"): ("captions", SHA256, "A dog | a pet", "a cat"),
@@ -85,7 +92,7 @@ def test_copies_with_the_same_captions_agree(tmp_path: Path):
 
 def test_copies_with_other_licences(tmp_path: Path):
     rows = [image(name, sha256=SHA256, licence=name) for name in ("CC0", "cc0", "CC-BY", "")]
-    told = [(row["kind"], row["said"], row["found"]) for row in found(tmp_path, *rows)]
+    told = [(row["kind"], row["stated"], row["contradicted_by"]) for row in found(tmp_path, *rows)]
     assert sorted(told) == [
         ("licence", "CC-BY", "CC0"),
         ("licence", "CC0", "CC-BY"),
@@ -97,4 +104,6 @@ def test_stock_pictures_do_not_fill_the_table(tmp_path: Path):
     rows = [image(str(number), [f"caption {number:03d} " * 40], sha256=SHA256) for number in range(100)]
     told = found(tmp_path, *rows)
     assert len(told) == 100
-    assert all(0 < len(row["found"]) <= CHARACTERS and len(row["said"]) <= CHARACTERS for row in told)
+    assert all(
+        0 < len(row["contradicted_by"]) <= CHARACTERS and len(row["stated"]) <= CHARACTERS for row in told
+    )

@@ -31,7 +31,7 @@ NEW_REJECTS = [
 EXPECTED = {
     "added": 2,
     "added_after": {"new_row": 1, "timeout": 1},
-    "kept": 2,
+    "same_bytes": 2,
     "captions_changed": 1,
     "changed": 1,
     "removed": {"http_not_found": 1, "left_the_table": 1},
@@ -80,7 +80,7 @@ def test_tables_that_are_not_published_yet_compare_alike(tmp_path: Path):
 
 def test_the_first_version_adds_everything(store: Store):
     found = diff(None, collection(store, NEW, NEW_REJECTS))
-    assert (found.added, found.added_after, found.kept, found.removed) == (5, {"new_row": 5}, 0, {})
+    assert (found.added, found.added_after, found.same_bytes, found.removed) == (5, {"new_row": 5}, 0, {})
 
 
 def test_captions_are_compared_as_sets(store: Store):
@@ -120,7 +120,7 @@ def test_datasets_give_the_reasons_of_their_selection_and_their_collection(store
     assert counts(diff(before, after)) == {
         "added": 3,
         "added_after": {"new_row": 1, "no_caption": 1, "timeout": 1},
-        "kept": 0,
+        "same_bytes": 0,
         "captions_changed": 0,
         "changed": 1,
         "removed": {"http_not_found": 1, "left_the_table": 1, "near_duplicate": 1},
@@ -164,8 +164,8 @@ def test_the_counts_close(tmp_path_factory: pytest.TempPathFactory, old: dict[st
         [write(folder / "c", after)],
         [write(folder / "d", refused_after, REJECTS)],
     )
-    assert found.added + found.kept + found.changed == len(after)
-    assert found.kept + found.changed + sum(found.removed.values()) == len(before)
+    assert found.added + found.same_bytes + found.changed == len(after)
+    assert found.same_bytes + found.changed + sum(found.removed.values()) == len(before)
     assert sum(found.added_after.values()) == found.added
     pairs = [(was, now) for was in before for now in after if was["uid"] == now["uid"]]
     assert found.changed == sum(was["sha256"] != now["sha256"] for was, now in pairs)

@@ -32,9 +32,9 @@ def test_what_comes_is_remembered(web: Web, fetch: Fetch) -> None:
     assert (answer.key, answer.url, answer.final_url) == (KEY, web.url("/a"), web.url("/a"))
     assert (answer.status, answer.bytes, answer.address) == (200, 3, "127.0.0.1")
     assert (answer.etag, answer.last_modified, answer.content_type) == ('"1"', "then", "image/png")
-    assert (answer.reason, answer.unchanged, answer.hops, answer.retry_at) == (None, False, [], None)
+    assert (answer.reason, answer.not_modified, answer.redirects, answer.retry_at) == (None, False, [], None)
     assert 0 < answer.seconds < 600
-    assert time.strptime(answer.asked, "%Y-%m-%dT%H:%M:%SZ")
+    assert time.strptime(answer.requested_at, "%Y-%m-%dT%H:%M:%SZ")
     assert web.asked == {"/robots.txt": 1, "/.well-known/tdmrep.json": 1, "/a": 1}
     assert {file["url"] for file in fetch.fetcher.evidence()} == {
         web.url("/robots.txt"),
@@ -52,10 +52,10 @@ def test_what_is_unchanged_costs_no_body(web: Web, fetch: Fetch) -> None:
 
     web.answers["/a"] = conditional
     assert fetch(web.url("/a"), etag='"1"', last_modified="then") == b""
-    assert (fetch.answer.unchanged, fetch.answer.status, fetch.answer.reason) == (True, 304, None)
+    assert (fetch.answer.not_modified, fetch.answer.status, fetch.answer.reason) == (True, 304, None)
     assert fetch(web.url("/a"), last_modified="then") == b""
     assert fetch(web.url("/a"), etag='"0"') == b"new"
-    assert not fetch.answer.unchanged
+    assert not fetch.answer.not_modified
     assert fetch(web.url("/a")) == b"new"
     assert heard == [
         {"If-None-Match": '"1"'}, {"If-Modified-Since": "then"}, {"If-None-Match": '"0"'}, {},
@@ -125,12 +125,12 @@ def test_what_a_site_forbids_is_not_asked_for(web: Web, fetch: Fetch) -> None:
     web.serve("/x", b"x")
     web.serve("/y", b"y")
     assert fetch.fails(web.url("/x"), ("robots",)).reason == Reason.OPTED_OUT
-    assert (fetch.answer.asked, web.asked["/x"]) == ("", 0)
+    assert (fetch.answer.requested_at, web.asked["/x"]) == ("", 0)
     assert fetch(web.url("/y"), ("robots",)) == b"y"
     late = fetch.fails(web.url("/y"), ("robots",))
     assert late.reason == Reason.HOST_SET_ASIDE
     assert late.retry_at == pytest.approx(time.time() + 100, abs=60)
-    assert fetch.answer.asked == ""
+    assert fetch.answer.requested_at == ""
     assert web.asked == {"/robots.txt": 1, "/y": 1}
 
 

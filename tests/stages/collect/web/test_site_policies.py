@@ -141,7 +141,7 @@ def test_a_real_site(web: Web) -> None:
     assert robots == {
         "url": web.url("/robots.txt"),
         "status": 200,
-        "fetched": when,
+        "fetched_at": when,
         "bytes": 77,
         "crawl_delay": 2.0,
         "detail": "",
