@@ -1,9 +1,14 @@
 """The house rules that a program can check."""
 
+import ast
+import importlib.util
 import re
 import subprocess
 import sys
+from collections import Counter
+from graphlib import TopologicalSorter
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from importlinter.cli import lint_imports
@@ -14,6 +19,20 @@ ROOT = Path(__file__).parents[1]
 SOURCES = sorted(
     path for package in ("flows", "stages", "sdmodel") for path in (ROOT / package).rglob("*.py")
 )
+TREES = {path: ast.parse(path.read_text()) for path in SOURCES}
+WORDLESS = {"found", "told", "said", "say", "tell", "held", "one", "kept", "asked", "wanted"}
+
+
+def _script(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+draw_architecture = _script(ROOT / "docs" / "draw_architecture.py")
 
 
 def test_import_contracts_hold(capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,3 +95,61 @@ def test_every_reason_is_given_by_some_stage() -> None:
     texts = [path.read_text() for path in SOURCES if path.name != "reasons.py"]
     given = {name for text in texts for name in re.findall(r"\bReason\.([A-Z_]+)\b", text)}
     assert {reason.name for reason in Reason} - given == set()
+
+
+def test_a_folder_holds_at_most_25_files() -> None:
+    """More say nothing of what belongs together."""
+    files = Counter(path.parent.relative_to(ROOT).as_posix() for path in SOURCES)
+    assert {folder: number for folder, number in files.items() if number > 25} == {}
+
+
+def test_no_folder_imports_a_folder_that_imports_it() -> None:
+    """What the picture of the house stands on, too; the modules at a package's top stand in no order."""
+    _, imports = draw_architecture.folders()
+    list(TopologicalSorter(draw_architecture.within_packages(imports)).static_order())
+
+
+def test_a_class_name_stands_in_one_module() -> None:
+    modules: dict[str, list[str]] = {}
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                modules.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
+    assert {name: places for name, places in modules.items() if len(places) > 1} == {}
+
+
+def test_a_variable_says_what_it_holds() -> None:
+    """Not how it got there: names that say nothing are nobody's."""
+    names = {
+        (path.relative_to(ROOT).as_posix(), name)
+        for path, tree in TREES.items()
+        for node in ast.walk(tree)
+        for name in [
+            node.id if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+            else node.arg if isinstance(node, ast.arg)
+            else node.name if isinstance(node, ast.FunctionDef | ast.ClassDef)
+            else ""
+        ]
+        if name.strip("_").lower() in WORDLESS
+    }  # fmt: skip
+    assert names == set()
+
+
+def test_a_function_holds_one_idea() -> None:
+    """Its lines without signature and docstring, which some need at length."""
+    functions = {
+        (path.relative_to(ROOT).as_posix(), node.name): (node.end_lineno or 0) - _body(node).lineno + 1
+        for path, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+    }
+    assert {function: lines for function, lines in functions.items() if lines > 60} == {}
+
+
+def _body(function: ast.FunctionDef) -> ast.stmt:
+    return function.body[ast.get_docstring(function) is not None and len(function.body) > 1]
+
+
+def test_the_picture_of_the_house_is_current() -> None:
+    """`make docs` draws it."""
+    assert (ROOT / "docs" / "architecture.svg").read_text() == draw_architecture.picture()
