@@ -79,13 +79,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with naming_disk_faults("what this command reads and writes"):
             app(words, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        _say(" ".join(str(error).split()) + " (see sdflow --help)")
+        _print_error(" ".join(str(error).split()) + " (see sdflow --help)")
         sys.exit(2)
     except BrokenPipeError:  # `sdflow ls | head`: whoever read has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         promise = "; what is finished is kept, and the same command continues"
-        _say("interrupted" + (promise if words[:1] and words[0] in CONTINUED else ""))
+        _print_error("interrupted" + (promise if words[:1] and words[0] in CONTINUED else ""))
         sys.exit(130)
     except ValueError as error:
         _explain(error, debug)
@@ -123,8 +123,10 @@ def _explain(error: Exception, debug: bool) -> None:
     expected = isinstance(error, ValueError | OSError) or type(error).__module__.startswith(
         ("flows.", "stages.")
     )
-    _say(words if words and expected else f"{type(error).__name__}: {words} (sdflow --debug shows where)")
+    _print_error(
+        words if words and expected else f"{type(error).__name__}: {words} (sdflow --debug shows where)"
+    )
 
 
-def _say(words: str) -> None:
+def _print_error(words: str) -> None:
     print(f"sdflow: {escape_lines(redact(words))}", file=sys.stderr)  # noqa: T201 - the command line's own voice

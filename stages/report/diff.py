@@ -13,7 +13,7 @@ from stages.foreign_text import escape
 from stages.redaction import redact
 from stages.report.pictures import markdown_table
 
-SAID = {
+CHANGE_LABELS = {
     "added": "added",
     "removed": "removed",
     "changed": "other bytes",
@@ -30,7 +30,7 @@ def markdown_diff(artifact: Artifact) -> list[str]:
     lines = ["## Since the edition before", "", *markdown_table(["", "pictures"], diff_rows(diff)), ""]
     if diff.examples:
         examples = [
-            [SAID[example.change], example.reason, escape(redact(example.location), 100)]
+            [CHANGE_LABELS[example.change], example.reason, escape(redact(example.location), 100)]
             for example in diff.examples
         ]
         lines += ["For example:", "", *markdown_table(["", "reason", "location"], examples), ""]
@@ -78,4 +78,4 @@ def _rows(diff: Diff) -> Iterator[tuple[str, int]]:
 
 def _line(change: PictureChange) -> str:
     reason = f" ({change.reason})" if change.reason else ""
-    return f"{SAID[change.change]}{reason}  {change.uid}  {escape(change.location, 5000)}"
+    return f"{CHANGE_LABELS[change.change]}{reason}  {change.uid}  {escape(change.location, 5000)}"

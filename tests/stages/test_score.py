@@ -20,13 +20,13 @@ from stages.score import score
 from stages.store import Store, open_store
 from tests.stages.handmade import Picture, collection, save
 
-SAID = [caption(scene(0, index).attributes, index % 3) for index in range(20)]
+CAPTIONS = [caption(scene(0, index).attributes, index % 3) for index in range(20)]
 
 
 def folder_of_clip(folder: Path, seed: int) -> Path:
     torch.manual_seed(seed)
     config = TrainConfig(objective="contrastive", text=TextConfig(width=32, layers=1, heads=2, length=16))
-    objective = ContrastiveObjective(config, SAID)
+    objective = ContrastiveObjective(config, CAPTIONS)
     folder.mkdir(parents=True)
     objective.save(folder, objective.modules.state_dict())
     return folder
@@ -46,12 +46,14 @@ def store(tmp_path) -> Store:
 def pictures() -> list[Picture]:
     rows = [
         Picture(
-            f"{n}", save(render(scene(0, n), 40 + n), ("png", "jpeg")[n % 2]), (SAID[n], SAID[(n + 1) % 20])
+            f"{n}",
+            save(render(scene(0, n), 40 + n), ("png", "jpeg")[n % 2]),
+            (CAPTIONS[n], CAPTIONS[(n + 1) % 20]),
         )
         for n in range(18)
     ]
     rows.append(Picture("silent", rows[0].data, ("", "  ")))
-    rows.append(Picture("late", rows[1].data, ("", SAID[1])))
+    rows.append(Picture("late", rows[1].data, ("", CAPTIONS[1])))
     return rows
 
 
@@ -178,7 +180,7 @@ def test_pictures_are_seen_on_the_runs_background(store, clip):
     for name, inside in (("disc", np.hypot(x, y) < 15), ("bar", abs(x) < 4)):
         pixels = np.full((40, 40, 4), 255, np.uint8)
         pixels[..., 3] = np.where(inside, 255, 0)
-        art.append(Picture(name, save(pixels), (SAID[0],)))
+        art.append(Picture(name, save(pixels), (CAPTIONS[0],)))
 
     def embeddings(background: str) -> np.ndarray:
         config = ScoreConfig(model=f"local-dir:{clip}", background=background)
