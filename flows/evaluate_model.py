@@ -4,8 +4,7 @@ from prefect import flow
 
 from flows.report.progress import task_runner
 from flows.step import Result, RunContext
-from flows.tasks import evaluate, results
-from flows.train_model import resolved
+from flows.tasks import evaluate, resolved, results
 from stages.config.run import EvaluateConfig
 
 DEFAULT = EvaluateConfig()

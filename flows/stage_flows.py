@@ -6,8 +6,7 @@ from flows import tasks
 from flows.pinning import pinned_config
 from flows.report.progress import task_runner
 from flows.step import Result, RunContext
-from flows.tasks import results
-from flows.train_model import resolved
+from flows.tasks import results, run_alone
 from stages.config.collect import CollectConfig
 from stages.config.run import DedupConfig, EncodeConfig, FilterConfig, ScoreConfig, ShardConfig
 
@@ -39,9 +38,7 @@ def dedup(images: str, name: str, config: DedupConfig = DEDUP, store: str = "sto
         config: what counts as a copy.
         store: where artifacts live.
     """
-    return results(
-        tasks.dedup.submit(*resolved(store, images), config=config, context=RunContext(store, name))
-    )
+    return run_alone(tasks.dedup, config, store, name, images)
 
 
 @flow(name="score", task_runner=task_runner())
@@ -54,9 +51,7 @@ def score(images: str, name: str, config: ScoreConfig = SCORE, store: str = "sto
         config: which CLIP judges.
         store: where artifacts live.
     """
-    return results(
-        tasks.score.submit(*resolved(store, images), config=config, context=RunContext(store, name))
-    )
+    return run_alone(tasks.score, config, store, name, images)
 
 
 @flow(name="filter", task_runner=task_runner())
@@ -73,8 +68,7 @@ def filter_(
         config: the thresholds.
         store: where artifacts live.
     """
-    read = resolved(store, images, duplicates, scores)
-    return results(tasks.filter_.submit(*read, config=config, context=RunContext(store, name)))
+    return run_alone(tasks.filter_, config, store, name, images, duplicates, scores)
 
 
 @flow(name="shard", task_runner=task_runner())
@@ -90,8 +84,7 @@ def shard(
         config: how it is cut and packed.
         store: where artifacts live.
     """
-    read = resolved(store, images, selection)
-    return results(tasks.shard.submit(*read, config=config, context=RunContext(store, name)))
+    return run_alone(tasks.shard, config, store, name, images, selection)
 
 
 @flow(name="encode", task_runner=task_runner())
@@ -104,7 +97,4 @@ def encode(dataset: str, name: str, config: EncodeConfig = ENCODE, store: str = 
         config: the encoders, and the pictures' size.
         store: where artifacts live.
     """
-    chosen = pinned_config(store, name, config)
-    return results(
-        tasks.encode.submit(*resolved(store, dataset), config=chosen, context=RunContext(store, name))
-    )
+    return run_alone(tasks.encode, pinned_config(store, name, config), store, name, dataset)

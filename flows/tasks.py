@@ -14,6 +14,7 @@ from flows import steps
 from flows.report.prefect import key_of, report
 from flows.report.progress import TaskReporter, notify_failed, notify_finished
 from flows.step import Result, RunContext, Step
+from stages.artifacts.reference import resolve
 from stages.errors import RetryableError
 from stages.redaction import redact_error
 from stages.store import open_store
@@ -75,6 +76,17 @@ def results(*futures: "PrefectFuture[Any]") -> dict[str, Result]:
     wait(list(futures))
     finished: Sequence[Result] = [future.result() for future in futures]
     return {result.stage: result for result in finished}
+
+
+def resolved(store: str, *names: str) -> list[Result]:
+    """What references and fingerprints mean now. Flows ask once, at their start."""
+    opened = open_store(store, writable=False)
+    return [Result.of(resolve(opened, name), store) for name in names]
+
+
+def run_alone(step: Task[..., Any], config: Any, store: str, name: str, *read: str) -> dict[str, Result]:
+    """Run a step outside the line, on what references and fingerprints mean now; its result by stage."""
+    return results(step.submit(*resolved(store, *read), config=config, context=RunContext(store, name)))
 
 
 collect = step_task(steps.COLLECT)

@@ -4,11 +4,9 @@ from prefect import flow
 
 from flows.pinning import pinned_config
 from flows.report.progress import task_runner
-from flows.step import Result, RunContext
-from flows.tasks import results, train
+from flows.step import Result
+from flows.tasks import run_alone, train
 from sdmodel.config.train import TrainConfig
-from stages.artifacts.reference import resolve
-from stages.store import open_store
 
 DEFAULT = TrainConfig()
 
@@ -30,12 +28,5 @@ def train_model(
         config: the objective, the model, what it starts from and its training.
         latents: fingerprint of encode's result for the dataset; empty trains on pixels.
     """
-    read = resolved(store, dataset, *filter(None, [latents]))
-    chosen = pinned_config(store, name, config)
-    return results(train.submit(*read, config=chosen, context=RunContext(store, name)))
-
-
-def resolved(store: str, *names: str) -> list[Result]:
-    """What references and fingerprints mean now. Flows ask once, at their start."""
-    opened = open_store(store, writable=False)
-    return [Result.of(resolve(opened, name), store) for name in names]
+    read = [dataset, *filter(None, [latents])]
+    return run_alone(train, pinned_config(store, name, config), store, name, *read)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flows.refresh_dataset import refresh_dataset
-from flows.train_model import resolved
+from flows.tasks import resolved
 from stages.artifacts.reference import references
 from stages.config.collect import CollectConfig, FolderSource
 from stages.config.run import Run
