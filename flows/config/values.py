@@ -4,7 +4,7 @@ allowed, and all of them come at once."""
 import dataclasses
 import difflib
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeAlias, TypeVar
 
@@ -27,6 +27,8 @@ KINDS = {
     "bool_type": "true or false",
     "bool_parsing": "true or false",
     "string_type": "a text (quote it if it looks like a number)",
+    "dict_type": "a block of keys",
+    "invalid_key": "a text as key (quote it if it looks like a number)",
     "tuple_type": "a list",
     "list_type": "a list",
     "dataclass_type": "a block of keys",
@@ -50,50 +52,55 @@ def run_of(values: Mapping[str, Any], origin: str) -> Run:
         ValueError: one line for each mistake, of keys by themselves and of keys together; `origin` says where
             the values came from.
     """
-    plain, lines, mistaken = _with_tuples(values), _own_backgrounds(values), list[Path]()
+    plain, lines = _with_tuples(values), _own_backgrounds(values)
     for stage in ON_BACKGROUND if lines else ():
         if isinstance(plain.get(stage), dict):
             plain[stage].pop("background", None)
-    while True:
-        try:
-            run = _adapter().validate_python(plain)
-            break
-        except ValidationError as error:
-            wrong = [mistake for part in error.errors() for mistake in _mistakes(Run, part)]
-        lines += [line for paths, line in wrong if not any(_overlap(a, b) for a in paths for b in mistaken)]
-        removed = [_remove(plain, path) for paths, _ in wrong for path in paths]
-        mistaken += [path for path in removed if path]
-        mistaken += [path for paths, _ in wrong for path in paths]
-        assert any(removed), f"defaults make no run: {wrong}"
-    if lines:
-        raise ValueError(_joined(origin, lines))
-    return run
+    return _read(Run, plain, origin, lines)
 
 
 def config_of(kind: type[C], values: Any, origin: str) -> C:
     """The config of a kind that nested plain values describe.
 
     Raises:
-        ValueError: one line for each mistake of keys by themselves, or where none is, of keys together;
+        ValueError: one line for each mistake; of keys together where those that must be there can be read.
             `origin` says where the values came from.
     """
-    adapter: Any = TypeAdapter  # whose stub wants a literal type
-    try:
-        return adapter(kind).validate_python(_with_tuples(values))
-    except ValidationError as error:
-        lines = [line for part in error.errors() for _, line in _mistakes(kind, part)]
-        raise ValueError(_joined(origin, lines)) from None
+    return _read(kind, _with_tuples(values), origin, [])
 
 
-def _joined(origin: str, lines: Sequence[str]) -> str:
+def _read(kind: type[C], plain: Any, origin: str, lines: list[str]) -> C:
+    """ValueError: there are lines of mistakes, or more are found. Takes what is mistaken out of `plain`."""
+    mistaken: list[Path] = []
+    wrong = _booleans(kind, plain)
+    while True:
+        lines += [line for paths, line in wrong if not any(_overlap(a, b) for a in paths for b in mistaken)]
+        removed = [_remove(plain, path) for paths, _ in wrong for path in paths]
+        mistaken += [path for path in removed if path]
+        mistaken += [path for paths, _ in wrong for path in paths]
+        if wrong and not any(removed):
+            assert lines, f"defaults make no config: {wrong}"
+            raise ValueError(_joined(origin, lines))
+        try:
+            config = _adapter(kind).validate_python(plain)
+        except ValidationError as error:
+            wrong = [mistake for part in error.errors() for mistake in _mistakes(kind, part)]
+        else:
+            if lines:
+                raise ValueError(_joined(origin, lines))
+            return config
+
+
+def _joined(origin: str, mistakes: Sequence[str]) -> str:
+    lines = list(dict.fromkeys(mistakes))
     if len(lines) == 1:
         return f"{origin}: {lines[0]}"
     return f"{origin} has {len(lines)} mistakes:\n  " + "\n  ".join(lines)
 
 
 @cache
-def _adapter() -> TypeAdapter[Run]:
-    return TypeAdapter(Run)
+def _adapter(kind: Any) -> Any:
+    return TypeAdapter(kind)
 
 
 def _own_backgrounds(values: Mapping[str, Any]) -> list[str]:
@@ -116,29 +123,59 @@ def _with_tuples(value: Any) -> Any:
     return value
 
 
+def _booleans(root: type[Config], plain: Any) -> list[tuple[list[Path], str]]:
+    """(where, what is wrong) of true and false in the place of numbers, which pydantic takes for 1 and 0."""
+
+    def paths(value: Any, annotation: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+        kind = bare(annotation)
+        parts = typing.get_args(kind)
+        if isinstance(value, bool) and kind in (int, float):
+            yield path, {"loc": path, "input": value, "type": f"{kind.__name__}_type"}
+        elif isinstance(value, dict) and dataclasses.is_dataclass(kind):
+            known = annotations(typing.cast(type, kind))
+            for key in (key for key in value if key in known):
+                yield from paths(value[key], known[key], (*path, key))
+        elif isinstance(value, dict) and typing.get_origin(kind) is dict:
+            for key, item in value.items():
+                yield from paths(item, parts[1], (*path, key))
+        elif isinstance(value, tuple) and typing.get_origin(kind) is tuple:
+            for n, item in enumerate(value):
+                yield from paths(item, parts[0], (*path, n))
+
+    return [([path], _line(root, error)) for path, error in paths(plain, root, ())]
+
+
 def _overlap(path: Path, other: Path) -> bool:
     """Whether one lies within the other."""
     return all(str(a) == str(b) for a, b in zip(path, other, strict=False))
 
 
-def _remove(plain: dict[str, Any], path: Path) -> Path | None:
-    """Take a value out, with the list that it is an item of; None: it is not there.
+def _remove(plain: Any, path: Path) -> Path | None:
+    """Take a value out, or the list around it where that cannot be without it; None: it is not there.
 
     A run must have a name: another takes its place."""
-    if path[:1] in ((), ("name",)):
+    if not isinstance(plain, dict):
+        return None
+    if path[:1] == ("name",):
+        renamed = plain.get("name") != "unnamed"
         plain["name"] = "unnamed"
-        return ("name",)
+        return ("name",) if renamed else None
     block: Any = plain
+    around: Path | None = None
     for depth, key in enumerate(path):
-        if isinstance(block, tuple):  # the positions of its other items must stay what they are
-            return _remove(plain, path[:depth])
-        if not isinstance(block, dict) or key not in block:
-            return None
-        if depth == len(path) - 1:
+        if isinstance(block, tuple):
+            around = path[:depth]
+            if depth == len(path) - 1:  # the positions of its other items must stay what they are
+                break
+            block = block[int(key)]
+        elif not isinstance(block, dict) or key not in block:
+            break
+        elif depth == len(path) - 1:
             del block[key]
             return path
-        block = block[key]
-    return None
+        else:
+            block = block[key]
+    return _remove(plain, around) if around else None
 
 
 def _mistakes(root: type[Config], error: Any) -> list[tuple[list[Path], str]]:
@@ -151,6 +188,10 @@ def _mistakes(root: type[Config], error: Any) -> list[tuple[list[Path], str]]:
             ([(*location, *key.split(".")) for key in mistake.values], mistake.text(prefix))
             for mistake in wrong.mistakes
         ]
+    if error["type"] == "missing" and isinstance(location[-1], int):  # of a list of so many values
+        error, location = {**error, "type": "too_short", "loc": location[:-1]}, location[:-1]
+    if error["type"] == "too_short" and not _length(root, error):
+        return []  # it counts the items that are no mistakes, and those have lines of their own
     return [([location[:-1] if error["type"] == "missing" else location], _line(root, error))]
 
 
@@ -170,12 +211,22 @@ def _line(root: type[Config], error: Any) -> str:
         return f"{path} is {spelled(value)}; allowed: {error['ctx']['expected']}"
     if kind in LIMITS:
         owner, name = _owner(root, location)
-        demand = f"must be {breach(_annotation_at(root, location), value)}{remedy(owner, name)}"
+        demand = breach(_annotation_at(root, location), value) or _length(root, error)
+        demand = f"must be {demand}{remedy(owner, name)}"
         return Mistake({path: value}, demand).text()
     allowed = KINDS.get(kind) or error["msg"]
     if type(None) in typing.get_args(_annotation_at(root, location)):
         allowed += ", or null"
     return f"{path} is {spelled(value)}; allowed: {allowed}. {_description(root, location)}".rstrip()
+
+
+def _length(root: type[Config], error: Any) -> str:
+    """What a list's length must be that is another; empty: it is no other."""
+    annotation = _annotation_at(root, [str(part) for part in error["loc"]])
+    parts = typing.get_args(bare(annotation))
+    if typing.get_origin(bare(annotation)) is tuple and parts[-1] is not Ellipsis:
+        return "" if len(error["input"]) == len(parts) else f"{len(parts)} values"
+    return breach(annotation, error["input"])
 
 
 def _annotation_at(root: type[Config], location: Sequence[str]) -> Any:

@@ -5,9 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from scipy.stats import binomtest
-from scipy.stats import t as student
-
 
 @dataclass(frozen=True)
 class Estimate:
@@ -37,9 +34,8 @@ def estimate(values: Mapping[int, float], confidence: float, questions: int = 0)
     half = _half(list(values.values()), confidence)
     low, high = mean - half, mean + half
     if questions and not math.isnan(half):
-        total = questions * len(values)
-        wilson = binomtest(round(mean * total), total).proportion_ci(confidence, "wilson")
-        low, high = max(0.0, min(low, float(wilson.low))), min(1.0, max(high, float(wilson.high)))
+        least, most = _wilson(mean, questions * len(values), confidence)
+        low, high = max(0.0, min(low, least)), min(1.0, max(high, most))
     return Estimate(mean, low, high, values, questions)
 
 
@@ -57,7 +53,10 @@ def decided(first: Estimate, second: Estimate, confidence: float, paired: bool) 
     mean, half = fmean(differences), _half(differences, confidence)
     low, high = mean - half, mean + half
     if first.questions and second.questions:
-        (p, p_low, p_high), (q, q_low, q_high) = (_wilson(each, confidence) for each in (first, second))
+        p, q = first.mean, second.mean
+        (p_low, p_high), (q_low, q_high) = (
+            _wilson(each.mean, each.questions * len(each.values), confidence) for each in (first, second)
+        )
         low = min(low, p - q - math.hypot(p - p_low, q_high - q))
         high = max(high, p - q + math.hypot(p_high - p, q - q_low))
     return low > 0 or high < 0
@@ -73,12 +72,16 @@ def rivals(estimates: Mapping[str, Estimate], better: str, confidence: float, pa
 
 def _half(values: list[float], confidence: float) -> float:
     """Half of Student's interval; nan for a single value."""
+    from scipy.stats import t as student
+
     if len(values) < 2:
         return math.nan
     return float(student.ppf((1 + confidence) / 2, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
 
 
-def _wilson(share: Estimate, confidence: float) -> tuple[float, float, float]:
-    total = share.questions * len(share.values)
-    interval = binomtest(round(share.mean * total), total).proportion_ci(confidence, "wilson")
-    return share.mean, float(interval.low), float(interval.high)
+def _wilson(share: float, questions: int, confidence: float) -> tuple[float, float]:
+    """Wilson's score interval of a share of so many questions."""
+    from scipy.stats import binomtest  # which takes seconds to import
+
+    interval = binomtest(round(share * questions), questions).proportion_ci(confidence, "wilson")
+    return float(interval.low), float(interval.high)

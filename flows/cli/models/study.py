@@ -73,25 +73,27 @@ def study(
 
 def _run(file: Path, page: Path, lanes: int, dry_run: bool, store: str | None) -> None:
     from flows.preflight import check
-    from flows.run.execute import run_flow
-    from flows.run.terminal import Terminal
     from flows.study.cases import cases_of, read_study
     from flows.study.machine import lanes as lanes_for
     from flows.study.machine import machine
+
+    config = read_study(file)
+    base = (file.parent / config.base).resolve()
+    cases = cases_of(config, base, store, environment_store())
+    started = {arm.name for arm in config.arms if arm.start}
+    for case in cases:
+        if case.seed == config.seeds[0] and case.arm not in started:
+            check(case.run)
+
+    from flows.run.execute import run_flow  # which takes seconds to import: mistakes are told before
+    from flows.run.terminal import Terminal
     from flows.study.measures import REFERENCES
     from flows.study.page import markdown, write_page
     from flows.study.preview import preview
     from flows.study.results import StudyResults
 
-    config = read_study(file)
-    base = (file.parent / config.base).resolve()
-    cases = cases_of(config, base, store, environment_store())
     terminal, here = Terminal(), machine()
     at_once = lanes or lanes_for([case.run.train for case in cases])
-    started = {arm.name for arm in config.arms if arm.start}
-    for case in cases:
-        if case.seed == config.seeds[0] and case.arm not in started:
-            check(case.run)
     if dry_run:
         for line in preview(config, cases, here, at_once):
             terminal.log(line)

@@ -1,6 +1,7 @@
 """A config file becomes a Run, or one line that names the key, the value and what is allowed."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,36 @@ def test_every_mistake_is_told_at_once(tmp_path: Path):
         read(tmp_path, "name: a\nfilter: {min_words: x}\ntrain: {batch: y}")
     assert "filter.min_words" in str(caught.value)
     assert "train.batch" in str(caught.value)
+
+
+def test_true_is_no_number(tmp_path: Path):
+    changes = ["train.images=true", "filter.min_similarity=false", "train.unet.channels=[true, 8]"]
+    with pytest.raises(ValueError, match="3 mistakes") as caught:
+        read(tmp_path, "name: a", *changes, "score.model=x")
+    assert "train.images is true; allowed: a whole number. Images to see" in str(caught.value)
+    assert "train.unet.channels.0 is true; allowed: a whole number" in str(caught.value)
+
+
+@pytest.mark.parametrize("ngrams", ["[3]", "[]", "[3, 4, 5]"])
+def test_a_list_of_so_many_values_says_how_many(tmp_path: Path, ngrams: str):
+    words = re.escape(f"train.text.ngrams={ngrams} must be 2 values; leave it out for [3, 5]") + "$"
+    with pytest.raises(ValueError, match=words):
+        read(tmp_path, "name: a", f"train.text.ngrams={ngrams}")
+
+
+def test_an_item_of_a_list_hides_no_other_mistake(tmp_path: Path):
+    texts = "[{width: 0, kernels: [2]}, {width: 4, heads: 3}]"
+    urls = "[{name: a, tables: []}, {name: b, tables: [b.csv], encoding: none}]"
+    with pytest.raises(ValueError, match="5 mistakes") as caught:
+        read(tmp_path, f"name: a\ncollect: {{urls: {urls}}}\ntrain: {{texts: {texts}}}")
+    for words in (
+        "texts.0.width=0 ",
+        "texts.0.kernels=[2]",
+        "texts.1.width=4, train.texts.1.heads=3",
+        "urls.0.tables=[] ",
+        "urls.1.encoding='none'",
+    ):
+        assert words in str(caught.value)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path):

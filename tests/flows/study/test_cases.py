@@ -1,5 +1,7 @@
 """Which trainings a study is, in which order, and what it refuses."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -138,3 +140,24 @@ def test_halving_keeps_the_better_half():
     assert survivors(study, rung) == {("b", "plain"), ("c", "plain")}
     study = replace(study, measures=(replace(RIGHT, better="lower"), LOSS))
     assert survivors(study, rung) == {("a", "plain"), ("c", "plain")}
+
+
+def test_a_study_names_all_its_mistakes(tmp_path: Path):
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "name: A Name\nbase: base.yaml\nseeds: [0, 0]\nconfidence: true\nbudget: {images: 1, seconds: 1}\n"
+        "arms: [{name: a, start: {train.start: b}}]\n"
+        "measures: [{name: loss, figure: train.loss, digits: 10}]\n"
+    )
+    with pytest.raises(ValueError, match="6 mistakes") as caught:
+        read_study(path)
+    for words in ("name='A Name'", "seeds=0 ", "confidence is true", "budget.images=1, ", "'b' is unknown"):
+        assert words in str(caught.value)
+    path.write_text("name: a\nbase: base.yaml\narms: [{name: a}]\nmeasures: [{name: loss, figure: loss}]\n")
+    with pytest.raises(ValueError, match=r"study\.yaml: measures\.0\.figure='loss' must be a path[^\n]*$"):
+        read_study(path)
+
+
+def test_a_study_is_refused_before_what_takes_long_to_import():
+    code = "import sys, flows.cli.models.study, flows.study.page; assert 'scipy.stats' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
