@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from flows.steps import TRAIN
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import refer
 from stages.pretrained.start import pipeline_files, start_folder, start_input
+from stages.stage import Request
 from stages.store import Store, open_store
 from stages.train.train import train
 from tests import frozen
@@ -62,7 +62,10 @@ def test_a_training_is_another_request_where_it_starts_from_something_else(
 ):
     first = frozen.pipeline(tmp_path / "a")
     config = dataclasses.replace(worlds.TINY, start=str(first))
-    plain, started = (TRAIN.inputs(store, "x", one, [dataset], lambda: None) for one in (worlds.TINY, config))
+    plain, started = (
+        train.step.inputs(Request(store, "x", settings, [dataset], lambda: None))
+        for settings in (worlds.TINY, config)
+    )
     assert plain[1:] == [None, None, (), None]
     asked = {train.fingerprint(*inputs, config=config) for inputs in (plain, started)}
     assert len(asked) == 2
