@@ -54,8 +54,8 @@ def check_modules(objective: Objective, config: TrainConfig, accelerator: Accele
     single = [name for name, p in objective.modules.named_parameters() if p.ndim == 0]
     if single and is_sharded(config, accelerator):
         raise ValueError(
-            f"shard=true: {single[0]} of the {config.objective} objective is a single number, which has no "
-            "parts; set shard=false"
+            f"fsdp=true: {single[0]} of the {config.objective} objective is a single number, which has no "
+            "parts; set fsdp=false"
         )
 
 

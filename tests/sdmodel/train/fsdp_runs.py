@@ -127,10 +127,10 @@ def cases(job: JobSpec, root: Path, names: Sequence[str]) -> None:
             folder = root / case / name
             folder.mkdir(parents=True, exist_ok=True)
             alone = name in ("whole", "shared")
-            for shard, end in zip(LIVES[name], (END, -1), strict=True):
+            for fsdp, end in zip(LIVES[name], (END, -1), strict=True):
                 if alone and end == END:
                     continue
-                sharded = replace(config, shard=shard)
+                sharded = replace(config, fsdp=fsdp)
                 made = prepare(replace(job, folder=folder, config=sharded), accelerator)
                 if case == "toy":
                     torch.manual_seed(config.seed)
