@@ -157,6 +157,6 @@ def test_it_leaves_off_when_it_is_asked_to(tmp_path: Path):
     ],
 )
 def test_a_pretraining_is_measured_before_there_are_any_labels(pretrain: PretrainConfig, tmp_path: Path):
-    config = dataclasses.replace(SMALL, objective="text", pretrain=pretrain)
-    config = dataclasses.replace(config, validation=ValidationConfig(every=64))
+    validation = ValidationConfig(every=64)
+    config = dataclasses.replace(SMALL, objective="text", pretrain=pretrain, validation=validation)
     assert measure(measurement_job(config, tmp_path, seconds=0.2)).images_per_second > 0
