@@ -92,10 +92,11 @@ class EmaConfig(Config):
     least, from which any other can be reconstructed afterwards; empty: none are kept."""
 
     def conflicts(self) -> Iterator[Mistake]:
-        """A single length, from which no other can be reconstructed."""
-        if len(self.lengths) == 1:
+        """Too few lengths to reconstruct others from, or one of them twice."""
+        if len(self.lengths) == 1 or len({*self.lengths}) < len(self.lengths):
             yield self.mistake(
-                "must be two or more, as [0.05, 0.1], to reconstruct others; [] keeps none", "lengths"
+                "must be two or more, as [0.05, 0.1], and no two alike, to reconstruct others; [] keeps none",
+                "lengths",
             )
 
 
@@ -112,6 +113,12 @@ class ValidationConfig(Config):
     of the best validation; 0: never stop, publish the last."""
     prompts: tuple[Caption, ...] = ()
     """Captions that are drawn at every validation, from the same noise."""
+
+    def conflicts(self) -> Iterator[Mistake]:
+        """What needs validations where there are none."""
+        for name in ("patience", "prompts"):
+            if getattr(self, name) and not self.every:
+                yield self.mistake("nothing is validated; set every, or leave this out", name, "every")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -146,6 +146,13 @@ class TrainConfig(Config):
         mine = self.optimizer
         return replace(mine, frozen=(*mine.frozen, *frozen), rates={**slow, **mine.rates})
 
+    @property
+    def whole_batch(self) -> bool:
+        """Whether all rows of a batch are compared, which then cannot be taken in parts."""
+        if self.objective == "text":
+            return self.pretrain.contrastive > 0
+        return self.objective in ("contrastive", "selfsupervised")
+
     def conflicts(self) -> Iterator[Mistake]:
         """Values that cannot train together."""
         if self.accelerate:
@@ -154,6 +161,17 @@ class TrainConfig(Config):
             )
         if self.processes and self.batch % self.processes:
             yield self.mistake("processes must divide batch", "processes", "batch")
+        elif self.accumulate and self.batch // (self.processes or 1) % self.accumulate:
+            yield self.mistake(
+                "accumulate must divide each process's rows of a batch; 0 finds the fewest parts that fit",
+                *("accumulate", "batch", "processes"),
+            )
+        if self.accumulate > 1 and self.whole_batch:
+            yield self.mistake(
+                "all rows of a batch are compared, which cannot be taken in parts; lower batch, or set "
+                "accumulate to 1",
+                *("accumulate", "objective"),
+            )
         if self.fsdp and self.optimizer.kind in WHOLE_MATRICES:
             yield self.mistake(
                 "this optimizer needs whole matrices, and processes have parts of them; take adamw or lion",

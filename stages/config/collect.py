@@ -169,7 +169,14 @@ class ParquetSource(Config):
 class HostLimit(Config):
     """What a host is spared."""
 
-    host: Word
+    host: Annotated[
+        str,
+        MaxLen(4096),
+        Pattern(
+            r"(\*\.)?[^\s/:@*]+|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*",
+            "a host's name, without scheme, port and path",
+        ),
+    ]
     """Name of the host; its subdomains are hosts of their own, "*.example.org" means them all."""
     connections: Amount | None = None
     """Requests at once; None: as for every host."""

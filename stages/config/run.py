@@ -225,6 +225,11 @@ class EvaluateConfig(Config):
     device: Device = field(default="auto", metadata=NEUTRAL)
     """"cpu", "cuda" or "auto"."""
 
+    def conflicts(self) -> Iterator[Mistake]:
+        """An oracle that is shown nothing."""
+        if self.oracle and not self.oracle_samples:
+            yield self.mistake("the oracle would see no picture; ask for some", "oracle", "oracle_samples")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run(Config):

@@ -28,7 +28,7 @@ def cluster(
 
     Says how far to believe them: whether runs from other starts and on half of the pictures find the same
     ones, and how pure they are where a column holds classes. They serve as labels to learn from:
-    `--set train.pretrain.clusters=clusters/birds --set 'train.pretrain.columns=[cluster]'`.
+    `--set train.pretrain.clusters=clusters/birds --set train.pretrain.labels=1`.
 
     **Examples**
 

@@ -15,9 +15,6 @@ from sdmodel.train.process.messages import FailureMessage
 HERE = Path(__file__).parents[2]
 LONGEST = 3000
 """Characters of a message: lines of several processes stay whole in a pipe below 4096 bytes."""
-COMPARING = ("contrastive", "text", "selfsupervised")
-"""Objectives that compare the rows of a batch, and cannot take it in parts; text only where its contrastive
-loss is in use."""
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -64,8 +61,7 @@ def out_of_memory(config: TrainConfig, text: str = "") -> str:
     """What to do about it: first what changes no result."""
     first = text.strip().split("\n", 1)[0][:300]
     remedies: list[str] = []
-    alone = config.objective == "text" and not config.pretrain.contrastive
-    if config.objective not in COMPARING or alone:
+    if not config.whole_batch:
         remedies.append(f"train.accumulate={2 * max(1, config.accumulate)} (smaller parts, the same result)")
     if not config.activation_checkpointing:
         remedies.append("train.activation_checkpointing=true (slower, the same result)")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 import typing
 from collections.abc import Iterator
 from typing import Any
@@ -197,6 +198,30 @@ def test_what_is_impossible_is_refused_alone(key: str):
         run_of(nested({key: IMPOSSIBLE[key]}), "a file")
     assert key in str(caught.value)
     assert spelled(tuples(IMPOSSIBLE[key])).strip("[]") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (
+            {"evaluate.oracle": "demo", "evaluate.oracle_samples": 0, "evaluate.samples": 0},
+            "evaluate.oracle='demo', evaluate.oracle_samples=0: the oracle would see no picture",
+        ),
+        (
+            {"collect.hosts": [{"host": "https://a.org"}]},
+            "hosts.0.host='https://a.org' must be a host",
+        ),
+        ({"collect.hosts": [{"host": "a.org:80"}]}, "hosts.0.host='a.org:80' must be a host's name"),
+    ],
+)
+def test_what_would_be_passed_over_or_fail_late_is_refused(values: dict[str, Any], words: str):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        run_of(nested(values), "a file")
+
+
+def test_a_host_may_be_an_address():
+    for host in ("127.0.0.1", "2001:db8::1", "*.a.org"):
+        HostLimit(host=host)
 
 
 def test_all_mistakes_of_a_file_come_in_one_message():

@@ -34,6 +34,17 @@ ADAMW = OptimizerConfig(kind="adamw")
     ("kind", "values", "message"),
     [
         (EmaConfig, {"lengths": (0.1,)}, r"lengths=\[0.1\] must be two or more"),
+        (EmaConfig, {"lengths": (0.1, 0.1)}, r"lengths=\[0.1, 0.1\] must be two or more.*no two alike"),
+        (ValidationConfig, {"patience": 3}, "patience=3, every=0: nothing is validated; set every"),
+        (ValidationConfig, {"prompts": ("a",)}, r"prompts=\['a'\], every=0: "),
+        (
+            TrainConfig,
+            {"accumulate": 2, "objective": "contrastive"},
+            "accumulate=2, objective='contrastive'",
+        ),
+        (TrainConfig, {"accumulate": 2, "objective": "text"}, "accumulate=2, objective='text': all"),
+        (TrainConfig, {"accumulate": 48}, "accumulate=48, batch=64, processes=0: accumulate must divide"),
+        (TrainConfig, {"accumulate": 16, "processes": 8}, "accumulate=16, batch=64, processes=8: "),
         (GuardConfig, {"spike": 0.5}, r"spike=0.5 must be above 1.*0 looks for none"),
         (UNetConfig, {"channels": (8, 12), "heads": 8}, r"heads=8, channels=\[8, 12\].*divide .*12"),
         (
