@@ -268,9 +268,8 @@ class Run(Config):
 
     def conflicts(self) -> Iterator[Mistake]:
         """Blocks that cannot make one run."""
-        yield from own_models(
-            self.name, {**starts_of(self.train), "encode.autoencoder": self.encode.autoencoder}
-        )
+        starts = {**starts_of(self.train), "encode.autoencoder": self.encode.autoencoder}
+        yield from own_models(self.name, starts)
         for name in ON_BACKGROUND:
             if getattr(self, name).background not in (WHITE, self.background):
                 yield self.mistake(OWN_BACKGROUND, f"{name}.background", "background")
@@ -285,13 +284,9 @@ class Run(Config):
                 "there would be no validation split; set a share for it, as 0.02, or validate nothing",
                 *("train.validation.every", "shard.validation"),
             )
-        evaluate = self.evaluate
-        if self.train.objective == "diffusion" and not (
-            evaluate.samples or evaluate.captions or evaluate.oracle
-        ):
-            yield self.mistake(
-                "nothing would be sampled; set one of them", "evaluate.samples", "evaluate.captions"
-            )
+        sampled = self.evaluate.samples or self.evaluate.captions or self.evaluate.oracle
+        if self.train.objective == "diffusion" and not sampled:
+            yield self.mistake("nothing would be sampled; set one", "evaluate.samples", "evaluate.captions")
         if self.encode.autoencoder:
             yield from self._of_latents()
         for key in ("encode.autoencoder", "encode.text"):

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from stages.config.run import Run
     from stages.forecast.forecast import TrainingForecast
 
+LONGEST = 3600
+"""Seconds to measure for, at most."""
+
 
 def plan(
     config: ConfigArgument,
@@ -48,6 +51,8 @@ def plan(
     from flows.config.file import read_run
     from stages.forecast.forecast import encoders_in, forecast
 
+    if not 0 < seconds <= LONGEST:  # nan, too
+        raise ValueError(f"--seconds {seconds:g} must be above 0 and at most {LONGEST}")
     run = read_run(config, set_, store, environment_store())
     pictures = _finished(run, "shard", dataset)
     encode = run.encode

@@ -142,3 +142,12 @@ def test_of_a_dataset_some_tars_are_fetched_and_all_captions_count(measured: lis
 
     captions = [caption["text"] for row in rows for caption in row["captions"]]
     assert sorted(captions) == sorted(f"caption {row}" for row in range(4000) if row % 10)
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "0", "-1", "3601"])
+def test_a_measurement_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str], seconds: str):
+    config = tmp_path / "run.yaml"
+    config.write_text("name: a\n")
+    with pytest.raises(SystemExit, match="2"):
+        main(["plan", str(config), f"--seconds={seconds}"])
+    assert f"--seconds {seconds} must be above 0 and at most 3600" in capsys.readouterr().err
