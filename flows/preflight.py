@@ -6,7 +6,7 @@ from pathlib import Path
 from flows.steps import STEPS
 from sdmodel.config.limits import ConfigError
 from stages.artifacts.reference import references
-from stages.collect.sources.files import check_sources
+from stages.collect.sources.files import check_folder, check_sources
 from stages.config.run import Run
 from stages.pretrained import files
 from stages.pretrained import text as texts
@@ -20,12 +20,15 @@ def check(run: Run) -> None:
     Folders are looked into and not read: weights can take minutes to hash.
 
     Raises:
-        ValueError: there is no source, the store cannot be used, a folder or a reference is not what it is
-            named for, pictures of the config's size do not fit the autoencoder, or latents the denoiser.
+        ValueError: there is no source, or no folder of one, the store cannot be used, a folder or a reference
+            is not what it is named for, pictures of the config's size do not fit the autoencoder, or latents the
+            denoiser.
         DamagedError: what the store knows under the run's name cannot be read: it is damaged, or of a version
             whose records nobody reads any more.
     """
     check_sources(run.collect)
+    for source in run.collect.folders:
+        check_folder(source.name, source.folder)
     store, train, encode = open_store(run.store), run.train, run.encode
     for step in STEPS.values():
         if reference := step.stage.step.reference:

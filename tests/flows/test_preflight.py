@@ -26,3 +26,17 @@ def test_records_that_cannot_be_read_are_told_before_prefect_starts(
     assert "refs/images/one/00000001.json" in error
     assert "a version before seals" in error
     assert "kept" not in error
+
+
+def test_a_folder_that_is_not_there_is_told_before_prefect_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "run.yaml"
+    source = f"{{name: p, folder: {tmp_path}/none}}"
+    config.write_text(f"name: one\nstore: {tmp_path / 'store'}\ncollect: {{folders: [{source}]}}\n")
+    with pytest.raises(SystemExit, match="2"):
+        main(["run", str(config)])
+    out, error = capsys.readouterr()
+    assert (out, len(error.splitlines())) == ("", 1)
+    assert f"source 'p': there is no folder '{tmp_path}/none'; check the path" in error
+    assert list(tmp_path.iterdir()) == [config]

@@ -117,9 +117,8 @@ def files_below(
     Raises:
         ValueError: the folder is none, or a name is no text.
     """
+    check_folder(source, folder)
     root = Path(folder)
-    if not root.is_dir():
-        raise ValueError(f"source {source!r}: there is no folder {folder!r}; check the path")
     inside: dict[str, Path] = {}
     for parent, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -191,6 +190,12 @@ def stamps_of(contents: Any, source: str) -> Mapping[str, str]:
         label: str(stamp.get("sha256") or stamp.get("etag") or "")
         for label, stamp in ((contents or {}).get(source) or {}).items()
     }
+
+
+def check_folder(source: str, folder: str) -> None:
+    """ValueError unless a source's folder is there."""
+    if not Path(folder).is_dir():
+        raise ValueError(f"source {source!r}: there is no folder {folder!r}; check the path")
 
 
 def check_sources(config: CollectConfig) -> None:

@@ -24,6 +24,7 @@ measures: [{name: loss, figure: train.loss, better: lower}]
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_base(tmp_path)
+    (tmp_path / "pictures").mkdir()
     (tmp_path / "study.yaml").write_text(STUDY)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -62,7 +63,7 @@ def test_mistakes_cost_no_time(
     status, _, error = sdflow("study", "study.yaml", *options)
     assert status == 2
     assert message in error.replace(f"{folder}/", "")
-    assert sorted(path.name for path in folder.iterdir()) == ["base.yaml", "study.yaml"]
+    assert sorted(path.name for path in folder.iterdir()) == ["base.yaml", "pictures", "study.yaml"]
 
 
 def test_a_dry_run_says_cases_and_hours(
