@@ -21,8 +21,8 @@ def check(run: Run) -> None:
 
     Raises:
         ValueError: there is no source, or no folder of one, the store cannot be used, a folder or a reference
-            is not what it is named for, pictures of the config's size do not fit the autoencoder, or latents the
-            denoiser.
+            is not what it is named for, pictures of the config's size do not fit the autoencoder, or latents
+            the denoiser.
         DamagedError: what the store knows under the run's name cannot be read: it is damaged, or of a version
             whose records nobody reads any more.
     """
