@@ -81,7 +81,7 @@ def test_what_cannot_be_started_from_is_named(tmp_path: Path):
     folder = frozen.pipeline(tmp_path)
     config = json.loads((folder / "unet/config.json").read_text())
     for change, words in (
-        ({"addition_embed_type": "text_time"}, "more than time and caption"),
+        ({"addition_embed_type": "text_time"}, "more conditions than time and caption"),
         ({"in_channels": 9}, "inpainting"),
     ):
         (folder / "unet/config.json").write_text(json.dumps(config | change))
