@@ -57,7 +57,7 @@ def worker(pool: str, server: str, log: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # SIGINT is ignored by whatever a shell has started in the background
             try:
                 process.wait(300)
             finally:

@@ -8,7 +8,6 @@ from sdmodel.config.model import AutoencoderConfig, ContrastiveConfig, SelfSuper
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.objectives import objective_of
-from sdmodel.train.process.failure import COMPARING
 
 CONFIG = TrainConfig(
     text=TextConfig(width=8, heads=2, queries=2, vocabulary=300),
@@ -35,7 +34,8 @@ def made(kind: Any, seed: int):
 def test_the_config_names_the_objective_and_the_seed_its_weights(kind: str):
     one, same, other = made(kind, 1), made(kind, 1), made(kind, 2)
     assert type(one).__name__ == NAMES[kind]
-    assert one.whole_batch == (kind in COMPARING)
+    assert one.whole_batch == replace(CONFIG, objective=kind).whole_batch
+    assert one.whole_batch == (kind in ("contrastive", "text", "selfsupervised"))
     weights = [list(objective.modules.parameters()) for objective in (one, same, other)]
     assert all(p.dtype == torch.float32 for p in weights[0])
     assert all(torch.equal(a, b) for a, b in zip(*weights[:2], strict=True))
