@@ -105,6 +105,7 @@ _Loader.yaml_implicit_resolvers = {
 
 def _parsed(text: str, origin: str) -> Any:
     try:
+        # Safe: `_Loader` is a SafeLoader, of plain values alone; `yaml.safe_load` takes none of ours.
         return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark

@@ -179,3 +179,25 @@ def test_a_run_written_down_whole_reads_the_same(tmp_path):
     assert run_of(dataclasses.asdict(run), "a run") == run
     with pytest.raises(ValueError, match=r"shard\.background='#000000'.*`background`"):
         Run(name="a", shard=ShardConfig(background="#000000"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "!!python/object/apply:os.mkdir [{place}]",
+        "!!python/name:os.system",
+        "!!python/object/new:os.system []",
+    ],
+)
+def test_a_config_makes_no_objects_and_calls_nothing(tmp_path: Path, text: str):
+    """Neither a file nor a change on the command line: YAML's tags for Python are unknown to the reader."""
+    place = tmp_path / "made"
+    value = text.format(place=place)
+    config = tmp_path / "run.yaml"
+    config.write_text(f"name: {value}\n")
+    with pytest.raises(ValueError, match=r"no valid YAML: could not determine a constructor"):
+        read_run(config)
+    config.write_text("name: birds\n")
+    with pytest.raises(ValueError, match=r"no valid YAML: could not determine a constructor"):
+        read_run(config, [f"name={value}"])
+    assert not place.exists()
