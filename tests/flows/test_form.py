@@ -1,10 +1,12 @@
 """Prefect's form: each parameter is nested fields with words, and a Run survives the way there and back."""
 
 import json
+import re
 from dataclasses import asdict
 from typing import Any
 
 import pytest
+from prefect.exceptions import ParameterTypeError
 
 from flows import evaluate_model, pipeline, refresh_dataset, stage_flows, train_model
 from stages.config.collect import CollectConfig, UrlSource
@@ -56,3 +58,27 @@ def test_a_run_comes_back_from_the_server_as_it_went():
     assert stored["run"]["collect"]["urls"][0]["tables"] == ["a.csv"]
     assert pipeline.pipeline.validate_parameters(stored)["run"] == run
     assert pipeline.pipeline.validate_parameters({"run": asdict(run)})["run"] == run
+
+
+def test_the_form_shows_the_limits_of_a_field():
+    """Prefect's server refuses what breaks them when a deployment's run is submitted."""
+    blocks = pipeline.pipeline.parameters.model_dump()["definitions"]
+    dropout = blocks["TrainConfig"]["properties"]["caption_dropout"]
+    assert (dropout["minimum"], dropout["maximum"]) == (0, 1)
+    assert blocks["Run"]["properties"]["name"]["pattern"]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "words"),
+    [
+        ({"train": {"caption_dropout": 3}}, "caption_dropout"),
+        ({"filter": {"min_similarity": 0.3}}, "score.model"),
+        ({"filter": {"min_words": 9, "max_words": 3}}, "min_words=9, max_words=3"),
+        ({"train": {"lora": {"rank": 4}}}, "lora.rank=4"),
+        ({"train": {"fsdp": True, "optimizer": {"kind": "muon"}}}, "fsdp=true"),
+    ],
+)
+def test_what_cannot_work_is_refused_when_a_flow_begins(blocks: dict[str, Any], words: str):
+    """Its parameters are read before its body, so before any task."""
+    with pytest.raises(ParameterTypeError, match=re.escape(words)):
+        pipeline.pipeline.validate_parameters({"run": {"name": "birds", **blocks}})
