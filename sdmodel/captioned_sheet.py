@@ -23,7 +23,7 @@ def captioned_sheet(
     spacing: int,
     width: int = 0,
 ) -> Image.Image:
-    """Draw pictures of one size in rows, each above its caption.
+    """Draw pictures of one size in rows, each above its caption; an RGB image.
 
     Args:
         pictures: at least one.

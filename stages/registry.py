@@ -64,7 +64,7 @@ def kind_of(artifact: Artifact) -> Kind:
     """
     if artifact.kind not in kinds():
         raise ValueError(
-            f"{artifact.stage}/{artifact.fingerprint[:12]} is of kind {artifact.kind!r}; this version "
+            f"{artifact.short_name} is of kind {artifact.kind!r}; this version "
             f"knows the kinds {', '.join(kinds())}; use the version that made it"
         )
     return kinds()[artifact.kind]

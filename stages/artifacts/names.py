@@ -5,7 +5,7 @@ import re
 _WORD = r"\.*[a-z0-9_-][a-z0-9_.-]*"
 PATTERN = f"{_WORD}(?:/{_WORD})*"
 """Words with slashes between them; a word is more than dots."""
-MEANING = "lower-case words, digits, '-', '_' and '.'"
+MEANING = "lower-case words, digits, '-', '_' and '.', with '/' between words"
 LONGEST = 200
 """Characters; file systems take 255 in a name, and some is added."""
 
@@ -14,10 +14,7 @@ def check_name(name: str) -> None:
     """ValueError if a name is no good for a reference."""
     if not is_name(name):
         shown = name if len(name) <= LONGEST else name[:LONGEST] + "..."
-        raise ValueError(
-            f"{shown!r} is no name for a reference: use lower-case words, digits, '-', '_' and '.', "
-            f"{LONGEST} characters at most"
-        )
+        raise ValueError(f"{shown!r} is no name for a reference: use {MEANING}, {LONGEST} characters at most")
 
 
 def is_name(name: str) -> bool:

@@ -237,7 +237,7 @@ class Run(Config):
 
     name: Annotated[str, MaxLen(LONGEST), Pattern(PATTERN, MEANING)]
     """Names the references: images/NAME, datasets/NAME, models/NAME, evaluations/NAME. Of lower-case words,
-    digits, "-", "_" and "."."""
+    digits, "-", "_" and ".", with "/" between words."""
     store: Word = "store"
     """Where artifacts live: a folder, s3://bucket/prefix, gs:// or az://."""
     background: Colour = WHITE
