@@ -6,7 +6,7 @@ from prefect.futures import PrefectFuture
 
 from flows.step import RunContext
 from flows.tasks import collect, dedup, filter_, score, shard
-from stages.config.run import Run
+from stages.config.run import DatasetRun
 
 
 class DatasetFutures(NamedTuple):
@@ -19,7 +19,7 @@ class DatasetFutures(NamedTuple):
     dataset: PrefectFuture[Any]
 
 
-def submit_dataset(run: Run, context: RunContext) -> DatasetFutures:
+def submit_dataset(run: DatasetRun, context: RunContext) -> DatasetFutures:
     """Submit the steps from `collect` to `shard`; those beside each other run at the same time.
 
     Args:

@@ -2,10 +2,10 @@
 
 from prefect import flow
 
-from flows.report.progress import task_runner
+from flows.report.task_runner import task_runner
 from flows.step import Result, RunContext
 from flows.tasks import evaluate, resolved, results
-from stages.config.run import EvaluateConfig
+from stages.config.evaluate import EvaluateConfig
 
 DEFAULT = EvaluateConfig()
 

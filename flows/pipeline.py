@@ -4,7 +4,7 @@ from prefect import flow
 
 from flows.dataset import submit_dataset
 from flows.pinning import pinned
-from flows.report.progress import task_runner
+from flows.report.task_runner import task_runner
 from flows.step import Result, RunContext
 from flows.steps import ENCODE
 from flows.tasks import encode, evaluate, results, train

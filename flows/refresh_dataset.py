@@ -3,27 +3,24 @@
 from dataclasses import replace
 
 from prefect import flow
-from prefect.events import emit_event
 from prefect.runtime import deployment, flow_run
 
 from flows.dataset import submit_dataset
-from flows.report.progress import task_runner
+from flows.events import REFRESHED, emit
+from flows.report.task_runner import task_runner
 from flows.step import Result, RunContext
 from flows.tasks import results
 from stages.artifacts.reference import refer, references
-from stages.config.run import Run
+from stages.config.run import DatasetRun
 from stages.store import open_store
-
-REFRESHED = "dataset.refreshed"
-"""The event that a new dataset emits, about datasets/NAME."""
 
 
 @flow(name="refresh_dataset", task_runner=task_runner())
-def refresh_dataset(run: Run, edition: str = "") -> dict[str, Result]:
+def refresh_dataset(run: DatasetRun, edition: str = "") -> dict[str, Result]:
     """Collect what is new, and make the dataset again where that changes it.
 
     Args:
-        run: everything that can be chosen; train and evaluate are not used.
+        run: everything that can be chosen of a dataset.
         edition: names the collection in time; failed URLs are asked again for each new one. Empty: when the
             run of a deployment was expected to start, which its retries keep; else run.collect.edition.
     """
@@ -51,14 +48,6 @@ def announce(context: RunContext, dataset: Result) -> bool:
     announced = references(store, f"announced/{name}")
     if announced and announced[-1].digest == dataset.digest:
         return False
-    emit_event(
-        event=REFRESHED,
-        resource={"prefect.resource.id": name, "prefect.resource.name": context.name},
-        payload={
-            "dataset": f"{dataset.stage}/{dataset.fingerprint}",
-            "digest": dataset.digest,
-            "store": context.store,
-        },
-    )
+    emit(REFRESHED, context, name, dataset)
     refer(store, f"announced/{name}", dataset.open())
     return True

@@ -4,7 +4,7 @@ from prefect import flow
 
 from flows import tasks
 from flows.pinning import pinned_config
-from flows.report.progress import task_runner
+from flows.report.task_runner import task_runner
 from flows.step import Result, RunContext
 from flows.tasks import results, run_alone
 from stages.config.collect import CollectConfig

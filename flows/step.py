@@ -9,12 +9,16 @@ from typing import Any
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.names import check_name
 from stages.artifacts.reference import refer
-from stages.config.run import Run
+from stages.config.expectations import ExpectConfig
+from stages.config.run import DatasetRun, Run
 from stages.errors import Stopped
 from stages.fingerprint import short_hash
 from stages.output import Reporter
 from stages.stage import AnyStage, Request
 from stages.store import Store, open_store
+
+NOTHING_EXPECTED = ExpectConfig(max_loss=None)
+"""Of steps outside a run: whatever comes is let through."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class RunContext:
     name: str
     title: str = ""
     """What its steps are told apart by on screens, where several runs work side by side."""
+    expect: ExpectConfig = NOTHING_EXPECTED
+    """What a dataset's version must be before it is announced."""
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -35,9 +41,9 @@ class RunContext:
         return f"{self.title} " if self.title else ""
 
     @classmethod
-    def of(cls, run: Run) -> "RunContext":
+    def of(cls, run: DatasetRun) -> "RunContext":
         """The home that a run's config names."""
-        return cls(run.store, run.name)
+        return cls(run.store, run.name, expect=run.expect)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from prefect import flow
 
 from flows.pinning import pinned_config
-from flows.report.progress import task_runner
+from flows.report.task_runner import task_runner
 from flows.step import Result
 from flows.tasks import run_alone, train
 from sdmodel.config.train import TrainConfig

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from sdmodel.text.lengths import Truncation
 from stages.artifacts.artifact import Artifact, Funnel
-from stages.config.run import ClusterConfig
+from stages.config.cluster import ClusterConfig
 from stages.foreign_text import escape
 from stages.output import Output
 from stages.pretrained.text import OWN, TABLE

@@ -5,7 +5,8 @@ from pathlib import Path
 from sdmodel.config.learning import ValidationConfig
 from sdmodel.config.train import TrainConfig
 from stages.config.collect import CollectConfig, UrlSource
-from stages.config.run import EvaluateConfig, FilterConfig, Run, ScoreConfig, ShardConfig
+from stages.config.evaluate import EvaluateConfig
+from stages.config.run import FilterConfig, Run, ScoreConfig, ShardConfig
 
 CLIP = f"local-dir:{Path(__file__).parents[2] / 'stages' / 'demo' / 'clip'}"
 """The small CLIP that ships with the demo, trained by `examples/demo_clip.yaml` on clean pairs of another

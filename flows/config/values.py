@@ -12,7 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from flows.config.renamed import RENAMED
 from sdmodel.config.limits import Config, ConfigError, Mistake, annotations, bare, breach, remedy, spelled
-from stages.config.run import ON_BACKGROUND, OWN_BACKGROUND, WHITE, Run
+from stages.config.colour import WHITE
+from stages.config.run import ON_BACKGROUND, OWN_BACKGROUND, Run
 
 Path: TypeAlias = tuple[str | int, ...]
 """Keys and positions in lists that lead to a value."""

@@ -4,18 +4,16 @@ import contextvars
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from threading import Event
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 from uuid import UUID
 
 import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectException
-from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from flows.report.task_runner import StoppableTaskRunner
 from flows.step import Result
 from stages.foreign_text import escape, escape_markdown
 from stages.redaction import redact
@@ -68,32 +66,6 @@ def notify_failed(step: str, error: BaseException) -> None:
     """Let the screens know that a step has failed; it may be tried again."""
     for screen in _screens:
         screen.failed(step, error)
-
-
-class StoppableTaskRunner(ThreadPoolTaskRunner[Any]):
-    """Runs a flow's tasks in threads, and lets them know when the flow is being ended.
-
-    Prefect calls `cancel_all` when a flow is cancelled, terminated or interrupted (and when it is over), then
-    waits for the threads. It tells them nothing that a stage could hear, so this does.
-    """
-
-    ending: Event | None = None  # made on entry, since a runner is pickled before that
-
-    def __enter__(self) -> "StoppableTaskRunner":
-        super().__enter__()
-        self.ending = Event()
-        return self
-
-    def cancel_all(self) -> None:
-        """Ask the stages to stop, then do as Prefect does."""
-        if self.ending is not None:
-            self.ending.set()
-        super().cancel_all()
-
-
-def task_runner() -> TaskRunner[PrefectFuture[Any]]:
-    """The task runner of our flows."""
-    return cast("TaskRunner[PrefectFuture[Any]]", StoppableTaskRunner())
 
 
 class TaskReporter:

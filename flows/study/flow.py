@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from prefect import flow
 
 from flows.dataset import submit_dataset
-from flows.report.progress import notify_progress, task_runner
+from flows.report.progress import notify_progress
+from flows.report.task_runner import task_runner
 from flows.step import Result, RunContext
 from flows.steps import ENCODE
 from flows.study.cases import PACE, Case, cases_of, needs_pace, waves

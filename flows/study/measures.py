@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from stages.config.run import EvaluateConfig
+from stages.config.evaluate import EvaluateConfig
 
 PATH = r"(evaluation|train|pace)(\.[^.]+)+"
 """Of a figure: in report.json of the evaluation, in the model's statistics, or in pace.json."""

@@ -6,9 +6,9 @@ Fields marked
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Interval, MaxLen
 
@@ -18,13 +18,11 @@ from sdmodel.config.limits import (
     Amount,
     Aspect,
     Buckets,
-    Caption,
     Config,
     Count,
     Device,
     Mistake,
     Pattern,
-    Seed,
     Share,
     Side,
     Word,
@@ -33,11 +31,11 @@ from sdmodel.config.limits import (
 from sdmodel.config.train import TrainConfig
 from stages.artifacts.names import LONGEST, MEANING, PATTERN
 from stages.config.collect import CollectConfig
+from stages.config.colour import WHITE, Colour
+from stages.config.evaluate import EvaluateConfig
+from stages.config.expectations import ExpectConfig
+from stages.config.retention import RetainConfig
 from stages.config.starts import own_models, starts_of
-
-Colour = Annotated[str, Pattern("#[0-9a-fA-F]{6}", 'a colour like "#ffffff" (red, green, blue)')]
-
-WHITE = "#ffffff"
 
 ON_BACKGROUND = ("dedup", "score", "shard", "evaluate")
 """Stages that see pictures on the run's background."""
@@ -176,64 +174,8 @@ class EncodeConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClusterConfig(Config):
-    """How captions are put into clusters. Not part of a run: `sdflow cluster` takes it."""
-
-    clusters: Annotated[int, Interval(ge=2, le=65_536)] = 12
-    """How many."""
-    seeds: Annotated[int, Interval(ge=2, le=1000)] = 3
-    """Runs from different starts: the best is kept, and how far they agree is said."""
-    column: str = ""
-    """Column of the dataset's index with a class of each picture, to which the clusters are compared; empty:
-    none."""
-    device: Device = field(default="auto", metadata=NEUTRAL)
-    """"cpu", "cuda" or "auto"."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluateConfig(Config):
-    """What is measured of a model."""
-
-    samples: Amount = 64
-    """Images sampled with captions of the test split."""
-    captions: tuple[Caption, ...] = ()
-    """New captions to sample as well."""
-    oracle: Literal["", "demo", "two"] = ""
-    """"demo" samples unseen captions of the demo world and has its oracle read them, "two" those of the world
-    of two groups; empty: no oracle."""
-    oracle_samples: Amount = 512
-    """Images for the oracle."""
-    guidance: Annotated[float, Interval(ge=0, le=100)] = 2.5
-    """Classifier-free guidance; 1 is none."""
-    steps: Annotated[int, Interval(ge=1, le=10_000)] = 14
-    """Sampling steps."""
-    seed: Seed = 0
-    """Of the samples' noise."""
-    validation_rows: Annotated[int, Interval(ge=2, le=10**12)] = 512
-    """Rows of the validation split for the validation loss."""
-    clip: str = field(default="", metadata=NEUTRAL)  # its weights' digest is an input of the stage
-    """open_clip's model name, or "local-dir:FOLDER", that measures the samples' similarity; empty: none is
-    measured."""
-    clip_pretrained: str = field(default="", metadata=NEUTRAL)  # likewise
-    """open_clip's tag of pretrained weights, or a path; unused with local-dir."""
-    background: Colour = WHITE
-    """Colour behind transparent pixels, as #rrggbb. In a run it is the run's `background`."""
-    part_rows: Count = 64
-    """Samples to a part."""
-    batch: Count = field(default=64, metadata=NEUTRAL)
-    """Images in a batch."""
-    device: Device = field(default="auto", metadata=NEUTRAL)
-    """"cpu", "cuda" or "auto"."""
-
-    def conflicts(self) -> Iterator[Mistake]:
-        """An oracle that is shown nothing."""
-        if self.oracle and not self.oracle_samples:
-            yield self.mistake("the oracle would see no picture; ask for some", "oracle", "oracle_samples")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run(Config):
-    """A whole run: from the sources to the report."""
+class DatasetRun(Config):
+    """A run up to its dataset: what `refresh_dataset` takes."""
 
     name: Annotated[str, MaxLen(LONGEST), Pattern(PATTERN, MEANING)]
     """Names the references: images/NAME, datasets/NAME, models/NAME, evaluations/NAME. Of lower-case words,
@@ -253,24 +195,20 @@ class Run(Config):
     """From images, clusters and similarities to a selection."""
     shard: ShardConfig = field(default_factory=ShardConfig)
     """From the selection to a dataset."""
-    encode: EncodeConfig = field(default_factory=EncodeConfig)
-    """From the dataset to latents and text states, if any."""
-    train: TrainConfig = field(default_factory=TrainConfig)
-    """From the dataset to a model."""
-    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
-    """From the model to a report."""
+    expect: ExpectConfig = field(default_factory=ExpectConfig)
+    """What a version of the dataset must be before it is announced."""
+    retain: RetainConfig = field(default_factory=RetainConfig)
+    """Which versions of the dataset stay."""
 
     def __post_init__(self) -> None:
         """Hand the background to the stages that see pictures on it. ConfigError: see `Config`."""
         super().__post_init__()
-        for name in ON_BACKGROUND:
+        for name in self._on_background():
             object.__setattr__(self, name, replace(getattr(self, name), background=self.background))
 
     def conflicts(self) -> Iterator[Mistake]:
-        """Blocks that cannot make one run."""
-        starts = {**starts_of(self.train), "encode.autoencoder": self.encode.autoencoder}
-        yield from own_models(self.name, starts)
-        for name in ON_BACKGROUND:
+        """Blocks that cannot make one dataset."""
+        for name in self._on_background():
             if getattr(self, name).background not in (WHITE, self.background):
                 yield self.mistake(OWN_BACKGROUND, f"{name}.background", "background")
         for key in ("min_similarity", "top_fraction"):
@@ -279,6 +217,43 @@ class Run(Config):
                     "similarities are measured by a CLIP; set score.model, or leave this out",
                     *(f"filter.{key}", "score.model"),
                 )
+
+    def _on_background(self) -> list[str]:
+        return [name for name in ON_BACKGROUND if hasattr(self, name)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(DatasetRun):
+    """A whole run: from the sources to the report."""
+
+    encode: EncodeConfig = field(default_factory=EncodeConfig)
+    """From the dataset to latents and text states, if any."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """From the dataset to a model."""
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    """From the model to a report."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> Any:
+        """Prefect's form: pydantic reads the docstrings of a class's own fields alone."""
+        from pydantic import TypeAdapter
+
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema)["properties"]
+        for key, inherited in TypeAdapter(DatasetRun).json_schema()["properties"].items():
+            properties[key].setdefault("description", inherited["description"])
+        return schema
+
+    @property
+    def dataset_run(self) -> DatasetRun:
+        """The part of it up to the dataset."""
+        return DatasetRun(**{key.name: getattr(self, key.name) for key in fields(DatasetRun)})
+
+    def conflicts(self) -> Iterator[Mistake]:
+        """Blocks that cannot make one run."""
+        yield from super().conflicts()
+        starts = {**starts_of(self.train), "encode.autoencoder": self.encode.autoencoder}
+        yield from own_models(self.name, starts)
         if self.train.validation.every and not self.shard.validation:
             yield self.mistake(
                 "there would be no validation split; set a share for it, as 0.02, or validate nothing",

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
-from stages.config.run import EvaluateConfig
+from stages.config.evaluate import EvaluateConfig
 from stages.evaluate.grid import draw_grid
 from stages.evaluate.held_out import measured_split, notice
 from stages.evaluate.image_models import recognition, reconstruction

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.config.run import EvaluateConfig
+from stages.config.evaluate import EvaluateConfig
 from stages.evaluate.prompts import Prompt
 from stages.fingerprint import fingerprint_of
 from stages.output import Output, PartResult, PartSpec

@@ -13,7 +13,8 @@ from sdmodel.config.model import UNetConfig
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
 from stages.config.collect import CollectConfig, FolderSource
-from stages.config.run import DedupConfig, EvaluateConfig, Run, ShardConfig
+from stages.config.evaluate import EvaluateConfig
+from stages.config.run import DedupConfig, Run, ShardConfig
 
 be_quiet()
 

@@ -28,23 +28,23 @@ def test_a_refresh_announces_a_dataset_once_and_again_when_it_changed(
     source = FolderSource(name="p", folder=str(folder))
     run = replace(run, name="fresh", collect=CollectConfig(folders=(source,), part_rows=20, workers=1))
 
-    first = refresh_dataset(run, edition="monday")
+    first = refresh_dataset(run.dataset_run, edition="monday")
     assert announced(server) == [payload(run, first)]
 
-    second = refresh_dataset(run, edition="tuesday")
+    second = refresh_dataset(run.dataset_run, edition="tuesday")
     assert [name for name, one in second.items() if not one.cached] == ["collect"]
     assert second["collect"].digest == first["collect"].digest
     assert second["shard"] == replace(first["shard"], cached=True)
 
     more_pictures(folder)
-    third = refresh_dataset(run, edition="wednesday")
+    third = refresh_dataset(run.dataset_run, edition="wednesday")
     assert third["collect"].open().statistics["copied"] == 8  # the others are reused by reference
     assert third["shard"].digest != first["shard"].digest
     assert announced(server, 2) == [payload(run, first), payload(run, third)]
     assert [one.number for one in references(open_store(run.store), "images/fresh")] == [1, 2, 3]
 
     # An edition again finds what it built on then.
-    again = refresh_dataset(run, edition="wednesday")
+    again = refresh_dataset(run.dataset_run, edition="wednesday")
     assert all(one.cached for one in again.values())
 
 
@@ -58,7 +58,7 @@ def test_references_are_resolved_to_fingerprints(server: str, run: Run):
 
 def payload(run: Run, results: dict[str, Any]) -> dict[str, str]:
     dataset = results["shard"]
-    return {"dataset": f"shard/{dataset.fingerprint}", "digest": dataset.digest, "store": run.store}
+    return {"result": f"shard/{dataset.fingerprint}", "digest": dataset.digest, "store": run.store}
 
 
 def announced(server: str, wanted: int = 1) -> list[dict[str, str]]:

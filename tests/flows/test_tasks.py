@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.report.progress import task_runner
+from flows.report.task_runner import task_runner
 from flows.step import RunContext, Step
 from flows.tasks import another_try_may_help, results, step_task
 from stages.artifacts.artifact import Funnel

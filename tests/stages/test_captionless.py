@@ -16,7 +16,7 @@ from sdmodel.train.job import JobSpec
 from sdmodel.train.prepare import Prepared, prepare
 from sdmodel.train.run import run
 from stages.artifacts.artifact import Artifact
-from stages.config.run import EvaluateConfig
+from stages.config.evaluate import EvaluateConfig
 from stages.evaluate import evaluate
 from stages.evaluate.prompts import prompts_of
 from stages.reasons import Reason

@@ -14,7 +14,8 @@ from sdmodel.text import build
 from stages import demo
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.cluster import cluster
-from stages.config.run import ClusterConfig, ShardConfig
+from stages.config.cluster import ClusterConfig
+from stages.config.run import ShardConfig
 from stages.output import Output
 from stages.stage import Stats, stage
 from stages.store import Store, open_store

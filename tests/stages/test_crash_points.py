@@ -13,7 +13,8 @@ from sdmodel.train.process import launch
 from stages.artifacts.activity import leases_in_use
 from stages.artifacts.artifact import Artifact, artifacts
 from stages.artifacts.gc import collect_garbage
-from stages.config.run import EncodeConfig, EvaluateConfig, ScoreConfig
+from stages.config.evaluate import EvaluateConfig
+from stages.config.run import EncodeConfig, ScoreConfig
 from stages.evaluate import evaluate
 from stages.score import score
 from stages.store import FolderStore, Store, open_store

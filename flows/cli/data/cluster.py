@@ -42,7 +42,7 @@ def cluster(
     from flows.step import Step
     from stages.artifacts.reference import resolve
     from stages.cluster import cluster as stage
-    from stages.config.run import ClusterConfig
+    from stages.config.cluster import ClusterConfig
 
     if device not in ("auto", "cpu", "cuda"):
         raise ValueError(f'--device {device!r}: "cpu", "cuda" and "auto" are known')

@@ -12,8 +12,9 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
 from flows.config.values import run_of
 from sdmodel.config.limits import Config, ConfigError, annotations, bare, limits, spelled
+from stages.config.cluster import ClusterConfig
 from stages.config.collect import FolderSource, HostLimit, ParquetSource, TarSource, UrlSource
-from stages.config.run import ClusterConfig, Run
+from stages.config.run import Run
 from stages.forecast.pace import PaceConfig
 
 ITEMS: dict[type, dict[str, Any]] = {

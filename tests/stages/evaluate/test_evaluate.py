@@ -13,7 +13,7 @@ from sdmodel.config.model import AutoencoderConfig, SelfSupervisedConfig
 from sdmodel.data.pixels import to_uint8
 from sdmodel.diffusion.generate import load
 from stages.artifacts.artifact import Artifact
-from stages.config.run import EvaluateConfig
+from stages.config.evaluate import EvaluateConfig
 from stages.errors import Stopped
 from stages.evaluate import evaluate
 from stages.evaluate.grid import CELL, GAP, LINE

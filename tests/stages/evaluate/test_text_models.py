@@ -17,7 +17,8 @@ from sdmodel.data.batch import Batch
 from sdmodel.data.pixels import to_float
 from sdmodel.pretrain.objective import TextObjective
 from stages.artifacts.artifact import Artifact, Funnel
-from stages.config.run import EvaluateConfig, ShardConfig
+from stages.config.evaluate import EvaluateConfig
+from stages.config.run import ShardConfig
 from stages.errors import Stopped
 from stages.evaluate import evaluate, text_models
 from stages.evaluate.report import markdown

@@ -1,0 +1,51 @@
+"""What is measured of a model."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from annotated_types import Interval
+
+from sdmodel.config.limits import NEUTRAL, Amount, Caption, Config, Count, Device, Mistake, Seed
+from stages.config.colour import WHITE, Colour
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(Config):
+    """What is measured of a model."""
+
+    samples: Amount = 64
+    """Images sampled with captions of the test split."""
+    captions: tuple[Caption, ...] = ()
+    """New captions to sample as well."""
+    oracle: Literal["", "demo", "two"] = ""
+    """"demo" samples unseen captions of the demo world and has its oracle read them, "two" those of the world
+    of two groups; empty: no oracle."""
+    oracle_samples: Amount = 512
+    """Images for the oracle."""
+    guidance: Annotated[float, Interval(ge=0, le=100)] = 2.5
+    """Classifier-free guidance; 1 is none."""
+    steps: Annotated[int, Interval(ge=1, le=10_000)] = 14
+    """Sampling steps."""
+    seed: Seed = 0
+    """Of the samples' noise."""
+    validation_rows: Annotated[int, Interval(ge=2, le=10**12)] = 512
+    """Rows of the validation split for the validation loss."""
+    clip: str = field(default="", metadata=NEUTRAL)  # its weights' digest is an input of the stage
+    """open_clip's model name, or "local-dir:FOLDER", that measures the samples' similarity; empty: none is
+    measured."""
+    clip_pretrained: str = field(default="", metadata=NEUTRAL)  # likewise
+    """open_clip's tag of pretrained weights, or a path; unused with local-dir."""
+    background: Colour = WHITE
+    """Colour behind transparent pixels, as #rrggbb. In a run it is the run's `background`."""
+    part_rows: Count = 64
+    """Samples to a part."""
+    batch: Count = field(default=64, metadata=NEUTRAL)
+    """Images in a batch."""
+    device: Device = field(default="auto", metadata=NEUTRAL)
+    """"cpu", "cuda" or "auto"."""
+
+    def conflicts(self) -> Iterator[Mistake]:
+        """An oracle that is shown nothing."""
+        if self.oracle and not self.oracle_samples:
+            yield self.mistake("the oracle would see no picture; ask for some", "oracle", "oracle_samples")
