@@ -2,6 +2,7 @@
 
 from prefect import flow
 
+from flows.report.names import evaluate_name
 from flows.report.task_runner import task_runner
 from flows.step import Result, RunContext
 from flows.tasks import evaluate, resolved, results
@@ -10,7 +11,7 @@ from stages.config.evaluate import EvaluateConfig
 DEFAULT = EvaluateConfig()
 
 
-@flow(name="evaluate_model", task_runner=task_runner())
+@flow(name="evaluate_model", flow_run_name=evaluate_name, task_runner=task_runner())
 def evaluate_model(
     model: str, name: str, dataset: str = "", store: str = "store", config: EvaluateConfig = DEFAULT
 ) -> dict[str, Result]:

@@ -4,6 +4,7 @@ from prefect import flow
 
 from flows.dataset import submit_dataset
 from flows.pinning import pinned
+from flows.report.names import pipeline_name
 from flows.report.task_runner import task_runner
 from flows.step import Result, RunContext
 from flows.steps import ENCODE
@@ -11,7 +12,7 @@ from flows.tasks import encode, evaluate, results, train
 from stages.config.run import Run
 
 
-@flow(name="pipeline", task_runner=task_runner(), validate_parameters=True)
+@flow(name="pipeline", flow_run_name=pipeline_name, task_runner=task_runner(), validate_parameters=True)
 def pipeline(run: Run) -> dict[str, Result]:
     """URLs in, an evaluated model out. Running it again continues it; what is finished shows as Cached.
 

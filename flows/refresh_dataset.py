@@ -7,6 +7,7 @@ from prefect.runtime import deployment, flow_run
 
 from flows.dataset import submit_dataset
 from flows.events import REFRESHED, emit
+from flows.report.names import refresh_name
 from flows.report.task_runner import task_runner
 from flows.step import Result, RunContext
 from flows.tasks import results
@@ -15,7 +16,7 @@ from stages.config.run import DatasetRun
 from stages.store import open_store
 
 
-@flow(name="refresh_dataset", task_runner=task_runner())
+@flow(name="refresh_dataset", flow_run_name=refresh_name, task_runner=task_runner())
 def refresh_dataset(run: DatasetRun, edition: str = "") -> dict[str, Result]:
     """Collect what is new, and make the dataset again where that changes it.
 

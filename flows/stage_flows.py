@@ -4,6 +4,7 @@ from prefect import flow
 
 from flows import tasks
 from flows.pinning import pinned_config
+from flows.report.names import stage_name
 from flows.report.task_runner import task_runner
 from flows.step import Result, RunContext
 from flows.tasks import results, run_alone
@@ -16,7 +17,7 @@ DEDUP, SCORE, FILTER, SHARD = DedupConfig(), ScoreConfig(), FilterConfig(), Shar
 ENCODE = EncodeConfig()
 
 
-@flow(name="collect", task_runner=task_runner())
+@flow(name="collect", flow_run_name=stage_name, task_runner=task_runner())
 def collect(config: CollectConfig, name: str, store: str = "store") -> dict[str, Result]:
     """Bring the images of some sources, filed as images/NAME.
 
@@ -28,7 +29,7 @@ def collect(config: CollectConfig, name: str, store: str = "store") -> dict[str,
     return results(tasks.collect.submit(config=config, context=RunContext(store, name)))
 
 
-@flow(name="dedup", task_runner=task_runner())
+@flow(name="dedup", flow_run_name=stage_name, task_runner=task_runner())
 def dedup(images: str, name: str, config: DedupConfig = DEDUP, store: str = "store") -> dict[str, Result]:
     """Find the copies among images.
 
@@ -41,7 +42,7 @@ def dedup(images: str, name: str, config: DedupConfig = DEDUP, store: str = "sto
     return run_alone(tasks.dedup, config, store, name, images)
 
 
-@flow(name="score", task_runner=task_runner())
+@flow(name="score", flow_run_name=stage_name, task_runner=task_runner())
 def score(images: str, name: str, config: ScoreConfig = SCORE, store: str = "store") -> dict[str, Result]:
     """Score how well captions fit their images.
 
@@ -54,7 +55,7 @@ def score(images: str, name: str, config: ScoreConfig = SCORE, store: str = "sto
     return run_alone(tasks.score, config, store, name, images)
 
 
-@flow(name="filter", task_runner=task_runner())
+@flow(name="filter", flow_run_name=stage_name, task_runner=task_runner())
 def filter_(
     images: str, duplicates: str, scores: str, name: str, config: FilterConfig = FILTER, store: str = "store"
 ) -> dict[str, Result]:
@@ -71,7 +72,7 @@ def filter_(
     return run_alone(tasks.filter_, config, store, name, images, duplicates, scores)
 
 
-@flow(name="shard", task_runner=task_runner())
+@flow(name="shard", flow_run_name=stage_name, task_runner=task_runner())
 def shard(
     images: str, selection: str, name: str, config: ShardConfig = SHARD, store: str = "store"
 ) -> dict[str, Result]:
@@ -87,7 +88,7 @@ def shard(
     return run_alone(tasks.shard, config, store, name, images, selection)
 
 
-@flow(name="encode", task_runner=task_runner())
+@flow(name="encode", flow_run_name=stage_name, task_runner=task_runner())
 def encode(dataset: str, name: str, config: EncodeConfig = ENCODE, store: str = "store") -> dict[str, Result]:
     """Let frozen encoders read a dataset once, so that training sees latents or text states.
 

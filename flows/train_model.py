@@ -3,6 +3,7 @@
 from prefect import flow
 
 from flows.pinning import pinned_config
+from flows.report.names import train_name
 from flows.report.task_runner import task_runner
 from flows.step import Result
 from flows.tasks import run_alone, train
@@ -11,7 +12,7 @@ from sdmodel.config.train import TrainConfig
 DEFAULT = TrainConfig()
 
 
-@flow(name="train_model", task_runner=task_runner())
+@flow(name="train_model", flow_run_name=train_name, task_runner=task_runner())
 def train_model(
     dataset: str,
     name: str,

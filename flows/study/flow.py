@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from prefect import flow
 
 from flows.dataset import submit_dataset
+from flows.report.names import study_name
 from flows.report.progress import notify_progress
 from flows.report.task_runner import task_runner
 from flows.step import Result, RunContext
@@ -32,7 +33,7 @@ T = TypeVar("T")
 measure_pace = step_task(PACE)
 
 
-@flow(name="study", task_runner=task_runner(), validate_parameters=True)
+@flow(name="study", flow_run_name=study_name, task_runner=task_runner(), validate_parameters=True)
 def study(config: StudyConfig, base: Path, store: str, machine: str, lanes: int) -> list[CaseResult]:
     """Train and evaluate every case of a study.
 
