@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import PurePosixPath
 
 from stages.artifacts.amendment import Amendment
+from stages.artifacts.approval import Approval
 from stages.artifacts.artifact import Artifact, Manifest
 from stages.artifacts.leaseholder import LeaseHolder
 from stages.artifacts.part import PartRecord
@@ -27,7 +28,7 @@ class Verification:
     files: int
     """Files that artifacts name."""
     records: int
-    """Parts, references, leases, amendments and take-downs."""
+    """Parts, references, approvals, leases, amendments and take-downs."""
     unnamed: int = 0
     """Files that no record names, so nothing says what they should be: `sdflow gc` deletes them in time."""
 
@@ -55,6 +56,7 @@ def verify_store(store: Store) -> Verification:
     manifests = verifier.read("manifests", verifier.manifest)
     records += verifier.read("parts", verifier.part)
     records += verifier.read("refs", verifier.reference)
+    records += verifier.read("approvals", lambda key, data: Approval.parse(data, key))
     records += verifier.read("leases", lambda key, data: LeaseHolder.parse(data, key))
     records += verifier.read("takedowns", lambda key, data: Takedown.parse(data, key))
     unnamed = sum(listed.key not in verifier.named for listed in store.list("files"))

@@ -1,18 +1,27 @@
-"""References: names that people use, with a numbered history: `datasets/demo@3`, `datasets/demo@latest`."""
+"""References: names that people use, with a numbered history: `datasets/demo@3`, `datasets/demo@latest`.
 
-from collections.abc import Mapping
+A version that does not meet its run's expectations is *on hold*: it has its number, by which it can be named,
+and `@latest` passes over it until somebody approves it (`stages.artifacts.approval`).
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
+from stages.artifacts.approval import Approval, add_approval, approval_of
 from stages.artifacts.artifact import Artifact, artifacts
 from stages.artifacts.names import check_name, is_name
 from stages.artifacts.seal import sealed, unsealed
 from stages.fingerprint import JSON, short_hash
+from stages.foreign_text import escape
 from stages.store import NumberedLog, Store
 
 ANNOUNCED = "announced/"
 """References below this are the flows' memory of what they announced, not names for people."""
+ON_HOLD = "on_hold"
+"""Key of an entry's note: why its version is on hold, a sentence for each expectation that it does not
+meet."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,12 @@ class Reference:
     def short_name(self) -> str:
         """What messages call its artifact."""
         return f"{self.stage}/{short_hash(self.fingerprint)}"
+
+    @property
+    def on_hold(self) -> tuple[str, ...]:
+        """Why its version was put on hold, a sentence for each expectation that it does not meet; empty where
+        it was not. It stands after an approval, too: see `is_released`."""
+        return tuple(self.note.get(ON_HOLD, ()))
 
     def __str__(self) -> str:
         return f"{self.name}@{self.number}"
@@ -75,6 +90,59 @@ def references(store: Store, name: str) -> list[Reference]:
     return _log(store, name).records()
 
 
+def approval(store: Store, entry: Reference) -> Approval | None:
+    """The approval of an entry's version, if there is one."""
+    return approval_of(store, entry.name, entry.number, entry.fingerprint)
+
+
+def is_released(store: Store, entry: Reference) -> bool:
+    """Whether a version may be used by whoever asks for the newest: it was never on hold, or is approved."""
+    return not entry.on_hold or approval(store, entry) is not None
+
+
+def released(store: Store, name: str) -> Iterator[Reference]:
+    """The history of a name, newest first, without versions on hold."""
+    log = _log(store, name)
+    for number in reversed(log.numbers()):
+        entry = log.record(number)
+        if is_released(store, entry):
+            yield entry
+
+
+def entry_of(store: Store, name: str, fingerprint: str) -> Reference | None:
+    """The newest entry of a name that names this artifact."""
+    return next(
+        (entry for entry in reversed(references(store, name)) if entry.fingerprint == fingerprint), None
+    )
+
+
+def approve(store: Store, text: str, *, why: str, by: str) -> tuple[Reference, Approval]:
+    """Let a version on hold through: `@latest` means it from now on, where it is the newest.
+
+    Args:
+        store: where it is; writable.
+        text: "datasets/birds@7".
+        why: in words.
+        by: who approves.
+
+    Returns:
+        The version, and its approval; the earlier one where it is approved already.
+
+    Raises:
+        ValueError: it is no version of a name, it is not on hold, or a text is empty or too long.
+    """
+    name, _, number = text.partition("@")
+    numbers = _log(store, name).numbers() if is_name(name) else []
+    if number not in map(str, numbers):
+        waiting = [f"{name}@{n}" for n in numbers if not is_released(store, _log(store, name).record(n))]
+        there = f"on hold are {', '.join(waiting[-12:])}" if waiting else "nothing of that name is on hold"
+        raise ValueError(f"{text!r} names no version with its number, as datasets/birds@7; {there}")
+    entry = _log(store, name).record(int(number))
+    if not entry.on_hold:
+        raise ValueError(f"{entry} is not on hold; there is nothing to approve")
+    return entry, add_approval(store, name, entry.number, entry.fingerprint, why=why, by=by)
+
+
 def _log(store: Store, name: str) -> NumberedLog[Reference]:
     remedy = ", or delete it: then the name means its other entries"
     return NumberedLog(store, f"refs/{name}", "reference", Reference.parse, remedy)
@@ -101,21 +169,16 @@ def resolve(store: Store, text: str) -> Artifact:
 
     Args:
         store: where to look.
-        text: "datasets/demo" or "datasets/demo@latest" (the newest), "datasets/demo@3", or the first six or
-            more hex digits of a fingerprint or digest, optionally after "STAGE/".
+        text: "datasets/demo" or "datasets/demo@latest" (the newest that is not on hold), "datasets/demo@3",
+            or the first six or more hex digits of a fingerprint or digest, optionally after "STAGE/".
 
     Raises:
-        ValueError: nothing, or more than one thing, is meant; says what there is.
+        ValueError: nothing, or more than one thing, is meant; says what there is. Or every version is on
+            hold; says why, and how to approve the newest.
     """
-    name, _, number = text.partition("@")
-    log = _log(store, name)
-    history = log.numbers() if is_name(name) else []
-    if history:
-        if number in ("", "latest"):
-            return log.record(history[-1]).open(store)
-        if number in map(str, history):
-            return log.record(int(number)).open(store)
-        raise ValueError(f"{name} has no entry {number!r}; it has 1 to {history[-1]}, or use @latest")
+    entry = _entry(store, text)
+    if entry is not None:
+        return entry.open(store)
     stage, _, start = text.rpartition("/")
     if len(start) >= 6 and set(start) <= set("0123456789abcdef"):
         matches = _by_hash(store, stage, start)
@@ -132,12 +195,33 @@ def number_of(store: Store, text: str) -> str:
     a fingerprint, or a name with its number, as it stands.
 
     ValueError: nothing of the kind is there."""
-    artifact = resolve(store, text)
+    entry = _entry(store, text)
+    numbered = text if entry is None else str(entry)
+    resolve(store, numbered)
+    return numbered
+
+
+def _entry(store: Store, text: str) -> Reference | None:
+    """The entry that a text means, if it is a name with a history; ValueError as `resolve`."""
     name, _, number = text.partition("@")
-    history = references(store, name) if is_name(name) and number in ("", "latest") else []
-    # Another version may be filed at this moment: what was resolved counts.
-    same = [entry for entry in history if entry.fingerprint == artifact.fingerprint]
-    return str(same[-1]) if same else text
+    log = _log(store, name)
+    history = log.numbers() if is_name(name) else []
+    if not history:
+        return None
+    if number in ("", "latest"):
+        entry = next(released(store, name), None)
+        return entry or _all_on_hold(log.record(history[-1]))
+    if number in map(str, history):
+        return log.record(int(number))
+    raise ValueError(f"{name} has no entry {number!r}; it has 1 to {history[-1]}, or use @latest")
+
+
+def _all_on_hold(newest: Reference) -> NoReturn:
+    why = "; ".join(escape(reason, 500) for reason in newest.on_hold)
+    raise ValueError(
+        f"every version of {newest.name} is on hold, the newest because: {why}. Look at it, and let it "
+        f'through by `sdflow approve {newest} --why "..."`, or name it by its number'
+    )
 
 
 def _by_hash(store: Store, stage: str, start: str) -> list[Artifact]:
