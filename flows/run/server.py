@@ -25,6 +25,8 @@ from typing import NamedTuple
 
 import httpx
 
+from flows.run.lost_runs import ENVIRONMENT
+
 STARTUP = 180.0
 """Seconds after which a server that does not answer is given up; a new database can take 40 on busy cores."""
 
@@ -35,7 +37,7 @@ QUIET = {
     # To the server, not to the terminal: that shows progress, and the command says what failed in one line.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+    **ENVIRONMENT,
 }
 """Environment for commands of ours that use Prefect; what the user has set stands."""
 

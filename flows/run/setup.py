@@ -3,25 +3,18 @@
 import os
 import subprocess
 import sys
-from datetime import timedelta
 from pathlib import Path
 
 from prefect.automations import Automation
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
-from prefect.client.schemas.objects import StateType
-from prefect.events.actions import ChangeFlowRunState
-from prefect.events.schemas.automations import EventTrigger, Posture
-from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 
+from flows.run.lost_runs import LIMIT, LOST, lost_runs
+
 POOLS: dict[str, int | None] = {"data": None, "gpu": 1}
 """Work pool -> flow runs at once; None sets no limit. One training at a time has the GPU."""
-
-LOST = "sdflow: end runs that lost their heartbeat"
-WITHIN = timedelta(seconds=90)
-"""Three heartbeats of 30 s, which is the shortest that Prefect allows and what the deployments ask for."""
 
 
 def prepare() -> list[str]:
@@ -47,12 +40,13 @@ def prepare() -> list[str]:
             else:
                 client.update_work_pool(name, WorkPoolUpdate(concurrency_limit=limit))
                 messages.append(f"work pool {name} is there{limited}")
-    automation = _lost_runs()
+    automation = lost_runs()
     for old in _automations(LOST):
         old.delete(_sync=True)  # pyright: ignore[reportCallIssue]
     automation.create(_sync=True)  # pyright: ignore[reportCallIssue]
     messages.append(
-        f"automation: a run without a heartbeat for {WITHIN.seconds} s becomes Crashed, and can be retried"
+        f"automation: a run without a heartbeat for {LIMIT.total_seconds() / 60:.0f} minutes "
+        "becomes Crashed, and can be retried"
     )
     return messages
 
@@ -76,28 +70,6 @@ def deploy_all(file: Path) -> list[str]:
     if done.returncode:
         raise RuntimeError(f"prefect deploy failed:\n{(done.stdout + done.stderr)[-3000:].strip()}")
     return [line.strip("│ \t") for line in done.stdout.splitlines() if "successfully created" in line]
-
-
-def _lost_runs() -> Automation:
-    """After a heartbeat another one, or the end, must come in time; else the run is Crashed."""
-    over = {"Completed", "Failed", "Cancelled", "Crashed"}
-    crash = ChangeFlowRunState(
-        state=StateType.CRASHED, name="Crashed", message="its heartbeat was lost", force=False
-    )
-    return Automation(
-        name=LOST,
-        description="A flow whose process and worker died would stay Running for ever.",
-        trigger=EventTrigger(
-            posture=Posture.Proactive,
-            match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
-            for_each={"prefect.resource.id"},
-            after={"prefect.flow-run.heartbeat"},
-            expect={"prefect.flow-run.heartbeat", *(f"prefect.flow-run.{state}" for state in over)},
-            threshold=1,
-            within=WITHIN,
-        ),
-        actions=[crash],
-    )
 
 
 def _automations(name: str) -> list[Automation]:

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.run.setup import LOST, deploy_all, prepare
+from flows.run.lost_runs import LOST
+from flows.run.setup import deploy_all, prepare
 from stages.artifacts.reference import references, resolve
 from stages.config.run import Run
 from stages.store import open_store
