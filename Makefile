@@ -47,8 +47,9 @@ test: setup
 fast: setup
 	@$(PYTEST) -m "not slow and not matrix"
 
-# The same question asked at every crash point, of every objective, in every browser: minutes each.
+# The same question asked at every crash point, of every objective, in every browser, of every database: minutes each.
 matrix: setup
+	@echo "make matrix needs Chromium and PostgreSQL (Debian: apt-get install --no-install-recommends chromium postgresql)"
 	@$(PYTEST) -m matrix
 
 lint: setup

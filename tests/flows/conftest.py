@@ -15,6 +15,7 @@ from sdmodel.config.train import TrainConfig
 from stages.config.collect import CollectConfig, FolderSource
 from stages.config.evaluate import EvaluateConfig
 from stages.config.run import DedupConfig, Run, ShardConfig
+from tests.flows.api import new_server
 
 be_quiet()
 
@@ -25,19 +26,8 @@ COLOURS = {"red": (220, 30, 30), "green": (30, 200, 60), "blue": (40, 60, 220), 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The API's address of a server of the session's own, with all of its services."""
-    from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
-
-    from flows.run.server import prefect_server
-
-    home = tmp_path_factory.mktemp("prefect")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PREFECT_HOME", str(home))
-        patch.delenv("PREFECT_API_URL", raising=False)
-        with (
-            temporary_settings({PREFECT_HOME: home}, restore_defaults={PREFECT_API_URL}),
-            prefect_server(services=True) as own,
-        ):
-            yield own.url
+    with new_server(tmp_path_factory.mktemp("prefect")) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
