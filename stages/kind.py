@@ -115,6 +115,12 @@ class Kind:
     picture."""
     learns: bool = False
     """It is a model: whatever is made from it goes back to the pictures that it learned from."""
+    outlives: tuple[str, ...] = ()
+    """Inputs without which such an artifact is whole: retention may drop them while it stays, and keeps their
+    names and lineage for it. All other inputs stay for as long as it does."""
+    supersedes: tuple[str, ...] = ()
+    """Inputs in whose place it stands, as an edition in that of the one before: it has all that it needs of
+    them. They may be dropped likewise, and their lineage is nobody's any more."""
     anonymous: tuple[str, ...] = ()
     """Beginnings of names of files that hold pictures and don't say whose. A part of an unfinished run that
     has such a file goes with every purge, and is made again."""

@@ -159,7 +159,9 @@ class Stage(Generic[Config, *Inputs]):
             reporter.progress(self.name, 0, 0, f"waiting for {holder}, who works on the same")
             return not reporter.stopping() and Artifact.find(store, self.name, fingerprint) is None
 
-        lease = acquire(store, self.name, fingerprint, waiting)
+        artifacts = [value for value in self._named(inputs).values() if isinstance(value, Artifact)]
+        reads = [f"{artifact.stage}/{artifact.fingerprint}" for artifact in artifacts]
+        lease = acquire(store, self.name, fingerprint, waiting, reads=reads)
         if lease is None:
             finished = Artifact.find(store, self.name, fingerprint)
             if finished is None:

@@ -64,7 +64,7 @@ def leases_in_use(store: Store) -> list[str]:
 
 def release_abandoned(store: Store, leases: Iterable[tuple[str, int]]) -> list[str]:
     """End abandoned leases, so that a holder that comes back learns of it; returns those that went on."""
-    nobody = LeaseHolder(uuid.uuid4().hex, this_host(), 0, 0.0, 0.0)
+    nobody = LeaseHolder(uuid.uuid4().hex, this_host(), 0, 0.0, 0.0, ())
     return [folder for folder, number in leases if not append(lease_log(store, folder), number + 1, nobody)]
 
 

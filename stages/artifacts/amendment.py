@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
+from stages.artifacts.files import FileEntry
 from stages.artifacts.seal import sealed, unsealed
 from stages.store import NumberedLog, Store
 
@@ -61,6 +62,19 @@ def _log(store: Store, stage: str, fingerprint: str) -> NumberedLog[Amendment]:
 def amendments(store: Store, stage: str, fingerprint: str) -> list[Amendment]:
     """The amendments of an artifact, in the order in which they apply; DamagedError if one cannot be read."""
     return _log(store, stage, fingerprint).records()
+
+
+def amended_files(files: Mapping[str, FileEntry], amendments: Sequence[Amendment]) -> Mapping[str, FileEntry]:
+    """An artifact's files with its amendments applied, in order.
+
+    A change that replaces another file than is there is passed over: it belongs to an artifact that was
+    dropped, whose request was made again.
+    """
+    amended = dict(files)
+    for change in (change for amendment in amendments for change in amendment.changes):
+        if change.path in amended and amended[change.path].key == change.replaces:
+            amended[change.path] = FileEntry(change.key, change.size, change.sha256)
+    return amended
 
 
 def all_amendments(store: Store) -> Mapping[tuple[str, str], list[Amendment]]:

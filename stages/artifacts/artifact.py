@@ -1,42 +1,21 @@
 """Artifact: a finished, immutable result of a stage; its manifest says what it is and where it came from.
 
 What was purged from its files since then is told by amendments beside the manifest, see
-`stages.artifacts.amendment`.
+`stages.artifacts.amendment`; what is known of one that was dropped, by `stages.artifacts.tombstone`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from stages.artifacts.amendment import Amendment, all_amendments, amendments
+from stages.artifacts.amendment import Amendment, all_amendments, amended_files, amendments
 from stages.artifacts.files import FileEntry, Files
-from stages.artifacts.seal import sealed, unsealed
-from stages.errors import DamagedError
+from stages.artifacts.manifest import Funnel, Manifest, manifest_key
+from stages.artifacts.tombstone import Tombstone, find_tombstone
 from stages.fingerprint import JSON, digest_of, request_fingerprint, short_hash
 from stages.store import Store
 
-
-@dataclass(frozen=True)
-class Funnel:
-    """What became of the rows that came in. It closes: rows in = rows out + rows per reason."""
-
-    rows_in: int
-    rows_out: int
-    reasons: Mapping[str, int] = field(default_factory=dict[str, int])
-
-    def __post_init__(self) -> None:
-        left = sum(self.reasons.values())
-        assert self.rows_in == self.rows_out + left, (
-            f"{self.rows_in} rows in, {self.rows_out} out, {dict(self.reasons)}"
-        )
-
-    def __add__(self, other: "Funnel") -> "Funnel":
-        reasons = dict(self.reasons)
-        for reason, rows in other.reasons.items():
-            reasons[reason] = reasons.get(reason, 0) + rows
-        return Funnel(
-            self.rows_in + other.rows_in, self.rows_out + other.rows_out, dict(sorted(reasons.items()))
-        )
+__all__ = ["Artifact", "Digested", "Funnel", "Manifest", "Snapshot", "artifacts", "manifest_key"]
 
 
 class Digested(Protocol):
@@ -54,60 +33,6 @@ class Snapshot:
     contents: JSON = None
 
 
-@dataclass(frozen=True)
-class Manifest:
-    """What an artifact is. Written once, create-only, when everything that it names is in the store."""
-
-    fingerprint: str
-    digest: str
-    kind: str
-    stage: str
-    version: int
-    config: Mapping[str, JSON]
-    inputs: Mapping[str, Mapping[str, str] | None]
-    funnel: Funnel
-    statistics: Mapping[str, JSON]
-    files: Mapping[str, FileEntry]
-    code: str
-    libraries: Mapping[str, str]
-    started: str
-    ended: str
-    host: str
-
-    def to_json(self) -> bytes:
-        return sealed(asdict(self))
-
-    @classmethod
-    def read(cls, store: Store, key: str) -> "Manifest":
-        """The manifest at a key.
-
-        Raises:
-            FileNotFoundError: there is none.
-            DamagedError: what lies there is no manifest.
-        """
-        return cls.parse(store.read(key), f"{key} in {store.url}")
-
-    @classmethod
-    def parse(cls, data: bytes, name: str) -> "Manifest":
-        """The manifest that was written as `data`. DamagedError: it is none; `name` is what messages call
-        it."""
-        raw = unsealed(data, name)
-        try:
-            raw["funnel"] = Funnel(**raw["funnel"])
-            raw["files"] = {name: FileEntry(**entry) for name, entry in raw["files"].items()}
-            return cls(**raw)
-        except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
-            raise DamagedError(
-                f"{name} is no manifest that this version reads ({error}); restore it from a "
-                "copy, or read it with the version that wrote it"
-            ) from error
-
-
-def manifest_key(stage: str, fingerprint: str) -> str:
-    """Where the manifest of a request lies, once it is finished."""
-    return f"manifests/{stage}/{fingerprint}.json"
-
-
 class Artifact(Files):
     """A finished result: its manifest, and its files where they lie."""
 
@@ -122,14 +47,19 @@ class Artifact(Files):
             cached: it was found finished; False on the call that made it.
             amended: its amendments, in order: `files` is what the manifest says with these applied.
         """
-        files = dict(manifest.files)
-        for amendment in amended:
-            for change in amendment.changes:
-                files[change.path] = FileEntry(change.key, change.size, change.sha256)
-        super().__init__(store, files)
+        super().__init__(store, amended_files(manifest.files, amended))
         self.manifest = manifest
         self.cached = cached
         self.amendments = tuple(amended)
+        self.dropped: Tombstone | None = None
+        """What is kept of it where retention dropped it: then it has no files."""
+
+    @classmethod
+    def of_tombstone(cls, store: Store, tombstone: Tombstone) -> "Artifact":
+        """An artifact that was dropped: what it was, without its files."""
+        artifact = cls(store, tombstone.manifest)
+        artifact.dropped = tombstone
+        return artifact
 
     @classmethod
     def find(cls, store: Store, stage: str, fingerprint: str) -> "Artifact | None":
@@ -142,13 +72,29 @@ class Artifact(Files):
 
     @classmethod
     def open(cls, store: Store, stage: str, fingerprint: str) -> "Artifact":
-        """The artifact of a request; ValueError if it is not finished."""
+        """The artifact of a request; ValueError if it is not finished, or was dropped."""
         artifact = cls.find(store, stage, fingerprint)
         if artifact is None:
-            raise ValueError(
-                f"store {store.url} holds no finished {stage} {fingerprint}; `sdflow ls` shows what it holds"
-            )
+            raise ValueError(_absence(store, stage, fingerprint))
         return artifact
+
+    @classmethod
+    def find_or_tombstone(
+        cls, store: Store, stage: str, fingerprint: str, digest: str = ""
+    ) -> "Artifact | None":
+        """The artifact of a request, if it is finished, or what is known of it since it was dropped.
+
+        Args:
+            store: where to look.
+            stage: of the artifact.
+            fingerprint: of the artifact.
+            digest: that it had, where that is known: a request that was made again may have brought another.
+        """
+        artifact = cls.find(store, stage, fingerprint)
+        if artifact is not None and digest in ("", artifact.digest):
+            return artifact
+        tombstone = find_tombstone(store, stage, fingerprint, digest)
+        return artifact if tombstone is None else cls.of_tombstone(store, tombstone)
 
     @property
     def fingerprint(self) -> str:
@@ -183,30 +129,49 @@ class Artifact(Files):
     def config(self) -> Mapping[str, Any]:
         return self.manifest.config
 
+    def entry(self, name: str) -> FileEntry:
+        """Where file `name` lies; ValueError if there is none, or it went when the artifact was dropped."""
+        if self.dropped is not None:
+            raise ValueError(f"{self.dropped}, and its files are gone; {_AGAIN}")
+        return super().entry(name)
+
     def input(self, name: str) -> "Artifact | None":
-        """The artifact that was this one's input `name`; None where that was absent or from outside."""
+        """The artifact that was this one's input `name`, perhaps a dropped one; None where that was absent or
+        from outside.
+
+        ValueError: the store knows nothing of it; only of what was dropped itself may inputs be unknown.
+        """
         recorded = self.manifest.inputs[name]
         if not recorded or not recorded["fingerprint"]:
             return None
-        return Artifact.open(self.store, recorded["stage"], recorded["fingerprint"])
+        stage, fingerprint = recorded["stage"], recorded["fingerprint"]
+        artifact = Artifact.find_or_tombstone(self.store, stage, fingerprint, recorded["digest"])
+        if artifact is None:
+            raise ValueError(_absence(self.store, stage, fingerprint))
+        return artifact
 
     def ancestors(self) -> "Iterator[Artifact]":
-        """Every artifact that this one was made from, nearest first, each once."""
+        """Every artifact that this one was made from, nearest first, each once: dropped ones as well, but for
+        those of which the store knows nothing any more."""
         seen: set[str] = set()
         queue: list[Artifact] = [self]
         while queue:
-            current = queue.pop(0)
-            for name in current.manifest.inputs:
-                parent = current.input(name)
-                if parent is not None and parent.fingerprint not in seen:
-                    seen.add(parent.fingerprint)
+            for recorded in queue.pop(0).manifest.inputs.values():
+                if not recorded or not recorded["fingerprint"] or recorded["fingerprint"] in seen:
+                    continue
+                seen.add(recorded["fingerprint"])
+                parent = Artifact.find_or_tombstone(
+                    self.store, recorded["stage"], recorded["fingerprint"], recorded["digest"]
+                )
+                if parent is not None:
                     queue.append(parent)
                     yield parent
 
     def verify(self, sha256: Callable[[str], str] | None = None) -> list[str]:
         """Hash again every file, and name again what was asked; the complaints, none where all is well.
 
-        A file that was amended is compared with its amendment, the digest with the manifest's own files.
+        A file that was amended is compared with its amendment, the digest with the manifest's own files. Of a
+        dropped artifact only what was asked is left.
 
         Args:
             sha256: of the bytes below a key, as `Store.sha256`, which it is where None.
@@ -224,7 +189,7 @@ class Artifact(Files):
                     f"{name}: should hash to {entry.sha256} and hashes to {actual} ({entry.key})"
                 )
         named = digest_of({name: entry.sha256 for name, entry in self.manifest.files.items()})
-        if named != self.digest:
+        if named != self.digest and self.dropped is None:
             complaints.append(f"manifest: digest should be {named} and is {self.digest}")
         manifest = self.manifest
         digests = {
@@ -245,5 +210,19 @@ def artifacts(store: Store, stage: str | None = None) -> Iterator[Artifact]:
     listing = list(store.list(prefix))
     amended = all_amendments(store)  # after the listing: whatever was purged by then is known
     for listed in listing:
-        manifest = Manifest.read(store, listed.key)
+        try:
+            manifest = Manifest.read(store, listed.key)
+        except FileNotFoundError:  # dropped meanwhile
+            continue
         yield Artifact(store, manifest, amended=amended.get((manifest.stage, manifest.fingerprint), ()))
+
+
+_AGAIN = "the run that made it, started again, makes it again from what is there now"
+
+
+def _absence(store: Store, stage: str, fingerprint: str) -> str:
+    """Why there is no artifact."""
+    tombstone = find_tombstone(store, stage, fingerprint)
+    if tombstone is not None:
+        return f"{tombstone}; {_AGAIN}"
+    return f"store {store.url} holds no finished {stage} {fingerprint}; `sdflow ls` shows what it holds"

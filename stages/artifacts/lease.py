@@ -13,7 +13,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from types import TracebackType
@@ -127,6 +127,7 @@ def acquire(
     waiting: Callable[[LeaseHolder], bool],
     seconds: float = SECONDS,
     clock: Clock = CLOCK,
+    reads: Sequence[str] = (),
 ) -> Lease | None:
     """Take the lease of a fingerprint, waiting for as long as somebody else has it.
 
@@ -138,9 +139,10 @@ def acquire(
             the result is there now), and None is returned.
         seconds: how long the lease stands without a heartbeat.
         clock: what time is measured by.
+        reads: the artifacts that the work reads, "STAGE/FINGERPRINT": retention keeps them meanwhile.
     """
     log = lease_log(store, f"leases/{stage}/{fingerprint}")
-    me = LeaseHolder(uuid.uuid4().hex, this_host(), os.getpid(), born(os.getpid()), 0.0)
+    me = LeaseHolder(uuid.uuid4().hex, this_host(), os.getpid(), born(os.getpid()), 0.0, tuple(reads))
     claim(me.token)
     lease = None
     try:

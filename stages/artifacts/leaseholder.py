@@ -19,7 +19,9 @@ class LeaseHolder:
     """A process somewhere.
 
     `born` tells it from a later one with its id. `until` is 0 once the lease is released; else Unix seconds
-    by the holder's own clock, for people who read the record.
+    by the holder's own clock, for people who read the record. `reads` are the artifacts that it reads,
+    "STAGE/FINGERPRINT", which retention keeps meanwhile; None: a version that recorded none of
+    this wrote it, and nobody knows.
     """
 
     token: str
@@ -27,6 +29,7 @@ class LeaseHolder:
     pid: int
     born: float
     until: float
+    reads: tuple[str, ...] | None = None
 
     def __str__(self) -> str:
         return f"{self.host.split()[0]} (process {self.pid})" if self.host else "somebody unknown"
@@ -34,7 +37,9 @@ class LeaseHolder:
     @classmethod
     def parse(cls, data: bytes, name: str = "a lease") -> "LeaseHolder":
         """A record as it was written. DamagedError: it is another; `name` is what the message calls it."""
-        holder = cls(**unsealed(data, name))
+        raw = unsealed(data, name)
+        reads = raw.pop("reads", None)
+        holder = cls(**raw, reads=None if reads is None else tuple(map(str, reads)))
         numbers = (holder.pid, holder.born, holder.until)
         if not all(math.isfinite(number) and number >= 0 for number in numbers) or not holder.host.strip():
             raise ValueError(f"process {holder.pid!r} of {holder.host!r} is none")

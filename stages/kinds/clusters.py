@@ -6,5 +6,6 @@ CLUSTERS = Kind(
     name="clusters",
     pixels=no_pixels,
     purged="nothing: labels are made from captions",
+    outlives=("dataset",),
     trace=(RowTrace("clusters", "clustered", ("cluster",)),),
 )

@@ -43,4 +43,5 @@ EVALUATION = Kind(
     pixels=_pixels,
     purged="a drawing that shows it (`nearest.png`, the `grid.png` of an autoencoder) becomes grey",
     derived=_derived,
+    outlives=("dataset",),
 )

@@ -33,5 +33,6 @@ IMAGES = Kind(
     pixels=_pixels,
     purged="the picture's member of its tar becomes zeros",
     count=rows_in("images"),
+    supersedes=("previous",),
     trace=(REJECTS, RowTrace("images", "collected", facts=_facts)),
 )

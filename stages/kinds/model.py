@@ -18,4 +18,5 @@ MODEL = Kind(
     purged="nothing: weights cannot forget; train again",
     derived=_derived,
     learns=True,
+    outlives=("dataset", "latents"),
 )
