@@ -41,6 +41,7 @@ def pinned_config(store: str, name: str, config: Any) -> Any:
         return replace(
             config,
             start=_pinned(store, "train.start", config.start),
+            continue_from=_pinned(store, "train.continue_from", config.continue_from),
             text=_pinned_text(store, "train.text", config.text),
             texts=tuple(
                 _pinned_text(store, f"train.texts[{n}]", text) for n, text in enumerate(config.texts)

@@ -10,6 +10,7 @@ from stages.collect.sources.files import check_folder, check_sources
 from stages.config.run import Run
 from stages.pretrained import files
 from stages.pretrained import text as texts
+from stages.pretrained.continuation import continuation_input
 from stages.pretrained.start import pipeline_files, start_input
 from stages.store import Store, open_store
 
@@ -22,7 +23,7 @@ def check(run: Run) -> None:
     Raises:
         ValueError: there is no source, or no folder of one, the store cannot be used, a folder or a reference
             is not what it is named for, pictures of the config's size do not fit the autoencoder, or latents
-            the denoiser.
+            the denoiser, or the training cannot go on with the model that it names.
         DamagedError: what the store knows under the run's name cannot be read: it is damaged, or of a version
             whose records nobody reads any more.
     """
@@ -34,6 +35,7 @@ def check(run: Run) -> None:
         if reference := step.stage.step.reference:
             references(store, f"{reference}/{run.name}")
     _check(store, train.start, pipeline_files, start_input)
+    continuation_input(store, train)
     for text in (train.text, *train.texts):
         _check(store, text.start, texts.text_files, texts.encoder_input)
     _check(store, encode.autoencoder, files.autoencoder_files, files.autoencoder_input)

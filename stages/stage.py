@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, TypeVarTuple, Unpack
 
 from stages.artifacts.artifact import Artifact, Digested, Funnel, Manifest, manifest_key
+from stages.artifacts.excerpt import Excerpt
 from stages.artifacts.lease import Lease, acquire
 from stages.artifacts.leaseholder import LeaseHolder
 from stages.emptiness import emptied
@@ -36,7 +37,7 @@ from stages.store import Store
 
 Config = TypeVar("Config")
 Inputs = TypeVarTuple("Inputs")
-"""What a stage reads: each an artifact, a snapshot, None, or a tuple of such."""
+"""What a stage reads: each an artifact, an excerpt of one, a snapshot, None, or a tuple of such."""
 
 
 @dataclass(frozen=True)
@@ -270,8 +271,9 @@ def _input_record(value: Digested | None) -> dict[str, str] | None:
     """What a manifest has of an input."""
     if value is None:
         return None
-    if isinstance(value, Artifact):
-        return {"digest": value.digest, "fingerprint": value.fingerprint, "stage": value.stage}
+    origin = value.artifact if isinstance(value, Excerpt) else value
+    if isinstance(origin, Artifact):
+        return {"digest": value.digest, "fingerprint": origin.fingerprint, "stage": origin.stage}
     return {"digest": value.digest, "fingerprint": "", "stage": ""}
 
 

@@ -68,12 +68,17 @@ class TrainConfig(Config):
     start: str = field(default="", metadata=NEUTRAL)  # its weights' digest is an input of the stage
     """Model to start from: one of ours, "models/NAME@latest", or the folder of a pipeline in the layout of
     Stable Diffusion. Empty: random weights."""
+    continue_from: str = field(default="", metadata=NEUTRAL)  # its state's digest is an input of the stage
+    """Model of ours to go on with, "models/NAME@3", that was trained with checkpoint_keep_state: with its
+    weights, averages, momenta and place in the data order, under another rate, length, batch or dataset.
+    Empty: the training begins."""
     checkpoint_every: Count = 16_000
     """Images between checkpoints: what a crash can lose."""
     checkpoint_keep_every: Amount = 0
     """Every n-th checkpoint is kept for good; 0 keeps the newest ones alone."""
     checkpoint_keep_state: bool = False
-    """Checkpoints that are kept hold all that a training needs to go on, not the averaged weights alone."""
+    """Checkpoints that are kept hold all that a training needs to go on, not the averaged weights alone, and
+    the last one is kept too, for continue_from."""
     data: DataConfig = field(default_factory=DataConfig)
     """How pictures are seen."""
     network: Network = "unet"
@@ -183,11 +188,7 @@ class TrainConfig(Config):
                 "fsdp",
                 "accumulate",
             )
-        if self.lora.rank and not self.start:
-            yield self.mistake(
-                "low-rank changes are to a model that has learned; name one in start, or set lora.rank to 0",
-                *("lora.rank", "start"),
-            )
+        yield from self._starts()
         if self.lora.rank and not self.lora.merge and self.objective != "diffusion":
             yield self.mistake(
                 "folders of this objective hold whole models; set merge to true", "lora.merge", "objective"
@@ -213,6 +214,19 @@ class TrainConfig(Config):
                         "batch",
                         "objective",
                     )
+
+    def _starts(self) -> Iterator[Mistake]:
+        if self.continue_from and (self.start or self.lora.rank):
+            yield self.mistake(
+                "a training goes on with a model's whole state, or begins with its weights alone, which are "
+                "what low-rank changes are to; leave one out",
+                *("continue_from", "start", "lora.rank"),
+            )
+        elif self.lora.rank and not self.start:
+            yield self.mistake(
+                "low-rank changes are to a model that has learned; name one in start, or set lora.rank to 0",
+                *("lora.rank", "start"),
+            )
 
     def denoiser_mistakes(self, factor: int = 1) -> Iterator[Mistake]:
         """Why the denoiser cannot work on pictures of this size.

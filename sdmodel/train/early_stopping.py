@@ -38,6 +38,11 @@ class EarlyStopping:
             self.images, self.error = images, error if math.isfinite(error) else None
         return best
 
+    def go_on(self) -> None:
+        """A training that had stopped goes on: it waits anew."""
+        if self.stopped:
+            self.waited, self.enough = 0, False
+
     def state(self) -> dict[str, Any]:
         """Its state for a checkpoint, as JSON."""
         least = self.least if math.isfinite(self.least) else None

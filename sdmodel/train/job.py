@@ -17,6 +17,18 @@ JOB = "job.json"
 
 
 @dataclass(frozen=True, kw_only=True)
+class ContinuedFrom:
+    """Where a training goes on that another has begun."""
+
+    checkpoint: Path
+    """Folder of a complete checkpoint, see checkpoint.py."""
+    images: int
+    """Seen when it was taken."""
+    same_measure: bool = True
+    """Validations measure what they did until then, so that the least error and its weights still count."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobSpec:
     """A training, or a measurement of one."""
 
@@ -29,6 +41,8 @@ class JobSpec:
     config: TrainConfig
     start: Path | None = None
     """Model folder to start from; None: random weights."""
+    continued: ContinuedFrom | None = None
+    """State to go on with, of the training that wrote `start`; None: begins."""
     latents: Path | None = None
     """Folder of cached latents or text states; None: pixels and captions are learned from."""
     texts: tuple[Path | None, ...] = ()

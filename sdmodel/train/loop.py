@@ -15,6 +15,7 @@ from sdmodel.config.train import TrainConfig
 from sdmodel.data.stream import Stream
 from sdmodel.objective import Objective
 from sdmodel.train.fit import fewest_parts, largest
+from sdmodel.train.job import ContinuedFrom
 from sdmodel.train.metrics import Gauge, Metrics
 from sdmodel.train.optim.schedule import rate
 from sdmodel.train.process.messages import Message
@@ -40,19 +41,23 @@ def train(
     validator: Validator | None = None,
     stopping: Callable[[], bool] = lambda: False,
     gauge: Gauge | None = None,
+    continued: ContinuedFrom | None = None,
 ) -> dict[str, Tensor] | None:
     """Trains until `config.images` are seen, or `validator` stops it, and returns the averaged weights: with
     `config.validation.patience` those of the best validation, which the main process alone gets, else the
-    last. None: `stopping` was true in some process, and a checkpoint has been written.
+    last. None: `stopping` was true in some process, and a checkpoint has been written. `continued` is another
+    training's checkpoint, where the folder has none yet.
 
     FloatingPointError: a loss or gradient is not finite, or a spike, and config.guard says stop.
     OSError: the last checkpoint cannot be written."""
-    session = _Session(objective, stream, config, accelerator, folder, report, validator, gauge or Gauge())
+    session = _Session(
+        objective, stream, config, accelerator, folder, report, validator, gauge or Gauge(), continued
+    )
     state, step, images = session.state, session.step, session.first
     per_report, factor, done = report_interval(config), 0.0, False
     for batch in stream.batches(images):
         done = images >= config.images or bool(validator and validator.stopped)
-        due = images > session.first and (images % per_report == 0 or done)
+        due = images > session.first and (crossing(images, config.batch)(per_report) or done)
         crossed = crossing(images, per_report)
         stop = not done and step.any_stopping(stopping)
 
@@ -104,13 +109,14 @@ class _Session:
         report: Callable[[Message], None],
         validator: Validator | None,
         gauge: Gauge,
+        continued: ContinuedFrom | None,
     ) -> None:
         main = accelerator.is_main_process
         self.config, self.accelerator, self.root = config, accelerator, folder / CHECKPOINTS
         self.report: Callable[[Message], None] = report if main else lambda message: None
         self.state = TrainingState(objective, config, accelerator, validator)
         # The model is wrapped after the resume, so that all processes begin with the same weights.
-        self.first, rows = self.state.resume(self.root, self.warn)
+        self.first, rows = self.state.resume(self.root, self.warn, continued)
         accelerator.wait_for_everyone()
         parts = config.accumulate
         if not parts:
@@ -120,7 +126,10 @@ class _Session:
         self.metrics: Metrics | None = None
         if main:
             names = config.trackers
-            self.metrics = Metrics(folder, config.images, self.first, rows, gauge=gauge, names=names)
+            at = continued.images if continued else 0
+            self.metrics = Metrics(
+                folder, config.images, self.first, rows, gauge=gauge, names=names, continued_at=at
+            )
 
     def warn(self, text: str) -> None:
         """Reports a warning."""
@@ -157,7 +166,8 @@ def report_interval(config: TrainConfig) -> int:
 
 
 def crossing(images: int, per_report: int) -> Callable[[int], bool]:
-    """Whether a multiple of an interval lies in the span of the last report."""
+    """Whether a multiple of an interval lies in the span of the last `per_report` images: of the last report.
+    After a training has gone on with another batch, images need not be a multiple of it."""
     return lambda every: images // every > (images - per_report) // every
 
 

@@ -22,6 +22,10 @@ VALIDATED = ("validation/ema/loss", "validation/ema/mse")
 """Measures that a progress message has; the last one that there is counts."""
 REDUNDANT = ("rmse", "mae", "r2")
 """Measures that the curve leaves out beside the mean squared error."""
+CONTINUED_AT = "continued_at"
+"""Of the first row after a training went on with another's state: images seen until then."""
+NO_LOSSES = ("images", "rate", "gradient_norm", CONTINUED_AT)
+"""Values of a row that the curve of losses leaves out."""
 MANY = 12
 """Lines that a panel has room for in its legend; of more, those of the averaged weights are drawn."""
 
@@ -59,8 +63,14 @@ class Metrics:
         *,
         gauge: Gauge = Gauge(),
         names: Sequence[str] = (),
+        continued_at: int = 0,
     ):
-        """names: trackers besides TensorBoard. ValueError: one is unknown or not installed."""
+        """Args:
+            names: trackers besides TensorBoard.
+            continued_at: images after which this training went on with another's state; its first row then
+                says so. 0: it began itself.
+
+        ValueError: a tracker is unknown or not installed."""
         self.path = folder / "metrics.jsonl"
         self.path.write_text(text)
         self.total, self.first, self.gauge = total, images, gauge
@@ -70,11 +80,15 @@ class Metrics:
         logs.mkdir(exist_ok=True)
         self.throughput = (logs / "throughput.jsonl").open("a")
         self.trackers = trackers(names, logs, f"{folder.parent.name}/{folder.name}")
-        for line in text.splitlines():
-            self._log(json.loads(line))
+        rows: list[dict[str, float]] = [json.loads(line) for line in text.splitlines()]
+        for row in rows:
+            self._log(row)
+        self._to_mark = 0 if any(row["images"] > continued_at for row in rows) else continued_at
 
     def write(self, row: dict[str, float]) -> Progress:
         """Writes a row ("images" and values) and returns the progress. OSError: the disk is full."""
+        if self._to_mark:
+            row, self._to_mark = {**row, CONTINUED_AT: self._to_mark}, 0
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
         images, now = int(row["images"]), time.monotonic()
@@ -112,7 +126,7 @@ class Metrics:
             tracker.close()
 
     def _log(self, row: dict[str, float]) -> None:
-        values = {name: value for name, value in row.items() if name != "images"}
+        values = {name: value for name, value in row.items() if name not in ("images", CONTINUED_AT)}
         for tracker in self.trackers:
             tracker.log(int(row["images"]), values)
 
@@ -130,13 +144,13 @@ def peak_memory() -> float:
 
 def draw_curve(metrics: Path, picture: Path) -> None:
     """A PNG of `metrics` (a metrics.jsonl) against images seen: losses, and below them what was validated,
-    where anything was."""
+    where anything was; a line stands where the training went on with another's state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     rows = [json.loads(line) for line in metrics.read_text().splitlines()]
     names = list(dict.fromkeys(name for row in rows for name in row))
-    losses = [name for name in names if "/" not in name and name not in ("images", "rate", "gradient_norm")]
+    losses = [name for name in names if "/" not in name and name not in NO_LOSSES]
     if len(losses) == 2:  # the loss is its only part
         losses.remove("loss")
     validated = [
@@ -152,6 +166,9 @@ def draw_curve(metrics: Path, picture: Path) -> None:
     for axes, (drawn, label) in zip(places, panels, strict=True):
         _draw_lines(axes, rows, drawn)
         axes.set(ylabel=label)
+        for row in rows:
+            if CONTINUED_AT in row:
+                axes.axvline(row[CONTINUED_AT], color="grey", linestyle=":", linewidth=1)
     places[-1].set(xlabel="images seen")
     FigureCanvasAgg(figure).print_png(str(picture), metadata={"Software": None})
 

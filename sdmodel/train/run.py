@@ -92,6 +92,7 @@ def run(job: JobSpec, stopping: Stopping | None = None) -> bool:
         validator=prepared.validator,
         stopping=stopping or (lambda: False),
         gauge=gauge,
+        continued=job.continued,
     )
     if main and weights is not None:
         draw_curve(folder / "metrics.jsonl", folder / "curve.png")

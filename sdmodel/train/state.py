@@ -11,6 +11,7 @@ from sdmodel.objective import Objective
 from sdmodel.train import checkpoint, dtensors
 from sdmodel.train.ema import WeightAverages
 from sdmodel.train.fsdp import place
+from sdmodel.train.job import ContinuedFrom
 from sdmodel.train.metrics import Metrics
 from sdmodel.train.optim.optimizers import optimizers
 from sdmodel.train.statistics import TrainingStatistics
@@ -33,12 +34,16 @@ class TrainingState:
         """Averaged weights of the best validation, where they are published; the main process alone has them,
         others an empty dict."""
 
-    def resume(self, root: Path, warn: Callable[[str], None]) -> tuple[int, str]:
-        """Restores the newest complete checkpoint below `root`; returns its images seen and its text of
-        metrics.jsonl, (0, "") where there is none.
+    def resume(
+        self, root: Path, warn: Callable[[str], None], continued: ContinuedFrom | None = None
+    ) -> tuple[int, str]:
+        """Restores the newest complete checkpoint below `root`, or the one of another training that this one
+        goes on with; returns its images seen and its text of metrics.jsonl, (0, "") where there is none.
 
-        ValueError: it is of another model."""
-        latest = checkpoint.newest(root, warn)
+        ValueError: it is of another model, or the other training's is damaged."""
+        latest, own = checkpoint.newest(root, warn), True
+        if latest is None and continued:
+            latest, own = checkpoint.read(continued.checkpoint), False
         if latest is None:
             return 0, ""
         try:
@@ -48,12 +53,24 @@ class TrainingState:
         except (RuntimeError, KeyError, ValueError) as error:
             raise ValueError(f"{latest.folder} is of another model than the config's: {error}") from error
         self.statistics.load(latest.tensors["statistics"], latest.facts["statistics"])
+        if own or self._goes_on_validating(latest, continued):
+            self._restore_validation(latest)
+        if self.validator and not own:
+            self.validator.early_stopping.go_on()
+        return latest.images, latest.metrics
+
+    def _goes_on_validating(self, latest: checkpoint.Checkpoint, continued: ContinuedFrom | None) -> bool:
+        """Whether what validation remembers of another training counts: it measured the same, and where
+        patience chooses weights there are those of the least error."""
+        chooses = bool(self.config.validation.patience)
+        return bool(continued and continued.same_measure) and chooses == ("best" in latest.tensors)
+
+    def _restore_validation(self, latest: checkpoint.Checkpoint) -> None:
         if self.validator:
             self.validator.load(latest.facts["validation"])
         if "best" in latest.tensors:
             weights = latest.tensors["best"]  # in files, which take their room until nothing refers to them
             self.best = {name: value.clone() for name, value in weights.items()} if self.main else {}
-        return latest.images, latest.metrics
 
     def validate(self, images: int) -> dict[str, float]:
         """The measures of a validation, by name; the best weights so far are kept where patience says so."""

@@ -10,6 +10,7 @@ def starts_of(train: TrainConfig) -> dict[str, str]:
     """Config key -> the model that a training starts from, of all that name one."""
     return {
         "train.start": train.start,
+        "train.continue_from": train.continue_from,
         "train.text.start": train.text.start,
         **{f"train.texts.{n}.start": text.start for n, text in enumerate(train.texts)},
     }

@@ -27,7 +27,9 @@ PUBLISHED = ("averages.safetensors",)
 class Checkpoints:
     """Those of one training in the store, until it is finished."""
 
-    def __init__(self, out: Output, config: TrainConfig, inputs: list[str], samples: Path) -> None:
+    def __init__(
+        self, out: Output, config: TrainConfig, inputs: list[str], samples: Path, continued_at: int = 0
+    ) -> None:
         """A training's checkpoints.
 
         Args:
@@ -35,8 +37,10 @@ class Checkpoints:
             config: of the training.
             inputs: digests of what it reads.
             samples: folder of the pictures that it draws on its way; those until then go with a checkpoint.
+            continued_at: images seen by the model that it goes on with, 0 where it begins.
         """
         self._out, self._config, self._inputs, self._samples = out, config, inputs, samples
+        self._continued_at = continued_at
         self._newest: list[Part] = []
         self._chosen: list[Part] = []
 
@@ -102,9 +106,11 @@ class Checkpoints:
         del self._newest[:-KEEP]
 
     def publish(self) -> None:
-        """Let the chosen ones become files of the model, by reference: their averaged weights, or all."""
+        """Let the chosen ones become files of the model, by reference: their averaged weights; or all, and
+        then the last one's too, so that another training can go on where this one ended."""
         drawn = f"{self._samples.name}/"
-        for part in self._chosen:
+        last = self._newest[-1:] if self._config.checkpoint_keep_state else []
+        for part in {part.key: part for part in [*self._chosen, *last]}.values():
             all_names = [name for name in part.names() if not name.startswith(drawn)]
             names = all_names if self._config.checkpoint_keep_state else PUBLISHED
             self._out.add({f"checkpoints/{_images(part):09d}/{name}": part.files[name] for name in names})
@@ -131,7 +137,8 @@ class Checkpoints:
                 continue
             if training.fingerprint not in newest or training.images > newest[training.fingerprint].images:
                 newest[training.fingerprint] = training
-        return notice(list(newest.values()), canonical_config(self._config), self._inputs)
+        others, config = list(newest.values()), canonical_config(self._config)
+        return notice(others, config, self._inputs, self._continued_at)
 
     def _listed(self) -> list[int]:
         """Images of the checkpoints of all unfinished trainings of this store, ascending."""
@@ -171,7 +178,7 @@ class Checkpoints:
         """Whether a checkpoint is the first in a span of `checkpoint_keep_every` ones, those chosen before it
         given."""
         span = self._config.checkpoint_keep_every * self._config.checkpoint_every
-        last = _images(self._chosen[-1]) if self._chosen else 0
+        last = _images(self._chosen[-1]) if self._chosen else self._continued_at
         return bool(span) and images // span > last // span
 
     def _drop(self, part: Part) -> None:

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 class ElapsedTime:
     """Time that a training takes, over all attempts."""
 
-    def __init__(self, seconds: float) -> None:
-        """A training that has taken `seconds` until now."""
+    def __init__(self, seconds: float, continued_at: int = 0) -> None:
+        """A training that has taken `seconds` until now, and began after so many images of another."""
         self.seconds = seconds
+        self._continued_at = continued_at
         self._attempt = 0.0
 
     def update(self, seconds: float) -> None:
@@ -27,8 +28,8 @@ class ElapsedTime:
         self._attempt = seconds
 
     def images_per_second(self, images: int) -> float | None:
-        """Images per second of the whole training; None where nobody took the time."""
-        return round(images / self.seconds, 1) if self.seconds else None
+        """Images per second of the whole training, up to `images`; None where nobody took the time."""
+        return round((images - self._continued_at) / self.seconds, 1) if self.seconds else None
 
 
 def launch(

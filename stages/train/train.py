@@ -9,10 +9,11 @@ from typing import Any
 
 from sdmodel.config.train import CAPTIONED, TrainConfig
 from sdmodel.data.captioned import without_caption
-from sdmodel.train.job import JOB, JobSpec
+from sdmodel.train.job import JOB, ContinuedFrom, JobSpec
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.fingerprint import JSON, short_hash
 from stages.output import Output
+from stages.pretrained.continuation import Continuation, check_inputs, continuation_input, same_measure
 from stages.pretrained.start import start_folder, start_input
 from stages.pretrained.text import TABLE, labels_input, text_folders, text_inputs
 from stages.reasons import Reason
@@ -28,14 +29,14 @@ def _inputs(request: Request[TrainConfig]) -> list[Any]:
     dataset, *others = request.read
     store, config = request.store, request.config
     latents = others[0] if others else None
-    start = start_input(store, config.start)
+    start = continuation_input(store, config) or start_input(store, config.start)
     return [dataset, start, latents, text_inputs(store, config), labels_input(store, config)]
 
 
 @stage(version=5, kind="model", step=StepSettings(inputs=_inputs, reference="models", pool="gpu"))
 def train(
     dataset: Artifact,
-    start: Snapshot | Artifact | None,
+    start: Snapshot | Artifact | Continuation | None,
     latents: Artifact | None,
     texts: tuple[Snapshot | Artifact | None, ...],
     labels: Artifact | None,
@@ -47,7 +48,8 @@ def train(
     Args:
         dataset: of shard.
         start: `start_input(store, config.start)`, a model of the same objective and shape, or a pipeline;
-            None starts from random weights.
+            `continuation_input(store, config)`, the state of a model to go on with; None starts from random
+            weights.
         latents: of encode, of this dataset: what is trained on instead of pixels or of captions; None trains
             on both.
         texts: `text_inputs(store, config)`, the pretrained text encoders.
@@ -59,25 +61,31 @@ def train(
 
     Returns:
         The funnel of the train split (every row is seen, but for those without a caption by objectives that
-        learn from captions) and images seen, final loss, images per second, and of which validation the
-        weights are where `validation.patience` chose them.
+        learn from captions) and images seen, final loss, images per second, which model it started from or
+        went on with, after how many images, and of which validation the weights are where
+        `validation.patience` chose them.
 
     Raises:
-        ValueError: there is no row to learn from, latents are another dataset's, or the config is no good.
+        ValueError: there is no row to learn from, latents are another dataset's, the config is no good, or
+            cannot go on with the model.
         RetryableError: somebody ended the training's processes; the same run goes on from what they saved.
         RuntimeError: the training process failed; the message says why, or ends with its last errors.
     """
+    if isinstance(start, Continuation):
+        given = {"latents": latents, "labels": labels, **{f"texts.{n}": text for n, text in enumerate(texts)}}
+        check_inputs(start.artifact, given)
     rows, left_out = _rows(dataset, latents, config, out)
     folder = out.folder / "training"
     inputs = (dataset, start, latents, labels, *texts)
     digests = [artifact.digest if artifact else "" for artifact in inputs]
-    checkpoints = Checkpoints(out, config, digests, folder / "samples")
+    began = start.images if isinstance(start, Continuation) else 0
+    checkpoints = Checkpoints(out, config, digests, folder / "samples", began)
     resumed, seconds = checkpoints.restore(folder / "checkpoints")
     if not resumed and (notice := checkpoints.unfinished_notice()):
         out.warn(notice)
     job_path = _write_job(dataset, start, latents, texts, labels, config, folder)
-    elapsed = ElapsedTime(seconds)
-    launch(job_path, config, out, checkpoints, resumed, elapsed)
+    elapsed = ElapsedTime(seconds, began)
+    launch(job_path, config, out, checkpoints, resumed or began, elapsed)
     best = _take_results(folder, out)
     checkpoints.publish()
     metrics = [json.loads(line) for line in out.write("metrics.jsonl").read_text().splitlines()]
@@ -89,6 +97,7 @@ def train(
         "images_per_second": elapsed.images_per_second(metrics[-1]["images"]),
         "resumed_at": resumed,
         **({"start": config.start} if isinstance(start, Artifact) else {}),
+        **({"continue_from": config.continue_from, "continued_at": began} if began else {}),
         **best,
     }
     reasons = {str(Reason.NO_CAPTION): left_out} if left_out else {}
@@ -126,7 +135,7 @@ def _rows(dataset: Artifact, latents: Artifact | None, config: TrainConfig, out:
 
 def _write_job(
     dataset: Artifact,
-    start: Snapshot | Artifact | None,
+    start: Snapshot | Artifact | Continuation | None,
     latents: Artifact | None,
     texts: tuple[Snapshot | Artifact | None, ...],
     labels: Artifact | None,
@@ -134,12 +143,19 @@ def _write_job(
     folder: Path,
 ) -> Path:
     """Write the job that sdmodel.train.run reads: local files and the config, nothing of the store."""
+    continued: ContinuedFrom | None = None
+    if isinstance(start, Continuation):  # its model has the tokenizer, and what is frozen
+        checkpoint = start.artifact.lay(start.prefix, folder / "continued")
+        same = same_measure(start.artifact, dataset, config)
+        continued = ContinuedFrom(checkpoint=checkpoint, images=start.images, same_measure=same)
+        start = start.artifact
     job = JobSpec(
         folder=folder,
         index=dataset.path("index.parquet"),
         tars=_tars(dataset, config),
         config=config,
         start=start_folder(start, config.start, folder / "start"),
+        continued=continued,
         latents=latents.lay("", folder / "latents") if latents else None,
         texts=tuple(text_folders(texts, config, folder / "texts")),
         labels=labels.path(TABLE) if labels else dataset.path("index.parquet"),

@@ -4,11 +4,12 @@ A training goes by all that can change its result, so another rate or length is 
 anew. The checkpoints of the first stay in the store until it is finished or swept.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sdmodel.config.train import TrainConfig
+from stages.config.differences import differences
 from stages.fingerprint import JSON
 
 INPUTS = ("dataset", "start", "latents", "labels", "texts")
@@ -39,9 +40,9 @@ class Unfinished:
     def differences(self, config: Mapping[str, JSON], inputs: Sequence[str]) -> list[str]:
         """Where it differs from a training with this canonical config and these inputs, in a few words each:
         "optimizer.muon_rate=0.01 (here 0.02)"."""
-        own, other = dict(_flat(self.config)), dict(_flat(config))
-        names = [name for name in sorted({*own, *other}) if own.get(name) != other.get(name)]
-        changes = [f"{name}={_value(name, own)} (here {_value(name, other)})" for name in names]
+        changes = [
+            f"{name}={own} (here {other})" for name, (own, other) in differences(self.config, config).items()
+        ]
         pairs = zip(self.inputs, inputs, strict=False)
         apart = {INPUTS[min(n, len(INPUTS) - 1)]: None for n, pair in enumerate(pairs) if pair[0] != pair[1]}
         if len(self.inputs) != len(inputs):
@@ -49,15 +50,19 @@ class Unfinished:
         return changes + [f"another {name.removesuffix('s')}" for name in apart]
 
 
-def notice(others: Sequence[Unfinished], config: Mapping[str, JSON], inputs: Sequence[str]) -> str:
-    """A notice of the unfinished trainings of a store, before one begins from nothing; empty where none is
-    near it: of the same dataset, or of the same settings.
+def notice(
+    others: Sequence[Unfinished], config: Mapping[str, JSON], inputs: Sequence[str], continued_at: int = 0
+) -> str:
+    """A notice of the unfinished trainings of a store, before one begins; empty where none is near it: of the
+    same dataset, or of the same settings.
 
     Args:
         others: what is there, of other requests.
         config: of the training that begins, canonical, see `canonical_config`.
         inputs: digests of what it reads, the dataset's first.
+        continued_at: images seen by the model that it goes on with, 0 where it begins from nothing.
     """
+    begins = f"goes on after {continued_at:,} images of another" if continued_at else "begins anew"
     near = [
         training
         for training in others
@@ -73,29 +78,10 @@ def notice(others: Sequence[Unfinished], config: Mapping[str, JSON], inputs: Seq
     if not differ:
         return (
             f"An unfinished training of this config is in the store, {nearest.images:,} of {total:,} images, "
-            "but another version of the stage made it: it cannot be continued, and this one begins anew."
+            f"but another version of the stage made it: it cannot be continued, and this one {begins}."
         )
     return (
         f"An unfinished training of other settings is in the store: it had seen {nearest.images:,} of "
-        f"{total:,} images, with {settings}. To go on with it, run it with its own settings; this one begins "
-        f"anew.{more}"
+        f"{total:,} images, with {settings}. To go on with it, run it with its own settings; this one "
+        f"{begins}.{more}"
     )
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """("optimizer.muon_rate", 0.01) of nested settings."""
-    for name, setting in value.items():
-        if isinstance(setting, Mapping) and setting:
-            yield from _flat(setting, f"{prefix}{name}.")
-        else:
-            yield prefix + name, setting
-
-
-def _value(name: str, config: Mapping[str, Any]) -> Any:
-    """A setting, its default where a canonical config leaves it out."""
-    if name in config:
-        return config[name]
-    default: Any = TrainConfig()
-    for part in name.split("."):
-        default = getattr(default, part, "its default")
-    return default
