@@ -24,7 +24,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, TypeVarTuple, Unpack
 
-from stages.artifacts.artifact import Artifact, Digested, Funnel, Manifest, manifest_key
+from stages.artifacts.artifact import Artifact, Digested, Funnel, Manifest, Snapshot, manifest_key
 from stages.artifacts.excerpt import Excerpt
 from stages.artifacts.lease import Lease, acquire
 from stages.artifacts.leaseholder import LeaseHolder
@@ -235,6 +235,8 @@ class Stage(Generic[Config, *Inputs]):
             if isinstance(value, tuple):
                 several: Sequence[Digested | None] = value
                 named |= {f"{name}.{number}": each for number, each in enumerate(several)}
+            elif isinstance(value, Excerpt):
+                named |= {name: value.artifact, f"{name}.{value.name}": Snapshot(value.digest)}
             else:
                 named[name] = value
         return named
@@ -271,9 +273,8 @@ def _input_record(value: Digested | None) -> dict[str, str] | None:
     """What a manifest has of an input."""
     if value is None:
         return None
-    origin = value.artifact if isinstance(value, Excerpt) else value
-    if isinstance(origin, Artifact):
-        return {"digest": value.digest, "fingerprint": origin.fingerprint, "stage": origin.stage}
+    if isinstance(value, Artifact):
+        return {"digest": value.digest, "fingerprint": value.fingerprint, "stage": value.stage}
     return {"digest": value.digest, "fingerprint": "", "stage": ""}
 
 

@@ -7,13 +7,16 @@ from stages.artifacts.artifact import Artifact
 
 @dataclass(frozen=True)
 class Excerpt:
-    """Some files of an artifact: an input is named by their digest alone, and its lineage is the artifact's.
+    """Some files of an artifact, as an input.
 
-    An artifact's own digest leaves out what it was on its way (`stages.fingerprint.OUTSIDE_DIGEST`), so that
-    it cannot name a checkpoint.
+    A fingerprint and a manifest name both, the artifact as `INPUT` and its part as `INPUT.NAME`: an
+    artifact's own digest leaves out what it was on its way (`stages.fingerprint.OUTSIDE_DIGEST`), so that it
+    cannot say which checkpoint is meant.
     """
 
     artifact: Artifact
     """What it is a part of."""
+    name: str
+    """Of the part."""
     digest: str
     """64 hex digits of the part."""

@@ -51,7 +51,7 @@ class Continuation(Excerpt):
     @property
     def prefix(self) -> str:
         """Beginning of the names of its files."""
-        return f"checkpoints/{self.images:09d}/"
+        return _folder(self.images)
 
 
 def continuation_input(store: Store, config: TrainConfig) -> Continuation | None:
@@ -75,10 +75,10 @@ def continuation_of(model: Artifact, config: TrainConfig) -> Continuation:
 
     ValueError: as `continuation_input`."""
     images = _newest(model, config.continue_from or model.short_name)
-    state = Continuation(model, "", images)
     if mistakes := list(_mistakes(model, images, config)):
         raise ConfigError(config.continue_from or model.short_name, mistakes)
-    return Continuation(model, model.entry(f"{state.prefix}state.json").sha256, images)
+    digest = model.entry(f"{_folder(images)}state.json").sha256
+    return Continuation(artifact=model, name="state", digest=digest, images=images)
 
 
 def same_measure(model: Artifact, dataset: Artifact, config: TrainConfig) -> bool:
@@ -118,6 +118,10 @@ def check_inputs(model: Artifact, inputs: Mapping[str, Digested | None]) -> None
         )
 
 
+def _folder(images: int) -> str:
+    return f"checkpoints/{images:09d}/"
+
+
 def _newest(model: Artifact, text: str) -> int:
     """Images seen by the newest checkpoint that holds all. ValueError: there is none."""
     if model.kind != "model":
@@ -128,11 +132,7 @@ def _newest(model: Artifact, text: str) -> int:
             "model that it was made of, or begin with its weights alone, by train.start"
         )
     states = [int(match[1]) for name in model.names("checkpoints/") if (match := STATE.fullmatch(name))]
-    whole = [
-        images
-        for images in states
-        if all(f"checkpoints/{images:09d}/{name}" in model.files for name in FILES)
-    ]
+    whole = [images for images in states if all(f"{_folder(images)}{name}" in model.files for name in FILES)]
     if not whole:
         raise ValueError(
             f"{KEY}={text!r} ({model.short_name}) holds no state to go on with: it was trained without "
