@@ -2,18 +2,26 @@
 
 from prefect import flow
 
+from flows.events import EVALUATED, emit, log_cause, version
 from flows.report.names import evaluate_name
 from flows.report.task_runner import task_runner
 from flows.step import Result, RunContext
 from flows.tasks import evaluate, resolved, results
+from stages.artifacts.reference import number_of
 from stages.config.evaluate import EvaluateConfig
+from stages.store import open_store
 
 DEFAULT = EvaluateConfig()
 
 
 @flow(name="evaluate_model", flow_run_name=evaluate_name, task_runner=task_runner())
 def evaluate_model(
-    model: str, name: str, dataset: str = "", store: str = "store", config: EvaluateConfig = DEFAULT
+    model: str,
+    name: str,
+    dataset: str = "",
+    store: str = "store",
+    config: EvaluateConfig = DEFAULT,
+    cause: str = "",
 ) -> dict[str, Result]:
     """Evaluate a model, filed as evaluations/NAME.
 
@@ -23,10 +31,23 @@ def evaluate_model(
         dataset: reference or fingerprint of the dataset to evaluate on; empty takes the one of its training.
         store: where artifacts live: a folder, s3://bucket/prefix, gs:// or az://.
         config: what is measured.
+        cause: filled in by triggers: which refresh started the chain, as
+            "refresh_dataset birds 2026-11-29T03:00 datasets/birds@7".
     """
+    log_cause(cause)
+    context = RunContext(store, name)
+    model = number_of(open_store(store, writable=False), model)
     (evaluated,) = resolved(store, model)
     data = resolved(store, dataset)[0] if dataset else trained_on(evaluated)
-    return results(evaluate.submit(evaluated, data, config=config, context=RunContext(store, name)))
+    finished = results(evaluate.submit(evaluated, data, config=config, context=context))
+    reference = f"evaluations/{name}"
+    facts = {
+        "evaluation": version(context, reference, finished["evaluate"]),
+        "model": model,
+        "dataset": dataset or version(context, f"datasets/{name}", data),
+    }
+    emit(EVALUATED, context, reference, finished["evaluate"], cause=cause, **facts)
+    return finished
 
 
 def trained_on(model: Result) -> Result:

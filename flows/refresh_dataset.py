@@ -6,8 +6,8 @@ from prefect import flow
 from prefect.runtime import deployment, flow_run
 
 from flows.dataset import submit_dataset
-from flows.events import REFRESHED, emit
-from flows.report.names import refresh_name
+from flows.events import REFRESHED, emit, version
+from flows.report.names import refresh_name, to_the_minute
 from flows.report.task_runner import task_runner
 from flows.step import Result, RunContext
 from flows.tasks import results
@@ -28,7 +28,7 @@ def refresh_dataset(run: DatasetRun, edition: str = "") -> dict[str, Result]:
     config = replace(run.collect, edition=edition or expected_start() or run.collect.edition)
     context = RunContext.of(run)
     finished = results(*submit_dataset(replace(run, collect=config), context))
-    announce(context, finished["shard"])
+    announce(context, finished["shard"], config.edition)
     return finished
 
 
@@ -39,16 +39,23 @@ def expected_start() -> str:
     return flow_run.scheduled_start_time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def announce(context: RunContext, dataset: Result) -> bool:
+def announce(context: RunContext, dataset: Result, edition: str = "") -> bool:
     """Emit `dataset.refreshed` unless this dataset was the last one announced under the name; whether it did.
 
     What was announced is a reference of its own, written after the event: a run that dies between the two
     announces again, so that no new dataset goes unheard. The payload names the dataset for who acts on it.
+
+    Args:
+        context: where results live, and the name.
+        dataset: what there is now.
+        edition: of its collection.
     """
     store, name = open_store(context.store), f"datasets/{context.name}"
     announced = references(store, f"announced/{name}")
     if announced and announced[-1].digest == dataset.digest:
         return False
-    emit(REFRESHED, context, name, dataset)
+    number = version(context, name, dataset)
+    words = ["refresh_dataset", context.name, to_the_minute(edition), number]
+    emit(REFRESHED, context, name, dataset, dataset=number, cause=" ".join(filter(None, words)))
     refer(store, f"announced/{name}", dataset.open())
     return True

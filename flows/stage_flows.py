@@ -3,13 +3,16 @@
 from prefect import flow
 
 from flows import tasks
+from flows.events import ENCODED, emit, log_cause
 from flows.pinning import pinned_config
 from flows.report.names import stage_name
 from flows.report.task_runner import task_runner
 from flows.step import Result, RunContext
 from flows.tasks import results, run_alone
+from stages.artifacts.reference import number_of
 from stages.config.collect import CollectConfig
 from stages.config.run import DedupConfig, EncodeConfig, FilterConfig, ScoreConfig, ShardConfig
+from stages.store import open_store
 
 # train and evaluate alone are `train_model` and `evaluate_model`.
 
@@ -89,7 +92,9 @@ def shard(
 
 
 @flow(name="encode", flow_run_name=stage_name, task_runner=task_runner())
-def encode(dataset: str, name: str, config: EncodeConfig = ENCODE, store: str = "store") -> dict[str, Result]:
+def encode(
+    dataset: str, name: str, config: EncodeConfig = ENCODE, store: str = "store", cause: str = ""
+) -> dict[str, Result]:
     """Let frozen encoders read a dataset once, so that training sees latents or text states.
 
     Args:
@@ -97,5 +102,13 @@ def encode(dataset: str, name: str, config: EncodeConfig = ENCODE, store: str = 
         name: of the run, in the report's names.
         config: the encoders, and the pictures' size.
         store: where artifacts live.
+        cause: filled in by triggers: which refresh started the chain, as
+            "refresh_dataset birds 2026-11-29T03:00 datasets/birds@7".
     """
-    return run_alone(tasks.encode, pinned_config(store, name, config), store, name, dataset)
+    log_cause(cause)
+    dataset = number_of(open_store(store, writable=False), dataset)
+    finished = run_alone(tasks.encode, pinned_config(store, name, config), store, name, dataset)
+    latents = finished["encode"]
+    facts = {"dataset": dataset, "latents": f"{latents.stage}/{latents.fingerprint}"}
+    emit(ENCODED, RunContext(store, name), f"datasets/{name}", latents, cause=cause, **facts)
+    return finished

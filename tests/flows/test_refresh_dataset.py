@@ -29,7 +29,7 @@ def test_a_refresh_announces_a_dataset_once_and_again_when_it_changed(
     run = replace(run, name="fresh", collect=CollectConfig(folders=(source,), part_rows=20, workers=1))
 
     first = refresh_dataset(run.dataset_run, edition="monday")
-    assert announced(server) == [payload(run, first)]
+    assert announced(server) == [payload(run, first, "monday", 1)]
 
     second = refresh_dataset(run.dataset_run, edition="tuesday")
     assert [name for name, one in second.items() if not one.cached] == ["collect"]
@@ -40,7 +40,10 @@ def test_a_refresh_announces_a_dataset_once_and_again_when_it_changed(
     third = refresh_dataset(run.dataset_run, edition="wednesday")
     assert third["collect"].open().statistics["copied"] == 8  # the others are reused by reference
     assert third["shard"].digest != first["shard"].digest
-    assert announced(server, 2) == [payload(run, first), payload(run, third)]
+    assert announced(server, 2) == [
+        payload(run, first, "monday", 1),
+        payload(run, third, "wednesday", 2),
+    ]
     assert [one.number for one in references(open_store(run.store), "images/fresh")] == [1, 2, 3]
 
     # An edition again finds what it built on then.
@@ -56,9 +59,15 @@ def test_references_are_resolved_to_fingerprints(server: str, run: Run):
         resolved(run.store, "datasets/none")
 
 
-def payload(run: Run, results: dict[str, Any]) -> dict[str, str]:
+def payload(run: Run, results: dict[str, Any], edition: str, number: int) -> dict[str, str]:
     dataset = results["shard"]
-    return {"result": f"shard/{dataset.fingerprint}", "digest": dataset.digest, "store": run.store}
+    return {
+        "result": f"shard/{dataset.fingerprint}",
+        "digest": dataset.digest,
+        "store": run.store,
+        "dataset": f"datasets/fresh@{number}",
+        "cause": f"refresh_dataset fresh {edition} datasets/fresh@{number}",
+    }
 
 
 def announced(server: str, wanted: int = 1) -> list[dict[str, str]]:
