@@ -77,12 +77,16 @@ def prefect_server(*, ui: bool = False, services: bool = False) -> Generator[Ser
         nothing is started.
 
     Raises:
+        ValueError, ConnectionError: the user's server does not let us in, or is away.
         RuntimeError: it ended, or did not answer in `STARTUP` seconds; says where its log is.
     """
     from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
     own: str | None = PREFECT_API_URL.value()
     if own:
+        from flows.run.access import check_server
+
+        check_server()
         yield Server(own, "")
         return
     home: Path = PREFECT_HOME.value()

@@ -9,8 +9,8 @@ from prefect.automations import Automation
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.exceptions import ObjectNotFound
-from prefect.settings import PREFECT_API_URL
 
+from flows.run.access import check_server
 from flows.run.lost_runs import LIMIT, LOST, lost_runs
 
 POOLS: dict[str, int | None] = {"data": None, "gpu": 1}
@@ -21,13 +21,9 @@ def prepare() -> list[str]:
     """Create or update pools and automation on the server of PREFECT_API_URL; what was done.
 
     Raises:
-        ValueError: no server is named.
+        ValueError, ConnectionError: no server is named, it is away, or it does not let us in.
     """
-    if not PREFECT_API_URL.value():
-        raise ValueError(
-            "PREFECT_API_URL is not set; start a server (`prefect server start`) and "
-            "export PREFECT_API_URL=http://127.0.0.1:4200/api"
-        )
+    check_server()
     messages: list[str] = []
     with get_client(sync_client=True) as client:
         for name, limit in POOLS.items():
