@@ -11,6 +11,7 @@ from prefect.states import Completed
 from prefect.tasks import exponential_backoff
 
 from flows import steps
+from flows.ownership import give_way
 from flows.report.prefect import key_of, report
 from flows.report.progress import TaskReporter, notify_failed, notify_finished
 from flows.step import Result, RunContext, Step
@@ -72,8 +73,12 @@ def results(*futures: "PrefectFuture[Any]") -> dict[str, Result]:
     """Wait for steps in the order of the line; their results by stage, or the first error.
 
     A step beside a failed one is waited for, so that its work is kept.
+
+    Raises:
+        Abort: the flow run is no longer this process's own; see `flows.ownership`.
     """
     wait(list(futures))
+    give_way()
     finished: Sequence[Result] = [future.result() for future in futures]
     return {result.stage: result for result in finished}
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
 
+CONTINUES = "\nWhat is finished is kept; the same command continues it."
+
+
 class RunFailedError(Exception):
     """A run ended without its result; the message says which step failed, why, and how to go on."""
 
@@ -45,7 +48,8 @@ def run_flow(start: "Callable[[], State[Any]]", terminal: Terminal, *, ui: bool 
         ui: let the server of our own show Prefect's web pages, too.
 
     Raises:
-        RunFailedError: a step failed.
+        RunFailedError: a step failed, the server is away for longer than its answers are waited for, or the
+            run was cancelled, or taken over, on the server.
         KeyboardInterrupt, SystemExit: the run was interrupted or terminated; stages and processes have ended.
     """
     be_quiet()
@@ -55,13 +59,24 @@ def run_flow(start: "Callable[[], State[Any]]", terminal: Terminal, *, ui: bool 
         from flows.run.server import prefect_server
 
         with prefect_server(ui=ui) as server:
+            import httpx
+            from prefect.exceptions import Abort
+
             from flows.report.progress import shown_on
 
             place = f"Prefect is at {server.url.removesuffix('/api')}"
             asks = f", and asks for {server.sign_in}" if server.sign_in else ""
             terminal.log(f"{place}{asks}" if ui else "running")
-            with terminal.live(), shown_on(terminal):
-                state = start()
+            try:
+                with terminal.live(), shown_on(terminal):
+                    state = start()
+            except Abort as end:  # the run is another's: see `flows.ownership`
+                raise RunFailedError(f"{end}{CONTINUES}") from None
+            except httpx.TransportError as error:
+                raise RunFailedError(
+                    f"Prefect's server at {server.url} does not answer ({type(error).__name__}: {error}); "
+                    f"start it again, or unset PREFECT_API_URL for a server of our own{CONTINUES}"
+                ) from error
             outcome = state.result(raise_on_failure=False)
     if state.is_completed():
         return outcome
@@ -70,7 +85,7 @@ def run_flow(start: "Callable[[], State[Any]]", terminal: Terminal, *, ui: bool 
     step = terminal.failed_step
     # A mistake of the user's in the first step: nothing was made that could be kept.
     begun = terminal.has_finished or not isinstance(outcome, ValueError)
-    promise = "\nWhat is finished is kept; the same command continues it." if begun else ""
+    promise = CONTINUES if begun else ""
     raise RunFailedError(f"{step + ' failed: ' if step else ''}{words}{promise}") from (
         outcome if isinstance(outcome, Exception) else None
     )

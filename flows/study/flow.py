@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from prefect import flow
 
 from flows.dataset import submit_dataset
+from flows.ownership import giving_way
 from flows.report.names import study_name
 from flows.report.progress import notify_progress
 from flows.report.task_runner import task_runner
@@ -45,7 +46,12 @@ def study(config: StudyConfig, base: Path, store: str, machine: str, lanes: int)
             other trainings.
         lanes: trainings side by side.
     """
-    cases = cases_of(config, base, store)
+    with giving_way():
+        return compare(config, cases_of(config, base, store), machine, lanes)
+
+
+def compare(config: StudyConfig, cases: Sequence[Case], machine: str, lanes: int) -> list[CaseResult]:
+    """The results of a study's cases; see `study`."""
     datasets: dict[str, Result] = {}
     for case in cases:
         if case.data not in datasets:
