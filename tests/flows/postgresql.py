@@ -4,7 +4,6 @@ import os
 import pwd
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -12,12 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.flows.processes import background, free_port
+
 INSTALL = (
     "install PostgreSQL (Debian: apt-get install --no-install-recommends postgresql), or leave out -m matrix"
 )
 USER = "prefect"
-UNTIL_PIPE_CLOSES = '"$@" & read -r _; kill -INT $!; wait $!'
-"""Shell: a server that is shut down when our end of the pipe closes, however this process ends."""
 
 
 def binaries() -> Path:
@@ -55,7 +54,7 @@ def postgresql() -> Iterator[str]:
         initdb = [programs / "initdb", "--pgdata", data, "--username", USER, "--pwfile", secret]
         rules = ["--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-sync"]
         _run([*initdb, *rules], owner)
-        port = _free_port()
+        port = free_port()
         options = [
             "--listen_addresses=127.0.0.1",
             f"--port={port}",
@@ -63,23 +62,10 @@ def postgresql() -> Iterator[str]:
             "--fsync=off",
         ]
         server = [programs / "postgres", "-D", data, *options]
-        with log.open("w") as output:
-            process = subprocess.Popen(
-                ["/bin/sh", "-c", UNTIL_PIPE_CLOSES, "sh", *server],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                cwd=folder,
-                start_new_session=True,
-                **owner,
-            )
-            try:
-                _wait(process, [programs / "pg_isready", "-h", "127.0.0.1", "-p", str(port)], log)
-                yield f"postgresql+asyncpg://{USER}:{password}@127.0.0.1:{port}/postgres"
-            finally:
-                assert process.stdin
-                process.stdin.close()
-                process.wait(120)
+        # INT is PostgreSQL's fast shutdown; TERM would wait for whoever is connected.
+        with background(server, log, ending="INT", cwd=folder, **owner) as process:
+            _wait(process, [programs / "pg_isready", "-h", "127.0.0.1", "-p", str(port)], log)
+            yield f"postgresql+asyncpg://{USER}:{password}@127.0.0.1:{port}/postgres"
     finally:
         shutil.rmtree(folder)
 
@@ -97,9 +83,3 @@ def _wait(process: "subprocess.Popen[bytes]", ready: list[str | Path], log: Path
             return
         time.sleep(0.2)
     raise AssertionError(f"PostgreSQL did not start: {log.read_text()[-3000:]}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
