@@ -5,11 +5,17 @@ the same server may use the same name. Its payload names the result and what cau
 starts. `flows/chain.py` says which flow waits for which event.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from prefect import get_run_logger
-from prefect.events import emit_event
+import httpx
+from prefect import Task, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.events import Event, RelatedResource, Resource
+from prefect.runtime import flow_run
+from prefect.tasks import exponential_backoff
 
 from flows.step import Result, RunContext
 from stages.artifacts.reference import references
@@ -31,10 +37,12 @@ STORE = "sdflow.store"
 
 
 def store_label(store: str) -> str:
-    """A store as events name it: a folder by its absolute path, anything else as it is."""
-    if "://" in store:
-        return store
-    return str(Path(store).expanduser().absolute())
+    """A store as events and deployments name it, the same from every working folder: a local one by its
+    absolute path, a bucket by its URL."""
+    scheme, separator, rest = store.partition("://")
+    if separator and scheme != "file":
+        return store.rstrip("/")
+    return str(Path(rest if separator else store).expanduser().resolve())
 
 
 def version(context: RunContext, reference: str, result: Result) -> str:
@@ -51,7 +59,9 @@ def version(context: RunContext, reference: str, result: Result) -> str:
 
 
 def emit(event: str, context: RunContext, reference: str, result: Result, **facts: str) -> None:
-    """Emit an event about a reference.
+    """Emit an event about a reference; when this returns the server has it.
+
+    A flow that finds its server away tries again for some ten minutes, as a task of its own.
 
     Args:
         event: one of those above.
@@ -59,15 +69,46 @@ def emit(event: str, context: RunContext, reference: str, result: Result, **fact
         reference: whose event it is, "datasets/birds".
         result: what there is now.
         facts: what else the payload names: `cause`, and what is said at the event's name above.
+
+    Raises:
+        httpx.HTTPError: the server is away, or refuses it.
     """
     store = store_label(context.store)
-    resource: Mapping[str, str] = {
-        "prefect.resource.id": reference,
-        "prefect.resource.name": reference,
-        STORE: store,
-    }
     payload = {"result": f"{result.stage}/{result.fingerprint}", "digest": result.digest, **facts}
-    emit_event(event=event, resource=dict(resource), payload={**payload, "store": store})
+    resource = {"prefect.resource.id": reference, "prefect.resource.name": reference, STORE: store}
+    run = {
+        "prefect.resource.id": f"prefect.flow-run.{flow_run.id}",
+        "prefect.resource.name": flow_run.name,
+        "prefect.resource.role": "flow-run",
+    }
+    record = Event(
+        event=event,
+        resource=Resource(resource),
+        related=[RelatedResource(run)] if flow_run.id else [],
+        payload={**payload, "store": store},
+    )
+    post = _post_patiently.with_options(task_run_name=event) if flow_run.id else _post
+    post(record.model_dump(mode="json"))
+
+
+def _post(event: dict[str, Any]) -> None:
+    # `prefect.events.emit_event` only queues an event: a process that dies would take it along.
+    with get_client(sync_client=True) as client:
+        client.request("POST", "/events", json=[event])
+
+
+def _server_is_away(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    return isinstance(state.result(raise_on_failure=False), httpx.ConnectError)
+
+
+_post_patiently = task(
+    name="emit",
+    retries=7,
+    retry_delay_seconds=exponential_backoff(5),  # 5, 10, ... 320 s
+    retry_condition_fn=_server_is_away,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)(_post)
 
 
 def log_cause(cause: str) -> None:
