@@ -12,7 +12,7 @@ from prefect.tasks import exponential_backoff
 
 from flows import steps
 from flows.ownership import give_way
-from flows.report.prefect import key_of, report
+from flows.report.prefect import report
 from flows.report.progress import TaskReporter, notify_failed, notify_finished
 from flows.step import Result, RunContext, Step
 from stages.artifacts.reference import resolve
@@ -37,17 +37,17 @@ def step_task(step: Step) -> Task[..., Any]:
 
     def run(*read: Result, config: Any, context: RunContext) -> "Result | State[Result]":
         called = context.prefix + step.name
-        reporter = TaskReporter(key_of(context.name, step.name, "progress"), called)
+        reporter = TaskReporter(context.name, step.name, called)
         try:
             store = open_store(context.store)
             artifact = step.run(store, context.name, config, [result.open() for result in read], reporter)
         except Exception as error:
             redact_error(error)  # Prefect logs it with its traceback
+            reporter.failed(error)
             notify_failed(called, error)
             raise
         result = Result.of(artifact, context.store)
-        report(artifact, context.name)
-        reporter.done()
+        reporter.finished(report(artifact, context.name))
         notify_finished(called, result)
         if artifact.cached:
             when = artifact.manifest.ended[:19]

@@ -4,9 +4,6 @@ from collections.abc import Iterable
 
 from stages.artifacts.artifact import Artifact, Funnel
 
-SHOWN = 6
-"""Reasons that are told one by one."""
-
 
 def emptied(stage: str, funnel: Funnel, inputs: Iterable[object] = ()) -> str:
     """In words, which stage lost the last rows: this one, or the first of those that it got its inputs from.
@@ -21,12 +18,9 @@ def emptied(stage: str, funnel: Funnel, inputs: Iterable[object] = ()) -> str:
             return emptied_by(artifact)
     if not funnel.rows_in:
         return f"{stage} was given no row at all; look at what its sources name"
-    reasons = sorted(funnel.reasons.items(), key=lambda item: (-item[1], item[0]))
-    words = ", ".join(f"{rows:,} {reason}" for reason, rows in reasons[:SHOWN])
-    others = sum(rows for _, rows in reasons[SHOWN:])
     verb = "took in" if stage == "collect" else "passed on"
     return (
-        f"{stage} {verb} 0 of {funnel.rows_in:,} rows: {words}{f', {others:,} others' if others else ''} "
+        f"{stage} {verb} 0 of {funnel.rows_in:,} rows: {funnel.reasons_in_words()} "
         f"({_REMEDIES.get(stage, 'its rejects.parquet says why, row by row')})"
     )
 

@@ -19,7 +19,7 @@ from stages.errors import DamagedError, Stopped, naming_disk_faults
 from stages.fingerprint import JSON, canonical_config, fingerprint_of, sha256_of
 from stages.foreign_text import escape
 from stages.redaction import redact
-from stages.reporter import Reporter, Silent
+from stages.reporter import Reporter, Silent, Wait
 from stages.store import Store
 
 __all__ = ["Output", "Part", "PartResult", "PartSpec", "Reporter", "Silent"]
@@ -209,6 +209,10 @@ class Output:
         words = escape(redact(words), 2000)
         self.warnings.append(words)
         self._reporter.warn(self.stage, words)
+
+    def waiting(self, wait: Wait) -> None:
+        """Say what the stage waits for; to be called now and then while it does."""
+        self._reporter.waiting(self.stage, wait)
 
     def stopping(self) -> bool:
         """Whether the stage shall end soon."""

@@ -1,6 +1,24 @@
 """Whoever runs a stage, as the stage sees them: they hear of progress, and may ask it to stop."""
 
+from dataclasses import dataclass
 from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Wait:
+    """What a stage waits for, in words for people; strangers' are escaped already."""
+
+    subject: str
+    """Whom or what for: a host, another process."""
+    until: str
+    """A moment, "03:12:40 UTC", or what has to happen."""
+    reason: str = ""
+    more: str = ""
+    """What else waits: "2 hosts more"."""
+
+    def __str__(self) -> str:
+        reason = f" ({self.reason})" if self.reason else ""
+        return f"waiting for {self.subject} until {self.until}{reason}{f', {self.more}' if self.more else ''}"
 
 
 class Reporter(Protocol):
@@ -18,6 +36,10 @@ class Reporter(Protocol):
         """Something that a person should hear of, in a sentence; the work goes on."""
         ...
 
+    def waiting(self, stage: str, wait: Wait) -> None:
+        """Called now and then while a stage waits; notes of its progress say so too."""
+        ...
+
 
 class Silent:
     """Hears nothing and never stops."""
@@ -30,3 +52,6 @@ class Silent:
 
     def warn(self, stage: str, words: str) -> None:
         """Nobody hears."""
+
+    def waiting(self, stage: str, wait: Wait) -> None:
+        """Nobody minds."""

@@ -31,8 +31,10 @@ from stages.artifacts.leaseholder import LeaseHolder
 from stages.emptiness import emptied
 from stages.errors import RetryableError, StageError, Stopped, naming_disk_faults
 from stages.fingerprint import JSON, canonical_config, digest_of, request_fingerprint
+from stages.foreign_text import escape
 from stages.output import Output, Reporter, Silent
 from stages.redaction import redact_error
+from stages.reporter import Wait
 from stages.store import Store
 
 Config = TypeVar("Config")
@@ -157,7 +159,9 @@ class Stage(Generic[Config, *Inputs]):
             return finished
 
         def waiting(holder: LeaseHolder) -> bool:
-            reporter.progress(self.name, 0, 0, f"waiting for {holder}, who works on the same")
+            wait = Wait(escape(holder), "it is done, or gone", "it works on the same")
+            reporter.waiting(self.name, wait)
+            reporter.progress(self.name, 0, 0, str(wait))
             return not reporter.stopping() and Artifact.find(store, self.name, fingerprint) is None
 
         artifacts = [value for value in self._named(inputs).values() if isinstance(value, Artifact)]

@@ -1,6 +1,7 @@
 """What a step leaves in Prefect for people: a table of its funnel, and a Markdown summary with pictures."""
 
 import re
+from typing import Any
 
 import httpx
 from prefect.artifacts import Artifact as PrefectArtifact
@@ -11,7 +12,8 @@ from prefect.logging import get_run_logger
 from stages.artifacts.artifact import Artifact
 from stages.foreign_text import escape
 from stages.redaction import redact
-from stages.report.summary import funnel_rows, summary
+from stages.report.sentence import log_line, sentence
+from stages.report.summary import FUNNEL_COLUMNS, funnel_rows, summary
 
 
 def key_of(*words: str) -> str:
@@ -19,28 +21,37 @@ def key_of(*words: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")
 
 
-def report(artifact: Artifact, name: str) -> None:
-    """Leave the artifacts NAME-STAGE-funnel and NAME-STAGE, unless Prefect holds them of this very result.
+def report(artifact: Artifact, name: str) -> str:
+    """Leave a line in the run's log, and the artifacts NAME-STAGE-funnel and NAME-STAGE, unless Prefect has
+    them of this very result.
 
     A cached step costs one question to the server. A report that fails is a warning: the result stands.
 
     Args:
         artifact: the step's result.
         name: of the run.
+
+    Returns:
+        What the artifacts are described by, Markdown.
     """
+    description = sentence(artifact, name)
+    get_run_logger().info(log_line(artifact))
     try:
         key = key_of(name, artifact.stage)
-        says = f"{artifact.stage} {artifact.fingerprint}"
-        if artifact.cached and _reported(key, says):
-            return
-        rows = [{"": name, "rows": rows} for name, rows in funnel_rows(artifact)]
-        create_table_artifact(rows, key=key_of(name, artifact.stage, "funnel"), description=says)
-        create_markdown_artifact(summary(artifact), key=key, description=says)
+        if artifact.cached and _is_reported(key, description):
+            return description
+        table: list[dict[str, Any]] = [
+            dict(zip(FUNNEL_COLUMNS, row, strict=True)) for row in funnel_rows(artifact)
+        ]
+        create_table_artifact(table, key=key_of(name, artifact.stage, "funnel"), description=description)
+        create_markdown_artifact(summary(artifact), key=key, description=description)
     except (httpx.HTTPError, PrefectException, OSError, ValueError, KeyError) as error:
         words = escape(redact(str(error)), 2000)
         get_run_logger().warning("no report of %s: %s: %s", artifact.stage, type(error).__name__, words)
+    return description
 
 
-def _reported(key: str, says: str) -> bool:
+def _is_reported(key: str, description: str) -> bool:
+    """Whether what Prefect shows last under a key is of this result: descriptions hold its short name."""
     latest = PrefectArtifact.get(key, _sync=True)  # pyright: ignore[reportCallIssue]
-    return latest is not None and latest.description == says
+    return latest is not None and latest.description == description

@@ -1,8 +1,10 @@
 """Who hears of a stage's progress: the terminal, and a progress artifact of Prefect."""
 
 import contextvars
+import math
+import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Protocol, cast
 from uuid import UUID
@@ -13,13 +15,16 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectException
 from prefect.logging import get_run_logger
 
+from flows.report.prefect import key_of
 from flows.report.task_runner import StoppableTaskRunner
 from flows.step import Result
 from stages.foreign_text import escape, escape_markdown
 from stages.redaction import redact
+from stages.reporter import Wait
 
-EVERY = 2.0
-"""Seconds between two updates of a progress artifact."""
+EVERY = 10.0
+"""Seconds between two updates of a progress artifact, each of which is an event of 11 kB; and those after
+which the run's log says that a stage waits."""
 
 
 class Screen(Protocol):
@@ -71,27 +76,41 @@ def notify_failed(step: str, error: BaseException) -> None:
 class TaskReporter:
     """What a stage reports to when Prefect runs it; to be made in the task's own thread."""
 
-    def __init__(self, key: str, step: str) -> None:
+    def __init__(self, name: str, stage: str, step: str, clock: Callable[[], float] = time.monotonic) -> None:
         """A reporter.
 
         Args:
-            key: of the progress artifact, [a-z0-9-].
+            name: of the run; with the stage it makes the progress artifact's key and description.
+            stage: name of the stage.
             step: what the task is called on screens.
+            clock: seconds.
         """
-        self._key, self._step = key, step
+        self._key, self._title, self._step = key_of(name, stage, "progress"), f"{name}, {stage}", step
+        self._clock = clock
         self._context = contextvars.copy_context()  # stages may report from threads of their own
         flow = FlowRunContext.get()
         runner = flow.task_runner if flow else None
         self._ending = runner.ending if isinstance(runner, StoppableTaskRunner) else None
+        self._lock = threading.Lock()
+        """Of the thread that talks to Prefect; others of the stage work on meanwhile."""
         self._artifact: UUID | None = None
-        self._last = 0.0
+        self._last = -math.inf
+        self._share = 0.0
+        self._ended = False
+        self._wait: tuple[str, str] | None = None
+        self._wait_began = 0.0
+        self._wait_logged = False
 
     def progress(self, stage: str, done: int, total: int, note: str) -> None:
         """Show it on the screens at once, and in Prefect at most every `EVERY` seconds."""
         notify_progress(self._step, done, total, note)
-        if time.monotonic() - self._last >= EVERY:
-            self._last = time.monotonic()
-            self._show(done, total, note)
+        if self._lock.acquire(blocking=False):
+            try:
+                if not self._ended and self._clock() - self._last >= EVERY:
+                    self._last = self._clock()
+                    self._show(done, total, note)
+            finally:
+                self._lock.release()
 
     def stopping(self) -> bool:
         return self._ending is not None and self._ending.is_set()
@@ -103,27 +122,49 @@ class TaskReporter:
             screen.warn(self._step, words)
         self._context.copy().run(lambda: get_run_logger().warning("%s: %s", stage, words))
 
-    def done(self) -> None:
-        """Leave the progress artifact at the end of its way."""
-        if self._artifact is not None:
-            self._show(1, 1, "finished")
+    def waiting(self, stage: str, wait: Wait) -> None:
+        """A line in the run's log, once for each wait that has lasted for `EVERY` seconds."""
+        if (wait.subject, wait.until) != self._wait:
+            self._wait = (wait.subject, wait.until)
+            self._wait_began, self._wait_logged = self._clock(), False
+        elif not self._wait_logged and self._clock() - self._wait_began >= EVERY:
+            self._wait_logged = True
+            self._context.copy().run(lambda: get_run_logger().info("%s: %s", stage, wait))
+
+    def finished(self, words: str) -> None:
+        """Leave the progress artifact, if there is one, whole, with what came of it, in Markdown."""
+        self._end(100.0, words)
+
+    def failed(self, error: BaseException) -> None:
+        """Leave the progress artifact, if there is one, where it is, with what went wrong."""
+        words = str(error) or type(error).__name__
+        self._end(self._share, f"{self._title}: failed: {escape_markdown(redact(words))}")
+
+    def _end(self, share: float, words: str) -> None:
+        with self._lock:  # what another thread sends at this moment comes before
+            self._ended = True
+            if self._artifact is not None:
+                self._draw(share, words)
 
     def _show(self, done: int, total: int, note: str) -> None:
-        share = 100 * done / total if total else 0.0
-        note = escape_markdown(note)
-        words = f"{done:,} of {total:,}" + (f": {note}" if note else "") if total else note
+        self._share = min(100.0, 100 * done / total) if total else 0.0
+        words = [f"{done:,} of {total:,}"] if total else []
+        words += [escape_markdown(note)] if note else []
+        self._draw(self._share, f"{self._title}: {'; '.join(words) or 'at work'}")
+
+    def _draw(self, share: float, words: str) -> None:
         try:
-            self._context.copy().run(self._send, min(100.0, share), words)
+            self._context.copy().run(self._send, share, words)
         except (httpx.HTTPError, PrefectException) as error:
             # The work goes on where the server does not answer for a while.
             self._context.copy().run(_warn, error)
 
     def _send(self, share: float, words: str) -> None:
         if self._artifact is None:
-            made = create_progress_artifact(share, key=self._key, description=words or "working")
+            made = create_progress_artifact(share, key=self._key, description=words)
             self._artifact = cast(UUID, made)  # a coroutine only where a loop runs
         else:
-            update_progress_artifact(self._artifact, share, description=words or "working")
+            update_progress_artifact(self._artifact, share, description=words)
 
 
 def _warn(error: Exception) -> None:

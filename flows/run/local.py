@@ -14,6 +14,7 @@ from stages.artifacts.artifact import Artifact
 from stages.artifacts.names import check_name
 from stages.artifacts.reference import resolve
 from stages.config.run import Run
+from stages.reporter import Wait
 from stages.store import Store, open_store
 
 NOTHING: Mapping[str, str] = {}
@@ -35,6 +36,9 @@ class TerminalReporter:
     def warn(self, stage: str, words: str) -> None:
         """On a line of its own, that stays."""
         self._terminal.warn(stage, words)
+
+    def waiting(self, stage: str, wait: Wait) -> None:
+        """The note of the progress says it."""
 
 
 def result_of(

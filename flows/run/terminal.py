@@ -111,12 +111,11 @@ def funnel_table(artifacts: Iterable[Artifact], cached: Mapping[str, bool]) -> T
         table.add_column(head, justify="right" if head.startswith("rows") else "left", no_wrap=True)
     for artifact in artifacts:
         funnel = artifact.funnel
-        reasons = sorted(funnel.reasons.items(), key=lambda item: (-item[1], item[0]))
         table.add_row(
             artifact.stage,
             f"{funnel.rows_in:,}",
             f"{funnel.rows_out:,}",
-            "\n".join(f"{rows:>6,} {reason}" for reason, rows in reasons),
+            "\n".join(f"{rows:>6,} {reason}" for reason, rows in funnel.ranked_reasons()),
             "cached" if cached.get(artifact.stage) else "made",
             artifact.short_name,
         )

@@ -10,6 +10,9 @@ from stages.errors import DamagedError
 from stages.fingerprint import JSON
 from stages.store import Store
 
+MAIN_REASONS = 6
+"""Reasons of a funnel that are put into words one by one."""
+
 
 @dataclass(frozen=True)
 class Funnel:
@@ -32,6 +35,17 @@ class Funnel:
         return Funnel(
             self.rows_in + other.rows_in, self.rows_out + other.rows_out, dict(sorted(reasons.items()))
         )
+
+    def ranked_reasons(self) -> list[tuple[str, int]]:
+        """Each reason and its rows, most rows first."""
+        return sorted(self.reasons.items(), key=lambda item: (-item[1], item[0]))
+
+    def reasons_in_words(self) -> str:
+        """The reasons with most rows, in words: "12 too_small, 3 not_an_image, 2 others"; "" without any."""
+        ranked = self.ranked_reasons()
+        words = [f"{rows:,} {reason}" for reason, rows in ranked[:MAIN_REASONS]]
+        others = sum(rows for _, rows in ranked[MAIN_REASONS:])
+        return ", ".join([*words, *([f"{others:,} others"] if others else [])])
 
 
 @dataclass(frozen=True)

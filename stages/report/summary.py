@@ -15,6 +15,8 @@ from stages.report.pictures import Markdown, Shown, code, markdown_image, markdo
 
 FEW = 24
 """Pictures of a sheet."""
+FUNNEL_COLUMNS = ("outcome", "rows", "share")
+"""Of `funnel_rows`."""
 PROGRESS = "samples/progress.png"
 """Of a model: what it drew while it learned."""
 
@@ -25,7 +27,7 @@ def summary(artifact: Artifact) -> str:
     lines = [
         f"# {artifact.stage}: {artifact.funnel.rows_out:,} of {artifact.funnel.rows_in:,} rows",
         "",
-        *markdown_table(["", "rows"], funnel_rows(artifact)),
+        *markdown_table(FUNNEL_COLUMNS, funnel_rows(artifact)),
         "",
         *_PICTURES.get(artifact.stage, _nothing)(artifact),
         "## Facts",
@@ -34,7 +36,7 @@ def summary(artifact: Artifact) -> str:
         "",
         "## Lineage",
         "",
-        *markdown_table(["", ""], [
+        *markdown_table(["record", "value"], [
             ["fingerprint (what was asked)", code(artifact.fingerprint)],
             ["digest (what came)", code(artifact.digest)],
             *([f"input {name}", _input(entry)] for name, entry in manifest.inputs.items()),
@@ -47,14 +49,11 @@ def summary(artifact: Artifact) -> str:
 
 
 def funnel_rows(artifact: Artifact) -> list[list[object]]:
-    """Rows in, rows for each reason (most first), rows out."""
+    """Outcome, rows, share of the rows in: for all rows in, each reason (most rows first), the rows out."""
     funnel = artifact.funnel
-    reasons = sorted(funnel.reasons.items(), key=lambda item: (-item[1], item[0]))
-    return [
-        ["rows in", funnel.rows_in],
-        *([name, rows] for name, rows in reasons),
-        ["rows out", funnel.rows_out],
-    ]
+    outcomes = [("rows in", funnel.rows_in), *funnel.ranked_reasons(), ("rows out", funnel.rows_out)]
+    whole = funnel.rows_in
+    return [[outcome, rows, f"{rows / whole:.1%}" if whole else ""] for outcome, rows in outcomes]
 
 
 def _nothing(artifact: Artifact) -> list[str]:

@@ -159,7 +159,9 @@ def test_every_stage_fails_once_and_a_retry_does_only_what_is_unfinished(
     for stage in LINE:
         assert keys[f"tiny-{stage}-funnel"]["type"] == "table"
         assert keys[f"tiny-{stage}"]["type"] == "markdown"
-        assert keys[f"tiny-{stage}"]["description"] == f"{stage} {made[stage].fingerprint}"
+        for key in (f"tiny-{stage}", f"tiny-{stage}-funnel"):
+            assert keys[key]["description"].startswith(f"tiny, {stage}: ")
+            assert f"`sdflow show {made[stage].short_name}`" in keys[key]["description"]
         assert len(keys[f"tiny-{stage}"]["data"]) < 400_000
     for stage in ("collect", "dedup", "shard", "train", "evaluate"):
         assert keys[f"tiny-{stage}-progress"]["data"] == 100.0

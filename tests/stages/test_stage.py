@@ -16,6 +16,7 @@ from stages.artifacts.artifact import Artifact, Funnel, Snapshot, artifacts
 from stages.artifacts.lease import acquire
 from stages.errors import NoSpaceError, Stopped
 from stages.output import Output, PartResult, PartSpec, Silent
+from stages.reporter import Wait
 from stages.stage import Stage, Stats, stage
 from stages.store import Store, open_store
 
@@ -199,10 +200,14 @@ class Heard(Silent):
 
     def __init__(self) -> None:
         self.notes: list[str] = []
+        self.waits: list[Wait] = []
         self.stop = False
 
     def progress(self, stage: str, done: int, total: int, note: str) -> None:
         self.notes.append(note)
+
+    def waiting(self, stage: str, wait: Wait) -> None:
+        self.waits.append(wait)
 
     def stopping(self) -> bool:
         return self.stop
@@ -220,7 +225,8 @@ def test_whoever_waits_is_told_and_may_be_stopped(store: Store) -> None:
         heard.stop = True
         with pytest.raises(Stopped, match="while it waited"):
             waiting.result()
-    assert f"(process {os.getpid()}), who works on the same" in heard.notes[0]
+    assert f"(process {os.getpid()}) until it is done, or gone (it works on the same)" in heard.notes[0]
+    assert heard.waits[0].subject in heard.notes[0]
     assert CALLS == []
 
 

@@ -129,10 +129,7 @@ def print_manifest(artifact: "Artifact", *, as_json: bool) -> None:
         f"made      {manifest.started[:19]} to {manifest.ended[:19]} on {manifest.host}",
         f"code      {manifest.code}",
         f"rows      {funnel.rows_in:,} in, {funnel.rows_out:,} out",
-        *(
-            f"          {rows:>9,} {reason}"
-            for reason, rows in sorted(funnel.reasons.items(), key=lambda item: -item[1])
-        ),
+        *(f"          {rows:>9,} {reason}" for reason, rows in funnel.ranked_reasons()),
         *(f"input     {name}: {_input(source)}" for name, source in manifest.inputs.items()),
         *(
             f"amended   {amendment.time[:19]} {amendment.reason}: "
