@@ -1,6 +1,6 @@
 """A step of the line without Prefect: a stage, what it reads, and the name that its result goes by."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,17 +8,19 @@ from typing import Any
 
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.names import check_name
-from stages.artifacts.reference import refer
+from stages.artifacts.reference import Reference, entry_of, is_released, refer
 from stages.config.expectations import ExpectConfig
 from stages.config.run import DatasetRun, Run
 from stages.errors import Stopped
+from stages.expectations import refer_judged
 from stages.fingerprint import short_hash
+from stages.foreign_text import escape
 from stages.output import Reporter
 from stages.stage import AnyStage, Request
 from stages.store import Store, open_store
 
-NOTHING_EXPECTED = ExpectConfig(max_loss=None)
-"""Of steps outside a run: whatever comes is let through."""
+REASON = 500
+"""Characters that are shown of why a version is on hold."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,8 @@ class RunContext:
     name: str
     title: str = ""
     """What its steps are told apart by on screens, where several runs work side by side."""
-    expect: ExpectConfig = NOTHING_EXPECTED
-    """What a dataset's version must be before it is announced."""
+    expect: ExpectConfig | None = None
+    """What a dataset's version must be to be learned from; None outside a run: whatever comes."""
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -109,6 +111,7 @@ class Step:
         config: Any,
         read: Sequence[Artifact],
         reporter: Reporter | None = None,
+        expect: ExpectConfig | None = None,
     ) -> Artifact:
         """Its result, found finished or made now, and filed under the run's name.
 
@@ -117,14 +120,44 @@ class Step:
             name: of the run.
             config: of the stage.
             read: results of the steps that `reads` names.
-            reporter: hears of progress and says when to stop.
+            reporter: hears of progress, and of a dataset that is put on hold, and says when to stop.
+            expect: what a dataset must be to be learned from; None outside a run.
         """
         step = self.stage.step
         inputs = step.inputs(Request(store, name, config, read, partial(_check, self.name, reporter)))
         artifact = self.stage(*inputs, config, store=store, reporter=reporter)
-        if step.reference:
+        if step.reference and artifact.kind == "dataset":
+            entry = refer_judged(store, f"{step.reference}/{name}", artifact, expect)
+            if reporter is not None and not is_released(store, entry):
+                reporter.warn(self.name, on_hold_message(entry))
+        elif step.reference:
             refer(store, f"{step.reference}/{name}", artifact, step.note(config, inputs))
         return artifact
+
+
+def on_hold_message(entry: Reference) -> str:
+    """Why a version is on hold, and what to do."""
+    why = "; ".join(escape(reason, REASON) for reason in entry.on_hold)
+    remedy = f'nothing learns from it until `sdflow approve {entry} --why "..."` lets it through'
+    return f"{entry} is on hold: {why}; {remedy}"
+
+
+def check_released(store: Store, name: str, read: Iterable[Artifact]) -> None:
+    """Refuse to go on from a run's own dataset while that is on hold.
+
+    Args:
+        store: where results live.
+        name: of the run.
+        read: what a step of the run is about to read.
+
+    Raises:
+        ValueError: a dataset among it is on hold under the run's name; says why, and what lets it through.
+    """
+    for artifact in read:
+        if artifact.kind == "dataset":
+            entry = entry_of(store, f"datasets/{name}", artifact.fingerprint)
+            if entry is not None and not is_released(store, entry):
+                raise ValueError(on_hold_message(entry))
 
 
 def reads(steps: Mapping[str, Step], name: str, run: Run) -> list[str]:

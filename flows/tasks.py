@@ -14,7 +14,7 @@ from flows import steps
 from flows.ownership import give_way
 from flows.report.prefect import report
 from flows.report.progress import TaskReporter, notify_failed, notify_finished
-from flows.step import Result, RunContext, Step
+from flows.step import Result, RunContext, Step, check_released
 from stages.artifacts.reference import resolve
 from stages.errors import RetryableError
 from stages.redaction import redact_error
@@ -40,7 +40,10 @@ def step_task(step: Step) -> Task[..., Any]:
         reporter = TaskReporter(context.name, step.name, called)
         try:
             store = open_store(context.store)
-            artifact = step.run(store, context.name, config, [result.open() for result in read], reporter)
+            inputs = [result.open() for result in read]
+            if context.expect is not None:
+                check_released(store, context.name, inputs)
+            artifact = step.run(store, context.name, config, inputs, reporter, context.expect)
         except Exception as error:
             redact_error(error)  # Prefect logs it with its traceback
             reporter.failed(error)

@@ -9,7 +9,7 @@ from typing import Any
 
 from flows.pinning import pinned_config
 from flows.run.terminal import Terminal
-from flows.step import Result, Step, finished, reads
+from flows.step import Result, Step, check_released, finished, reads
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.names import check_name
 from stages.artifacts.reference import resolve
@@ -75,11 +75,13 @@ def result_of(
     before: dict[str, Artifact] = {}
     for needed in _needed(steps, own, run) if upstream else ():
         inputs = [before[source] for source in reads(steps, needed, run)]
+        check_released(store, run.name, inputs)
         before[needed] = _run(steps[needed], run, store, inputs, terminal)
         terminal.finished(needed, Result.of(before[needed], run.store))
     read = named | {
         source: before[source] if upstream else finished(steps, source, run, store) for source in own
     }
+    check_released(store, run.name, [read[source] for source in own])
     return _run(step, run, store, [read[source] for source in step.reads if source in read], terminal)
 
 
@@ -118,7 +120,7 @@ def _needed(steps: Mapping[str, Step], names: Iterable[str], run: Run) -> list[s
 def _run(step: Step, run: Run, store: Store, read: Sequence[Artifact], terminal: Terminal) -> Artifact:
     config = pinned_config(run.store, run.name, getattr(run, step.name))
     with _stop_requested() as ending:
-        return step.run(store, run.name, config, read, TerminalReporter(terminal, ending))
+        return step.run(store, run.name, config, read, TerminalReporter(terminal, ending), run.expect)
 
 
 def _resolved(store: Store, text: str, step: Step) -> Artifact:

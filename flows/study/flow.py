@@ -18,7 +18,7 @@ from flows.ownership import giving_way
 from flows.report.names import study_name
 from flows.report.progress import notify_progress
 from flows.report.task_runner import task_runner
-from flows.step import Result, RunContext
+from flows.step import Result, RunContext, check_released
 from flows.steps import ENCODE
 from flows.study.cases import PACE, Case, cases_of, needs_pace, waves
 from flows.study.config import StudyConfig
@@ -28,6 +28,7 @@ from flows.study.results import CaseResult
 from flows.tasks import encode, evaluate, step_task, train
 from stages.config.run import Run
 from stages.forecast.pace import PaceConfig
+from stages.store import open_store
 
 T = TypeVar("T")
 
@@ -107,8 +108,11 @@ def side_by_side(jobs: Sequence[Callable[[], T]], lanes: int) -> list[T]:
 
 
 def dataset(run: Run) -> Result:
-    """From a run's sources to shards."""
-    return submit_dataset(run, RunContext(run.store, run.name, run.name)).dataset.result()
+    """From a run's sources to shards. ValueError: its version is on hold; a study compares on none such."""
+    context = RunContext(run.store, run.name, run.name, run.expect)
+    result: Result = submit_dataset(run, context).dataset.result()
+    check_released(open_store(run.store, writable=False), run.name, [result.open()])
+    return result
 
 
 def measured_pace(case: Case, data: Result, config: PaceConfig) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from stages.reasons import Reason
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectConfig(Config):
-    """What is expected of a dataset. A version that does not meet it keeps its number and is marked "held":
-    `@latest` and triggers pass over it until `sdflow approve` lets it through. What compares it with the
-    version before holds between versions of one config: a config that was changed was changed on purpose."""
+    """What is expected of a dataset. A version that does not meet it keeps its number and is on hold:
+    `@latest` and triggers pass over it until `sdflow approve` lets it through. It is compared with the newest
+    version that is not on hold, where both are of one config: what was changed was changed on purpose."""
 
     min_rows: Amount = 0
     """Fewest pictures of a dataset."""
@@ -29,7 +29,7 @@ class ExpectConfig(Config):
     """Least share of the sources' rows that a collection must bring as pictures. None: not asked."""
     max_drift: Annotated[float, Interval(ge=0, le=2)] | None = None
     """Largest cosine distance between the mean embeddings of this version's pictures and of the version
-    before, where CLIP has scored both. None: not asked."""
+    before, by the run's CLIP; every embedding is read for it. None: not asked."""
 
     def conflicts(self) -> Iterator[Mistake]:
         """Reasons that nobody gives."""

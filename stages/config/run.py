@@ -217,6 +217,11 @@ class DatasetRun(Config):
                     "similarities are measured by a CLIP; set score.model, or leave this out",
                     *(f"filter.{key}", "score.model"),
                 )
+        if self.expect.max_drift is not None and not self.score.model:
+            yield self.mistake(
+                "embeddings are made by a CLIP; set score.model, or leave this out",
+                *("expect.max_drift", "score.model"),
+            )
 
     def _on_background(self) -> list[str]:
         return [name for name in ON_BACKGROUND if hasattr(self, name)]
