@@ -67,7 +67,8 @@ def unmet(dataset: Artifact, previous: Reference | None, expect: ExpectConfig) -
         be read, that is one of them.
     """
     sentences = list(_counted(dataset, expect))
-    if previous is not None:
+    compared = (expect.max_loss, expect.max_change, expect.max_drift)
+    if previous is not None and any(limit is not None for limit in compared):
         try:
             before = previous.open(dataset.store)
             if line_config(before) == line_config(dataset):
