@@ -158,8 +158,9 @@ def needs_pace(study: StudyConfig, case: Case) -> bool:
 
 def _unmeasurable(study: StudyConfig, case: Case) -> Iterable[str]:
     train = case.run.train
-    if needs_pace(study, case) and (train.start or ENCODE.is_enabled(case.run.encode)):
-        what = f"train.start={train.start!r}" if train.start else "latents"
+    starts = {key: text for key, text in vars(train).items() if key in ("start", "continue_from") and text}
+    if needs_pace(study, case) and (starts or ENCODE.is_enabled(case.run.encode)):
+        what = next((f"train.{key}={text!r}" for key, text in starts.items()), "latents")
         yield (
             f"arm {case.arm}: a budget of seconds, or a figure of pace, with {what}: speeds are those from "
             "pixels and without a start; give budget.images, and no figure of pace"

@@ -62,8 +62,10 @@ class TrainingForecast:
     """Share of the time that was spent waiting for data, [0, 1]."""
     images: int
     """To be seen in all."""
+    seen: int
+    """Of these by the model that it goes on with; 0 where it begins."""
     seconds: float
-    """To see them."""
+    """To see the others."""
     cost: float | None
     """Of that time; None where no price is given."""
     warnings: tuple[str, ...] = ()
@@ -82,6 +84,7 @@ def forecast(
     encoders: Path | None = None,
     length: int = 0,
     seconds: float = 10,
+    seen: int = 0,
     stopping: Callable[[], bool] = lambda: False,
 ) -> TrainingForecast:
     """Measure a training.
@@ -97,6 +100,7 @@ def forecast(
         encoders: `encoders_in` of what has yet to be encoded: random latents are learned from.
         length: `EncodeConfig.length`, for random text states.
         seconds: to measure, after the first batches.
+        seen: images that the model has seen whose state the training goes on with; `start` is its folder.
         stopping: whether to leave off.
 
     Raises:
@@ -126,14 +130,15 @@ def forecast(
     data = f"dataset {short_hash(dataset.fingerprint)}" if dataset else "random pictures"
     if latents or encoders:
         data += f" and latents {short_hash(latents.fingerprint)}" if latents else " and random latents"
-    return _extrapolated(measurement, config, data, warnings)
+    return _extrapolated(measurement, config, data, warnings, seen)
 
 
 def _extrapolated(
-    measurement: "Measurement", config: TrainConfig, data: str, warnings: tuple[str, ...]
+    measurement: "Measurement", config: TrainConfig, data: str, warnings: tuple[str, ...], seen: int
 ) -> TrainingForecast:
-    """The forecast of the whole training from some seconds of it."""
-    seconds = measurement.start_up_seconds + config.images / measurement.images_per_second
+    """The forecast of the whole training, after the images that are `seen`, from some seconds of it."""
+    left = config.images - seen
+    seconds = measurement.start_up_seconds + left / measurement.images_per_second
     return TrainingForecast(
         parameters=measurement.parameters,
         learned=measurement.learned,
@@ -147,6 +152,7 @@ def _extrapolated(
         mfu=measurement.mfu,
         waiting=measurement.waiting,
         images=config.images,
+        seen=seen,
         seconds=seconds,
         cost=config.price * seconds / 3600 if config.price else None,
         warnings=warnings,

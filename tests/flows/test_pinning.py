@@ -52,6 +52,7 @@ def test_a_run_that_would_start_from_its_own_newest_model_is_refused(text: str):
     reader = TextConfig(start=text)
     for key, train, encoding in (
         ("train.start", TrainConfig(start=text), EncodeConfig()),
+        ("train.continue_from", TrainConfig(continue_from=text), EncodeConfig()),
         ("train.text.start", TrainConfig(text=reader), EncodeConfig()),
         (r"train\.texts\.1\.start", TrainConfig(texts=(TextConfig(), reader)), EncodeConfig()),
         ("encode.autoencoder", TrainConfig(), EncodeConfig(autoencoder=text)),
@@ -87,6 +88,9 @@ def test_what_is_newest_is_looked_up_once(store: Store, dataset: Artifact):
     run = pinned(Run(name="other", store=store.url, train=train))
     refer(store, "models/base", two)
     assert (run.train.start, run.train.text.start, run.train.texts[0].start) == ("models/base@1",) * 3
+    assert pinned(replace(run, train=replace(TINY, continue_from="models/base"))).train.continue_from == (
+        "models/base@2"
+    )
     assert pinned(run) == run
     assert pinned(replace(run, train=train)).train.start == "models/base@2"
     assert number_of(store, one.fingerprint) == one.fingerprint

@@ -5,6 +5,12 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
+from sdmodel.config.train import TrainConfig
+from stages.artifacts.artifact import Funnel
+from stages.artifacts.reference import refer
+from stages.output import Output
+from stages.stage import Stats, stage
+from stages.store import open_store
 
 
 def test_records_that_cannot_be_read_are_told_before_prefect_starts(
@@ -40,3 +46,26 @@ def test_a_folder_that_is_not_there_is_told_before_prefect_starts(
     assert (out, len(error.splitlines())) == ("", 1)
     assert f"source 'p': there is no folder '{tmp_path}/none'; check the path" in error
     assert list(tmp_path.iterdir()) == [config]
+
+
+def test_a_model_without_its_state_is_told_before_prefect_starts(
+    tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @stage(version=5, kind="model", name="train")
+    def train(config: TrainConfig, out: Output) -> Stats:
+        out.write("model/config.json").write_text("{}")
+        return Stats(Funnel(0, 0))
+
+    store = open_store(str(tmp_path / "store"))
+    refer(store, "models/old", train(TrainConfig(), store=store))
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"name: one\nstore: {store.url}\ncollect: {{folders: [{{name: p, folder: {pictures}}}]}}\n"
+        "train: {continue_from: models/old@1}\n"
+    )
+    with pytest.raises(SystemExit):
+        main(["run", str(config)])
+    out, error = capsys.readouterr()
+    assert (out, len(error.splitlines())) == ("", 1)
+    assert "train.continue_from='models/old@1'" in error
+    assert "train it again with train.checkpoint_keep_state=true" in error

@@ -1,8 +1,7 @@
 """The stage average: of what a training kept on its way, a model as it would be with another average."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -10,8 +9,6 @@ from safetensors.torch import load_file, save_file
 
 from sdmodel.config.learning import EmaConfig
 from sdmodel.diffusion.generate import load
-from sdmodel.train import run
-from sdmodel.train.job import JobSpec
 from sdmodel.train.posthoc import reconstruct
 from sdmodel.train.process import launch
 from stages.artifacts.activity import leases_in_use
@@ -25,6 +22,7 @@ from stages.store import Store, open_store
 from stages.takedown.holders import holders
 from stages.train.train import train
 from tests.stages import worlds
+from tests.stages.training import in_this_process
 
 CONFIG = worlds.changed(
     images=256, size=8, checkpoint_every=64, checkpoint_keep_every=1, ema=EmaConfig(lengths=(0.05, 0.1))
@@ -44,29 +42,6 @@ def model(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(launch, "train", in_this_process)
         return train(dataset, None, None, (), None, CONFIG, store=store)
-
-
-def in_this_process(
-    job_path: Path,
-    *,
-    on_progress: Callable[[Any], None],
-    on_warning: Callable[[str], None],
-    on_checkpoint: Callable[[int, Path], None],
-    stopping: Callable[[], bool],
-) -> bool:
-    """Trains as the launcher does, without the seconds that it takes a process to begin."""
-
-    def send(message: dict[str, Any]) -> None:
-        if "checkpoint" in message:
-            on_checkpoint(message["images"], Path(message["checkpoint"]))
-        elif "warning" in message:
-            on_warning(message["warning"])
-        else:
-            on_progress(message)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "send", send)
-        return run.run(JobSpec.read(job_path))
 
 
 def kept(model: Artifact, images: int, length: float) -> dict[str, torch.Tensor]:

@@ -13,6 +13,7 @@ import pytest
 
 from stages.artifacts.activity import leases_in_use
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot, artifacts
+from stages.artifacts.excerpt import Excerpt
 from stages.artifacts.lease import acquire
 from stages.errors import NoSpaceError, Stopped
 from stages.output import Output, PartResult, PartSpec, Silent
@@ -321,3 +322,27 @@ def test_a_second_process_that_was_killed_is_not_waited_for(
     assert not artifact.cached
     assert heard.notes == []
     assert artifact.verify() == []
+
+
+def test_an_excerpt_counts_beside_its_artifact(store: Store) -> None:
+    spelling = spell(Snapshot("1"), Config(), store=store)
+    fingerprints = [
+        count_.fingerprint(start, config=Config())  # type: ignore[arg-type]
+        for start in (spelling, Excerpt(spelling, "letter", "a"), Excerpt(spelling, "letter", "b"))
+    ]
+    assert len(set(fingerprints)) == 3
+
+
+def test_a_manifest_names_an_excerpt_and_the_artifact(store: Store) -> None:
+    @stage(version=1, kind="count")
+    def first(spelling: Excerpt, config: Config, out: Output) -> Stats:
+        return Stats(Funnel(0, 0))
+
+    spelling = spell(Snapshot("1"), Config(), store=store)
+    made = first(Excerpt(spelling, "letter", "a" * 64), Config(), store=store)
+    assert made.manifest.inputs == {
+        "spelling": {"digest": spelling.digest, "fingerprint": spelling.fingerprint, "stage": "spell"},
+        "spelling.letter": {"digest": "a" * 64, "fingerprint": "", "stage": ""},
+    }
+    assert [artifact.fingerprint for artifact in made.ancestors()] == [spelling.fingerprint]
+    assert made.verify() == []

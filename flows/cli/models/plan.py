@@ -58,6 +58,7 @@ def plan(
     encode = run.encode
     latents = _finished(run, "encode") if not dataset and (encode.autoencoder or encode.text) else None
     with TemporaryDirectory(prefix="sdflow-") as folder:
+        start, seen = _start(run, Path(folder) / "start")
         encoders = None
         if latents is None:
             encoders = encoders_in(Path(folder) / "encoders", encode, run.store)
@@ -65,13 +66,14 @@ def plan(
             run.train,
             pictures,
             Path(folder),
-            start=_start(run, Path(folder) / "start"),
+            start=start,
             texts=_texts(run, Path(folder) / "texts"),
             labels=_labels(run),
             latents=latents,
             encoders=encoders,
             length=encode.length,
             seconds=seconds,
+            seen=seen,
         )
     if json:
         print_json(asdict(estimate))
@@ -85,6 +87,7 @@ def forecast_lines(run: "Run", forecast: "TrainingForecast") -> list[str]:
     parts = ", ".join(f"{name} {number:,}" for name, number in forecast.parameters.items())
     frozen = f"; {whole - forecast.learned:,} of them stay as they are" if forecast.learned < whole else ""
     share = f", {forecast.mfu:.0%} of what the device can compute" if forecast.mfu is not None else ""
+    after = f", after the {forecast.seen:,} of {train.continue_from}" if forecast.seen else ""
     network = f", {train.network}" if train.objective == "diffusion" else ""
     lines = [
         f"training    {train.objective}{network}, {train.size} pixels, batches of {train.batch}",
@@ -95,7 +98,7 @@ def forecast_lines(run: "Run", forecast: "TrainingForecast") -> list[str]:
         f"speed       {forecast.images_per_second:,.1f} images/s{share}; {forecast.waiting:.1%} of the time "
         "went into waiting for data",
         f"measured    on {forecast.processes} x {forecast.device}, with {forecast.data}",
-        f"to the end  {forecast.images:,} images take {duration(forecast.seconds)}",
+        f"to the end  {forecast.images - forecast.seen:,} images take {duration(forecast.seconds)}{after}",
         f"checkpoints of {forecast.state / 2**30:.2f} GiB at most, one every {train.checkpoint_every:,} "
         f"images, {duration(train.checkpoint_every / forecast.images_per_second)}",
     ]
@@ -122,17 +125,23 @@ def _finished(run: "Run", step: str, name: str = "") -> "Artifact | None":
         return None
 
 
-def _start(run: "Run", folder: "Path") -> "Path | None":
-    """Folder of the model to start from, or links to it in `folder`."""
+def _start(run: "Run", folder: "Path") -> "tuple[Path | None, int]":
+    """Folder of the model to start from, or to go on with, or links to it in `folder`; and images that it has
+    seen of those that the config counts."""
     from pathlib import Path
 
+    from stages.pretrained.continuation import continuation_input
     from stages.pretrained.start import start_folder, start_input
     from stages.store import open_store
 
     text = run.train.start
+    if run.train.continue_from:
+        state = continuation_input(open_store(run.store, writable=False), run.train)
+        assert state is not None
+        return state.artifact.lay("model/", folder), state.images
     if not text or Path(text).is_dir():
-        return Path(text).resolve() if text else None
-    return start_folder(start_input(open_store(run.store, writable=False), text), text, folder)
+        return (Path(text).resolve() if text else None), 0
+    return start_folder(start_input(open_store(run.store, writable=False), text), text, folder), 0
 
 
 def _texts(run: "Run", folder: "Path") -> "list[Path | None]":

@@ -210,3 +210,15 @@ def test_weights_say_how_often_a_picture_is_seen(varied: PictureReader):
     counts = np.array([uids.count(uid) for uid in varied.index.uids])
     expected = varied.index.multiplicity / varied.index.multiplicity.sum() * 4000
     assert np.abs(counts / expected - 1).max() < 0.15
+
+
+def test_another_batch_goes_on_at_the_same_place_of_the_order(pictures: PictureReader, varied: PictureReader):
+    """Images that no batch divides, since a training went on with another one."""
+    whole = Stream(pictures, batch=8, seed=3)
+    expected = [uid for images in range(0, 96, 8) for uid in whole.uids(images)]
+    other = Stream(pictures, batch=12, seed=3)
+    assert [uid for images in (40, 52, 64) for uid in other.at(images).uids] == expected[40:76]
+    # Of several buckets a batch is whole, and begins where it would have.
+    several = Stream(varied, batch=12, seed=0, data=DataConfig(buckets=3))
+    assert several.at(40).uids == several.at(36).uids
+    assert several.at(40).index.tolist() == list(range(40, 52))

@@ -18,7 +18,9 @@ from sdmodel.config.learning import EmaConfig, OptimizerConfig, ValidationConfig
 from sdmodel.config.model import AutoencoderConfig, ContrastiveConfig, SelfSupervisedConfig, UNetConfig
 from sdmodel.config.text import PretrainConfig, TextConfig
 from sdmodel.config.train import TrainConfig
-from sdmodel.train.job import JobSpec
+from sdmodel.objective import Objective
+from sdmodel.train.ema import WeightAverages
+from sdmodel.train.job import ContinuedFrom, JobSpec
 from sdmodel.train.loop import train
 from sdmodel.train.prepare import prepare
 from sdmodel.train.process.rendezvous import join
@@ -45,6 +47,8 @@ CONFIG = TrainConfig(
     ema=EmaConfig(lengths=(0.05, 0.1)),
     validation=ValidationConfig(every=32, rows=8, patience=9),
 )
+HALF = 48
+"""Images after which a training goes on as another one; no report or checkpoint is due there."""
 
 
 def config_of(objective: str) -> TrainConfig:
@@ -55,18 +59,28 @@ def config_of(objective: str) -> TrainConfig:
     return replace(CONFIG, objective=objective, text=text, size=size)  # type: ignore[arg-type]
 
 
-def train_until(job: JobSpec, folder: Path, objective: str, accelerator: Accelerator, end: int = -1) -> None:
-    """Train in `folder`; all processes are killed before batch `end`."""
+def train_until(
+    job: JobSpec,
+    folder: Path,
+    objective: str,
+    accelerator: Accelerator,
+    end: int = -1,
+    *,
+    stops: bool = False,
+) -> Objective:
+    """Train in `folder`; all processes are killed before batch `end`, or stop there, as `stops` says."""
     config = config_of(objective)
     batches = count()
 
     def stopping() -> bool:
-        if next(batches) == end:
+        ended = next(batches) == end
+        if ended and not stops:
             raise KilledError
-        return False
+        return ended
 
     folder.mkdir(parents=True, exist_ok=True)
-    prepared = prepare(replace(job, folder=folder, config=config), accelerator)
+    prepared_job = replace(job, folder=folder, config=config)
+    prepared = prepare(prepared_job, accelerator)
     train(
         prepared.objective,
         prepared.stream,
@@ -76,12 +90,27 @@ def train_until(job: JobSpec, folder: Path, objective: str, accelerator: Acceler
         lambda message: None,
         validator=prepared.validator,
         stopping=stopping,
+        continued=prepared_job.continued,
     )
+    return prepared.objective
+
+
+def go_on(job: JobSpec, root: Path, objective: str, accelerator: Accelerator) -> None:
+    """ROOT/half stops after HALF images, and ROOT/continued goes on with its state, as another training."""
+    half = train_until(job, root / "half", objective, accelerator, HALF // CONFIG.batch, stops=True)
+    weights = WeightAverages(half.modules, EmaConfig(), CONFIG.batch).weights()
+    if accelerator.is_main_process:
+        (root / "model").mkdir()
+        half.save(root / "model", weights)
+    accelerator.wait_for_everyone()
+    continued = ContinuedFrom(checkpoint=root / f"half/checkpoints/{HALF:09d}", images=HALF)
+    later = replace(job, start=root / "model", continued=continued)
+    train_until(later, root / "continued", objective, accelerator)
 
 
 def interrupted(job: JobSpec, root: Path) -> None:
-    """ROOT/OBJECTIVE/whole and /killed, and /gradients-RANK.safetensors of a single step; ROOT/RANK.json says
-    what was unpickled, although an intruder meddles between two trainings."""
+    """ROOT/OBJECTIVE/whole, /killed and /continued, and /gradients-RANK.safetensors of a single step;
+    ROOT/RANK.json says what was unpickled, although an intruder meddles between two trainings."""
     join(on_gpu=False)
     accelerator = Accelerator(cpu=True)
     watch = Watch()
@@ -98,6 +127,8 @@ def interrupted(job: JobSpec, root: Path) -> None:
         if accelerator.num_processes > 1 and accelerator.is_main_process:
             intrude(root / "intruded")
         train_until(job, root / objective / "killed", objective, accelerator)
+        if accelerator.num_processes > 1 or objective == "text":
+            go_on(job, root / objective, objective, accelerator)
     watch.write(root / f"{accelerator.process_index}.json")
     accelerator.end_training()
 

@@ -53,3 +53,15 @@ def test_equal_errors_are_not_smaller(patience: int):
         assert not early.stopped
         early.update(number, 0.5)
     assert early.stopped
+
+
+def test_gone_on_with_after_it_stopped_it_waits_anew():
+    early = after([0.5, 0.6, 0.7], EarlyStopping(2))
+    assert early.stopped
+    early.go_on()
+    assert (early.stopped, early.least, early.images) == (False, 0.5, 0)
+    assert not early.update(3, 0.6)
+    assert not early.stopped
+    waiting = after([0.5, 0.6], EarlyStopping(2))
+    waiting.go_on()
+    assert waiting.waited == 1

@@ -18,7 +18,7 @@ from sdmodel.train.job import JOB, JobSpec
 from sdmodel.train.process.command import environment, ranks
 from tests.sdmodel.golden import tiny
 from tests.sdmodel.gradients import made
-from tests.sdmodel.train.interruptions import CONFIG, OBJECTIVES
+from tests.sdmodel.train.interruptions import CONFIG, HALF, OBJECTIVES
 from tests.sdmodel.train.toy import tree
 
 ROWS_ALONE = ("diffusion", "autoencoder", "selfsupervised")
@@ -67,6 +67,25 @@ def test_killed_and_resumed_is_undisturbed_to_the_bit(
     whole, killed = tree(folder / "whole"), tree(folder / "killed")
     assert "checkpoints/000000096/averages.safetensors" in whole
     assert {name for name in whole if whole[name] != killed.get(name)} == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("objective", "processes"),
+    [("text", 1), *(pytest.param(name, 2, marks=pytest.mark.matrix) for name in OBJECTIVES)],
+)
+def test_gone_on_with_by_another_training_is_undisturbed_to_the_bit(
+    interrupted: Interrupted, objective: str, processes: int
+):
+    """Weights, averages, momenta, statistics and the best so far."""
+    folder = interrupted(processes) / objective
+    whole, continued = tree(folder / "whole"), tree(folder / "continued")
+    last = [name for name in whole if name.startswith("checkpoints/000000096/") and name.endswith("tensors")]
+    assert len(last) == 5
+    assert {name for name in last if whole[name] != continued.get(name)} == set()
+    rows = (folder / "continued/metrics.jsonl").read_text().splitlines()
+    marks = [json.loads(row).pop("continued_at", 0) for row in rows]
+    assert [mark for mark in marks if mark] == [HALF]
 
 
 @pytest.mark.slow

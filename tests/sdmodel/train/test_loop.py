@@ -18,6 +18,7 @@ from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.data.index import read_index
 from sdmodel.data.stream import Stream
+from sdmodel.train.job import ContinuedFrom
 from sdmodel.train.loop import report_interval, train
 from sdmodel.train.step import TrainStep
 from tests.sdmodel.decoding import decode_all
@@ -247,3 +248,25 @@ def test_chosen_checkpoints_stay(run, tmp_path: Path):
     run(tmp_path, replace(CONFIG, checkpoint_every=16, checkpoint_keep_every=4))
     numbers = sorted(int(path.name) for path in (tmp_path / "checkpoints").iterdir())
     assert numbers == [64, 128, 176, 192, 200]  # those for good, and the newest two of the others
+
+
+def test_with_another_batch_it_goes_on_where_another_training_was(run, tmp_path: Path):
+    run(tmp_path / "first", replace(CONFIG, images=40))
+    continued = ContinuedFrom(checkpoint=tmp_path / "first/checkpoints/000000040", images=40)
+    config = replace(CONFIG, batch=12, images=112, checkpoint_every=24)
+    _, messages, modules = run(tmp_path / "more", config, continued=continued)
+    assert [batch.index[0].item() for batch in modules.seen] == [40, 52, 64, 76, 88, 100]
+    reports = [message["images"] for message in messages if "loss" in message]
+    assert reports == [52, 64, 76, 88, 100, 112]
+    assert [message["images"] for message in messages if "checkpoint" in message] == [52, 76, 100, 112]
+
+    # Killed, it goes on from its own checkpoints.
+    with pytest.raises(KilledError):
+        run(tmp_path / "killed", config, kill_at=88, continued=continued)
+    _, messages, _ = run(tmp_path / "killed", config, continued=continued)
+    assert next(message["images"] for message in messages if "loss" in message) == 88
+    assert tree(tmp_path / "killed") == tree(tmp_path / "more")
+    damaged = tmp_path / "first/checkpoints/000000040/model.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"model\.safetensors is damaged"):
+        run(tmp_path / "never", config, continued=continued)

@@ -90,3 +90,35 @@ def test_of_many_measures_a_curve_shows_those_of_the_average(tmp_path: Path):
     draw_curve(tmp_path / "metrics.jsonl", tmp_path / "curve.png")
     with Image.open(tmp_path / "curve.png") as picture:
         assert picture.size == (700, 700)
+
+
+def test_the_first_row_after_another_training_says_where_that_ended(tmp_path: Path):
+    def marks(text: str) -> dict[int, int]:
+        rows = [json.loads(line) for line in text.splitlines()]
+        return {row["images"]: row["continued_at"] for row in rows if "continued_at" in row}
+
+    def go_on(folder: Path, text: str, first: int, at: int, last: int) -> str:
+        folder.mkdir()
+        metrics = Metrics(folder, 100, first, text, continued_at=at)
+        for images in range(first + 10, last + 1, 10):
+            metrics.write(row(images))
+        metrics.close()
+        return metrics.text()
+
+    begun = write(tmp_path, 0, 30).text()
+    more = go_on(tmp_path / "more", begun, 30, 30, 60)
+    assert marks(more) == {40: 30}
+    assert go_on(tmp_path / "resumed", more, 60, 30, 80).startswith(more)
+    assert marks(go_on(tmp_path / "again", more, 60, 60, 90)) == {40: 30, 70: 60}
+
+    # It is a line of the picture, and none of its curves.
+    draw_curve(tmp_path / "again" / "metrics.jsonl", tmp_path / "marked.png")
+    plain = [
+        {name: value for name, value in json.loads(line).items() if name != "continued_at"}
+        for line in (tmp_path / "again" / "metrics.jsonl").read_text().splitlines()
+    ]
+    (tmp_path / "plain.jsonl").write_text("".join(json.dumps(each) + "\n" for each in plain))
+    draw_curve(tmp_path / "plain.jsonl", tmp_path / "plain.png")
+    assert (tmp_path / "marked.png").read_bytes() != (tmp_path / "plain.png").read_bytes()
+    board = EventAccumulator(str(tmp_path / "again" / "logs" / "tensorboard")).Reload()
+    assert "continued_at" not in board.Tags()["scalars"]

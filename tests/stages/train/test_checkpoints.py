@@ -153,3 +153,27 @@ def test_progress_is_shown_in_few_words():
     assert (
         progress_text(more) == "loss 0.1235, 812 images/s, 41% MFU, 12.3 GiB, 1 min 5 s left, costs 3.40 more"
     )
+
+
+@pytest.mark.parametrize("every", [0, 3])
+def test_with_their_state_the_last_one_is_published_too(attempt, every: int):
+    config = dataclasses.replace(CONFIG, checkpoint_keep_every=every, checkpoint_keep_state=True)
+    out, checkpoints = attempt(config)
+    for images in range(100, 1001, 100):
+        take(out, checkpoints, images)
+    checkpoints.publish()
+    published = {int(name.split("/")[1]) for name in out.files}
+    assert published == ({300, 600, 900, 1000} if every else {1000})
+    assert {name.split("/")[2] for name in out.files} == {"model.safetensors", "averages.safetensors"}
+    checkpoints.clear()
+    assert all(out.store.exists(entry.key) for entry in out.files.values())
+
+
+def test_of_a_training_that_goes_on_spans_are_counted_from_its_beginning(attempt, store: Store):
+    out, _ = attempt()
+    checkpoints = Checkpoints(out, CONFIG, ["d"], out.folder / "samples", continued_at=300)
+    for images in (400, 500, 600):
+        take(out, checkpoints, images)
+    checkpoints.publish()
+    assert sorted(out.files) == ["checkpoints/000000600/averages.safetensors"]
+    assert ElapsedTime(10.0, continued_at=300).images_per_second(600) == 30.0
