@@ -110,7 +110,9 @@ def learned_alone(model: Artifact, other: Artifact) -> tuple[str, str]:
 
 
 @pytest.mark.slow
-def test_gone_on_with_it_is_what_it_had_been_at_once_to_the_bit(store: Store, dataset: Artifact, half):
+def test_gone_on_with_it_is_what_it_had_been_at_once_to_the_bit(
+    store: Store, dataset: Artifact, half: Artifact
+):
     whole = train(dataset, None, None, (), None, WHOLE, store=store)
     model = go_on(store, dataset, ON)
     kept = "checkpoints/000000128/"
@@ -140,7 +142,9 @@ def test_gone_on_with_it_is_what_it_had_been_at_once_to_the_bit(store: Store, da
 
 
 @pytest.mark.slow
-def test_at_another_rate_it_begins_with_the_weights_and_momenta_of_the_state(store: Store, dataset, half):
+def test_at_another_rate_it_begins_with_the_weights_and_momenta_of_the_state(
+    store: Store, dataset: Artifact, half: Artifact
+):
     still = OptimizerConfig(warmup=32, decay="constant", muon_rate=0, adam_rate=0)
     config = dataclasses.replace(ON, images=80, optimizer=still)
     model = go_on(store, dataset, config)
@@ -160,7 +164,7 @@ def test_at_another_rate_it_begins_with_the_weights_and_momenta_of_the_state(sto
 
 @pytest.mark.slow
 def test_killed_with_another_dataset_and_batch_it_goes_on_from_its_own_checkpoints(
-    store: Store, half, tmp_path: Path
+    store: Store, half: Artifact, tmp_path: Path
 ):
     more = worlds.dataset(store, tmp_path / "more", rows=20, seed=6)
     config = dataclasses.replace(ON, batch=24, images=136)
@@ -190,7 +194,9 @@ def test_killed_with_another_dataset_and_batch_it_goes_on_from_its_own_checkpoin
 
 
 @pytest.mark.slow
-def test_a_state_is_named_by_the_checkpoint_and_not_by_the_model(store: Store, dataset: Artifact, half):
+def test_a_state_is_named_by_the_checkpoint_and_not_by_the_model(
+    store: Store, dataset: Artifact, half: Artifact
+):
     """A digest says what weights were published: two models that kept other checkpoints have one."""
     state = continuation_input(store, ON)
     assert state is not None
