@@ -138,7 +138,8 @@ def _labels(rows: int, config: TrainConfig) -> str:
 
 def _words_known(config: TrainConfig) -> str:
     """To begin with an encoder that has read more, where one can be named and is not."""
-    named = config.start or any(text.start for text in (config.text, *config.texts))
+    started = config.start or config.continue_from
+    named = started or any(text.start for text in (config.text, *config.texts))
     if named or config.objective == "contrastive":
         return ""
     return "begin with a text encoder that knows more words (train.text.start)"

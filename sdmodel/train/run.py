@@ -77,7 +77,8 @@ def run(job: JobSpec, stopping: Stopping | None = None) -> bool:
         for warning in [*size_warnings(stream.reader.index, config, learned), *cut]:
             send({"warning": warning})
     gauge = gauge_of(config, accelerator, objective, stream)
-    trade_memory_for_speed(objective, config, accelerator, gauge)
+    left = config.images - (job.continued.images if job.continued else 0)
+    trade_memory_for_speed(objective, config, accelerator, gauge, left)
 
     # Training, and the model folder, which appears whole.
     if stopping:
@@ -156,12 +157,12 @@ def gauge_of(config: TrainConfig, accelerator: Accelerator, objective: Objective
 
 
 def trade_memory_for_speed(
-    objective: Objective, config: TrainConfig, accelerator: Accelerator, gauge: Gauge
+    objective: Objective, config: TrainConfig, accelerator: Accelerator, gauge: Gauge, images: int
 ) -> None:
-    """Activation checkpointing and compilation, as the config asks for; after the FLOPs are counted, since
-    what is computed twice is no use. What is checkpointed cannot be compiled any more."""
-    images = config.images // accelerator.num_processes
-    if worth_compiling(config, accelerator.device, images, gauge.flops):
+    """Activation checkpointing and compilation, as the config asks for, of a training that sees so many
+    images; after the FLOPs are counted, since what is computed twice is no use. What is checkpointed cannot
+    be compiled any more."""
+    if worth_compiling(config, accelerator.device, images // accelerator.num_processes, gauge.flops):
         compile_heavy(objective)
     if config.activation_checkpointing:
         checkpoint_heavy(objective)

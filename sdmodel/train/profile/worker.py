@@ -92,7 +92,7 @@ def measure(job: JobSpec) -> Measurement:
     prepared = prepare(job, accelerator)
     objective, stream = prepared.objective, prepared.stream
     gauge = gauge_of(config, accelerator, objective, stream)
-    trade_memory_for_speed(objective, config, accelerator, gauge)
+    trade_memory_for_speed(objective, config, accelerator, gauge, config.images)
     # The others go on until they are ended: who left early would leave the main process waiting.
     limit = job.seconds if accelerator.is_main_process else math.inf
     timed = Timed(stream, limit, accelerator.device)
