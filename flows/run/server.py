@@ -21,9 +21,12 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flows.run.lost_runs import ENVIRONMENT
 
@@ -46,6 +49,9 @@ USER = "sdflow"
 """Name that the server of our own knows, with its password."""
 HOSTS = ("127.0.0.1", "localhost")
 """Names that it answers under."""
+POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'none'"
+"""Content-Security-Policy of its pages: Prefect's newer UI would ask a company that analyses visits for its
+settings with each page, whatever the server's own are; browsers let it talk to this server alone."""
 
 
 class Server(NamedTuple):
@@ -187,6 +193,20 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.stdin.close()
 
 
+def _with_policy(app: "ASGIApp") -> "ASGIApp":
+    """An app whose answers carry `POLICY`."""
+
+    async def answer(scope: "Scope", receive: "Receive", send: "Send") -> None:
+        async def sent(message: "Message") -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"content-security-policy", POLICY.encode())]
+            await send(message)
+
+        await app(scope, receive, sent)
+
+    return answer
+
+
 def _serve(port: int) -> None:
     import uvicorn
     from prefect.server.api.server import create_app
@@ -199,7 +219,7 @@ def _serve(port: int) -> None:
         os._exit(1)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-    app = TrustedHostMiddleware(create_app(), allowed_hosts=HOSTS)
+    app = TrustedHostMiddleware(_with_policy(create_app()), allowed_hosts=HOSTS)
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", lifespan="on")
 
 

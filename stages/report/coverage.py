@@ -114,7 +114,7 @@ def _table(title: str, counts: Mapping[str, int]) -> list[str]:
     rows = [[name or "none", count, f"{count / total:.1%}"] for name, count in islice(counts.items(), SHOWN)]
     rest = sum(islice(counts.values(), SHOWN, None))
     rows += [[f"{len(counts) - SHOWN} more", rest, f"{rest / total:.1%}"]] if rest else []
-    return [*markdown_table([title, "", "share"], rows), ""]
+    return [*markdown_table([title, "count", "share"], rows), ""]
 
 
 def _label(name: str) -> str:

@@ -27,13 +27,13 @@ def markdown_diff(artifact: Artifact) -> list[str]:
     if "evidence/diff.json" not in artifact.files:
         return []
     diff = Diff.from_json(artifact.read("evidence/diff.json"))
-    lines = ["## Since the edition before", "", *markdown_table(["", "pictures"], diff_rows(diff)), ""]
+    lines = ["## Since the edition before", "", *markdown_table(["change", "pictures"], diff_rows(diff)), ""]
     if diff.examples:
         examples = [
             [CHANGE_LABELS[example.change], example.reason, escape(redact(example.location), 100)]
             for example in diff.examples
         ]
-        lines += ["For example:", "", *markdown_table(["", "reason", "location"], examples), ""]
+        lines += ["For example:", "", *markdown_table(["change", "reason", "location"], examples), ""]
     return lines
 
 

@@ -60,6 +60,10 @@ def sheet(shown: Sequence[Shown], columns: int = COLUMNS) -> bytes:
         if picture is None:
             draw.rectangle((left, top, left + CELL, top + CELL), outline="#cc0000")
         else:
+            if (times := CELL // max(picture.size)) > 1:  # a few pixels would be lost in their cell
+                picture = picture.resize(
+                    (times * picture.width, times * picture.height), Image.Resampling.NEAREST
+                )
             picture.thumbnail((CELL, CELL))
             canvas.paste(picture, (left, top))
         draw.text((left, top + CELL), label[:16], fill="#333333", font=font)

@@ -29,10 +29,13 @@ def summary(artifact: Artifact) -> str:
         "",
         *markdown_table(FUNNEL_COLUMNS, funnel_rows(artifact)),
         "",
+        *_warnings(artifact),
         *_PICTURES.get(artifact.stage, _nothing)(artifact),
         "## Facts",
         "",
-        *markdown_table(["fact", "value"], [[name, _short(x)] for name, x in artifact.statistics.items()]),
+        *markdown_table(["fact", "value"], [
+            [name, _in_words(value)] for name, value in artifact.statistics.items() if name != "warnings"
+        ]),
         "",
         "## Lineage",
         "",
@@ -54,6 +57,11 @@ def funnel_rows(artifact: Artifact) -> list[list[object]]:
     outcomes = [("rows in", funnel.rows_in), *funnel.ranked_reasons(), ("rows out", funnel.rows_out)]
     whole = funnel.rows_in
     return [[outcome, rows, f"{rows / whole:.1%}" if whole else ""] for outcome, rows in outcomes]
+
+
+def _warnings(artifact: Artifact) -> list[str]:
+    warnings = [f"- {escape_markdown(words, 1000)}" for words in artifact.statistics.get("warnings", ())]
+    return ["## Warnings", "", *warnings, ""] if warnings else []
 
 
 def _nothing(artifact: Artifact) -> list[str]:
@@ -203,6 +211,15 @@ def _input(entry: Mapping[str, str] | None) -> str:
     if not entry["stage"]:
         return Markdown(f"outside {code(entry['digest'])}")
     return Markdown(f"{escape_markdown(entry['stage'])} {code(entry['fingerprint'])} {code(entry['digest'])}")
+
+
+def _in_words(value: object) -> str:
+    """A fact for people: four digits of a measure, small counts by their names."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping) and value and all(isinstance(count, int) for count in value.values()):
+        return ", ".join(f"{name} {count:,}" for name, count in value.items())
+    return _short(value)
 
 
 def _short(value: object) -> str:
