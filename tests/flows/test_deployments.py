@@ -1,109 +1,86 @@
-"""prefect.yaml on a real server: setup, workers, a deployed refresh, and the training that it triggers."""
+"""A run deployed on a real server: a refresh under a worker, the chain that it starts; and prefect.yaml."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from flows.run.lost_runs import LOST
-from flows.run.setup import deploy_all, prepare
+from flows.run.lost_runs import ENVIRONMENT
 from stages.artifacts.reference import references, resolve
 from stages.config.run import Run
 from stages.store import open_store
+from tests.flows.processes import background
 
 pytestmark = [pytest.mark.prefect, pytest.mark.slow]
 
 PROJECT = Path(__file__).parents[2]
+TRAINING = "train_model/birds-on-refresh"
 
 
 @pytest.fixture
-def deployments(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The project's prefect.yaml, with the tiny run in the place of its example."""
-    spec = yaml.safe_load((PROJECT / "prefect.yaml").read_text())
-    values = {**asdict(run), "name": "birds"}
-    for deployment in spec["deployments"]:
-        parameters = deployment.get("parameters", {})
-        if "run" in parameters:
-            parameters["run"] = values
-        if "store" in parameters:
-            parameters["store"] = run.store
-        if deployment["entrypoint"].endswith("train_model"):
-            parameters["config"] = values["train"]
-    path = tmp_path / "prefect.yaml"
-    path.write_text(yaml.safe_dump(spec, sort_keys=False))
+def config(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The tiny run as a file, in a folder to be in."""
+    path = tmp_path / "birds.yaml"
+    values: dict[str, Any] = {**asdict(replace(run, name="birds")), "store": "store"}
+    path.write_text(yaml.safe_dump(_plain(values)))
     monkeypatch.chdir(tmp_path)
     return path
 
 
-@contextmanager
-def worker(pool: str, server: str, log: Path) -> Iterator[None]:
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def worker(pool: str, server: str, log: Path) -> Any:
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--name", f"test {pool}"]
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            command,
-            env={**os.environ, "PREFECT_API_URL": server, "PREFECT_WORKER_QUERY_SECONDS": "2"},
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-        try:
-            yield
-        finally:
-            process.terminate()  # SIGINT is ignored by whatever a shell has started in the background
-            try:
-                process.wait(300)
-            finally:
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
+    environment = {**os.environ, "PREFECT_API_URL": server, "PREFECT_WORKER_QUERY_SECONDS": "2"}
+    return background(command, log, env=environment)
 
 
-def runs_of(client: Any, flow: str) -> list[Any]:
-    from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+def runs_of(client: Any, deployment: str) -> list[Any]:
+    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 
-    found = client.read_flow_runs(flow_filter=FlowFilter(name=FlowFilterName(any_=[flow])))
-    return [one for one in found if not one.auto_scheduled]
+    number = client.read_deployment_by_name(deployment).id
+    runs = client.read_flow_runs(deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[number])))
+    return [run for run in runs if not run.auto_scheduled]
 
 
 def wait_for(what: str, condition: Any, log: Path) -> Any:
     until = time.monotonic() + 240
     while time.monotonic() < until:
-        if found := condition():
-            return found
+        if outcome := condition():
+            return outcome
         time.sleep(1)
-    raise AssertionError(f"{what} did not come; the workers said:\n{log.read_text()[-3000:]}")
+    raise AssertionError(f"{what} did not come; the worker's log:\n{log.read_text()[-3000:]}")
 
 
-def test_a_refresh_in_one_pool_starts_a_training_in_the_other(
-    server: str, deployments: Path, run: Run, tmp_path: Path
+def test_a_deployed_refresh_in_one_pool_starts_a_training_in_the_other(
+    server: str, sdflow: Callable[..., tuple[int, str, str]], config: Path, run: Run, tmp_path: Path
 ):
-    from prefect.automations import Automation
     from prefect.client.orchestration import get_client
     from prefect.deployments import run_deployment
     from prefect.states import Scheduled
 
-    assert any("created work pool gpu, 1 at a time" in line for line in prepare())
-    assert any("work pool gpu is there" in line for line in prepare())  # it may be repeated
-    created = list(deploy_all(deployments))
-    assert len(created) == len(yaml.safe_load(deployments.read_text())["deployments"]), created
-    assert Automation.read(name=LOST, _sync=True).enabled
+    assert sdflow("setup", "--yes")[0] == 0
+    status, _, error = sdflow("deploy", config, "--schedule", "0 3 * * *", "--train", "--yes")
+    assert status == 0, error
 
     data_log, gpu_log = tmp_path / "data.log", tmp_path / "gpu.log"
     with get_client(sync_client=True) as client:
-        nightly = client.read_deployment_by_name("refresh_dataset/nightly")
-        assert [one.schedule.cron for one in nightly.schedules if one.active] == ["0 3 * * *"]
-        assert client.read_work_pool("gpu").concurrency_limit == 1
+        nightly = client.read_deployment_by_name("refresh_dataset/birds-nightly")
+        assert [plan.schedule.cron for plan in nightly.schedules if plan.active] == ["0 3 * * *"]
+        assert nightly.job_variables["env"] == dict(ENVIRONMENT)
 
-        started = run_deployment("refresh_dataset/nightly", timeout=0, _sync=True)
+        started = run_deployment("refresh_dataset/birds-nightly", timeout=0, _sync=True)
         edition = started.expected_start_time.strftime("%Y-%m-%dT%H:%M:%SZ")
         with worker("data", server, data_log), worker("gpu", server, gpu_log):
 
@@ -112,27 +89,75 @@ def test_a_refresh_in_one_pool_starts_a_training_in_the_other(
                 assert not state.is_failed(), state.message
                 return state.is_completed()
 
+            def ended(title: str) -> Any:
+                """The run of a deployment that an event has started, once it is over."""
+                triggered = wait_for(f"a run of {title}", lambda: runs_of(client, title), gpu_log)[0]
+                wait_for(
+                    f"the end of {title}",
+                    lambda: client.read_flow_run(triggered.id).state.is_final(),
+                    gpu_log,
+                )
+                return client.read_flow_run(triggered.id)
+
             wait_for("the refresh's end", refreshed, data_log)
             # A retry keeps the expected start, so the edition: it finds everything, and announces nothing.
             client.set_flow_run_state(started.id, Scheduled(), force=True)
-            trained = wait_for("a training", lambda: runs_of(client, "train_model"), gpu_log)[0]
-            wait_for("the training's end", lambda: client.read_flow_run(trained.id).state.is_final(), gpu_log)
+            trained, evaluated = ended(TRAINING), ended("evaluate_model/birds-on-train")
             wait_for(
                 "the retry's end",
                 lambda: client.read_flow_run(started.id).run_count == 2 and refreshed(),
                 data_log,
             )
-        done = client.read_flow_run(trained.id)
-        assert done.state.is_completed(), done.state.message
-        assert len(runs_of(client, "train_model")) == 1
+        for done in (trained, evaluated):
+            assert done.state.is_completed(), done.state.message
+        assert len(runs_of(client, TRAINING)) == 1
+    assert sdflow("undeploy", "birds", "--yes")[0] == 0
 
-    store = open_store(run.store)
+    store = open_store(str(tmp_path / "store"))
     dataset = resolve(store, "datasets/birds")
-    assert done.parameters["dataset"] == f"shard/{dataset.fingerprint}"
-    assert resolve(store, "models/birds").manifest.inputs["dataset"] == {
+    assert trained.parameters["config"]["images"] == run.train.images  # the file's, not the defaults
+    model = resolve(store, "models/birds")
+    assert model.manifest.inputs["dataset"] == {
         "stage": "shard",
         "fingerprint": dataset.fingerprint,
         "digest": dataset.digest,
     }
+    assert resolve(store, "evaluations/birds").manifest.inputs["model"]["fingerprint"] == model.fingerprint
     assert resolve(store, "images/birds").config["edition"] == edition
     assert len(references(store, "images/birds")) == 1
+
+
+def test_plain_prefect_makes_what_prefect_yaml_lists(
+    server: str, sdflow: Callable[..., tuple[int, str, str]], tmp_path: Path
+):
+    """The first commands of the file's own words."""
+    from prefect.client.orchestration import get_client
+
+    assert sdflow("setup", "--yes")[0] == 0
+    listed = yaml.safe_load((PROJECT / "prefect.yaml").read_text())["deployments"]
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    done = subprocess.run(
+        [*command, "--prefect-file", PROJECT / "prefect.yaml"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PREFECT_API_URL": server, "PYTHONPATH": str(PROJECT)},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    with get_client(sync_client=True) as client:
+        made = []
+        try:
+            for item in listed:
+                flow = item["entrypoint"].partition(":")[2].rstrip("_")
+                made.append(client.read_deployment_by_name(f"{flow}/{item['name']}"))
+                assert made[-1].work_pool_name == item["work_pool"]["name"]
+                assert made[-1].job_variables["env"] == dict(ENVIRONMENT)
+                triggers = client.read_resource_related_automations(f"prefect.deployment.{made[-1].id}")
+                wanting = [set(trigger["match"]) for trigger in item.get("triggers", ())]
+                assert [set(automation.trigger.match.root) for automation in triggers] == wanting
+                assert all("sdflow.store" in match for match in wanting)
+        finally:
+            for deployment in made:
+                client.delete_resource_owned_automations(f"prefect.deployment.{deployment.id}")
+                client.delete_deployment(deployment.id)

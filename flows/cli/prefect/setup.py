@@ -1,26 +1,20 @@
-"""`sdflow setup`: a Prefect server made ready for the deployments."""
+"""`sdflow setup`: a Prefect server made ready for runs."""
 
-from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
-
+from flows.cli.prefect.confirmation import YesOption, confirm
 from flows.cli.store.listing import print_lines
 
 
-def setup(
-    *,
-    file: Annotated[Path, Parameter(help="Deployments to make.")] = Path("prefect.yaml"),
-    deploy: Annotated[bool, Parameter(help="Make the deployments as well.")] = True,
-) -> None:
-    """Make a Prefect server ready: work pools, an automation that ends lost runs, and the deployments.
+def setup(*, yes: YesOption = False) -> None:
+    """Make a Prefect server ready: the work pools data and gpu, and an automation that ends lost runs.
 
-    It may be repeated. Start a server first and say where it is; then a worker for each pool:
+    It shows what it would do, and asks. It may be repeated: limits of work pools, and whatever else people
+    have changed, stay as they are. Start a server first and say where it is; then a worker for each pool:
 
     ```
     prefect server start &
     export PREFECT_API_URL=http://127.0.0.1:4200/api
     sdflow setup
+    sdflow deploy birds.yaml --schedule "0 3 * * *" --train
     prefect worker start --pool data &
     prefect worker start --pool gpu
     ```
@@ -28,8 +22,17 @@ def setup(
     from flows.run.server import be_quiet
 
     be_quiet()
-    from flows.run.setup import deploy_all, prepare
+    from flows.deploy.client import prefect_client
+    from flows.deploy.diff import setup_lines
+    from flows.deploy.setup import apply_setup, setup_plan
 
-    print_lines(prepare())
-    if deploy:
-        print_lines(deploy_all(file))
+    with prefect_client() as client:
+        plan = setup_plan(client)
+        lines = list(setup_lines(plan))
+        if not plan.is_done and not confirm(lines, "Make these?", yes=yes):
+            return
+        apply_setup(client, plan)
+        if plan.is_done:
+            print_lines([*map(str, lines), "nothing to do"])
+        else:
+            print_lines(["done"])

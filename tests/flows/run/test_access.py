@@ -9,7 +9,7 @@ import yaml
 
 pytestmark = [pytest.mark.prefect, pytest.mark.slow]
 
-COMMANDS = (("setup", "--no-deploy"), ("run", "run.yaml"))
+COMMANDS = (("setup",), ("deploy", "run.yaml"), ("run", "run.yaml"))
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def test_setup_says_how_to_name_a_server(server: str, capsys: pytest.CaptureFixt
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     with temporary_settings(restore_defaults={PREFECT_API_URL}), pytest.raises(SystemExit):
-        main(["setup", "--no-deploy"])
+        main(["setup"])
     assert "PREFECT_API_URL is not set; start a server" in capsys.readouterr().err
 
 
