@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, TypeVarTuple, Unpack
 
 from stages.artifacts.artifact import Artifact, Digested, Funnel, Manifest, Snapshot, manifest_key
+from stages.artifacts.dropping import check_stands
 from stages.artifacts.excerpt import Excerpt
 from stages.artifacts.lease import Lease, acquire
 from stages.artifacts.leaseholder import LeaseHolder
@@ -173,9 +174,12 @@ class Stage(Generic[Config, *Inputs]):
                 raise Stopped(f"{self.name} was asked to stop while it waited for who works on the same")
             return finished
         with lease, naming_disk_faults(_place(self.name, store)):
-            return Artifact.find(store, self.name, fingerprint) or self._make(
-                inputs, config, fingerprint, store, reporter, lease
-            )
+            finished = Artifact.find(store, self.name, fingerprint)
+            if finished is not None:
+                return finished
+            for artifact in artifacts:
+                check_stands(artifact.store, artifact)
+            return self._make(inputs, config, fingerprint, store, reporter, lease)
 
     def _make(
         self,

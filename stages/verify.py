@@ -12,6 +12,7 @@ from stages.artifacts.artifact import Artifact, Manifest
 from stages.artifacts.leaseholder import LeaseHolder
 from stages.artifacts.part import PartRecord
 from stages.artifacts.reference import Reference
+from stages.artifacts.tombstone import Tombstone
 from stages.errors import DamagedError
 from stages.store import Store
 from stages.takedown.records import Takedown
@@ -54,6 +55,7 @@ def verify_store(store: Store) -> Verification:
     verifier = _Verifier(store)
     records = verifier.read("amendments", verifier.amendment)  # first, as artifacts are verified as amended
     manifests = verifier.read("manifests", verifier.manifest)
+    records += verifier.read("tombstones", verifier.tombstone)
     records += verifier.read("parts", verifier.part)
     records += verifier.read("refs", verifier.reference)
     records += verifier.read("approvals", lambda key, data: Approval.parse(data, key))
@@ -107,6 +109,14 @@ class _Verifier:
         self.complaints.setdefault(name, []).extend(artifact.verify(self._sha256))
         if name != f"{parsed.stage}/{parsed.fingerprint}":
             self._complain(name, f"manifest: it is that of {parsed.stage}/{parsed.fingerprint}")
+
+    def tombstone(self, key: str, data: bytes) -> None:
+        """Compute the names of a dropped artifact again."""
+        tombstone = Tombstone.parse(data, key)
+        for words in Artifact.of_tombstone(self._store, tombstone).verify():
+            self._complain(key, words)
+        if tombstone.key != key:
+            self._complain(key, f"it is that of {tombstone.key}")
 
     def part(self, key: str, data: bytes) -> None:
         """Hash a part's files again, as far as they are there."""

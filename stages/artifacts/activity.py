@@ -68,6 +68,18 @@ def release_abandoned(store: Store, leases: Iterable[tuple[str, int]]) -> list[s
     return [folder for folder, number in leases if not append(lease_log(store, folder), number + 1, nobody)]
 
 
+class Renewal:
+    """Waits for a lease that may have been left, until its holder shows that it is at work."""
+
+    def __init__(self) -> None:
+        self._first: LeaseHolder | None = None
+
+    def missing(self, holder: LeaseHolder) -> bool:
+        """Whether no heartbeat has come since the first look, and none here can say that the holder lives."""
+        self._first = self._first or holder
+        return holder == self._first and not at_work(holder)
+
+
 def _folders(store: Store) -> list[str]:
     return sorted({listed.key.rsplit("/", 1)[0] for listed in store.list("leases")})
 

@@ -69,6 +69,11 @@ def approval_of(store: Store, name: str, number: int, fingerprint: str) -> Appro
     return approval if approval.fingerprint == fingerprint else None
 
 
+def approval_key(store: Store, name: str, number: int) -> str:
+    """Where the approval of a version lies, if it has one."""
+    return _log(store, name).key(number)
+
+
 def add_approval(store: Store, name: str, number: int, fingerprint: str, *, why: str, by: str) -> Approval:
     """Record that a version is approved, or find that somebody has done so.
 

@@ -75,7 +75,7 @@ class Artifact(Files):
         """The artifact of a request; ValueError if it is not finished, or was dropped."""
         artifact = cls.find(store, stage, fingerprint)
         if artifact is None:
-            raise ValueError(_absence(store, stage, fingerprint))
+            raise ValueError(absence(store, stage, fingerprint))
         return artifact
 
     @classmethod
@@ -147,7 +147,7 @@ class Artifact(Files):
         stage, fingerprint = recorded["stage"], recorded["fingerprint"]
         artifact = Artifact.find_or_tombstone(self.store, stage, fingerprint, recorded["digest"])
         if artifact is None:
-            raise ValueError(_absence(self.store, stage, fingerprint))
+            raise ValueError(absence(self.store, stage, fingerprint))
         return artifact
 
     def ancestors(self) -> "Iterator[Artifact]":
@@ -220,7 +220,7 @@ def artifacts(store: Store, stage: str | None = None) -> Iterator[Artifact]:
 _AGAIN = "the run that made it, started again, makes it again from what is there now"
 
 
-def _absence(store: Store, stage: str, fingerprint: str) -> str:
+def absence(store: Store, stage: str, fingerprint: str) -> str:
     """Why there is no artifact."""
     tombstone = find_tombstone(store, stage, fingerprint)
     if tombstone is not None:

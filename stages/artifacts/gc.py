@@ -26,9 +26,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from stages.artifacts.activity import activity, leases_in_use, release_abandoned
-from stages.artifacts.amendment import amended_artifacts, amendments
-from stages.artifacts.artifact import Manifest, manifest_key
+from stages.artifacts.amendment import Amendment, amended_artifacts, amended_files, amendments
 from stages.artifacts.lease import CLOCK, SECONDS, Clock
+from stages.artifacts.manifest import Manifest, manifest_key
 from stages.artifacts.part import read_part
 from stages.errors import DamagedError
 from stages.store import Listed, Store
@@ -202,24 +202,23 @@ class _Names:
         """
         new = [listed.key for listed in self._store.list("manifests") if listed.key not in self.manifests]
         self.manifests.update(new)
-        amended: dict[str, dict[str, str]] = {}
+        amended: dict[str, list[Amendment]] = {}
         for stage, fingerprint in amended_artifacts(self._store):
             try:
-                changes = amendments(self._store, stage, fingerprint)
+                amended[manifest_key(stage, fingerprint)] = amendments(self._store, stage, fingerprint)
             except DamagedError as error:
                 self._complain(error)
-                continue
-            amended[manifest_key(stage, fingerprint)] = {
-                change.path: change.key for amendment in changes for change in amendment.changes
-            }
-        named = {key for changes in amended.values() for key in changes.values()}
+        records = (record for of_artifact in amended.values() for record in of_artifact)
+        named = {change.key for record in records for change in record.changes}
         for key in new:
             try:
                 files = Manifest.read(self._store, key).files
+            except FileNotFoundError:  # dropped meanwhile
+                continue
             except DamagedError as error:
                 self._complain(error)
                 continue
-            named |= {entry.key for path, entry in files.items() if path not in amended.get(key, {})}
+            named |= {entry.key for entry in amended_files(files, amended.get(key, ())).values()}
         return named
 
     def _complain(self, error: DamagedError) -> None:

@@ -4,15 +4,18 @@ A version that does not meet its run's expectations is *on hold*: it has its num
 and `@latest` passes over it until somebody approves it (`stages.artifacts.approval`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
-from stages.artifacts.approval import Approval, add_approval, approval_of
-from stages.artifacts.artifact import Artifact, artifacts
+from stages.artifacts.approval import Approval, add_approval, approval_key, approval_of
+from stages.artifacts.artifact import Artifact, absence, artifacts
+from stages.artifacts.dropping import check_stands
 from stages.artifacts.names import check_name, is_name
 from stages.artifacts.seal import sealed, unsealed
+from stages.artifacts.tombstone import tombstones
+from stages.errors import RetryableError
 from stages.fingerprint import JSON, short_hash
 from stages.foreign_text import escape
 from stages.store import NumberedLog, Store
@@ -68,6 +71,10 @@ def refer(store: Store, name: str, artifact: Artifact, note: Mapping[str, JSON] 
         name: "datasets/demo": lower-case words with slashes, digits, "-", "_" and ".".
         artifact: what the name shall mean from now on.
         note: small facts to keep with the entry.
+
+    Raises:
+        ValueError: the name is no good for a reference, or retention has dropped the artifact.
+        RetryableError: retention is about to drop it.
     """
     check_name(name)
     while True:
@@ -81,13 +88,26 @@ def refer(store: Store, name: str, artifact: Artifact, note: Mapping[str, JSON] 
         entry = Reference(
             name, number, artifact.stage, artifact.fingerprint, artifact.digest, time, dict(note or {})
         )
+        check_stands(store, artifact)
         if log.append(number, sealed(asdict(entry))):
+            try:
+                check_stands(store, artifact)  # retention looks for references after it has said what goes
+            except (ValueError, RetryableError):
+                store.delete([log.key(number)])
+                raise
             return entry
 
 
 def references(store: Store, name: str) -> list[Reference]:
     """The history of a name, oldest first; empty if there is none. DamagedError names a damaged entry."""
     return _log(store, name).records()
+
+
+def delete_entries(store: Store, entries: Sequence[Reference]) -> None:
+    """Delete entries of histories, and their approvals. The highest number of a name must not be among them,
+    or it would be given again."""
+    store.delete(_log(store, entry.name).key(entry.number) for entry in entries)
+    store.delete(approval_key(store, entry.name, entry.number) for entry in entries if entry.on_hold)
 
 
 def approval(store: Store, entry: Reference) -> Approval | None:
@@ -164,18 +184,21 @@ def references_by_artifact(store: Store) -> Mapping[str, list[str]]:
     return by_artifact
 
 
-def resolve(store: Store, text: str) -> Artifact:
+def resolve(store: Store, text: str, *, dropped: bool = False) -> Artifact:
     """What a person means by a name or a fingerprint.
 
     Args:
         store: where to look.
         text: "datasets/demo" or "datasets/demo@latest" (the newest that is not on hold), "datasets/demo@3",
             or the first six or more hex digits of a fingerprint or digest, optionally after "STAGE/".
+        dropped: give also what is known of an artifact that retention dropped, for those who read no files.
 
     Raises:
         ValueError: nothing, or more than one thing, is meant; says what there is. Or every version is on
-            hold; says why, and how to approve the newest.
+            hold; says why, and how to approve the newest. Or it was dropped; says when, and by which rule.
     """
+    if dropped and (artifact := _dropped(store, text)):
+        return artifact
     entry = _entry(store, text)
     if entry is not None:
         return entry.open(store)
@@ -186,6 +209,8 @@ def resolve(store: Store, text: str) -> Artifact:
             return matches[0]
         if matches:
             raise ValueError(f"{text!r} means {len(matches)} artifacts; give more digits")
+        if artifact := _dropped(store, text):
+            raise ValueError(absence(store, artifact.stage, artifact.fingerprint))
     known = ", ".join(names(store)[:12]) or "none yet"
     raise ValueError(f"{text!r} is no reference and no fingerprint in {store.url}; references: {known}")
 
@@ -213,7 +238,30 @@ def _entry(store: Store, text: str) -> Reference | None:
         return entry or _all_on_hold(log.record(history[-1]))
     if number in map(str, history):
         return log.record(int(number))
-    raise ValueError(f"{name} has no entry {number!r}; it has 1 to {history[-1]}, or use @latest")
+    if artifact := _dropped(store, text):
+        raise ValueError(f"{artifact.dropped}; {name} has {_numbers(history)}, or use @latest")
+    raise ValueError(f"{name} has no entry {number!r}; it has {_numbers(history)}, or use @latest")
+
+
+def _numbers(history: Sequence[int]) -> str:
+    whole = len(history) == history[-1]
+    return f"1 to {history[-1]}" if whole else f"{', '.join(map(str, history[-12:]))}: others were dropped"
+
+
+def _dropped(store: Store, text: str) -> Artifact | None:
+    """What is kept of an artifact that was dropped, by a name that it had, or the first digits of its
+    fingerprint or digest; None where its request has been made again, or nothing is kept."""
+    stage, _, start = text.rpartition("/")
+    digits = len(start) >= 6 and set(start) <= set("0123456789abcdef")
+    for tombstone in tombstones(store):
+        manifest = tombstone.manifest
+        hashes = (manifest.fingerprint, manifest.digest)
+        if text in tombstone.references or (
+            digits and stage in ("", manifest.stage) and any(each.startswith(start) for each in hashes)
+        ):
+            known = Artifact.find_or_tombstone(store, manifest.stage, manifest.fingerprint, manifest.digest)
+            return known if known and known.dropped else None
+    return None
 
 
 def _all_on_hold(newest: Reference) -> NoReturn:

@@ -50,6 +50,13 @@ class Tombstone:
     def __str__(self) -> str:
         return f"{self.name} was dropped on {self.time[:10]} by {self.why}"
 
+    def is_of(self, manifest: Manifest) -> bool:
+        """Whether it was written for this very artifact: not for an earlier one, made by the same request."""
+        own = self.manifest
+        return (own.fingerprint, own.digest, own.started) == (
+            manifest.fingerprint, manifest.digest, manifest.started
+        )  # fmt: skip
+
     def to_json(self) -> bytes:
         return sealed(asdict(self))
 
@@ -81,7 +88,7 @@ def find_tombstone(store: Store, stage: str, fingerprint: str, digest: str = "")
     """
     if digest:
         try:
-            return _read(store, tombstone_key(stage, fingerprint, digest))
+            return read_tombstone(store, tombstone_key(stage, fingerprint, digest))
         except FileNotFoundError:
             return None
     return max(tombstones(store, f"{stage}/{fingerprint}"), key=lambda each: each.time, default=None)
@@ -92,11 +99,12 @@ def tombstones(store: Store, below: str = "") -> Iterator[Tombstone]:
     cannot be read."""
     for listed in store.list(f"{FOLDER}/{below}".rstrip("/")):
         try:
-            yield _read(store, listed.key)
+            yield read_tombstone(store, listed.key)
         except FileNotFoundError:  # nobody needs it any more
             continue
 
 
-def _read(store: Store, key: str) -> Tombstone:
+def read_tombstone(store: Store, key: str) -> Tombstone:
+    """The tombstone at a key; FileNotFoundError, DamagedError as `read_record`."""
     remedy = "; without it nobody knows what the artifacts that name it were made of"
     return read_record(store, key, "tombstone", Tombstone.parse, remedy)

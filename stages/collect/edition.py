@@ -67,9 +67,13 @@ def previous_of(
             built_on = str(entry.note.get("previous", ""))
             if not built_on:
                 return None
+            finished = Artifact.find(store, entry.stage, entry.fingerprint)
+            if finished is not None:  # then nothing is read of what it was built on, which may be dropped
+                base = Artifact.find_or_tombstone(store, "collect", built_on)
+            else:
+                base = Artifact.find(store, "collect", built_on)
             # Where that was swept away, the entry itself, of which nothing must be fetched.
-            base = Artifact.find(store, "collect", built_on)
-            return base or Artifact.find(store, entry.stage, entry.fingerprint)
+            return base or finished
     for entry in reversed(history):
         artifact = Artifact.find(store, entry.stage, entry.fingerprint)
         if artifact is not None and artifact.manifest.version == VERSION:

@@ -6,6 +6,7 @@ create-only under the next free number, so that of several writers at once each 
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -73,8 +74,13 @@ class NumberedLog(Generic[T]):
         return read_record(self.store, self.key(number), self.noun, self.parse, self.remedy)
 
     def records(self) -> list[T]:
-        """Every record in the order of numbers; DamagedError names the first that is none."""
-        return [self.record(number) for number in self.numbers()]
+        """Every record in the order of numbers, without those that are deleted meanwhile; DamagedError names
+        the first that is none."""
+        records: list[T] = []
+        for number in self.numbers():
+            with suppress(FileNotFoundError):
+                records.append(self.record(number))
+        return records
 
     def append(self, number: int, data: bytes) -> bool:
         """Put a record under a number. False: somebody else's stands there; look again for the next."""

@@ -22,13 +22,12 @@ from datetime import timedelta
 
 from PIL import Image
 
-from stages.artifacts.activity import activity, leases_in_use, release_abandoned
+from stages.artifacts.activity import Renewal, activity, leases_in_use, release_abandoned
 from stages.artifacts.amendment import Replacement, all_amendments, amend
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.files import FileEntry
 from stages.artifacts.gc import collect_garbage
 from stages.artifacts.lease import CLOCK, Clock, acquire
-from stages.artifacts.leaseholder import LeaseHolder, at_work
 from stages.errors import RetryableError
 from stages.fingerprint import sha256_of, short_hash
 from stages.registry import kind_of
@@ -94,7 +93,7 @@ def purge(store: Store, takedown: Takedown, *, dry_run: bool = False, clock: Clo
             if any(entry.key in cuts for entry in artifact.files.values())
         ]
         return Purged(len(cuts), sum(cut.bytes for cut in cuts.values()), len(naming), 0)
-    lease = acquire(store, *LEASE, _Renewal().missing, clock=clock)
+    lease = acquire(store, *LEASE, Renewal().missing, clock=clock)
     if lease is None:
         raise RetryableError(f"somebody purges {store.url} already; try again when they have ended")
     with lease:
@@ -132,18 +131,6 @@ def _purge(store: Store, takedown: Takedown) -> dict[str, int]:
         store.uncache(change.replaces_sha256)
     cut_out = sum(cut.bytes for cut in cuts)
     return {"files": len(cuts), "bytes": cut_out, "artifacts": len(amended), "parts": parts + len(unfinished)}
-
-
-class _Renewal:
-    """Waits for a lease that may have been left, until its holder shows that it is at work."""
-
-    def __init__(self) -> None:
-        self._first: LeaseHolder | None = None
-
-    def missing(self, holder: LeaseHolder) -> bool:
-        """Whether no heartbeat has come since the first look, and none here can say that the holder lives."""
-        self._first = self._first or holder
-        return holder == self._first and not at_work(holder)
 
 
 def _busy(leases: Iterable[str]) -> list[str]:
