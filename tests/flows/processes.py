@@ -1,5 +1,7 @@
 """Servers that tests start as processes of their own, ended with the test however that ends."""
 
+import os
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -7,15 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-UNTIL_PIPE_CLOSES = 'number=$1; shift; "$@" & read -r _; kill -"$number" $!; wait $!'
-"""Shell: a process that gets a signal when our end of the pipe closes."""
+UNTIL_PIPE_CLOSES = (
+    'sign=$1; shift; exec 3<&0; (read -r _ <&3; trap "" "$sign"; kill -"$sign" 0; sleep 60; kill -KILL 0) & '
+    'exec "$@" 3<&- </dev/null'
+)
+"""Shell, in a session of its own: all of it gets a signal when our end of the pipe closes. The command takes
+the shell's place: as a job in the background it would ignore SIGINT, by which Prefect's workers end."""
 
 
 @contextmanager
 def background(
     command: Sequence[str | Path], log: Path, *, ending: str = "TERM", **options: Any
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that gets a signal after the block, or when this process is gone.
+    """A process that gets a signal, with all that it has started, after the block or when we are gone.
 
     Args:
         command: program and arguments.
@@ -33,7 +39,11 @@ def background(
         finally:
             assert process.stdin
             process.stdin.close()
-            process.wait(120)
+            try:
+                process.wait(60)
+            finally:
+                os.killpg(process.pid, signal.SIGKILL)  # the watching shell, and whatever has not ended
+                process.wait()
 
 
 def free_port() -> int:

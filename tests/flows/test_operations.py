@@ -1,0 +1,76 @@
+"""docs/operations.md, followed: its shell blocks, in order, from an empty home to the last command."""
+
+import os
+import re
+import shutil
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flows.chain import plain
+from stages.config.run import Run
+from tests.flows.processes import background, free_port
+
+pytestmark = [pytest.mark.prefect, pytest.mark.matrix]
+
+PROJECT = Path(__file__).parents[2]
+PAGE = PROJECT / "docs" / "operations.md"
+HALVED = "for name in pictures/0[0-2]*.png; do cp pictures/dot.png $name; done"
+
+BETWEEN = {
+    # Before a block that has the words: what happens in the world meanwhile.
+    "sdflow approve": f"{HALVED}; prefect deployment run refresh_dataset/birds-nightly --watch",
+}
+AFTER = {
+    # After it: what a reader would wait for.
+    "prefect server start": "until python -c 'import httpx; httpx.get(\"{url}/health\")' 2> waiting; do sleep 1; done",
+    "deployment run": "until sdflow show evaluations/birds > report 2>&1; do sleep 2; done",
+}
+
+
+def blocks(language: str) -> list[str]:
+    """The page's fenced blocks in a language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def project(tmp_path: Path, run: Run, pictures: Path) -> Path:
+    """A folder with birds.yaml as the page has it, on small pictures, with a tiny model."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    shutil.copytree(pictures, folder / "pictures")
+    tiny = plain(replace(run, name="birds"))
+    (page,) = map(yaml.safe_load, blocks("yaml"))
+    (folder / "birds.yaml").write_text(yaml.safe_dump({**tiny, **page}))
+    return folder
+
+
+def script(url: str) -> str:
+    """The page's commands as one script, on a port that is free, with the world's part between them."""
+    parts: list[str] = []
+    for block in blocks("bash"):
+        parts += [command for words, command in BETWEEN.items() if words in block]
+        parts.append(block)
+        parts += [command.format(url=url) for words, command in AFTER.items() if words in block]
+    return "\n".join(parts).replace("4200", url.split(":")[2].removesuffix("/api"))
+
+
+@pytest.mark.timeout(1500)
+def test_who_follows_the_page_has_a_nightly_refresh_that_is_watched(project: Path, tmp_path: Path):
+    url = f"http://127.0.0.1:{free_port()}/api"
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT")}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**inherited, "HOME": str(tmp_path), "PATH": path, "PYTHONPATH": str(PROJECT)}
+    log, status = tmp_path / "log", tmp_path / "status"
+    trapped = f"trap 'echo $? > {status}' EXIT\n{script(url)}"
+    command = ["bash", "-euxo", "pipefail", "-c", trapped]
+    with background(command, log, cwd=project, env=environment):
+        until = time.monotonic() + 1400  # a last guard
+        while not status.exists() and time.monotonic() < until:
+            time.sleep(1)
+        assert status.is_file(), log.read_text()[-5000:]
+        assert status.read_text() == "0\n", log.read_text()[-5000:]
