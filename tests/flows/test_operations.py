@@ -27,7 +27,7 @@ BETWEEN = {
 }
 AFTER = {
     # After it: what a reader would wait for.
-    "prefect server start": "until python -c 'import httpx; httpx.get(\"{url}/health\")' 2> waiting; do sleep 1; done",
+    "prefect server start": "until curl --silent --fail {url}/health; do sleep 1; done",
     "deployment run": "until sdflow show evaluations/birds > report 2>&1; do sleep 2; done",
 }
 

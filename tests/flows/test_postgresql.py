@@ -7,13 +7,13 @@ import pytest
 from tests.flows.api import new_server
 from tests.flows.postgresql import postgresql
 from tests.flows.test_deployments import (
-    deployments,
-    test_a_refresh_in_one_pool_starts_a_training_in_the_other,
+    config,
+    test_a_deployed_refresh_in_one_pool_starts_a_training_in_the_other,
 )
 
 pytestmark = [pytest.mark.prefect, pytest.mark.matrix]
 
-__all__ = ["deployments", "test_a_refresh_in_one_pool_starts_a_training_in_the_other"]
+__all__ = ["config", "test_a_deployed_refresh_in_one_pool_starts_a_training_in_the_other"]
 """Collected here once more; they ask for the fixture `server`, which is this file's."""
 
 
