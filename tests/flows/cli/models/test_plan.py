@@ -15,6 +15,7 @@ from sdmodel.latents.cache import read_settings
 from sdmodel.train.job import JobSpec
 from sdmodel.train.profile.measurement import Measurement
 from stages.artifacts.artifact import Artifact, Funnel
+from stages.artifacts.reference import refer
 from stages.config.run import ShardConfig
 from stages.forecast.forecast import ROWS, forecast
 from stages.output import Output
@@ -37,6 +38,9 @@ MEASUREMENT = Measurement(
     seconds=10.0,
     start_up_seconds=8.0,
 )
+
+
+STATE = ("model", "averages", "optimizer")
 
 
 @pytest.fixture
@@ -86,6 +90,26 @@ def test_a_plan_is_printed_as_data(plan: Callable[..., str], measured: list[JobS
     found = json.loads(plan("--json", "--set", "train.price=0", "--set", "train.batch=16"))
     assert (found["seconds"], found["cost"], found["data"]) == (3608.0, None, "random pictures")
     assert measured[0].config.batch == 16
+
+
+def test_of_a_training_that_goes_on_the_images_left_are_counted(
+    plan: Callable[..., str], measured: list[JobSpec], tmp_path: Path
+):
+    @stage(version=5, kind="model", name="train")
+    def train(dataset: None, config: TrainConfig, out: Output) -> Stats:
+        out.write("model/config.json").write_text("{}")
+        for name in ("state.json", "metrics.jsonl", *(f"{name}.safetensors" for name in STATE)):
+            out.write(f"checkpoints/000120000/{name}").write_text(name)
+        return Stats(Funnel(0, 0))
+
+    store = open_store(str(tmp_path / "store"))
+    refer(store, "models/first", train(None, TrainConfig(), store=store))
+    chosen = ("--set", "train.continue_from=models/first@1")
+    out = plan(*chosen)
+    assert "to the end  60,000 images take 20 min 8 s, after the 120,000 of models/first@1" in out
+    figures = json.loads(plan("--json", *chosen))
+    assert (figures["images"], figures["seen"], figures["seconds"]) == (180000, 120000, 1208.0)
+    assert all(job.start and job.start.name == "start" for job in measured)
 
 
 def test_a_plan_with_frozen_encoders_takes_them_along(
