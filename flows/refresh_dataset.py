@@ -9,6 +9,7 @@ from flows.dataset import submit_dataset
 from flows.events import REFRESHED, emit, version
 from flows.report.names import refresh_name, to_the_minute
 from flows.report.task_runner import task_runner
+from flows.retention import apply_retention
 from flows.step import Result, RunContext
 from flows.tasks import results
 from stages.artifacts.reference import refer, references
@@ -29,6 +30,7 @@ def refresh_dataset(run: DatasetRun, edition: str = "") -> dict[str, Result]:
     context = RunContext.of(run)
     finished = results(*submit_dataset(replace(run, collect=config), context))
     announce(context, finished["shard"], config.edition)
+    apply_retention(run.retain, context)
     return finished
 
 

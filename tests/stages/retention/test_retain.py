@@ -70,8 +70,8 @@ def check_consistent(store: Store) -> None:
 def test_versions_go_with_what_only_they_were_made_of_and_what_the_rest_needs_stays(store: Store):
     made = refreshed(store, 5)
     before = there(store)
-    kept = [artifact for dataset in made[3:] for artifact in [dataset, *dataset.ancestors()]]
-    needed = {node(artifact) for artifact in kept if artifact.kind != "images"}
+    remaining = [artifact for dataset in made[3:] for artifact in [dataset, *dataset.ancestors()]]
+    needed = {node(artifact) for artifact in remaining if artifact.kind != "images"}
     needed |= {node(dataset.input("images")) for dataset in made[3:]}
     retained = drop(store, 2)
     assert there(store) == needed
