@@ -20,9 +20,9 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
 from prefect.exceptions import Abort, PrefectException
 from prefect.logging import get_run_logger
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Cancelled
 
+from flows.patience import tried_once
 from stages.foreign_text import escape
 from stages.redaction import redact
 
@@ -65,9 +65,8 @@ class Ownership:
         """The state that somebody else gave the run, of the last time that the server answered; None where it
         is this process's."""
         try:
-            # No patience: who waits for the server for minutes does not hear what it says when it is back.
             with (
-                temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+                tried_once(),
                 get_client(httpx_settings={"timeout": TIMEOUT}, sync_client=True) as client,
             ):
                 state = client.read_flow_run(self._flow_run.id).state

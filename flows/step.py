@@ -90,11 +90,6 @@ class Step:
     def name(self) -> str:
         return self.stage.name
 
-    @property
-    def pool(self) -> str:
-        """The work pool that it belongs to, as a tag: "data" or "gpu"."""
-        return self.stage.step.pool
-
     def is_enabled(self, config: Any) -> bool:
         """Whether a run with this config of the step has it; the steps that read it do without where not."""
         return self.stage.step.enabled(config)

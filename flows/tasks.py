@@ -61,7 +61,6 @@ def step_task(step: Step) -> Task[..., Any]:
     return task(
         name=step.name,
         task_run_name=f"{{context.prefix}}{step.name}",  # filled in by Prefect
-        tags=[step.pool],
         version=str(step.stage.version),
         retries=RETRIES,
         retry_delay_seconds=exponential_backoff(5),

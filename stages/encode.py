@@ -66,7 +66,7 @@ def _enabled(config: EncodeConfig) -> bool:
     return bool(config.autoencoder or config.text)
 
 
-@stage(version=1, kind="latents", step=StepSettings(inputs=_inputs, enabled=_enabled, pool="gpu"))
+@stage(version=1, kind="latents", step=StepSettings(inputs=_inputs, enabled=_enabled))
 def encode(
     dataset: Artifact,
     autoencoder: Snapshot | Artifact | None,

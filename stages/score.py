@@ -34,7 +34,7 @@ def _inputs(request: Request[ScoreConfig]) -> list[Artifact | Snapshot | None]:
     return [*request.read, clip_snapshot(request.config.model, request.config.pretrained)]
 
 
-@stage(version=2, kind="scores", step=StepSettings(inputs=_inputs, pool="gpu"))
+@stage(version=2, kind="scores", step=StepSettings(inputs=_inputs))
 def score(images: Artifact, clip: Snapshot | None, config: ScoreConfig, out: Output) -> Stats:
     """Embed every picture and its captions, once; thresholds are filter's business.
 

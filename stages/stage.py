@@ -22,7 +22,7 @@ from functools import cache, update_wrapper
 from importlib.metadata import PackageNotFoundError, version
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar, TypeVarTuple, Unpack
+from typing import Any, Generic, TypeVar, TypeVarTuple, Unpack
 
 from stages.artifacts.artifact import Artifact, Digested, Funnel, Manifest, Snapshot, manifest_key
 from stages.artifacts.dropping import check_stands
@@ -86,8 +86,6 @@ class StepSettings:
     """(config, inputs) -> what that reference carries."""
     enabled: Callable[[Any], bool] = _always
     """Whether a run with this config has it; the steps that read it do without where not."""
-    pool: Literal["data", "gpu"] = "data"
-    """The work pool that it belongs to."""
 
 
 READS_ARTIFACTS = StepSettings()

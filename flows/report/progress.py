@@ -15,6 +15,7 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectException
 from prefect.logging import get_run_logger
 
+from flows.patience import tried_once
 from flows.report.prefect import key_of
 from flows.report.task_runner import StoppableTaskRunner
 from flows.step import Result
@@ -25,6 +26,8 @@ from stages.reporter import Wait
 EVERY = 10.0
 """Seconds between two updates of a progress artifact, each of which is an event of 11 kB; and those after
 which the run's log says that a stage waits."""
+PAUSE = 60.0
+"""Seconds more until the next update, where the server did not answer the last."""
 
 
 class Screen(Protocol):
@@ -157,14 +160,16 @@ class TaskReporter:
             self._context.copy().run(self._send, share, words)
         except (httpx.HTTPError, PrefectException) as error:
             # The work goes on where the server does not answer for a while.
+            self._last = self._clock() + PAUSE
             self._context.copy().run(_warn, error)
 
     def _send(self, share: float, words: str) -> None:
-        if self._artifact is None:
-            made = create_progress_artifact(share, key=self._key, description=words)
-            self._artifact = cast(UUID, made)  # a coroutine only where a loop runs
-        else:
-            update_progress_artifact(self._artifact, share, description=words)
+        with tried_once():
+            if self._artifact is None:
+                made = create_progress_artifact(share, key=self._key, description=words)
+                self._artifact = cast(UUID, made)  # a coroutine only where a loop runs
+            else:
+                update_progress_artifact(self._artifact, share, description=words)
 
 
 def _warn(error: Exception) -> None:

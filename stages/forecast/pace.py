@@ -31,7 +31,7 @@ class PaceConfig(Config):
     """Of measuring, after the first batches."""
 
 
-@stage(version=1, kind="pace", step=StepSettings(pool="gpu"))
+@stage(version=1, kind="pace", step=StepSettings())
 def pace(dataset: Artifact, config: PaceConfig, out: Output) -> Stats:
     """Measure the speed of a training on some pictures of a dataset.
 

@@ -33,7 +33,7 @@ def _inputs(request: Request[TrainConfig]) -> list[Any]:
     return [dataset, start, latents, text_inputs(store, config), labels_input(store, config)]
 
 
-@stage(version=5, kind="model", step=StepSettings(inputs=_inputs, reference="models", pool="gpu"))
+@stage(version=5, kind="model", step=StepSettings(inputs=_inputs, reference="models"))
 def train(
     dataset: Artifact,
     start: Snapshot | Artifact | Continuation | None,
