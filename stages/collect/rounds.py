@@ -19,6 +19,7 @@ from stages.collect.fetch import fetch
 from stages.collect.outcomes import FETCHES_FILE, OUTCOMES_FILE, iso
 from stages.collect.row_groups import RowGroup
 from stages.collect.state import CollectionState
+from stages.collect.waits import wait_for_host, wait_for_round
 from stages.collect.web.records import FetchRequest
 from stages.config.collect import CollectConfig
 from stages.engine import Threads
@@ -104,13 +105,20 @@ def _round(
         "agent": config.agent,
         "round": number,
     }
-    note = f"round {number + 1}: " if number else ""
+    title = f"round {number + 1}: " if number else ""
+
+    def note() -> str:
+        wait = wait_for_host(context.fetcher)
+        if wait is not None:
+            out.waiting(wait)
+        return title + ", ".join(filter(None, [context.progress.note(), str(wait or "")]))
+
     parts = out.parts(
         [PartSpec(f"fetch-{number}-{group.group:05d}", [group.digest], group) for group in groups],
         partial(_fetch, context=context),
         Threads(WIDTH, context.cancel),
         config=inputs,
-        note=lambda: note + context.progress.note(),
+        note=note,
     )
     outcomes = [part.path(OUTCOMES_FILE) for part in parts]
     state.record(outcomes, [part.path(FETCHES_FILE) for part in parts], config.retries)
@@ -147,10 +155,12 @@ def _back_off(state: CollectionState, out: Output, number: int, patience: float)
         pause = max(pause, until)
     if pause > patience:
         return None
-    end = time.monotonic() + pause
+    words = "1 URL is" if pending == 1 else f"{pending:,} URLs are"
+    end, wait = time.monotonic() + pause, wait_for_round(state.pending_hosts(), now() + pause)
     while (remaining := end - time.monotonic()) > 0:
         out.check()
-        out.progress(0, 0, f"{pending:,} URLs are requested again in {remaining:.0f} s")
+        out.waiting(wait)
+        out.progress(0, 0, f"{words} requested again, {wait}")
         time.sleep(min(0.5, remaining))
     return pause
 

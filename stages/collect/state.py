@@ -20,6 +20,8 @@ further failure, to the most. After the first failure it is due at once, or when
 _REQUESTS = ("key", "url", "policy", "etag", "last_modified")
 _COPIES = ("key", "path", "offset", "length", "stamp")
 _COLUMNS = ", ".join(f'"{name}"' for name in OUTCOME_ROWS.names)
+_OUR_OWN_TIMES = f"'{Reason.HOST_SET_ASIDE}', '{Reason.ROBOTS_UNREACHABLE}'"
+"""Reasons that come with a time of our own at which to ask again."""
 _MAY_PASS = f"reason IN ({PASSING})"
 
 _PLACEHOLDERS = f"""
@@ -151,6 +153,18 @@ class CollectionState(CollectionDatabase):
         query = "SELECT count(*), coalesce(min(retry_at), '') FROM pending JOIN fetches USING (key)"
         count, due = self.rows(query)[0]
         return int(count), str(due)
+
+    def pending_hosts(self) -> list[tuple[str, str, bool]]:
+        """Of each host whose requests may be made again: its name, the reason of most of them, whether it
+        said itself when (Retry-After). Those of which one is due first, then those with most."""
+        return self.rows(
+            f"""
+            SELECT host, mode(pending.reason),
+                bool_or(retry_at <> '' AND pending.reason NOT IN ({_OUR_OWN_TIMES}))
+            FROM pending JOIN fetches USING (key) JOIN (SELECT DISTINCT key, host FROM heads) USING (key)
+            GROUP BY host ORDER BY min(retry_at), count(*) DESC, host
+            """
+        )
 
     def write_due(self, now: str, path: Path) -> int:
         """Write the keys of the pending requests that may be made at a time; how many."""

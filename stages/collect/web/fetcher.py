@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote, urljoin
 
 from stages.collect.web.errors import FetchError, fetch_error
-from stages.collect.web.host_limiter import HostLimiter
+from stages.collect.web.host_limiter import HostLimiter, HostWait
 from stages.collect.web.http_client import HttpClient
 from stages.collect.web.optout import quoted, refusal_in_headers
 from stages.collect.web.records import FetchRecord, FetchRequest, Response
@@ -61,6 +61,10 @@ class Fetcher:
     def evidence(self) -> list[dict[str, Any]]:
         """The files by which sites state their policies, see `SitePolicies.evidence`."""
         return self._sites.evidence()
+
+    def longest_wait(self, least: float) -> HostWait | None:
+        """The host that requests wait for longest at this moment; see `HostLimiter.longest_wait`."""
+        return self._limiter.longest_wait(least)
 
     def close(self) -> None:
         """Have everything fail at once from now on."""

@@ -31,6 +31,18 @@ MAX_HOSTS = 100_000
 """Hosts above which those are forgotten that neither run, wait nor cool down."""
 
 
+@dataclass(frozen=True)
+class HostWait:
+    """A host that requests wait for."""
+
+    host: str
+    seconds: float
+    """From now, until the next request to it may begin."""
+    reason: str
+    others: int
+    """Hosts that are waited for besides."""
+
+
 @dataclass
 class _HostState:
     max_active: int
@@ -43,6 +55,8 @@ class _HostState:
     """On the clock: the earliest start of another request."""
     cool_until: float = 0.0
     """On the clock: the end of the cool-down, before which nothing is requested."""
+    retry_after: bool = False
+    """The host itself asked for the cool-down."""
     failures: int = 0
     """In a row, while the breaker is closed."""
     trips: int = 0
@@ -53,6 +67,12 @@ class _HostState:
     def full(self) -> bool:
         """Whether one more request would be too many at once."""
         return self.probing or 0 < self.max_active <= self.active
+
+    def reason_to_wait(self) -> str:
+        """Why no request begins at this moment, in words."""
+        if self.next_start > self.cool_until:
+            return f"it is asked once in {self.interval:g} s"
+        return "it asked us to wait" if self.retry_after else "it failed again and again"
 
     def notify_first(self) -> None:
         """Let the first in the queue check again."""
@@ -128,6 +148,7 @@ class HostLimiter:
         with self._lock:
             state = self._state(host)
             state.cool_until = max(state.cool_until, self._clock() + seconds)
+            state.retry_after = True
             state.notify_all()
 
     def report(self, host: str, *, ok: bool) -> None:
@@ -148,8 +169,27 @@ class HostLimiter:
                 )
                 seconds = doubled * self._jitter.uniform(0.75, 1.25)
                 state.cool_until = max(state.cool_until, self._clock() + seconds)
+                state.retry_after = False
                 state.trips, state.probing = state.trips + 1, False
                 state.notify_all()
+
+    def longest_wait(self, least: float) -> HostWait | None:
+        """The wait that lasts longest of those that requests are in now; None where no host's does.
+
+        Args:
+            least: seconds that a wait must still last to count.
+        """
+        with self._lock:
+            now = self._clock()
+            waits = [
+                (max(state.next_start, state.cool_until) - now, host, state)
+                for host, state in self._states.items()
+                if state.queue and max(state.next_start, state.cool_until) - now >= least
+            ]
+            if not waits:
+                return None
+            seconds, host, state = max(waits, key=lambda wait: wait[:2])
+            return HostWait(host, seconds, state.reason_to_wait(), len(waits) - 1)
 
     def close(self) -> None:
         """Refuse every slot from now on, those that are waited for too."""

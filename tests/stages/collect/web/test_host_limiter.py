@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from stages.collect.web import host_limiter
 from stages.collect.web.errors import FetchError, TransientError
-from stages.collect.web.host_limiter import FAILURE_THRESHOLD, HostLimiter
+from stages.collect.web.host_limiter import FAILURE_THRESHOLD, HostLimiter, HostWait
 from stages.config.collect import HostLimit
 from stages.reasons import Reason
 
@@ -316,3 +316,29 @@ def test_hosts_of_which_nothing_need_be_known_are_forgotten(
         fail(limiter, 1, f"{number}.example")
     assert len(limiter._states) <= 11
     assert wait(limiter, "kept.example") == 1e6
+
+
+def test_the_longest_wait_is_of_a_host_with_a_queue_and_says_why(clock: Clock) -> None:
+    limiter = limiter_of(clock)
+
+    def stand(limiter: HostLimiter) -> None:
+        with suppress(FetchError), limiter.slot("a.example", 3600.0):
+            pass
+
+    assert limiter.longest_wait(0.0) is None
+    limiter.cool_down("b.example", 500.0)  # nobody waits there
+    fail(limiter, FAILURE_THRESHOLD)
+    queued(limiter, 1, lambda _: stand(limiter))
+    assert limiter.longest_wait(1.0) == HostWait("a.example", 2.0, "it failed again and again", 0)
+    limiter.cool_down("a.example", 30.0)
+    assert limiter.longest_wait(1.0) == HostWait("a.example", 30.0, "it asked us to wait", 0)
+    assert limiter.longest_wait(31.0) is None
+    limiter.close()
+
+    slow = limiter_of(clock)
+    slow.set_crawl_delay("a.example", 60.0)
+    with slow.slot("a.example", 0.0):
+        pass
+    queued(slow, 1, lambda _: stand(slow))
+    assert slow.longest_wait(1.0) == HostWait("a.example", 60.0, "it is asked once in 60 s", 0)
+    slow.close()
