@@ -1,5 +1,6 @@
 """Excerpt: a part of an artifact as the input of a stage."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stages.artifacts.artifact import Artifact
@@ -20,3 +21,10 @@ class Excerpt:
     """Of the part."""
     digest: str
     """64 hex digits of the part."""
+
+
+def origin_of(name: str, inputs: Mapping[str, object]) -> str:
+    """Where an input of a manifest comes from that no stage has made, in words: "start.state" is a part of
+    "start", all else is from outside the store."""
+    whole = name.rpartition(".")[0]
+    return f"a part of {whole}" if whole in inputs else "outside"

@@ -7,6 +7,7 @@ from typing import Any, cast
 import pandas as pd
 
 from stages.artifacts.artifact import Artifact
+from stages.artifacts.excerpt import origin_of
 from stages.foreign_text import escape, escape_markdown
 from stages.redaction import redact
 from stages.report.coverage import coverage_markdown
@@ -42,7 +43,7 @@ def summary(artifact: Artifact) -> str:
         *markdown_table(["record", "value"], [
             ["fingerprint (what was asked)", code(artifact.fingerprint)],
             ["digest (what came)", code(artifact.digest)],
-            *([f"input {name}", _input(entry)] for name, entry in manifest.inputs.items()),
+            *([f"input {name}", _input(name, manifest.inputs)] for name in manifest.inputs),
             ["config", _short(manifest.config)],
             ["code", manifest.code],
             ["started, ended, host", f"{manifest.started}, {manifest.ended}, {manifest.host}"],
@@ -205,11 +206,12 @@ def _rows_of(images: Artifact, uids: list[str]) -> pd.DataFrame:
     return rows.set_index("uid").loc[list(dict.fromkeys(uids))]
 
 
-def _input(entry: Mapping[str, str] | None) -> str:
+def _input(name: str, inputs: Mapping[str, Mapping[str, str] | None]) -> str:
+    entry = inputs[name]
     if not entry:
         return "none"
     if not entry["stage"]:
-        return Markdown(f"outside {code(entry['digest'])}")
+        return Markdown(f"{origin_of(name, inputs)} {code(entry['digest'])}")
     return Markdown(f"{escape_markdown(entry['stage'])} {code(entry['fingerprint'])} {code(entry['digest'])}")
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from stages.artifacts.activity import leases_in_use
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot, artifacts
-from stages.artifacts.excerpt import Excerpt
+from stages.artifacts.excerpt import Excerpt, origin_of
 from stages.artifacts.lease import acquire
 from stages.errors import NoSpaceError, Stopped
 from stages.output import Output, PartResult, PartSpec, Silent
@@ -344,5 +344,7 @@ def test_a_manifest_names_an_excerpt_and_the_artifact(store: Store) -> None:
         "spelling": {"digest": spelling.digest, "fingerprint": spelling.fingerprint, "stage": "spell"},
         "spelling.letter": {"digest": "a" * 64, "fingerprint": "", "stage": ""},
     }
+    assert origin_of("spelling.letter", made.manifest.inputs) == "a part of spelling"
+    assert origin_of("source", spelling.manifest.inputs) == "outside"
     assert [artifact.fingerprint for artifact in made.ancestors()] == [spelling.fingerprint]
     assert made.verify() == []

@@ -2,7 +2,7 @@
 
 import json as json_module
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +13,7 @@ from stages.fingerprint import short_hash
 from stages.foreign_text import escape, escape_lines
 
 if TYPE_CHECKING:
-    from stages.artifacts.artifact import Artifact
+    from stages.artifacts.artifact import Artifact, Manifest
     from stages.store import Store
 
 CELL = 2000
@@ -130,7 +130,7 @@ def print_manifest(artifact: "Artifact", *, as_json: bool) -> None:
         f"code      {manifest.code}",
         f"rows      {funnel.rows_in:,} in, {funnel.rows_out:,} out",
         *(f"          {rows:>9,} {reason}" for reason, rows in funnel.ranked_reasons()),
-        *(f"input     {name}: {_input(source)}" for name, source in manifest.inputs.items()),
+        *(f"input     {name}: {_input(name, manifest)}" for name in manifest.inputs),
         *(
             f"amended   {amendment.time[:19]} {amendment.reason}: "
             + ", ".join(change.path for change in amendment.changes[:5])
@@ -185,13 +185,16 @@ def _facts(artifact: "Artifact") -> dict[str, Any]:
     }
 
 
-def _input(source: Mapping[str, str] | None) -> str:
+def _input(name: str, manifest: "Manifest") -> str:
+    from stages.artifacts.excerpt import origin_of
+
+    source = manifest.inputs[name]
     if not source:
         return "none"
     return (
         f"{source['stage']}/{short_hash(source['fingerprint'])}"
         if source["stage"]
-        else f"outside, digest {short_hash(source['digest'])}"
+        else f"{origin_of(name, manifest.inputs)}, digest {short_hash(source['digest'])}"
     )
 
 

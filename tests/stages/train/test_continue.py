@@ -10,12 +10,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from flows.cli import main
 from sdmodel.config.learning import EmaConfig, OptimizerConfig, ValidationConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.train.process import launch
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import refer
 from stages.pretrained.continuation import continuation_input
+from stages.report.summary import summary
 from stages.report.trace import trace_row
 from stages.reporter import Silent
 from stages.store import Store, open_store
@@ -111,7 +113,7 @@ def learned_alone(model: Artifact, other: Artifact) -> tuple[str, str]:
 
 @pytest.mark.slow
 def test_gone_on_with_it_is_what_it_had_been_at_once_to_the_bit(
-    store: Store, dataset: Artifact, half: Artifact
+    store: Store, dataset: Artifact, half: Artifact, capsys: pytest.CaptureFixture[str]
 ):
     whole = train(dataset, None, None, (), None, WHOLE, store=store)
     model = go_on(store, dataset, ON)
@@ -136,6 +138,12 @@ def test_gone_on_with_it_is_what_it_had_been_at_once_to_the_bit(
     state = half.entry("checkpoints/000000064/state.json").sha256
     assert (model.manifest.inputs["start.state"] or {})["digest"] == state
     assert model.verify() == []
+    main(["show", model.fingerprint, "--store", store.url])
+    shown = capsys.readouterr().out
+    assert f"input     start: {half.short_name}\n" in shown
+    assert f"input     start.state: a part of start, digest {state[:12]}\n" in shown
+    assert "fact      continued_at: 64\n" in shown
+    assert f"| input start.state | a part of start `{state}` |" in summary(model)
     assert go_on(store, dataset, ON).cached
     assert model.fingerprint not in (whole.fingerprint, half.fingerprint)
     assert "start.state" not in whole.manifest.inputs
