@@ -3,23 +3,27 @@
 from dataclasses import replace
 
 from prefect import flow
+from prefect.client.schemas.objects import State
 from prefect.runtime import deployment, flow_run
+from prefect.states import Completed
 
+from flows.announcement import announce
 from flows.dataset import submit_dataset
-from flows.events import REFRESHED, emit, version
 from flows.report.names import refresh_name, to_the_minute
 from flows.report.task_runner import task_runner
 from flows.retention import apply_retention
-from flows.step import Result, RunContext
+from flows.step import Result, RunContext, entry_on_hold, on_hold_message
 from flows.tasks import results
-from stages.artifacts.reference import refer, references
 from stages.config.run import DatasetRun
 from stages.store import open_store
 
 
 @flow(name="refresh_dataset", flow_run_name=refresh_name, task_runner=task_runner())
-def refresh_dataset(run: DatasetRun, edition: str = "") -> dict[str, Result]:
+def refresh_dataset(run: DatasetRun, edition: str = "") -> "dict[str, Result] | State[dict[str, Result]]":
     """Collect what is new, and make the dataset again where that changes it.
+
+    A version that is not what the run expects is on hold: the run ends in the state On hold, and what waits
+    for new versions hears of it once it is approved.
 
     Args:
         run: everything that can be chosen of a dataset.
@@ -29,8 +33,12 @@ def refresh_dataset(run: DatasetRun, edition: str = "") -> dict[str, Result]:
     config = replace(run.collect, edition=edition or expected_start() or run.collect.edition)
     context = RunContext.of(run)
     finished = results(*submit_dataset(replace(run, collect=config), context))
-    announce(context, finished["shard"], config.edition)
+    dataset = finished["shard"]
+    announce(context, dataset, f"refresh_dataset {context.name} {to_the_minute(config.edition)}".rstrip())
     apply_retention(run.retain, context)
+    entry = entry_on_hold(open_store(context.store), context.name, dataset.fingerprint)
+    if entry is not None:  # nothing has failed that another try could mend
+        return Completed(name="On hold", message=on_hold_message(entry), data=finished)
     return finished
 
 
@@ -39,25 +47,3 @@ def expected_start() -> str:
     if not deployment.id:
         return ""
     return flow_run.scheduled_start_time.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def announce(context: RunContext, dataset: Result, edition: str = "") -> bool:
-    """Emit `dataset.refreshed` unless this dataset was the last one announced under the name; whether it did.
-
-    What was announced is a reference of its own, written after the event: a run that dies between the two
-    announces again, so that no new dataset goes unheard. The payload names the dataset for who acts on it.
-
-    Args:
-        context: where results live, and the name.
-        dataset: what there is now.
-        edition: of its collection.
-    """
-    store, name = open_store(context.store), f"datasets/{context.name}"
-    announced = references(store, f"announced/{name}")
-    if announced and announced[-1].digest == dataset.digest:
-        return False
-    number = version(context, name, dataset)
-    words = ["refresh_dataset", context.name, to_the_minute(edition), number]
-    emit(REFRESHED, context, name, dataset, dataset=number, cause=" ".join(filter(None, words)))
-    refer(store, f"announced/{name}", dataset.open())
-    return True

@@ -137,6 +137,12 @@ def on_hold_message(entry: Reference) -> str:
     return f"{entry} is on hold: {why}; {remedy}"
 
 
+def entry_on_hold(store: Store, name: str, fingerprint: str) -> Reference | None:
+    """The entry of datasets/NAME by which a dataset is on hold; None where it may be used or is not filed."""
+    entry = entry_of(store, f"datasets/{name}", fingerprint)
+    return None if entry is None or is_released(store, entry) else entry
+
+
 def check_released(store: Store, name: str, read: Iterable[Artifact]) -> None:
     """Refuse to go on from a run's own dataset while that is on hold.
 
@@ -149,10 +155,8 @@ def check_released(store: Store, name: str, read: Iterable[Artifact]) -> None:
         ValueError: a dataset among it is on hold under the run's name; says why, and what lets it through.
     """
     for artifact in read:
-        if artifact.kind == "dataset":
-            entry = entry_of(store, f"datasets/{name}", artifact.fingerprint)
-            if entry is not None and not is_released(store, entry):
-                raise ValueError(on_hold_message(entry))
+        if artifact.kind == "dataset" and (entry := entry_on_hold(store, name, artifact.fingerprint)):
+            raise ValueError(on_hold_message(entry))
 
 
 def reads(steps: Mapping[str, Step], name: str, run: Run) -> list[str]:
