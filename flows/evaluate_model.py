@@ -36,8 +36,11 @@ def evaluate_model(
     """
     log_cause(cause)
     context = RunContext(store, name)
-    model = number_of(open_store(store, writable=False), model)
+    opened = open_store(store, writable=False)
+    model = number_of(opened, model)
     (evaluated,) = resolved(store, model)
+    if dataset:
+        dataset = number_of(opened, dataset)
     data = resolved(store, dataset)[0] if dataset else trained_on(evaluated)
     finished = results(evaluate.submit(evaluated, data, config=config, context=context))
     reference = f"evaluations/{name}"

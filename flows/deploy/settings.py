@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from flows.chain import Link
 from flows.deploy.merge import Tree
-from flows.events import STORE
+from flows.events import STORE, store_label
 from flows.run.lost_runs import ENVIRONMENT
 from stages.config.run import Run
 
@@ -73,14 +73,11 @@ def absolute_store(store: str) -> str:
     Raises:
         ValueError: a store in memory, of which a worker would have another.
     """
-    scheme, separator, rest = store.partition("://")
-    if scheme == "memory" and separator:
+    if store.startswith("memory://"):
         raise ValueError(
             f"store {store!r} is this process's memory, where no worker reads it; name a folder or a bucket"
         )
-    if separator and scheme != "file":
-        return store.rstrip("/")
-    return str(Path(rest if separator else store).expanduser().resolve())
+    return store_label(store)  # which events match by
 
 
 def schema_digest(schema: Tree) -> str:
