@@ -59,4 +59,6 @@ def trained_on(model: Result) -> Result:
     dataset = next((artifact for artifact in model.open().ancestors() if artifact.kind == "dataset"), None)
     if dataset is None:
         raise ValueError(f"{model} names no dataset that it was trained on; give dataset")
+    if dataset.dropped is not None:
+        raise ValueError(f"{dataset.dropped}; give the dataset to evaluate {model} on")
     return Result.of(dataset, model.store)

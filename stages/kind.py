@@ -25,6 +25,8 @@ class TakenDown:
     """Of their bytes as collected."""
     uids: AbstractSet[str]
     """In the collection that the artifact was made from."""
+    known: bool = True
+    """False: that collection was dropped, and nobody can look up any more by which uids it knew them."""
 
     def rows(
         self,

@@ -53,7 +53,7 @@ app = App(
 )
 COMMANDS = (
     *("prefect.demo:demo", "data.init:init", "models.plan:plan", "prefect.run:run", "data.collect:collect"),
-    *("prefect.stage:stage", "store.listing:ls", "store.listing:show", "data.diff:diff"),
+    *("prefect.stage:stage", "store.ls:ls", "store.show:show", "data.diff:diff"),
     *("data.coverage:coverage", "store.trace:trace", "models.average:average", "data.cluster:cluster"),
     *("models.study:study", "models.generate:generate", "models.export:export"),
     *("store.approve:approve", "store.forget:forget", "store.upkeep:verify", "store.retain:retain"),

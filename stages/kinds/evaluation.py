@@ -15,21 +15,27 @@ RECONSTRUCTED = 12
 
 
 def _pixels(evaluation: Artifact, pictures: TakenDown) -> Iterator[Drawing]:
-    if not pictures.uids:
+    if pictures.known and not pictures.uids:
         return
     report = evaluation.json("report.json")
     nearest = set((report.get("nearest") or {}).get("uids", []))
-    if "nearest.png" in evaluation.files and pictures.uids & nearest:
+    # Where nobody can tell, because the dataset or its collection was dropped, the drawing counts.
+    if "nearest.png" in evaluation.files and (pictures.uids & nearest or not pictures.known):
         yield Drawing("nearest.png")
     reconstruction = report.get("reconstruction") if "grid.png" in evaluation.files else None
-    if reconstruction and pictures.uids & _first(evaluation, reconstruction["split"]):
-        yield Drawing("grid.png")
+    if reconstruction:
+        first = _first(evaluation, reconstruction["split"])
+        if first is None or pictures.uids & first:
+            yield Drawing("grid.png")
 
 
-def _first(evaluation: Artifact, split: str) -> set[str]:
-    """The uids of the first pictures of a split of the dataset that the evaluation is on."""
+def _first(evaluation: Artifact, split: str) -> set[str] | None:
+    """The uids of the first pictures of a split of the dataset that the evaluation is on; None where that was
+    dropped."""
     dataset = evaluation.input("dataset")
     assert dataset is not None, "evaluate has a dataset"
+    if dataset.dropped is not None:
+        return None
     rows = dataset.arrow_table("index", ["uid"], [("split", "=", split)], RECONSTRUCTED)
     return set(rows.column("uid").to_pylist())
 
@@ -41,7 +47,10 @@ def _derived(evaluation: Artifact) -> dict[str, str]:
 EVALUATION = Kind(
     name="evaluation",
     pixels=_pixels,
-    purged="a drawing that shows it (`nearest.png`, the `grid.png` of an autoencoder) becomes grey",
+    purged=(
+        "a drawing that shows it (`nearest.png`, the `grid.png` of an autoencoder) becomes grey; where its "
+        "dataset was dropped, it may show it"
+    ),
     derived=_derived,
     outlives=("dataset",),
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from stages.artifacts.artifact import Artifact, artifacts
+from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import references_by_artifact, resolve
 from stages.collect.report.views import views
 from stages.collect.web.url import normalise
@@ -17,6 +17,7 @@ from stages.foreign_text import escape
 from stages.kind import Row
 from stages.registry import kinds
 from stages.store import Store
+from stages.takedown.holders import Lineage
 
 
 def trace_row(store: Store, what: str) -> dict[str, Any]:
@@ -33,7 +34,8 @@ def trace_row(store: Store, what: str) -> dict[str, Any]:
     Raises:
         ValueError: no collection of the store holds such a row, as an image or as a reject.
     """
-    everything = sorted(artifacts(store), key=lambda artifact: artifact.manifest.started)
+    lineage = Lineage(store, frozenset())
+    everything = sorted(lineage.artifacts.values(), key=lambda artifact: artifact.manifest.started)
     called = references_by_artifact(store)
     collected = [artifact for artifact in everything if artifact.stage == "collect"]
     if not collected:
@@ -44,7 +46,8 @@ def trace_row(store: Store, what: str) -> dict[str, Any]:
             uids.update(_meant(db, images, what))
         if not uids:
             raise ValueError(
-                f"{what!r} is no URL, path or uid of any collection in {store.url}; " + _hint(store, what)
+                f"{what!r} is no URL, path or uid of any collection in {store.url}{_others(lineage)}; "
+                + _hint(store, what)
             )
         rows: list[dict[str, Any]] = []
         for uid, location in sorted(uids.items()):
@@ -55,7 +58,7 @@ def trace_row(store: Store, what: str) -> dict[str, Any]:
                     "references": called.get(artifact.fingerprint, []),
                     **event,
                 }
-                for artifact, event in _events(db, everything, uid)
+                for artifact, event in _events(db, everything, lineage, uid)
             ]
             rows.append({"uid": uid, "location": location, "events": events})
     return {"query": what, "rows": rows}
@@ -102,9 +105,10 @@ def _spellings(what: str) -> list[str]:
 
 
 def _events(
-    db: DuckDBPyConnection, everything: Sequence[Artifact], uid: str
+    db: DuckDBPyConnection, everything: Sequence[Artifact], lineage: Lineage, uid: str
 ) -> Iterator[tuple[Artifact, dict[str, Any]]]:
-    """What each artifact says of a uid; models and evaluations follow the datasets that the row is in."""
+    """What each artifact says of a uid; models and evaluations follow the datasets that the row is in, or may
+    have been in before they were dropped."""
     trained: set[str] = set()  # fingerprints of datasets and models that have learned from the row, or will
     for artifact in everything:
         kind = kinds().get(artifact.kind)
@@ -115,6 +119,8 @@ def _events(
             if kind.learns:
                 trained.add(artifact.fingerprint)
             yield artifact, dict(kind.derived(artifact))
+        elif kind.derived is not None and (unasked := lineage.unasked(artifact)):
+            yield artifact, {"what": "perhaps made from it", "dropped": [str(each) for each in unasked]}
         lookup = partial(_lookup, db, artifact)
         for table in kind.trace:
             for row in lookup(table.table, "uid", uid):
@@ -146,6 +152,12 @@ def _hint(store: Store, what: str) -> str:
     except ValueError:
         return "give it as the source spells it"
     return f"it is {artifact.short_name}, and `sdflow show` says what that was made of"
+
+
+def _others(lineage: Lineage) -> str:
+    """How many collections can't be asked."""
+    count = sum(artifact.kind == "images" for artifact in lineage.dropped.values())
+    return f" ({count:,} more collections were dropped)" if count else ""
 
 
 def _short(value: object) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from stages.artifacts.artifact import Artifact, artifacts
 from stages.artifacts.reference import references_by_artifact
+from stages.artifacts.tombstone import Tombstone, tombstones
 from stages.kind import TakenDown
 from stages.registry import kind_of, kinds
 from stages.store import Store
@@ -24,6 +25,9 @@ class Holder:
     """What people call it: "datasets/demo@3"."""
     purged: tuple[int, ...]
     """Take-downs whose purge changed its files."""
+    unasked: tuple[Tombstone, ...] = ()
+    """Dropped datasets that it, or its start, learned from or was measured on: whether they had the pictures
+    nobody can tell."""
 
     @property
     def has_pixels(self) -> bool:
@@ -47,7 +51,7 @@ class Lineage:
     """
 
     def __init__(self, store: Store, sha256s: AbstractSet[str]) -> None:
-        """Read the store's manifests.
+        """Read the store's manifests, and the tombstones of what was dropped.
 
         Args:
             store: where to look.
@@ -56,14 +60,19 @@ class Lineage:
         self.artifacts: Mapping[str, Artifact] = {
             artifact.fingerprint: artifact for artifact in artifacts(store)
         }
+        self.dropped: Mapping[str, Artifact] = {
+            tombstone.manifest.fingerprint: Artifact.of_tombstone(store, tombstone)
+            for tombstone in tombstones(store)
+            if tombstone.manifest.fingerprint not in self.artifacts
+        }
         self._sha256s = sha256s
         self._uids: dict[str, frozenset[str]] = {}
 
     def pictures(self, artifact: Artifact) -> TakenDown:
         """The pictures under the uids that the artifact's collection (itself, where it is one) gives them."""
         images = self._collection(artifact)
-        if images is None:
-            return TakenDown(self._sha256s, frozenset())
+        if images is None or images.dropped is not None:
+            return TakenDown(self._sha256s, frozenset(), known=images is None)
         if images.fingerprint not in self._uids:
             rows = TakenDown(self._sha256s, frozenset()).rows(images, "images", ["uid"], by="sha256")
             self._uids[images.fingerprint] = frozenset(row["uid"] for row in rows)
@@ -71,11 +80,30 @@ class Lineage:
 
     def parents(self, artifact: Artifact) -> Sequence[Artifact]:
         """What it was made from, as far as that is there still."""
+        return self._parents(artifact, self.artifacts)
+
+    def unasked(self, artifact: Artifact) -> list[Tombstone]:
+        """The dropped datasets that something was made from, nearest first."""
+        everything = {**self.dropped, **self.artifacts}
+        queue, seen = [artifact], set[str]()
+        datasets: list[Tombstone] = []
+        while queue:
+            for parent in self._parents(queue.pop(0), everything):
+                if parent.fingerprint in seen:
+                    continue
+                seen.add(parent.fingerprint)
+                queue.append(parent)
+                if parent.dropped is not None and parent.kind in kinds() and kind_of(parent).splits:
+                    datasets.append(parent.dropped)
+        return datasets
+
+    def _parents(self, artifact: Artifact, among: Mapping[str, Artifact]) -> list[Artifact]:
         inputs = [entry["fingerprint"] for entry in artifact.manifest.inputs.values() if entry]
-        return [self.artifacts[fingerprint] for fingerprint in inputs if fingerprint in self.artifacts]
+        return [among[fingerprint] for fingerprint in inputs if fingerprint in among]
 
     def _collection(self, artifact: Artifact) -> Artifact | None:
-        """The nearest collection."""
+        """The nearest collection, perhaps a dropped one."""
+        everything = {**self.dropped, **self.artifacts}
         queue, seen = [artifact], set[str]()
         while queue:
             current = queue.pop(0)
@@ -83,7 +111,7 @@ class Lineage:
                 return current
             if current.fingerprint not in seen:
                 seen.add(current.fingerprint)
-                queue += self.parents(current)
+                queue += self._parents(current, everything)
         return None
 
 
@@ -91,7 +119,8 @@ def holders(store: Store, sha256s: AbstractSet[str]) -> list[Holder]:
     """Every artifact that holds pictures, every model that was trained on one, and so on.
 
     A model is listed where its dataset is, or the model that it started from; an evaluation where its model
-    or its dataset is.
+    or its dataset is. Both are listed besides where a dataset of their lineage was dropped, as nobody can say
+    that it did not have the pictures.
 
     Args:
         store: where to look.
@@ -108,10 +137,13 @@ def holders(store: Store, sha256s: AbstractSet[str]) -> list[Holder]:
     everything = [artifact for artifact in lineage.artifacts.values() if artifact.kind in kinds()]
     for artifact in sorted(everything, key=lambda each: (order.index(each.kind), each.manifest.started)):
         count = _count(lineage, artifact, rows)
+        unasked = tuple(lineage.unasked(artifact)) if kind_of(artifact).derived is not None else ()
         if count is not None:
             rows[artifact.fingerprint] = count
+        if count is not None or unasked:
             purged = tuple(sorted({amendment.takedown for amendment in artifact.amendments}))
-            listed.append(Holder(artifact, count, tuple(references.get(artifact.fingerprint, ())), purged))
+            called = tuple(references.get(artifact.fingerprint, ()))
+            listed.append(Holder(artifact, count or 0, called, purged, unasked))
     return listed
 
 

@@ -152,7 +152,7 @@ def _print_holders(holders: Sequence["Holder"]) -> None:
             [
                 str(holder),
                 holder.artifact.kind,
-                f"{holder.rows:,}",
+                _rows(holder),
                 ", ".join(holder.references),
                 ", ".join(f"take-down {number}" for number in holder.purged),
             ]
@@ -160,6 +160,13 @@ def _print_holders(holders: Sequence["Holder"]) -> None:
         ],
     )
     print_lines([""])
+
+
+def _rows(holder: "Holder") -> str:
+    """How many of the pictures it holds; "?" where some may be of a dataset that was dropped."""
+    if not holder.unasked:
+        return f"{holder.rows:,}"
+    return f"{holder.rows:,}, or more" if holder.rows else "?"
 
 
 def _purged(purged: "Purged", dry_run: bool) -> Iterator[str]:
@@ -180,6 +187,13 @@ def _next(takedown: "Takedown", holders: Sequence["Holder"], purged: "Purged | N
         yield f"run the line again for versions without it{_called(with_pixels)}"
     if models:
         yield f"train again, as what a model has learnt is not cut out{_called(models)}"
+    unasked = [holder for holder in holders if holder.unasked]
+    datasets = {tombstone.name: tombstone for holder in unasked for tombstone in holder.unasked}
+    if unasked:
+        yield (
+            f"may have learned from it, and nobody can tell{_called(unasked)}: of what they were made from, "
+            + "; ".join(map(str, datasets.values()))
+        )
     if purged is None and any(takedown.number not in holder.purged for holder in with_pixels):
         yield "the bytes are still in the store; the same command with --purge takes them out"
 
@@ -197,4 +211,5 @@ def _facts(holder: "Holder") -> dict[str, object]:
         "rows": holder.rows,
         "references": holder.references,
         "purged": holder.purged,
+        "unasked": [tombstone.name for tombstone in holder.unasked],
     }

@@ -1,14 +1,11 @@
-"""`sdflow ls` and `sdflow show`: what a store holds."""
+"""How the commands print: manifests, tables, lines, JSON."""
 
 import json as json_module
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from cyclopts import Parameter
-
-from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_read
 from stages.fingerprint import short_hash
 from stages.foreign_text import escape, escape_lines
 
@@ -18,107 +15,15 @@ if TYPE_CHECKING:
 
 CELL = 2000
 """Characters of a table's cell that are shown."""
-OWN = "announced/"
-"""References below this are the flows' memory of what they announced, not names for people."""
-
-
-def ls(*, store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
-    """List what a store holds: references with the newest entry of each, and every finished artifact.
-
-    **Examples**
-
-    ```
-    sdflow ls
-    sdflow ls --store s3://bucket/results --json | jq '.artifacts[].fingerprint'
-    ```
-    """
-    from stages.artifacts.artifact import artifacts
-    from stages.artifacts.reference import names, references
-
-    opened = open_to_read(store)
-    named = [
-        history[-1]
-        for name in names(opened)
-        if not name.startswith(OWN)
-        for history in [references(opened, name)]
-    ]
-    finished = sorted(artifacts(opened), key=lambda artifact: artifact.manifest.ended)
-    if json:
-        print_json({
-            "references": [
-                {"name": newest.name, "number": newest.number, "stage": newest.stage,
-                 "fingerprint": newest.fingerprint, "digest": newest.digest, "time": newest.time}
-                for newest in named
-            ],
-            "artifacts": [_facts(artifact) for artifact in finished],
-        })  # fmt: skip
-        return
-    if not finished:
-        print_lines([f"store {opened.url} holds nothing finished yet; `sdflow run CONFIG.yaml` fills it"])
-        return
-    print_table(
-        ["reference", "artifact", "digest", "since"],
-        [[str(newest), newest.short_name, short_hash(newest.digest), newest.time[:19]] for newest in named],
-    )
-    print_lines([""])
-    print_table(
-        ["artifact", "digest", "rows in", "rows out", "files", "MB", "finished"],
-        [
-            [
-                artifact.short_name,
-                short_hash(artifact.digest),
-                f"{artifact.funnel.rows_in:,}",
-                f"{artifact.funnel.rows_out:,}",
-                f"{len(artifact.files):,}",
-                f"{sum(entry.size for entry in artifact.files.values()) / 1e6:,.1f}",
-                artifact.manifest.ended[:19],
-            ]
-            for artifact in finished
-        ],
-    )
-
-
-def show(
-    what: Annotated[
-        str, Parameter(help="Reference (models/demo, datasets/demo@2) or the first digits of a fingerprint.")
-    ],
-    /,
-    *,
-    store: StoreOption = DEFAULT_STORE,
-    json: JsonOption = False,
-) -> None:
-    """Show an artifact: its funnel, config, inputs, statistics and files; an evaluation's report, too.
-
-    **Examples**
-
-    ```
-    sdflow show datasets/demo
-    sdflow show filter/3fa92c --json | jq .funnel.reasons
-    ```
-    """
-    from stages.artifacts.reference import references, resolve
-
-    opened = open_to_read(store)
-    artifact = resolve(opened, what)
-    print_manifest(artifact, as_json=json)
-    if json:
-        return
-    history = references(opened, what.partition("@")[0])
-    if len(history) > 1:
-        print_lines(["", "history"])
-        print_lines(
-            f"  {entry}  {entry.short_name}  {short_hash(entry.digest)}  {entry.time[:19]}"
-            for entry in history
-        )
-    if "report.md" in artifact.files:
-        print_lines(["", artifact.read("report.md").decode()])
 
 
 def print_manifest(artifact: "Artifact", *, as_json: bool) -> None:
     """An artifact's manifest, as JSON or for people."""
-    manifest = artifact.manifest
+    manifest, dropped = artifact.manifest, artifact.dropped
     if as_json:
         record = {**json_module.loads(manifest.to_json()), "cached": artifact.cached}
+        if dropped is not None:
+            record["dropped"] = {**asdict(dropped), "manifest": None}
         print_json({**record, "amendments": [asdict(amendment) for amendment in artifact.amendments]})
         return
     funnel = artifact.funnel
@@ -128,6 +33,7 @@ def print_manifest(artifact: "Artifact", *, as_json: bool) -> None:
         f"kind      {artifact.kind}, version {manifest.version} of the stage",
         f"made      {manifest.started[:19]} to {manifest.ended[:19]} on {manifest.host}",
         f"code      {manifest.code}",
+        *([f"dropped   {dropped}; it had {dropped.files:,} files"] if dropped is not None else []),
         f"rows      {funnel.rows_in:,} in, {funnel.rows_out:,} out",
         *(f"          {rows:>9,} {reason}" for reason, rows in funnel.ranked_reasons()),
         *(f"input     {name}: {_input(name, manifest)}" for name in manifest.inputs),
@@ -168,21 +74,6 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in (head, *rows)
     )
-
-
-def _facts(artifact: "Artifact") -> dict[str, Any]:
-    return {
-        "stage": artifact.stage,
-        "fingerprint": artifact.fingerprint,
-        "digest": artifact.digest,
-        "kind": artifact.kind,
-        "rows_in": artifact.funnel.rows_in,
-        "rows_out": artifact.funnel.rows_out,
-        "reasons": dict(artifact.funnel.reasons),
-        "files": len(artifact.files),
-        "bytes": sum(entry.size for entry in artifact.files.values()),
-        "ended": artifact.manifest.ended,
-    }
 
 
 def _input(name: str, manifest: "Manifest") -> str:
