@@ -52,6 +52,8 @@ def setup_lines(plan: SetupPlan) -> Iterator[Text]:
 def change_line(change: Change) -> Text:
     """One value of a diff: what it was, what it becomes, or that it stays."""
     path = escape(".".join(change.path))
+    if change.path == ("form",):
+        return Text("  ~ form: the flow has other fields now", style="yellow")
     if change.by_hand:
         server = "deleted" if change.server is ABSENT else _value(change.server)
         file = "" if change.file is ABSENT else f" (the file: {_value(change.file)})"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.sorting import DeploymentSort
 from prefect.events.schemas.automations import Automation
 from prefect.exceptions import ObjectNotFound
 
@@ -40,7 +41,7 @@ def deployments_of(client: "SyncPrefectClient", run: str, plain: Plain) -> list[
     """
     there: list[Deployed] = []
     for offset in range(0, 1_000_000, PAGE):
-        page = client.read_deployments(limit=PAGE, offset=offset)
+        page = client.read_deployments(limit=PAGE, offset=offset, sort=DeploymentSort.NAME_ASC)
         there += [
             _deployed(client, item, plain)
             for item in page

@@ -1,6 +1,7 @@
 """`sdflow deploy` and `sdflow undeploy`, as plans: of a run's config, and of what there is of it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,15 @@ from flows.deploy.inventory import deployments_of, named
 from flows.deploy.merge import Tree
 from flows.deploy.parameters import check_parameters, flow_at, without_defaults
 from flows.deploy.plan import DeploymentStep, Project, plan, recorded, removal
-from flows.deploy.settings import Options, Target, absolute_store, chosen, deployment_name, settings
+from flows.deploy.settings import (
+    Options,
+    Target,
+    absolute_store,
+    chosen,
+    deployment_name,
+    recorded_pools,
+    settings,
+)
 from stages.config.run import Run
 from stages.redaction import redact
 
@@ -46,6 +55,7 @@ def deployment_plan(
     there = deployments_of(client, run.name, short)
     records = recorded(there, owner)
     _check_words(options, chain)
+    options = replace(options, pools={**recorded_pools(run, chain, records), **options.pools})
     chained = options.train if options.train is not None else any("automation" in r for r in records.values())
     targets = [_target(run, link, options, records, folder) for link in chain if chained or not link.event]
     names = {item.title for item in there}

@@ -6,7 +6,7 @@ recorded as one.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -119,17 +119,28 @@ def chosen(tree: Tree, suffix: str, options: Options, recorded: Tree) -> Tree:
         tree: of `settings`.
         suffix: of the deployment.
         options: what is chosen now.
-        recorded: the tree that was deployed last; empty if none was.
+        recorded: the tree that was deployed last, for its schedule; empty if none was.
 
     Raises:
         ValueError: the schedule or the time zone is none.
     """
     word = str(tree["work_pool"])
-    pool = options.pools.get(word) or recorded.get("work_pool") or word
-    tree = {**tree, "work_pool": pool}
+    tree = {**tree, "work_pool": options.pools.get(word, word)}
     if suffix == SCHEDULED and (schedule := _schedule(options, recorded.get("schedule") or {})):
         tree["schedule"] = schedule
     return tree
+
+
+def recorded_pools(run: Run, chain: Iterable[Link], records: Mapping[str, Tree]) -> dict[str, str]:
+    """Our word for a work pool -> the one that a run was deployed to last.
+
+    Args:
+        run: the config.
+        chain: its links.
+        records: title -> what was deployed last.
+    """
+    titles = {f"{link.flow}/{deployment_name(run.name, link.suffix)}": link.pool for link in chain}
+    return {word: records[title]["work_pool"] for title, word in titles.items() if title in records}
 
 
 def _schedule(options: Options, recorded: Tree) -> Tree:

@@ -111,7 +111,8 @@ def test_a_deployed_refresh_in_one_pool_starts_a_training_in_the_other(
         for done in (trained, evaluated):
             assert done.state.is_completed(), done.state.message
         assert len(runs_of(client, TRAINING)) == 1
-    assert sdflow("undeploy", "birds", "--yes")[0] == 0
+        assert sdflow("undeploy", "birds", "--yes")[0] == 0
+        assert client.read_flow_run(trained.id).state.is_completed()  # the history stays
 
     store = open_store(str(tmp_path / "store"))
     dataset = resolve(store, "datasets/birds")
@@ -127,6 +128,7 @@ def test_a_deployed_refresh_in_one_pool_starts_a_training_in_the_other(
     assert len(references(store, "images/birds")) == 1
 
 
+@pytest.mark.matrix
 def test_plain_prefect_makes_what_prefect_yaml_lists(
     server: str, sdflow: Callable[..., tuple[int, str, str]], tmp_path: Path
 ):

@@ -82,13 +82,14 @@ def deploy(
 
     with prefect_client() as client:
         steps, owner = deployment_plan(client, run, options, Path.cwd())
-        lines = list(plan_lines(steps))
-        if not is_done(steps) and not confirm(lines, "Deploy this?", yes=yes):
-            return
-        apply(client, steps, owner)
         if is_done(steps):
-            print_lines([*map(str, lines), "nothing to do"])
-        else:
+            print_lines([*map(str, plan_lines(steps)), "nothing to do"])
+        elif not confirm(plan_lines(steps), "Deploy this?", yes=yes):
+            return
+        elif not yes and deployment_plan(client, run, options, Path.cwd()) != (steps, owner):
+            raise ValueError("nothing was changed: somebody changed the deployments meanwhile; repeat it")
+        apply(client, steps, owner)
+        if not is_done(steps):
             print_lines(["done"])
 
 

@@ -234,7 +234,10 @@ def test_debug_shows_the_traceback(sdflow: Told):
 
 @pytest.mark.parametrize(
     "command",
-    ["run", "stage", "demo", "ls", "show", "trace", "average", "generate", "export", "verify", "gc"],
+    [
+        *("run", "stage", "demo", "ls", "show", "trace", "average", "generate", "export", "verify", "gc"),
+        *("deploy", "undeploy"),
+    ],
 )
 def test_help_teaches_with_examples(sdflow: Told, command: str):
     status, out, _ = sdflow(command, "--help")

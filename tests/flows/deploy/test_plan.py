@@ -12,7 +12,15 @@ from flows.chain import links
 from flows.deploy.automations import THIS, automation_of, tree_of
 from flows.deploy.diff import plan_lines
 from flows.deploy.plan import Deployed, Project, is_done, plan, removal
-from flows.deploy.settings import Options, Target, absolute_store, chosen, deployment_name, settings
+from flows.deploy.settings import (
+    Options,
+    Target,
+    absolute_store,
+    chosen,
+    deployment_name,
+    recorded_pools,
+    settings,
+)
 from flows.events import REFRESHED, STORE
 from flows.run.lost_runs import lost_runs
 from stages.config.collect import CollectConfig, UrlSource
@@ -71,13 +79,16 @@ def test_a_new_run_is_made_and_deployed_again_changes_nothing():
 
 
 def test_options_that_are_not_given_stay_as_they_were():
-    first = target(**LATER, pools={"data": "cpu-box"})
+    first = target(**LATER)
     assert target(record=first.settings).settings == first.settings
     moved = target(record=first.settings, schedule="5 4 * * *").settings
     assert (moved["schedule"]["cron"], moved["schedule"]["timezone"]) == ("5 4 * * *", "Europe/Berlin")
-    assert moved["work_pool"] == "cpu-box"
     assert "schedule" not in target(record=first.settings, schedule="none").settings
     assert "schedule" not in target(flow="pipeline", **LATER).settings
+    # Work pools are remembered by our words for them, so for deployments that come later, too.
+    assert target(pools={"data": "cpu-box"}).settings["work_pool"] == "cpu-box"
+    records = {"pipeline/birds-whole": {"work_pool": "a100"}}
+    assert recorded_pools(BIRDS, links(BIRDS), records) == {"gpu": "a100"}
 
 
 @pytest.mark.parametrize(

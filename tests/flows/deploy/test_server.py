@@ -118,6 +118,7 @@ def test_what_people_changed_stays_and_what_the_file_changed_arrives(
     assert not [one for one in client.read_automations() if "finches" in one.name]
 
 
+@pytest.mark.matrix
 def test_projects_on_one_server_leave_each_other_alone(
     sdflow: Command, client: Any, project: Path, pictures: Path
 ):
@@ -155,6 +156,7 @@ def test_projects_on_one_server_leave_each_other_alone(
     client.delete_deployment(deployments(client)[WHOLE].id)
 
 
+@pytest.mark.matrix
 def test_work_pools_are_people_s_once_they_are_there(sdflow: Command, client: Any, project: Path):
     from prefect.client.schemas.actions import WorkPoolUpdate
 
