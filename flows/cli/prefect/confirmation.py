@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from rich.text import Text
+    from rich.text import Text as RichText
 
 YesOption = Annotated[
     bool, Parameter(name="--yes", negative="", show_default=False, help="Do it without a question.")
 ]
 
 
-def confirm(lines: "Iterable[Text]", question: str, *, yes: bool) -> bool:
+def confirm(lines: "Iterable[RichText]", question: str, *, yes: bool) -> bool:
     """Show a plan; whether it is to be done.
 
     Args:
@@ -26,6 +26,7 @@ def confirm(lines: "Iterable[Text]", question: str, *, yes: bool) -> bool:
         ValueError: there is nobody to answer, as in a script.
     """
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(highlight=False, soft_wrap=True)
     for line in lines:
@@ -34,7 +35,10 @@ def confirm(lines: "Iterable[Text]", question: str, *, yes: bool) -> bool:
         return True
     if not sys.stdin.isatty():
         raise ValueError("nothing was changed: standard input is no terminal to answer from; add --yes")
-    answer = console.input(f"{question} [y/N] ")
+    try:
+        answer = console.input(Text(f"{question} [y/N] "))  # in plain text brackets would be markup
+    except EOFError:
+        answer = ""
     if answer.strip().lower() in ("y", "yes"):
         return True
     console.print("nothing was changed")
