@@ -105,8 +105,7 @@ def settings(run: Run, link: Link, *, folder: Path, description: str, schema: Tr
         "parameters": dict(link.parameters),
         "form": schema_digest(schema),
     }
-    if link.suffix == SCHEDULED:
-        tree["concurrency_limit"] = 1  # two refreshes would collect the same
+    # No concurrency_limit: its lease does not outlive a server's restart, and Prefect ends the run with it.
     if link.event:
         tree["automation"] = _automation(run, link)
     return tree
