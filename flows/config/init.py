@@ -12,6 +12,7 @@ import yaml
 from flows.config.values import descriptions
 from stages.collect.sources.inspect import SourceGuess
 from stages.config.collect import CollectConfig
+from stages.config.expectations import ExpectConfig
 from stages.foreign_text import escape
 
 KINDS = ("urls", "folders", "tars", "parquets")
@@ -28,7 +29,7 @@ def first_config(name: str, guesses: Sequence[SourceGuess], path: str) -> str:
         guesses: its sources.
         path: where the YAML will lie; its first lines say what to do with it.
     """
-    return "\n".join([*_head(name, path), *_collect(guesses), *_tail()]) + "\n"
+    return "\n".join([*_head(name, path), *_collect(guesses), *_expect(), *_tail()]) + "\n"
 
 
 def _head(name: str, path: str) -> Iterator[str]:
@@ -90,6 +91,24 @@ def _source(guess: SourceGuess) -> Iterator[str]:
             yield f"      {key.name}: {_value(value)}"
         else:
             yield from _unchosen(key.name, key.default, f"{described[key.name]} {why}", 6)
+
+
+def _expect() -> Iterator[str]:
+    yield ""
+    yield from _comment(
+        "What every version of the dataset must be. One that is not has its number and is on hold: nothing "
+        "learns from it until `sdflow approve` lets it through.",
+        0,
+    )
+    yield "expect:"
+    described = descriptions(ExpectConfig)
+    for key in dataclasses.fields(ExpectConfig):
+        default: Any = key.default_factory() if callable(key.default_factory) else key.default
+        if key.name == "max_loss":
+            yield from _comment(described[key.name], 2)
+            yield f"  {key.name}: {_value(default)}"
+        else:
+            yield from _unchosen(key.name, default, described[key.name], 2)
 
 
 def _tail() -> Iterator[str]:

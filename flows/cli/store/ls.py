@@ -46,6 +46,7 @@ def ls(
     """
     from stages.artifacts.artifact import artifacts
     from stages.artifacts.names import is_name
+    from stages.artifacts.reference import is_released
 
     if stage and not is_name(stage):
         raise ValueError(f"--stage {stage!r} is no stage; name one, as shard or train")
@@ -73,7 +74,13 @@ def ls(
     print_table(
         ["reference", "artifact", "digest", "since", "versions"],
         [
-            [str(newest), newest.short_name, short_hash(newest.digest), newest.time[:19], f"{len(entries):,}"]
+            [
+                str(newest),
+                newest.short_name,
+                short_hash(newest.digest),
+                newest.time[:19],
+                f"{len(entries):,}" + ("" if is_released(opened, newest) else "  on hold"),
+            ]
             for entries in histories.values()
             for newest in [entries[-1]]
         ],

@@ -1,12 +1,17 @@
 """`sdflow show`: one artifact."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_read
 from flows.cli.store.listing import print_lines, print_manifest
 from stages.fingerprint import short_hash
+
+if TYPE_CHECKING:
+    from stages.artifacts.reference import Reference
+    from stages.store import Store
 
 
 def show(
@@ -37,11 +42,23 @@ def show(
     if json:
         return
     history = references(opened, what.partition("@")[0])
-    if len(history) > 1:
+    if len(history) > 1 or any(entry.on_hold for entry in history):
         print_lines(["", "history"])
-        print_lines(
-            f"  {entry}  {entry.short_name}  {short_hash(entry.digest)}  {entry.time[:19]}"
-            for entry in history
-        )
+        for entry in history:
+            print_lines([
+                f"  {entry}  {entry.short_name}  {short_hash(entry.digest)}  {entry.time[:19]}",
+                *(f"    {words}" for words in _verdict(opened, entry)),
+            ])  # fmt: skip
     if "report.md" in artifact.files:
         print_lines(["", artifact.read("report.md").decode()])
+
+
+def _verdict(store: "Store", entry: "Reference") -> Iterator[str]:
+    """Why a version is or was on hold, and who let it through."""
+    from stages.artifacts.reference import approval
+
+    if entry.on_hold:
+        approved = approval(store, entry)
+        yield f"{'was ' if approved else ''}on hold: {'; '.join(entry.on_hold)}"
+        if approved is not None:
+            yield str(approved)
