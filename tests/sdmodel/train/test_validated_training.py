@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
+from safetensors.torch import load_file
 from torch import Tensor
 
 from sdmodel.config.learning import ValidationConfig
@@ -15,6 +16,7 @@ from sdmodel.data.index import read_index
 from sdmodel.data.stream import Stream
 from sdmodel.train import checkpoint
 from sdmodel.train.grids import Grid
+from sdmodel.train.job import ContinuedFrom
 from sdmodel.train.loop import train
 from sdmodel.train.validation import Validator, batch_size
 from tests.sdmodel.decoding import decode_all
@@ -35,7 +37,11 @@ def run(dataset):
     validators: list[Validator] = []
 
     def run(
-        folder: Path, config: TrainConfig = VALIDATED, kill_at: int = 10**9, validated: bool = True
+        folder: Path,
+        config: TrainConfig = VALIDATED,
+        kill_at: int = 10**9,
+        validated: bool = True,
+        continued: ContinuedFrom | None = None,
     ) -> tuple[dict[str, Tensor] | None, list[dict[str, float]]]:
         """One life: (weights, rows of metrics), unless it dies when `kill_at` images are reported; the
         validator comes last in `run.validators`."""
@@ -59,7 +65,14 @@ def run(dataset):
         validators.append(validator)
         stream = Stream(pictures["train"], batch=config.batch, seed=config.seed)
         weights = train(
-            objective, stream, config, accelerator, folder, report, validator=validator if validated else None
+            objective,
+            stream,
+            config,
+            accelerator,
+            folder,
+            report,
+            validator=validator if validated else None,
+            continued=continued,
         )
         return weights, [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
@@ -119,3 +132,28 @@ def test_without_patience_the_last_weights_are_published(run, tmp_path: Path):
     tensors = checkpoint.read(tmp_path / "checkpoints/000000200").tensors
     assert "best" not in tensors
     assert all(torch.equal(value, weights[name.split(":")[1]]) for name, value in tensors["averages"].items())
+
+
+@pytest.mark.parametrize(("same_measure", "chosen"), [(True, 24), (False, 72)])
+def test_the_best_so_far_counts_on_where_the_same_is_measured(
+    run, tmp_path: Path, same_measure: bool, chosen: int
+):
+    patient = replace(VALIDATED.validation, patience=9)
+    config = replace(VALIDATED, images=48, validation=patient)
+    run(tmp_path / "first", config)
+    folder = tmp_path / "first/checkpoints/000000048"
+    state = json.loads((folder / "state.json").read_text())
+    state["facts"]["validation"] |= {"least": -1.0, "images": 24, "waited": 9}  # no later error is smaller
+    (folder / "state.json").write_text(json.dumps(state))
+    best = load_file(folder / "best.safetensors")
+
+    continued = ContinuedFrom(checkpoint=folder, images=48, same_measure=same_measure)
+    weights, rows = run(tmp_path / "more", replace(config, images=72), continued=continued)
+    assert run.validators[-1].best["images"] == chosen
+    assert rows[-1]["images"] == 72  # it had waited long enough, and goes on
+    assert all(torch.equal(best[name], value) for name, value in weights.items()) == same_measure
+
+    # Without patience the last weights are published, whatever was the best.
+    impatient = replace(config, images=72, validation=VALIDATED.validation)
+    weights, _ = run(tmp_path / "last", impatient, continued=continued)
+    assert not all(torch.equal(best[name], value) for name, value in weights.items())
