@@ -61,10 +61,12 @@ def script(url: str) -> str:
 
 @pytest.mark.timeout(1500)
 def test_who_follows_the_page_has_a_nightly_refresh_that_is_watched(project: Path, tmp_path: Path):
-    url = f"http://127.0.0.1:{free_port()}/api"
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/api"
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT")}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {**inherited, "HOME": str(tmp_path), "PATH": path, "PYTHONPATH": str(PROJECT)}
+    environment |= {"PREFECT_SERVER_API_PORT": str(port), "PREFECT_WORKER_QUERY_SECONDS": "2"}
     log, status = tmp_path / "log", tmp_path / "status"
     trapped = f"trap 'echo $? > {status}' EXIT\n{script(url)}"
     command = ["bash", "-euxo", "pipefail", "-c", trapped]
