@@ -103,7 +103,8 @@ def test_sixty_refreshes_of_a_folder(tmp_path: Path):
         folder.change()
     steady = sizes[6:]
     assert len({objects for objects, _ in steady}) <= 2, sizes
-    assert max(size for _, size in steady) < 1.02 * min(size for _, size in steady), sizes
+    # Pictures of noise are of one size, but which of them are tested on, and how tables compress, is chance.
+    assert max(size for _, size in steady) < 1.06 * min(size for _, size in steady), sizes
     verification = verify_store(store)
     assert verification.damaged == verification.unnamed == 0, verification.complaints
     lineage = {artifact.stage: artifact for artifact in resolve(store, "models/birds").ancestors()}
