@@ -98,7 +98,11 @@ def states() -> dict[str, tuple[Callable[[], Any], str, str]]:
     }
 
 
-CASES = ["cancelled by `prefect flow-run cancel`", "called lost", "started again elsewhere"]
+CASES = [
+    "cancelled by `prefect flow-run cancel`",
+    "called lost",
+    pytest.param("started again elsewhere", marks=pytest.mark.matrix),
+]
 
 
 @pytest.mark.parametrize("case", CASES)
