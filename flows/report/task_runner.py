@@ -8,6 +8,7 @@ from prefect.context import FlowRunContext
 from prefect.futures import PrefectConcurrentFuture, PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from flows.event_loops import end_at_exit
 from flows.ownership import Ownership
 from stages.foreign_text import escape
 from stages.redaction import redact
@@ -28,6 +29,7 @@ class StoppableTaskRunner(ThreadPoolTaskRunner[Any]):
     def __enter__(self) -> "StoppableTaskRunner":
         super().__enter__()
         self.ending, self._starting = Event(), Lock()
+        end_at_exit()
         return self
 
     def submit(self, *args: Any, **kwargs: Any) -> PrefectConcurrentFuture[Any]:

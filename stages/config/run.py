@@ -226,6 +226,18 @@ class DatasetRun(Config):
     def _on_background(self) -> list[str]:
         return [name for name in ON_BACKGROUND if hasattr(self, name)]
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> Any:
+        """Prefect's form, without the keys that a run of this kind does not read."""
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema)["properties"]
+        unread = [(name, "background") for name in ON_BACKGROUND if name in properties]
+        if cls is DatasetRun:  # the flow's own parameter, or when it was expected to start
+            unread.append(("collect", "edition"))
+        for name, key in unread:
+            handler.resolve_ref_schema(properties[name])["properties"].pop(key, None)
+        return schema
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run(DatasetRun):
@@ -240,10 +252,10 @@ class Run(DatasetRun):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> Any:
-        """Prefect's form: pydantic reads the docstrings of a class's own fields alone."""
+        """The same, with inherited words: pydantic reads the docstrings of a class's own fields alone."""
         from pydantic import TypeAdapter
 
-        schema = handler(core_schema)
+        schema = super().__get_pydantic_json_schema__(core_schema, handler)
         properties = handler.resolve_ref_schema(schema)["properties"]
         for key, inherited in TypeAdapter(DatasetRun).json_schema()["properties"].items():
             properties[key].setdefault("description", inherited["description"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from prefect.exceptions import ParameterTypeError
+from prefect.utilities.callables import parameter_schema
 
 from flows import evaluate_model, pipeline, refresh_dataset, stage_flows, train_model
 from stages.config.collect import CollectConfig, UrlSource
@@ -82,3 +83,31 @@ def test_what_cannot_work_is_refused_when_a_flow_begins(blocks: dict[str, Any], 
     """Its parameters are read before its body, so before any task."""
     with pytest.raises(ParameterTypeError, match=re.escape(words)):
         pipeline.pipeline.validate_parameters({"run": {"name": "birds", **blocks}})
+
+
+def inputs(schema: dict[str, Any], field: dict[str, Any]) -> int:
+    """How many values a person could set below a field; those of a list's items once."""
+    reference = field.get("$ref") or field.get("items", {}).get("$ref")
+    if reference is None:
+        return 1
+    block = schema["definitions"][reference.rsplit("/", 1)[1]]
+    return sum(inputs(schema, each) for each in block["properties"].values())
+
+
+def test_a_form_shows_what_its_flow_reads_and_no_more():
+    # As Prefect makes them of a flow where it is deployed.
+    forms = {flow.name: parameter_schema(flow).model_dump() for flow in FLOWS}
+    counts = {
+        name: sum(inputs(form, field) for field in form["properties"].values())
+        for name, form in forms.items()
+    }
+    assert counts["refresh_dataset"] < 100  # of 247 when it took what trains and evaluates, too
+    assert counts["refresh_dataset"] < counts["pipeline"] - counts["train_model"]
+    refresh = forms["refresh_dataset"]["definitions"]
+    assert not {"TrainConfig", "EncodeConfig", "EvaluateConfig"} & set(refresh)
+    assert "edition" not in refresh["CollectConfig"]["properties"]
+    # A run has one background, which its stages are given.
+    for name, block in (("refresh_dataset", "ShardConfig"), ("pipeline", "EvaluateConfig")):
+        assert "background" not in forms[name]["definitions"][block]["properties"]
+    assert "background" in forms["shard"]["definitions"]["ShardConfig"]["properties"]
+    assert "edition" in forms["pipeline"]["definitions"]["CollectConfig"]["properties"]
