@@ -12,7 +12,9 @@ import pytest
 import yaml
 
 from flows.chain import plain
+from stages.artifacts.reference import references
 from stages.config.run import Run
+from stages.store import open_store
 from tests.flows.processes import background, free_port
 
 pytestmark = [pytest.mark.prefect, pytest.mark.matrix]
@@ -76,3 +78,6 @@ def test_who_follows_the_page_has_a_nightly_refresh_that_is_watched(project: Pat
             time.sleep(1)
         assert status.is_file(), log.read_text()[-5000:]
         assert status.read_text() == "0\n", log.read_text()[-5000:]
+    versions = references(open_store(str(project / "store")), "datasets/birds")
+    assert [bool(version.on_hold) for version in versions] == [False, True]
+    assert "announced on Prefect's server" in log.read_text()
