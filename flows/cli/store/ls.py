@@ -46,7 +46,6 @@ def ls(
     """
     from stages.artifacts.artifact import artifacts
     from stages.artifacts.names import is_name
-    from stages.artifacts.reference import is_released
 
     if stage and not is_name(stage):
         raise ValueError(f"--stage {stage!r} is no stage; name one, as shard or train")
@@ -71,6 +70,18 @@ def ls(
     if not listed and not unnamed:
         print_lines([f"store {opened.url} holds nothing finished yet; `sdflow run CONFIG.yaml` fills it"])
         return
+    if histories:
+        _print_names(opened, histories)
+        print_lines([""])
+    if listed:
+        _print_artifacts(listed)
+    if unnamed:
+        print_lines([f"{unnamed:,} results that no reference names are not shown (--all lists them)"])
+
+
+def _print_names(store: "Store", histories: Histories) -> None:
+    from stages.artifacts.reference import is_released
+
     print_table(
         ["reference", "artifact", "digest", "since", "versions"],
         [
@@ -79,13 +90,15 @@ def ls(
                 newest.short_name,
                 short_hash(newest.digest),
                 newest.time[:19],
-                f"{len(entries):,}" + ("" if is_released(opened, newest) else "  on hold"),
+                f"{len(entries):,}" + ("" if is_released(store, newest) else "  on hold"),
             ]
             for entries in histories.values()
             for newest in [entries[-1]]
         ],
     )
-    print_lines([""])
+
+
+def _print_artifacts(listed: Sequence["Artifact"]) -> None:
     print_table(
         ["artifact", "digest", "rows in", "rows out", "files", "MB", "finished"],
         [
@@ -101,8 +114,6 @@ def ls(
             for artifact in listed
         ],
     )
-    if unnamed:
-        print_lines([f"and {unnamed:,} that no reference names (--all lists them)"])
 
 
 def _histories(store: "Store", what: str, stage: str) -> Histories:

@@ -35,7 +35,7 @@ def test_ls_lists_references_and_artifacts(sdflow: Told, filled: Run):
     assert status == 0
     assert re.search(r"datasets/tiny@1 +shard/[0-9a-f]{12}", out)
     assert re.findall(r"^(collect|dedup|score|filter|shard)/", out, re.MULTILINE) == ["collect", "shard"]
-    assert "and 3 that no reference names (--all lists them)" in out
+    assert "3 results that no reference names are not shown (--all lists them)" in out
     data = json.loads(sdflow("ls", "--store", filled.store, "--all", "--json")[1])
     assert {one["name"] for one in data["references"]} == {"images/tiny", "datasets/tiny"}
     assert {one["stage"] for one in data["artifacts"]} == {"collect", "dedup", "score", "filter", "shard"}

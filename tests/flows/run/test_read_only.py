@@ -34,7 +34,7 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["ls"], 0, "collect/"),
+        (["ls", "--all"], 0, "collect/"),
         (["verify"], 0, "0 of them damaged"),
         (["gc"], 2, "cannot be"),
         (["forget", "--url", "https://example.org/a", "--why", "asked"], 2, "cannot be"),

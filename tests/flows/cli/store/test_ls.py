@@ -48,7 +48,7 @@ def test_names_that_begin_so_and_results_of_a_stage(sdflow: Told, store: Store):
     assert len(listed) == len(list(artifacts(store)))
     assert {one["stage"] for one in json.loads(ls("--json"))["artifacts"]} == {"collect", "shard", "train"}
     out = ls("--stage", "dedup")
-    assert "and 2 that no reference names" in out
+    assert "2 results that no reference names" in out
     assert (
         len([line for line in ls("--all", "--stage", "dedup").splitlines() if line.startswith("dedup/")]) == 2
     )
