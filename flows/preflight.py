@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from flows.steps import STEPS
+from flows.steps import ENCODE, STEPS
 from sdmodel.config.limits import ConfigError
 from stages.artifacts.reference import references
 from stages.collect.sources.files import check_folder, check_sources
 from stages.config.run import Run
 from stages.pretrained import files
 from stages.pretrained import text as texts
-from stages.pretrained.continuation import continuation_input
+from stages.pretrained.continuation import check_latents, continuation_input
 from stages.pretrained.start import pipeline_files, start_input
 from stages.store import Store, open_store
 
@@ -35,7 +35,8 @@ def check(run: Run) -> None:
         if reference := step.stage.step.reference:
             references(store, f"{reference}/{run.name}")
     _check(store, train.start, pipeline_files, start_input)
-    continuation_input(store, train)
+    if (state := continuation_input(store, train)) is not None:
+        check_latents(state.artifact, ENCODE.is_enabled(encode))
     for text in (train.text, *train.texts):
         _check(store, text.start, texts.text_files, texts.encoder_input)
     _check(store, encode.autoencoder, files.autoencoder_files, files.autoencoder_input)

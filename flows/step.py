@@ -8,7 +8,7 @@ from typing import Any
 
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.names import check_name
-from stages.artifacts.reference import Reference, entry_of, is_released, refer
+from stages.artifacts.reference import Reference, is_released, refer, references
 from stages.config.expectations import ExpectConfig
 from stages.config.run import DatasetRun, Run
 from stages.errors import Stopped
@@ -138,9 +138,12 @@ def on_hold_message(entry: Reference) -> str:
 
 
 def entry_on_hold(store: Store, name: str, fingerprint: str) -> Reference | None:
-    """The entry of datasets/NAME by which a dataset is on hold; None where it may be used or is not filed."""
-    entry = entry_of(store, f"datasets/{name}", fingerprint)
-    return None if entry is None or is_released(store, entry) else entry
+    """The newest entry of datasets/NAME by which a dataset is on hold; None where it may be used, by any of
+    its entries, or is not filed."""
+    entries = [entry for entry in references(store, f"datasets/{name}") if entry.fingerprint == fingerprint]
+    if not entries or any(is_released(store, entry) for entry in entries):
+        return None
+    return entries[-1]
 
 
 def check_released(store: Store, name: str, read: Iterable[Artifact]) -> None:

@@ -129,13 +129,6 @@ def released(store: Store, name: str) -> Iterator[Reference]:
             yield entry
 
 
-def entry_of(store: Store, name: str, fingerprint: str) -> Reference | None:
-    """The newest entry of a name that names this artifact."""
-    return next(
-        (entry for entry in reversed(references(store, name)) if entry.fingerprint == fingerprint), None
-    )
-
-
 def approve(store: Store, text: str, *, why: str, by: str) -> tuple[Reference, Approval]:
     """Let a version on hold through: `@latest` means it from now on, where it is the newest.
 
@@ -154,6 +147,8 @@ def approve(store: Store, text: str, *, why: str, by: str) -> tuple[Reference, A
     name, _, number = text.partition("@")
     numbers = _log(store, name).numbers() if is_name(name) else []
     if number not in map(str, numbers):
+        if number and (artifact := _dropped(store, text)):
+            raise ValueError(f"{artifact.dropped}; there is nothing to approve")
         waiting = [f"{name}@{n}" for n in numbers if not is_released(store, _log(store, name).record(n))]
         there = f"on hold are {', '.join(waiting[-12:])}" if waiting else "nothing of that name is on hold"
         raise ValueError(f"{text!r} names no version with its number, as datasets/birds@7; {there}")
@@ -197,19 +192,24 @@ def resolve(store: Store, text: str, *, dropped: bool = False) -> Artifact:
         ValueError: nothing, or more than one thing, is meant; says what there is. Or every version is on
             hold; says why, and how to approve the newest. Or it was dropped; says when, and by which rule.
     """
-    if dropped and (artifact := _dropped(store, text)):
-        return artifact
-    entry = _entry(store, text)
+    try:
+        entry = _entry(store, text)
+    except ValueError:
+        if dropped and (artifact := _dropped(store, text)):
+            return artifact
+        raise
     if entry is not None:
         return entry.open(store)
-    stage, _, start = text.rpartition("/")
-    if len(start) >= 6 and set(start) <= set("0123456789abcdef"):
+    stage, start = _hash_of(text)
+    if start:
         matches = _by_hash(store, stage, start)
         if len(matches) == 1:
             return matches[0]
         if matches:
             raise ValueError(f"{text!r} means {len(matches)} artifacts; give more digits")
         if artifact := _dropped(store, text):
+            if dropped:
+                return artifact
             raise ValueError(absence(store, artifact.stage, artifact.fingerprint))
     known = ", ".join(names(store)[:12]) or "none yet"
     raise ValueError(f"{text!r} is no reference and no fingerprint in {store.url}; references: {known}")
@@ -251,13 +251,12 @@ def _numbers(history: Sequence[int]) -> str:
 def _dropped(store: Store, text: str) -> Artifact | None:
     """What is kept of an artifact that was dropped, by a name that it had, or the first digits of its
     fingerprint or digest; None where its request has been made again, or nothing is kept."""
-    stage, _, start = text.rpartition("/")
-    digits = len(start) >= 6 and set(start) <= set("0123456789abcdef")
+    stage, start = _hash_of(text)
     for tombstone in tombstones(store):
         manifest = tombstone.manifest
         hashes = (manifest.fingerprint, manifest.digest)
         if text in tombstone.references or (
-            digits and stage in ("", manifest.stage) and any(each.startswith(start) for each in hashes)
+            start and stage in ("", manifest.stage) and any(each.startswith(start) for each in hashes)
         ):
             known = Artifact.find_or_tombstone(store, manifest.stage, manifest.fingerprint, manifest.digest)
             return known if known and known.dropped else None
@@ -270,6 +269,14 @@ def _all_on_hold(newest: Reference) -> NoReturn:
         f"every version of {newest.name} is on hold, the newest because: {why}. Look at it, and let it "
         f'through by `sdflow approve {newest} --why "..."`, or name it by its number'
     )
+
+
+def _hash_of(text: str) -> tuple[str, str]:
+    """The stage ("" where none is named) and the first digits of a hash that a text means; digits "" where it
+    means none."""
+    stage, _, start = text.rpartition("/")
+    is_hash = len(start) >= 6 and set(start) <= set("0123456789abcdef") and (not stage or is_name(stage))
+    return (stage, start) if is_hash else ("", "")
 
 
 def _by_hash(store: Store, stage: str, start: str) -> list[Artifact]:

@@ -110,7 +110,21 @@ def check_inputs(model: Artifact, inputs: Mapping[str, Digested | None]) -> None
                 f"{KEY}: {model.short_name} was trained with another {name.replace('.', ' number ')} than "
                 "this config names; name the same, or begin with its weights alone, by train.start"
             )
-    if bool(before.get("latents")) != (inputs.get("latents") is not None):
+    check_latents(model, inputs.get("latents") is not None)
+
+
+def check_latents(model: Artifact, latents: bool) -> None:
+    """Look whether a training is on latents where the model to go on with was, and on pixels where not.
+
+    Args:
+        model: of train.
+        latents: whether the training is on them.
+
+    Raises:
+        ValueError: it is not.
+    """
+    before = model.manifest.inputs
+    if bool(before.get("latents")) != latents:
         learned, needed = ("latents", "pixels") if before.get("latents") else ("pixels", "latents")
         raise ValueError(
             f"{KEY}: {model.short_name} learned from {learned}, and this config asks for {needed}; "

@@ -19,12 +19,14 @@ from flows.pipeline import pipeline
 from flows.refresh_dataset import refresh_dataset
 from flows.run.local import result_of
 from flows.run.terminal import Terminal
+from flows.step import entry_on_hold
 from flows.steps import STEPS
-from stages.artifacts.reference import references, resolve
+from stages.artifacts.reference import approve, refer, references, resolve
 from stages.config.collect import CollectConfig, FolderSource
 from stages.config.run import Run
 from stages.store import open_store
 from tests.flows.api import ask
+from tests.stages.retention.birds import refreshed
 
 Command = Callable[..., tuple[int, str, str]]
 ROOT = Path(__file__).parents[2]
@@ -88,6 +90,19 @@ def test_nothing_learns_from_a_version_on_hold_until_it_is_approved(
     assert (status, "0 of them damaged" in verified) == (0, True)
     model = result_of(STEPS, "train", run, Terminal())
     assert model.manifest.inputs["dataset"]["fingerprint"] == second.fingerprint  # pyright: ignore[reportOptionalSubscript] -- train has one
+
+
+def test_any_approved_entry_of_a_dataset_lets_it_through(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store"))
+    dataset = refreshed(store, 1)[0]
+    for limit in (7, 9):  # other limits, other reasons: the same dataset by another number
+        refer(store, "datasets/birds", dataset, {"on_hold": [f"1 pictures, fewer than min_rows={limit}"]})
+    (entry, *_) = [entry for entry in references(store, "datasets/birds") if entry.on_hold]
+    store.delete(["refs/datasets/birds/00000001.json"])
+    on_hold = entry_on_hold(store, "birds", dataset.fingerprint)
+    assert (str(entry), str(on_hold)) == ("datasets/birds@2", "datasets/birds@3")
+    approve(store, str(entry), why="seen", by="ann")
+    assert entry_on_hold(store, "birds", dataset.fingerprint) is None
 
 
 @pytest.fixture

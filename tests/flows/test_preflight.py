@@ -6,9 +6,10 @@ import pytest
 
 from flows.cli import main
 from sdmodel.config.train import TrainConfig
-from stages.artifacts.artifact import Funnel
+from stages.artifacts.artifact import Funnel, Snapshot
 from stages.artifacts.reference import refer
 from stages.output import Output
+from stages.pretrained.continuation import FILES
 from stages.stage import Stats, stage
 from stages.store import open_store
 
@@ -69,3 +70,26 @@ def test_a_model_without_its_state_is_told_before_prefect_starts(
     assert (out, len(error.splitlines())) == ("", 1)
     assert "train.continue_from='models/old@1'" in error
     assert "train it again with train.checkpoint_keep_state=true" in error
+
+
+def test_pixels_in_the_place_of_latents_are_told_before_prefect_starts(
+    tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @stage(version=5, kind="model", name="train")
+    def train(latents: Snapshot, config: TrainConfig, out: Output) -> Stats:
+        for name in ("state.json", *FILES):
+            out.write(f"checkpoints/000000100/{name}").write_text(name)
+        return Stats(Funnel(0, 0))
+
+    store = open_store(str(tmp_path / "store"))
+    refer(store, "models/old", train(Snapshot("latents"), TrainConfig(), store=store))
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"name: one\nstore: {store.url}\ncollect: {{folders: [{{name: p, folder: {pictures}}}]}}\n"
+        "train: {continue_from: models/old@1}\n"
+    )
+    with pytest.raises(SystemExit):
+        main(["run", str(config)])
+    out, error = capsys.readouterr()
+    assert (out, len(error.splitlines())) == ("", 1)
+    assert "learned from latents, and this config asks for pixels; leave encode as it was" in error

@@ -10,7 +10,7 @@ from stages.fingerprint import short_hash
 from stages.foreign_text import escape, escape_lines
 
 if TYPE_CHECKING:
-    from stages.artifacts.artifact import Artifact, Manifest
+    from stages.artifacts.artifact import Artifact
     from stages.store import Store
 
 CELL = 2000
@@ -36,7 +36,7 @@ def print_manifest(artifact: "Artifact", *, as_json: bool) -> None:
         *([f"dropped   {dropped}; it had {dropped.files:,} files"] if dropped is not None else []),
         f"rows      {funnel.rows_in:,} in, {funnel.rows_out:,} out",
         *(f"          {rows:>9,} {reason}" for reason, rows in funnel.ranked_reasons()),
-        *(f"input     {name}: {_input(name, manifest)}" for name in manifest.inputs),
+        *(f"input     {name}: {_input(name, artifact)}" for name in manifest.inputs),
         *(
             f"amended   {amendment.time[:19]} {amendment.reason}: "
             + ", ".join(change.path for change in amendment.changes[:5])
@@ -76,17 +76,22 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     )
 
 
-def _input(name: str, manifest: "Manifest") -> str:
+def _input(name: str, artifact: "Artifact") -> str:
+    from stages.artifacts.artifact import Artifact
     from stages.artifacts.excerpt import origin_of
 
-    source = manifest.inputs[name]
+    inputs = artifact.manifest.inputs
+    source = inputs[name]
     if not source:
         return "none"
-    return (
-        f"{source['stage']}/{short_hash(source['fingerprint'])}"
-        if source["stage"]
-        else f"{origin_of(name, manifest.inputs)}, digest {short_hash(source['digest'])}"
-    )
+    stage, fingerprint, digest = source["stage"], source["fingerprint"], source["digest"]
+    if not stage:
+        return f"{origin_of(name, inputs)}, digest {short_hash(digest)}"
+    made = Artifact.find_or_tombstone(artifact.store, stage, fingerprint, digest)
+    gone = ""
+    if made is not None and made.dropped is not None:
+        gone = f" ({', '.join([*made.dropped.references, f'dropped on {made.dropped.time[:10]}'])})"
+    return f"{stage}/{short_hash(fingerprint)}{gone}"
 
 
 def _short(value: object) -> str:

@@ -65,10 +65,13 @@ def ls(
         })  # fmt: skip
         return
     if what in histories:
-        _print_history(opened, histories[what], named)
+        _print_history(opened, histories[what], named, whole=not stage)
         return
     if not listed and not unnamed:
-        print_lines([f"store {opened.url} holds nothing finished yet; `sdflow run CONFIG.yaml` fills it"])
+        nothing = (
+            f"no result of {stage}" if stage else "nothing finished yet; `sdflow run CONFIG.yaml` fills it"
+        )
+        print_lines([f"store {opened.url} holds {nothing}"])
         return
     if histories:
         _print_names(opened, histories)
@@ -117,7 +120,8 @@ def _print_artifacts(listed: Sequence["Artifact"]) -> None:
 
 
 def _histories(store: "Store", what: str, stage: str) -> Histories:
-    """Of the name `what`, else of those that begin so."""
+    """Of the name `what`, else of those that begin so; of a stage's results alone where one is given, as a
+    name may have had those of several."""
     from stages.artifacts.reference import ANNOUNCED, names, references
 
     everything = [name for name in names(store) if not name.startswith(ANNOUNCED)]
@@ -126,12 +130,10 @@ def _histories(store: "Store", what: str, stage: str) -> Histories:
     if what and not chosen:
         some = ", ".join(everything[:12]) or "none yet"
         raise ValueError(f"no name in {store.url} is {what!r} or begins so; names: {some}")
-    histories = {name: references(store, name) for name in chosen}
-    return {
-        name: entries
-        for name, entries in histories.items()
-        if entries and (not stage or entries[-1].stage == stage)
+    histories = {
+        name: [entry for entry in references(store, name) if stage in ("", entry.stage)] for name in chosen
     }
+    return {name: entries for name, entries in histories.items() if entries}
 
 
 def _named(store: "Store", histories: Histories) -> dict[str, "Artifact"]:
@@ -148,7 +150,10 @@ def _count(store: "Store", stage: str) -> int:
     return sum(1 for _ in store.list(f"manifests/{stage}".rstrip("/")))
 
 
-def _print_history(store: "Store", history: Sequence["Reference"], named: Mapping[str, "Artifact"]) -> None:
+def _print_history(
+    store: "Store", history: Sequence["Reference"], named: Mapping[str, "Artifact"], *, whole: bool
+) -> None:
+    """A history for people; `whole`: it is all that there is of a name, not of one stage alone."""
     facts = [_entry(store, entry, named) for entry in history]
     print_table(
         ["version", "since", "rows", "artifact", "digest", "note"],
@@ -164,7 +169,7 @@ def _print_history(store: "Store", history: Sequence["Reference"], named: Mappin
             for entry, fact in zip(history, facts, strict=True)
         ],
     )
-    if dropped := history[-1].number - len(history):
+    if whole and (dropped := history[-1].number - len(history)):
         print_lines([f"{dropped:,} other versions were dropped"])
 
 

@@ -30,9 +30,10 @@ def retain(
 
     With a dataset's versions go the collections of its run that no version needs any more. What `@latest`
     means stays, what somebody reads at the moment, what was published in the last hour, and all that any
-    remaining reference needs; but a model does not hold the dataset that it learned from. Of that stays what
-    it was and where it came from, so that `show`, `trace` and `forget` can still answer. Then `sdflow gc`
-    frees the space. A record that cannot be read is named, nothing is dropped, and the status is 1.
+    remaining reference needs, as an evaluation its model; but a model does not hold the dataset that it
+    learned from. Of that stays what it was and where it came from, so that `show`, `trace` and `forget` can
+    still answer. Then `sdflow gc` frees the space of files that are older than its `--older-than`. A record
+    that cannot be read is named, nothing is dropped, and the status is 1.
 
     **Examples**
 

@@ -1,9 +1,12 @@
 """Approvals: which version they let through, and what a damaged one does."""
 
+from dataclasses import replace
+
 import pytest
 
 from stages.artifacts.approval import approvals
 from stages.artifacts.reference import ON_HOLD, approve, refer, references, resolve
+from stages.artifacts.tombstone import Tombstone
 from stages.errors import DamagedError
 from stages.store import FolderStore, Store, open_store
 from stages.verify import verify_store
@@ -56,6 +59,18 @@ def test_only_versions_on_hold_are_approved(store: Store, text: str, says: str) 
     with pytest.raises(ValueError, match=says):
         approve(store, text, why="seen", by="ann")
     assert approvals(store, NAME) == {}
+
+
+def test_a_version_that_was_dropped_is_not_approved(store: Store) -> None:
+    filed(store)
+    word = resolve(store, f"{NAME}@1")
+    (entry, *_) = references(store, NAME)
+    time = "2026-01-02T03:04:05+00:00"
+    tombstone = Tombstone(replace(word.manifest, files={}), 1, 3, (str(entry),), time, "retention")
+    store.create(tombstone.key, tombstone.to_json())
+    store.delete([f"refs/{NAME}/00000001.json", f"manifests/{word.stage}/{word.fingerprint}.json"])
+    with pytest.raises(ValueError, match=r"datasets/birds@1 was dropped on 2026-01-02.*nothing to approve"):
+        approve(store, f"{NAME}@1", why="seen", by="ann")
 
 
 def test_reasons_are_bounded(store: Store) -> None:

@@ -89,6 +89,7 @@ def test_a_hash_that_means_two_is_no_answer() -> None:
         ("datasets/demo@7", "has no entry '7'; it has 1 to 1"),
         ("datasets/demo@x", "has no entry 'x'"),
         ("../../etc/passwd", "no reference and no fingerprint"),
+        ("../../abcdef", "no reference and no fingerprint"),
         ("", "no reference and no fingerprint"),
         ("abc", "no reference and no fingerprint"),
         (hashlib.sha256(b"nobody").hexdigest(), "references: datasets/demo"),

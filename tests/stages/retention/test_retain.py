@@ -201,6 +201,9 @@ def test_what_was_made_again_with_another_digest_is_not_taken_for_what_was_there
     before = model.input("dataset")
     assert before.dropped is not None
     assert before.digest == made[0].digest
+    # By its fingerprint it is what is there, by the digest what was.
+    assert resolve(store, remade.fingerprint[:12], dropped=True).dropped is None
+    assert resolve(store, before.digest[:12], dropped=True).dropped is not None
 
 
 def _other(out):

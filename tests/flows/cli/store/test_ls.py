@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stages.artifacts.artifact import artifacts
-from stages.artifacts.reference import approve, refer
+from stages.artifacts.reference import approve, refer, resolve
 from stages.store import Store, open_store
 from tests.stages.retention.birds import model_of, refreshed
 
@@ -53,6 +53,18 @@ def test_names_that_begin_so_and_results_of_a_stage(sdflow: Told, store: Store):
         len([line for line in ls("--all", "--stage", "dedup").splitlines() if line.startswith("dedup/")]) == 2
     )
     assert "datasets/birds@2" in ls()
+
+
+def test_a_name_may_have_had_results_of_several_stages(sdflow: Told, store: Store):
+    refer(store, "models/birds", resolve(store, "images/birds"))  # as a model's mean is filed beside it
+    for stage, version in (("train", "models/birds@1"), ("collect", "models/birds@2")):
+        out = sdflow("ls", "--stage", stage, "--store", store.url)[1]
+        assert version in out
+        assert "that no reference names" not in out
+        history = sdflow("ls", "models/birds", "--stage", stage, "--store", store.url)[1]
+        assert [line.split()[0] for line in history.splitlines()] == ["version", version]
+    out = sdflow("ls", "--stage", "cluster", "--store", store.url)[1]
+    assert out.strip() == f"store {store.url} holds no result of cluster"
 
 
 def test_one_names_history_says_what_is_on_hold(sdflow: Told, store: Store):

@@ -2,14 +2,16 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from stages.artifacts.reference import refer, resolve
 from stages.store import Store, open_store
-from tests.stages.retention.birds import model_of, refreshed
+from tests.stages.retention.birds import Seed, evaluate, model_of, refreshed, train
 
 Told = Callable[..., tuple[int, str, str]]
 
@@ -44,6 +46,10 @@ def test_it_tells_beforehand_and_drops(sdflow: Told, store: Store):
     assert status == 0
     assert "dropped   datasets/birds@1 was dropped on" in out
     assert "by retention of datasets/birds (last 2)" in out
+    shown = sdflow("show", "models/birds", "--store", store.url)[1]
+    assert re.search(
+        r"input     dataset: shard/\w{12} \(datasets/birds@1, dropped on \d{4}-\d\d-\d\d\)\n", shown
+    )
     record = json.loads(sdflow("show", "datasets/birds@1", "--store", store.url, "--json")[1])
     assert record["dropped"]["references"] == ["datasets/birds@1"]
     assert record["files"] == {}
@@ -53,6 +59,24 @@ def test_it_tells_beforehand_and_drops(sdflow: Told, store: Store):
     assert "2 other versions were dropped" in sdflow("ls", "datasets/birds", "--store", store.url)[1]
     assert sdflow("verify", "--store", store.url)[0] == 0
     assert json.loads(sdflow(*rule, "--json")[1])["artifacts"] == []
+
+
+def test_models_go_with_their_evaluations(sdflow: Told, store: Store):
+    dataset = resolve(store, "datasets/birds")
+    for seed in range(1, 3):
+        model = train(dataset, None, None, Seed(seed=seed), store=store)
+        refer(store, "models/birds", model)
+        refer(store, "evaluations/birds", evaluate(model, dataset, Seed(), store=store))
+    yesterday = time.time() - 86_400
+    for path in Path(store.url).rglob("manifests/**/*.json"):
+        os.utime(path, (yesterday, yesterday))
+
+    def artifacts(*names: str) -> list[str]:
+        out = sdflow("retain", *names, "--last", 1, "--store", store.url, "--dry-run", "--json")[1]
+        return [artifact.split("/")[0] for artifact in json.loads(out)["artifacts"]]
+
+    assert artifacts("models/birds") == ["train"]  # that which nobody has evaluated
+    assert artifacts("models/birds", "evaluations/birds") == ["evaluate", "train", "train"]
 
 
 def test_what_cannot_be_done_is_one_line(sdflow: Told, store: Store):
@@ -68,6 +92,7 @@ def test_what_cannot_be_done_is_one_line(sdflow: Told, store: Store):
     assert "last=0 keeps every version" in error
     Path(store.url, "tombstones/shard", "0" * 64).mkdir(parents=True)
     Path(store.url, "tombstones/shard", "0" * 64, "1.json").write_text("{}")
+    assert sdflow("show", "datasets/birds", "--store", store.url)[0] == 0  # it asks for no tombstone
     status, out, _ = sdflow("retain", "datasets/birds", "--last", 1, "--store", store.url)
     assert status == 1
     assert "nothing was dropped" in out
