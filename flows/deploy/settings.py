@@ -4,6 +4,7 @@ A deployment, its schedule and the automation that starts it are one tree, so th
 recorded as one.
 """
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -143,7 +144,7 @@ def recorded_pools(run: Run, chain: Iterable[Link], records: Mapping[str, Tree])
 
 
 def _schedule(options: Options, recorded: Tree) -> Tree:
-    from prefect.client.schemas.schedules import CronSchedule
+    from prefect.server.schemas.schedules import CronSchedule
 
     cron = options.schedule or recorded.get("cron") or NO_SCHEDULE
     if cron == NO_SCHEDULE:
@@ -160,11 +161,17 @@ def _schedule(options: Options, recorded: Tree) -> Tree:
             f"--timezone {zone!r} is none that this machine knows; as Europe/Berlin, or UTC"
         ) from None
     try:
+        if not cron.startswith("@") and len(cron.split()) != 5:  # a sixth would be of seconds
+            raise ValueError(cron)
         schedule = CronSchedule(cron=cron, timezone=zone)
     except ValueError:
         raise ValueError(
             f"--schedule {cron!r} is no cron expression; five fields, as '0 3 * * *', or {NO_SCHEDULE}"
         ) from None
+    try:
+        asyncio.run(schedule.get_dates(1))
+    except ValueError:  # the server's scheduler would stumble over it each time
+        raise ValueError(f"--schedule {cron!r} never comes; name a day that there is") from None
     return {**schedule.model_dump(mode="json"), "active": True}
 
 

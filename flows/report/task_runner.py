@@ -10,6 +10,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.event_loops import end_at_exit
 from flows.ownership import Ownership
+from flows.watchdog import Watchdog
 from stages.foreign_text import escape
 from stages.redaction import redact
 
@@ -25,6 +26,7 @@ class StoppableTaskRunner(ThreadPoolTaskRunner[Any]):
     # Made on entry, since a runner is pickled before that.
     ending: Event | None = None
     ownership: Ownership | None = None
+    watchdog: Watchdog | None = None
 
     def __enter__(self) -> "StoppableTaskRunner":
         super().__enter__()
@@ -38,6 +40,10 @@ class StoppableTaskRunner(ThreadPoolTaskRunner[Any]):
         if flow is not None and flow.flow_run is not None and self.ending is not None:
             with self._starting:  # a study submits from several threads
                 self.ownership = self.ownership or Ownership(flow.flow_run, self.ending)
+                if flow.flow_run.deployment_id is not None and flow.flow_run.state is not None:
+                    # A worker runs it, for whom it has a place in the pool's limit.
+                    self.watchdog = self.watchdog or Watchdog(flow.flow_run.id)
+                    self.watchdog.note(flow.flow_run.state.id)
         return super().submit(*args, **kwargs)
 
     def cancel_all(self) -> None:
@@ -59,6 +65,9 @@ class StoppableTaskRunner(ThreadPoolTaskRunner[Any]):
                 self.ownership.flow_run_id,
             )
         super().__exit__(exc_type, exc_value, traceback)
+        if self.watchdog is not None:  # not before the stages have ended, which a signal asks to save
+            self.watchdog.end()
+            self.watchdog = None
 
 
 def task_runner() -> TaskRunner[PrefectFuture[Any]]:

@@ -95,35 +95,66 @@ def test_a_run_of_sdflow_run_is_cancelled_on_the_server(server: str, run: Run, t
     assert state(server, chosen["id"]) == "Cancelled"
 
 
-def test_a_run_of_a_worker_is_cancelled(server: str, run: Run, tmp_path: Path):
-    """The worker is told, and ends the flow's process; the training's have sessions of their own."""
+def scheduled(run: Run, pool: str) -> str:
+    """The id of a flow run that waits for a worker, in a pool of its own that has one place."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.deployments import run_deployment
 
-    run, log = replace(endless(run), name="by-worker"), tmp_path / "log.txt"
     with get_client(sync_client=True) as client:
-        client.create_work_pool(WorkPoolCreate(name="cancelled", type="process"))
+        client.create_work_pool(WorkPoolCreate(name=pool, type="process", concurrency_limit=1))
         client.create_deployment(
             client.create_flow_from_name("pipeline"),
-            "cancelled",
+            pool,
             entrypoint="flows.pipeline:pipeline",
             path=str(PROJECT),
-            work_pool_name="cancelled",
+            work_pool_name=pool,
             job_variables={"env": dict(ENVIRONMENT)},
             parameters={"run": plain(run)},
         )
-        chosen = str(run_deployment("pipeline/cancelled", timeout=0, _sync=True).id)
-        with process(["prefect", "worker", "start", "--pool", "cancelled"], server, log) as worker:
-            wait_for("a checkpoint", lambda: has_checkpoint(run))
-            children = psutil.Process(worker.pid).children(recursive=True)
-            assert len(children) > 1
-            cancel(server, chosen)
-            wait_for("the run's end", lambda: state(server, chosen) == "Cancelled")
-            _, alive = psutil.wait_procs(children, timeout=120)
-            assert not [child for child in alive if "prefect.engine" in child.cmdline()], alive
-            assert worker.poll() is None
+        return str(run_deployment(f"pipeline/{pool}", timeout=0, _sync=True).id)
+
+
+def test_a_run_of_a_worker_is_cancelled(server: str, run: Run, tmp_path: Path):
+    """The worker is told, and ends the flow's process; the training's have sessions of their own."""
+    run, log = replace(endless(run), name="by-worker"), tmp_path / "log.txt"
+    chosen = scheduled(run, "cancelled")
+    with process(["prefect", "worker", "start", "--pool", "cancelled"], server, log) as worker:
+        wait_for("a checkpoint", lambda: has_checkpoint(run))
+        children = psutil.Process(worker.pid).children(recursive=True)
+        assert len(children) > 1
+        cancel(server, chosen)
+        wait_for("the run's end", lambda: state(server, chosen) == "Cancelled")
+        _, alive = psutil.wait_procs(children, timeout=120)
+        assert not [child for child in alive if "prefect.engine" in child.cmdline()], alive
+        assert worker.poll() is None
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_is_stopped_leaves_no_run_that_looks_alive(
+    server: str, run: Run, tmp_path: Path, sign: signal.Signals
+):
+    """It kills the flow's process. The run is called Crashed, its work is kept, its place free."""
+    pool = f"stopped-{sign.name.lower()}"
+    run, log = replace(endless(run), name=pool), tmp_path / "log.txt"
+    chosen = scheduled(run, pool)
+    command = ["prefect", "worker", "start", "--pool", pool]
+    with process(command, server, log) as worker:
+        wait_for("a checkpoint", lambda: has_checkpoint(run))
+        children = psutil.Process(worker.pid).children(recursive=True)
+        worker.send_signal(sign)
+        worker.wait(120)
+        wait_for("the run's end", lambda: state(server, chosen) == "Crashed")
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert not alive
+    assert has_checkpoint(run)
+    retry = [sys.executable, "-m", "prefect", "flow-run", "retry", chosen]
+    subprocess.run(retry, env={**os.environ, "PREFECT_API_URL": server}, check=True, capture_output=True)
+    with process(command, server, tmp_path / "second.txt"):
+        wait_for("the retry", lambda: state(server, chosen) == "Running")
+        cancel(server, chosen)
+        wait_for("the retry's end", lambda: state(server, chosen) == "Cancelled")
 
 
 def test_a_run_called_lost_too_soon_gives_way_to_its_retry(server: str, run: Run, tmp_path: Path):

@@ -95,6 +95,8 @@ def test_options_that_are_not_given_stay_as_they_were():
     ("options", "words"),
     [
         ({"schedule": "at three"}, "--schedule 'at three' is no cron expression; five fields"),
+        ({"schedule": "* * * * * *"}, "--schedule '* * * * * *' is no cron expression; five fields"),
+        ({"schedule": "0 3 30 2 *"}, "--schedule '0 3 30 2 *' never comes"),
         ({"schedule": "0 3 * * *", "timezone": "Europe/Atlantis"}, "--timezone 'Europe/Atlantis' is none"),
         ({"timezone": "UTC"}, "--timezone UTC is of a schedule, and there is none; add --schedule"),
     ],
