@@ -4,7 +4,8 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,34 @@ def background(
                 process.wait(60)
             finally:
                 os.killpg(process.pid, signal.SIGKILL)  # the watching shell, and whatever has not ended
+                process.wait()
+
+
+@contextmanager
+def python_module(
+    arguments: Sequence[str], log: Path, environment: Mapping[str, str]
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A module of Python in a session of its own, whose own process alone gets SIGTERM after the block.
+
+    Args:
+        arguments: the module's name and its arguments.
+        log: what it prints is added to it.
+        environment: all of the process's.
+    """
+    command = [sys.executable, "-m", *arguments]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(120)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
 
 

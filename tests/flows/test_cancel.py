@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from stages.config.run import Run
 from stages.store import open_store
 from tests.flows.api import ask
 from tests.flows.outage import wait_for
+from tests.flows.processes import python_module
 from tests.flows.training import plain, training_of, written
 
 pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.matrix, pytest.mark.timeout(1200)]
@@ -26,28 +26,10 @@ pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.matrix, pytest.
 PROJECT = Path(__file__).parents[2]
 
 
-@contextmanager
-def process(command: list[str], server: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A module of Python that runs in a session of its own, ended with the block."""
+def process(command: list[str], server: str, log: Path) -> AbstractContextManager["subprocess.Popen[bytes]"]:
+    """A module of Python that works for a server."""
     environment = {**os.environ, "PREFECT_API_URL": server, "PREFECT_WORKER_QUERY_SECONDS": "2"}
-    with log.open("w") as output:
-        started = subprocess.Popen(
-            [sys.executable, "-m", *command],
-            env=environment,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
-        yield started
-    finally:
-        if started.poll() is None:
-            started.terminate()
-            try:
-                started.wait(120)
-            except subprocess.TimeoutExpired:
-                os.killpg(started.pid, signal.SIGKILL)
-                started.wait()
+    return python_module(command, log, environment)
 
 
 def endless(run: Run) -> Run:

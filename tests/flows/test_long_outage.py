@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from stages.artifacts.reference import references, resolve
 from stages.config.run import Run
 from stages.store import open_store
 from tests.flows.outage import wait_for
-from tests.flows.processes import free_port
+from tests.flows.processes import free_port, python_module
 from tests.flows.training import plain, training_of
 
 pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.matrix, pytest.mark.timeout(1500)]
@@ -32,31 +31,11 @@ TRAINING = 360.0
 
 
 @contextmanager
-def process(command: list[str], log: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("ab") as output:
-        started = subprocess.Popen(
-            [sys.executable, "-m", *command],
-            env=environment,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
-        yield started
-    finally:
-        if started.poll() is None:
-            started.terminate()
-            try:
-                started.wait(60)
-            except subprocess.TimeoutExpired:
-                os.killpg(started.pid, signal.SIGKILL)
-                started.wait()
-
-
-@contextmanager
 def serving(port: int, log: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """Prefect's server, once it answers; always on the same database."""
-    with process(["prefect", "server", "start", "--no-ui", "--port", str(port)], log, environment) as started:
+    with python_module(
+        ["prefect", "server", "start", "--no-ui", "--port", str(port)], log, environment
+    ) as started:
 
         def answers() -> bool:
             assert started.poll() is None, log.read_text()[-3000:]
@@ -107,7 +86,7 @@ def test_a_run_trains_on_while_the_server_is_away_and_ends_well(
             parameters={"run": plain(run)},
         )
         started = run_deployment("pipeline/outage", timeout=0, _sync=True)
-        with process(work, worker_log, environment) as worker:
+        with python_module(work, worker_log, environment) as worker:
 
             def trains() -> bool:
                 assert not client.read_flow_run(started.id).state.is_final(), worker_log.read_text()[-3000:]
