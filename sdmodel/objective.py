@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import torch
 from torch import Tensor, nn
 
 from sdmodel.data.batch import Batch
@@ -26,10 +25,10 @@ class Objective(Protocol):
     def modules(self) -> nn.Module:
         """Every trained parameter.
 
-        `forward(batch: Batch, generator: torch.Generator) -> dict[str, Tensor]`: named losses, each a float32
+        `forward(batch: Batch) -> dict[str, Tensor]`: named losses, each a float32
         scalar, the mean over the batch's rows; their sum is minimised, and "loss" must not be one of the
-        names. Random numbers come from `batch.normal`, `batch.uniform` and `batch.stratified` with
-        `generator`, so that they are the same for one process or many. Sub-modules are called inside this
+        names. Random numbers come from `batch.normal`, `batch.uniform` and `batch.stratified`,
+        so that they are the same for one process or many. Sub-modules are called inside this
         forward alone: anything else bypasses DistributedDataParallel."""
         ...
 
@@ -59,7 +58,7 @@ class Objective(Protocol):
         None where no measure ever does."""
         ...
 
-    def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def errors(self, batch: Batch) -> dict[str, Tensor]:
         """What validation adds up over batches, float64 sums over the batch's rows by name; see
         sdmodel/train/validation.py."""
         ...

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from sdmodel.denoise.discrete import DiscreteDenoiser, check_unet
+from sdmodel.denoise.unet2d import UNet2D, check_unet
 from sdmodel.latents.space import PIXELS, Space
 from sdmodel.variant import variant_of
 
@@ -42,7 +42,7 @@ def read_pipeline(folder: Path) -> Pipeline:
     """ValueError: its denoiser is of a kind that cannot be started from, or a part is missing."""
     unet = _json(folder, "unet/config.json")
     schedule = _json(folder, "scheduler/scheduler_config.json")
-    check_unet(unet, schedule)
+    check_unet(unet)
     space = _space(_json(folder, "vae/config.json")) if (folder / "vae").is_dir() else PIXELS
     if unet["in_channels"] != space.channels:
         raise ValueError(
@@ -52,7 +52,7 @@ def read_pipeline(folder: Path) -> Pipeline:
     return Pipeline(folder, unet, schedule, space, (folder / "text_encoder/config.json").exists())
 
 
-def load_unet(folder: Path, network: DiscreteDenoiser) -> None:
+def load_unet(folder: Path, network: UNet2D) -> None:
     """Puts the weights of a pipeline's UNet into a denoiser built from its config. ValueError: there are
     none that fit, as safetensors."""
     # It takes seconds to import.

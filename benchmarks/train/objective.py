@@ -29,14 +29,14 @@ class Noise(nn.Module):
             self.text: Any = CLIPTextModel.from_pretrained(folder / "text_encoder").requires_grad_(False)
             self.tokenizer: Any = CLIPTokenizer.from_pretrained(folder / "tokenizer")
 
-    def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
         """{"denoising": () float32}."""
         mean, log_variance, states = self._read(batch)
-        latents = mean + (log_variance / 2).exp() * batch.normal(generator, *mean.shape[1:])
+        latents = mean + (log_variance / 2).exp() * batch.normal("latent", *mean.shape[1:])
         latents = latents * self.scaling
-        noise = batch.normal(generator, *mean.shape[1:])
+        noise = batch.normal("noise", *mean.shape[1:])
         steps = self.schedule.config.num_train_timesteps
-        timesteps = (batch.uniform(generator) * steps).long()
+        timesteps = (batch.uniform("times") * steps).long()
         noisy = self.schedule.add_noise(latents, noise, timesteps)
         found = self.unet(noisy, timesteps, states, return_dict=False)[0]
         return {"denoising": nn.functional.mse_loss(found.float(), noise)}
@@ -76,7 +76,7 @@ class NoiseObjective:
         """The UNet."""
         return [self.modules.unet]
 
-    def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def errors(self, batch: Batch) -> dict[str, Tensor]:
         """An objective must have it; the measured loop validates nothing."""
         raise AssertionError("the benchmark measures no validation")
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from sdmodel.config.learning import ValidationConfig
+from sdmodel.config.sampling import SamplingConfig
 from sdmodel.config.train import TrainConfig
 from stages.config.collect import CollectConfig, UrlSource
 from stages.config.evaluate import EvaluateConfig
@@ -59,10 +60,11 @@ def smoke(table: str, store: str) -> Run:
         train=TrainConfig(
             images=2560,
             checkpoint_every=640,
+            sampling=SamplingConfig(steps=6),
             validation=ValidationConfig(every=1280, rows=16, prompts=PROMPTS[:2]),
         ),
         evaluate=EvaluateConfig(
-            oracle="demo", oracle_samples=32, samples=16, validation_rows=16, steps=6, part_rows=16, clip=CLIP
+            oracle="demo", oracle_samples=32, samples=16, validation_rows=16, part_rows=16, clip=CLIP
         ),
     )
 

@@ -40,13 +40,13 @@ class Autoencoder(nn.Module):
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("square", torch.ones(channels))
 
-    def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
         """{"reconstruction", "kl"}: the mean absolute error of pixels in [-1, 1] from a latent that is drawn,
         and `kl` times its divergence.
 
         ValueError: the stream reads latents."""
         mean, log_variance = self.posterior(batch.images)
-        noise = batch.normal(generator, *mean.shape[1:])
+        noise = batch.normal("latent", *mean.shape[1:])
         z = mean + (log_variance / 2).exp() * noise  # (B, C, h, w)
         if self.training:
             self._count(z.detach())
@@ -102,7 +102,7 @@ class AutoencoderObjective:
         parts: Any = self.modules.vae
         return [parts.encoder, parts.decoder]
 
-    def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def errors(self, batch: Batch) -> dict[str, Tensor]:
         """Errors of pictures that come back from the mean of their latents; see `error_sums`."""
         back = self.modules.decode(self.modules.posterior(batch.images)[0])
         return error_sums(back, batch.images, torch.zeros_like(batch.index), 1)

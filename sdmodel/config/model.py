@@ -93,16 +93,6 @@ class DiTConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoiseConfig(Config):
-    """Training times: logit-normal on (0, 1), t = 0 is noise and t = 1 is data."""
-
-    mean: Annotated[float, Interval(ge=-20, le=20)] = -0.6
-    """Mean of the logit; below 0 leans towards noise."""
-    deviation: Annotated[float, Interval(gt=0, le=20)] = 1.6
-    """Standard deviation of the logit."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class ContrastiveConfig(Config):
     """The CLIP of the contrastive objective: a stock open_clip model. Vocabulary and length are the text
     encoder's."""

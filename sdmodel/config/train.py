@@ -32,11 +32,12 @@ from sdmodel.config.model import (
     ContrastiveConfig,
     DiTConfig,
     Network,
-    NoiseConfig,
     SelfSupervisedConfig,
     UNet2DConfig,
     UNetConfig,
 )
+from sdmodel.config.noise import NoiseConfig
+from sdmodel.config.sampling import SamplingConfig
 from sdmodel.config.text import FORETELLING, PretrainConfig, TextConfig, columns_of
 
 WHOLE_MATRICES = ("muon", "adamw8bit")
@@ -96,7 +97,9 @@ class TrainConfig(Config):
     dit: DiTConfig = field(default_factory=DiTConfig)
     """The denoiser where network is dit."""
     noise: NoiseConfig = field(default_factory=NoiseConfig)
-    """Training times; for the diffusion objective."""
+    """Noise schedule, prediction, loss weight and training times; for the diffusion objective."""
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    """How pictures are drawn with the model, unless told otherwise; it goes into the model's folder."""
     contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
     """The CLIP of the contrastive objective."""
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)

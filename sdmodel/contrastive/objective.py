@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from open_clip import CLIP
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -31,9 +30,9 @@ class Contrastive(nn.Module):
         self.foils = foils
         self.config = config
 
-    def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
         """{"contrastive": scalar}, over the global batch."""
-        captions = [*batch.captions, *foils_of(batch, self.foils, self.config.contrastive.foils, generator)]
+        captions = [*batch.captions, *foils_of(batch, self.foils, self.config.contrastive.foils)]
         ids = sent(self.tokenizer.token_ids(captions, self.config.text.length), batch.images.device)
         image = directions(self.clip.encode_image(batch.images))  # (B, D)
         text = directions(self.clip.encode_text(ids))  # (B + B * K, D)
@@ -75,9 +74,9 @@ class ContrastiveObjective:
         """What reads captions: its own text tower."""
         return [self]
 
-    def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def errors(self, batch: Batch) -> dict[str, Tensor]:
         """The loss, over the batch at hand: smaller batches are easier."""
-        losses = self.modules(batch, generator)
+        losses = self.modules(batch)
         return {name: loss.double() * len(batch) for name, loss in losses.items()}
 
     def start(self, folder: Path) -> None:

@@ -20,13 +20,12 @@ MAX_SCALE = 100.0
 """Largest factor on cosines, as in CLIP: beyond it training becomes unstable."""
 
 
-def foils_of(batch: Batch, foils: Foils, count: int, generator: torch.Generator) -> list[str]:
+def foils_of(batch: Batch, foils: Foils, count: int) -> list[str]:
     """B * count captions, each caption's foils in a row; they depend on the seed and the row alone."""
-    seed = generator.initial_seed()
     return [
         foil
         for row, caption in enumerate(batch.captions)
-        for foil in foils.of(caption, count, (seed, batch.start + row))
+        for foil in foils.of(caption, count, (batch.seed, batch.images_seen + batch.start + row))
     ]
 
 

@@ -1,8 +1,7 @@
 """What a training step sees: one process's rows of a global batch, and random numbers for them.
 
-Every process draws for the whole global batch from the same generator and keeps its own rows. So the noise of
-an image depends on (seed, images seen) and on nothing else: one process or many, whole batches or parts of
-them train the same model.
+What is drawn for a row depends on (seed, its place in the data order, what for) and on nothing else: one
+process or many, whole batches or parts of them train the same model.
 """
 
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from sdmodel import philox
 from sdmodel.condition import Condition
 
 
@@ -30,6 +30,10 @@ class Batch:
     """Images in the global batch, over all processes."""
     start: int
     """Place of the first row in the global batch."""
+    seed: int = 0
+    """Of what is drawn for the rows."""
+    images_seen: int = 0
+    """Images before the global batch: its own place in the data order."""
     text: Condition | None = None
     """The captions' cached states, B of them, after `to` in float32; None where the stream has none."""
     augmented: Tensor | None = None
@@ -81,19 +85,17 @@ class Batch:
             augmented=None if self.augmented is None else self.augmented[begin:end],
         )
 
-    def normal(self, generator: torch.Generator, *shape: int) -> Tensor:
-        """(B, *shape) float32 standard normal: this process's rows of a draw for the global batch."""
-        return self._rows(torch.randn(self.size, *shape, generator=generator, device=generator.device))
+    def normal(self, stream: str, *shape: int) -> Tensor:
+        """(B, *shape) float32 standard normal; the draws of each `stream` are its own."""
+        return philox.normal(self.seed, self.index, stream, *shape)
 
-    def uniform(self, generator: torch.Generator, *shape: int) -> Tensor:
-        """(B, *shape) float32 uniform on [0, 1): this process's rows of a draw for the global batch."""
-        return self._rows(torch.rand(self.size, *shape, generator=generator, device=generator.device))
+    def uniform(self, stream: str, *shape: int) -> Tensor:
+        """(B, *shape) float32 uniform on [0, 1)."""
+        return philox.uniform(self.seed, self.index, stream, *shape)
 
-    def stratified(self, generator: torch.Generator) -> Tensor:
+    def stratified(self, stream: str) -> Tensor:
         """(B,) float32 on [0, 1): in the global batch one in each of `size` equal strata, shuffled."""
-        strata = torch.randperm(self.size, generator=generator, device=generator.device)
-        inside = torch.rand(self.size, generator=generator, device=generator.device)
-        return self._rows((strata + inside) / self.size)
-
-    def _rows(self, drawn: Tensor) -> Tensor:
-        return drawn[self.start : self.start + len(self)]
+        everyone = self.images_seen + torch.arange(self.size, device=self.index.device)
+        order = philox.words(self.seed, everyone, f"{stream} order", 1)[:, 0].argsort(stable=True)
+        strata = order[self.start : self.start + len(self)]
+        return (strata + self.uniform(stream)) / self.size

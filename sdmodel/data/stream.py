@@ -80,6 +80,8 @@ class Stream:
             index=torch.from_numpy(images_seen + places),
             size=self.batch,
             start=self.start,
+            seed=self.seed,
+            images_seen=images_seen,
             text=examples.text,
             augmented=examples.augmented,
         )

@@ -1,8 +1,8 @@
 """Denoisers by name.
 
-A denoiser is called `network(x_t, t, condition, augmented=None)` and estimates the clean arrays:
-x_t (B, C, H, W) float32 noisy arrays of a `Space`, at times t (B,) in [0, 1] (0 is noise), under a
-`Condition` of B captions, pictures moved as `augmented` (B, 9) says (None: not at all). The estimate is
+A denoiser is called `network(x_t, t, condition, augmented=None)` and predicts what `train.noise.prediction`
+says of x_t (B, C, H, W) float32 noisy arrays of a `Space`, at times t (B,) in [0, 1] (0 is noise), under a
+`Condition` of B captions, pictures moved as `augmented` (B, 9) says (None: not at all). The prediction is
 (B, C, H, W) float32. Its `heavy` are the parts where its time is spent, worth compiling.
 """
 
@@ -14,10 +14,17 @@ from sdmodel.config.limits import ConfigError
 from sdmodel.config.train import TrainConfig
 from sdmodel.latents.space import Space
 from sdmodel.noise.interpolation import SIGMA_DATA
+from sdmodel.noise.schedule import NoiseSchedule
 
 
 def build_denoiser(
-    config: TrainConfig, space: Space, pooled_width: int, token_width: int, *, padded: bool = True
+    config: TrainConfig,
+    space: Space,
+    pooled_width: int,
+    token_width: int,
+    schedule: NoiseSchedule,
+    *,
+    padded: bool = True,
 ) -> nn.Module:
     """The denoiser that `config.network` names, with initial weights from torch's global generator.
 
@@ -26,6 +33,7 @@ def build_denoiser(
         space: what its arrays are.
         pooled_width: P of `Condition`.
         token_width: D of `Condition`.
+        schedule: whose timesteps a UNet of diffusers is told.
         padded: whether captions have padding that is not to be attended to.
 
     Raises:
@@ -45,9 +53,9 @@ def build_denoiser(
             side = space.shape(config.size, config.size)[1]
             return UNet(config.unet, side, pooled_width, token_width, **arrays)
         case "unet2d":
-            from sdmodel.denoise.unet2d import UNet2D
+            from sdmodel.denoise.unet2d import UNet2D, settings_of
 
-            return UNet2D(config.unet2d, pooled_width, token_width, **arrays, padded=padded)
+            return UNet2D(settings_of(config.unet2d, space.channels, token_width), schedule, padded=padded)
         case "dit":
             from sdmodel.denoise.dit import DiT
 

@@ -1,95 +1,95 @@
 """diffusers' UNet2DConditionModel as a denoiser: the network of Stable Diffusion 1 and 2 (Rombach et al.
-2021, arXiv:2112.10752)."""
+2021, arXiv:2112.10752), with nothing on it that a stock pipeline has no room for."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from sdmodel.condition import Condition
 from sdmodel.config.model import UNet2DConfig
-from sdmodel.denoise.augmentation_condition import AugmentationCondition
-from sdmodel.noise.interpolation import SIGMA_DATA, unit_scale
+from sdmodel.noise.interpolation import expand
+from sdmodel.noise.schedule import NoiseSchedule
 
-if TYPE_CHECKING:
-    from diffusers import UNet2DConditionModel  # pyright: ignore[reportPrivateImportUsage]
-
-TIMESTEPS = 1000
-"""Its time runs from 0, the data, to so many, the noise."""
+CONDITIONS = (
+    "addition_embed_type",
+    "class_embed_type",
+    "encoder_hid_dim",
+    "num_class_embeds",
+    "time_cond_proj_dim",
+)
+"""Keys of a UNet's config that ask for conditions besides time and caption."""
 
 
 class UNet2D(nn.Module):
-    """The clean array that is expected behind a noisy one, given its time and its caption."""
+    """What is predicted of a noisy array, given its timestep and its caption."""
 
-    def __init__(
-        self,
-        config: UNet2DConfig,
-        pooled_width: int,
-        token_width: int,
-        *,
-        channels: int = 3,
-        deviation: float = SIGMA_DATA,
-        augment: bool = False,
-        padded: bool = True,
-    ) -> None:
-        """Arguments as of `DiT`."""
+    augmentation = None
+
+    def __init__(self, settings: dict[str, Any], schedule: NoiseSchedule, *, padded: bool = True) -> None:
+        """Args:
+        settings: unet/config.json of a pipeline, or `settings_of` a config.
+        schedule: whose timesteps it is told.
+        padded: whether captions have tokens that are not to be attended to.
+
+        ValueError: it needs other conditions than time and caption."""
+        # Only who has such a denoiser waits for it: it takes seconds to import.
+        from diffusers import UNet2DConditionModel  # pyright: ignore[reportPrivateImportUsage]
+
         super().__init__()
-        self.unet: Any = unet_of(config, channels, token_width)
-        self.deviation, self.padded = deviation, padded
-        width = config.channels[0] * 4  # of its embedding of the time
-        self.caption = nn.Linear(pooled_width, width)
-        self.augmentation = AugmentationCondition(width) if augment else None
-        nn.init.zeros_(self.unet.conv_out.weight)  # zeros: untrained, it predicts the mean of all data
+        check_unet(settings)
+        self.settings, self.schedule, self.padded = settings, schedule, padded
+        self.unet: Any = UNet2DConditionModel.from_config(settings)
+        # Zeros: untrained, it predicts the mean of all data.
+        nn.init.zeros_(self.unet.conv_out.weight)
         nn.init.zeros_(self.unet.conv_out.bias)
 
     @property
     def heavy(self) -> list[nn.Module]:
         """Its levels."""
-        return levels(self.unet)
+        return [*self.unet.down_blocks, self.unet.mid_block, *self.unet.up_blocks]
 
     def forward(
         self, x_t: Tensor, t: Tensor, condition: Condition, augmented: Tensor | None = None
     ) -> Tensor:
-        """(B, C, H, W) at times t (B,) to the estimate (B, C, H, W), float32.
-
-        augmented: (B, 9), how the pictures were moved; None is not at all."""
-        embedding = self.caption(condition.pooled)
-        if self.augmentation is not None:
-            embedding = self.augmentation(embedding, augmented)
+        """(B, C, H, W) at times t (B,) to the prediction (B, C, H, W), float32. augmented must be None."""
         prediction: Tensor = self.unet(
-            unit_scale(t, self.deviation)[:, None, None, None] * x_t,
-            TIMESTEPS * (1 - t),
+            x_t * expand(torch.rsqrt(t**2 + (1 - t) ** 2), x_t),  # variance preserving
+            self.schedule.timestep(t),
             condition.states,
-            class_labels=embedding,  # added to the embedding of the time
             encoder_attention_mask=condition.mask if self.padded else None,
             return_dict=False,
         )[0]
         return prediction.float()
 
 
-def unet_of(config: UNet2DConfig, channels: int, token_width: int) -> "UNet2DConditionModel":
-    """With initial weights."""
+def settings_of(config: UNet2DConfig, channels: int, token_width: int) -> dict[str, Any]:
+    """diffusers' config of the network that a config describes, for arrays of so many channels and captions
+    of that width."""
     widths, attention = config.channels, config.attention
-    down = tuple("CrossAttnDownBlock2D" if asks else "DownBlock2D" for asks in attention)
-    up = tuple("CrossAttnUpBlock2D" if asks else "UpBlock2D" for asks in reversed(attention))
-    heads = tuple(max(1, width // config.head_width) for width in widths)
-    # Only who has such a denoiser waits for it: it takes seconds to import.
-    from diffusers import UNet2DConditionModel  # pyright: ignore[reportPrivateImportUsage]
-
-    return UNet2DConditionModel(
-        in_channels=channels,
-        out_channels=channels,
-        block_out_channels=widths,
-        down_block_types=down,
-        up_block_types=up,
-        layers_per_block=config.blocks,
-        cross_attention_dim=token_width,
+    return {
+        "in_channels": channels,
+        "out_channels": channels,
+        "block_out_channels": list(widths),
+        "down_block_types": ["CrossAttnDownBlock2D" if asks else "DownBlock2D" for asks in attention],
+        "up_block_types": ["CrossAttnUpBlock2D" if asks else "UpBlock2D" for asks in reversed(attention)],
+        "layers_per_block": config.blocks,
+        "cross_attention_dim": token_width,
         # diffusers reads this as the number of heads.
-        attention_head_dim=heads,  # pyright: ignore[reportArgumentType] - its type has one level
-        norm_num_groups=config.groups,
-        class_embed_type="identity",
-    )
+        "attention_head_dim": [max(1, width // config.head_width) for width in widths],
+        "norm_num_groups": config.groups,
+    }
 
 
-def levels(unet: Any) -> list[nn.Module]:
-    """Of a UNet2DConditionModel, down, middle and up."""
-    return [*unet.down_blocks, unet.mid_block, *unet.up_blocks]
+def check_unet(settings: dict[str, Any]) -> None:
+    """ValueError: a UNet asks for other conditions than time and caption."""
+    if kind := next((key for key in CONDITIONS if settings.get(key) is not None), None):
+        raise ValueError(
+            f"a UNet with {kind}={settings[kind]!r} needs more conditions than time and caption; take one in "
+            "the layout of Stable Diffusion 1 or 2"
+        )
+    if settings["in_channels"] != settings["out_channels"]:
+        raise ValueError(
+            f"a UNet from {settings['in_channels']} to {settings['out_channels']} channels sees more than a "
+            "noisy array (inpainting?); take one whose in_channels are its out_channels"
+        )

@@ -24,7 +24,6 @@ def level_errors(
     x_0: Tensor,
     condition: Condition,
     batch: Batch,
-    generator: torch.Generator,
 ) -> dict[str, Tensor]:
     """How well clean arrays are estimated from noise, as sums for each of LEVELS spans of time, which
     validation adds up; see `regression.error_sums`.
@@ -32,9 +31,9 @@ def level_errors(
     denoise: (x_t (B, C, H, W), t (B,), condition) -> estimate of x_0, as `Diffusion.denoise`.
     x_0: (B, C, H, W), in the space of the denoiser. condition: of its B captions, none dropped.
     batch: whose rows they are. Each row is noised once; times are stratified over the global batch and, like
-    the noise, drawn by `batch` from `generator`, so that they are the same for one process or many."""
-    t = batch.stratified(generator)
-    eps = batch.normal(generator, *x_0.shape[1:])
+    the noise, drawn by `batch`, so that they are the same for one process or many."""
+    t = batch.stratified("times")
+    eps = batch.normal("noise", *x_0.shape[1:])
     estimate = denoise(interpolate(x_0, eps, t), t, condition)
     return error_sums(estimate, x_0, level_of(t), LEVELS)
 

@@ -21,12 +21,13 @@ from torch import Tensor
 
 from sdmodel.config.train import TrainConfig
 from sdmodel.denoise.build import build_denoiser
-from sdmodel.denoise.discrete import DiscreteDenoiser
+from sdmodel.denoise.unet2d import UNet2D
 from sdmodel.diffusion.model import CaptionEncoder, Diffusion
 from sdmodel.latents import autoencoder
 from sdmodel.latents import text as frozen
 from sdmodel.latents.space import PIXELS, Space
 from sdmodel.lora import ADAPTER, apply_adapter
+from sdmodel.noise.process import ForwardProcess
 from sdmodel.text.conditioner import ENCODERS, TextConditioner
 from sdmodel.text.encoder import NOT_SHAPE
 from sdmodel.text.pipeline import PipelineTextEncoder
@@ -41,17 +42,20 @@ TEXTS = "text"
 def described(model: Diffusion) -> dict[str, Any]:
     """What decides a model's weights and what they mean, as JSON.
 
-    "size"; "network" and, under its name, its config; "discrete": what `DiscreteDenoiser` was built from, or
-    null; "text": the configs of our own text encoders, or null; "text_length": tokens that a pipeline's
-    reads; "text_learns"; "augment": whether it is told how pictures were moved; "space"."""
+    "size"; "network" and, under its name, its config, of a UNet of diffusers that of diffusers; "noise":
+    schedule, prediction and shift; "sampling"; "text": the configs of our own text encoders, or null;
+    "text_length": tokens that a pipeline's reads; "text_learns"; "augment": whether it is told how pictures
+    were moved; "space"."""
     config = model.config
     name = config.network
-    whole = isinstance(model.network, DiscreteDenoiser)
     return {
         "size": config.size,
         "network": name,
-        name: None if whole else dataclasses.asdict(getattr(config, name)),
-        "discrete": model.network.configs() if isinstance(model.network, DiscreteDenoiser) else None,
+        name: model.network.settings
+        if isinstance(model.network, UNet2D)
+        else dataclasses.asdict(getattr(config, name)),
+        "noise": model.process.described(),
+        "sampling": dataclasses.asdict(model.sampling),
         "text": _shapes(model.text) if isinstance(model.text, TextConditioner) else None,
         "text_length": 0 if isinstance(model.text, TextConditioner) else model.text.length,  # pyright: ignore
         "text_learns": not isinstance(model.text, frozen.FrozenTextEncoder),
@@ -117,24 +121,23 @@ def load(folder: Path, *, learn: bool = False) -> Diffusion:
     ValueError: no such folder, or another kind of model."""
     settings = read(folder)
     name = settings["network"]
-    chosen = {key: settings[key] for key in ("size", "network", name) if settings[key] is not None}
+    chosen = {key: settings[key] for key in ("size", "network", name) if key != "unet2d"}
     if settings["text"] is not None:
         chosen["text"], *chosen["texts"] = settings["text"]
+    chosen["sampling"] = settings["sampling"]
     chosen["data"] = {"augment": float(settings.get("augment", False))}
     config = TypeAdapter(TrainConfig).validate_python(chosen)
     space = Space.from_dict(settings["space"]) if "space" in settings else PIXELS
     text = _text(folder, config, settings, learn)
-    if settings.get("discrete"):
-        network = DiscreteDenoiser(
-            **settings["discrete"],
-            pooled_width=text.pooled_width,
-            augment=settings["augment"],
-            padded=text.padded,
-        )
+    process = ForwardProcess.restored(settings["noise"])
+    if name == "unet2d":
+        network = UNet2D(settings[name], process.schedule, padded=text.padded)
     else:
-        network = build_denoiser(config, space, text.pooled_width, text.token_width, padded=text.padded)
+        network = build_denoiser(
+            config, space, text.pooled_width, text.token_width, process.schedule, padded=text.padded
+        )
     pictures = autoencoder.load_autoencoder(folder / AUTOENCODER) if space.latent else None
-    model = Diffusion(config, text, network, space, pictures)
+    model = Diffusion(config, text, network, process, space, pictures)
     weights = load_file(folder / WEIGHTS)
     # Text encoders have weights of their own, which are there already.
     apart = "text." if isinstance(text, PipelineTextEncoder) else f"text.{ENCODERS}"

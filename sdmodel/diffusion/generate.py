@@ -5,16 +5,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from sdmodel.config.sampling import SamplingConfig
 from sdmodel.diffusion import folder as folders
 from sdmodel.diffusion.model import Diffusion
 from sdmodel.noise.interpolation import schedule
 from sdmodel.sample.guidance import guided
 from sdmodel.sample.solvers import Progress, multistep, quiet
 
-STEPS = 14
-GUIDANCE = 2.0
-UNTIL = 0.6
-"""Time from which captions are no longer stressed."""
+UNCHANGED = SamplingConfig()
 SHIFT = 4.0
 """How much the sampler's steps lean towards noise, where the picture is decided."""
 CHUNK = 64
@@ -33,13 +31,13 @@ class TextToImage:
         self,
         captions: list[str],
         seeds: list[int],
-        guidance: float = GUIDANCE,
-        steps: int = STEPS,
+        sampling: SamplingConfig = UNCHANGED,
         progress: Progress = quiet,
         size: tuple[int, int] | None = None,
     ) -> Tensor:
         """Images (B, 3, H, W) float32 in [-1, 1], on the CPU: each of its caption and its seed alone.
 
+        sampling: what shall be otherwise than the model's folder says.
         progress: called with (images finished, images in all), fractions of a chunk rounded down.
         size: (H, W), pixels; None is the square it was taught on. The network "unet" knows no other.
         ValueError: captions and seeds differ in number, steps is below 1, or the size does not fit.
@@ -47,6 +45,8 @@ class TextToImage:
         if len(captions) != len(seeds):
             raise ValueError(f"{len(captions)} captions and {len(seeds)} seeds; each image takes one of both")
         height, width = size or (self.size, self.size)
+        chosen = sampling.over(self.model.sampling)
+        guidance, steps, (_, until) = chosen.guidance, chosen.steps, chosen.interval
         times, images = schedule(steps, SHIFT), [torch.empty(0, 3, height, width)]
         for start in range(0, len(captions), CHUNK):
             part = slice(start, start + CHUNK)
@@ -55,9 +55,9 @@ class TextToImage:
             denoise = guided(
                 self.model.denoise,
                 self.model.encode_captions(captions[part]),
-                self.model.encode_captions([""] * count),
+                self.model.encode_captions([chosen.negative] * count),
                 guidance,
-                UNTIL,
+                until,
             )
 
             def report(done: int, total: int, start: int = start, count: int = count) -> None:

@@ -7,13 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from sdmodel.condition import Condition
+from sdmodel.config.sampling import OURS, TIMESTEPS, Sampling
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.latents.autoencoder import FrozenAutoencoder
 from sdmodel.latents.space import PIXELS, Space
 from sdmodel.latents.text import FrozenTextEncoder
-from sdmodel.noise.interpolation import expand, interpolate
-from sdmodel.noise.times import logit_normal
+from sdmodel.noise.interpolation import interpolate
+from sdmodel.noise.prediction import clean
+from sdmodel.noise.process import ForwardProcess
 from sdmodel.text.lengths import CaptionReader
 
 
@@ -46,6 +48,7 @@ class Diffusion(nn.Module):
         config: TrainConfig,
         text: CaptionEncoder,
         network: nn.Module,
+        process: ForwardProcess,
         space: Space = PIXELS,
         autoencoder: FrozenAutoencoder | None = None,
     ):
@@ -53,45 +56,50 @@ class Diffusion(nn.Module):
         config: size, noise and caption dropout.
         text: a module learns; a `FrozenTextEncoder` does not, and batches bring its states.
         network: the denoiser, see `sdmodel.denoise.build`.
+        process: what the network predicts, at which times it learns.
         space: of the denoiser's arrays.
         autoencoder: makes pictures of them; None in pixel space."""
         super().__init__()
         self.config = config
         self.text = text
         self.network = network
+        self.process = process
         self.space = space
         self.autoencoder = autoencoder
         self._empty: Condition | None = None
+
+    @property
+    def sampling(self) -> Sampling:
+        """How pictures are drawn unless told otherwise; nothing is left open."""
+        return self.config.sampling.over(TIMESTEPS if self.process.schedule.discrete else OURS)
 
     @property
     def device(self) -> torch.device:
         """Where the denoiser is."""
         return next(self.network.parameters()).device
 
-    def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """{"denoising": scalar}: the squared error of the estimated clean arrays at random times, all times
-        of equal weight unless the network weighs them.
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """{"denoising": scalar}: the squared error of what is predicted at random times, weighed as the
+        forward process says.
 
         A weight of 1 on the clean image leans towards noise, where the caption matters; the velocity's
         weight, 1 / (1 - t)^2, was measured to teach captions badly.
         """
-        noise = self.config.noise
-        x_0 = self.clean(batch, generator)
-        t = logit_normal(batch.stratified(generator), noise.mean, noise.deviation)
-        eps = batch.normal(generator, *x_0.shape[1:])
-        dropped = batch.uniform(generator) < self.config.caption_dropout
+        process = self.process
+        x_0 = self.clean(batch)
+        t = process.times(batch, x_0[0, 0].numel())
+        eps = process.noise(batch, x_0.shape[1:])
+        dropped = batch.uniform("caption dropout") < self.config.caption_dropout
         condition = self.condition(batch, dropped)
-        error = (self.denoise(interpolate(x_0, eps, t), t, condition, batch.augmented) - x_0).square()
-        if (weight := getattr(self.network, "weight", None)) is not None:
-            error = expand(weight(t), error) * error
-        return {"denoising": error.mean()}
+        predicted = self.network(interpolate(x_0, eps, t), t, condition, batch.augmented)
+        return {"denoising": process.error(predicted, x_0, eps, t).mean()}
 
-    def clean(self, batch: Batch, generator: torch.Generator) -> Tensor:
+    def clean(self, batch: Batch) -> Tensor:
         """What the denoiser shall estimate, (B, C, h, w): pixels, or a sample of the cached posteriors."""
         images = batch.images
         if not self.space.latent:
             return self.space.normalised(images, images)
-        return self.space.normalised(images, batch.normal(generator, self.space.channels, *images.shape[2:]))
+        return self.space.normalised(images, batch.normal("latent", self.space.channels, *images.shape[2:]))
 
     def condition(self, batch: Batch, dropped: Tensor | None = None) -> Condition:
         """A batch's captions, cached or encoded; the empty one where `dropped` (B,) bool is true."""
@@ -127,7 +135,9 @@ class Diffusion(nn.Module):
         self, x_t: Tensor, t: Tensor, condition: Condition, augmented: Tensor | None = None
     ) -> Tensor:
         """The clean arrays that are expected behind x_t (B, C, h, w) at times t (B,)."""
-        return cast(Tensor, self.network(x_t, t, condition, augmented))
+        t = self.process.schedule.clamp(t)
+        predicted = cast(Tensor, self.network(x_t, t, condition, augmented))
+        return clean(self.process.prediction, predicted, x_t, t)
 
     def target(self, images: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) in [-1, 1] as the denoiser shall estimate them, (B, C, h, w): pixels, or the

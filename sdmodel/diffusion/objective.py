@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.denoise.build import build_denoiser
-from sdmodel.denoise.discrete import DiscreteDenoiser
+from sdmodel.denoise.unet2d import UNet2D
 from sdmodel.diffusion import folder as folders
 from sdmodel.diffusion.denoising_errors import level_errors
 from sdmodel.diffusion.generate import TextToImage
@@ -22,6 +22,7 @@ from sdmodel.latents import autoencoder
 from sdmodel.latents import text as frozen
 from sdmodel.latents.cache import read_empty, read_settings
 from sdmodel.latents.space import PIXELS
+from sdmodel.noise.process import ForwardProcess
 from sdmodel.start import Pipeline, is_pipeline, load_unet, read_pipeline
 from sdmodel.text.conditioner import TextConditioner
 from sdmodel.text.lengths import CaptionReader
@@ -63,8 +64,11 @@ class DiffusionObjective:
         else:
             text = TextConditioner.learn((config.text, *config.texts), captions, texts)
         with torch.device("meta") if starting else nullcontext():
-            network = build_denoiser(config, space, text.pooled_width, text.token_width, padded=text.padded)
-        self.modules = Diffusion(config, text, network, space, pictures)
+            process = ForwardProcess.of_config(config.noise)
+            network = build_denoiser(
+                config, space, text.pooled_width, text.token_width, process.schedule, padded=text.padded
+            )
+        self.modules = Diffusion(config, text, network, process, space, pictures)
         if not starting:
             self._check_rates()
 
@@ -79,11 +83,11 @@ class DiffusionObjective:
         """What reads captions."""
         return self.modules.text.readers
 
-    def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def errors(self, batch: Batch) -> dict[str, Tensor]:
         """Sums of denoising errors for each level of noise."""
         model = self.modules
-        x_0 = model.clean(batch, generator)
-        return level_errors(model.denoise, x_0, model.condition(batch), batch, generator)
+        x_0 = model.clean(batch)
+        return level_errors(model.denoise, x_0, model.condition(batch), batch)
 
     def sample(self, captions: list[str], seeds: list[int]) -> Tensor:
         """Pictures (B, 3, S, S) float32 in [-1, 1] on the CPU, each of its caption and its seed alone; the
@@ -124,7 +128,7 @@ class DiffusionObjective:
     def _ours(self, folder: Path) -> Diffusion:
         mine, model = self.modules, folders.load(folder, learn=True)
         own, theirs = comparable(mine), comparable(model)
-        if isinstance(model.network, DiscreteDenoiser):  # its own config says what it is
+        if isinstance(model.network, UNet2D):  # its own config says what it is
             own["settings"] = theirs["settings"]
         if theirs["text"] is None and isinstance(
             mine.text, TextConditioner
@@ -141,7 +145,8 @@ class DiffusionObjective:
                 f"{folder}: holds a model of { {key: theirs[key] for key in differ} }; the config asks for "
                 f"{ {key: own[key] for key in differ} }; {', '.join(differ)} must agree"
             )
-        # Its space, not the one measured now: the weights learned what they know in it.
+        # Schedule, prediction and space are its own: the weights learned what they know by them.
+        process = ForwardProcess(self.config.noise, model.process.schedule, model.process.prediction)
         text = model.text
         if isinstance(text, TextConditioner):
             text.set_rates((self.config.text, *self.config.texts))
@@ -150,7 +155,7 @@ class DiffusionObjective:
             text = mine.text
         if mine.space.latent:
             self._same(folder, folders.AUTOENCODER)
-        return Diffusion(self.config, text, model.network, model.space, mine.autoencoder)
+        return Diffusion(self.config, text, model.network, process, model.space, mine.autoencoder)
 
     def _pipeline(self, pipeline: Pipeline) -> Diffusion:
         """ValueError: latents or text states were not cached by the pipeline's own encoders."""
@@ -176,12 +181,10 @@ class DiffusionObjective:
                 f"{folder}: its denoiser reads captions of width {width}; the text encoder's have "
                 f"{text.token_width}"
             )
-        augment = self.config.data.augment > 0
-        network = DiscreteDenoiser(
-            pipeline.unet, pipeline.schedule, text.pooled_width, augment=augment, padded=text.padded
-        )
+        process = ForwardProcess.of_pipeline(self.config.noise, pipeline.schedule)
+        network = UNet2D(pipeline.unet, process.schedule, padded=text.padded)
         load_unet(folder, network)
-        return Diffusion(self.config, text, network, pipeline.space, mine.autoencoder)
+        return Diffusion(self.config, text, network, process, pipeline.space, mine.autoencoder)
 
     def _beside(self, name: str) -> Path:
         """Folder of an encoder that lies beside the cached latents."""
@@ -214,6 +217,6 @@ def comparable(model: Diffusion) -> dict[str, Any]:
     same = {key: settings[key] for key in ("network", "text", "augment")}
     if settings["network"] == "unet":  # it learns maps of one size
         same["size"] = settings["size"]
-    same["settings"] = settings["discrete"] or settings[settings["network"]]
+    same["settings"] = settings[settings["network"]]
     same["space"] = (model.space.channels, model.space.factor)
     return same

@@ -9,23 +9,20 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from sdmodel.data.batch import Batch
 
 
 @contextmanager
-def embedding_noise(
-    embedding: nn.Module, noise: float, batch: Batch, generator: torch.Generator
-) -> Generator[None]:
+def embedding_noise(embedding: nn.Module, noise: float, batch: Batch) -> Generator[None]:
     """Inside, what `embedding` makes of the batch's captions (B, L, W) has normal noise on it.
 
     noise: its deviation, in units of each token's own root mean square."""
 
     def hook(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
         size = output.detach().float().square().mean(-1, keepdim=True).sqrt()  # (B, L, 1)
-        return output + (noise * size * batch.normal(generator, *output.shape[1:])).to(output.dtype)
+        return output + (noise * size * batch.normal("embedding", *output.shape[1:])).to(output.dtype)
 
     handle = embedding.register_forward_hook(hook)
     try:

@@ -58,7 +58,7 @@ def commonest_token(tokenizer: Vocabulary, ids: Tensor, but: Iterable[int]) -> T
 
 
 def mask_tokens(
-    tokenizer: Vocabulary, ids: Tensor, share: float, words: Tensor, batch: Batch, generator: torch.Generator
+    tokenizer: Vocabulary, ids: Tensor, share: float, words: Tensor, batch: Batch
 ) -> MaskedTokens:
     """Hides `share` of each caption's ordinary tokens, rounded, 1 at least.
 
@@ -68,10 +68,9 @@ def mask_tokens(
         share: (0, 1).
         words: `ordinary_tokens(tokenizer)`, on the ids' device.
         batch: whose rows the captions are; what is drawn is theirs.
-        generator: on the ids' device.
     """
     own = ids if ids.ndim == 2 else ids[..., 0]  # (B, L)
-    draws = batch.uniform(generator, 3, own.shape[1])  # (B, 3, L)
+    draws = batch.uniform("masked", 3, own.shape[1])  # (B, 3, L)
     able = torch.isin(own, words)
     most = max(1, round(share * own.shape[1]))
     order, places = draws[:, 0].masked_fill(~able, -1).topk(most)  # (B, K)

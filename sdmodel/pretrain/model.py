@@ -91,28 +91,28 @@ class Pretraining(nn.Module):
         self.masked = MaskedHead(encoder, seen) if weights.masked else None
         self.next = NextTokenHead(encoder, seen) if weights.next else None
 
-    def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Losses by name, each a float32 scalar times its weight: "contrastive" over the global batch, the
         others means over rows."""
-        return self.losses(self.predict(batch, generator), batch, generator)
+        return self.losses(self.predict(batch), batch)
 
-    def predict(self, batch: Batch, generator: torch.Generator) -> HeadOutputs:
+    def predict(self, batch: Batch) -> HeadOutputs:
         """The predictions: while it learns of those labels alone that teach, else of all."""
         config, every = self.config, not self.training
-        inputs = self._inputs(batch, generator, every)
+        inputs = self._inputs(batch, every)
         clean, text = self._predictions(inputs)
         noisy: PredictionsByLoss = {}
         if config.noise and (config.consistency or not self.training):
-            with embedding_noise(self.encoder.embedding, config.noise, batch, generator):
+            with embedding_noise(self.encoder.embedding, config.noise, batch):
                 noisy, _ = self._predictions(inputs)
         return HeadOutputs(inputs.ids, inputs.image, text, clean, noisy)
 
-    def losses(self, outputs: HeadOutputs, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def losses(self, outputs: HeadOutputs, batch: Batch) -> dict[str, Tensor]:
         """Losses of these predictions, see `forward`."""
         weights, clean, noisy = self.config, outputs.clean, outputs.disturbed
         losses: dict[str, Tensor] = {}
         if self.pairing and outputs.image is not None and outputs.text is not None:
-            loss = self.pairing.loss(self.encoder, outputs.image, outputs.text, outputs.ids, batch, generator)
+            loss = self.pairing.loss(self.encoder, outputs.image, outputs.text, outputs.ids, batch)
             losses["contrastive"] = weights.contrastive * loss
         if self.labels:
             shares = self.labels.shares(every=not self.training)
@@ -142,13 +142,13 @@ class Pretraining(nn.Module):
         """Columns of the labels that it predicts, in the order of its predictions."""
         return list(self.labels.labels.columns) if self.labels else []
 
-    def _inputs(self, batch: Batch, generator: torch.Generator, every: bool) -> HeadInputs:
+    def _inputs(self, batch: Batch, every: bool) -> HeadInputs:
         """The heads' inputs for this batch; which tokens are hidden is drawn."""
         ids, mask = self.encoder.tokenize(batch.captions)
         hidden = None
         if self.masked:
             share, words = self.config.mask, self.masked.words
-            hidden = mask_tokens(self.encoder.tokenizer, ids, share, words, batch, generator)
+            hidden = mask_tokens(self.encoder.tokenizer, ids, share, words, batch)
         image = self.pairing.images(batch.images) if self.pairing else None
         return HeadInputs(ids, mask, image, hidden, batch.uids, every)
 

@@ -64,15 +64,15 @@ class TextObjective:
         """What reads captions."""
         return [self.modules.encoder]
 
-    def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def errors(self, batch: Batch) -> dict[str, Tensor]:
         """The losses, of all labels. Beside them, each as a sum and the number that it is of: predictions
         that are right ("labels_right", "masked_right", "next_right"; "retrieved_right": of captions, whose
         own picture is the first in the batch), those that one constant prediction would have right
         ("labels_constant", ...), and where there is noise, those that it turns ("flips", see `HeadOutputs`).
         Where part of the labels teach, "labels_taught_right" is of those rows alone, the ones to be learned
         by heart."""
-        outputs = self.modules.predict(batch, generator)
-        losses = self.modules.losses(outputs, batch, generator)
+        outputs = self.modules.predict(batch)
+        losses = self.modules.losses(outputs, batch)
         sums = {name: loss.double() * len(batch) for name, loss in losses.items()}
         for loss, heads in outputs.clean.items():
             name = PREDICTION_NAMES.get(loss, loss)

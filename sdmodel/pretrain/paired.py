@@ -54,11 +54,10 @@ class Pairing(nn.Module):
         text: Tensor,
         ids: Tensor,
         batch: Batch,
-        generator: torch.Generator,
     ) -> Tensor:
         """Over the global batch, a scalar; image and text are (B, D) of length 1, ids the captions'."""
         if self.count:
-            others, mask = encoder.tokenize(foils_of(batch, self.foils, self.count, generator))
+            others, mask = encoder.tokenize(foils_of(batch, self.foils, self.count))
             text = torch.cat([text, self.texts(encoder(others, mask)[1])])
             ids = torch.cat([ids, others])
         return paired_loss(image, text, ids, factor(self.scale))

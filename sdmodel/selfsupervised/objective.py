@@ -33,14 +33,14 @@ class SelfSupervised(nn.Module):
             nn.Linear(features, features), nn.ReLU(), nn.Linear(features, self.config.embedding)
         )
 
-    def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
         """{"selfsupervised": scalar}, over the global batch. ValueError: the stream reads latents."""
         if batch.images.shape[1] != 3:
             raise ValueError(
                 f"the selfsupervised objective learns from pixels, and the batch has "
                 f"{batch.images.shape[1]} channels: train it without encode"
             )
-        u = batch.uniform(generator, 2, DRAWS)
+        u = batch.uniform("views", 2, DRAWS)
         views = torch.cat(
             [view(batch.images, u[:, number], self.config) for number in range(2)]
         )  # (2 B, ...)
@@ -68,9 +68,9 @@ class SelfSupervisedObjective:
         """The encoder."""
         return [self.modules.encoder]
 
-    def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def errors(self, batch: Batch) -> dict[str, Tensor]:
         """The loss, over the batch at hand: smaller batches are easier."""
-        losses = self.modules(batch, generator)
+        losses = self.modules(batch)
         return {name: loss.double() * len(batch) for name, loss in losses.items()}
 
     def start(self, folder: Path) -> None:

@@ -58,7 +58,7 @@ def _try(objective: Objective, part: Batch, accelerator: Accelerator) -> None:
     try:
         with torch.random.fork_rng([device] if device.type == "cuda" else []), accelerator.autocast():
             ballast = [torch.empty_like(p) for p in learned for _ in range(BALLAST)]
-            losses = modules(part, torch.Generator(device).manual_seed(0))
+            losses = modules(part)
             torch.autograd.grad(torch.stack(list(losses.values())).sum(), learned, allow_unused=True)
             del ballast
     finally:

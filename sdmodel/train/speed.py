@@ -118,13 +118,12 @@ def flops_per_image(objective: Objective, batch: Batch) -> float:
     objective must be on its device, not wrapped, compiled or checkpointed; it is left as it was. All
     processes call this together if the loss talks to others."""
     modules, device = objective.modules, batch.images.device
-    generator = torch.Generator(device).manual_seed(0)
     buffers = copies(modules)
     with (
         torch.random.fork_rng([device] if device.type == "cuda" else []),
         FlopCounterMode(display=False) as mode,
     ):
-        total = torch.stack(list(modules(batch, generator).values())).sum()
+        total = torch.stack(list(modules(batch).values())).sum()
         learned = [p for p in modules.parameters() if p.requires_grad]
         torch.autograd.grad(total, learned, allow_unused=True)
     restore(modules, buffers)

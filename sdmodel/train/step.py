@@ -53,7 +53,6 @@ class TrainStep:
         self.accelerator, self.config, self.optimizers = accelerator, config, optimizers
         self.parameters = [p for p in objective.modules.parameters() if p.requires_grad]
         self.parts = parts
-        self.generator = torch.Generator(accelerator.device)
         self._rates: list[float] = [group["lr"] for group in self._groups()]
         self._agreements = 0
         self._before: list[Tensor] = []
@@ -80,9 +79,8 @@ class TrainStep:
             torch.manual_seed(
                 seed_at(self.config.seed, images, f"process {rank} part {number}")
             )  # dropout layers
-            self.generator.manual_seed(seed_at(self.config.seed, images, "global"))
             with nullcontext() if last else self.accelerator.no_sync(self.model):
-                losses: dict[str, Tensor] = self.model(part, self.generator)
+                losses: dict[str, Tensor] = self.model(part)
                 total = torch.stack(list(losses.values())).sum()
                 self.accelerator.backward(total / self.parts)
             for name, loss in losses.items():

@@ -5,7 +5,7 @@ split are measured beside those of the validation split: over-fitting is the gap
 With two splits and two sets of weights, a validation of n rows goes forward 4 n times and never backward: it
 takes about as long as training on 4 n / 3 images.
 
-An objective's `errors(batch, generator)` gives sums over a batch's rows, by name. Those named in
+An objective's `errors(batch)` gives sums over a batch's rows, by name. Those named in
 `sdmodel.evaluate.regression.SUMS` come together, (levels,) each, and become mse, rmse, mae and r2, in all and
 for each level. Any other that is () is a loss and becomes a mean over rows; one that is (2,) is a sum and the
 number that it is of, and becomes their quotient. A row of metrics holds them as "validation/mse@3",
@@ -111,13 +111,10 @@ class Validator:
     def _sums(self, rows: Stream) -> dict[str, Tensor]:
         """Sums over all rows and processes, on the CPU; "rows" is their number."""
         device = next(self.objective.modules.parameters()).device
-        generator = torch.Generator(device)
         sums: dict[str, Tensor] = {}
         for number in range(math.ceil(self.config.rows / rows.batch)):
             batch = rows.at(number * rows.batch).to(device)
-            # The same for every training, so that trainings of different seeds can be compared.
-            generator.manual_seed(number)
-            errors = self.objective.errors(batch, generator)
+            errors = self.objective.errors(batch)
             errors = {**errors, "rows": torch.tensor(float(len(batch)), device=device)}
             for name, value in errors.items():
                 sums[name] = sums[name] + value.double() if name in sums else value.double()

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from annotated_types import Interval
 
 from sdmodel.config.limits import NEUTRAL, Amount, Caption, Config, Count, Device, Mistake, Seed
+from sdmodel.config.sampling import SamplingConfig
 from stages.config.colour import WHITE, Colour
 
 
@@ -23,10 +24,8 @@ class EvaluateConfig(Config):
     of two groups; empty: no oracle."""
     oracle_samples: Amount = 512
     """Images for the oracle."""
-    guidance: Annotated[float, Interval(ge=0, le=100)] = 2.5
-    """Classifier-free guidance; 1 is none."""
-    steps: Annotated[int, Interval(ge=1, le=10_000)] = 14
-    """Sampling steps."""
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    """How the samples are drawn, where otherwise than the model's folder says."""
     seed: Seed = 0
     """Of the samples' noise."""
     validation_rows: Annotated[int, Interval(ge=2, le=10**12)] = 512

@@ -1,6 +1,7 @@
 """Samples as parts: another evaluation of the same model samples only what is new."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def sample(
         prompts: what to sample.
         model: digest of the model.
         load: gives sdmodel's TextToImage; called only if something is to be sampled.
-        config: guidance, steps, images to a part and to a batch.
+        config: sampling, images to a part and to a batch.
         out: keeps the parts.
 
     Returns:
@@ -44,11 +45,11 @@ def sample(
         for start in range(0, len(rows), config.batch):
             out.check()
             captions, seeds = zip(*rows[start : start + config.batch], strict=True)
-            images = load().sample(list(captions), list(seeds), guidance=config.guidance, steps=config.steps)
+            images = load().sample(list(captions), list(seeds), config.sampling)
             pictures.append(to_uint8(images).permute(0, 2, 3, 1).cpu().numpy())  # (B, S, S, 3)
         np.save(folder / "images.npy", np.concatenate(pictures), allow_pickle=False)
         return PartResult()
 
-    depends = {"guidance": config.guidance, "steps": config.steps}
+    depends = {"sampling": asdict(config.sampling)}
     parts = out.parts(specs, make, config=depends, note=f"sampling {len(prompts)} images")
     return np.concatenate([np.load(part.path("images.npy"), allow_pickle=False) for part in parts])

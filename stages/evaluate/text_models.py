@@ -59,7 +59,6 @@ def understanding(
     place = torch.device(resolve_device(device))
     model = load(folder, table).to(place)
     sums = _Sums()
-    generator = torch.Generator(place)
     with torch.no_grad():
         for start in range(0, len(uids), CHUNK):
             check()
@@ -72,8 +71,9 @@ def understanding(
                 index=torch.arange(start, start + len(pixels)),
                 size=len(pixels),
                 start=0,
+                seed=seed,
             ).to(place)
-            sums.add(model.predict(batch, generator.manual_seed(seed + start)), model.columns())
+            sums.add(model.predict(batch), model.columns())
     return {"rows": len(uids), **sums.figures()}
 
 

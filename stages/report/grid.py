@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from sdmodel.captioned_sheet import captioned_sheet, enlarged, side_by_side
+from sdmodel.config.sampling import SamplingConfig
 from sdmodel.data.pixels import to_uint8
 from sdmodel.device import resolve_device
 from sdmodel.diffusion.generate import load
@@ -21,8 +22,7 @@ def draw(
     *,
     count: int,
     seed: int,
-    guidance: float,
-    steps: int,
+    sampling: SamplingConfig,
     device: str = "auto",
 ) -> list[str]:
     """Write a PNG with a row of images for each caption, the caption below it.
@@ -33,8 +33,7 @@ def draw(
         out: path of the PNG.
         count: images for each caption; they differ in their seeds, `seed` to `seed + count - 1`.
         seed: of the first image of each row.
-        guidance: classifier-free guidance; 1 is none.
-        steps: of the sampler.
+        sampling: what shall be otherwise than the model's folder says.
         device: "cpu", "cuda" or "auto".
 
     Returns:
@@ -46,7 +45,7 @@ def draw(
     model = load(folder, resolve_device(device))
     prompts = [caption for caption in captions for _ in range(count)]
     seeds = [seed + number for _ in captions for number in range(count)]
-    samples = to_uint8(model.sample(prompts, seeds, guidance, steps))
+    samples = to_uint8(model.sample(prompts, seeds, sampling))
     images = samples.permute(0, 2, 3, 1).numpy()  # (B, S, S, 3)
     factor = max(1, -(-CELL // images.shape[1]))
     pictures = [enlarged(image, factor) for image in images]

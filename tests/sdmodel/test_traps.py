@@ -110,7 +110,7 @@ def test_half_precision_and_pictures_of_nothing_have_finite_losses(objective: An
             if name.startswith(("head.2", "clip.visual.attnpool.c_proj", "clip.text_projection", "pairing.")):
                 p.mul_(1e-6)
     with torch.autocast("cpu", dtype=kind):
-        losses = ours.modules(replace(rows, images=torch.zeros_like(rows.images)), torch.Generator())
+        losses = ours.modules(replace(rows, images=torch.zeros_like(rows.images)))
     assert all(loss.dtype == torch.float32 and loss.isfinite() for loss in losses.values())
 
 

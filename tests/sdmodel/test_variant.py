@@ -6,9 +6,9 @@ from typing import Any
 import diffusers
 import pytest
 import torch
+from sdmodel.denoise.discrete import DiscreteDenoiser
 
 from sdmodel.config.text import TextConfig
-from sdmodel.denoise.discrete import DiscreteDenoiser
 from sdmodel.latents import autoencoder
 from sdmodel.latents import text as frozen_text
 from sdmodel.start import load_unet, read_pipeline

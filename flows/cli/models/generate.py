@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from flows.cli.options import DEFAULT_STORE, StoreOption, open_to_read
 from flows.cli.store.listing import print_lines
+from sdmodel.config.sampling import SamplingConfig
 
 
 def generate(
@@ -17,8 +18,8 @@ def generate(
     out: Annotated[Path, Parameter(help="PNG file to write.")] = Path("grid.png"),
     count: Annotated[int, Parameter(help="Images for each caption.")] = 4,
     seed: Annotated[int, Parameter(help="Of the noise; the same seed and caption give the same image.")] = 0,
-    guidance: Annotated[float, Parameter(help="Classifier-free guidance; 1 is none.")] = 2.0,
-    steps: Annotated[int, Parameter(help="Sampling steps.")] = 14,
+    guidance: Annotated[float | None, Parameter(help="Classifier-free guidance; 1 is none.")] = None,
+    steps: Annotated[int | None, Parameter(help="Sampling steps.")] = None,
     device: Annotated[str, Parameter(help='"cpu", "cuda" or "auto".')] = "auto",
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
@@ -37,8 +38,9 @@ def generate(
         raise ValueError(
             'generate needs at least one caption, such as: sdflow generate models/demo "a red circle"'
         )
-    if count < 1 or steps < 1:
-        raise ValueError(f"--count {count} and --steps {steps} must be at least 1")
+    if count < 1:
+        raise ValueError(f"--count {count} must be at least 1")
+    sampling = SamplingConfig(steps=steps, guidance=guidance)
     if not out.parent.is_dir():
         raise ValueError(f"--out {out}: there is no folder {out.parent}")
     artifact = resolve(open_to_read(store), model)
@@ -51,7 +53,5 @@ def generate(
 
     with tempfile.TemporaryDirectory() as folder:
         laid = artifact.lay("model/", Path(folder))
-        notes = draw(
-            laid, list(captions), out, count=count, seed=seed, guidance=guidance, steps=steps, device=device
-        )
+        notes = draw(laid, list(captions), out, count=count, seed=seed, sampling=sampling, device=device)
     print_lines([str(out), *(f"note: {words}" for words in notes)])

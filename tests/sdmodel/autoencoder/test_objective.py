@@ -34,7 +34,7 @@ def batch(start: int = 0, end: int = 8, size: int = 16) -> Batch:
 
 
 def losses(made: AutoencoderObjective, rows: Batch, seed: int = 0) -> dict[str, torch.Tensor]:
-    return made.modules(rows, torch.Generator().manual_seed(seed))
+    return made.modules(rows)
 
 
 def saved(made: AutoencoderObjective, folder: Path) -> Path:
@@ -44,10 +44,10 @@ def saved(made: AutoencoderObjective, folder: Path) -> Path:
 
 
 def trained(steps: int) -> AutoencoderObjective:
-    made, generator = objective(), torch.Generator().manual_seed(1)
+    made, _generator = objective(), torch.Generator().manual_seed(1)
     optimizer = torch.optim.AdamW(made.modules.parameters(), 3e-3)
     for _ in range(steps):
-        torch.stack(list(made.modules(batch(), generator).values())).sum().backward()
+        torch.stack(list(made.modules(batch()).values())).sum().backward()
         optimizer.step()
         optimizer.zero_grad()
     return made

@@ -7,9 +7,9 @@ from typing import Any
 import diffusers
 import pytest
 import torch
+from sdmodel.denoise.discrete import DiscreteDenoiser
 
 from sdmodel.condition import Condition
-from sdmodel.denoise.discrete import DiscreteDenoiser
 from sdmodel.noise.interpolation import interpolate
 from sdmodel.start import load_unet, read_pipeline
 from tests import frozen

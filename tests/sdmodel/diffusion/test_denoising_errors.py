@@ -31,8 +31,8 @@ def best(x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
 
 
 def sums(rows: Batch) -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(5)
-    return level_errors(best, rows.images, condition(len(rows)), rows, generator)
+    torch.Generator().manual_seed(5)
+    return level_errors(best, rows.images, condition(len(rows)), rows)
 
 
 def test_the_best_denoiser_has_the_error_that_theory_gives():

@@ -44,7 +44,7 @@ def objective(std: float = 0.0) -> DiffusionObjective:
 
 
 def loss(made: DiffusionObjective, rows: Batch, seed: int = 0) -> torch.Tensor:
-    return made.modules(rows, torch.Generator().manual_seed(seed))["denoising"]
+    return made.modules(rows)["denoising"]
 
 
 def saved(made: DiffusionObjective, folder: Path) -> Path:
@@ -62,10 +62,10 @@ def saved(made: DiffusionObjective, folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> TextToImage:
     """A minute model after 150 batches of two plain colours."""
-    made, generator = objective(), torch.Generator().manual_seed(1)
+    made, _generator = objective(), torch.Generator().manual_seed(1)
     opts = optimizers(made.modules, OptimizerConfig(muon_rate=0.02, adam_rate=0.01))
     for step in range(150):
-        made.modules(batch(16), generator)["denoising"].backward()
+        made.modules(batch(16))["denoising"].backward()
         for opt in opts:
             for group in opt.param_groups:
                 group["lr"] = (0.02, 0.01)[opt is opts[1]] * (1 - step / 150)

@@ -20,8 +20,8 @@ class Hungry(Toy):
 
     most = 3
 
-    def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        losses = super().forward(batch, generator)
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        losses = super().forward(batch)
         if len(batch) > self.most:
             raise torch.OutOfMemoryError("out of memory")
         return losses

@@ -164,8 +164,8 @@ def test_parts_must_fit():
 class Breaking(Plain):
     """Its third batch has no finite loss, and a later one a gradient of a thousand times the usual norm."""
 
-    def forward(self, batch, generator) -> dict[str, Tensor]:
-        losses = super().forward(batch, generator)
+    def forward(self, batch) -> dict[str, Tensor]:
+        losses = super().forward(batch)
         factor = {16: float("nan"), 512: 1e3}.get(int(batch.index[0]), 1.0)
         return {name: factor * loss for name, loss in losses.items()}
 

@@ -38,8 +38,8 @@ class Toy(nn.Module):
         super().__init__()
         self.block = Block()
 
-    def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        noise = batch.normal(generator, *batch.images.shape[1:])
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        noise = batch.normal("noise", *batch.images.shape[1:])
         return {"toy": self.block(batch.images + noise).square().mean()}
 
 
@@ -53,7 +53,7 @@ class Objective:
         self.modules = Toy()
         self.heavy: list[nn.Module] = [self.modules.block]
 
-    def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def errors(self, batch: Batch) -> dict[str, Tensor]:
         raise AssertionError("single steps are taken here, and nothing is validated")
 
     def start(self, folder: Path) -> None:
@@ -80,7 +80,7 @@ def step(objective: Objective) -> tuple[Tensor, list[Tensor], int]:
 
     torch.manual_seed(2)
     with torch.autograd.graph.saved_tensors_hooks(hold, lambda x: x):
-        loss = objective.modules(batch(), torch.Generator().manual_seed(3))["toy"]
+        loss = objective.modules(batch())["toy"]
     loss.backward()
     return loss.detach(), [p.grad for p in objective.modules.parameters() if p.grad is not None], held
 

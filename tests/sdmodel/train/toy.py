@@ -32,9 +32,9 @@ class Toy(nn.Module):
         self.scale = nn.Parameter(torch.tensor(1.0))
         self.seen: list[Batch] = []
 
-    def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
         self.seen.append(batch)
-        noisy = batch.images + 0.3 * batch.normal(generator, 3, 8, 8)
+        noisy = batch.images + 0.3 * batch.normal("noise", 3, 8, 8)
         ids = torch.tensor([[ord(c) for c in caption[:10]] for caption in batch.captions])
         text = self.words(ids).mean(1)
         error = self.scale * self.features(noisy) - text.detach().sign()
@@ -64,8 +64,8 @@ class ToyObjective:
     def heavy(self) -> list[nn.Module]:
         return [self.modules.features]
 
-    def errors(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        losses = self.modules(batch, generator)
+    def errors(self, batch: Batch) -> dict[str, Tensor]:
+        losses = self.modules(batch)
         return {name: value.double() * len(batch) for name, value in losses.items()}
 
     def start(self, folder: Path) -> None:

@@ -1,0 +1,128 @@
+"""The forward process of a training: its times, its noise, and how a prediction's error counts."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sdmodel.config.noise import Distribution, Loss, NoiseConfig, Prediction
+from sdmodel.data.batch import Batch
+from sdmodel.noise import prediction as predictions
+from sdmodel.noise.interpolation import expand, shift
+from sdmodel.noise.schedule import NoiseSchedule
+from sdmodel.noise.times import edm, logit_normal, mode
+
+PREDICTION_TYPES: dict[str, Prediction] = {"epsilon": "epsilon", "v_prediction": "v", "sample": "x0"}
+"""diffusers' words for what a network predicts."""
+
+
+class ForwardProcess:
+    """A config of noise without "auto": noise schedule, prediction, loss and times as they are."""
+
+    def __init__(self, config: NoiseConfig, schedule: NoiseSchedule, prediction: Prediction) -> None:
+        self.config, self.schedule = config, schedule
+        self.prediction: Prediction = prediction
+        self.loss: Loss = prediction if config.loss == "auto" else config.loss
+        uniform: Distribution = "uniform" if schedule.discrete else "logit_normal"
+        self.distribution: Distribution = uniform if config.times == "auto" else config.times
+
+    @classmethod
+    def of_config(cls, config: NoiseConfig) -> "ForwardProcess":
+        """That of a training from nothing."""
+        name = "flow" if config.schedule == "auto" else config.schedule
+        schedule = NoiseSchedule.named(name, zero_terminal_snr=config.zero_terminal_snr)
+        return cls(config, schedule, "x0" if config.prediction == "auto" else config.prediction)
+
+    @classmethod
+    def of_pipeline(cls, config: NoiseConfig, settings: dict[str, Any]) -> "ForwardProcess":
+        """That of a training that starts from a pipeline with this scheduler_config.json.
+
+        ValueError: the config asks for another schedule or prediction than the pipeline was taught, or it
+        predicts something else than is known."""
+        taught = settings.get("prediction_type", "epsilon")
+        if taught not in PREDICTION_TYPES:
+            known = ", ".join(PREDICTION_TYPES)
+            raise ValueError(f"prediction_type={taught!r}; {known} are known")
+        prediction = PREDICTION_TYPES[taught]
+        if config.prediction not in ("auto", prediction):
+            raise ValueError(
+                f"train.noise.prediction={config.prediction!r}, but the pipeline to start from was taught to "
+                f"predict {prediction!r}; leave it out"
+            )
+        if config.schedule != "auto":
+            raise ValueError(
+                f"train.noise.schedule={config.schedule!r}, but the pipeline to start from brings its own; "
+                "leave it out"
+            )
+        return cls(config, NoiseSchedule(settings), prediction)
+
+    @classmethod
+    def restored(cls, described: dict[str, Any]) -> "ForwardProcess":
+        """That of a saved model, to sample from; `described` is what the method of that name said."""
+        config = NoiseConfig(shift=described["shift"], shift_tokens=described["shift_tokens"])
+        return cls(config, NoiseSchedule(described["schedule"]), described["prediction"])
+
+    def described(self) -> dict[str, Any]:
+        """What decides what a network's weights mean, as JSON; `restored` reads it."""
+        return {
+            "schedule": self.schedule.settings,
+            "prediction": self.prediction,
+            "shift": self.config.shift,
+            "shift_tokens": self.config.shift_tokens,
+        }
+
+    def shift_of(self, places: int) -> float:
+        """By how much the times of arrays of so many places (h w) are shifted towards noise."""
+        config = self.config
+        return config.shift * ((places / config.shift_tokens) ** 0.5 if config.shift_tokens else 1.0)
+
+    def times(self, batch: Batch, places: int) -> Tensor:
+        """(B,) in (0, 1) for arrays of so many places (h w)."""
+        u = batch.stratified("times") if self.config.stratified else batch.uniform("times")
+        config = self.config
+        match self.distribution:
+            case "uniform":
+                t = self.schedule.times(u)
+            case "logit_normal":
+                t = logit_normal(u, _or(config.mean, -0.6), _or(config.deviation, 1.6))
+            case "mode":
+                t = mode(u, config.mode_scale)
+            case "edm":
+                t = edm(u, _or(config.mean, -1.2), _or(config.deviation, 1.2))
+        amount = self.shift_of(places)
+        return self.schedule.clamp(t if amount == 1 else shift(t, amount))
+
+    def noise(self, batch: Batch, shape: torch.Size) -> Tensor:
+        """(B, *shape) float32, of unit variance but for `offset`, for arrays (C, H, W)."""
+        eps = batch.normal("noise", *shape)
+        if self.config.offset:
+            eps = eps + self.config.offset * batch.normal("offset", shape[0], 1, 1)
+        return eps
+
+    def error(self, predicted: Tensor, x_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """(B, C, H, W) float32: the squared error of a prediction, weighed as `loss` says."""
+        error = predicted - predictions.target(self.prediction, x_0, eps, t)
+        squared = error.square() if not self.config.huber else pseudo_huber(error, self.config.huber)
+        return expand(self.weight(t), squared) * squared if self.loss != self.prediction else squared
+
+    def weight(self, t: Tensor) -> Tensor:
+        """(B,): the factor on the squared error of what is predicted, at times t (B,)."""
+        mine = predictions.error_scale(self.prediction, t)
+        match self.loss:
+            case "min_snr":
+                wanted = predictions.error_scale("epsilon", t).clamp(max=self.config.gamma)
+            case "learned":
+                wanted = torch.ones_like(t)
+            case "x0" | "epsilon" | "v" | "velocity":
+                wanted = predictions.error_scale(self.loss, t)
+        return wanted / mine
+
+
+def pseudo_huber(error: Tensor, bend: float) -> Tensor:
+    """The square of small errors, 2 bend |error| of large ones: 2 c (sqrt(e^2 + c^2) - c) (Charbonnier et al.
+    1997, as in diffusers' trainings)."""
+    return 2 * bend * ((error.square() + bend**2).sqrt() - bend)
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value
