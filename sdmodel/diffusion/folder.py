@@ -1,7 +1,7 @@
 """Folders of text-to-image models.
 
 config.json         kind, "model": what decides the weights and what they mean, "training": how they came
-model.safetensors   the weights that were learned, but for those of text encoders
+model.safetensors   the weights that were learned, but for those of text encoders and of a loss
 text/N/             our own text encoders, each as one to start from
 text_encoder/, tokenizer/   in its place, as transformers lays them out
 autoencoder/        of a latent model, as diffusers lays it out
@@ -37,6 +37,8 @@ WEIGHTS = "model.safetensors"
 AUTOENCODER = "autoencoder"
 TEXT = ("text_encoder", "tokenizer")
 TEXTS = "text"
+UNCERTAINTY = "uncertainty."
+"""Beginning of the names of what weighs errors in training and draws nothing."""
 
 
 def described(model: Diffusion) -> dict[str, Any]:
@@ -78,6 +80,7 @@ def save(folder: Path, model: Diffusion, weights: dict[str, Tensor], beside: Ite
         weights: of its `state_dict`, contiguous, float32, on the CPU.
         beside: folders of frozen encoders that go with it.
     """
+    weights = {name: value for name, value in weights.items() if not name.startswith(UNCERTAINTY)}
     about = {"kind": KIND, "model": described(model), "training": _decisive(model.config)}
     (folder / "config.json").write_text(json.dumps(about, indent=2, sort_keys=True) + "\n")
     if isinstance(model.text, PipelineTextEncoder):

@@ -10,6 +10,7 @@ from sdmodel.condition import Condition
 from sdmodel.config.sampling import OURS, TIMESTEPS, Sampling
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
+from sdmodel.diffusion.uncertainty import Uncertainty
 from sdmodel.latents.autoencoder import FrozenAutoencoder
 from sdmodel.latents.space import PIXELS, Space
 from sdmodel.latents.text import FrozenTextEncoder
@@ -66,6 +67,7 @@ class Diffusion(nn.Module):
         self.process = process
         self.space = space
         self.autoencoder = autoencoder
+        self.uncertainty = Uncertainty() if process.loss == "learned" else None
         self._empty: Condition | None = None
 
     @property
@@ -79,11 +81,9 @@ class Diffusion(nn.Module):
         return next(self.network.parameters()).device
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """{"denoising": scalar}: the squared error of what is predicted at random times, weighed as the
-        forward process says.
-
-        A weight of 1 on the clean image leans towards noise, where the caption matters; the velocity's
-        weight, 1 / (1 - t)^2, was measured to teach captions badly.
+        """{"denoising": scalar}: the error of what is predicted at random times, measured as the forward process
+        says. Where it is weighed by a learned uncertainty, "denoising" is the error before that, and
+        "uncertainty" what the loss has besides.
         """
         process = self.process
         x_0 = self.clean(batch)
@@ -92,7 +92,11 @@ class Diffusion(nn.Module):
         dropped = batch.uniform("caption dropout") < self.config.caption_dropout
         condition = self.condition(batch, dropped)
         predicted = self.network(interpolate(x_0, eps, t), t, condition, batch.augmented)
-        return {"denoising": process.error(predicted, x_0, eps, t).mean()}
+        error = process.error(predicted, x_0, eps, t)
+        if self.uncertainty is None:
+            return {"denoising": error.mean()}
+        plain = error.detach().mean()
+        return {"denoising": plain, "uncertainty": self.uncertainty(error, t).mean() - plain}
 
     def clean(self, batch: Batch) -> Tensor:
         """What the denoiser shall estimate, (B, C, h, w): pixels, or a sample of the cached posteriors."""
@@ -135,7 +139,7 @@ class Diffusion(nn.Module):
         self, x_t: Tensor, t: Tensor, condition: Condition, augmented: Tensor | None = None
     ) -> Tensor:
         """The clean arrays that are expected behind x_t (B, C, h, w) at times t (B,)."""
-        t = self.process.schedule.clamp(t)
+        x_t, t = self.process.known(x_t, t)
         predicted = cast(Tensor, self.network(x_t, t, condition, augmented))
         return clean(self.process.prediction, predicted, x_t, t)
 

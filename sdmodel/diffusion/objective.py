@@ -146,7 +146,7 @@ class DiffusionObjective:
                 f"{ {key: own[key] for key in differ} }; {', '.join(differ)} must agree"
             )
         # Schedule, prediction and space are its own: the weights learned what they know by them.
-        process = ForwardProcess(self.config.noise, model.process.schedule, model.process.prediction)
+        process = ForwardProcess.of_model(self.config.noise, model.process)
         text = model.text
         if isinstance(text, TextConditioner):
             text.set_rates((self.config.text, *self.config.texts))

@@ -16,6 +16,11 @@ from torch import Tensor
 from sdmodel.config.noise import Prediction
 from sdmodel.noise.interpolation import expand
 
+EDGE = 0.005
+"""Nearer to the end of time at which one prediction says nothing of another, that end is taken to be as far
+away as this: noise of the clean array at t = 1, the clean array of the noise at t = 0. DDPM's linear schedule
+and Stable Diffusion's keep further from both."""
+
 
 def target(prediction: Prediction, x_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
     """What is predicted of clean arrays x_0 (B, C, H, W) and noise eps of that shape at times t (B,)."""
@@ -57,18 +62,29 @@ def of_clean(prediction: Prediction, x_0: Tensor, x_t: Tensor, t: Tensor) -> Ten
     return target(prediction, x_0, eps, t)
 
 
-def error_scale(prediction: Prediction, t: Tensor) -> Tensor:
-    """(B,): how many times as large the squared error of this prediction is as that of the clean arrays that
-    it means, at times t (B,)."""
+def error_ratio(measured: Prediction, predicted: Prediction, t: Tensor) -> Tensor:
+    """(B,): how many times as large the squared error of one prediction is as that of another which means the
+    same clean arrays, at times t (B,) in [0, 1].
+
+    The velocity's error is 1 / (1 - t) times that of the clean array, the noise's t times that of the
+    velocity, and v's r times. Exact, but finite at both ends by EDGE."""
+    if measured == predicted:
+        return torch.ones_like(t)
+    return _square(measured, t) / _square(predicted, t, EDGE)
+
+
+def _square(prediction: Prediction, t: Tensor, least: float = 0.0) -> Tensor:
+    """The squared error (B,) of a prediction, of which the velocity's is 1; t and 1 - t are `least` or
+    more where they are factors of it."""
     match prediction:
         case "x0":
-            return torch.ones_like(t)
+            return (1 - t).clamp(min=least).square()
         case "epsilon":
-            return (t / (1 - t)).square()
+            return t.clamp(min=least).square()
         case "v":
-            return 1 + (t / (1 - t)).square()
+            return t.square() + (1 - t).square()
         case "velocity":
-            return (1 - t) ** -2.0
+            return torch.ones_like(t)
 
 
 def variance_preserving(t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:

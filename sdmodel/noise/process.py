@@ -7,8 +7,8 @@ from torch import Tensor
 
 from sdmodel.config.noise import Distribution, Loss, NoiseConfig, Prediction
 from sdmodel.data.batch import Batch
-from sdmodel.noise import prediction as predictions
 from sdmodel.noise.interpolation import expand, shift
+from sdmodel.noise.prediction import EDGE, error_ratio, target
 from sdmodel.noise.schedule import NoiseSchedule
 from sdmodel.noise.times import edm, logit_normal, mode
 
@@ -29,9 +29,7 @@ class ForwardProcess:
     @classmethod
     def of_config(cls, config: NoiseConfig) -> "ForwardProcess":
         """That of a training from nothing."""
-        name = "flow" if config.schedule == "auto" else config.schedule
-        schedule = NoiseSchedule.named(name, zero_terminal_snr=config.zero_terminal_snr)
-        return cls(config, schedule, "x0" if config.prediction == "auto" else config.prediction)
+        return cls(config, _schedule(config), "x0" if config.prediction == "auto" else config.prediction)
 
     @classmethod
     def of_pipeline(cls, config: NoiseConfig, settings: dict[str, Any]) -> "ForwardProcess":
@@ -43,18 +41,18 @@ class ForwardProcess:
         if taught not in PREDICTION_TYPES:
             known = ", ".join(PREDICTION_TYPES)
             raise ValueError(f"prediction_type={taught!r}; {known} are known")
-        prediction = PREDICTION_TYPES[taught]
-        if config.prediction not in ("auto", prediction):
-            raise ValueError(
-                f"train.noise.prediction={config.prediction!r}, but the pipeline to start from was taught to "
-                f"predict {prediction!r}; leave it out"
-            )
         if config.schedule != "auto":
-            raise ValueError(
-                f"train.noise.schedule={config.schedule!r}, but the pipeline to start from brings its own; "
-                "leave it out"
-            )
-        return cls(config, NoiseSchedule(settings), prediction)
+            raise _other("schedule", config.schedule, "which brings its own")
+        return cls(config, NoiseSchedule(settings), _agreed(config, PREDICTION_TYPES[taught]))
+
+    @classmethod
+    def of_model(cls, config: NoiseConfig, model: "ForwardProcess") -> "ForwardProcess":
+        """That of a training that starts from one of our models, of which `model` is.
+
+        ValueError: the config asks for another schedule or prediction than the model was taught."""
+        if config.schedule != "auto" and _schedule(config).settings != model.schedule.settings:
+            raise _other("schedule", config.schedule, "which was taught on another")
+        return cls(config, model.schedule, _agreed(config, model.prediction))
 
     @classmethod
     def restored(cls, described: dict[str, Any]) -> "ForwardProcess":
@@ -72,12 +70,13 @@ class ForwardProcess:
         }
 
     def shift_of(self, places: int) -> float:
-        """By how much the times of arrays of so many places (h w) are shifted towards noise."""
+        """By how much the times of arrays of so many places (h w) are shifted towards noise, when training
+        and sampling."""
         config = self.config
         return config.shift * ((places / config.shift_tokens) ** 0.5 if config.shift_tokens else 1.0)
 
     def times(self, batch: Batch, places: int) -> Tensor:
-        """(B,) in (0, 1) for arrays of so many places (h w)."""
+        """(B,) in [0, 1] for arrays of so many places (h w)."""
         u = batch.stratified("times") if self.config.stratified else batch.uniform("times")
         config = self.config
         match self.distribution:
@@ -92,6 +91,15 @@ class ForwardProcess:
         amount = self.shift_of(places)
         return self.schedule.clamp(t if amount == 1 else shift(t, amount))
 
+    def known(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Arrays (B, C, H, W) at times t (B,) as the network can be asked about them: where t is beyond the
+        first or last time that it knows, at that time, with the variance of that. From noise alone the noise
+        tells nothing of the clean array, so that a network that predicts it is asked from EDGE on."""
+        known = self.schedule.clamp(t)
+        if self.prediction == "epsilon":
+            known = known.clamp(min=EDGE)
+        return x_t * expand(_radius(known) / _radius(t), x_t), known
+
     def noise(self, batch: Batch, shape: torch.Size) -> Tensor:
         """(B, *shape) float32, of unit variance but for `offset`, for arrays (C, H, W)."""
         eps = batch.normal("noise", *shape)
@@ -100,28 +108,51 @@ class ForwardProcess:
         return eps
 
     def error(self, predicted: Tensor, x_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
-        """(B, C, H, W) float32: the squared error of a prediction, weighed as `loss` says."""
-        error = predicted - predictions.target(self.prediction, x_0, eps, t)
-        squared = error.square() if not self.config.huber else pseudo_huber(error, self.config.huber)
-        return expand(self.weight(t), squared) * squared if self.loss != self.prediction else squared
+        """(B, C, H, W) float32: the error of a prediction, measured as `loss` says and squared, or
+        pseudo-Huber where the config says so."""
+        error = predicted - target(self.prediction, x_0, eps, t)
+        weight = None if self.loss == self.prediction else expand(self.weight(t), error)
+        if self.config.huber:
+            return pseudo_huber(error if weight is None else weight.sqrt() * error, self.config.huber)
+        return error.square() if weight is None else weight * error.square()
 
     def weight(self, t: Tensor) -> Tensor:
-        """(B,): the factor on the squared error of what is predicted, at times t (B,)."""
-        mine = predictions.error_scale(self.prediction, t)
+        """(B,): the factor on the squared error of what is predicted, at times t (B,); finite at all."""
         match self.loss:
             case "min_snr":
-                wanted = predictions.error_scale("epsilon", t).clamp(max=self.config.gamma)
+                snr = error_ratio("epsilon", self.prediction, t)
+                return snr.minimum(self.config.gamma * error_ratio("x0", self.prediction, t))
             case "learned":
-                wanted = torch.ones_like(t)
+                return error_ratio("v", self.prediction, t)
             case "x0" | "epsilon" | "v" | "velocity":
-                wanted = predictions.error_scale(self.loss, t)
-        return wanted / mine
+                return error_ratio(self.loss, self.prediction, t)
 
 
 def pseudo_huber(error: Tensor, bend: float) -> Tensor:
     """The square of small errors, 2 bend |error| of large ones: 2 c (sqrt(e^2 + c^2) - c) (Charbonnier et al.
     1997, as in diffusers' trainings)."""
     return 2 * bend * ((error.square() + bend**2).sqrt() - bend)
+
+
+def _schedule(config: NoiseConfig) -> NoiseSchedule:
+    name = "flow" if config.schedule == "auto" else config.schedule
+    return NoiseSchedule.named(name, zero_terminal_snr=config.zero_terminal_snr)
+
+
+def _agreed(config: NoiseConfig, taught: Prediction) -> Prediction:
+    if config.prediction not in ("auto", taught):
+        raise _other("prediction", config.prediction, f"which was taught to predict {taught!r}")
+    return taught
+
+
+def _other(key: str, value: str, why: str) -> ValueError:
+    return ValueError(
+        f"train.noise.{key}={value!r} is not that of the model to start from, {why}; leave it out"
+    )
+
+
+def _radius(t: Tensor) -> Tensor:
+    return torch.hypot(t, 1 - t)
 
 
 def _or(value: float | None, default: float) -> float:

@@ -29,6 +29,7 @@ class NoiseSchedule:
     def __init__(self, settings: dict[str, Any] | None = None) -> None:
         """settings: config of a DDPMScheduler, as scheduler_config.json has it; None: the straight path."""
         self.settings = settings
+        self._tables: dict[torch.device, Tensor] = {}
 
     @classmethod
     def named(cls, name: ScheduleName, *, zero_terminal_snr: bool = False) -> "NoiseSchedule":
@@ -52,15 +53,17 @@ class NoiseSchedule:
         return self.settings is not None
 
     @functools.cached_property
-    def log_odds(self) -> Tensor:
-        """(T,) float32, falling: log (alpha / sigma) at each timestep, within 9.3 either way."""
+    def table(self) -> Tensor:
+        """(T,) float32, rising from noise to data: the time of each timestep, the last one first. 0 is of a
+        zero terminal signal-to-noise ratio alone."""
         # Only who has timesteps waits for it: it takes seconds to import.
         from diffusers import DDPMScheduler  # pyright: ignore[reportPrivateImportUsage]
 
         assert self.settings is not None, "the straight path has no timesteps"
         scheduler: Any = DDPMScheduler.from_config(self.settings)
-        alphas_cumprod = scheduler.alphas_cumprod.double().clamp(1e-8, 1 - 1e-8)
-        return (torch.logit(alphas_cumprod) / 2).float()
+        alphas_cumprod = scheduler.alphas_cumprod.double()
+        alpha, sigma = alphas_cumprod.sqrt(), (1 - alphas_cumprod).sqrt()
+        return (alpha / (alpha + sigma)).float().flip(0)
 
     def times(self, u: Tensor) -> Tensor:
         """Quantiles (B,) in [0, 1) as times (B,): each timestep as often, from noise to data; on the straight
@@ -68,26 +71,28 @@ class NoiseSchedule:
         if not self.discrete:
             return u
         table = self._table(u)
-        last = len(table) - 1
-        return torch.sigmoid(table[last - (u * len(table)).long().clamp(max=last)])
+        return table[(u * len(table)).long().clamp(max=len(table) - 1)]
 
     def clamp(self, t: Tensor) -> Tensor:
         """Times (B,) within those that it has."""
         if not self.discrete:
             return t
         table = self._table(t)
-        return t.clamp(torch.sigmoid(table[-1]), torch.sigmoid(table[0]))
+        return t.clamp(table[0], table[-1])
 
     def timestep(self, t: Tensor) -> Tensor:
-        """The timestep (B,) float32 in [0, T - 1] of times t (B,), a fraction between two; on the straight
-        path T (1 - t)."""
+        """The timestep (B,) float32 in [0, T - 1] of times t (B,): whole ones of `times`, a fraction between
+        two; on the straight path T (1 - t)."""
         if not self.discrete:
             return TIMESTEPS * (1 - t)
-        rising = self._table(t).flip(0)
-        odds = torch.logit(t.float()).clamp(rising[0], rising[-1])
-        right = torch.searchsorted(rising, odds.contiguous()).clamp(1, len(rising) - 1)
-        left = rising[right - 1]
-        return len(rising) - right - (odds - left) / (rising[right] - left)
+        table = self._table(t)
+        t = self.clamp(t.float()).contiguous()
+        right = torch.searchsorted(table, t).clamp(1, len(table) - 1)
+        left = table[right - 1]
+        return len(table) - right - (t - left) / (table[right] - left)
 
     def _table(self, like: Tensor) -> Tensor:
-        return self.log_odds.to(like.device)
+        """`table` on the device of a tensor, copied there once."""
+        if like.device not in self._tables:
+            self._tables[like.device] = self.table.to(like.device)
+        return self._tables[like.device]

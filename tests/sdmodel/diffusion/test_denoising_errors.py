@@ -15,9 +15,8 @@ def batch(rows: int, start: int = 0, end: int | None = None) -> Batch:
     images = DEVIATION * torch.randn(rows, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     mine = images[start:end]
     names = [str(i) for i in range(len(mine))]
-    return Batch(
-        images=mine, captions=names, uids=names, index=torch.arange(len(mine)), size=rows, start=start
-    )
+    index = torch.arange(rows)[start:end]
+    return Batch(images=mine, captions=names, uids=names, index=index, size=rows, start=start)
 
 
 def condition(rows: int) -> Condition:
@@ -31,7 +30,6 @@ def best(x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
 
 
 def sums(rows: Batch) -> dict[str, Tensor]:
-    torch.Generator().manual_seed(5)
     return level_errors(best, rows.images, condition(len(rows)), rows)
 
 

@@ -10,6 +10,7 @@ import torch
 
 from sdmodel.config.learning import DataConfig, LoraConfig, ValidationConfig
 from sdmodel.config.model import DiTConfig, Network, UNet2DConfig, UNetConfig
+from sdmodel.config.sampling import SamplingConfig
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.pixels import to_float
@@ -54,11 +55,11 @@ def test_latents_are_learned_and_come_back_as_pictures(
 
     # It draws without the cache, and what it draws is measured in latents.
     model = load(folder)
-    pictures = model.sample(["red", "blue"], [0, 1], steps=2)
+    pictures = model.sample(["red", "blue"], [0, 1], SamplingConfig(steps=2))
     assert pictures.shape == (2, 3, 16, 16)
     assert pictures.std() > 0
     if network != "unet":
-        assert model.sample(["red"], [0], steps=2, size=(16, 24)).shape == (1, 3, 16, 24)
+        assert model.sample(["red"], [0], SamplingConfig(steps=2), size=(16, 24)).shape == (1, 3, 16, 24)
     errors = denoising_errors(model, torch.rand(4, 3, 16, 16) * 2 - 1, ["a", "b", "c", "d"])
     assert errors["mse"] > 0
 
@@ -79,7 +80,7 @@ def test_text_alone_may_be_cached(dataset: Any, tmp_path: Path):
     assert {path.name for path in model.iterdir()} == {
         "config.json", "model.safetensors", "text_encoder", "tokenizer"
     }  # fmt: skip
-    assert load(model).sample(["red"], [0], steps=2).shape == (1, 3, 16, 16)
+    assert load(model).sample(["red"], [0], SamplingConfig(steps=2)).shape == (1, 3, 16, 16)
 
 
 def test_latents_alone_may_be_cached(dataset: Any, tmp_path: Path):
@@ -124,7 +125,7 @@ def test_low_rank_changes_draw_the_same_merged_and_apart(dataset: Any, latents: 
         run(job(folder, dataset, changed, latents=latents, start=start))
         assert (folder / "model/adapter").is_dir() != merge
         model = load(folder / "model")
-        drawn.append(model.sample(["red"], [0], steps=2))
+        drawn.append(model.sample(["red"], [0], SamplingConfig(steps=2)))
         after = model.model.state_dict()
         moved = {name for name in before if not torch.equal(before[name], after[name])}
         assert moved

@@ -7,6 +7,7 @@ import torch
 
 from sdmodel.config.learning import OptimizerConfig
 from sdmodel.config.model import UNetConfig
+from sdmodel.config.sampling import SamplingConfig
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
@@ -27,10 +28,11 @@ COLOURS = torch.tensor([[0.8, -0.8, -0.8], [-0.8, -0.8, 0.8]])
 
 def batch(rows: int, start: int = 0, end: int | None = None) -> Batch:
     """Rows `start` to `end` of a global batch of plain images, red and blue in turn, and what they show."""
-    which = torch.arange(rows)[start:end] % 2
+    index = torch.arange(rows)[start:end]
+    which = index % 2
     images = COLOURS[which][:, :, None, None].repeat(1, 1, 8, 8)
     captions = [CAPTIONS[i] for i in which]
-    return Batch(images=images, captions=captions, uids=captions, index=which, size=rows, start=start)
+    return Batch(images=images, captions=captions, uids=captions, index=index, size=rows, start=start)
 
 
 def objective(std: float = 0.0) -> DiffusionObjective:
@@ -44,7 +46,7 @@ def objective(std: float = 0.0) -> DiffusionObjective:
 
 
 def loss(made: DiffusionObjective, rows: Batch, seed: int = 0) -> torch.Tensor:
-    return made.modules(rows)["denoising"]
+    return made.modules(dataclasses.replace(rows, seed=seed))["denoising"]
 
 
 def saved(made: DiffusionObjective, folder: Path) -> Path:
@@ -62,10 +64,10 @@ def saved(made: DiffusionObjective, folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> TextToImage:
     """A minute model after 150 batches of two plain colours."""
-    made, _generator = objective(), torch.Generator().manual_seed(1)
+    made = objective()
     opts = optimizers(made.modules, OptimizerConfig(muon_rate=0.02, adam_rate=0.01))
     for step in range(150):
-        made.modules(batch(16))["denoising"].backward()
+        loss(made, batch(16), seed=step).backward()
         for opt in opts:
             for group in opt.param_groups:
                 group["lr"] = (0.02, 0.01)[opt is opts[1]] * (1 - step / 150)
@@ -89,7 +91,7 @@ def test_every_weight_has_a_gradient():
 
 @pytest.mark.slow
 def test_captions_decide_the_colour(trained: TextToImage):
-    images = trained.sample(CAPTIONS * 2, [1, 2, 3, 4], steps=6)
+    images = trained.sample(CAPTIONS * 2, [1, 2, 3, 4], SamplingConfig(steps=6))
     assert (images.mean((2, 3)) - COLOURS.repeat(2, 1)).abs().max() < 0.3
 
 
@@ -110,9 +112,9 @@ def test_errors_tell_captions_from_shuffled_ones(trained: TextToImage):
 def test_an_image_depends_on_its_caption_and_seed_alone(trained: TextToImage):
     told: list[tuple[int, int]] = []
     together = trained.sample(
-        CAPTIONS, [1, 2], steps=3, progress=lambda done, total: told.append((done, total))
+        CAPTIONS, [1, 2], SamplingConfig(steps=3), progress=lambda done, total: told.append((done, total))
     )
-    torch.testing.assert_close(trained.sample(CAPTIONS[1:], [2], steps=3), together[1:])
+    torch.testing.assert_close(trained.sample(CAPTIONS[1:], [2], SamplingConfig(steps=3)), together[1:])
     assert together.abs().max() <= 1
     assert told[-1] == (2, 2)
     with pytest.raises(ValueError, match="2 captions and 1 seeds"):

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from sdmodel.config.learning import OptimizerConfig
 from sdmodel.config.model import UNetConfig
+from sdmodel.config.sampling import SamplingConfig
 from sdmodel.config.text import TextConfig, TextKind
 from sdmodel.config.train import TrainConfig
 from sdmodel.diffusion.generate import load as load_sampler
@@ -69,7 +70,7 @@ def test_frozen_and_pretrained_beside_one_from_nothing(dataset, tmp_path: Path):
     assert any(name.startswith("text.encoders.1.") for name in kept)
 
     # The model draws, and each encoder is one to start from.
-    drawn = load_sampler(model).sample(["a red circle"], [0], steps=2)
+    drawn = load_sampler(model).sample(["a red circle"], [0], SamplingConfig(steps=2))
     assert drawn.shape == (1, 3, 8, 8)
     assert drawn.isfinite().all()
     again = build.load(model / "text/1", replace(other, rate=0.5))

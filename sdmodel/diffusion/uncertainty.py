@@ -1,0 +1,29 @@
+"""The uncertainty of a denoiser at each noise level, learned beside it to weigh its errors.
+
+Karras et al. 2023, arXiv:2312.02696, equation 15: a task of regression for each noise level, of which each
+shall count by how well it can be learned (Kendall et al. 2017, arXiv:1705.07115).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from sdmodel.denoise.time import FEATURES, time_features
+from sdmodel.noise.interpolation import expand
+
+
+class Uncertainty(nn.Module):
+    """u(t), the logarithm of the error that is expected at time t: an affine function of Fourier features of
+    the noise level, 0 at first.
+
+    Its weights are vectors, not matrices, so that AdamW learns them whatever learns the denoiser."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(FEATURES))
+        self.bias = nn.Parameter(torch.zeros(1))
+
+    def forward(self, error: Tensor, t: Tensor) -> Tensor:
+        """(B, C, H, W): errors of that shape at times t (B,), weighed: error / exp(u) + u, least where exp(u) is
+        the mean of the errors. A constant factor on all errors adds a constant alone."""
+        u = expand((time_features(t) * self.weight).sum(1) + self.bias, error)  # no matrix product: float32
+        return error / u.exp() + u
