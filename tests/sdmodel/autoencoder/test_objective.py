@@ -34,7 +34,7 @@ def batch(start: int = 0, end: int = 8, size: int = 16) -> Batch:
 
 
 def losses(made: AutoencoderObjective, rows: Batch, seed: int = 0) -> dict[str, torch.Tensor]:
-    return made.modules(rows)
+    return made.modules(replace(rows, seed=seed))
 
 
 def saved(made: AutoencoderObjective, folder: Path) -> Path:
@@ -44,7 +44,7 @@ def saved(made: AutoencoderObjective, folder: Path) -> Path:
 
 
 def trained(steps: int) -> AutoencoderObjective:
-    made, _generator = objective(), torch.Generator().manual_seed(1)
+    made = objective()
     optimizer = torch.optim.AdamW(made.modules.parameters(), 3e-3)
     for _ in range(steps):
         torch.stack(list(made.modules(batch()).values())).sum().backward()
@@ -69,7 +69,7 @@ def test_pictures_are_learned_and_diffusers_loads_them(tmp_path: Path):
     with torch.no_grad():
         posterior = vae.encode(rows.images).latent_dist
         back = vae.decode(posterior.mean).sample
-        error = figures(made.errors(rows, torch.Generator()))
+        error = figures(made.errors(rows))
     assert error["mae"] == pytest.approx((back - rows.images).abs().mean().item(), rel=1e-5)
     assert error["r2"] > 0.5
     assert {path.suffix for path in (tmp_path / "model").iterdir()} == {".json", ".safetensors"}
@@ -93,8 +93,8 @@ def test_statistics_are_of_the_latents_seen_in_training_alone():
     losses(made, first)
     losses(made, second)
     mean, log_variance = (part.detach() for part in made.modules.posterior(batch().images))
-    noise = [rows.normal(torch.Generator().manual_seed(0), *mean.shape[1:]) for rows in (first, second)]
-    z = mean + (log_variance / 2).exp() * torch.cat(noise)
+    noise = torch.cat([rows.normal("latent", *mean.shape[1:]) for rows in (first, second)])
+    z = mean + (log_variance / 2).exp() * noise
     torch.testing.assert_close(made.modules.mean, z.mean((0, 2, 3)))
     torch.testing.assert_close(made.modules.square, z.square().mean((0, 2, 3)))
 

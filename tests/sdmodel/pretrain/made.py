@@ -64,15 +64,18 @@ def objective(chosen: TrainConfig, table: Path | None = None, seed: int = 0) -> 
     return made
 
 
-def batch(captions: list[str] = CAPTIONS) -> Batch:
-    """Noise, that differs from row to row, and these captions; the captions are the rows' names."""
+def batch(captions: list[str] = CAPTIONS, seed: int = 0) -> Batch:
+    """Noise, that differs from row to row, and these captions; the captions are the rows' names.
+
+    seed: of what is drawn for it."""
     count = len(captions)
     images = torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
     return Batch(
-        images=images, captions=captions, uids=captions, index=torch.arange(count), size=count, start=0
+        images=images,
+        captions=captions,
+        uids=captions,
+        index=torch.arange(count),
+        size=count,
+        start=0,
+        seed=seed,
     )
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    """Of what is drawn for a batch."""
-    return torch.Generator().manual_seed(seed)

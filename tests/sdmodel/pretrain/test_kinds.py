@@ -8,7 +8,7 @@ import torch
 
 from sdmodel.config.text import TextConfig, TextKind
 from sdmodel.text import build
-from tests.sdmodel.pretrain.made import CAPTIONS, EVERYTHING, batch, config, generator, labels, objective
+from tests.sdmodel.pretrain.made import CAPTIONS, EVERYTHING, batch, config, labels, objective
 
 READS_ON = ("transformer", "rnn", "gru", "lstm", "clip")
 """Kinds that can foretell a token."""
@@ -29,7 +29,7 @@ def test_every_parameter_of_every_kind_learns_from_everything(kind: str, tmp_pat
     totals: list[float] = []
     for _ in range(4):
         optimizer.zero_grad()
-        losses = made.modules(batch(), generator())
+        losses = made.modules(batch())
         total = torch.stack(list(losses.values())).sum()
         total.backward()
         optimizer.step()
@@ -54,7 +54,7 @@ def test_every_parameter_of_every_kind_learns_from_everything(kind: str, tmp_pat
 def test_the_next_token_alone_leaves_no_parameter_without_a_gradient(kind: str):
     """Those that only whole captions pass have 0: DistributedDataParallel awaits one of each."""
     made = objective(config(text(kind), contrastive=0.0, next=1.0))
-    losses = made.modules(batch(), generator())
+    losses = made.modules(batch())
     assert set(losses) == {"next"}
     losses["next"].backward()
     assert [name for name, p in made.modules.named_parameters() if p.grad is None] == []
@@ -65,11 +65,11 @@ def test_what_follows_is_learned(kind: str):
     made = objective(config(text(kind), contrastive=0.0, next=1.0))
     optimizer = torch.optim.AdamW(made.modules.parameters(), 1e-2)
     for _ in range(60):
-        made.modules(batch(), generator())["next"].backward()
+        made.modules(batch())["next"].backward()
         optimizer.step()
         optimizer.zero_grad()
     with torch.no_grad():
-        found = made.errors(batch(), generator())
+        found = made.errors(batch())
     right, constant = (float(found[name][0] / found[name][1]) for name in ("next_right", "next_constant"))
     # After "a" come three colours, after a colour four things: of four tokens two are certain.
     assert 0.5 < right < 0.9

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sdmodel.pretrain.masked import commonest_token, mask_tokens, ordinary_tokens, tokens_of
 from sdmodel.text.tokenizer import MASK_ID, Tokenizer
-from tests.sdmodel.pretrain.made import CAPTIONS, batch, generator
+from tests.sdmodel.pretrain.made import CAPTIONS, batch
 
 TOKENIZER = Tokenizer.learn([*CAPTIONS * 2, "a cat"], 40, "words")
 WORDS = ordinary_tokens(TOKENIZER)
@@ -25,7 +25,7 @@ WORDS = ordinary_tokens(TOKENIZER)
 def test_a_share_of_each_caption_s_known_words_is_hidden(words: list[list[str]], share: float, seed: int):
     captions = [" ".join(one) for one in words]
     ids = TOKENIZER.token_ids(captions, 10)
-    hidden = mask_tokens(TOKENIZER, ids, share, WORDS, batch(captions), generator(seed))
+    hidden = mask_tokens(TOKENIZER, ids, share, WORDS, batch(captions, seed))
     able = torch.isin(ids, WORDS)
     count = hidden.masked.sum(1)
     expected = (share * able.sum(1)).round().clamp(min=1) * able.any(1)
@@ -43,7 +43,7 @@ def test_a_share_of_each_caption_s_known_words_is_hidden(words: list[list[str]],
 def test_in_their_place_stand_the_mask_others_and_themselves():
     captions = ["a red cat"] * 4000
     ids = TOKENIZER.token_ids(captions, 5)
-    hidden = mask_tokens(TOKENIZER, ids, 0.4, WORDS, many(captions), generator())
+    hidden = mask_tokens(TOKENIZER, ids, 0.4, WORDS, many(captions))
     stands = hidden.ids.gather(1, hidden.places)[hidden.masked]
     assert len(stands) == 4000
     masked, same = (stands == MASK_ID).float().mean(), (stands == hidden.truth[hidden.masked]).float().mean()
@@ -57,20 +57,19 @@ def test_in_their_place_stand_the_mask_others_and_themselves():
 def many(captions: list[str]):
     """A batch of so many rows without their pictures."""
     few = batch(captions[:1])
-    return replace(few, captions=captions, uids=captions, size=len(captions))
+    return replace(
+        few, captions=captions, uids=captions, index=torch.arange(len(captions)), size=len(captions)
+    )
 
 
 def test_processes_and_parts_hide_what_one_would():
     ids = TOKENIZER.token_ids(CAPTIONS, 8)
     whole = batch()
-    expected = mask_tokens(TOKENIZER, ids, 0.3, WORDS, whole, generator()).ids
+    expected = mask_tokens(TOKENIZER, ids, 0.3, WORDS, whole).ids
     parts = [whole.micro_batch(number, 3) for number in range(3)]
-    each = [
-        mask_tokens(TOKENIZER, TOKENIZER.token_ids(p.captions, 8), 0.3, WORDS, p, generator()).ids
-        for p in parts
-    ]
+    each = [mask_tokens(TOKENIZER, TOKENIZER.token_ids(p.captions, 8), 0.3, WORDS, p).ids for p in parts]
     assert torch.equal(torch.cat(each), expected)
-    assert not torch.equal(mask_tokens(TOKENIZER, ids, 0.3, WORDS, whole, generator(1)).ids, expected)
+    assert not torch.equal(mask_tokens(TOKENIZER, ids, 0.3, WORDS, batch(seed=1)).ids, expected)
 
 
 class Pieced(Tokenizer):
@@ -86,8 +85,8 @@ class Pieced(Tokenizer):
 def test_what_else_is_said_of_a_token_is_hidden_with_it():
     pieced = Pieced(TOKENIZER._tokenizer)
     ids = pieced.token_ids(CAPTIONS, 8)
-    hidden = mask_tokens(pieced, ids, 0.5, WORDS, batch(), generator())
-    plain = mask_tokens(TOKENIZER, ids[..., 0], 0.5, WORDS, batch(), generator())
+    hidden = mask_tokens(pieced, ids, 0.5, WORDS, batch())
+    plain = mask_tokens(TOKENIZER, ids[..., 0], 0.5, WORDS, batch())
     assert torch.equal(hidden.ids[..., 0], plain.ids)
     changed = hidden.ids[..., 0] != ids[..., 0]
     assert changed.any()

@@ -21,7 +21,6 @@ from tests.sdmodel.pretrain.made import (
     EVERYTHING,
     batch,
     config,
-    generator,
     labels,
     objective,
 )
@@ -47,7 +46,7 @@ def weights(made: TextObjective) -> dict[str, torch.Tensor]:
 )
 def test_every_parameter_learns_whatever_is_asked(losses: dict[str, Any], table: Path):
     made = objective(config(**losses), table)
-    found = made.modules(batch(), generator())
+    found = made.modules(batch())
     wanted = {name for name in ("contrastive", "labels", "masked", "consistency") if losses.get(name)}
     assert set(found) == wanted
     assert made.whole_batch == ("contrastive" in found)
@@ -57,9 +56,9 @@ def test_every_parameter_learns_whatever_is_asked(losses: dict[str, Any], table:
 
 
 def test_weights_are_factors(table: Path):
-    one = objective(config(**EVERYTHING), table).modules(batch(), generator())
+    one = objective(config(**EVERYTHING), table).modules(batch())
     twice = {name: 2 * value for name, value in EVERYTHING.items() if isinstance(value, float)}
-    other = objective(config(**{**EVERYTHING, **twice, "noise": 0.5}), table).modules(batch(), generator())
+    other = objective(config(**{**EVERYTHING, **twice, "noise": 0.5}), table).modules(batch())
     for name, loss in one.items():
         torch.testing.assert_close(2 * loss, other[name])
 
@@ -72,7 +71,7 @@ def test_parts_have_the_losses_and_gradients_of_the_whole(table: Path):
         made = objective(chosen, table)
         rows = [batch().micro_batch(number, count) for number in range(count)]
         for part in rows:
-            (torch.stack(list(made.modules(part, generator()).values())).sum() / count).backward()
+            (torch.stack(list(made.modules(part).values())).sum() / count).backward()
         found.append({name: p.grad for name, p in made.modules.named_parameters() if p.grad is not None})
     for name, gradient in found[0].items():
         torch.testing.assert_close(gradient, found[1][name], rtol=1e-4, atol=1e-6, msg=name)
@@ -83,14 +82,14 @@ def test_everything_is_learned_by_heart(tower: Any, table: Path):
     made = objective(config(tower=tower, **EVERYTHING), table)
     optimizer = torch.optim.AdamW(made.modules.parameters(), 1e-2)
     for step in range(60):
-        losses = made.modules(batch(), generator(step))
+        losses = made.modules(batch(seed=step))
         torch.stack(list(losses.values())).sum().backward()
         optimizer.step()
         optimizer.zero_grad()
     made.modules.eval()
     with torch.no_grad():
         rows = torch.tensor(float(len(CAPTIONS)))
-        told = means({**made.errors(batch(), generator(99)), "rows": rows})
+        told = means({**made.errors(batch(seed=99)), "rows": rows})
     assert told["retrieved_right"] > 0.9 > told["retrieved_constant"] == pytest.approx(1 / 12)
     assert told["labels_right"] > 0.9 > told["labels_constant"]
     assert told["masked_right"] > told["masked_constant"]
@@ -117,7 +116,7 @@ def test_the_folder_is_an_encoder_s_and_brings_everything_back(tmp_path: Path, t
     assert not again.training
     for name, value in again.state_dict().items():
         assert torch.equal(value, made.modules.state_dict()[name]), name
-    told, expected = (m.eval()(batch(), generator()) for m in (again, made.modules))
+    told, expected = (m.eval()(batch()) for m in (again, made.modules))
     for name, loss in told.items():
         if name != "contrastive":  # foils are the training's
             torch.testing.assert_close(loss, expected[name])
@@ -184,7 +183,7 @@ def test_answers_that_never_change_are_not_enough(table: Path):
     with torch.no_grad():
         layer.weight.zero_()
         layer.bias.copy_(torch.nn.functional.one_hot(made.modules.labels.guesses[0], 3))
-        found = means({**made.errors(batch(), generator()), "rows": torch.tensor(12.0)})
+        found = means({**made.errors(batch()), "rows": torch.tensor(12.0)})
     assert found["flips"] == 0
     assert not made.enough({f"validation/ema/{name}": value for name, value in found.items()})
 
@@ -194,13 +193,11 @@ def test_what_teaches_is_told_apart_from_what_could(table: Path):
     few = objective(config(contrastive=0.0, labels=1.0, columns=("tags",), labelled=0.5), table)
     taught = [label_teaches(caption, 0.5) for caption in CAPTIONS]
     with torch.no_grad():
-        counted = few.errors(batch(), generator())["labels_taught_right"][1]
+        counted = few.errors(batch())["labels_taught_right"][1]
     assert 0 < sum(taught[1:]) < 11
     assert counted == 7 * sum(taught[1:])  # of each row seven tags; the first row has no label
     with torch.no_grad():
-        assert "labels_taught_right" not in objective(config(**EVERYTHING), table).errors(
-            batch(), generator()
-        )
+        assert "labels_taught_right" not in objective(config(**EVERYTHING), table).errors(batch())
 
 
 def test_the_best_constant_foretelling_is_the_end_where_captions_are_short():
@@ -210,7 +207,7 @@ def test_the_best_constant_foretelling_is_the_end_where_captions_are_short():
     )
     made.modules.eval()
     with torch.no_grad():
-        found = means({**made.errors(batch(captions), generator()), "rows": torch.tensor(4.0)})
+        found = means({**made.errors(batch(captions)), "rows": torch.tensor(4.0)})
     assert found["next_constant"] == pytest.approx(1 / 3)  # of two words and an end, each way
 
 
@@ -220,7 +217,7 @@ def test_more_noise_flips_more():
         made = objective(config(masked=1.0, noise=noise))
         made.modules.eval()
         with torch.no_grad():
-            flips = made.errors(batch(), generator())["flips"]
+            flips = made.errors(batch())["flips"]
         shares.append(float(flips[0] / flips[1]))
     assert shares[0] < shares[1] < shares[2] <= 1
 

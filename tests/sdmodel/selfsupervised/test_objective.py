@@ -33,7 +33,7 @@ def batch(rows: int = 8) -> Batch:
 
 
 def loss(made: SelfSupervisedObjective, rows: Batch, seed: int = 0) -> torch.Tensor:
-    return made.modules(rows)["selfsupervised"]
+    return made.modules(replace(rows, seed=seed))["selfsupervised"]
 
 
 def saved(made: SelfSupervisedObjective, folder: Path) -> Path:
