@@ -1,20 +1,26 @@
 """From captions to images with a trained model."""
 
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from sdmodel.config.sampling import SamplingConfig
+from sdmodel.condition import Condition
+from sdmodel.config.sampling import Sampling, SamplingConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.diffusion import folder as folders
 from sdmodel.diffusion.model import Diffusion
-from sdmodel.noise.interpolation import schedule
+from sdmodel.noise.prediction import clean
+from sdmodel.sample.ancestral import SeededNoise, ancestral
 from sdmodel.sample.guidance import guided
-from sdmodel.sample.solvers import Progress, multistep, quiet
+from sdmodel.sample.schedulers import follow_scheduler
+from sdmodel.sample.solvers import Denoiser, Progress, euler, heun, multistep, quiet
+from sdmodel.sample.times import sampling_times
 
 UNCHANGED = SamplingConfig()
-SHIFT = 4.0
-"""How much the sampler's steps lean towards noise, where the picture is decided."""
+SOLVERS = {"euler": euler, "ddim": euler, "heun": heun, "dpm++2m": multistep}
+"""Deterministic samplers of the straight path by name; on it Euler's step is DDIM's."""
 CHUNK = 64
 """Images that are sampled at once: bounds memory."""
 
@@ -34,45 +40,117 @@ class TextToImage:
         sampling: SamplingConfig = UNCHANGED,
         progress: Progress = quiet,
         size: tuple[int, int] | None = None,
+        weak: "TextToImage | None" = None,
     ) -> Tensor:
         """Images (B, 3, H, W) float32 in [-1, 1], on the CPU: each of its caption and its seed alone.
 
         sampling: what shall be otherwise than the model's folder says.
         progress: called with (images finished, images in all), fractions of a chunk rounded down.
         size: (H, W), pixels; None is the square it was taught on. The network "unet" knows no other.
-        ValueError: captions and seeds differ in number, steps is below 1, or the size does not fit.
+        weak: a worse model of the same kind, such as an early average of the same training, which guidance
+            leads away from, both reading the caption (autoguidance).
+        ValueError: captions and seeds differ in number; the size does not fit; the weak model is of another
+        kind, or is to read a negative caption too; the model has fewer timesteps than steps.
         """
         if len(captions) != len(seeds):
             raise ValueError(f"{len(captions)} captions and {len(seeds)} seeds; each image takes one of both")
-        height, width = size or (self.size, self.size)
+        shape = self._shape(*(size or (self.size, self.size)))
         chosen = sampling.over(self.model.sampling)
-        guidance, steps, (_, until) = chosen.guidance, chosen.steps, chosen.interval
-        times, images = schedule(steps, SHIFT), [torch.empty(0, 3, height, width)]
+        if weak is not None:
+            self._check_weak(weak, chosen)
+        images: list[Tensor] = []
         for start in range(0, len(captions), CHUNK):
             part = slice(start, start + CHUNK)
             count = len(captions[part])
-            noise = self.noise(seeds[part], height, width)
-            denoise = guided(
-                self.model.denoise,
-                self.model.encode_captions(captions[part]),
-                self.model.encode_captions([chosen.negative] * count),
-                guidance,
-                until,
-            )
+            fresh = SeededNoise(seeds[part], shape, self.model.device)
 
             def report(done: int, total: int, start: int = start, count: int = count) -> None:
                 progress(start + count * done // total, len(captions))
 
-            x = multistep(denoise, noise, times, report)
+            x = self._arrays(captions[part], chosen, weak, fresh, report)
             images.append(self.model.pictures(x).clamp(-1, 1).cpu())
-        return torch.cat(images).contiguous()
+        height, width = size or (self.size, self.size)
+        return torch.cat(images or [torch.empty(0, 3, height, width)]).contiguous()
 
-    def noise(self, seeds: list[int], height: int, width: int) -> Tensor:
-        """(B, C, h, w) for pictures of that size: each from its own seed, drawn on the CPU so that all
-        devices start alike."""
-        shape = self.model.space.shape(height, width)
-        rows = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-        return torch.stack(rows).to(self.model.device).contiguous(memory_format=torch.channels_last)
+    def denoiser(
+        self, captions: list[str], sampling: Sampling, weak: "TextToImage | None" = None
+    ) -> Denoiser:
+        """The clean arrays that are expected behind x_t (B, C, h, w) at times t (B,) of the straight path,
+        for B captions, with guidance; for samplers of one's own, without gradients."""
+        predict, prediction = self._guided(captions, sampling, weak), self.model.process.prediction
+
+        @torch.no_grad()
+        def denoise(x_t: Tensor, t: Tensor) -> Tensor:
+            if prediction == "epsilon" and not t[0]:  # noise alone says nothing of the picture
+                return torch.zeros_like(x_t)
+            return clean(prediction, predict(x_t, t), x_t, t)
+
+        return denoise
+
+    def _arrays(
+        self,
+        captions: list[str],
+        chosen: Sampling,
+        weak: "TextToImage | None",
+        fresh: SeededNoise,
+        progress: Progress,
+    ) -> Tensor:
+        """(B, C, h, w) clean arrays."""
+        process, noise = self.model.process, fresh()
+        if process.schedule.discrete:
+            predict = self._guided(captions, chosen, weak)
+            how = (process.schedule, process.prediction, chosen.sampler, chosen.steps)
+            return follow_scheduler(predict, noise, fresh, *how, progress)
+        denoise = self.denoiser(captions, chosen, weak)
+        times = sampling_times(chosen.steps, process.shift_of(noise.shape[2] * noise.shape[3]))
+        if chosen.sampler == "ddpm":
+            return ancestral(denoise, noise, times, fresh, progress)
+        return SOLVERS[chosen.sampler](denoise, noise, times, progress)
+
+    def _guided(self, captions: list[str], chosen: Sampling, weak: "TextToImage | None") -> Denoiser:
+        """What the network predicts of these captions, led away from the other prediction."""
+        captioned = self.model.encode_captions(captions)
+        if weak is not None:
+            other = weak.model.encode_captions(captions)
+            return guided(self._predict, captioned, other, chosen, weak._predict)
+        other = self.model.encode_captions([chosen.negative] * len(captions))
+        return guided(self._predict, captioned, other, chosen)
+
+    def _predict(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        return cast(Tensor, self.model.network(x_t, self.model.process.schedule.clamp(t), condition))
+
+    def _shape(self, height: int, width: int) -> tuple[int, int, int]:
+        """Of an array. ValueError: the model cannot draw pictures of that size."""
+        if (height, width) != (self.size, self.size):
+            check_size(self.model.config, self.model.space.factor, height, width)
+        return self.model.space.shape(height, width)
+
+    def _check_weak(self, weak: "TextToImage", chosen: Sampling) -> None:
+        mine, other = self.model, weak.model
+        if chosen.negative:
+            raise ValueError(
+                f"negative={chosen.negative!r}: autoguidance leads away from the weak model, which reads the "
+                "same captions; leave one of both out"
+            )
+        if mine.space != other.space or mine.process.described() != other.process.described():
+            raise ValueError(
+                "the weak model of autoguidance must be of the same space, noise schedule and prediction as "
+                "the model; take an earlier average of its training"
+            )
+
+
+def check_size(config: TrainConfig, factor: int, height: int, width: int) -> None:
+    """ValueError: a model cannot draw pictures of that size, pixels.
+
+    config: of its network. factor: pixels to a side of a place of its arrays."""
+    asked = f"{height} x {width} pixels"
+    if config.network == "unet":
+        raise ValueError(
+            f"{asked}: a model of network unet draws {config.size} x {config.size} alone; leave the size out"
+        )
+    multiple = factor * (config.dit.patch if config.network == "dit" else 1)
+    if height < multiple or width < multiple or height % multiple or width % multiple:
+        raise ValueError(f"{asked}: this model takes sides that are multiples of {multiple}")
 
 
 def load(folder: Path, device: str = "cpu") -> TextToImage:

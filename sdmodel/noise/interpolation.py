@@ -33,14 +33,6 @@ def shift(t: Tensor, amount: float) -> Tensor:
     return t / (t + amount * (1 - t))
 
 
-def schedule(steps: int, amount: float) -> Tensor:
-    """Times of a sampler, (steps + 1,) float32 rising from 0 to 1, evenly spaced and then shifted by
-    `amount`."""
-    if steps < 1:
-        raise ValueError(f"steps is {steps}; a sampler takes at least 1")
-    return shift(torch.linspace(0, 1, steps + 1), amount)
-
-
 def unit_scale(t: Tensor, deviation: float = SIGMA_DATA) -> Tensor:
     """Factors (B,) that bring x_t to unit variance, for clean arrays of that standard deviation.
 

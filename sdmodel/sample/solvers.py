@@ -1,9 +1,9 @@
-"""The sampler follows the path from noise (t = 0) to data (t = 1), given a denoiser, noise and times.
+"""Samplers of the straight path: from noise (t = 0) to data (t = 1), given a denoiser, noise and times.
 
-A denoiser is any callable of the noisy images (B, 3, S, S) and their times (B,) that estimates the clean
-images. Times are those of `sdmodel.noise.interpolation.schedule`: (K + 1,), rising from 0 to 1; the
-denoiser is called K times, each time followed by `progress(done, total)`. It is deterministic: the noise
-alone decides.
+A denoiser is any callable of the noisy arrays (B, C, H, W) and their times (B,) that estimates the clean
+arrays. Times are those of `sdmodel.sample.times`: (K + 1,), rising from 0 to 1; each of the K steps is
+followed by `progress(done, K)`. These are deterministic: the noise alone decides. Estimates at t = 1 are
+never asked for: x_1 is the picture.
 """
 
 import itertools
@@ -18,6 +18,37 @@ Progress = Callable[[int, int], None]
 
 def quiet(done: int, total: int) -> None:
     """Progress that nobody watches."""
+
+
+def euler(denoise: Denoiser, noise: Tensor, times: Tensor, progress: Progress = quiet) -> Tensor:
+    """First order, one call a step: along the straight line through the estimate.
+
+    The same step as DDIM's without noise (Song et al. 2020, arXiv:2010.02502, equation 12 with sigma = 0):
+    both are exact where the estimate does not change, and linear in it.
+    """
+    x = noise
+    for step, (t, s) in enumerate(pairs(times), start=1):
+        x = towards(x, call(denoise, x, t), t, s)
+        progress(step, len(times) - 1)
+    return x
+
+
+def heun(denoise: Denoiser, noise: Tensor, times: Tensor, progress: Progress = quiet) -> Tensor:
+    """Second order with two calls a step: the mean of the velocities at its start and at its end.
+
+    Karras et al. 2022, arXiv:2206.00364, algorithm 1, in the coordinates of the straight path. The step to
+    t = 1, where the velocity is a limit, is of first order and takes one call.
+    """
+    x = noise
+    for step, (t, s) in enumerate(pairs(times), start=1):
+        velocity = (call(denoise, x, t) - x) / (1 - t)
+        end = x + (s - t) * velocity
+        if s < 1:
+            velocity = (velocity + (call(denoise, end, s) - end) / (1 - s)) / 2
+            end = x + (s - t) * velocity
+        x = end
+        progress(step, len(times) - 1)
+    return x
 
 
 def multistep(denoise: Denoiser, noise: Tensor, times: Tensor, progress: Progress = quiet) -> Tensor:
@@ -40,8 +71,8 @@ def multistep(denoise: Denoiser, noise: Tensor, times: Tensor, progress: Progres
 
 
 def towards(x: Tensor, estimate: Tensor, t: float, s: float) -> Tensor:
-    """From time t to s > t, exactly where the estimate of the clean image does not change on the way."""
-    share = (1 - s) / (1 - t)  # of the noise and of the image at t that stays
+    """From time t to s > t, exactly where the estimate of the clean array does not change on the way."""
+    share = (1 - s) / (1 - t)  # of the noise and of the array at t that stays
     return share * x + (s - share * t) * estimate
 
 
@@ -56,7 +87,7 @@ def pairs(times: Tensor) -> list[tuple[float, float]]:
     if ts[0] != 0 or ts[-1] != 1 or any(s <= t for t, s in itertools.pairwise(ts)):
         raise ValueError(
             f"times={ts}: a sampler's times rise from 0 (noise) to 1 (data); "
-            "sdmodel.noise.interpolation.schedule makes them"
+            "sdmodel.sample.times.sampling_times makes them"
         )
     return list(itertools.pairwise(ts))
 

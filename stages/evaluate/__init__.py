@@ -44,7 +44,7 @@ def _inputs(request: Request[EvaluateConfig]) -> list[Artifact | Snapshot | None
     return [*request.read, clip_snapshot(request.config.clip, request.config.clip_pretrained)]
 
 
-@stage(version=2, kind="evaluation", step=StepSettings(inputs=_inputs, reference="evaluations"))
+@stage(version=3, kind="evaluation", step=StepSettings(inputs=_inputs, reference="evaluations"))
 def evaluate(
     model: Artifact, dataset: Artifact, clip: Snapshot | None, config: EvaluateConfig, out: Output
 ) -> Stats:

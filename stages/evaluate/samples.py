@@ -1,7 +1,6 @@
 """Samples as parts: another evaluation of the same model samples only what is new."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from stages.config.evaluate import EvaluateConfig
 from stages.evaluate.prompts import Prompt
-from stages.fingerprint import fingerprint_of
+from stages.fingerprint import canonical_config, fingerprint_of
 from stages.output import Output, PartResult, PartSpec
 
 
@@ -50,6 +49,6 @@ def sample(
         np.save(folder / "images.npy", np.concatenate(pictures), allow_pickle=False)
         return PartResult()
 
-    depends = {"sampling": asdict(config.sampling)}
+    depends = {"sampling": canonical_config(config.sampling)}
     parts = out.parts(specs, make, config=depends, note=f"sampling {len(prompts)} images")
     return np.concatenate([np.load(part.path("images.npy"), allow_pickle=False) for part in parts])

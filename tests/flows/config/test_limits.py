@@ -176,8 +176,11 @@ IMPOSSIBLE: dict[str, Any] = {
     "train.guard.skips": -1,
     "evaluate.samples": -1,
     "evaluate.oracle": "delphi",
-    "evaluate.guidance": -1,
-    "evaluate.steps": 0,
+    "evaluate.sampling.guidance": -1,
+    "evaluate.sampling.steps": 0,
+    "evaluate.sampling.sampler": "plms",
+    "evaluate.sampling.rescale": 2,
+    "train.sampling.negative": "a" * 10_001,
     "evaluate.seed": -1,
 }
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sdmodel.noise.interpolation import SIGMA_DATA, interpolate, schedule, shift, unit_scale
+from sdmodel.noise.interpolation import SIGMA_DATA, interpolate, shift, unit_scale
 
 
 def test_time_0_is_noise_and_time_1_is_data():
@@ -25,13 +25,3 @@ def test_shift_divides_the_odds():
         (torch.logit(t) - torch.tensor(4.0).log()).numpy(), abs=1e-6
     )
     assert torch.equal(shift(t, 1), t)
-
-
-def test_a_schedule_rises_from_noise_to_data():
-    times = schedule(7, 3.0)
-    assert len(times) == 8
-    assert times[0] == 0
-    assert times[-1] == 1
-    assert (times.diff() > 0).all()
-    with pytest.raises(ValueError, match="steps is 0"):
-        schedule(0, 1.0)

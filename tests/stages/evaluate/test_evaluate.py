@@ -10,6 +10,7 @@ from PIL import Image
 
 from sdmodel.captioned_sheet import LINES
 from sdmodel.config.model import AutoencoderConfig, SelfSupervisedConfig
+from sdmodel.config.sampling import SamplingConfig
 from sdmodel.data.pixels import to_uint8
 from sdmodel.diffusion.generate import load
 from stages.artifacts.artifact import Artifact
@@ -25,7 +26,7 @@ from tests.stages import worlds
 CONFIG = EvaluateConfig(
     samples=6,
     captions=("a large red circle", "nothing of this world"),
-    steps=2,
+    sampling=SamplingConfig(steps=2),
     part_rows=4,
     validation_rows=5,
     device="cpu",
@@ -75,7 +76,8 @@ def test_samples_are_parts_and_another_evaluation_samples_only_what_is_new(
     assert more.statistics["parts"] == {"made": 1, "found": 5}
     fewer = evaluate(model, dataset, None, changed(samples=4, captions=()), store=store)
     assert fewer.statistics["parts"] == {"made": 0, "found": 2}
-    stressed = evaluate(model, dataset, None, changed(guidance=3.0), store=store)
+    stronger = SamplingConfig(steps=2, guidance=3.0)
+    stressed = evaluate(model, dataset, None, changed(sampling=stronger), store=store)
     assert stressed.statistics["parts"] == {"made": 4, "found": 1}  # the validation loss knows no guidance
     assert evaluate(model, dataset, None, changed(batch=2), store=store).cached
 
@@ -96,7 +98,7 @@ def test_each_sample_is_what_the_model_draws_for_its_caption_and_its_own_seed(
     assert not np.array_equal(second, picture)
     (prompt,) = prompts_of(dataset.table("index"), one.captions, (), 0, one.seed)
     drawn = load(model.lay("model/", tmp_path / "model")).sample(
-        [prompt.caption], [prompt.seed], CONFIG.guidance, 2
+        [prompt.caption], [prompt.seed], CONFIG.sampling
     )
     assert np.array_equal(to_uint8(drawn)[0].permute(1, 2, 0), picture)
 

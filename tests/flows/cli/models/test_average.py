@@ -122,7 +122,7 @@ def test_it_is_a_model_like_others(sdflow: Told, run: Run, store: Store, tmp_pat
     events = json.loads(sdflow("trace", uid, "--json")[1])["rows"][0]["events"]
     assert [one["stage"] for one in events if "models/other@1" in one["references"]] == ["average"]
 
-    chosen = {"samples": 2, "validation_rows": 2, "steps": 1, "device": "cpu"}
+    chosen = {"samples": 2, "validation_rows": 2, "sampling": {"steps": 1}, "device": "cpu"}
     config = tmp_path / "run.yaml"
     config.write_text(yaml.safe_dump({"name": "judged", "evaluate": chosen}))
     named = ("--model", "models/other", "--dataset", "datasets/tiny")

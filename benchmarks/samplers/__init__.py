@@ -1,0 +1,1 @@
+"""Samplers against the true end of the path, and against diffusers' schedulers."""

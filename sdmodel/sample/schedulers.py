@@ -1,0 +1,112 @@
+"""Models with timesteps are sampled by diffusers' own schedulers, as a stock pipeline would."""
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sdmodel.config.noise import Prediction
+from sdmodel.config.sampling import SamplerName
+from sdmodel.noise.interpolation import expand
+from sdmodel.noise.prediction import clean
+from sdmodel.noise.schedule import NoiseSchedule
+from sdmodel.sample.ancestral import SeededNoise
+from sdmodel.sample.solvers import Denoiser, Progress, quiet
+
+SCHEDULERS: dict[SamplerName, str] = {
+    "dpm++2m": "DPMSolverMultistepScheduler",
+    "euler": "EulerDiscreteScheduler",
+    "heun": "HeunDiscreteScheduler",
+    "ddim": "DDIMScheduler",
+    "ddpm": "DDPMScheduler",
+}
+"""diffusers' class of each sampler."""
+PREDICTIONS: dict[Prediction, str] = {"epsilon": "epsilon", "v": "v_prediction", "x0": "sample"}
+"""diffusers' words for what a network predicts; the velocity has none, and is made the clean array."""
+BETAS = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas")
+
+
+def scheduler_of(schedule: NoiseSchedule, sampler: SamplerName, prediction: Prediction) -> Any:
+    """diffusers' scheduler of a sampler, for a model that was taught a schedule with timesteps.
+
+    "dpm++2m" takes the noise levels of Karras et al. 2022 (arXiv:2206.00364, equation 5), but for schedules
+    that end in noise alone, whose levels have no bound; "ddim" adds no noise (eta = 0).
+    ValueError: the sampler does not know the schedule.
+    """
+    # Only who has timesteps waits for it: it takes seconds to import.
+    import diffusers
+
+    assert schedule.settings is not None, "the straight path has samplers of its own"
+    settings: dict[str, Any] = {"clip_sample": False, **schedule.settings}
+    zero_snr = bool(settings.get("rescale_betas_zero_snr"))
+    kind: Any = getattr(diffusers, SCHEDULERS[sampler])
+    known = inspect.signature(kind.__init__).parameters
+    if zero_snr and "rescale_betas_zero_snr" not in known:
+        raise ValueError(
+            f"sampler={sampler!r} knows no schedule that ends in noise alone, which this model was taught; "
+            "take dpm++2m, euler, ddim or ddpm"
+        )
+    # Schedulers differ in their defaults: what the settings leave out is as the model was taught.
+    taught: Any = diffusers.DDPMScheduler.from_config(settings)  # pyright: ignore[reportPrivateImportUsage]
+    settings |= {name: taught.config[name] for name in BETAS}
+    settings["prediction_type"] = PREDICTIONS.get(prediction, "sample")
+    if sampler == "dpm++2m":
+        settings["use_karras_sigmas"] = not zero_snr
+    return kind(**{name: value for name, value in settings.items() if name in known})
+
+
+def follow_scheduler(
+    predict: Denoiser,
+    noise: Tensor,
+    fresh: SeededNoise,
+    schedule: NoiseSchedule,
+    prediction: Prediction,
+    sampler: SamplerName,
+    steps: int,
+    progress: Progress = quiet,
+) -> Tensor:
+    """Clean arrays (B, C, H, W) of noise of that shape, by diffusers' scheduler of that name.
+
+    Args:
+        predict: says what the network predicts of x_t at times t (B,), coordinates of the straight path.
+        noise: standard normal.
+        fresh: whose generators "ddpm" draws the noise of each step from.
+        schedule: that the model was taught, with timesteps.
+        prediction: what the network predicts.
+        sampler: whose scheduler.
+        steps: of the scheduler; "heun" calls the network twice in each but the last.
+        progress: called after each call of the network.
+
+    Raises:
+        ValueError: the sampler does not know the schedule, or it has fewer timesteps than steps.
+    """
+    scheduler = scheduler_of(schedule, sampler, prediction)
+    if steps > scheduler.config.num_train_timesteps:
+        raise ValueError(
+            f"steps={steps}, but the model was taught {scheduler.config.num_train_timesteps} timesteps; take "
+            "no more"
+        )
+    scheduler.set_timesteps(steps, device=noise.device)
+    draws = "generator" in inspect.signature(scheduler.step).parameters
+    options: dict[str, Any] = {"generator": fresh.generators} if draws else {}
+    x = noise * scheduler.init_noise_sigma
+    for number, timestep in enumerate(scheduler.timesteps, start=1):
+        t = time_of(schedule, timestep.expand(len(x)))
+        # Variance preserving, as a stock UNet takes it, and as x_t of the straight path.
+        scaled = scheduler.scale_model_input(x, timestep)
+        x_t = scaled * expand(torch.hypot(t, 1 - t), x)
+        said = predict(x_t, t)
+        if prediction not in PREDICTIONS:
+            said = clean(prediction, said, x_t, t)
+        x = scheduler.step(said, timestep, x, **options, return_dict=False)[0]
+        progress(number, len(scheduler.timesteps))
+    return x
+
+
+def time_of(schedule: NoiseSchedule, timestep: Tensor) -> Tensor:
+    """The time (B,) float32 of timesteps (B,), fractions between two: `NoiseSchedule.timestep` back again."""
+    table = schedule.log_odds.to(timestep.device)
+    timestep = timestep.float().clamp(0, len(table) - 1)
+    left = timestep.floor().long().clamp(max=len(table) - 2)
+    return torch.sigmoid(torch.lerp(table[left], table[left + 1], timestep - left))
