@@ -2,8 +2,8 @@
 which times."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
 
@@ -30,15 +30,16 @@ class NoiseConfig(Config):
     flow."""
     zero_terminal_snr: bool = False
     """The last timestep of a DDPM schedule is noise alone (Lin et al. 2023, arXiv:2305.08891, algorithm
-    1)."""
+    1); needs a schedule by name."""
     prediction: Literal["auto", "x0", "epsilon", "v", "velocity"] = "auto"
     """What the network predicts: the clean picture, the noise, v of both, or the velocity from noise to
     picture. auto is the start's, or x0."""
     loss: Literal["auto", "x0", "epsilon", "v", "velocity", "min_snr", "learned"] = "auto"
     """Where the error is measured, whatever is predicted: of the clean picture, the noise, v or the velocity;
     "min_snr" weighs the picture's by the signal-to-noise ratio up to gamma (Hang et al. 2023,
-    arXiv:2303.09556), "learned" by an uncertainty that is learned for each noise level (Karras et al. 2023,
-    arXiv:2312.02696, equation 15). auto is of what is predicted."""
+    arXiv:2303.09556), "learned" weighs v's, which is the weight of Karras et al. 2022 for data of variance 1,
+    by an uncertainty that is learned for each noise level (Karras et al. 2023, arXiv:2312.02696, equation
+    15). auto is of what is predicted."""
     gamma: Annotated[float, Interval(gt=0, le=10**6)] = 5.0
     """Largest weight of min_snr."""
     times: Literal["auto", "uniform", "logit_normal", "mode", "edm"] = "auto"
@@ -67,16 +68,48 @@ class NoiseConfig(Config):
     """Error from which on it counts linearly rather than squared (pseudo-Huber); 0: never."""
 
     def conflicts(self) -> Iterator[Mistake]:
-        """Noise at which nothing could be learned, or options of a schedule that is not chosen."""
-        if self.zero_terminal_snr and self.schedule in ("auto", "flow"):
+        """Noise at which nothing could be learned, or options of what is not chosen."""
+        straight = self.schedule in ("auto", "flow")
+        if self.zero_terminal_snr and straight:
             yield self.mistake(
                 "is of DDPM's schedules; the straight path begins at noise alone anyway",
                 "zero_terminal_snr",
                 "schedule",
             )
-        elif self.zero_terminal_snr and self.prediction in ("auto", "epsilon"):
+        elif self.zero_terminal_snr and self.prediction == "epsilon":
             yield self.mistake(
                 "where there is noise alone, the noise says nothing of the picture; predict v or x0",
                 "zero_terminal_snr",
                 "prediction",
             )
+        if straight and self.prediction == "epsilon" and self.loss in ("x0", "v", "velocity"):
+            yield self.mistake(
+                "at noise alone, where the straight path begins, this error of a network that predicts the "
+                "noise has no bound; measure epsilon's, or min_snr's",
+                *("schedule", "prediction", "loss"),
+            )
+        if self.offset and self.zero_terminal_snr:
+            yield self.mistake(
+                "both are for very dark and bright pictures, and samples begin with noise without offset, "
+                "which the last timestep is alone; take one",
+                *("offset", "zero_terminal_snr"),
+            )
+        yield from self._unread()
+
+    def _unread(self) -> Iterator[Mistake]:
+        """Options of a loss or distribution that is not chosen."""
+        if self.gamma != _default("gamma") and self.loss != "min_snr":
+            yield self.mistake("is min_snr's; leave it out, or choose that", "gamma", "loss")
+        if self.mode_scale != _default("mode_scale") and self.times != "mode":
+            yield self.mistake("is mode's; leave it out, or choose that", "mode_scale", "times")
+        uniform = self.times == "auto" and self.schedule not in ("auto", "flow")
+        for key in ("mean", "deviation"):
+            if getattr(self, key) is not None and (uniform or self.times in ("uniform", "mode")):
+                yield self.mistake(
+                    "is of logit_normal and edm; leave it out, or choose one of them",
+                    *(key, "times", "schedule"),
+                )
+
+
+def _default(name: str) -> Any:
+    return next(field.default for field in fields(NoiseConfig) if field.name == name)

@@ -230,6 +230,10 @@ class TrainConfig(Config):
                 "low-rank changes are to a model that has learned; name one in start, or set lora.rank to 0",
                 *("lora.rank", "start"),
             )
+        if self.lora.rank and self.noise.loss == "learned":
+            yield self.mistake(
+                "low-rank changes are all that learns; measure the error elsewhere", "noise.loss", "lora.rank"
+            )
 
     def denoiser_mistakes(self, factor: int = 1) -> Iterator[Mistake]:
         """Why the denoiser cannot work on pictures of this size.

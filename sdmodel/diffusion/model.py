@@ -10,6 +10,7 @@ from sdmodel.condition import Condition
 from sdmodel.config.sampling import OURS, TIMESTEPS, Sampling
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
+from sdmodel.denoise.unet2d import UNet2D
 from sdmodel.diffusion.uncertainty import Uncertainty
 from sdmodel.latents.autoencoder import FrozenAutoencoder
 from sdmodel.latents.space import PIXELS, Space
@@ -17,6 +18,7 @@ from sdmodel.latents.text import FrozenTextEncoder
 from sdmodel.noise.interpolation import interpolate
 from sdmodel.noise.prediction import clean
 from sdmodel.noise.process import ForwardProcess
+from sdmodel.text.conditioner import TextConditioner
 from sdmodel.text.lengths import CaptionReader
 
 
@@ -69,6 +71,8 @@ class Diffusion(nn.Module):
         self.autoencoder = autoencoder
         self.uncertainty = Uncertainty() if process.loss == "learned" else None
         self._empty: Condition | None = None
+        if isinstance(network, UNet2D) and isinstance(text, TextConditioner):
+            text.freeze_pool()
 
     @property
     def sampling(self) -> Sampling:
@@ -81,10 +85,9 @@ class Diffusion(nn.Module):
         return next(self.network.parameters()).device
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """{"denoising": scalar}: the error of what is predicted at random times, measured as the forward process
-        says. Where it is weighed by a learned uncertainty, "denoising" is the error before that, and
-        "uncertainty" what the loss has besides.
-        """
+        """{"denoising": scalar}: the error of what is predicted at random times, measured as the forward
+        process says. Where it is weighed by a learned uncertainty, "denoising" is the error before that, and
+        "uncertainty" what the loss has besides."""
         process = self.process
         x_0 = self.clean(batch)
         t = process.times(batch, x_0[0, 0].numel())

@@ -23,7 +23,7 @@ class Uncertainty(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1))
 
     def forward(self, error: Tensor, t: Tensor) -> Tensor:
-        """(B, C, H, W): errors of that shape at times t (B,), weighed: error / exp(u) + u, least where exp(u) is
-        the mean of the errors. A constant factor on all errors adds a constant alone."""
+        """(B, C, H, W): errors of that shape at times t (B,), weighed: error / exp(u) + u, least where exp(u)
+        is the mean of the errors at t. A factor on all errors of a time adds a constant alone."""
         u = expand((time_features(t) * self.weight).sum(1) + self.bias, error)  # no matrix product: float32
         return error / u.exp() + u

@@ -20,7 +20,9 @@ STATE = re.compile(r"checkpoints/(\d+)/state\.json")
 FILES = ("model.safetensors", "averages.safetensors", "optimizer.safetensors", "metrics.jsonl")
 """Others that such a checkpoint has."""
 FREE = (
-    *("images", "batch", "caption_dropout", "precision", "checkpoint_", "validation.", "guard.", "noise."),
+    *("images", "batch", "caption_dropout", "precision", "checkpoint_", "validation.", "guard."),
+    *("noise.gamma", "noise.times", "noise.mean", "noise.deviation", "noise.mode_scale", "noise.stratified"),
+    *("noise.shift", "noise.offset", "noise.huber"),
     *("data.flip", "data.crop", "data.colour", "data.copies", "data.weight"),
     *("optimizer.muon_rate", "optimizer.adam_rate", "optimizer.weight_decay", "optimizer.warmup"),
     *("optimizer.decay", "optimizer.clip", "optimizer.rates", "ema.half_life", "ema.ramp"),

@@ -22,6 +22,7 @@ from sdmodel.config.model import (
     UNet2DConfig,
     UNetConfig,
 )
+from sdmodel.config.noise import NoiseConfig
 from sdmodel.config.text import PretrainConfig, TextConfig
 from sdmodel.config.train import TrainConfig
 
@@ -72,6 +73,40 @@ ADAMW = OptimizerConfig(kind="adamw")
         (TextConfig, {"width": 5, "heads": 1, "positions": "sinusoidal"}, "positions='sinusoidal'.*take 6"),
         (TextConfig, {"kind": "gru", "width": 7}, "kind='gru', width=7: two directions.*take 8"),
         (TextConfig, {"vocabulary": 200}, "vocabulary=200, tokens='bpe': take 260 entries or more"),
+        (
+            NoiseConfig,
+            {"zero_terminal_snr": True},
+            "zero_terminal_snr=true, schedule='auto': .*begins at noise",
+        ),
+        (
+            NoiseConfig,
+            {"schedule": "linear", "zero_terminal_snr": True, "prediction": "epsilon", "loss": "min_snr"},
+            "zero_terminal_snr=true, prediction='epsilon': .*predict v or x0",
+        ),
+        (
+            NoiseConfig,
+            {"prediction": "epsilon", "loss": "velocity"},
+            "schedule='auto', prediction='epsilon', loss='velocity': .*measure epsilon's, or min_snr's",
+        ),
+        (
+            NoiseConfig,
+            {"schedule": "cosine", "zero_terminal_snr": True, "prediction": "v", "offset": 0.1},
+            "offset=0.1, zero_terminal_snr=true: .*take one",
+        ),
+        (NoiseConfig, {"gamma": 3.0}, "gamma=3.0, loss='auto': is min_snr's; leave it out, or choose that"),
+        (NoiseConfig, {"mode_scale": 1.0}, "mode_scale=1.0, times='auto': is mode's"),
+        (NoiseConfig, {"mean": 0.0, "schedule": "linear"}, "mean=0.0, times='auto', schedule='linear': "),
+        (NoiseConfig, {"deviation": 1.0, "times": "mode"}, "deviation=1.0, times='mode', .* logit_normal"),
+        (NoiseConfig, {"mode_scale": 1.8, "times": "mode"}, "mode_scale=1.8 must be at most 1.75"),
+        (
+            TrainConfig,
+            {
+                "lora": LoraConfig(rank=4),
+                "start": "models/a@1",
+                "noise": NoiseConfig(loss="learned"),
+            },
+            "noise.loss='learned', lora.rank=4: low-rank changes are all that learns",
+        ),
         (PretrainConfig, {"columns": ("a",)}, r"columns=\['a'\], labels=0.0: .*set labels"),
         (PretrainConfig, {"clusters": "clusters/a"}, "clusters='clusters/a', labels=0.0: .*set labels"),
         (PretrainConfig, {"consistency": 1.0}, "consistency=1.0, noise=0.0: .*set noise"),
@@ -177,6 +212,14 @@ def test_what_another_objective_does_without_is_not_asked_for():
     TrainConfig(objective="selfsupervised", size=33)
     TextConfig(kind="cnn", width=7, heads=3)
     TextConfig(start="models/words@1", width=7, heads=3)  # which has a shape of its own
+
+
+def test_noise_that_can_be_learned_is_not_refused():
+    NoiseConfig(schedule="linear", prediction="epsilon", loss="velocity")
+    NoiseConfig(schedule="scaled_linear", zero_terminal_snr=True, prediction="v", loss="min_snr", gamma=1.0)
+    NoiseConfig(prediction="epsilon", loss="learned", offset=0.1, huber=0.1)
+    NoiseConfig(mean=0.0, deviation=1.0)
+    NoiseConfig(times="edm", mean=-0.4, deviation=1.0, schedule="cosine")
 
 
 def test_latents_are_cut_by_the_autoencoder_first():

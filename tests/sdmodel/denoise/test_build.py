@@ -25,7 +25,7 @@ LATENTS = Space(5, 2, (0.0,) * 5, (1.0,) * 5)
 NETWORKS: tuple[Any, ...] = ("unet", "unet2d", "dit")
 SHAPED = ("unet2d", "dit")
 OURS = ("unet", "dit")
-"""Those that are told whole captions and how pictures were moved; a UNet of diffusers has room for neither."""
+"""Those that see captions as one vector and how pictures were moved; diffusers' UNet has no room for it."""
 
 
 def made(network: Any, space: Space = PIXELS, *, std: float = 0.2, padded: bool = True, **data: Any) -> Any:

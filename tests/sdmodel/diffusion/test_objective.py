@@ -7,6 +7,7 @@ import torch
 
 from sdmodel.config.learning import OptimizerConfig
 from sdmodel.config.model import UNetConfig
+from sdmodel.config.noise import NoiseConfig
 from sdmodel.config.sampling import SamplingConfig
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
@@ -134,6 +135,25 @@ def test_a_model_folder_holds_all(tmp_path: Path):
     again = DiffusionObjective(CONFIG, ["other captions"])
     again.start(folder)
     torch.testing.assert_close(loss(again, batch(4)), loss(made, batch(4)))
+
+
+def test_a_start_keeps_the_schedule_and_prediction_that_it_was_taught(tmp_path: Path):
+    config = dataclasses.replace(CONFIG, noise=NoiseConfig(schedule="linear", prediction="v", loss="x0"))
+    folder = saved(DiffusionObjective(config, CAPTIONS), tmp_path / "model")
+    assert (
+        load(folder).model.process.described()
+        == DiffusionObjective(config, CAPTIONS).modules.process.described()
+    )
+    again = DiffusionObjective(CONFIG, CAPTIONS)
+    again.start(folder)
+    process = again.modules.process
+    assert (process.schedule.discrete, process.prediction, process.loss) == (True, "v", "v")
+    same = DiffusionObjective(config, CAPTIONS)
+    same.start(folder)
+    assert same.modules.process.loss == "x0"
+    other = dataclasses.replace(CONFIG, noise=NoiseConfig(schedule="flow", prediction="v"))
+    with pytest.raises(ValueError, match=r"train\.noise\.schedule='flow' .* leave it out"):
+        DiffusionObjective(other, CAPTIONS).start(folder)
 
 
 def test_other_models_are_refused(tmp_path: Path):
