@@ -96,6 +96,7 @@ class Batch:
     def stratified(self, stream: str) -> Tensor:
         """(B,) float32 on [0, 1): in the global batch one in each of `size` equal strata, shuffled."""
         everyone = self.images_seen + torch.arange(self.size, device=self.index.device)
-        order = philox.words(self.seed, everyone, f"{stream} order", 1)[:, 0].argsort(stable=True)
+        order = philox.words(self.seed, everyone, f"{stream} order", 1)[0][:, 0].argsort(stable=True)
         strata = order[self.start : self.start + len(self)]
-        return (strata + self.uniform(stream)) / self.size
+        below_one = 1 - 2.0**-24  # which the sum may be rounded to, in the last stratum
+        return ((strata + self.uniform(stream)) / self.size).clamp(max=below_one)
