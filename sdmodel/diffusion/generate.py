@@ -77,13 +77,14 @@ class TextToImage:
     ) -> Denoiser:
         """The clean arrays that are expected behind x_t (B, C, h, w) at times t (B,) of the straight path,
         for B captions, with guidance; for samplers of one's own, without gradients."""
-        predict, prediction = self._guided(captions, sampling, weak), self.model.process.prediction
+        predict, process = self._guided(captions, sampling, weak), self.model.process
 
         @torch.no_grad()
         def denoise(x_t: Tensor, t: Tensor) -> Tensor:
-            if prediction == "epsilon" and not t[0]:  # noise alone says nothing of the picture
+            if process.prediction == "epsilon" and not t[0]:  # noise alone says nothing of the picture
                 return torch.zeros_like(x_t)
-            return clean(prediction, predict(x_t, t), x_t, t)
+            x_t, t = process.known(x_t, t)
+            return clean(process.prediction, predict(x_t, t), x_t, t)
 
         return denoise
 
@@ -117,7 +118,7 @@ class TextToImage:
         return guided(self._predict, captioned, other, chosen)
 
     def _predict(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        return cast(Tensor, self.model.network(x_t, self.model.process.schedule.clamp(t), condition))
+        return cast(Tensor, self.model.network(x_t, t, condition))
 
     def _shape(self, height: int, width: int) -> tuple[int, int, int]:
         """Of an array. ValueError: the model cannot draw pictures of that size."""

@@ -106,7 +106,7 @@ def follow_scheduler(
 
 def time_of(schedule: NoiseSchedule, timestep: Tensor) -> Tensor:
     """The time (B,) float32 of timesteps (B,), fractions between two: `NoiseSchedule.timestep` back again."""
-    table = schedule.log_odds.to(timestep.device)
+    table = schedule.table.to(timestep.device).flip(0)
     timestep = timestep.float().clamp(0, len(table) - 1)
     left = timestep.floor().long().clamp(max=len(table) - 2)
-    return torch.sigmoid(torch.lerp(table[left], table[left + 1], timestep - left))
+    return torch.lerp(table[left], table[left + 1], timestep - left)
