@@ -22,7 +22,7 @@ FILES = ("model.safetensors", "averages.safetensors", "optimizer.safetensors", "
 FREE = (
     *("images", "batch", "caption_dropout", "precision", "checkpoint_", "validation.", "guard."),
     *("noise.gamma", "noise.times", "noise.mean", "noise.deviation", "noise.mode_scale", "noise.stratified"),
-    *("noise.shift", "noise.offset", "noise.huber"),
+    *("noise.shift", "noise.offset", "noise.huber", "sampling."),
     *("data.flip", "data.crop", "data.colour", "data.copies", "data.weight"),
     *("optimizer.muon_rate", "optimizer.adam_rate", "optimizer.weight_decay", "optimizer.warmup"),
     *("optimizer.decay", "optimizer.clip", "optimizer.rates", "ema.half_life", "ema.ramp"),
@@ -38,7 +38,7 @@ SIGNED = re.compile(
 """Keys whose value may change, but not from 0 or to 0: something is learned, or is not."""
 UNMEASURED = (
     *("images", "caption_dropout", "checkpoint_", "guard.", "optimizer.", "ema."),
-    *("validation.every", "validation.patience", "validation.prompts"),
+    *("validation.every", "validation.patience", "validation.prompts", "noise.", "sampling."),
 )
 """Beginnings of the keys that no validation's error depends on but through the weights."""
 

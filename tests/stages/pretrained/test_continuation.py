@@ -10,6 +10,8 @@ import pytest
 
 from sdmodel.config.learning import DataConfig, EmaConfig, LoraConfig, OptimizerConfig, ValidationConfig
 from sdmodel.config.limits import Config
+from sdmodel.config.noise import NoiseConfig
+from sdmodel.config.sampling import SamplingConfig
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
@@ -77,6 +79,8 @@ def test_what_may_change_on_the_way_may_change(store: Store):
         texts=(TextConfig(rate=0.1),),
         optimizer=OptimizerConfig(muon_rate=1e-3, adam_rate=1e-4, decay="cosine", rates={"text.": 0.5}),
         ema=EmaConfig(half_life=1000),
+        noise=NoiseConfig(times="edm", mean=-1.0, shift=2.0, offset=0.1),
+        sampling=SamplingConfig(steps=9),
         validation=ValidationConfig(every=50),
         checkpoint_every=50,
         checkpoint_keep_state=False,
@@ -97,6 +101,7 @@ def test_all_that_cannot_go_on_is_named_with_both_values_and_what_to_do(store: S
         data=DataConfig(augment=0.1),
         optimizer=OptimizerConfig(kind="adamw", frozen=("text.",)),
         ema=EmaConfig(lengths=(0.05, 0.1)),
+        noise=NoiseConfig(schedule="linear", prediction="v", loss="learned"),
     )
     with pytest.raises(ValueError, match=r"^models/m@1: ") as error:
         continuation_input(store, other)
@@ -105,6 +110,9 @@ def test_all_that_cannot_go_on_is_named_with_both_values_and_what_to_do(store: S
     settings = {
         "data.augment": ("0.1", "0.0"),
         "ema.lengths": (r"[0.05, 0.1]", "[]"),
+        "noise.loss": ("'learned'", "'auto'"),
+        "noise.prediction": ("'v'", "'auto'"),
+        "noise.schedule": ("'linear'", "'auto'"),
         "optimizer.frozen": ("['text.']", "[]"),
         "optimizer.kind": ("'adamw'", "'muon'"),
         "seed": ("3", "0"),
