@@ -64,7 +64,7 @@ class DiffusionObjective:
         else:
             text = TextConditioner.learn((config.text, *config.texts), captions, texts)
         with torch.device("meta") if starting else nullcontext():
-            process = ForwardProcess.of_config(config.noise)
+            process = ForwardProcess.of_config(config.noise, pixels=not space.latent)
             network = build_denoiser(
                 config, space, text.pooled_width, text.token_width, process.schedule, padded=text.padded
             )

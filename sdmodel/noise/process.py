@@ -27,9 +27,10 @@ class ForwardProcess:
         self.distribution: Distribution = uniform if config.times == "auto" else config.times
 
     @classmethod
-    def of_config(cls, config: NoiseConfig) -> "ForwardProcess":
-        """That of a training from nothing."""
-        return cls(config, _schedule(config), "x0" if config.prediction == "auto" else config.prediction)
+    def of_config(cls, config: NoiseConfig, *, pixels: bool = False) -> "ForwardProcess":
+        """That of a training from nothing; of pixels in [-1, 1], or of latents."""
+        prediction = "x0" if config.prediction == "auto" else config.prediction
+        return cls(config, _schedule(config, pixels), prediction)
 
     @classmethod
     def of_pipeline(cls, config: NoiseConfig, settings: dict[str, Any]) -> "ForwardProcess":
@@ -50,7 +51,9 @@ class ForwardProcess:
         """That of a training that starts from one of our models, of which `model` is.
 
         ValueError: the config asks for another schedule or prediction than the model was taught."""
-        if config.schedule != "auto" and _schedule(config).settings != model.schedule.settings:
+        theirs = model.schedule.settings
+        pixels = theirs is not None and bool(theirs.get("clip_sample"))
+        if config.schedule != "auto" and _schedule(config, pixels).settings != theirs:
             raise _other("schedule", config.schedule, "which was taught on another")
         return cls(config, model.schedule, _agreed(config, model.prediction))
 
@@ -134,9 +137,9 @@ def pseudo_huber(error: Tensor, bend: float) -> Tensor:
     return 2 * bend * ((error.square() + bend**2).sqrt() - bend)
 
 
-def _schedule(config: NoiseConfig) -> NoiseSchedule:
+def _schedule(config: NoiseConfig, pixels: bool) -> NoiseSchedule:
     name = "flow" if config.schedule == "auto" else config.schedule
-    return NoiseSchedule.named(name, zero_terminal_snr=config.zero_terminal_snr)
+    return NoiseSchedule.named(name, zero_terminal_snr=config.zero_terminal_snr, clip_sample=pixels)
 
 
 def _agreed(config: NoiseConfig, taught: Prediction) -> Prediction:

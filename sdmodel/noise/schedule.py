@@ -32,18 +32,23 @@ class NoiseSchedule:
         self._tables: dict[torch.device, Tensor] = {}
 
     @classmethod
-    def named(cls, name: ScheduleName, *, zero_terminal_snr: bool = False) -> "NoiseSchedule":
-        """The schedule of a config."""
+    def named(
+        cls, name: ScheduleName, *, zero_terminal_snr: bool = False, clip_sample: bool = False
+    ) -> "NoiseSchedule":
+        """The schedule of a config.
+
+        zero_terminal_snr: its last timestep is noise alone.
+        clip_sample: samplers bring estimates of the clean array to [-1, 1], as DDPM does with pixels."""
         if name == "flow":
             return cls()
         return cls(
             {
                 **BETAS[name],
                 "num_train_timesteps": TIMESTEPS,
-                "clip_sample": False,
+                "clip_sample": clip_sample,
                 "rescale_betas_zero_snr": zero_terminal_snr,
-                "timestep_spacing": "trailing" if zero_terminal_snr else "leading",
-                "steps_offset": 0 if zero_terminal_snr else 1,
+                # Samplers begin with the last timestep (Lin et al. 2023, arXiv:2305.08891, section 3.3).
+                "timestep_spacing": "trailing",
             }
         )
 
@@ -90,6 +95,15 @@ class NoiseSchedule:
         right = torch.searchsorted(table, t).clamp(1, len(table) - 1)
         left = table[right - 1]
         return len(table) - right - (t - left) / (table[right] - left)
+
+    def time(self, timestep: Tensor) -> Tensor:
+        """The time (B,) float32 of timesteps (B,) in [0, T - 1]: `timestep` back again."""
+        if not self.discrete:
+            return 1 - timestep / TIMESTEPS
+        table = self._table(timestep)
+        place = len(table) - 1 - timestep.float().clamp(0, len(table) - 1)
+        left = place.floor().long().clamp(max=len(table) - 2)
+        return torch.lerp(table[left], table[left + 1], place - left)
 
     def _table(self, like: Tensor) -> Tensor:
         """`table` on the device of a tensor, copied there once."""

@@ -92,7 +92,7 @@ def follow_scheduler(
     options: dict[str, Any] = {"generator": fresh.generators} if draws else {}
     x = noise * scheduler.init_noise_sigma
     for number, timestep in enumerate(scheduler.timesteps, start=1):
-        t = time_of(schedule, timestep.expand(len(x)))
+        t = schedule.time(timestep.expand(len(x)))
         # Variance preserving, as a stock UNet takes it, and as x_t of the straight path.
         scaled = scheduler.scale_model_input(x, timestep)
         x_t = scaled * expand(torch.hypot(t, 1 - t), x)
@@ -102,11 +102,3 @@ def follow_scheduler(
         x = scheduler.step(said, timestep, x, **options, return_dict=False)[0]
         progress(number, len(scheduler.timesteps))
     return x
-
-
-def time_of(schedule: NoiseSchedule, timestep: Tensor) -> Tensor:
-    """The time (B,) float32 of timesteps (B,), fractions between two: `NoiseSchedule.timestep` back again."""
-    table = schedule.table.to(timestep.device).flip(0)
-    timestep = timestep.float().clamp(0, len(table) - 1)
-    left = timestep.floor().long().clamp(max=len(table) - 2)
-    return torch.lerp(table[left], table[left + 1], timestep - left)

@@ -33,6 +33,9 @@ def test_timesteps_come_back_whole(name: Any, zero: bool):
     schedule = NoiseSchedule.named(name, zero_terminal_snr=zero)
     t = schedule.times((torch.arange(1000) + 0.5) / 1000)
     assert schedule.timestep(t).tolist() == list(range(999, -1, -1))
+    assert torch.equal(schedule.time(torch.arange(999, -1, -1)), t)
+    fractions = torch.tensor([0.0, 0.25, 500.5, 998.75, 999.0])
+    torch.testing.assert_close(schedule.timestep(schedule.time(fractions)), fractions, rtol=0, atol=0.01)
     between = schedule.timestep((t[1:] + t[:-1]) / 2)
     torch.testing.assert_close(between, torch.arange(998.5, 0, -1), rtol=0, atol=0.01)
 
@@ -59,3 +62,4 @@ def test_the_straight_path_has_all_times():
     assert torch.equal(schedule.times(t), t)
     assert torch.equal(schedule.clamp(t), t)
     assert schedule.timestep(t).tolist() == [1000, 750, 0]
+    assert torch.equal(schedule.time(schedule.timestep(t)), t)

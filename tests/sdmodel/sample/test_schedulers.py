@@ -15,7 +15,7 @@ from sdmodel.noise.interpolation import expand
 from sdmodel.noise.prediction import of_clean
 from sdmodel.noise.schedule import NoiseSchedule
 from sdmodel.sample.ancestral import SeededNoise
-from sdmodel.sample.schedulers import SCHEDULERS, follow_scheduler, scheduler_of, time_of
+from sdmodel.sample.schedulers import SCHEDULERS, follow_scheduler, scheduler_of
 
 STABLE: dict[str, Any] = {
     "_class_name": "PNDMScheduler",
@@ -104,7 +104,7 @@ def test_it_does_not_matter_what_the_network_predicts(prediction: Prediction, sa
 def test_a_time_is_told_as_the_timestep_that_it_was():
     schedule = NoiseSchedule.named("linear")
     timesteps = torch.cat([torch.arange(1000.0), torch.tensor([0.25, 998.5])])
-    times = time_of(schedule, timesteps)
+    times = schedule.time(timesteps)
     torch.testing.assert_close(schedule.timestep(times), timesteps, atol=2e-2, rtol=0)
     assert torch.equal(schedule.timestep(times)[:1000], timesteps[:1000])
     alphas_cumprod = DIFFUSERS.DDPMScheduler.from_config(schedule.settings).alphas_cumprod
