@@ -62,10 +62,11 @@ types: setup
 
 check: lint types test matrix
 
-# Rewrites the pages that are made from the code: all config keys, the picture of the house. Tests say when they are old.
+# Rewrites the pages that are made from the code: all config keys, the picture of the house, what recipes take. Tests say when they are old.
 docs: setup
 	@$(BIN)/python -m flows.config.reference docs/configuration.md
 	@$(BIN)/python docs/draw_architecture.py
+	@$(BIN)/python docs/recipe_figures.py
 
 # Rewrites the locks, for Python 3.11 and later; registry addresses never enter them. The backport `dataclasses`, which
 # img2dataset asks for, stays out: Prefect starts its server with site-packages first on the path, where it would hide

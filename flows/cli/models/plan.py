@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from flows.cli.models.plan_card import card_lines, scaled
 from flows.cli.options import ConfigArgument, ConfigStoreOption, JsonOption, SetOption, environment_store
 from flows.cli.store.listing import print_json, print_lines
 from stages.units import duration
@@ -14,9 +15,14 @@ if TYPE_CHECKING:
     from stages.artifacts.artifact import Artifact
     from stages.config.run import Run
     from stages.forecast.forecast import TrainingForecast
+    from stages.forecast.formulas import FormulaForecast
 
 LONGEST = 3600
 """Seconds to measure for, at most."""
+CARDS_HELP = (
+    "GPU to plan for from formulas, without measuring anything: a10, a100, h100, h200, l4, l40s, rtx3090, "
+    "rtx4090 or rtx5090; may be given again."
+)
 
 
 def plan(
@@ -29,12 +35,21 @@ def plan(
         float, Parameter(help="To measure for, after the first batches, which compile and warm up.")
     ] = 10.0,
     dataset: Annotated[str, Parameter(help="Dataset to measure with instead of the config's own.")] = "",
+    card: Annotated[tuple[str, ...], Parameter(negative="", show_default=False, help=CARDS_HELP)] = (),
+    mfu: Annotated[
+        float | None,
+        Parameter(help="With --card: the share of its peak that the training makes use of, up to 1."),
+    ] = None,
+    price: Annotated[
+        float | None, Parameter(help="With --card: the price of an hour of one; else train.price.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Say what a training would take on this machine: parameters, FLOPs, memory, speed, time and cost.
+    """Say what a training would take: parameters, FLOPs, memory, speed, time and cost.
 
-    It trains for some seconds, in as many processes as the training will have, and keeps nothing. Where the
-    config's dataset is not made yet it learns from random pictures.
+    It trains for some seconds on this machine, in as many processes as the training will have, and keeps
+    nothing. Where the config's dataset is not made yet it learns from random pictures. With --card nothing is
+    trained: memory and time on that GPU come from formulas, with what they assume printed below.
 
     **Examples**
 
@@ -42,6 +57,7 @@ def plan(
     sdflow plan birds.yaml
     sdflow plan birds.yaml --set train.batch=256 --set train.price=3.50    # of an hour of all processes
     sdflow plan birds.yaml --set train.network=dit --json | jq .images_per_second
+    sdflow plan birds.yaml --card rtx4090 --card h200 --price 2.10         # of GPUs that are not here
     ```
     """
     from dataclasses import asdict
@@ -53,7 +69,16 @@ def plan(
 
     if not 0 < seconds <= LONGEST:  # nan, too
         raise ValueError(f"--seconds {seconds:g} must be above 0 and at most {LONGEST}")
+    if not card and (mfu is not None or price is not None):
+        raise ValueError("--mfu and --price are of --card; without it, set train.price")
     run = read_run(config, set_, store, environment_store())
+    if card:
+        estimated = _by_formulas(run, card, mfu, price)
+        if json:
+            print_json(asdict(estimated))
+        else:
+            print_lines(card_lines(run.train, estimated))
+        return
     pictures = _finished(run, "shard", dataset)
     encode = run.encode
     latents = _finished(run, "encode") if not dataset and (encode.autoencoder or encode.text) else None
@@ -92,7 +117,7 @@ def forecast_lines(run: "Run", forecast: "TrainingForecast") -> list[str]:
     lines = [
         f"training    {train.objective}{network}, {train.size} pixels, batches of {train.batch}",
         f"parameters  {whole:,}: {parts}{frozen}",
-        f"compute     {_scaled(forecast.flops)}FLOPs an image, forward and backward",
+        f"compute     {scaled(forecast.flops)}FLOPs an image, forward and backward",
         f"memory      {forecast.memory / 2**30:.2f} GiB a process at its worst moment; weights, gradients, "
         f"momenta and averages are at most {forecast.state / 2**30:.2f} GiB of it",
         f"speed       {forecast.images_per_second:,.1f} images/s{share}; {forecast.waiting:.1%} of the time "
@@ -105,6 +130,20 @@ def forecast_lines(run: "Run", forecast: "TrainingForecast") -> list[str]:
     if forecast.cost is not None:
         lines.append(f"cost        {forecast.cost:,.2f} at {train.price:,.2f} an hour")
     return lines + [f"note        {words}" for words in forecast.warnings]
+
+
+def _by_formulas(
+    run: "Run", names: tuple[str, ...], mfu: float | None, price: float | None
+) -> "FormulaForecast":
+    """A forecast for the cards of those names. ValueError: a card is unknown, or a number makes no sense."""
+    from stages.forecast.cards import card_of
+    from stages.forecast.formulas import forecast_by_formulas
+
+    if mfu is not None and not 0 < mfu <= 1:
+        raise ValueError(f"--mfu {mfu:g} must be above 0 and at most 1")
+    if price is not None and not 0 < price < float("inf"):
+        raise ValueError(f"--price {price:g} must be above 0")
+    return forecast_by_formulas(run, {name: card_of(name) for name in names}, mfu, price)
 
 
 def _finished(run: "Run", step: str, name: str = "") -> "Artifact | None":
@@ -163,10 +202,3 @@ def _labels(run: "Run") -> "Artifact | None":
     if not run.train.pretrain.clusters:
         return None
     return labels_input(open_store(run.store, writable=False), run.train)
-
-
-def _scaled(number: float) -> str:
-    for factor, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
-        if number >= factor:
-            return f"{number / factor:.3g} {letter}"
-    return f"{number:.3g} "

@@ -57,6 +57,12 @@ def write(
     return folder / "index.parquet", {TAR: path}
 
 
+def captions(count: int, seed: int = 0) -> list[str]:
+    """Random captions of `WORDS` words."""
+    rng = np.random.default_rng(seed)
+    return [_caption(rng) for _ in range(count)]
+
+
 def _picture(rng: np.random.Generator, size: int) -> bytes:
     """A JPEG as smooth, and so as large, as a photograph."""
     side = max(1, size // 4)

@@ -175,3 +175,41 @@ def test_a_measurement_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
     with pytest.raises(SystemExit, match="2"):
         main(["plan", str(config), f"--seconds={seconds}"])
     assert f"--seconds {seconds} must be above 0 and at most 3600" in capsys.readouterr().err
+
+
+def test_for_a_card_nothing_is_measured(plan: Callable[..., str], measured: list[JobSpec], tmp_path: Path):
+    out = plan("--card", "rtx4090", "--card", "h200", "--mfu", "0.2")
+    assert measured == []
+    assert out.startswith("from formulas, nothing was measured")
+    assert "rtx4090     24 GB: 64 rows fit at once (accumulate: 1)" in out
+    assert "images/s at 20% of 989.4 TFLOP/s; 180,000 images take" in out
+    assert "at 4.00 an hour" in out
+    assert "assumed     an MFU of 20%, with data always there" in out
+    assert not (tmp_path / "store").exists()
+    figures = json.loads(plan("--card", "h200", "--price", "2", "--json"))
+    assert [(card["card"], card["price"]) for card in figures["cards"]] == [("h200", 2.0)]
+
+
+def test_a_training_that_no_card_holds_says_so(plan: Callable[..., str]):
+    large = ("--set", "train.network=dit", "--set", "train.dit={width: 8192, layers: 8, heads: 64}")
+    out = plan("--card", "l4", *large)
+    assert "it does not fit, not even a row with activation_checkpointing" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--card", "v100"), "--card 'v100' is not known; take one of a10"),
+        (("--card", "h200", "--mfu", "1.5"), "--mfu 1.5 must be above 0 and at most 1"),
+        (("--card", "h200", "--price", "nan"), "--price nan must be above 0"),
+        (("--price", "2"), "--mfu and --price are of --card; without it, set train.price"),
+    ],
+)
+def test_a_card_and_its_numbers_make_sense(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
+):
+    config = tmp_path / "run.yaml"
+    config.write_text("name: a\n")
+    with pytest.raises(SystemExit, match="2"):
+        main(["plan", str(config), *arguments])
+    assert message in capsys.readouterr().err

@@ -1,0 +1,139 @@
+"""What a step of the diffusion objective costs, from the shapes of its models alone: parameters, FLOPs and
+memory. No weights are made or read: it is counted on torch's meta device."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sdmodel.condition import Condition
+from sdmodel.config.train import TrainConfig
+from sdmodel.denoise.build import build_denoiser
+from sdmodel.denoise.unet2d import UNet2D
+from sdmodel.latents.space import Space
+from sdmodel.lora import inject
+from sdmodel.noise.schedule import NoiseSchedule
+from sdmodel.text.conditioner import TextConditioner
+from sdmodel.train.activations import Activations, count_pass
+from sdmodel.train.memory import MemoryEstimate, state_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionShape:
+    """Text states as a frozen encoder makes them."""
+
+    length: int
+    """Tokens of a caption."""
+    width: int
+    """Channels of each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepCost:
+    """What it takes to learn from pictures of one size."""
+
+    parameters: Mapping[str, int]
+    """By part of the model; frozen encoders, whose results are cached, are no parts."""
+    learned: int
+    """Parameters that change."""
+    flops: float
+    """Of an image, forward and backward."""
+    memory: MemoryEstimate
+    """Of one process that holds all of the weights."""
+
+
+def step_cost(
+    config: TrainConfig,
+    space: Space,
+    captions: CaptionShape | TextConditioner,
+    *,
+    unet: dict[str, Any] | None = None,
+    bf16: bool = True,
+) -> StepCost:
+    """Counts a step.
+
+    Args:
+        config: of the training; its size is that of the pictures, a square.
+        space: what the denoiser works on.
+        captions: cached text states, or the text encoder that is learned along, with its weights.
+        unet: unet/config.json of the pipeline to start from; None: the network is the config's.
+        bf16: mixed precision, as on a GPU.
+
+    Raises:
+        ConfigError: the network cannot see pictures of that size.
+        ValueError: the pipeline's UNet is of another kind, or low-rank changes fit no layer.
+    """
+    encoder = captions if isinstance(captions, TextConditioner) else None
+    words = CaptionShape(length=_length(encoder), width=encoder.token_width) if encoder else captions
+    assert isinstance(words, CaptionShape)
+    pooled = encoder.pooled_width if encoder else words.width
+    padded = encoder is not None
+    schedule = NoiseSchedule()  # which one makes no difference to the cost
+    parts = nn.ModuleDict()
+    with torch.device("meta"):
+        network = (
+            UNet2D(unet, schedule, padded=padded)
+            if unet
+            else build_denoiser(config, space, pooled, words.width, schedule, padded=padded)
+        )
+        parts["network"] = network
+        heavy: Any = network.heavy
+        if config.lora.rank:
+            inject(parts, config.lora)
+        _freeze(parts, config)
+
+        arrays = torch.randn(1, *space.shape(config.size, config.size))
+        arrays = arrays.contiguous(memory_format=torch.channels_last)
+        times, condition = (
+            torch.rand(1),
+            Condition(
+                torch.randn(1, pooled),
+                torch.randn(1, words.length, words.width),
+                torch.ones(1, words.length, dtype=torch.bool),
+            ),
+        )
+
+        def loss() -> Tensor:
+            return network(arrays, times, condition).square().mean()
+
+        counts = [count_pass(loss, parts, heavy, bf16=bf16)]
+        states = state_bytes(parts, config)
+        parameters = {"network": sum(p.numel() for p in network.parameters())}
+        learned = sum(p.numel() for p in parts.parameters() if p.requires_grad)
+    if encoder is not None:
+        text = nn.ModuleDict({"text": encoder})
+        encoder.requires_grad_(not config.lora.rank)
+        _freeze(text, config)
+        parameters["text"] = sum(p.numel() for p in encoder.parameters())
+        learned += (of_text := sum(p.numel() for p in encoder.parameters() if p.requires_grad))
+        states = {name: value + state_bytes(text, config)[name] for name, value in states.items()}
+        if of_text:  # else, beside the denoiser, it is next to nothing
+            counts.append(count_pass(lambda: _text_loss(encoder), text, bf16=bf16))
+    memory = MemoryEstimate(
+        **states,
+        activations=_sum([count.saved for count in counts]),
+        checkpointed=_sum([count.checkpointed for count in counts]),
+    )
+    flops = sum(count.flops for count in counts)
+    return StepCost(parameters=parameters, learned=learned, flops=flops, memory=memory)
+
+
+def _length(encoder: TextConditioner) -> int:
+    return sum(each.length for each in encoder.each())
+
+
+def _text_loss(encoder: TextConditioner) -> Tensor:
+    condition = encoder.encode_captions([""])
+    return condition.pooled.float().square().mean() + condition.states.float().square().mean()
+
+
+def _freeze(modules: nn.Module, config: TrainConfig) -> None:
+    for name, parameter in modules.named_parameters():
+        if name.startswith(config.learning.frozen):
+            parameter.requires_grad_(False)
+
+
+def _sum(parts: Sequence[Activations]) -> Activations:
+    return Activations(constant=sum(part.constant for part in parts), row=sum(part.row for part in parts))

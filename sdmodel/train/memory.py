@@ -1,0 +1,65 @@
+"""What memory a training takes, from formulas: what each weight costs, and what each row of a batch does."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from sdmodel.config.train import TrainConfig
+from sdmodel.train.activations import Activations
+
+FLOAT = 4
+"""Bytes of a weight, of its gradient, and of each of its moments and averages: all are float32."""
+MOMENTS: Mapping[str, float] = {"muon": 2, "adamw": 2, "lion": 1, "adamw8bit": 0.5}
+"""Moments of a learned weight by optimizer, at most, in float32: Muon keeps one of matrices, two of the
+rest."""
+CONTEXT = 2**30
+"""Bytes that CUDA, its kernels and their work spaces take; assumed."""
+SPARE = 0.1
+"""Share of a device's memory that is left for temporaries and fragments; assumed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryEstimate:
+    """Bytes that one process takes for a training, by what they are for; from formulas, not measured."""
+
+    weights: int
+    gradients: int
+    moments: int
+    averages: int
+    activations: Activations
+    checkpointed: Activations
+    """Of activation checkpointing."""
+
+    @property
+    def state(self) -> int:
+        """Weights, gradients, moments and averages."""
+        return self.weights + self.gradients + self.moments + self.averages
+
+    def shared(self, processes: int) -> "MemoryEstimate":
+        """Of each of so many processes that share weights, gradients, moments and averages (FSDP)."""
+        parts = ("weights", "gradients", "moments", "averages")
+        return replace(self, **{part: getattr(self, part) // processes for part in parts})
+
+    def total(self, rows: int, *, checkpointing: bool) -> int:
+        """Of a step that takes so many rows at once."""
+        activations = self.checkpointed if checkpointing else self.activations
+        return CONTEXT + self.state + activations.constant + rows * activations.row
+
+    def rows(self, memory: float, *, checkpointing: bool) -> int:
+        """How many rows fit at once into a device of so many bytes; 0 where none does."""
+        free = memory * (1 - SPARE) - self.total(0, checkpointing=checkpointing)
+        activations = self.checkpointed if checkpointing else self.activations
+        return max(0, int(free // max(1, activations.row)))
+
+
+def state_bytes(modules: nn.Module, config: TrainConfig) -> dict[str, int]:
+    """Bytes, at most, of a training's "weights", "gradients", "moments" and "averages", in all."""
+    whole = sum(p.numel() for p in modules.parameters())
+    learned = sum(p.numel() for p in modules.parameters() if p.requires_grad)
+    return {
+        "weights": FLOAT * whole,
+        "gradients": FLOAT * learned,
+        "moments": int(FLOAT * learned * MOMENTS.get(config.optimizer.kind, max(MOMENTS.values()))),
+        "averages": FLOAT * learned * (1 + len(config.ema.lengths)),
+    }

@@ -1,0 +1,55 @@
+"""Memory by formulas: what fits, fits; and what is shared is shared."""
+
+import pytest
+import torch
+from torch import nn
+
+from sdmodel.config.learning import EmaConfig, OptimizerConfig
+from sdmodel.config.train import TrainConfig
+from sdmodel.train.activations import Activations
+from sdmodel.train.memory import SPARE, MemoryEstimate, state_bytes
+
+MIB = 2**20
+ESTIMATE = MemoryEstimate(
+    weights=400 * MIB,
+    gradients=400 * MIB,
+    moments=800 * MIB,
+    averages=400 * MIB,
+    activations=Activations(constant=200 * MIB, row=150 * MIB),
+    checkpointed=Activations(constant=20 * MIB, row=30 * MIB),
+)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("memory", [4e9, 8e9, 24e9, 141e9])
+def test_as_many_rows_as_fit_and_no_more(memory: float, checkpointing: bool):
+    rows, free = ESTIMATE.rows(memory, checkpointing=checkpointing), memory * (1 - SPARE)
+    assert ESTIMATE.total(rows, checkpointing=checkpointing) <= free
+    assert ESTIMATE.total(rows + 1, checkpointing=checkpointing) > free
+
+
+def test_what_does_not_fit_fits_no_row():
+    assert ESTIMATE.rows(2e9, checkpointing=True) == 0
+
+
+def test_shared_weights_take_a_share_and_activations_all():
+    shared = ESTIMATE.shared(4)
+    assert shared.state == ESTIMATE.state // 4
+    assert shared.activations == ESTIMATE.activations
+
+
+def test_the_state_counts_what_learns_and_what_does_not():
+    model = nn.ModuleDict({"a": nn.Linear(10, 10, bias=False), "b": nn.Linear(10, 5, bias=False)})
+    model["b"].requires_grad_(False)
+    config = TrainConfig(optimizer=OptimizerConfig(kind="adamw"), ema=EmaConfig(lengths=(0.05, 0.1)))
+    assert state_bytes(model, config) == {"weights": 600, "gradients": 400, "moments": 800, "averages": 1200}
+
+
+def test_moments_are_those_that_the_optimizer_keeps():
+    model = nn.Linear(10, 10)
+    config = TrainConfig(optimizer=OptimizerConfig(kind="adamw"))
+    optimizer = torch.optim.AdamW(model.parameters())
+    model(torch.ones(1, 10)).sum().backward()
+    optimizer.step()
+    kept = [value for state in optimizer.state.values() for name, value in state.items() if name != "step"]
+    assert state_bytes(model, config)["moments"] == sum(value.nbytes for value in kept)

@@ -1,0 +1,95 @@
+"""Plans from formulas: what is assumed is said, what is here is read; the arithmetic of time and money."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.config.values import run_of
+from sdmodel.train.speed import PEAKS
+from stages.config.run import Run
+from stages.forecast.cards import CARDS, card_of
+from stages.forecast.formulas import RECOMPUTED, forecast_by_formulas
+from stages.forecast.shapes import shapes_of
+from tests import frozen
+
+SMALL = {"network": "dit", "dit": {"width": 32, "layers": 2, "heads": 2}, "text": {"width": 16, "heads": 2}}
+
+
+def run(folder: str = "", **train: Any) -> Run:
+    encode = {"autoencoder": folder, "text": folder, "size": train.get("size", 32)} if folder else {}
+    return run_of({"name": "a", "encode": encode, "train": {**SMALL, **train}}, "a test")
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_every_card_has_a_peak_memory_and_a_price(name: str):
+    card = card_of(name)
+    assert card.title in PEAKS
+    assert card.memory > 0
+    assert card.price > 0
+
+
+def test_names_of_cards_may_be_written_as_people_do():
+    assert card_of("RTX 4090") is card_of("rtx-4090") is CARDS["rtx4090"]
+    with pytest.raises(ValueError, match="--card 'v100' is not known; take one of a10, a100"):
+        card_of("v100")
+
+
+def test_time_is_flops_over_the_assumed_share_of_the_peak_and_cost_is_time_by_price():
+    config = run(images=1_000_000, processes=2, batch=64, price=5.0)
+    plan = forecast_by_formulas(config, {"h100": card_of("h100")}, mfu=0.5)
+    (card,) = plan.cards
+    assert card.images_per_second == pytest.approx(2 * 0.5 * 989.4e12 / plan.flops)
+    assert card.hours == pytest.approx(1_000_000 / card.images_per_second / 3600)
+    assert card.cost == pytest.approx(5.0 * card.hours)  # train.price is of all processes
+    assert "an MFU of 50%, with data always there" in plan.assumed
+    assert not any("prices" in words for words in plan.assumed)
+
+    checkpointed = run(images=1_000_000, processes=2, batch=64, activation_checkpointing=True)
+    (slower,) = forecast_by_formulas(checkpointed, {"h100": card_of("h100")}, mfu=0.5, price=3.0).cards
+    assert slower.images_per_second == pytest.approx(card.images_per_second / RECOMPUTED)
+    assert slower.cost == pytest.approx(3.0 * 2 * slower.hours)
+
+
+def test_a_batch_is_taken_in_the_fewest_equal_parts_that_fit():
+    plan = forecast_by_formulas(run(size=512, batch=96), {"a10": card_of("a10")})
+    (card,) = plan.cards
+    assert card.rows * card.accumulate == 96
+    assert card.accumulate > 1
+    assert card.taken < 0.9 * card.memory
+
+
+def test_what_is_not_here_is_taken_to_be_stable_diffusion_and_said(tmp_path: Path):
+    absent = str(tmp_path / "absent")
+    shapes = shapes_of(run(absent))
+    assert (shapes.space.channels, shapes.space.factor) == (4, 8)
+    assert shapes.captions is not None
+    assert (shapes.captions.length, shapes.captions.width) == (77, 768)
+    assert shapes.assumed == (f"'{absent}' is not here: shapes as of Stable Diffusion 1.5",)
+
+
+def test_what_is_here_is_read(tmp_path: Path):
+    frozen.autoencoder(tmp_path / "vae")
+    frozen.text_encoder(tmp_path)
+    vae, text = (
+        json.loads((tmp_path / f"{part}/config.json").read_text()) for part in ("vae", "text_encoder")
+    )
+    shapes = shapes_of(run(str(tmp_path)))
+    assert shapes.assumed == ()
+    assert shapes.space.channels == vae["latent_channels"]
+    assert shapes.space.factor == 2 ** (len(vae["block_out_channels"]) - 1)
+    assert shapes.captions is not None
+    assert (shapes.captions.length, shapes.captions.width) == (
+        text["max_position_embeddings"],
+        text["hidden_size"],
+    )
+
+
+def test_what_no_formula_tells_is_refused():
+    with pytest.raises(ValueError, match="not 'contrastive'; leave it out, and the training is measured"):
+        shapes_of(run(objective="contrastive"))
+    with pytest.raises(ValueError, match="no shape of a pretrained text encoder that is learned along"):
+        shapes_of(run(text={"start": "models/reader@1"}))
+    with pytest.raises(ValueError, match=r"freeze it by encode\.text"):
+        shapes_of(run(network="unet2d", start="/models/sd15"))
