@@ -1,21 +1,25 @@
-"""Folders of pipelines in the layout of Stable Diffusion, as something to start from.
+"""Folders of pipelines in diffusers' layout, as something to start from: Stable Diffusion 1 and 2, and
+unconditional ones.
 
-unet/           config.json and weights of a UNet2DConditionModel
+unet/           config.json and weights of a UNet2DConditionModel, or of a UNet2DModel
 scheduler/      scheduler_config.json
 vae/            of a latent model: an AutoencoderKL
 text_encoder/, tokenizer/   what the UNet reads captions with
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from sdmodel.denoise.unet2d import UNet2D, check_unet
+from sdmodel.denoise.unet2d import UNet2D, unet_class
 from sdmodel.latents.space import PIXELS, Space
+from sdmodel.pipeline_family import layout_of, read_json, shown
 from sdmodel.variant import variant_of
+
+NOT_DDPM = ("EDMEulerScheduler",)
+"""Of diffusers' compatible schedulers those without DDPM's table of variances."""
 
 
 @dataclass(frozen=True)
@@ -24,62 +28,68 @@ class Pipeline:
 
     folder: Path
     unet: dict[str, Any]
-    """unet/config.json."""
+    """config.json of its UNet."""
     schedule: dict[str, Any]
-    """scheduler/scheduler_config.json."""
+    """scheduler_config.json."""
     space: Space
     """In which the denoiser was taught."""
+    conditional: bool
+    """Whether the denoiser reads captions."""
     text: bool
     """Whether it has a text encoder."""
 
 
-def is_pipeline(folder: Path) -> bool:
-    """Whether a folder holds one."""
-    return (folder / "unet/config.json").exists()
-
-
 def read_pipeline(folder: Path) -> Pipeline:
     """ValueError: its denoiser is of a kind that cannot be started from, or a part is missing."""
-    unet = _json(folder, "unet/config.json")
-    schedule = _json(folder, "scheduler/scheduler_config.json")
-    check_unet(unet)
-    space = _space(_json(folder, "vae/config.json")) if (folder / "vae").is_dir() else PIXELS
-    if unet["in_channels"] != space.channels:
+    layout = layout_of(folder)
+    schedule = read_json(layout.scheduler)
+    _check_schedule(folder, schedule)
+    space = _space(folder, read_json(folder / "vae/config.json")) if (folder / "vae").is_dir() else PIXELS
+    channels = layout.settings.get("in_channels", 4 if layout.conditional else 3)
+    if channels != space.channels:
+        made = f"its autoencoder makes {space.channels}" if space.latent else "and no vae/ makes them"
         raise ValueError(
-            f"{folder}: its UNet works on {unet['in_channels']} channels, its autoencoder makes "
-            f"{space.channels}; they do not belong together"
+            f"{folder}: its UNet works on {shown(channels)} channels, {made}; they do not belong together"
         )
-    return Pipeline(folder, unet, schedule, space, (folder / "text_encoder/config.json").exists())
+    text = layout.conditional and (folder / "text_encoder/config.json").exists()
+    return Pipeline(folder, layout.settings, schedule, space, layout.conditional, text)
 
 
 def load_unet(folder: Path, network: UNet2D) -> None:
     """Puts the weights of a pipeline's UNet into a denoiser built from its config. ValueError: there are
     none that fit, as safetensors."""
-    # It takes seconds to import.
-    from diffusers import UNet2DConditionModel  # pyright: ignore[reportPrivateImportUsage]
-
+    place = layout_of(folder).unet
     try:
-        unet = UNet2DConditionModel.from_pretrained(
-            folder / "unet",
+        unet = unet_class(network.settings).from_pretrained(
+            place,
             local_files_only=True,
             use_safetensors=True,
             torch_dtype=torch.float32,
-            variant=variant_of(folder / "unet"),
+            variant=variant_of(place),
         )
     except (OSError, RuntimeError, ValueError) as error:
-        raise ValueError(f"{folder}/unet holds no weights in diffusers' layout: {error}") from error
+        raise ValueError(f"{place} holds no weights in diffusers' layout: {error}") from error
     network.unet.load_state_dict(unet.state_dict())
 
 
-def _space(vae: dict[str, Any]) -> Space:
+def _check_schedule(folder: Path, settings: dict[str, Any]) -> None:
+    # It takes seconds to import.
+    from diffusers import DDPMScheduler  # pyright: ignore[reportPrivateImportUsage]
+
+    name = settings.get("_class_name", "DDPMScheduler")
+    compatible: list[str] = DDPMScheduler._compatibles
+    if name not in compatible or name in NOT_DDPM:
+        raise ValueError(
+            f"{folder}: its scheduler is {shown(name)}, which has not DDPM's timesteps; a training starts "
+            "from pipelines of DDPM, DDIM, PNDM, Euler and their like"
+        )
+
+
+def _space(folder: Path, vae: dict[str, Any]) -> Space:
     """Latents as the pipeline scales them: (latent - shift) * scale."""
+    if (kind := vae.get("_class_name", "AutoencoderKL")) != "AutoencoderKL":
+        raise ValueError(f"{folder}: its vae is {shown(kind)}; that of Stable Diffusion is an AutoencoderKL")
     channels = int(vae.get("latent_channels", 4))
     shift, scale = float(vae.get("shift_factor") or 0), float(vae.get("scaling_factor") or 0.18215)
-    factor = 2 ** (len(vae["block_out_channels"]) - 1)
+    factor = 2 ** (len(vae.get("block_out_channels", (64,))) - 1)
     return Space(channels, factor, (shift,) * channels, (1 / scale,) * channels)
-
-
-def _json(folder: Path, name: str) -> dict[str, Any]:
-    if not (folder / name).is_file():
-        raise ValueError(f"{folder}: no {name} in it; a folder in the layout of Stable Diffusion has one")
-    return json.loads((folder / name).read_text())

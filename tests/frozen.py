@@ -36,9 +36,16 @@ def autoencoder(
 
 
 def text_encoder(
-    folder: Path, *, places: int = 8, width: int = 8, seed: int = 0, variant: str | None = None
+    folder: Path,
+    *,
+    places: int = 8,
+    width: int = 8,
+    layers: int = 2,
+    pad: str = "<|endoftext|>",
+    seed: int = 0,
+    variant: str | None = None,
 ) -> Path:
-    """A CLIP text model of two layers, its tokenizer one of letters, in a pipeline's layout."""
+    """A CLIP text model, its tokenizer one of letters, in a pipeline's layout; pad: what it pads with."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
@@ -47,13 +54,14 @@ def text_encoder(
     tokenizer.mkdir(parents=True)
     (tokenizer / "vocab.json").write_text(json.dumps({word: number for number, word in enumerate(words)}))
     (tokenizer / "merges.txt").write_text("#version: 0.2\n")
-    (tokenizer / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "CLIPTokenizer"}))
+    about = {"tokenizer_class": "CLIPTokenizer", "pad_token": pad}
+    (tokenizer / "tokenizer_config.json").write_text(json.dumps(about))
     torch.manual_seed(seed)
     config = CLIPTextConfig(
         vocab_size=len(words),
         hidden_size=width,
         intermediate_size=2 * width,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         max_position_embeddings=places,
         bos_token_id=len(words) - 2,
@@ -102,4 +110,28 @@ def pipeline(
         set_alpha_to_one=False,
     )
     scheduler.save_pretrained(folder / "scheduler")
+    return folder
+
+
+def unconditional(folder: Path, *, flat: bool = False, seed: int = 0) -> Path:
+    """A DDPM of pixels without captions; flat: all at the top of the folder, as the first were published."""
+    import diffusers
+
+    kinds: Any = diffusers
+    torch.manual_seed(seed)
+    unet: Any = kinds.UNet2DModel(
+        sample_size=16,
+        block_out_channels=(8, 16),
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=1,
+        attention_head_dim=4,
+        norm_num_groups=4,
+    )
+    scheduler: Any = kinds.DDPMScheduler(clip_sample=True)
+    if flat:
+        unet.save_pretrained(folder)
+        scheduler.save_pretrained(folder)
+    else:
+        kinds.DDPMPipeline(unet=unet, scheduler=scheduler).save_pretrained(folder)
     return folder

@@ -149,10 +149,18 @@ class TrainConfig(Config):
         if self.objective != "diffusion":
             return self.optimizer
         rates = {f"text.encoders.{n}.": text.rate for n, text in enumerate((self.text, *self.texts))}
+        if self.stock_text:
+            rates = {"text.": self.text.rate}
         frozen = tuple(name for name, rate in rates.items() if not rate)
         slow = {name: rate for name, rate in rates.items() if rate not in (0, 1)}
         mine = self.optimizer
         return replace(mine, frozen=(*mine.frozen, *frozen), rates={**slow, **mine.rates})
+
+    @property
+    def stock_text(self) -> bool:
+        """Whether captions are read as Stable Diffusion reads them, by CLIP alone and with their padding, so
+        that a stock pipeline draws with the model."""
+        return self.network == "unet2d" and self.text.kind == "clip" and not self.texts
 
     @property
     def whole_batch(self) -> bool:
@@ -257,6 +265,12 @@ class TrainConfig(Config):
 
     def _of_diffusion(self) -> Iterator[Mistake]:
         yield from self.denoiser_mistakes()
+        if self.network == "unet2d" and self.data.augment:
+            yield self.mistake(
+                "diffusers' UNet cannot be told how pictures were moved; set data.augment to 0, or take unet "
+                "or dit",
+                *("network", "data.augment"),
+            )
         if not self.text.start and self.text.width % self.text.heads:
             yield self.mistake(
                 "heads pool the tokens for the denoiser and must divide width", "text.width", "text.heads"

@@ -1,5 +1,8 @@
-"""diffusers' UNet2DConditionModel as a denoiser: the network of Stable Diffusion 1 and 2 (Rombach et al.
-2021, arXiv:2112.10752), with nothing on it that a stock pipeline has no room for."""
+"""diffusers' UNets as denoisers, with nothing on them that a stock pipeline has no room for.
+
+UNet2DConditionModel is the network of Stable Diffusion 1 and 2 (Rombach et al. 2021, arXiv:2112.10752),
+UNet2DModel the unconditional one of DDPM (Ho et al. 2020, arXiv:2006.11239).
+"""
 
 from typing import Any
 
@@ -10,15 +13,7 @@ from sdmodel.condition import Condition
 from sdmodel.config.model import UNet2DConfig
 from sdmodel.noise.interpolation import expand
 from sdmodel.noise.schedule import NoiseSchedule
-
-CONDITIONS = (
-    "addition_embed_type",
-    "class_embed_type",
-    "encoder_hid_dim",
-    "num_class_embeds",
-    "time_cond_proj_dim",
-)
-"""Keys of a UNet's config that ask for conditions besides time and caption."""
+from sdmodel.pipeline_family import UNCONDITIONAL, check_unet
 
 
 class UNet2D(nn.Module):
@@ -28,39 +23,52 @@ class UNet2D(nn.Module):
 
     def __init__(self, settings: dict[str, Any], schedule: NoiseSchedule, *, padded: bool = True) -> None:
         """Args:
-        settings: unet/config.json of a pipeline, or `settings_of` a config.
+        settings: config.json of a pipeline's UNet, whose `_class_name` says which it is, or `settings_of` a
+            config.
         schedule: whose timesteps it is told.
         padded: whether captions have tokens that are not to be attended to.
 
         ValueError: it needs other conditions than time and caption."""
-        # Only who has such a denoiser waits for it: it takes seconds to import.
-        from diffusers import UNet2DConditionModel  # pyright: ignore[reportPrivateImportUsage]
-
         super().__init__()
         check_unet(settings)
         self.settings, self.schedule, self.padded = settings, schedule, padded
-        self.unet: Any = UNet2DConditionModel.from_config(settings)
+        self.unet: Any = unet_class(settings).from_config(settings)
         # Zeros: untrained, it predicts the mean of all data.
         nn.init.zeros_(self.unet.conv_out.weight)
         nn.init.zeros_(self.unet.conv_out.bias)
 
     @property
+    def conditional(self) -> bool:
+        """Whether it reads captions."""
+        return self.settings.get("_class_name") != UNCONDITIONAL
+
+    @property
     def heavy(self) -> list[nn.Module]:
         """Its levels."""
-        return [*self.unet.down_blocks, self.unet.mid_block, *self.unet.up_blocks]
+        middle = [] if self.unet.mid_block is None else [self.unet.mid_block]
+        return [*self.unet.down_blocks, *middle, *self.unet.up_blocks]
 
     def forward(
         self, x_t: Tensor, t: Tensor, condition: Condition, augmented: Tensor | None = None
     ) -> Tensor:
         """(B, C, H, W) at times t (B,) to the prediction (B, C, H, W), float32. augmented must be None."""
-        prediction: Tensor = self.unet(
-            x_t * expand(torch.rsqrt(t**2 + (1 - t) ** 2), x_t),  # variance preserving
-            self.schedule.timestep(t),
-            condition.states,
-            encoder_attention_mask=condition.mask if self.padded else None,
-            return_dict=False,
-        )[0]
+        x = x_t * expand(torch.rsqrt(t**2 + (1 - t) ** 2), x_t)  # variance preserving
+        arguments: dict[str, Any] = {}
+        if self.conditional:
+            mask = condition.mask if self.padded else None
+            arguments = {"encoder_hidden_states": condition.states, "encoder_attention_mask": mask}
+        prediction: Tensor = self.unet(x, self.schedule.timestep(t), **arguments, return_dict=False)[0]
         return prediction.float()
+
+
+def unet_class(settings: dict[str, Any]) -> Any:
+    """diffusers' class of the UNet with this config."""
+    # Only who has such a denoiser waits for it: it takes seconds to import.
+    import diffusers
+
+    classes: Any = diffusers
+    unconditional = settings.get("_class_name") == UNCONDITIONAL
+    return classes.UNet2DModel if unconditional else classes.UNet2DConditionModel
 
 
 def settings_of(config: UNet2DConfig, channels: int, token_width: int) -> dict[str, Any]:
@@ -79,17 +87,3 @@ def settings_of(config: UNet2DConfig, channels: int, token_width: int) -> dict[s
         "attention_head_dim": [max(1, width // config.head_width) for width in widths],
         "norm_num_groups": config.groups,
     }
-
-
-def check_unet(settings: dict[str, Any]) -> None:
-    """ValueError: a UNet asks for other conditions than time and caption."""
-    if kind := next((key for key in CONDITIONS if settings.get(key) is not None), None):
-        raise ValueError(
-            f"a UNet with {kind}={settings[kind]!r} needs more conditions than time and caption; take one in "
-            "the layout of Stable Diffusion 1 or 2"
-        )
-    if settings["in_channels"] != settings["out_channels"]:
-        raise ValueError(
-            f"a UNet from {settings['in_channels']} to {settings['out_channels']} channels sees more than a "
-            "noisy array (inpainting?); take one whose in_channels are its out_channels"
-        )

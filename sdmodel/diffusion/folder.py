@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from sdmodel.config.train import TrainConfig
 from sdmodel.denoise.build import build_denoiser
@@ -31,6 +31,7 @@ from sdmodel.noise.process import ForwardProcess
 from sdmodel.text.conditioner import ENCODERS, TextConditioner
 from sdmodel.text.encoder import NOT_SHAPE
 from sdmodel.text.pipeline import PipelineTextEncoder
+from sdmodel.text.unread import UnreadCaptions
 
 KIND = "diffusion"
 WEIGHTS = "model.safetensors"
@@ -45,9 +46,9 @@ def described(model: Diffusion) -> dict[str, Any]:
     """What decides a model's weights and what they mean, as JSON.
 
     "size"; "network" and, under its name, its config, of a UNet of diffusers that of diffusers; "noise":
-    schedule, prediction and shift; "sampling"; "text": the configs of our own text encoders, or null;
-    "text_length": tokens that a pipeline's reads; "text_learns"; "augment": whether it is told how pictures
-    were moved; "space"."""
+    schedule, prediction and shift; "sampling"; "text": the configs of our own text encoders, null where a
+    pipeline's reads captions, [] where nothing does; "text_length": tokens that a pipeline's reads;
+    "text_learns"; "augment": whether it is told how pictures were moved; "space"."""
     config = model.config
     name = config.network
     return {
@@ -58,15 +59,19 @@ def described(model: Diffusion) -> dict[str, Any]:
         else dataclasses.asdict(getattr(config, name)),
         "noise": model.process.described(),
         "sampling": dataclasses.asdict(model.sampling),
-        "text": _shapes(model.text) if isinstance(model.text, TextConditioner) else None,
+        "text": _shapes(model.text),
         "text_length": 0 if isinstance(model.text, TextConditioner) else model.text.length,  # pyright: ignore
-        "text_learns": not isinstance(model.text, frozen.FrozenTextEncoder),
+        "text_learns": isinstance(model.text, nn.Module),
         "augment": model.network.augmentation is not None,
         "space": dataclasses.asdict(model.space),
     }
 
 
-def _shapes(text: TextConditioner) -> list[dict[str, Any]]:
+def _shapes(text: CaptionEncoder) -> list[dict[str, Any]] | None:
+    if isinstance(text, UnreadCaptions):
+        return []
+    if not isinstance(text, TextConditioner):
+        return None
     configs = [dataclasses.asdict(encoder.config) for encoder in text.each()]
     return [{name: value for name, value in config.items() if name not in NOT_SHAPE} for config in configs]
 
@@ -125,7 +130,7 @@ def load(folder: Path, *, learn: bool = False) -> Diffusion:
     settings = read(folder)
     name = settings["network"]
     chosen = {key: settings[key] for key in ("size", "network", name) if key != "unet2d"}
-    if settings["text"] is not None:
+    if settings["text"]:
         chosen["text"], *chosen["texts"] = settings["text"]
     chosen["sampling"] = settings["sampling"]
     chosen["data"] = {"augment": float(settings.get("augment", False))}
@@ -159,9 +164,12 @@ def parted(weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Ten
 
 
 def _text(folder: Path, config: TrainConfig, settings: dict[str, Any], learn: bool) -> CaptionEncoder:
+    if settings["text"]:
+        pooled = settings["network"] != "unet2d"
+        return TextConditioner.load((config.text, *config.texts), folder / TEXTS, pooled=pooled)
     if settings["text"] is not None:
-        return TextConditioner.load((config.text, *config.texts), folder / TEXTS)
+        return UnreadCaptions()
     changed = (folder / ADAPTER).is_dir()  # and it may be the text encoder that is
     if settings["text_learns"] and (learn or changed):
-        return PipelineTextEncoder.load(folder)
+        return PipelineTextEncoder.load(folder, settings["text_length"])
     return frozen.load_text_encoder(folder, settings["text_length"])

@@ -1,6 +1,7 @@
 """A text-to-image diffusion model: text encoder, denoiser, and the space in which it denoises."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol, cast
 
 import torch
@@ -20,6 +21,7 @@ from sdmodel.noise.prediction import clean
 from sdmodel.noise.process import ForwardProcess
 from sdmodel.text.conditioner import TextConditioner
 from sdmodel.text.lengths import CaptionReader
+from sdmodel.text.unread import UnreadCaptions
 
 
 class CaptionEncoder(Protocol):
@@ -77,7 +79,10 @@ class Diffusion(nn.Module):
     @property
     def sampling(self) -> Sampling:
         """How pictures are drawn unless told otherwise; nothing is left open."""
-        return self.config.sampling.over(TIMESTEPS if self.process.schedule.discrete else OURS)
+        defaults = TIMESTEPS if self.process.schedule.discrete else OURS
+        if isinstance(self.text, UnreadCaptions):  # there is nothing to be guided to
+            defaults = replace(defaults, guidance=1.0)
+        return self.config.sampling.over(defaults)
 
     @property
     def device(self) -> torch.device:

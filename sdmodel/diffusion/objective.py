@@ -23,10 +23,12 @@ from sdmodel.latents import text as frozen
 from sdmodel.latents.cache import read_empty, read_settings
 from sdmodel.latents.space import PIXELS
 from sdmodel.noise.process import ForwardProcess
-from sdmodel.start import Pipeline, is_pipeline, load_unet, read_pipeline
+from sdmodel.pipeline_family import is_pipeline, shown
+from sdmodel.start import Pipeline, load_unet, read_pipeline
 from sdmodel.text.conditioner import TextConditioner
 from sdmodel.text.lengths import CaptionReader
 from sdmodel.text.pipeline import PipelineTextEncoder
+from sdmodel.text.unread import UnreadCaptions
 
 
 class DiffusionObjective:
@@ -61,8 +63,11 @@ class DiffusionObjective:
         if latents and settings and settings.token_width:
             text = frozen.load_text_encoder(latents, settings.text_length)
             text.empty = read_empty(latents)
+        elif config.stock_text:
+            text = PipelineTextEncoder.of_config(config.text, captions, next(iter(texts), None))
         else:
-            text = TextConditioner.learn((config.text, *config.texts), captions, texts)
+            pooled = config.network != "unet2d"  # which reads tokens alone
+            text = TextConditioner.learn((config.text, *config.texts), captions, texts, pooled=pooled)
         with torch.device("meta") if starting else nullcontext():
             process = ForwardProcess.of_config(config.noise, pixels=not space.latent)
             network = build_denoiser(
@@ -114,10 +119,13 @@ class DiffusionObjective:
     def _check_rates(self) -> None:
         """ValueError: rates are set of text encoders that are not `config.text` and `config.texts`."""
         rates = [text.rate for text in (self.config.text, *self.config.texts) if text.rate != 1]
-        if rates and not isinstance(self.modules.text, TextConditioner):
+        ours = isinstance(self.modules.text, TextConditioner) or (
+            self.config.stock_text and isinstance(self.modules.text, PipelineTextEncoder)
+        )
+        if rates and not ours:
             instead = (
                 "cached states learn nothing; leave it out"
-                if isinstance(self.modules.text, frozen.FrozenTextEncoder)
+                if not isinstance(self.modules.text, PipelineTextEncoder)
                 else 'a pipeline brings its own; freeze it by optimizer.frozen: ["text."], or slow it by '
                 'optimizer.rates: {"text.": 0.1}'
             )
@@ -130,10 +138,8 @@ class DiffusionObjective:
         own, theirs = comparable(mine), comparable(model)
         if isinstance(model.network, UNet2D):  # its own config says what it is
             own["settings"] = theirs["settings"]
-        if theirs["text"] is None and isinstance(
-            mine.text, TextConditioner
-        ):  # a pipeline's, which goes on learning
-            own["text"] = None
+        if not theirs["text"] and not isinstance(mine.text, frozen.FrozenTextEncoder):
+            own["text"] = theirs["text"]  # a pipeline's, which goes on learning, or nothing that reads
         for encoder, other, text in zip(
             own["text"] or (), theirs["text"] or (), (self.config.text, *self.config.texts), strict=False
         ):
@@ -170,21 +176,30 @@ class DiffusionObjective:
             )
         if mine.space.latent:
             self._same(folder, folders.AUTOENCODER, "vae")
-        text = mine.text
-        if isinstance(text, frozen.FrozenTextEncoder):
-            self._same(folder, folders.TEXT[0])
-        elif pipeline.text:
-            text = PipelineTextEncoder.load(folder)
-        width = pipeline.unet["cross_attention_dim"]
-        if text.token_width != width:
-            raise ValueError(
-                f"{folder}: its denoiser reads captions of width {width}; the text encoder's have "
-                f"{text.token_width}"
-            )
+        text = self._text_of(pipeline)
         process = ForwardProcess.of_pipeline(self.config.noise, pipeline.schedule)
         network = UNet2D(pipeline.unet, process.schedule, padded=text.padded)
         load_unet(folder, network)
         return Diffusion(self.config, text, network, process, pipeline.space, mine.autoencoder)
+
+    def _text_of(self, pipeline: Pipeline) -> CaptionEncoder:
+        """What reads captions for a pipeline's denoiser. ValueError: it was not taught to read that."""
+        text, folder = self.modules.text, pipeline.folder
+        if not pipeline.conditional:
+            if isinstance(text, frozen.FrozenTextEncoder):
+                raise ValueError(f"{folder}: its denoiser reads no captions; leave encode.text empty")
+            return UnreadCaptions()
+        if isinstance(text, frozen.FrozenTextEncoder):
+            self._same(folder, folders.TEXT[0])
+        elif pipeline.text:
+            text = PipelineTextEncoder.load(folder)
+        width = pipeline.unet.get("cross_attention_dim", 1280)
+        if text.token_width != width:
+            raise ValueError(
+                f"{folder}: its denoiser reads captions of width {shown(width)}; the text encoder's have "
+                f"{text.token_width}"
+            )
+        return text
 
     def _beside(self, name: str) -> Path:
         """Folder of an encoder that lies beside the cached latents."""

@@ -31,20 +31,29 @@ class TextConditioner(nn.Module):
     padded = True
     """Captions have tokens that are not to be attended to."""
 
-    def __init__(self, encoders: Sequence[TextEncoder]):
-        """The joined states have the width of the first encoder; queries and their heads are its config's."""
+    def __init__(self, encoders: Sequence[TextEncoder], *, pooled: bool = True):
+        """The joined states have the width of the first encoder; queries and their heads are its config's.
+
+        pooled: whether there are queries, for denoisers that read what they answer; else the caption as one
+        vector has no channels. Parameters that no loss depends on would hold DistributedDataParallel up."""
         super().__init__()
         first = encoders[0]
         self.encoders = nn.ModuleList(encoders)
         self.match = nn.ModuleList(nn.Linear(each.width, first.width) for each in encoders[1:])
-        self.queries = nn.Parameter(torch.randn(first.config.queries, first.width) * 0.5)
-        self.pool = Attention(first.width, first.config.heads)
-        self.pooled_width, self.token_width = first.config.queries * first.width, first.width
+        self.pooled_width, self.token_width = first.config.queries * first.width * pooled, first.width
+        if pooled:
+            self.queries = nn.Parameter(torch.randn(first.config.queries, first.width) * 0.5)
+            self.pool = Attention(first.width, first.config.heads)
         self.train()  # what is frozen has no dropout from the start
 
     @classmethod
     def learn(
-        cls, configs: Sequence[TextConfig], captions: Iterable[str], starts: Sequence[Path | None] = ()
+        cls,
+        configs: Sequence[TextConfig],
+        captions: Iterable[str],
+        starts: Sequence[Path | None] = (),
+        *,
+        pooled: bool = True,
     ) -> Self:
         """Encoders that begin with the weights in a folder where `starts` has one, else with random ones.
 
@@ -54,7 +63,8 @@ class TextConditioner(nn.Module):
             [
                 build.load(folder, config, known) if folder else build.learn(config, known)
                 for config, folder in zip(configs, folders, strict=True)
-            ]
+            ],
+            pooled=pooled,
         )
 
     def encode_captions(self, captions: list[str], dropped: Tensor | None = None) -> Condition:
@@ -64,6 +74,8 @@ class TextConditioner(nn.Module):
         states = [conditions[0].states]
         states += [match(other.states) for match, other in zip(self.match, conditions[1:], strict=True)]
         joined, mask = torch.cat(states, 1), torch.cat([condition.mask for condition in conditions], 1)
+        if not self.pooled_width:
+            return Condition(joined.new_zeros(len(captions), 0), joined, mask)
         queries = self.queries.expand(len(captions), -1, -1)  # (B, Q, D)
         pooled = self.pool(queries, joined, mask[:, None, None, :]).flatten(1)
         return Condition(pooled, joined, mask)
@@ -89,9 +101,10 @@ class TextConditioner(nn.Module):
         return self
 
     @classmethod
-    def load(cls, configs: Sequence[TextConfig], folder: Path) -> Self:
+    def load(cls, configs: Sequence[TextConfig], folder: Path, *, pooled: bool = True) -> Self:
         """The encoders that `save` wrote; queries and what matches widths are random."""
-        return cls.learn(configs, (), [folder / str(number) for number in range(len(configs))])
+        folders = [folder / str(number) for number in range(len(configs))]
+        return cls.learn(configs, (), folders, pooled=pooled)
 
     def save(self, folder: Path, weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
         """Writes each encoder into a folder of its own below `folder`, which is made: one to start from.

@@ -1,7 +1,9 @@
 """CLIP's text model as a text encoder (Radford et al. 2021, arXiv:2103.00020), as Stable Diffusion's
 pipelines use it."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -10,13 +12,19 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sdmodel.condition import Condition
+from sdmodel.config.text import TextConfig
+from sdmodel.text import build
 from sdmodel.text.lengths import CaptionReader, token_counts
 from sdmodel.transfer import sent
 from sdmodel.variant import variant_of
 from sdmodel.weights import submodule_weights
 
 if TYPE_CHECKING:  # it takes seconds to import
-    from transformers import CLIPTextModel, CLIPTokenizer
+    from transformers import CLIPTextModel, PreTrainedTokenizerBase
+
+
+LEARNED = ("PreTrainedTokenizerFast", "TokenizersBackend")
+"""What tokenizer_config.json calls a tokenizer that was learned here, in transformers 4 and 5."""
 
 
 class PipelineTextEncoder(nn.Module):
@@ -29,7 +37,7 @@ class PipelineTextEncoder(nn.Module):
     padded = False
     """All tokens may be attended to."""
 
-    def __init__(self, model: "CLIPTextModel", tokenizer: "CLIPTokenizer", length: int = 0):
+    def __init__(self, model: "CLIPTextModel", tokenizer: "PreTrainedTokenizerBase", length: int = 0):
         """length: tokens of a caption; 0 is as many as the model knows places for.
 
         ValueError: it knows no more than so many."""
@@ -70,13 +78,26 @@ class PipelineTextEncoder(nn.Module):
         return token_counts(self.tokenizer, captions)
 
     @classmethod
+    def of_config(cls, config: TextConfig, captions: Sequence[str], start: Path | None = None) -> Self:
+        """An encoder of kind clip: with random weights and a tokenizer learned from captions, or a folder's.
+
+        ValueError: the config does not fit its kind or the folder."""
+        config = config if config.rate else replace(config, dropout=0.0)  # what is frozen has none
+        clip: Any = build.load(start, config, captions) if start else build.learn(config, captions)
+        return cls(clip.model, clip.transformers_tokenizer(), clip.length)
+
+    @classmethod
     def load(cls, folder: Path, length: int = 0) -> Self:
         """From a folder with `text_encoder` and `tokenizer` in it, as Stable Diffusion's have.
 
         ValueError: there is none in it, or `length` is above what it knows places for."""
-        from transformers import CLIPTextModel, CLIPTokenizer
+        from transformers import CLIPTextModel, CLIPTokenizer, PreTrainedTokenizerFast
 
+        config = folder / "tokenizer/tokenizer_config.json"
         try:
+            # A tokenizer that was learned here is not split as CLIP's.
+            own = config.is_file() and json.loads(config.read_text()).get("tokenizer_class") in LEARNED
+            kind: Any = PreTrainedTokenizerFast if own else CLIPTokenizer
             # transformers reads JSON and safetensors here; no pickle is opened.
             model: Any = CLIPTextModel.from_pretrained(
                 folder / "text_encoder",
@@ -85,7 +106,7 @@ class PipelineTextEncoder(nn.Module):
                 dtype=torch.float32,
                 variant=variant_of(folder / "text_encoder"),
             )
-            tokenizer: Any = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+            tokenizer: Any = kind.from_pretrained(folder / "tokenizer", local_files_only=True)
         except (OSError, RuntimeError, ValueError) as error:
             raise ValueError(
                 f"{folder} holds no CLIP text encoder in transformers' layout: {error}"

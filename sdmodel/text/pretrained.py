@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from sdmodel.config.text import TextConfig
 from sdmodel.text.encoder import CONFIG, UNKNOWN_KIND, WEIGHTS, TextEncoder, Vocabulary
@@ -225,14 +225,25 @@ class Pretrained(TextEncoder):
         save_file(model_weights, folder / WEIGHTS, metadata={"format": "pt"})
         self.tokenizer.save(folder)
         if isinstance(self.tokenizer, Tokenizer):
-            (folder / "tokenizer_config.json").write_text(_tokenizer_config(self.tokenizer, self.length))
+            config = tokenizer_config(self.tokenizer, self.length)
+            config["tokenizer_class"] = "PreTrainedTokenizerFast"
+            (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+    def transformers_tokenizer(self) -> Any:
+        """Its tokenizer as one of transformers, which makes the same ids."""
+        if isinstance(self.tokenizer, Tokenizer):
+            own = self.tokenizer._tokenizer
+            return PreTrainedTokenizerFast(
+                tokenizer_object=own, **tokenizer_config(self.tokenizer, self.length)
+            )
+        assert isinstance(self.tokenizer, TransformersTokenizer)
+        return self.tokenizer._tokenizer
 
 
-def _tokenizer_config(tokenizer: Tokenizer, length: int) -> str:
-    """The tokenizer_config.json that transformers needs beside `tokenizer.json`."""
-    config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": length}
+def tokenizer_config(tokenizer: Tokenizer, length: int) -> dict[str, Any]:
+    """What transformers must be told of a tokenizer of ours beside its `tokenizer.json`."""
+    config: dict[str, Any] = {"model_max_length": length, "split_special_tokens": True}
     config |= {"bos_token": START, "eos_token": END, "pad_token": PAD}
     # Naming one that the vocabulary lacks would add it.
     config |= {"mask_token": MASK} if tokenizer.mask >= 0 else {}
-    config |= {"unk_token": UNKNOWN} if UNKNOWN_ID in tokenizer.special else {}
-    return json.dumps(config, indent=2, sort_keys=True) + "\n"
+    return config | ({"unk_token": UNKNOWN} if UNKNOWN_ID in tokenizer.special else {})

@@ -51,6 +51,11 @@ REMEDY = (
     "encode.length), or shorten the captions (filter.max_words)."
 )
 """Of captions that are cut."""
+UNREAD = (
+    "The model to start from reads no captions: those of the dataset are ignored, here and when it draws, "
+    "and so is caption_dropout."
+)
+"""Of an unconditional model."""
 BEST = "best.json"
 """Which validation the published weights are of."""
 
@@ -74,7 +79,8 @@ def run(job: JobSpec, stopping: Stopping | None = None) -> bool:
         learned = sum(p.numel() for p in objective.modules.parameters() if p.requires_grad)
         captions = [caption for own in stream.reader.index.captions for caption in own]
         cut = lengths.truncation_warnings(objective.readers, captions, REMEDY)
-        for warning in [*size_warnings(stream.reader.index, config, learned), *cut]:
+        unread = [UNREAD] if config.objective == "diffusion" and not objective.readers else []
+        for warning in [*size_warnings(stream.reader.index, config, learned), *cut, *unread]:
             send({"warning": warning})
     gauge = gauge_of(config, accelerator, objective, stream)
     left = config.images - (job.continued.images if job.continued else 0)

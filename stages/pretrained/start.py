@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from sdmodel.pipeline_family import layout_of
 from stages.artifacts.artifact import Artifact, Snapshot
 from stages.artifacts.reference import resolve
 from stages.pretrained.files import WORDS, matching, model_files, snapshot_of
@@ -49,15 +50,23 @@ def start_folder(start: Snapshot | Artifact | None, text: str, folder: Path) -> 
 
 
 def pipeline_files(folder: Path) -> Mapping[str, Path]:
-    """Files of a pipeline's parts. ValueError: it has no UNet."""
-    parts = {part: model_files(folder / part) for part in MODELS}
-    parts |= {part: matching(folder / part, WORDS) for part in TEXTS}
-    paths = {f"{part}/{name}": path for part, files in parts.items() for name, path in files.items()}
-    if "unet/config.json" not in paths or not any(
-        name.startswith("unet/") and name.endswith(".safetensors") for name in paths
-    ):
+    """Files of a pipeline's parts. ValueError: it has no UNet, or is of a family that no training starts
+    from."""
+    try:
+        layout = layout_of(folder)
+    except ValueError as error:
+        raise ValueError(f"train.start: {error}; our own models go by reference, models/NAME") from error
+    if layout.unet == folder:  # an unconditional one, all at its top
+        paths = {**model_files(folder), layout.scheduler.name: layout.scheduler}
+    else:
+        parts = {part: model_files(folder / part) for part in MODELS}
+        parts |= {part: matching(folder / part, WORDS) for part in TEXTS}
+        paths = {f"{part}/{name}": path for part, files in parts.items() for name, path in files.items()}
+    if layout.scheduler not in paths.values() or not layout.scheduler.is_file():
+        raise ValueError(f"train.start={str(folder)!r}: no scheduler_config.json beside its UNet")
+    if not any(path.parent == layout.unet and path.suffix == ".safetensors" for path in paths.values()):
         raise ValueError(
-            f"train.start={str(folder)!r}: a folder in Stable Diffusion's layout has unet/config.json and "
-            "unet/*.safetensors; our own models go by reference, models/NAME@latest"
+            f"train.start={str(folder)!r}: no *.safetensors beside {layout.unet / 'config.json'}; download "
+            "the weights in that format"
         )
     return paths

@@ -6,11 +6,12 @@ from typing import Any
 import diffusers
 import pytest
 import torch
-from sdmodel.denoise.discrete import DiscreteDenoiser
 
 from sdmodel.config.text import TextConfig
+from sdmodel.denoise.unet2d import UNet2D
 from sdmodel.latents import autoencoder
 from sdmodel.latents import text as frozen_text
+from sdmodel.noise.schedule import NoiseSchedule
 from sdmodel.start import load_unet, read_pipeline
 from sdmodel.text import build
 from sdmodel.variant import variant_of, weight_names
@@ -65,7 +66,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     """Of all models of a pipeline, as trainings and the stage encode load them."""
     pipeline = read_pipeline(folder)
-    network = DiscreteDenoiser(pipeline.unet, pipeline.schedule, 8, augment=False, padded=False)
+    network = UNet2D(pipeline.unet, NoiseSchedule(pipeline.schedule), padded=False)
     load_unet(folder, network)
     kind = build.load(folder, TextConfig(kind="clip"))
     parts: dict[str, Any] = {

@@ -9,7 +9,8 @@ import pytest
 import torch
 from transformers import CLIPTextModel
 
-from sdmodel.config.learning import DataConfig, OptimizerConfig
+from sdmodel.config.learning import OptimizerConfig
+from sdmodel.config.sampling import SamplingConfig
 from sdmodel.diffusion.generate import load
 from sdmodel.train.run import run
 from tests import frozen
@@ -18,6 +19,7 @@ from tests.sdmodel.diffusion.test_latent import CONFIG
 from tests.sdmodel.golden.tiny import job
 
 WARM = replace(CONFIG, network="unet2d", images=8)
+QUICK = SamplingConfig(steps=2)
 STILL = replace(WARM, optimizer=OptimizerConfig(adam_rate=0.0, muon_rate=0.0))
 """Learns nothing."""
 
@@ -51,7 +53,7 @@ def test_what_learned_nothing_is_the_pipeline_itself(
     kind: Any = diffusers.AutoencoderKL  # pyright: ignore
     scale = kind.from_pretrained(pipeline / "vae").config.scaling_factor
     assert model.model.space.deviation == pytest.approx((1 / scale,) * 3)
-    assert model.sample(["red"], [0], steps=2).shape == (1, 3, 16, 16)
+    assert model.sample(["red"], [0], QUICK).shape == (1, 3, 16, 16)
 
     # What was made of it is something to start from, too.
     run(job(tmp_path / "second", dataset, WARM, latents=latents, start=folder))
@@ -77,31 +79,43 @@ def test_its_text_encoder_learns_where_no_text_is_cached(dataset: Any, pipeline:
     assert {path.name for path in folder.iterdir()} == {
         "config.json", "model.safetensors", "autoencoder", "text_encoder", "tokenizer"
     }  # fmt: skip
-    assert load(folder).sample(["red"], [0], steps=2).shape == (1, 3, 16, 16)
+    assert load(folder).sample(["red"], [0], QUICK).shape == (1, 3, 16, 16)
     frozen_text = replace(WARM, optimizer=OptimizerConfig(frozen=("text.",)))
     run(job(tmp_path / "again", dataset, frozen_text, latents=latents, start=folder))
     again = CLIPTextModel.from_pretrained(tmp_path / "again/model/text_encoder").state_dict()
     assert all(torch.equal(after[name], again[name]) for name in after)
 
 
-@pytest.mark.parametrize("augment", [0.0, 0.5])
-def test_a_pipeline_of_pixels_needs_no_latents(augment: float, dataset: Any, tmp_path: Path):
+def test_a_pipeline_of_pixels_needs_no_latents(dataset: Any, tmp_path: Path):
     folder = frozen.pipeline(tmp_path / "pixels", prediction="v_prediction", latent=False)
-    config = replace(WARM, data=DataConfig(augment=augment))
-    run(job(tmp_path / "training", dataset, config, start=folder))
+    run(job(tmp_path / "training", dataset, WARM, start=folder))
     made = tmp_path / "training/model"
-    assert load(made).sample(["red"], [0], steps=2).shape == (1, 3, 16, 16)
-    # Whether it is told how pictures were moved is a part of what it is.
-    other = replace(WARM, data=DataConfig(augment=0.5 - augment))
-    with pytest.raises(ValueError, match=r"augment must agree"):
-        run(job(tmp_path / "other", dataset, other, start=made))
-    run(job(tmp_path / "again", dataset, config, start=made))
+    assert load(made).sample(["red"], [0], QUICK).shape == (1, 3, 16, 16)
+    run(job(tmp_path / "again", dataset, WARM, start=made))
     load(tmp_path / "again/model")
+
+
+def test_an_unconditional_pipeline_learns_pictures_alone(
+    dataset: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder = frozen.unconditional(tmp_path / "ddpm", flat=True)
+    run(job(tmp_path / "training", dataset, WARM, start=folder))
+    assert capsys.readouterr().out.count("reads no captions") == 1
+    made = tmp_path / "training/model"
+    model = load(made)
+    red, blue = model.sample(["red", "blue"], [0, 0], QUICK)
+    assert torch.equal(red, blue)
+    run(job(tmp_path / "again", dataset, WARM, start=made))
+    assert load(tmp_path / "again/model").model.sampling.guidance == 1
 
 
 def test_what_does_not_belong_together_is_refused(
     dataset: Any, pipeline: Path, latents: Path, tmp_path: Path
 ):
+    unconditional = frozen.unconditional(tmp_path / "ddpm")
+    words = cached.write(tmp_path / "words", dataset, pictures=False)
+    with pytest.raises(ValueError, match=r"reads no captions; leave encode\.text empty"):
+        run(job(tmp_path / "d", dataset, WARM, latents=words, start=unconditional))
     with pytest.raises(ValueError, match=r'set train\.network to "unet2d"'):
         run(job(tmp_path / "a", dataset, replace(WARM, network="dit"), latents=latents, start=pipeline))
     with pytest.raises(ValueError, match=r"set encode\.autoencoder to this folder"):

@@ -84,7 +84,7 @@ def test_a_training_is_another_request_where_it_starts_from_something_else(
 
 
 def test_what_is_nothing_to_start_from_is_named(store: Store, dataset: Artifact, tmp_path: Path):
-    with pytest.raises(ValueError, match=r"has unet/config\.json"):
+    with pytest.raises(ValueError, match=r"no unet/config\.json"):
         start_input(store, str(tmp_path))
     with pytest.raises(ValueError, match=r"train\.start='models/none' is no folder here, and "):
         start_input(store, "models/none")
