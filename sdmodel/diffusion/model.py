@@ -11,7 +11,6 @@ from sdmodel.condition import Condition
 from sdmodel.config.sampling import OURS, TIMESTEPS, Sampling
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
-from sdmodel.denoise.unet2d import UNet2D
 from sdmodel.diffusion.uncertainty import Uncertainty
 from sdmodel.latents.autoencoder import FrozenAutoencoder
 from sdmodel.latents.space import PIXELS, Space
@@ -19,7 +18,6 @@ from sdmodel.latents.text import FrozenTextEncoder
 from sdmodel.noise.interpolation import interpolate
 from sdmodel.noise.prediction import clean
 from sdmodel.noise.process import ForwardProcess
-from sdmodel.text.conditioner import TextConditioner
 from sdmodel.text.lengths import CaptionReader
 from sdmodel.text.unread import UnreadCaptions
 
@@ -73,8 +71,6 @@ class Diffusion(nn.Module):
         self.autoencoder = autoencoder
         self.uncertainty = Uncertainty() if process.loss == "learned" else None
         self._empty: Condition | None = None
-        if isinstance(network, UNet2D) and isinstance(text, TextConditioner):
-            text.freeze_pool()
 
     @property
     def sampling(self) -> Sampling:

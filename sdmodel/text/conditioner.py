@@ -80,12 +80,6 @@ class TextConditioner(nn.Module):
         pooled = self.pool(queries, joined, mask[:, None, None, :]).flatten(1)
         return Condition(pooled, joined, mask)
 
-    def freeze_pool(self) -> None:
-        """The queries and what answers them learn nothing, for a denoiser that reads states alone: weights
-        without a gradient are an error where several processes share them."""
-        self.queries.requires_grad_(False)
-        self.pool.requires_grad_(False)
-
     def set_rates(self, configs: Sequence[TextConfig]) -> None:
         """The encoders learn as these configs say, one for each; a model's folder does not say it."""
         for encoder, config in zip(self.each(), configs, strict=True):
