@@ -132,7 +132,7 @@ def _config(table: Path) -> dict[str, object]:
             "samples": 4,
             "oracle": "demo",
             "oracle_samples": 8,
-            "steps": 2,
+            "sampling": {"steps": 2},
             "part_rows": 4,
             "validation_rows": 8,
             "device": "cpu",

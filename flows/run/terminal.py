@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -17,6 +17,8 @@ from stages.redaction import redact
 
 EVERY = 10.0
 """Seconds between two lines of a step where the output is no terminal (a log, a pipe)."""
+SOON = 3.0
+"""Seconds of work after which its progress is shown."""
 
 
 class Terminal:
@@ -72,6 +74,19 @@ class Terminal:
         elif time.monotonic() - self._said.get(step, -EVERY) >= EVERY:
             self._said[step] = time.monotonic()
             self.log(f"{step:>8}  {count}  {note}".rstrip())
+
+    @contextmanager
+    def late(self, step: str) -> Generator[Callable[[int, int], None]]:
+        """What work calls with (done, total) while the block lasts; shown from SOON seconds on, as what is
+        done sooner needs no bar."""
+        began = time.monotonic()
+        with self.live():
+
+            def progress(done: int, total: int) -> None:
+                if time.monotonic() - began >= SOON:
+                    self.progress(step, done, total, "")
+
+            yield progress
 
     def warn(self, step: str, words: str) -> None:
         """Something that a person should hear of."""

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from sdmodel.condition import Condition
 from sdmodel.config.sampling import Sampling, SamplingConfig
-from sdmodel.config.train import TrainConfig
 from sdmodel.diffusion import folder as folders
 from sdmodel.diffusion.model import Diffusion
+from sdmodel.diffusion.sizes import check_size
 from sdmodel.noise.prediction import clean
 from sdmodel.sample.ancestral import SeededNoise, ancestral
 from sdmodel.sample.guidance import guided
@@ -54,7 +54,16 @@ class TextToImage:
         """
         if len(captions) != len(seeds):
             raise ValueError(f"{len(captions)} captions and {len(seeds)} seeds; each image takes one of both")
-        shape = self._shape(*(size or (self.size, self.size)))
+        height, width = size or (self.size, self.size)
+        config, space = self.model.config, self.model.space
+        check_size(
+            (height, width),
+            network=config.network,
+            taught=self.size,
+            patch=config.dit.patch,
+            factor=space.factor,
+        )
+        shape = space.shape(height, width)
         chosen = sampling.over(self.model.sampling)
         if weak is not None:
             self._check_weak(weak, chosen)
@@ -69,7 +78,6 @@ class TextToImage:
 
             x = self._arrays(captions[part], chosen, weak, fresh, report)
             images.append(self.model.pictures(x).clamp(-1, 1).cpu())
-        height, width = size or (self.size, self.size)
         return torch.cat(images or [torch.empty(0, 3, height, width)]).contiguous()
 
     def denoiser(
@@ -120,12 +128,6 @@ class TextToImage:
     def _predict(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         return cast(Tensor, self.model.network(x_t, t, condition))
 
-    def _shape(self, height: int, width: int) -> tuple[int, int, int]:
-        """Of an array. ValueError: the model cannot draw pictures of that size."""
-        if (height, width) != (self.size, self.size):
-            check_size(self.model.config, self.model.space.factor, height, width)
-        return self.model.space.shape(height, width)
-
     def _check_weak(self, weak: "TextToImage", chosen: Sampling) -> None:
         mine, other = self.model, weak.model
         if chosen.negative:
@@ -138,20 +140,6 @@ class TextToImage:
                 "the weak model of autoguidance must be of the same space, noise schedule and prediction as "
                 "the model; take an earlier average of its training"
             )
-
-
-def check_size(config: TrainConfig, factor: int, height: int, width: int) -> None:
-    """ValueError: a model cannot draw pictures of that size, pixels.
-
-    config: of its network. factor: pixels to a side of a place of its arrays."""
-    asked = f"{height} x {width} pixels"
-    if config.network == "unet":
-        raise ValueError(
-            f"{asked}: a model of network unet draws {config.size} x {config.size} alone; leave the size out"
-        )
-    multiple = factor * (config.dit.patch if config.network == "dit" else 1)
-    if height < multiple or width < multiple or height % multiple or width % multiple:
-        raise ValueError(f"{asked}: this model takes sides that are multiples of {multiple}")
 
 
 def load(folder: Path, device: str = "cpu") -> TextToImage:

@@ -1,54 +1,100 @@
-"""A grid of new images with their captions, by a model folder. Imports torch."""
+"""New pictures by a model folder, as files or as one grid with captions. Imports torch."""
 
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from sdmodel.captioned_sheet import captioned_sheet, enlarged, side_by_side
 from sdmodel.config.sampling import SamplingConfig
 from sdmodel.data.pixels import to_uint8
 from sdmodel.device import resolve_device
-from sdmodel.diffusion.generate import load
+from sdmodel.diffusion.generate import CHUNK, load
 from sdmodel.text.lengths import truncation_warnings
+from stages.report.png import described, file_name, write_png
 
 CELL = 128
-"""Least pixels to a side of a drawn image; smaller ones are enlarged by whole factors."""
+"""Least pixels to a side of a drawn picture in a grid; smaller ones are enlarged by whole factors."""
 GAP = 8
 LINE = 14
 
 
-def draw(
-    folder: Path,
-    captions: list[str],
-    out: Path,
-    *,
-    count: int,
-    seed: int,
-    sampling: SamplingConfig,
-    device: str = "auto",
-) -> list[str]:
-    """Write a PNG with a row of images for each caption, the caption below it.
+@dataclass(frozen=True, kw_only=True)
+class Prompts:
+    """What is drawn: each caption with each seed."""
 
-    Args:
+    captions: list[str]
+    seeds: list[int]
+
+    @property
+    def pairs(self) -> list[tuple[str, int]]:
+        """Caption and seed of each picture, in the order of the captions."""
+        return [(caption, seed) for caption in self.captions for seed in self.seeds]
+
+
+class Artist:
+    """A model that draws, and how."""
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        sampling: SamplingConfig,
+        *,
+        size: tuple[int, int] | None = None,
+        weak: Path | None = None,
+        device: str = "auto",
+    ) -> None:
+        """Args:
         folder: that the diffusion objective wrote.
-        captions: what to draw.
-        out: path of the PNG.
-        count: images for each caption; they differ in their seeds, `seed` to `seed + count - 1`.
-        seed: of the first image of each row.
+        name: of the model, for what pictures say of themselves.
         sampling: what shall be otherwise than the model's folder says.
+        size: (H, W), pixels; None is the square that the model was taught on.
+        weak: folder of a worse model of the same kind, which guidance leads away from; None: the captions'
+            absence.
         device: "cpu", "cuda" or "auto".
 
-    Returns:
-        What a person should hear of captions that the model cannot read whole.
+        ValueError: the device is unknown or not there."""
+        place = resolve_device(device)
+        self.model, self.name, self.size = load(folder, place), name, size
+        self.weak = load(weak, place) if weak else None
+        self.chosen, self.sampling = sampling, sampling.over(self.model.model.sampling)
 
-    Raises:
-        ValueError: the device is unknown or not there.
-    """
-    model = load(folder, resolve_device(device))
-    prompts = [caption for caption in captions for _ in range(count)]
-    seeds = [seed + number for _ in captions for number in range(count)]
-    samples = to_uint8(model.sample(prompts, seeds, sampling))
-    images = samples.permute(0, 2, 3, 1).numpy()  # (B, S, S, 3)
-    factor = max(1, -(-CELL // images.shape[1]))
-    pictures = [enlarged(image, factor) for image in images]
-    rows = [side_by_side(pictures[at : at + count], GAP) for at in range(0, len(pictures), count)]
-    captioned_sheet(rows, captions, columns=1, gap=GAP, line=LINE, spacing=2).save(out, "PNG")
-    return truncation_warnings(model.model.text.readers, captions, "The model draws what it read of them.")
+    def warnings(self, captions: Sequence[str]) -> list[str]:
+        """What a person should hear of captions that the model cannot read whole."""
+        readers = self.model.model.text.readers
+        return truncation_warnings(readers, list(captions), "The model draws what it read of them.")
+
+    def files(self, prompts: Prompts, folder: Path, progress: Callable[[int, int], None]) -> Iterator[Path]:
+        """Writes a PNG for each picture into an existing folder, its caption and seed in its name and inside;
+        gives their paths as they come. They are drawn a chunk at a time, and those that came stay."""
+        pairs = prompts.pairs
+        for start in range(0, len(pairs), CHUNK):
+            some = pairs[start : start + CHUNK]
+            pictures = self._draw(some, lambda done, _, start=start: progress(start + done, len(pairs)))
+            for number, (picture, (caption, seed)) in enumerate(zip(pictures, some, strict=True), start):
+                path = folder / file_name(number, seed, caption)
+                info = described([caption], [seed], self.sampling, self.name)
+                write_png(path, Image.fromarray(picture), info)
+                yield path
+
+    def grid(self, prompts: Prompts, path: Path, progress: Callable[[int, int], None]) -> None:
+        """Writes a PNG with a row of pictures for each caption, the caption below it."""
+        images = self._draw(prompts.pairs, progress)
+        count = len(prompts.seeds)
+        factor = max(1, -(-CELL // min(images.shape[1:3])))
+        pictures = [enlarged(image, factor) for image in images]
+        rows = [side_by_side(pictures[at : at + count], GAP) for at in range(0, len(pictures), count)]
+        sheet = captioned_sheet(rows, prompts.captions, columns=1, gap=GAP, line=LINE, spacing=2)
+        write_png(path, sheet, described(prompts.captions, prompts.seeds, self.sampling, self.name))
+
+    def _draw(
+        self, pairs: Sequence[tuple[str, int]], progress: Callable[[int, int], None]
+    ) -> NDArray[np.uint8]:
+        """(B, H, W, 3)."""
+        captions, seeds = [caption for caption, _ in pairs], [seed for _, seed in pairs]
+        drawn = self.model.sample(captions, seeds, self.chosen, progress, self.size, self.weak)
+        return to_uint8(drawn).permute(0, 2, 3, 1).numpy()

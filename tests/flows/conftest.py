@@ -10,6 +10,7 @@ from PIL import Image
 from flows.cli import main
 from flows.run.server import be_quiet
 from sdmodel.config.model import UNetConfig
+from sdmodel.config.sampling import SamplingConfig
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
 from stages.config.collect import CollectConfig, FolderSource
@@ -109,5 +110,5 @@ def tiny(store: Path, pictures: Path, name: str = "tiny") -> Run:
             text=TextConfig(width=8, heads=1, queries=1, length=8),
             unet=UNetConfig(channels=(8,)),
         ),
-        evaluate=EvaluateConfig(samples=2, validation_rows=2, steps=2),
+        evaluate=EvaluateConfig(samples=2, validation_rows=2, sampling=SamplingConfig(steps=2)),
     )

@@ -34,6 +34,7 @@ from flows.steps import STEPS
 from sdmodel.autoencoder.model import build as build_autoencoder
 from sdmodel.config.learning import DataConfig, EmaConfig, LoraConfig, OptimizerConfig, ValidationConfig
 from sdmodel.config.model import Network, UNetConfig
+from sdmodel.config.sampling import SamplingConfig
 from sdmodel.config.text import TextConfig, TextKind
 from sdmodel.config.train import TrainConfig
 from sdmodel.denoise.build import build_denoiser
@@ -165,7 +166,7 @@ def config() -> Run:
             preset.evaluate,
             samples=4,
             oracle_samples=8,
-            steps=2,
+            sampling=SamplingConfig(steps=2),
             part_rows=8,
             validation_rows=8,
             device="cpu",

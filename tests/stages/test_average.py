@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sdmodel.config.learning import EmaConfig
+from sdmodel.config.sampling import SamplingConfig
 from sdmodel.diffusion.generate import load
 from sdmodel.train.posthoc import reconstruct
 from sdmodel.train.process import launch
@@ -98,7 +99,7 @@ def test_another_length_is_made_of_all_that_was_kept(store: Store, model: Artifa
 @pytest.mark.slow
 def test_it_draws_and_its_pictures_are_known(store: Store, model: Artifact, tmp_path: Path):
     made = average(model, AverageConfig(length=0.2), store=store)
-    drawn = load(made.lay("model/", tmp_path)).sample(["a circle"], [0], steps=2)
+    drawn = load(made.lay("model/", tmp_path)).sample(["a circle"], [0], SamplingConfig(steps=2))
     assert drawn.shape == (1, 3, 8, 8)
     assert torch.isfinite(drawn).all()
 

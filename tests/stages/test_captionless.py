@@ -11,6 +11,7 @@ from accelerate import Accelerator
 
 from sdmodel.config.learning import ValidationConfig
 from sdmodel.config.model import AutoencoderConfig, SelfSupervisedConfig
+from sdmodel.config.sampling import SamplingConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.train.job import JobSpec
 from sdmodel.train.prepare import Prepared, prepare
@@ -40,7 +41,7 @@ AUTO = replace(
     validation=ValidationConfig(every=32, rows=4, patience=9),
 )
 DIFFUSION = worlds.changed(images=32, batch=16, checkpoint_every=32)
-MEASURED = EvaluateConfig(samples=2, steps=1, validation_rows=4, device="cpu")
+MEASURED = EvaluateConfig(samples=2, sampling=SamplingConfig(steps=1), validation_rows=4, device="cpu")
 
 
 class Heard(Silent):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sdmodel.config.sampling import SamplingConfig
 from sdmodel.train.process import launch
 from stages.artifacts.activity import leases_in_use
 from stages.artifacts.artifact import Artifact, artifacts
@@ -30,7 +31,9 @@ pytestmark = pytest.mark.matrix
 
 
 TRAINING = worlds.changed(images=128, batch=16, size=8, checkpoint_every=32)
-JUDGED = EvaluateConfig(samples=4, steps=2, part_rows=2, validation_rows=4, device="cpu")
+JUDGED = EvaluateConfig(
+    samples=4, sampling=SamplingConfig(steps=2), part_rows=2, validation_rows=4, device="cpu"
+)
 
 Made = Mapping[str, Artifact]
 """By stage: what a stage may read."""

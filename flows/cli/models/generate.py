@@ -1,4 +1,4 @@
-"""`sdflow generate`: new images from a model of the store."""
+"""`sdflow generate`: new pictures from a model of the store."""
 
 import tempfile
 from pathlib import Path
@@ -6,52 +6,114 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from flows.cli.models.prompts import pictures_to_draw, read_captions, size_of
 from flows.cli.options import DEFAULT_STORE, StoreOption, open_to_read
 from flows.cli.store.listing import print_lines
-from sdmodel.config.sampling import SamplingConfig
+from sdmodel.config.limits import Device
+from sdmodel.config.sampling import SamplerName, SamplingConfig
 
 
 def generate(
     model: Annotated[str, Parameter(help="Reference (models/demo) or the first digits of a fingerprint.")],
     /,
-    *captions: Annotated[str, Parameter(help="What to draw; a row of the grid for each.")],
-    out: Annotated[Path, Parameter(help="PNG file to write.")] = Path("grid.png"),
-    count: Annotated[int, Parameter(help="Images for each caption.")] = 4,
-    seed: Annotated[int, Parameter(help="Of the noise; the same seed and caption give the same image.")] = 0,
-    guidance: Annotated[float | None, Parameter(help="Classifier-free guidance; 1 is none.")] = None,
+    *captions: Annotated[str, Parameter(help="What to draw.")],
+    captions_file: Annotated[
+        str,
+        Parameter(
+            name="--captions",
+            allow_leading_hyphen=True,
+            help='File of more captions, one a line; "-" reads standard input.',
+        ),
+    ] = "",
+    out: Annotated[
+        str, Parameter(help="PNG file to write, a grid; or a folder, ending in /, for a file each picture.")
+    ] = "grid.png",
+    count: Annotated[int | None, Parameter(help="Pictures for each caption; 4 unless told.")] = None,
+    seed: Annotated[
+        int | None, Parameter(help="Of the first; the same seed and caption give the same picture.")
+    ] = None,
+    seeds: Annotated[str, Parameter(help="Instead of these two, a picture for each seed: 0,1,2.")] = "",
+    size: Annotated[
+        str, Parameter(help="Pixels, WIDTHxHEIGHT or one number; the size that was trained unless told.")
+    ] = "",
+    sampler: Annotated[
+        SamplerName | None, Parameter(help="How; what is not told of all this is the model's.")
+    ] = None,
     steps: Annotated[int | None, Parameter(help="Sampling steps.")] = None,
-    device: Annotated[str, Parameter(help='"cpu", "cuda" or "auto".')] = "auto",
+    guidance: Annotated[float | None, Parameter(help="Classifier-free guidance; 1 is none.")] = None,
+    interval: Annotated[
+        tuple[float, float] | None, Parameter(help="Times of guidance, 0 is noise and 1 the picture.")
+    ] = None,
+    rescale: Annotated[
+        float | None, Parameter(help="Against over-exposure by strong guidance, up to 1.")
+    ] = None,
+    negative: Annotated[str | None, Parameter(help="Caption of what shall not be drawn.")] = None,
+    autoguidance: Annotated[
+        str, Parameter(help="Model that guidance leads away from, such as an early average of this one.")
+    ] = "",
+    device: Annotated[Device, Parameter(help="Where to compute.")] = "auto",
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Draw captions with a trained model, as one PNG grid.
+    """Draw captions with a trained model, as one PNG grid or as a file for each picture.
+
+    Pictures say inside, as text, of which caption, seed, sampling and model they are.
 
     **Examples**
 
     ```
     sdflow generate models/demo "a small red circle in the top left" --out circle.png
     sdflow generate models/birds@2 "a bird" "two birds" --count 6 --seed 7 --guidance 3
+    sdflow generate models/birds --captions captions.txt --seeds 0,1,2 --out birds/
+    sdflow generate models/birds "a wide lake" --size 64x32 --sampler heun --steps 20
+    sdflow generate models/birds "a bird" --autoguidance models/birds-0.1-50000 --guidance 2
     ```
     """
     from stages.artifacts.reference import resolve
+    from stages.report.text_to_image import check_alike, settings_of
 
-    if not captions:
+    texts = [*captions, *read_captions(captions_file)]
+    chosen_seeds, target = pictures_to_draw(texts, out, count=count, seed=seed, seeds=seeds)
+    sampling = SamplingConfig(
+        sampler=sampler,
+        steps=steps,
+        guidance=guidance,
+        interval=interval,
+        rescale=rescale,
+        negative=negative,
+    )
+    if autoguidance and negative:
         raise ValueError(
-            'generate needs at least one caption, such as: sdflow generate models/demo "a red circle"'
+            f"--negative {negative!r} --autoguidance {autoguidance}: guidance leads away from one of both; "
+            "leave the other out"
         )
-    if count < 1:
-        raise ValueError(f"--count {count} must be at least 1")
-    sampling = SamplingConfig(steps=steps, guidance=guidance)
-    if not out.parent.is_dir():
-        raise ValueError(f"--out {out}: there is no folder {out.parent}")
-    artifact = resolve(open_to_read(store), model)
-    if artifact.kind != "model" or artifact.statistics.get("objective", "diffusion") != "diffusion":
-        what = artifact.statistics.get("objective") or artifact.kind
-        raise ValueError(f"{model} is no text-to-image model but {what}; `sdflow ls` shows models")
+    opened = open_to_read(store)
+    artifact = resolve(opened, model)
+    pixels = size_of(size, settings_of(artifact, model))
+    weak = resolve(opened, autoguidance) if autoguidance else None
+    if weak is not None:
+        check_alike(artifact, model, weak, autoguidance)
 
     # torch takes seconds to import: after the checks that need none of it.
-    from stages.report.grid import draw
+    from flows.run.terminal import Terminal
+    from stages.report.grid import Artist, Prompts
 
-    with tempfile.TemporaryDirectory() as folder:
-        laid = artifact.lay("model/", Path(folder))
-        notes = draw(laid, list(captions), out, count=count, seed=seed, sampling=sampling, device=device)
-    print_lines([str(out), *(f"note: {words}" for words in notes)])
+    terminal = Terminal()
+    with tempfile.TemporaryDirectory() as folder, terminal.late("generate") as progress:
+        artist = Artist(
+            artifact.lay("model/", Path(folder, "model")),
+            f"{model} {artifact.short_name}",
+            sampling,
+            size=pixels,
+            weak=weak.lay("model/", Path(folder, "weak")) if weak is not None else None,
+            device=device,
+        )
+        prompts = Prompts(captions=texts, seeds=chosen_seeds)
+        if target.is_grid:
+            artist.grid(prompts, target.path, progress)
+            paths = [target.path]
+        else:
+            target.path.mkdir(exist_ok=True)
+            paths = list(artist.files(prompts, target.path, progress))
+    print_lines(map(str, paths))
+    for words in artist.warnings(texts):
+        terminal.warn("generate", words)
