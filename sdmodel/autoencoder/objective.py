@@ -27,6 +27,11 @@ LOG_VARIANCE = (-30.0, 20.0)
 class Autoencoder(nn.Module):
     """AutoencoderKL with its loss, and running statistics of its latents."""
 
+    adamw_layers = (
+        *("vae.encoder.conv_in", "vae.encoder.conv_out", "vae.quant_conv"),
+        *("vae.post_quant_conv", "vae.decoder.conv_in", "vae.decoder.conv_out"),
+    )
+
     seen: Tensor
     mean: Tensor
     square: Tensor

@@ -1,8 +1,8 @@
 """What can be chosen of how a model is learned: data, optimizer, averages, validation, guards, start."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Literal, Self
 
 from annotated_types import Ge, Interval, MinLen
 
@@ -20,6 +20,7 @@ from sdmodel.config.limits import (
     Word,
     Workers,
 )
+from sdmodel.config.optimization import LION, NOTHING, Optimization, Rates
 
 LONGEST = 12**-0.5
 """Largest relative length of an average: of the plain mean over all the training, gamma = 0."""
@@ -59,14 +60,25 @@ class DataConfig(Config):
 class OptimizerConfig(Config):
     """How weights are learned. Rates are those at their peak."""
 
-    kind: Literal["muon", "adamw", "lion", "adamw8bit"] = "muon"
-    """muon learns matrices and convolutions by Muon and the rest by AdamW; adamw8bit needs bitsandbytes."""
-    muon_rate: Annotated[float, Ge(0)] = 1.2e-2
-    """Learning rate of Muon."""
-    adam_rate: Annotated[float, Ge(0)] = 3e-3
-    """Learning rate of AdamW, and of Lion, for which a tenth of AdamW's is good."""
+    kind: Literal["auto", "muon", "adamw", "lion", "adamw8bit"] = "auto"
+    """muon learns hidden matrices and convolutions by Muon and the rest by AdamW; adamw8bit needs
+    bitsandbytes. auto is muon from random weights and from models of ours, adamw from a pipeline in the
+    layout of Stable Diffusion and for low-rank changes."""
+    muon_rate: Annotated[float, Ge(0)] | None = None
+    """Learning rate of Muon. null follows what the training starts from: 0.012, or from a pipeline 4e-5."""
+    adam_rate: Annotated[float, Ge(0)] | None = None
+    """Learning rate of AdamW, or of Lion. null follows what the training starts from: 0.003, from a pipeline
+    1e-5, of low-rank changes 1e-4; for Lion a tenth of it."""
+    base_batch: Amount = 0
+    """Batch at which the rates are meant; at another they are times sqrt(batch / base_batch) (Malladi et al.
+    2022, arXiv:2205.10782, square root scaling rule). 0: they are meant at the batch that there is."""
+    base_width: Amount = 0
+    """Channels at which AdamW's and Lion's rate is meant; that of a matrix which sums over more of them is
+    times base_width / channels (muP; Yang et al. 2022, arXiv:2203.03466, table 3). Muon's suits every width.
+    0: it is meant at the width that there is."""
     weight_decay: Annotated[float, Interval(ge=0, le=10)] = 0.0
-    """Decoupled weight decay, on matrices only."""
+    """Decoupled weight decay, on matrices only: a step takes this share of a weight away, times its rate
+    (Loshchilov and Hutter 2017, arXiv:1711.05101, as torch's AdamW and Muon have it)."""
     warmup: Amount = 1000
     """Images over which the learning rate rises."""
     decay: Literal["linear", "cosine", "constant"] = "linear"
@@ -77,6 +89,34 @@ class OptimizerConfig(Config):
     """Beginnings of names of parameters that are not learned ("text." freezes the text encoder)."""
     rates: dict[str, Annotated[float, Interval(gt=0, le=1000)]] = field(default_factory=dict[str, float])
     """Factors on the learning rate, by beginnings of names; the longest that fits counts."""
+
+    def starting(self, rates: Rates) -> Self:
+        """The same with `rates` where this leaves them open."""
+        kind = rates.kind if self.kind == "auto" else self.kind
+        adam = rates.adam * LION if kind == "lion" else rates.adam
+        return replace(
+            self,
+            kind=kind,
+            muon_rate=rates.muon if self.muon_rate is None else self.muon_rate,
+            adam_rate=adam if self.adam_rate is None else self.adam_rate,
+        )
+
+    def optimization(self, batch: int, rates: Rates = NOTHING) -> Optimization:
+        """With nothing left open, for batches of so many images; `rates` where this leaves them open."""
+        whole = self.starting(rates)
+        assert whole.kind != "auto"
+        assert whole.muon_rate is not None
+        assert whole.adam_rate is not None
+        factor = (batch / self.base_batch) ** 0.5 if self.base_batch else 1.0
+        return Optimization(
+            kind=whole.kind,
+            muon_rate=whole.muon_rate * factor,
+            adam_rate=whole.adam_rate * factor,
+            weight_decay=self.weight_decay,
+            base_width=self.base_width,
+            frozen=self.frozen,
+            rates=self.rates,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,8 +48,9 @@ class TextConfig(Config):
     """Most entries of the tokenizer, which is learned from the training captions."""
     tokens: Literal["bpe", "words", "characters"] = "bpe"
     """Pieces of bytes (no caption has unknown ones), whole words, or characters; fasttext reads words."""
-    positions: Literal["learned", "sinusoidal", "rotary"] = "learned"
-    """How a transformer knows the order."""
+    positions: Literal["learned", "sinusoidal", "rotary"] = "rotary"
+    """How a transformer knows the order. rotary turns what is compared by how far apart two tokens stand, and
+    learns order sooner than what is added to the tokens, learned or sinusoidal."""
     dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     """Share of a token's channels left out between layers while it learns, [0, 1)."""
     kernels: Annotated[tuple[Side, ...], MinLen(1)] = (1, 3, 5)
@@ -79,7 +80,8 @@ class TextConfig(Config):
             yield self.mistake("heads must divide width", "width", "heads")
         elif own and self.positions == "rotary" and width // self.heads % 2:
             yield self.mistake(
-                "rotary positions turn pairs of a head's channels; make width / heads even",
+                "rotary positions turn pairs of a head's channels; make width / heads even, or take learned "
+                "positions",
                 *("positions", "width", "heads"),
             )
         if width % 2 and self.kind in RECURRENT:

@@ -3,7 +3,7 @@ can read it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, Self
 
 from sdmodel.config.buckets import STEP, bucket_shapes
 from sdmodel.config.learning import (
@@ -37,11 +37,10 @@ from sdmodel.config.model import (
     UNetConfig,
 )
 from sdmodel.config.noise import NoiseConfig
+from sdmodel.config.optimization import LORA, NOTHING, PIPELINE, Optimization
 from sdmodel.config.sampling import SamplingConfig
 from sdmodel.config.text import FORETELLING, PretrainConfig, TextConfig, columns_of
 
-WHOLE_MATRICES = ("muon", "adamw8bit")
-"""Optimizers that need whole matrices, of which processes that share weights have parts."""
 CAPTIONED = ("contrastive", "text")
 """Objectives that learn from captions: pictures without one teach them nothing."""
 WORDLESS = ("autoencoder", "selfsupervised")
@@ -130,7 +129,7 @@ class TrainConfig(Config):
     the fewest that fit. The gradient is the whole batch's."""
     fsdp: bool = field(default=False, metadata=NEUTRAL)
     """Each process holds its share of weights, gradients, momenta and averages alone (FSDP), for models that
-    are too large for one; slower than a copy each. Needs optimizer.kind adamw or lion."""
+    are too large for one; slower than a copy each. Not with optimizer.kind adamw8bit."""
     compile: Literal["auto", "on", "off"] = field(default="auto", metadata=NEUTRAL)
     """torch.compile; auto compiles on GPUs, for trainings of an hour and more."""
     activation_checkpointing: bool = field(default=False, metadata=NEUTRAL)
@@ -143,17 +142,26 @@ class TrainConfig(Config):
     price: Weight = field(default=0.0, metadata=NEUTRAL)
     """Of an hour of all processes, in whatever currency: progress then tells the cost."""
 
+    def starting(self, *, pipeline: bool) -> Self:
+        """With the optimizer and the rates that suit what it starts from, where they are left open.
+
+        pipeline: whether that is one in the layout of Stable Diffusion, which only who sees it can tell."""
+        rates = LORA if self.lora.rank else PIPELINE if pipeline else NOTHING
+        return replace(self, optimizer=self.optimizer.starting(rates))
+
     @property
-    def learning(self) -> OptimizerConfig:
-        """How weights are learned, with the text encoders' own rates where they condition a denoiser."""
+    def learning(self) -> Optimization:
+        """How weights are learned, with the text encoders' own rates where they condition a denoiser, and
+        what suits random weights where `starting` has not said better."""
+        rates = LORA if self.lora.rank else NOTHING
+        mine = self.optimizer.optimization(self.batch, rates)
         if self.objective != "diffusion":
-            return self.optimizer
-        rates = {f"text.encoders.{n}.": text.rate for n, text in enumerate((self.text, *self.texts))}
+            return mine
+        factors = {f"text.encoders.{n}.": text.rate for n, text in enumerate((self.text, *self.texts))}
         if self.stock_text:
-            rates = {"text.": self.text.rate}
-        frozen = tuple(name for name, rate in rates.items() if not rate)
-        slow = {name: rate for name, rate in rates.items() if rate not in (0, 1)}
-        mine = self.optimizer
+            factors = {"text.": self.text.rate}
+        frozen = tuple(name for name, rate in factors.items() if not rate)
+        slow = {name: rate for name, rate in factors.items() if rate not in (0, 1)}
         return replace(mine, frozen=(*mine.frozen, *frozen), rates={**slow, **mine.rates})
 
     @property
@@ -188,9 +196,9 @@ class TrainConfig(Config):
                 "accumulate to 1",
                 *("accumulate", "objective"),
             )
-        if self.fsdp and self.optimizer.kind in WHOLE_MATRICES:
+        if self.fsdp and self.optimizer.kind == "adamw8bit":
             yield self.mistake(
-                "this optimizer needs whole matrices, and processes have parts of them; take adamw or lion",
+                "this optimizer needs blocks of whole weights, of which processes have parts; take adamw",
                 *("fsdp", "optimizer.kind"),
             )
         if self.fsdp and not self.accumulate:

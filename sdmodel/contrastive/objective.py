@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from sdmodel.config.train import TrainConfig
-from sdmodel.contrastive import clip
+from sdmodel.contrastive import clip, tower
 from sdmodel.contrastive.foils import Foils
 from sdmodel.contrastive.pairs import directions, factor, foils_of, paired_loss
 from sdmodel.data.batch import Batch
@@ -22,6 +22,8 @@ from sdmodel.weights import submodule_weights
 
 class Contrastive(nn.Module):
     """CLIP with its loss."""
+
+    adamw_layers = tuple(f"clip.visual.{name}" for name in tower.ADAMW_LAYERS)
 
     def __init__(self, model: CLIP, tokenizer: Tokenizer, foils: Foils, config: TrainConfig):
         super().__init__()

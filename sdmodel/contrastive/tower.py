@@ -13,6 +13,9 @@ from torch import nn
 
 from sdmodel.config.train import TrainConfig
 
+ADAMW_LAYERS = ("conv1", "attnpool.c_proj")
+"""Of either tower, what makes its first features of pixels, and what makes embeddings (the transformer has a
+bare matrix for that). See sdmodel/train/optim/roles.py."""
 HEADS = {"resnet": 8, "vit": 4}
 """Attention heads: that pool the ResNet's last stage, and of the transformer's blocks."""
 

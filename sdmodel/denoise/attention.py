@@ -17,6 +17,7 @@ class JointAttention(nn.Module):
     def __init__(self, channels: int, token_width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
+        self.fused_layers = dict.fromkeys(("words", "places"), (heads, 2))  # each head's keys, its values
         self.norm = nn.LayerNorm(channels)
         self.query = nn.Linear(channels, channels, bias=False)
         self.words = nn.Linear(token_width, 2 * channels, bias=False)

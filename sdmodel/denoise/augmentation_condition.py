@@ -14,6 +14,8 @@ class AugmentationCondition(nn.Module):
     is.
     """
 
+    adamw_layers = ("labels",)
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.labels = nn.Linear(LABELS, width, bias=False)

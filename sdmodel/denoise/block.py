@@ -25,6 +25,8 @@ class ConvNeXtBlock(nn.Module):
     (Perez et al. 2018, arXiv:1709.07871). It begins as the identity.
     """
 
+    adamw_layers = ("film",)
+
     def __init__(self, channels: int, condition: int) -> None:
         super().__init__()
         self.space = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)

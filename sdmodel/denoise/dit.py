@@ -19,6 +19,8 @@ from sdmodel.noise.interpolation import SIGMA_DATA, unit_scale
 class DiT(nn.Module):
     """The clean array that is expected behind a noisy one, given its time and its caption."""
 
+    adamw_layers = ("time", "caption", "words", "stem", "modulation", "out")
+
     def __init__(
         self,
         config: DiTConfig,

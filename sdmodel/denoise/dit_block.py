@@ -1,5 +1,7 @@
 """The block of a diffusion transformer: attention to places, attention to words, perceptron."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -25,6 +27,8 @@ class NormalisedAttention(nn.Module):
     Normalised queries and keys keep the logits from growing, on which half precision otherwise breaks (Henry
     et al. 2020, arXiv:2010.04245; Dehghani et al. 2023, arXiv:2302.05442).
     """
+
+    fused_layers: ClassVar = {"key_value": (1, 2)}
 
     def __init__(self, width: int, context: int, heads: int) -> None:
         super().__init__()
@@ -54,6 +58,8 @@ class DiTBlock(nn.Module):
 
     It begins as the identity.
     """
+
+    adamw_layers = ("modulation",)
 
     def __init__(self, width: int, heads: int, mlp: float) -> None:
         super().__init__()

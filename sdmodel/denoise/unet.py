@@ -32,6 +32,8 @@ class UNet(nn.Module):
     its end in order to take it away.
     """
 
+    adamw_layers = ("time", "caption", "condition", "layout", "stem", "out")
+
     def __init__(
         self,
         config: UNetConfig,

@@ -4,7 +4,7 @@ UNet2DConditionModel is the network of Stable Diffusion 1 and 2 (Rombach et al. 
 UNet2DModel the unconditional one of DDPM (Ho et al. 2020, arXiv:2006.11239).
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,8 @@ class UNet2D(nn.Module):
     """What is predicted of a noisy array, given its timestep and its caption."""
 
     augmentation = None
+    adamw_layers = ("unet.conv_in", "unet.conv_out", "unet.time_embedding", "unet.*.time_emb_proj")
+    fused_layers: ClassVar = {"unet.*.ff.net.0.proj": (1, 2)}  # what is gated, and its gate (GEGLU)
 
     def __init__(self, settings: dict[str, Any], schedule: NoiseSchedule, *, padded: bool = True) -> None:
         """Args:

@@ -137,6 +137,8 @@ class Labels:
 class LabelHeads(nn.Module):
     """A linear classifier for each column, on the pooled state."""
 
+    adamw_layers = ("layers",)
+
     def __init__(self, width: int, labels: Labels):
         super().__init__()
         self.labels = labels

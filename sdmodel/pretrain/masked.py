@@ -95,6 +95,8 @@ def mask_tokens(
 class MaskedHead(nn.Module):
     """A classifier of hidden tokens (masked language model head) from states and pooled state."""
 
+    adamw_layers = ("layers.3",)
+
     guess: Tensor
     words: Tensor
     """Ordinary tokens."""

@@ -13,6 +13,8 @@ from sdmodel.text.encoder import TextEncoder
 class NextTokenHead(nn.Module):
     """A classifier for each direction that an encoder reads in."""
 
+    adamw_layers = ("layers",)
+
     guesses: Tensor
     """(directions,) int64: of each the commonest token that is predicted."""
 

@@ -19,7 +19,7 @@ from sdmodel.contrastive.pairs import (
     paired_loss,
     same_captions,
 )
-from sdmodel.contrastive.tower import build
+from sdmodel.contrastive.tower import ADAMW_LAYERS, build
 from sdmodel.data.batch import Batch
 from sdmodel.pretrain.predictions import Predictions
 from sdmodel.text.encoder import TextEncoder
@@ -30,6 +30,8 @@ NEVER = -1e4
 
 class Pairing(nn.Module):
     """The image tower, the way from the pooled state to the space that both share, and the loss."""
+
+    adamw_layers = ("project", *(f"tower.{name}" for name in ADAMW_LAYERS))
 
     def __init__(self, config: TrainConfig, width: int, captions: Iterable[str]):
         """width: of the pooled state. captions: that foils are learned from. ValueError: see tower.py."""

@@ -24,6 +24,8 @@ HEAD = "head.safetensors"
 class SelfSupervised(nn.Module):
     """The encoder, the head that its views are compared behind, and the loss."""
 
+    adamw_layers = ("encoder.conv1.0", "head.2")
+
     def __init__(self, config: TrainConfig):
         super().__init__()
         self.config = config.selfsupervised

@@ -1,5 +1,7 @@
 """Multi-head attention on the tokens of captions."""
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -7,6 +9,8 @@ from torch import Tensor, nn
 class Attention(nn.Module):
     """Multi-head attention of queries (B, Q, D) on keys and values of a context (B, L, D), with a padding
     mask."""
+
+    fused_layers: ClassVar = {"key_value": (1, 2)}
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()

@@ -29,10 +29,14 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from sdmodel.train.dtensors import distribute
+from sdmodel.train.optim.lion import Lion
+from sdmodel.train.optim.muon import Muon
 
 KEEP = 2
 """Checkpoints that stay: the newest, and one before it in case that is damaged."""
 METRICS = "metrics.jsonl"
+MOMENTUM, ONE_MOMENTUM = "momentum", (Muon, Lion)
+"""Slot of the optimizers that keep nothing else of a parameter."""
 STATE = "state.json"
 
 
@@ -136,7 +140,7 @@ def restore_optimizers(
     modules: nn.Module, optimizers: list[torch.optim.Optimizer], tensors: Mapping[str, Tensor]
 ) -> None:
     """Restores what `optimizer_tensors` returned, in full tensors. KeyError: it names a parameter that is not
-    in `modules`."""
+    in `modules`. ValueError: another optimizer learned one of them."""
     parameters = dict(modules.named_parameters())
     states: dict[Tensor, dict[str, Any]] = {}
     for key, value in tensors.items():
@@ -155,6 +159,11 @@ def restore_optimizers(
     for optimizer in optimizers:
         whole = optimizer.state_dict()
         ordered: list[Tensor] = [p for group in optimizer.param_groups for p in group["params"]]
+        one = isinstance(optimizer, ONE_MOMENTUM)
+        strange = [p for p in ordered if p in states and one != (MOMENTUM in states[p])]
+        if strange:
+            name = next(name for name, p in parameters.items() if p is strange[0])
+            raise ValueError(f"{name} was learned by another optimizer than {type(optimizer).__name__}")
         whole["state"] = {place: states[p] for place, p in enumerate(ordered) if p in states}
         optimizer.load_state_dict(whole)
 

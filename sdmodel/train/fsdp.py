@@ -15,8 +15,6 @@ from torch.distributed.fsdp import fully_shard
 from sdmodel.config.train import TrainConfig
 from sdmodel.objective import Objective
 
-WHOLE_MATRICES = ("muon", "adamw8bit")
-"""Kinds of optimizer that need a matrix, or a block of it, in one process."""
 OTHERS = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
 """What accelerate can hand a training over to; the loop's own ways of saving and averaging know none."""
 

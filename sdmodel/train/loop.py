@@ -63,7 +63,7 @@ def train(
 
         # Report.
         if due or stop:
-            state.statistics.refuse_bad(stream.uids, config.optimizer)
+            state.statistics.refuse_bad(stream.uids, config.learning)
         if due and state.statistics.steps:
             row = state.statistics.row(images, factor, accelerator)
             if validator and config.validation.every and (crossed(config.validation.every) or done):

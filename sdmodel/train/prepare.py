@@ -7,6 +7,7 @@ import torch
 from accelerate import Accelerator
 
 from sdmodel.config.learning import DataConfig
+from sdmodel.config.train import TrainConfig
 from sdmodel.data.captioned import trained_on
 from sdmodel.data.decoded_cache import decode_shared
 from sdmodel.data.index import read_index
@@ -17,6 +18,7 @@ from sdmodel.latents.reader import cached_reader
 from sdmodel.lora import inject
 from sdmodel.objective import Objective
 from sdmodel.objectives import objective_of
+from sdmodel.start import is_pipeline
 from sdmodel.train import fsdp
 from sdmodel.train.grids import Grid
 from sdmodel.train.job import JobSpec
@@ -31,6 +33,8 @@ VALIDATION_SEED = 0
 class Prepared:
     """What the loop is given."""
 
+    config: TrainConfig
+    """The job's, with optimizer and rates that suit what it starts from, where it leaves them open."""
     objective: Objective
     stream: Stream
     validator: Validator | None
@@ -43,7 +47,7 @@ def prepare(job: JobSpec, accelerator: Accelerator) -> Prepared:
 
     ValueError: the parts of the job do not fit together, or the data does not fit them; nothing is decoded if
     the config alone shows it."""
-    config = job.config
+    config = job.config.starting(pipeline=job.start is not None and is_pipeline(job.start))
     fsdp.check(accelerator)
     reader = _reader(job, "train", config.data, accelerator)
     stream = Stream(reader, batch=config.batch, seed=config.seed, data=config.data, **_share(accelerator))
@@ -65,7 +69,7 @@ def prepare(job: JobSpec, accelerator: Accelerator) -> Prepared:
     fsdp.check_modules(objective, config, accelerator)
     freeze(objective.modules, config.learning.frozen)
     validator = _validator(job, objective, reader, accelerator) if config.validation.every else None
-    return Prepared(objective, stream, validator)
+    return Prepared(config, objective, stream, validator)
 
 
 def _reader(job: JobSpec, split: str, data: DataConfig, accelerator: Accelerator) -> Reader:

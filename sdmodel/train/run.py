@@ -74,7 +74,7 @@ def run(job: JobSpec, stopping: Stopping | None = None) -> bool:
     accelerator = accelerator_of(config)
     main = accelerator.is_main_process
     prepared = prepare(job, accelerator)
-    objective, stream = prepared.objective, prepared.stream
+    config, objective, stream = prepared.config, prepared.objective, prepared.stream
     if main:
         learned = sum(p.numel() for p in objective.modules.parameters() if p.requires_grad)
         captions = [caption for own in stream.reader.index.captions for caption in own]

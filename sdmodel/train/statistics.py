@@ -14,7 +14,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from sdmodel.config.learning import GuardConfig, OptimizerConfig
+from sdmodel.config.learning import GuardConfig
+from sdmodel.config.optimization import Optimization
 
 MEMORY = 0.02
 """Share of a step in the running mean of the gradient's norm: about the last 50 steps count."""
@@ -68,17 +69,17 @@ class TrainingStatistics:
             raise FloatingPointError(f"more than guard.skips={self.guard.skips} batches are bad; {warning}")
         return warning
 
-    def refuse_bad(self, uids: Callable[[int], list[str]], config: OptimizerConfig) -> None:
+    def refuse_bad(self, uids: Callable[[int], list[str]], config: Optimization) -> None:
         """FloatingPointError: a step since the last report was bad.
 
         uids: those of the batch that follows after so many images."""
         images = int(self._bad)
         if images >= 0:
+            muon = f"optimizer.muon_rate={config.muon_rate} and " if config.kind == "muon" else ""
             raise FloatingPointError(
                 f"the gradient is not finite, or a spike, at the batch after {images} images, "
-                f"{listed(uids(images))}; lower optimizer.muon_rate={config.muon_rate} and "
-                f"optimizer.adam_rate={config.adam_rate}, train in fp32, or leave such batches out with "
-                "guard.on_bad=skip"
+                f"{listed(uids(images))}; lower {muon}optimizer.adam_rate={config.adam_rate}, train in fp32, "
+                "or leave such batches out with guard.on_bad=skip"
             )
 
     def row(self, images: int, rate: float, accelerator: Accelerator) -> dict[str, float]:

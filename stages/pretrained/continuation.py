@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sdmodel.config.limits import ConfigError, Mistake, spelled
+from sdmodel.config.optimization import NOTHING
 from sdmodel.config.train import TrainConfig
 from stages.artifacts.artifact import Artifact, Digested
 from stages.artifacts.excerpt import Excerpt
@@ -19,13 +20,24 @@ STATE = re.compile(r"checkpoints/(\d+)/state\.json")
 """The file of a checkpoint that holds all, and SHA-256 of its other files."""
 FILES = ("model.safetensors", "averages.safetensors", "optimizer.safetensors", "metrics.jsonl")
 """Others that such a checkpoint has."""
+OPTIMIZER, FROM_PIPELINE = "optimizer", "from_pipeline"
+"""Of a model's statistics: which optimizer it learned by, at which rates; and in it, that these follow from a
+pipeline that it started from."""
 FREE = (
     *("images", "batch", "caption_dropout", "precision", "checkpoint_", "validation.", "guard."),
     *("noise.gamma", "noise.times", "noise.mean", "noise.deviation", "noise.mode_scale", "noise.stratified"),
     *("noise.shift", "noise.offset", "noise.huber", "sampling."),
     *("data.flip", "data.crop", "data.colour", "data.copies", "data.weight"),
     *("optimizer.muon_rate", "optimizer.adam_rate", "optimizer.weight_decay", "optimizer.warmup"),
-    *("optimizer.decay", "optimizer.clip", "optimizer.rates", "ema.half_life", "ema.ramp"),
+    *(
+        "optimizer.base_batch",
+        "optimizer.base_width",
+        "optimizer.decay",
+        "optimizer.clip",
+        "optimizer.rates",
+        "ema.half_life",
+        "ema.ramp",
+    ),
     *("contrastive.foils", "selfsupervised.temperature", "selfsupervised.least_area"),
     *("selfsupervised.colour", "pretrain.mask", "pretrain.flips"),
 )
@@ -81,6 +93,11 @@ def continuation_of(model: Artifact, config: TrainConfig) -> Continuation:
         raise ConfigError(config.continue_from or model.short_name, mistakes)
     digest = model.entry(f"{_folder(images)}state.json").sha256
     return Continuation(artifact=model, name="state", digest=digest, images=images)
+
+
+def optimizer_of(model: Artifact) -> Mapping[str, Any]:
+    """Which optimizer a model's statistics say that it learned by; empty of models of former versions."""
+    return model.statistics.get(OPTIMIZER) or {}
 
 
 def same_measure(model: Artifact, dataset: Artifact, config: TrainConfig) -> bool:
@@ -174,6 +191,12 @@ def _mistakes(model: Artifact, images: int, config: TrainConfig) -> Iterator[Mis
             f"must be above {images:,}, which {model.short_name} has seen: images count from its beginning",
         )
     for key, (before, now) in differences(model.config, canonical_config(config)).items():
+        if key == "optimizer.kind":  # auto is one of the others
+            recorded = optimizer_of(model)
+            before = recorded.get("kind") or (NOTHING.kind if before == "auto" else before)
+            now = config.starting(pipeline=bool(recorded.get(FROM_PIPELINE))).optimizer.kind
+            if before == now:
+                continue
         if key.startswith(FREE) or (SIGNED.fullmatch(key) and bool(before) == bool(now)):
             continue
         yield Mistake(

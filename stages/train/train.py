@@ -13,13 +13,20 @@ from sdmodel.train.job import JOB, ContinuedFrom, JobSpec
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.fingerprint import JSON, short_hash
 from stages.output import Output
-from stages.pretrained.continuation import Continuation, check_inputs, continuation_input, same_measure
+from stages.pretrained.continuation import (
+    OPTIMIZER,
+    Continuation,
+    check_inputs,
+    continuation_input,
+    same_measure,
+)
 from stages.pretrained.start import start_folder, start_input
 from stages.pretrained.text import TABLE, labels_input, text_folders, text_inputs
 from stages.reasons import Reason
 from stages.stage import Request, Stats, StepSettings, stage
 from stages.train.checkpoints import Checkpoints
 from stages.train.launch import ElapsedTime, launch
+from stages.train.optimizer import optimizer_statistics, settled
 
 BEST = "best.json"
 """Images seen by the published weights, and their error, where the best validation chose them."""
@@ -33,7 +40,7 @@ def _inputs(request: Request[TrainConfig]) -> list[Any]:
     return [dataset, start, latents, text_inputs(store, config), labels_input(store, config)]
 
 
-@stage(version=5, kind="model", step=StepSettings(inputs=_inputs, reference="models"))
+@stage(version=6, kind="model", step=StepSettings(inputs=_inputs, reference="models"))
 def train(
     dataset: Artifact,
     start: Snapshot | Artifact | Continuation | None,
@@ -61,9 +68,9 @@ def train(
 
     Returns:
         The funnel of the train split (every row is seen, but for those without a caption by objectives that
-        learn from captions) and images seen, final loss, images per second, which model it started from or
-        went on with, after how many images, and of which validation the weights are where
-        `validation.patience` chose them.
+        learn from captions) and the optimizer with its rates, images seen, final loss, images per second,
+        which model it started from or went on with, after how many images, and of which validation the
+        weights are where `validation.patience` chose them.
 
     Raises:
         ValueError: there is no row to learn from, latents are another dataset's, the config is no good, or
@@ -92,6 +99,7 @@ def train(
     out.on_published(checkpoints.clear)  # a crash before the manifest is there resumes from them
     statistics = {
         "objective": config.objective,
+        OPTIMIZER: optimizer_statistics(config, start),
         "images": metrics[-1]["images"],
         "loss": metrics[-1]["loss"],
         "images_per_second": elapsed.images_per_second(metrics[-1]["images"]),
@@ -143,6 +151,7 @@ def _write_job(
     folder: Path,
 ) -> Path:
     """Write the job that sdmodel.train.run reads: local files and the config, nothing of the store."""
+    config = settled(config, start)
     continued: ContinuedFrom | None = None
     if isinstance(start, Continuation):  # its model has the tokenizer, and what is frozen
         checkpoint = start.artifact.lay(start.prefix, folder / "continued")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sdmodel.config.limits import spelled
 from sdmodel.config.train import TrainConfig
 from stages.config.differences import differences
 from stages.fingerprint import JSON
@@ -41,7 +42,8 @@ class Unfinished:
         """Where it differs from a training with this canonical config and these inputs, in a few words each:
         "optimizer.muon_rate=0.01 (here 0.02)"."""
         changes = [
-            f"{name}={own} (here {other})" for name, (own, other) in differences(self.config, config).items()
+            f"{name}={_shown(own)} (here {_shown(other)})"
+            for name, (own, other) in differences(self.config, config).items()
         ]
         pairs = zip(self.inputs, inputs, strict=False)
         apart = {INPUTS[min(n, len(INPUTS) - 1)]: None for n, pair in enumerate(pairs) if pair[0] != pair[1]}
@@ -85,3 +87,8 @@ def notice(
         f"{total:,} images, with {settings}. To go on with it, run it with its own settings; this one "
         f"{begins}.{more}"
     )
+
+
+def _shown(setting: Any) -> Any:
+    """A setting; what is left open as YAML spells it."""
+    return spelled(setting) if setting is None else setting

@@ -76,7 +76,7 @@ def test_the_form_shows_the_limits_of_a_field():
         ({"filter": {"min_similarity": 0.3}}, "score.model"),
         ({"filter": {"min_words": 9, "max_words": 3}}, "min_words=9, max_words=3"),
         ({"train": {"lora": {"rank": 4}}}, "lora.rank=4"),
-        ({"train": {"fsdp": True, "optimizer": {"kind": "muon"}}}, "fsdp=true"),
+        ({"train": {"fsdp": True, "optimizer": {"kind": "adamw8bit"}}}, "fsdp=true"),
     ],
 )
 def test_what_cannot_work_is_refused_when_a_flow_begins(blocks: dict[str, Any], words: str):

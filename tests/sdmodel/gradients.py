@@ -43,7 +43,7 @@ def gradients(accelerator: Accelerator, objective: Any) -> dict[str, Tensor]:
     config = config_of(objective, optimizer=OptimizerConfig(clip=0.0))
     ours = made(config)
     ours.modules.eval()  # batch norm, where there is any, then asks no other row
-    step = TrainStep(ours, accelerator, config, optimizers(ours.modules, config.optimizer), parts=1)
+    step = TrainStep(ours, accelerator, config, optimizers(ours.modules, config.learning), parts=1)
     losses, norm = step.gradients(batch(config, accelerator.process_index, accelerator.num_processes), 0)
     found = {name: p.grad for name, p in ours.modules.named_parameters() if p.grad is not None}
     return {**found, **losses, "norm": norm}

@@ -52,7 +52,7 @@ def test_in_bf16_weights_and_averages_are_fp32_and_move(objective: Any):
     with mixed("bf16") as accelerator:
         ours = made(config)
         before = {name: p.detach().clone() for name, p in ours.modules.named_parameters()}
-        (optimizer,) = opts = optimizers(ours.modules, slow)
+        (optimizer,) = opts = optimizers(ours.modules, config.learning)
         averages = WeightAverages(ours.modules, config.ema, config.batch)
         step = TrainStep(ours, accelerator, config, opts, parts=1)
         losses, _ = step.gradients(batch(config), 0)
@@ -92,7 +92,7 @@ def test_in_bf16_equal_numbers_have_equal_gradients(objective: Any):
         norms: list[float] = []
         for _ in range(4):
             ours = made(config)
-            step = TrainStep(ours, accelerator, config, optimizers(ours.modules, config.optimizer), parts=1)
+            step = TrainStep(ours, accelerator, config, optimizers(ours.modules, config.learning), parts=1)
             norms.append(float(step.gradients(batch(config), 0)[1]))
     assert norms == pytest.approx(norms[:1] * 4, rel=0.02)
 

@@ -1,8 +1,14 @@
-"""Muon: momentum whose update is made orthogonal, for matrices and convolutions.
+"""Muon: momentum whose update is made orthogonal, for hidden matrices and convolutions.
 
 Jordan et al. 2024, https://kellerjordan.github.io/posts/muon. torch.optim.Muon iterates in bfloat16, which
 many CPUs emulate slowly; here the iteration is in float32 on CPUs and matrices of one shape are iterated
-together.
+together. Of a weight that holds several matrices, as keys and values, each is made orthogonal by itself.
+
+The step of a matrix (m, n) is the learning rate times sqrt(max(1, m / n)), torch's adjust_lr_fn "original".
+Its spectral norm depends on the ratio of m and n alone, as the spectral condition asks (Yang, Simon and
+Bernstein 2023, arXiv:2310.17813, condition 1), so that one rate serves every width. The other usual factor,
+0.2 * sqrt(max(m, n)) (Liu et al. 2025, arXiv:2502.16982, section 2.2), makes entries move as far as AdamW's,
+and takes AdamW's rates, which must fall as the width grows.
 """
 
 from collections import defaultdict
@@ -12,6 +18,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from sdmodel.train.dtensors import distribute, full
+from sdmodel.train.optim.roles import PLAIN, Layout
 
 STEPS = 5
 MOMENTUM = 0.95
@@ -46,9 +56,12 @@ def orthogonal(g: Tensor, steps: int = STEPS) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum, made orthogonal, times lr * sqrt(max(1, rows / columns)).
+    """Nesterov momentum, made orthogonal, times lr * sqrt(max(1, m / n)).
 
-    A convolution is the matrix (out, in * k * k)."""
+    A group's "layout" says how matrices lie in its weights. Weight decay is decoupled, as AdamW's: a step
+    takes lr * weight_decay of a weight away. Of sharded weights (fsdp.py) momenta are sharded, too; updates
+    are gathered, each matrix is made orthogonal in one process, and each process keeps its part of them.
+    """
 
     def __init__(
         self,
@@ -56,35 +69,48 @@ class Muon(torch.optim.Optimizer):
         lr: float,
         momentum: float = MOMENTUM,
         weight_decay: float = 0.0,
+        layout: Layout = PLAIN,
     ):
-        super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "layout": layout}
+        super().__init__(parameters, defaults)
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """One step along the gradients; parameters without one stay."""
+        alike: dict[tuple[int, int], list[tuple[nn.Parameter, dict[str, Any]]]] = defaultdict(list)
         for group in self.param_groups:
-            shapes: dict[tuple[int, int], list[nn.Parameter]] = defaultdict(list)
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    shapes[parameter.shape[0], parameter[0].numel()].append(parameter)
-            for (rows, columns), parameters in shapes.items():
-                updates = torch.stack(
-                    [self._momentum(p, group["momentum"]).reshape(rows, columns) for p in parameters]
-                )
-                if updates.is_cuda and max(rows, columns) < 2 * min(rows, columns):
-                    updates = updates.bfloat16()  # the Gram matrix's small eigenvalues need float32
-                scale = max(1, rows / columns) ** 0.5
-                for p, update in zip(parameters, shared(updates), strict=True):
-                    p.mul_(1 - group["lr"] * group["weight_decay"])
-                    p.add_(update.reshape(p.shape), alpha=-group["lr"] * scale)
+            for p in group["params"]:
+                if p.grad is not None:
+                    alike[group["layout"].shape(p)].append((p, group))
+        for shape, members in alike.items():
+            # Whole updates of sharded weights take room: no more of them at once than processes work on.
+            sharded = isinstance(members[0][0], DTensor)
+            most = dist.get_world_size() if sharded else len(members)
+            for first in range(0, len(members), most):
+                self._step(members[first : first + most], shape)
 
-    def _momentum(self, p: nn.Parameter, momentum: float) -> Tensor:
+    def _step(self, members: list[tuple[nn.Parameter, dict[str, Any]]], shape: tuple[int, int]) -> None:
+        """The step of weights whose matrices are all of one shape (m, n)."""
+        rows, columns = shape
+        updates = [group["layout"].split(self._update(p, group["momentum"])) for p, group in members]
+        stacked = torch.cat(updates)  # (K, m, n)
+        if stacked.is_cuda and max(shape) < 2 * min(shape):
+            stacked = stacked.bfloat16()  # the Gram matrix's small eigenvalues need float32
+        scale = max(1, rows / columns) ** 0.5
+        parts = shared(stacked).split([len(update) for update in updates])
+        for (p, group), part in zip(members, parts, strict=True):
+            step = group["layout"].join(part, p.shape)
+            p.mul_(1 - group["lr"] * group["weight_decay"])
+            p.add_(distribute(step.to(p.dtype), p), alpha=-group["lr"] * scale)
+
+    def _update(self, p: nn.Parameter, momentum: float) -> Tensor:
+        """The momentum's update, whole where the weight is sharded."""
         assert p.grad is not None
         if not self.state[p]:
             self.state[p]["momentum"] = torch.zeros_like(p)
         buffer: Tensor = self.state[p]["momentum"]
         buffer.lerp_(p.grad, 1 - momentum)
-        return p.grad.lerp(buffer, momentum)
+        return full(p.grad.lerp(buffer, momentum))
 
 
 def shared(g: Tensor) -> Tensor:

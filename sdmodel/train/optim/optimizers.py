@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from sdmodel.config.learning import OptimizerConfig
+from sdmodel.config.optimization import Optimization
 from sdmodel.train.optim.lion import Lion
 from sdmodel.train.optim.muon import Muon
+from sdmodel.train.optim.roles import Layout, Weight, weights
 
 BETAS = (0.9, 0.99)
 """Of AdamW and Lion: means over about 10 and 100 steps. Lion's are its paper's."""
@@ -20,19 +21,17 @@ BETAS = (0.9, 0.99)
 class Learned:
     """A parameter that is learned."""
 
-    parameter: nn.Parameter
-    matrix: bool
-    """`is_matrix`."""
+    weight: Weight
     factor: float
     """On its learning rate."""
 
 
-def optimizers(modules: nn.Module, config: OptimizerConfig) -> list[torch.optim.Optimizer]:
+def optimizers(modules: nn.Module, config: Optimization) -> list[torch.optim.Optimizer]:
     """The optimizers of all that `modules`, on their final device, learn; what `config` freezes is frozen.
 
-    muon gives Muon the matrices and AdamW the rest; other kinds learn all alike. Every group's "lr" is its
-    rate at the peak, which the loop multiplies by `schedule.rate`. Weight decay is on matrices alone: a
-    smaller gain or shift is not a simpler one.
+    muon gives Muon the hidden matrices (roles.py) and AdamW the rest; other kinds learn all alike. Every
+    group's "lr" is its rate at the peak, which the loop multiplies by `schedule.rate`. Weight decay is on
+    matrices alone: a smaller gain or shift is not a simpler one.
 
     ValueError: frozen or rates name nothing in `modules`, a factor is not positive, nothing is left to learn,
     or adamw8bit without bitsandbytes.
@@ -42,15 +41,14 @@ def optimizers(modules: nn.Module, config: OptimizerConfig) -> list[torch.optim.
     if not learned:
         raise ValueError(f"optimizer.frozen={config.frozen!r} leaves nothing to learn; freeze less")
     if config.kind != "muon":
-        return [_KINDS[config.kind](_groups(learned, config.adam_rate, config.weight_decay))]
-    matrices = [p for p in learned if p.matrix]
-    rest = [p for p in learned if not p.matrix]
+        return [_KINDS[config.kind](_groups(learned, config))]
+    hidden = [p for p in learned if p.weight.role == "hidden"]
+    rest = [p for p in learned if p.weight.role != "hidden"]
     both: list[torch.optim.Optimizer] = []
-    if matrices:
-        groups = _groups(matrices, config.muon_rate, config.weight_decay)
-        both.append(Muon(groups, lr=config.muon_rate))
+    if hidden:
+        both.append(Muon(_muon_groups(hidden, config), lr=config.muon_rate))
     if rest:
-        both.append(_adamw(_groups(rest, config.adam_rate, config.weight_decay)))
+        both.append(_adamw(_groups(rest, config)))
     return both
 
 
@@ -70,38 +68,45 @@ def what_learns(modules: nn.Module, rates: dict[str, float]) -> list[Learned]:
 
     rates: factors on the learning rate, by beginnings of names; the longest that fits counts.
     ValueError: no name begins with one of them."""
-    owned: dict[nn.Parameter, tuple[str, nn.Module]] = {}
-    for path, module in modules.named_modules():
-        for name, parameter in module.named_parameters(recurse=False):
-            owned.setdefault(parameter, (f"{path}.{name}".lstrip("."), module))
-    names = [name for name, _ in owned.values()]
+    known = list(weights(modules))
+    names = [weight.name for weight in known]
     for prefix in rates:
         if not any(name.startswith(prefix) for name in names):
             raise ValueError(_fits_nothing("rates", prefix, names))
     longest_first = sorted(rates, key=len, reverse=True)
-    learned: list[Learned] = []
-    for parameter, (name, module) in owned.items():
-        if parameter.requires_grad:
-            factor = next((rates[prefix] for prefix in longest_first if name.startswith(prefix)), 1.0)
-            learned.append(Learned(parameter, is_matrix(module, name, parameter), factor))
-    return learned
+
+    def factor(name: str) -> float:
+        return next((rates[prefix] for prefix in longest_first if name.startswith(prefix)), 1.0)
+
+    return [Learned(weight, factor(weight.name)) for weight in known if weight.parameter.requires_grad]
 
 
-def is_matrix(module: nn.Module, name: str, parameter: nn.Parameter) -> bool:
-    """Whether it is a weight of `module` that mixes channels, not a table (embedding, positions, queries).
-
-    Depthwise convolutions mix none; a last layer of three rows, one a colour, is better learned by AdamW."""
-    if parameter.ndim < 2 or not name.endswith("weight") or isinstance(module, nn.Embedding):
-        return False
-    depthwise = isinstance(module, nn.Conv2d) and module.groups > 1
-    return not depthwise and min(len(parameter), parameter[0].numel()) >= 4
+def width_factor(channels: int, base_width: int) -> float:
+    """Factor on AdamW's rate of a matrix that sums over so many channels, for rates that are meant at
+    `base_width` (0: at any): base_width / channels, and 1 up to there. It is muP's for hidden and output
+    matrices; vectors, and first layers on a few numbers, keep their rate (Yang et al. 2022, arXiv:2203.03466,
+    table 3). Lion's steps are as large as AdamW's, and Muon's suit every width by themselves (muon.py)."""
+    return min(1.0, base_width / channels) if base_width and channels else 1.0
 
 
-def _groups(learned: Iterable[Learned], rate: float, decay: float) -> list[dict[str, Any]]:
-    """Parameter groups, one for each rate and decay."""
+def _muon_groups(learned: Iterable[Learned], config: Optimization) -> list[dict[str, Any]]:
+    """Muon's parameter groups, one for each rate and layout."""
+    alike: dict[tuple[float, Layout], list[nn.Parameter]] = defaultdict(list)
+    for p in learned:
+        alike[config.muon_rate * p.factor, p.weight.layout].append(p.weight.parameter)
+    return [
+        {"params": parameters, "lr": lr, "weight_decay": config.weight_decay, "layout": layout}
+        for (lr, layout), parameters in alike.items()
+    ]
+
+
+def _groups(learned: Iterable[Learned], config: Optimization) -> list[dict[str, Any]]:
+    """The other optimizers' parameter groups, one for each rate and decay."""
     alike: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
     for p in learned:
-        alike[rate * p.factor, decay if p.matrix else 0.0].append(p.parameter)
+        rate = config.adam_rate * p.factor * width_factor(p.weight.channels, config.base_width)
+        decay = 0.0 if p.weight.role == "vector" else config.weight_decay
+        alike[rate, decay].append(p.weight.parameter)
     return [
         {"params": parameters, "lr": lr, "weight_decay": weight_decay}
         for (lr, weight_decay), parameters in alike.items()

@@ -90,7 +90,7 @@ def measure(job: JobSpec) -> Measurement:
     config, folder = job.config, job.folder
     accelerator = accelerator_of(config)
     prepared = prepare(job, accelerator)
-    objective, stream = prepared.objective, prepared.stream
+    config, objective, stream = prepared.config, prepared.objective, prepared.stream
     gauge = gauge_of(config, accelerator, objective, stream)
     trade_memory_for_speed(objective, config, accelerator, gauge, config.images)
     # The others go on until they are ended: who left early would leave the main process waiting.

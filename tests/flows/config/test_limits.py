@@ -233,6 +233,7 @@ def test_all_mistakes_of_a_file_come_in_one_message():
         "filter.min_words": 9,
         "filter.max_words": 3,
         "train.fsdp": True,
+        "train.optimizer.kind": "adamw8bit",
         "shard.validation": 0.5,
         "shard.test": 0.5,
         "score.background": "#000000",
@@ -245,7 +246,7 @@ def test_all_mistakes_of_a_file_come_in_one_message():
         assert sum(f"  {key}" in line for line in lines) == 1, key
     for start in (
         "filter.min_words=9, filter.max_words=3: ",
-        "train.fsdp=true, train.optimizer.kind='muon': ",
+        "train.fsdp=true, train.optimizer.kind='adamw8bit': ",
         "shard.validation=0.5, shard.test=0.5: ",
         "score.background='#000000', background='white': ",
     ):

@@ -28,7 +28,7 @@ from sdmodel.config.train import TrainConfig
 
 VIT = ContrastiveConfig(tower="vit", patch=8)
 NOISY = PretrainConfig(noise=1.0, flips=0.1)
-ADAMW = OptimizerConfig(kind="adamw")
+EIGHT_BITS = OptimizerConfig(kind="adamw8bit")
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,12 @@ ADAMW = OptimizerConfig(kind="adamw")
         (PretrainConfig, {"flips": 0.1}, "flips=0.1, noise=0.0: .*set noise"),
         (TrainConfig, {"accelerate": "x.yaml"}, "accelerate='x.yaml' must stay empty"),
         (TrainConfig, {"processes": 3}, "processes=3, batch=64: processes must divide batch"),
-        (TrainConfig, {"fsdp": True}, "fsdp=true, optimizer.kind='muon': .*adamw or lion"),
-        (TrainConfig, {"fsdp": True, "optimizer": ADAMW, "accumulate": 0}, "fsdp=true, accumulate=0: "),
+        (
+            TrainConfig,
+            {"fsdp": True, "optimizer": EIGHT_BITS},
+            "fsdp=true, optimizer.kind='adamw8bit': .*adamw",
+        ),
+        (TrainConfig, {"fsdp": True, "accumulate": 0}, "fsdp=true, accumulate=0: "),
         (TrainConfig, {"lora": LoraConfig(rank=4)}, "lora.rank=4, start='': .*name one in start"),
         (
             TrainConfig,

@@ -66,7 +66,7 @@ def saved(made: DiffusionObjective, folder: Path) -> Path:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> TextToImage:
     """A minute model after 150 batches of two plain colours."""
     made = objective()
-    opts = optimizers(made.modules, OptimizerConfig(muon_rate=0.02, adam_rate=0.01))
+    opts = optimizers(made.modules, OptimizerConfig(muon_rate=0.02, adam_rate=0.01).optimization(16))
     for step in range(150):
         loss(made, batch(16), seed=step).backward()
         for opt in opts:

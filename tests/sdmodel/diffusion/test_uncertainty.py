@@ -52,7 +52,7 @@ def test_the_plain_error_is_reported_and_the_weighed_one_is_learned():
 
 def test_adamw_learns_it_and_no_model_folder_has_it(tmp_path: Path):
     objective = made(CONFIG)
-    adamw = optimizers(objective.modules, OptimizerConfig(kind="muon"))[-1]
+    adamw = optimizers(objective.modules, OptimizerConfig(kind="muon").optimization(4))[-1]
     inside = {id(p) for group in adamw.param_groups for p in group["params"]}
     mine = [p for name, p in objective.modules.named_parameters() if name.startswith("uncertainty.")]
     assert mine

@@ -21,6 +21,7 @@ from sdmodel.data.stream import Stream
 from sdmodel.objective import Objective
 from sdmodel.train.job import JobSpec
 from sdmodel.train.loop import train
+from sdmodel.train.optim import muon
 from sdmodel.train.prepare import prepare
 from sdmodel.train.process.rendezvous import join
 from sdmodel.train.speed import checkpoint_heavy
@@ -40,7 +41,7 @@ CONFIG = replace(
     validation=ValidationConfig(every=16, rows=8, patience=9, prompts=("a red half on the left",)),
 )
 CASES: dict[str, TrainConfig] = {
-    "toy": replace(CONFIG, size=8),
+    "toy": replace(CONFIG, size=8, optimizer=OptimizerConfig(kind="muon", warmup=16, weight_decay=0.01)),
     "dit": CONFIG,
     "unet2d": replace(
         CONFIG,
@@ -72,6 +73,8 @@ class Uneven(ToyObjective):
         self.modules.features[0] = nn.Conv2d(3, 8, 3, bias=False)  # normalisation makes a bias meaningless
         self.modules.scale = nn.Parameter(torch.ones(1))
         self.modules.words = nn.Embedding(127, 16)
+        self.modules.features[5] = nn.Sequential(nn.Linear(288, 7), nn.Linear(7, 16))
+        self.modules.fused_layers = {"features.5.1": (2, 2)}  # whose matrices lie across the processes' parts
 
 
 def life(
@@ -145,4 +148,5 @@ def cases(job: JobSpec, root: Path, names: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    muon.WORTH_SHARING = 1  # matrices this small are dealt to the processes, too
     cases(JobSpec.read(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3:])

@@ -104,7 +104,7 @@ def test_a_full_disk_leaves_the_older_ones(tmp_path: Path, monkeypatch: pytest.M
 def trained(kind: str, seed: int) -> tuple[nn.Module, list[torch.optim.Optimizer]]:
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).to(memory_format=torch.channels_last)
-    opts = optimizers(model, OptimizerConfig(kind=kind))  # type: ignore[arg-type]
+    opts = optimizers(model, OptimizerConfig(kind=kind).optimization(8))  # type: ignore[arg-type]
     for _ in range(3):
         learn(model, opts)
     return model, opts
@@ -136,3 +136,11 @@ def test_optimizers_that_are_restored_go_on_alike(tmp_path: Path, kind: str):
     strange = {"5.weight:exp_avg": torch.zeros(1)}
     with pytest.raises(KeyError, match=r"5\.weight"):
         checkpoint.restore_optimizers(other, others, strange)
+
+
+def test_what_another_optimizer_learned_is_refused():
+    """As of a model of former versions, whose Muon learned more of it."""
+    (model, opts), (other, others) = trained("muon", 0), trained("adamw", 0)
+    for made, its, learned in ((other, others, (model, opts)), (model, opts, (other, others))):
+        with pytest.raises(ValueError, match=r"0\.weight was learned by another optimizer than (AdamW|Muon)"):
+            checkpoint.restore_optimizers(made, its, checkpoint.optimizer_tensors(*learned))
