@@ -13,11 +13,11 @@ def check_size(size: tuple[int, int], *, network: str, taught: int, patch: int, 
         factor: pixels to a side of a place of its arrays: 1 of pixels, else its autoencoder's.
     """
     height, width = size
-    asked = f"{width}x{height} pixels, width by height"
+    pixels = f"{width}x{height} pixels, width by height"
     if network == "unet" and size != (taught, taught):
         raise ValueError(
-            f"{asked}: a model of network unet draws {taught}x{taught} alone; leave the size out"
+            f"{pixels}: a model of network unet draws {taught}x{taught} alone; leave the size out"
         )
     multiple = factor * (patch if network == "dit" else 1)
     if min(size) < multiple or height % multiple or width % multiple:
-        raise ValueError(f"{asked}: this model draws sides that are multiples of {multiple}")
+        raise ValueError(f"{pixels}: this model draws sides that are multiples of {multiple}")

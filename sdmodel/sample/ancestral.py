@@ -53,5 +53,5 @@ def posterior(t: float, s: float) -> tuple[float, float, float]:
     appendix A.2), here alpha = time and sigma = 1 - time: x_t is x_s times t / s and noise."""
     factor = t / s
     added = (1 - t) ** 2 - (factor * (1 - s)) ** 2  # variance of the noise between s and t
-    kept = (1 - s) ** 2 / (1 - t) ** 2
-    return factor * kept, s * added / (1 - t) ** 2, (added * kept) ** 0.5
+    decay = (1 - s) ** 2 / (1 - t) ** 2
+    return factor * decay, s * added / (1 - t) ** 2, (added * decay) ** 0.5

@@ -96,9 +96,9 @@ def follow_scheduler(
         # Variance preserving, as a stock UNet takes it, and as x_t of the straight path.
         scaled = scheduler.scale_model_input(x, timestep)
         x_t = scaled * expand(torch.hypot(t, 1 - t), x)
-        said = predict(x_t, t)
+        predicted = predict(x_t, t)
         if prediction not in PREDICTIONS:
-            said = clean(prediction, said, x_t, t)
-        x = scheduler.step(said, timestep, x, **options, return_dict=False)[0]
+            predicted = clean(prediction, predicted, x_t, t)
+        x = scheduler.step(predicted, timestep, x, **options, return_dict=False)[0]
         progress(number, len(scheduler.timesteps))
     return x

@@ -72,7 +72,7 @@ def generate(
     from stages.report.text_to_image import check_alike, settings_of
 
     texts = [*captions, *read_captions(captions_file)]
-    chosen_seeds, target = pictures_to_draw(texts, out, count=count, seed=seed, seeds=seeds)
+    chosen_seeds, destination = pictures_to_draw(texts, out, count=count, seed=seed, seeds=seeds)
     sampling = SamplingConfig(
         sampler=sampler,
         steps=steps,
@@ -108,12 +108,12 @@ def generate(
             device=device,
         )
         prompts = Prompts(captions=texts, seeds=chosen_seeds)
-        if target.is_grid:
-            artist.grid(prompts, target.path, progress)
-            paths = [target.path]
+        if destination.is_grid:
+            artist.grid(prompts, destination.path, progress)
+            paths = [destination.path]
         else:
-            target.path.mkdir(exist_ok=True)
-            paths = list(artist.files(prompts, target.path, progress))
+            destination.path.mkdir(exist_ok=True)
+            paths = list(artist.files(prompts, destination.path, progress))
     print_lines(map(str, paths))
     for words in artist.warnings(texts):
         terminal.warn("generate", words)

@@ -23,7 +23,7 @@ SIDE = 65_536
 
 
 @dataclass(frozen=True)
-class Target:
+class Destination:
     """Where pictures go."""
 
     path: Path
@@ -61,7 +61,7 @@ def read_captions(file: str) -> list[str]:
 
 def pictures_to_draw(
     captions: Sequence[str], out: str, *, count: int | None, seed: int | None, seeds: str
-) -> tuple[list[int], Target]:
+) -> tuple[list[int], Destination]:
     """The seeds that each caption is drawn with, and where to; arguments as of the command.
 
     ValueError: there is nothing to draw, too much, or no place for it."""
@@ -74,13 +74,13 @@ def pictures_to_draw(
             f"a caption of {len(long):,} characters, {escape(long, 80)!r}; {CAPTION:,} are the most"
         )
     chosen = _seeds(count, seed, seeds)
-    target = _target(out)
+    destination = _destination(out)
     number = len(captions) * len(chosen)
-    most = IN_GRID if target.is_grid else PICTURES
+    most = IN_GRID if destination.is_grid else PICTURES
     if number > most:
-        what = "a grid; name a folder, ending in /, with --out" if target.is_grid else "one command"
+        what = "a grid; name a folder, ending in /, with --out" if destination.is_grid else "one command"
         raise ValueError(f"{number:,} pictures are too many, {most:,} are the most for {what}")
-    return chosen, target
+    return chosen, destination
 
 
 def size_of(text: str, settings: Mapping[str, Any]) -> tuple[int, int] | None:
@@ -119,16 +119,16 @@ def _seeds(count: int | None, seed: int | None, seeds: str) -> list[int]:
     return list(range(first, first + min(number, PICTURES + 1)))
 
 
-def _target(out: str) -> Target:
+def _destination(out: str) -> Destination:
     path = Path(out)
     if out.endswith("/") or path.is_dir():
         if path.exists() and not path.is_dir():
             raise ValueError(f"--out {escape(out)} is no folder")
-        target = Target(path, is_grid=False)
+        destination = Destination(path, is_grid=False)
     elif path.suffix.lower() == ".png":
-        target = Target(path, is_grid=True)
+        destination = Destination(path, is_grid=True)
     else:
         raise ValueError(f"--out {escape(out)} must be a file named .png, or a folder, ending in /")
     if not path.parent.is_dir():
         raise ValueError(f"--out {escape(out)}: there is no folder {escape(path.parent)}")
-    return target
+    return destination
