@@ -1,8 +1,11 @@
 """Named runs: functions that return a Run."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from sdmodel.config.learning import ValidationConfig
+from sdmodel.config.noise import NoiseConfig
 from sdmodel.config.sampling import SamplingConfig
 from sdmodel.config.train import TrainConfig
 from stages.config.collect import CollectConfig, UrlSource
@@ -47,6 +50,24 @@ def demo(table: str, store: str) -> Run:
     )
 
 
+def ddpm(table: str, store: str, schedule: Literal["linear", "cosine"] = "linear") -> Run:
+    """The demo's world, learned as Ho et al. 2020 (arXiv:2006.11239) teach: the network predicts the noise at
+    1,000 timesteps, each as often, and pictures are drawn by ancestral sampling. With the variances of Nichol
+    and Dhariwal 2021 (arXiv:2102.09672) where the schedule is "cosine"."""
+    run = demo(table, store)
+    train = replace(
+        run.train,
+        noise=NoiseConfig(schedule=schedule, prediction="epsilon"),
+        sampling=SamplingConfig(sampler="ddpm", steps=100, guidance=3.0),
+    )
+    return replace(run, name="ddpm", train=train, evaluate=replace(run.evaluate, oracle_samples=128))
+
+
+def ddpm_cosine(table: str, store: str) -> Run:
+    """`ddpm` with the cosine schedule."""
+    return replace(ddpm(table, store, "cosine"), name="ddpm-cosine")
+
+
 def smoke(table: str, store: str) -> Run:
     """The whole line in about 90 seconds, Prefect's start included: it shows that everything works, not what
     it can."""
@@ -69,10 +90,10 @@ def smoke(table: str, store: str) -> Run:
     )
 
 
-ROWS = {"demo": 8500, "smoke": 500}
+ROWS = {"demo": 8500, "ddpm": 8500, "ddpm-cosine": 8500, "smoke": 500}
 """Rows of the demo site that each preset collects."""
 
-PRESETS = {"demo": demo, "smoke": smoke}
+PRESETS = {"demo": demo, "ddpm": ddpm, "ddpm-cosine": ddpm_cosine, "smoke": smoke}
 
 
 def _collected(table: str, part_rows: int) -> CollectConfig:

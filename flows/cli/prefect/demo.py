@@ -13,7 +13,11 @@ def demo(
     store: StoreOption = DEFAULT_STORE,
     report: Annotated[Path | None, Parameter(help="JSON file for all figures that it prints.")] = None,
     preset: Annotated[
-        Literal["demo", "smoke"], Parameter(help="smoke is a quick try of all parts.")
+        Literal["demo", "ddpm", "ddpm-cosine", "smoke"],
+        Parameter(
+            help="ddpm learns the demo's world as a DDPM from nothing, with the linear schedule or with the "
+            "cosine one; smoke is a quick try of all parts."
+        ),
     ] = "demo",
     port: Annotated[int, Parameter(help="Of the demo's web server, on loopback.")] = 27182,
 ) -> None:
