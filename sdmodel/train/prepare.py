@@ -18,7 +18,7 @@ from sdmodel.latents.reader import cached_reader
 from sdmodel.lora import inject
 from sdmodel.objective import Objective
 from sdmodel.objectives import objective_of
-from sdmodel.start import is_pipeline
+from sdmodel.pipeline_family import is_pipeline
 from sdmodel.train import fsdp
 from sdmodel.train.grids import Grid
 from sdmodel.train.job import JobSpec
