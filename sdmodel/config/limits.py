@@ -58,6 +58,7 @@ Aspect = Annotated[float, Interval(ge=1, le=65_536)]
 Seed = Annotated[int, Interval(ge=0, le=2**63 - 1)]
 """Seed of random numbers."""
 Share = Annotated[float, Interval(ge=0, le=1)]
+Dropout = Annotated[float, Interval(ge=0, lt=1)]
 """Part of a whole, or a probability."""
 Weight = Annotated[float, Interval(ge=0, le=10**6)]
 """Factor on a loss or a rate; 0 leaves it out."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, MinLen
 
-from sdmodel.config.limits import Config, Depth, Mistake, Share, Side, Weight
+from sdmodel.config.limits import Config, Depth, Dropout, Mistake, Share, Side, Weight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,11 @@ class UNetConfig(Config):
     """Width of what every block is told of time and caption."""
     fine: Side = 8
     """Features of each pixel that the head at full resolution gets from the finest level."""
+    dropout: Dropout = 0.0
+    """Share of what each block computes that is left out while it learns, drawn by row, [0, 1)."""
+    stochastic_depth: Dropout = 0.0
+    """Share of the rows for which the last block is left out while it learns; rises linearly from block to
+    block, [0, 1) (Huang et al. 2016, arXiv:1603.09382)."""
 
     @property
     def multiple(self) -> int:
@@ -53,6 +58,8 @@ class UNet2DConfig(Config):
     """Channels of an attention head; must divide the channels of the levels with attention."""
     groups: Side = 32
     """Groups of its normalisation; must divide the channels of every level."""
+    dropout: Dropout = 0.0
+    """Share of what each residual block computes that is left out while it learns, drawn by row, [0, 1)."""
 
     def conflicts(self) -> Iterator[Mistake]:
         """Levels, heads and groups that do not fit the channels."""
@@ -83,6 +90,11 @@ class DiTConfig(Config):
     """Pixels, or places of a latent, to a side of a token."""
     mlp: Annotated[float, Interval(gt=0, le=100)] = 4.0
     """Width of a block's perceptron, as a factor on width."""
+    dropout: Dropout = 0.0
+    """Share of what each block computes that is left out while it learns, drawn by row, [0, 1)."""
+    stochastic_depth: Dropout = 0.0
+    """Share of the rows for which the last block is left out while it learns; rises linearly from block to
+    block, [0, 1) (Huang et al. 2016, arXiv:1603.09382)."""
 
     def conflicts(self) -> Iterator[Mistake]:
         """A width that heads do not share, or that has no room for positions."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, MinLen
 
-from sdmodel.config.limits import NEUTRAL, Config, Count, Depth, Mistake, Share, Side, Weight, Word
+from sdmodel.config.limits import NEUTRAL, Config, Count, Depth, Dropout, Mistake, Share, Side, Weight, Word
 
 LEAST_ENTRIES = {"bpe": 260, "words": 6, "characters": 6}
 """Fewest entries of a tokenizer: of bpe the 256 bytes and 4 special tokens, of others 5 and a word."""
@@ -51,7 +51,7 @@ class TextConfig(Config):
     positions: Literal["learned", "sinusoidal", "rotary"] = "rotary"
     """How a transformer knows the order. rotary turns what is compared by how far apart two tokens stand, and
     learns order sooner than what is added to the tokens, learned or sinusoidal."""
-    dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    dropout: Dropout = 0.0
     """Share of a token's channels left out between layers while it learns, [0, 1)."""
     kernels: Annotated[tuple[Side, ...], MinLen(1)] = (1, 3, 5)
     """Tokens that each of a cnn's parallel convolutions sees, odd."""

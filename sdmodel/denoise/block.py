@@ -27,12 +27,14 @@ class ConvNeXtBlock(nn.Module):
 
     adamw_layers = ("film",)
 
-    def __init__(self, channels: int, condition: int) -> None:
+    def __init__(self, channels: int, condition: int, dropout: float = 0.0) -> None:
+        """dropout: share of the perceptron's inner channels, at each pixel, that is left out."""
         super().__init__()
         self.space = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
         self.norm = ChannelNorm(channels)
         self.film = nn.Linear(condition, 2 * channels)
         self.widen = nn.Conv2d(channels, 2 * channels, 1)
+        self.drop = nn.Dropout(dropout)
         self.narrow = nn.Conv2d(2 * channels, channels, 1)
         nn.init.zeros_(self.narrow.weight)
 
@@ -40,4 +42,4 @@ class ConvNeXtBlock(nn.Module):
         """(B, C, H, W) under a condition (B, W) to (B, C, H, W)."""
         scale, shift = self.film(condition)[:, :, None, None].chunk(2, dim=1)
         h = torch.addcmul(shift, self.norm(self.space(x)), 1 + scale)
-        return x + self.narrow(F.silu(self.widen(h)))
+        return x + self.narrow(self.drop(F.silu(self.widen(h))))

@@ -14,6 +14,7 @@ from sdmodel.denoise.augmentation_condition import AugmentationCondition
 from sdmodel.denoise.dit_block import DiTBlock, modulated
 from sdmodel.denoise.time import FEATURES, time_features
 from sdmodel.noise.interpolation import SIGMA_DATA, unit_scale
+from sdmodel.row_dropout import linear_depth
 
 
 class DiT(nn.Module):
@@ -50,7 +51,10 @@ class DiT(nn.Module):
         self.augmentation = AugmentationCondition(width) if augment else None
         self.words = nn.Linear(token_width, width)
         self.stem = nn.Linear(channels * patch**2, width)
-        self.blocks = nn.ModuleList(DiTBlock(width, config.heads, config.mlp) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(
+            DiTBlock(width, config.heads, config.mlp, config.dropout) for _ in range(config.layers)
+        )
+        self.depths = linear_depth(config.stochastic_depth, config.layers)
         self.modulation = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, channels * patch**2)
         for layer in (self.modulation, self.out):  # zeros: untrained, it predicts the mean of all data
@@ -86,8 +90,8 @@ class DiT(nn.Module):
         h, w = x.shape[-2:]
         x = self.stem(x.flatten(2).transpose(1, 2))  # (B, h * w, W)
         x = x + positions(h, w, x.shape[-1], x.device)
-        for block in self.blocks:
-            x = block(x, embedding, words, mask)
+        for block, depth in zip(self.blocks, self.depths, strict=True):
+            x = depth(x, block(x, embedding, words, mask))
         shift, scale = self.modulation(F.silu(embedding))[:, None].chunk(2, dim=-1)
         x = self.out(modulated(x, shift, scale))
         return F.pixel_shuffle(x.transpose(1, 2).unflatten(2, (h, w)), self.patch).float()

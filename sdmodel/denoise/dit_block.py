@@ -30,13 +30,15 @@ class NormalisedAttention(nn.Module):
 
     fused_layers: ClassVar = {"key_value": (1, 2)}
 
-    def __init__(self, width: int, context: int, heads: int) -> None:
+    def __init__(self, width: int, context: int, heads: int, dropout: float = 0.0) -> None:
+        """dropout: share of the output that is left out."""
         super().__init__()
         self.heads = heads
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(context, 2 * width)
         self.query_norm, self.key_norm = RMSNorm(width // heads), RMSNorm(width // heads)
         self.out = nn.Linear(width, width)
+        self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
         """mask: (B, 1, 1, M) bool, true where a token may be attended to; None is everywhere."""
@@ -44,7 +46,7 @@ class NormalisedAttention(nn.Module):
         k, v = (self._split(part) for part in self.key_value(context).chunk(2, dim=-1))
         q, k = self.query_norm(q).to(v.dtype), self.key_norm(k).to(v.dtype)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        return self.out(mixed.transpose(1, 2).flatten(2))
+        return self.drop(self.out(mixed.transpose(1, 2).flatten(2)))
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, N, W) to (B, heads, N, W / heads)."""
@@ -61,13 +63,16 @@ class DiTBlock(nn.Module):
 
     adamw_layers = ("modulation",)
 
-    def __init__(self, width: int, heads: int, mlp: float) -> None:
+    def __init__(self, width: int, heads: int, mlp: float, dropout: float = 0.0) -> None:
+        """mlp: inner width of the perceptron, as a factor on width. dropout: share of what each part adds
+        that is left out."""
         super().__init__()
         self.width = width
         hidden = round(width * mlp)
-        self.places = NormalisedAttention(width, width, heads)
-        self.words = NormalisedAttention(width, width, heads)
+        self.places = NormalisedAttention(width, width, heads, dropout)
+        self.words = NormalisedAttention(width, width, heads, dropout)
         self.widen, self.narrow = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        self.drop = nn.Dropout(dropout)
         self.modulation = nn.Linear(width, 6 * width)
         for layer in (self.modulation, self.words.out):
             nn.init.zeros_(layer.weight)
@@ -82,7 +87,7 @@ class DiTBlock(nn.Module):
         x = x + gate_1 * self.places(h, h, None)
         x = x + self.words(x, words, mask)
         h = modulated(x, shift_2, scale_2)
-        return x + gate_2 * self.narrow(F.gelu(self.widen(h), approximate="tanh"))
+        return x + gate_2 * self.drop(self.narrow(F.gelu(self.widen(h), approximate="tanh")))
 
 
 def modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:

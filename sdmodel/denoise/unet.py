@@ -19,6 +19,7 @@ from sdmodel.denoise.augmentation_condition import AugmentationCondition
 from sdmodel.denoise.block import ChannelNorm, ConvNeXtBlock
 from sdmodel.denoise.time import FEATURES, time_features
 from sdmodel.noise.interpolation import SIGMA_DATA, unit_scale
+from sdmodel.row_dropout import linear_depth
 
 FINE = 16
 """Channels of the head at full resolution."""
@@ -72,13 +73,15 @@ class UNet(nn.Module):
         self.down = nn.ModuleList(nn.Conv2d(c, d, 2, stride=2) for c, d in itertools.pairwise(widths))
         self.up = nn.ModuleList(nn.ConvTranspose2d(d, c, 2, stride=2) for c, d in itertools.pairwise(widths))
         self.skip = nn.ModuleList(nn.Conv2d(2 * c, c, 1) for c in widths[:-1])
-        self.encoder = nn.ModuleList(
-            nn.ModuleList(ConvNeXtBlock(c, width) for _ in range(config.blocks)) for c in widths
+        self.encoder, self.decoder = (
+            nn.ModuleList(
+                nn.ModuleList(ConvNeXtBlock(c, width, config.dropout) for _ in range(config.blocks))
+                for c in widths
+            )
+            for _ in range(2)
         )
-        self.decoder = nn.ModuleList(
-            nn.ModuleList(ConvNeXtBlock(c, width) for _ in range(config.blocks)) for c in widths
-        )
-        self.middle = ConvNeXtBlock(widths[-1], width)
+        self.middle = ConvNeXtBlock(widths[-1], width, config.dropout)
+        self.depths = linear_depth(config.stochastic_depth, 2 * len(widths) * config.blocks + 1)
         self.attention = JointAttention(widths[-1], token_width, config.heads)
         self.layout = nn.Sequential(nn.Linear(width, 64), nn.Linear(64, widths[-1] * sides[-1] ** 2))
 
@@ -109,22 +112,23 @@ class UNet(nn.Module):
         embedding = F.silu(embedding)
         embedding = F.silu(self.condition(embedding))  # (B, W)
         h = self.stem(F.pixel_unshuffle(x, self.patch).contiguous(memory_format=torch.channels_last))
-        last, skips = len(self.maps) - 1, []
+        last, skips, depths = len(self.maps) - 1, [], iter(self.depths)
         for level, position in enumerate(self.maps):
             h = h + position
             if level == last:
                 h = h + self.layout(embedding).view(len(h), *h.shape[2:], -1).permute(0, 3, 1, 2)
             for block in self.encoder[level]:  # pyright: ignore[reportGeneralTypeIssues] - a ModuleList
-                h = block(h, embedding)
+                h = next(depths)(h, block(h, embedding))
             if level < last:
                 skips.append(h)
                 h = self.down[level](h)
-        h = self.middle(self.attention(h, condition), embedding)
+        h = self.attention(h, condition)
+        h = next(depths)(h, self.middle(h, embedding))
         for level in range(last, -1, -1):
             if level < last:
                 h = self.skip[level](torch.cat([self.up[level](h), skips[level]], 1))
             for block in self.decoder[level]:  # pyright: ignore[reportGeneralTypeIssues] - a ModuleList
-                h = block(h, embedding)
+                h = next(depths)(h, block(h, embedding))
         h = F.pixel_shuffle(self.pixels(F.silu(self.norm(h))), self.patch)
         return self.out(F.silu(self.fine(torch.cat([h, x], 1)))).float()
 

@@ -88,4 +88,5 @@ def settings_of(config: UNet2DConfig, channels: int, token_width: int) -> dict[s
         # diffusers reads this as the number of heads.
         "attention_head_dim": [max(1, width // config.head_width) for width in widths],
         "norm_num_groups": config.groups,
+        "dropout": config.dropout,
     }

@@ -24,11 +24,15 @@ from sdmodel.latents.cache import read_empty, read_settings
 from sdmodel.latents.space import PIXELS
 from sdmodel.noise.process import ForwardProcess
 from sdmodel.pipeline_family import is_pipeline, shown
+from sdmodel.row_dropout import copy_rates
 from sdmodel.start import Pipeline, load_unet, read_pipeline
 from sdmodel.text.conditioner import TextConditioner
 from sdmodel.text.lengths import CaptionReader
 from sdmodel.text.pipeline import PipelineTextEncoder
 from sdmodel.text.unread import UnreadCaptions
+
+LEFT_OUT = ("dropout", "stochastic_depth")
+"""Of a denoiser's config, what is about learning and not about its shape."""
 
 
 class DiffusionObjective:
@@ -153,6 +157,8 @@ class DiffusionObjective:
             )
         # Schedule, prediction and space are its own: the weights learned what they know by them.
         process = ForwardProcess.of_model(self.config.noise, model.process)
+        if not isinstance(model.network, UNet2D):
+            copy_rates(mine.network, model.network)
         text = model.text
         if isinstance(text, TextConditioner):
             text.set_rates((self.config.text, *self.config.texts))
@@ -232,6 +238,8 @@ def comparable(model: Diffusion) -> dict[str, Any]:
     same = {key: settings[key] for key in ("network", "text", "augment")}
     if settings["network"] == "unet":  # it learns maps of one size
         same["size"] = settings["size"]
-    same["settings"] = settings[settings["network"]]
+    same["settings"] = {
+        name: value for name, value in settings[settings["network"]].items() if name not in LEFT_OUT
+    }
     same["space"] = (model.space.channels, model.space.factor)
     return same

@@ -13,7 +13,8 @@ class Bert(Pretrained):
     model_types = frozenset({"bert"})
     model_class = BertModel
     model_options = {"add_pooling_layer": False}  # noqa: RUF012  # declared a class variable by the base
-    dropout_names = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+    dropout_names = ("hidden_dropout_prob",)
+    attention_dropout_names = ("attention_probs_dropout_prob",)
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """See `TextEncoder.forward`."""

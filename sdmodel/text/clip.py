@@ -4,14 +4,15 @@ from open_clip's, as the contrastive objective writes them."""
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from sdmodel.config.text import TextConfig
+from sdmodel.text.encoder import Vocabulary
 from sdmodel.text.pretrained import Pretrained
 from sdmodel.text.tokenizer import END_ID, PAD_ID, START_ID
 
@@ -37,7 +38,14 @@ class Clip(Pretrained):
 
     model_types = frozenset({"clip", "clip_text_model"})
     model_class = CLIPTextModel
-    dropout_names = ("attention_dropout",)  # it has no other
+    attention_dropout_names = ("attention_dropout",)  # it has no other: dropout is put into it
+
+    def __init__(self, config: TextConfig, tokenizer: Vocabulary, model: Any = None) -> None:
+        super().__init__(config, tokenizer, model)
+        for layer in self.model.encoder.layers:
+            for part in (layer.self_attn, layer.mlp):
+                part.drop = nn.Dropout(config.dropout)
+                part.register_forward_hook(_dropped)
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """See `TextEncoder.forward`."""
@@ -75,7 +83,6 @@ class Clip(Pretrained):
             pad_token_id=text.get("pad_id", PAD_ID),
             bos_token_id=START_ID,
             eos_token_id=text.get("eos_id", END_ID),
-            attention_dropout=config.dropout,
         )
         model = CLIPTextModel(model_config)
         try:
@@ -83,6 +90,11 @@ class Clip(Pretrained):
         except (OSError, RuntimeError) as error:
             raise ValueError(f"{folder} holds no text transformer of open_clip's own: {error}") from error
         return cls.from_model(model, cls.load_tokenizer(folder), config, folder, captions)
+
+
+def _dropped(part: Any, inputs: Any, output: Any) -> Any:
+    """What attention (beside its weights) or perceptron adds to its input, after dropout."""
+    return (part.drop(output[0]), *output[1:]) if isinstance(output, tuple) else part.drop(output)
 
 
 def transformers_weights(weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -89,17 +89,19 @@ class Pretrained(TextEncoder):
     """The class of the model."""
     model_options: ClassVar[dict[str, Any]] = {}
     """Further arguments of that class."""
-    dropout_names: ClassVar[tuple[str, ...]]
-    """What its config calls the shares left out."""
+    dropout_names: ClassVar[tuple[str, ...]] = ()
+    """What its config calls the shares of channels left out."""
+    attention_dropout_names: ClassVar[tuple[str, ...]] = ()
+    """What its config calls the shares of attention left out: none is, since attention draws by itself, not
+    by row."""
     tokenizer: Vocabulary
 
     def __init__(self, config: TextConfig, tokenizer: Vocabulary, model: Any = None):
         """model: with its weights; without one, weights are random."""
         super().__init__(config, tokenizer)
         if model is None:
-            left_out = dict.fromkeys(self.dropout_names, config.dropout)
             model = self.model_class(
-                self.model_config(config, len(tokenizer), left_out), **self.model_options
+                self.model_config(config, len(tokenizer), self.dropouts(config)), **self.model_options
             )
         self.model: Any = self.prune(model)
 
@@ -107,7 +109,7 @@ class Pretrained(TextEncoder):
     def model_config(cls, config: TextConfig, vocabulary: int, dropouts: dict[str, float]) -> Any:
         """transformers' config of a new model with our tokenizer, by the names that BERT and CLIP share.
 
-        dropouts: the share that each of `dropout_names` leaves out."""
+        dropouts: as of the method of that name."""
         return cls.model_class.config_class(
             vocab_size=vocabulary,
             hidden_size=config.width,
@@ -120,6 +122,12 @@ class Pretrained(TextEncoder):
             eos_token_id=END_ID,
             **dropouts,
         )
+
+    @classmethod
+    def dropouts(cls, config: TextConfig) -> dict[str, float]:
+        """The shares that are left out, by their names in transformers' config."""
+        attention = dict.fromkeys(cls.attention_dropout_names, 0.0)
+        return {**dict.fromkeys(cls.dropout_names, config.dropout), **attention}
 
     @classmethod
     def prune(cls, model: Any) -> Any:
@@ -161,7 +169,7 @@ class Pretrained(TextEncoder):
                 dtype=torch.float32,
                 variant=variant_of(place),
                 output_loading_info=True,
-                **dict.fromkeys(cls.dropout_names, config.dropout),
+                **cls.dropouts(config),
                 **cls.model_options,
             )
         except (OSError, RuntimeError, ValueError) as error:

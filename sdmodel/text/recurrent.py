@@ -10,29 +10,31 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from sdmodel.config.text import TextConfig
 from sdmodel.text.encoder import TextEncoder, Vocabulary
 
 
 class RecurrentStack(nn.Module):
-    """Layers of one direction. A layer is a module of its own and dropout between them is torch's: cuDNN's
-    own keeps a state that no seed of a batch sets, so that a resumed training would draw others."""
+    """Layers of one direction. A layer is a module of its own, and so is dropout between them: torch's own is
+    drawn by the process, not by row, and cuDNN's keeps a state that no seed sets."""
 
     def __init__(self, cell: Callable[..., nn.RNNBase], width: int, half: int, layers: int, dropout: float):
         super().__init__()
         self.layers = nn.ModuleList(
             cell(half if layer else width, half, batch_first=True) for layer in range(layers)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropouts = nn.ModuleList(nn.Dropout(dropout if layer else 0.0) for layer in range(layers))
 
-    def forward(self, x: PackedSequence) -> PackedSequence:
-        """Packed (B, L, width) to packed (B, L, half)."""
-        for number, layer in enumerate(self.layers):
-            if number:
-                x = PackedSequence(self.dropout(x.data), *x[1:])
-            x = layer(x)[0]
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """(B, L, width), of which each row's first `lengths` (B,) count, to (B, L, half), 0 at the others.
+
+        lengths: on the CPU, where packing asks for them."""
+        length = x.shape[1]
+        for dropout, layer in zip(self.dropouts, self.layers, strict=True):
+            packed = pack_padded_sequence(dropout(x), lengths, batch_first=True, enforce_sorted=False)
+            x = pad_packed_sequence(layer(packed)[0], batch_first=True, total_length=length)[0]
         return x
 
 
@@ -74,13 +76,9 @@ class Recurrent(TextEncoder):
         """The way there and the way back, (B, L, D / 2) each, 0 at padding."""
         x = self.dropout(self.token(ids))
         lengths = mask.sum(1)
-        counted = lengths.cpu()  # packing asks for them there
-
-        def read(network: nn.Module, x: Tensor) -> Tensor:
-            packed = pack_padded_sequence(x, counted, batch_first=True, enforce_sorted=False)
-            return pad_packed_sequence(network(packed), batch_first=True, total_length=ids.shape[1])[0]
-
-        return read(self.onward, x), reverse_tokens(read(self.back, reverse_tokens(x, lengths)), lengths)
+        counted = lengths.cpu()
+        back = self.back(reverse_tokens(x, lengths), counted)
+        return self.onward(x, counted), reverse_tokens(back, lengths)
 
 
 def reverse_tokens(x: Tensor, lengths: Tensor) -> Tensor:

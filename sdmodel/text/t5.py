@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import T5Config, T5EncoderModel
+from transformers.models.t5.modeling_t5 import T5Attention
 
 from sdmodel.config.text import TextConfig
 from sdmodel.text.encoder import mean_pool
@@ -35,8 +36,14 @@ class T5(Pretrained):
 
     @classmethod
     def prune(cls, model: Any) -> Any:
-        """Without the second name of the embedding: each weight is stored, averaged and saved once."""
+        """Without the second name of the embedding: each weight is stored, averaged and saved once. Without
+        dropout of attention, which draws by itself, and of the whole stack: one module at both of its ends
+        would leave out the same."""
         del model.encoder.embed_tokens
+        model.encoder.dropout = nn.Identity()
+        for module in model.modules():
+            if isinstance(module, T5Attention):
+                module.dropout = 0.0
         return model
 
     def last_hidden_state(self, ids: Tensor, mask: Tensor) -> Tensor:

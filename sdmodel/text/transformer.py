@@ -24,13 +24,13 @@ class TransformerBlock(nn.Module):
             else Attention(width, heads)
         )
         self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
-        self.drop = nn.Dropout(config.dropout)
+        self.drop_1, self.drop_2 = nn.Dropout(config.dropout), nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, L, D) to (B, L, D). mask: (B, 1, 1 or L, L) bool, true where a token may be attended to."""
         h = self.norm_1(x)
-        x = x + self.drop(self.attention(h, h, mask))
-        return x + self.drop(self.mlp(self.norm_2(x)))
+        x = x + self.drop_1(self.attention(h, h, mask))
+        return x + self.drop_2(self.mlp(self.norm_2(x)))
 
 
 class Transformer(TextEncoder):

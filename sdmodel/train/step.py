@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.objective import Objective
+from sdmodel.row_dropout import by_row, drawing_for
 from sdmodel.train.buffers import copies, restore
 from sdmodel.train.dtensors import broadcast_buffers, full, is_fsdp
 
@@ -32,7 +33,8 @@ class TrainStep:
         optimizers: list[torch.optim.Optimizer],
         parts: int,
     ) -> None:
-        """Wraps the modules for several processes, unless they are sharded; they must be restored by then.
+        """Wraps the modules for several processes, unless they are sharded, and makes their dropout draw by
+        row; they must be restored by then.
 
         parts: that each process takes its rows of a batch in (gradient accumulation).
         ValueError: they cannot be had with this objective or batch."""
@@ -47,6 +49,7 @@ class TrainStep:
                 f"accumulate={parts} must divide the {rows} rows that each process has of "
                 f"batch={config.batch}"
             )
+        by_row(objective.modules)
         self.sharded = is_fsdp(objective.modules)
         # Sharded, forward and backward talk to the others by themselves: what is left is autocast.
         self.model: nn.Module = accelerator.prepare_model(objective.modules, evaluation_mode=self.sharded)
@@ -75,11 +78,11 @@ class TrainStep:
         for number in range(self.parts):
             part = batch.micro_batch(number, self.parts) if self.parts > 1 else batch
             last = number == self.parts - 1
-            rank = self.accelerator.process_index
-            torch.manual_seed(
-                seed_at(self.config.seed, images, f"process {rank} part {number}")
-            )  # dropout layers
-            with nullcontext() if last else self.accelerator.no_sync(self.model):
+            # What others' layers draw by themselves, by no row.
+            stream = f"process {self.accelerator.process_index} part {number}"
+            torch.manual_seed(seed_at(self.config.seed, images, stream))
+            synced = nullcontext() if last else self.accelerator.no_sync(self.model)
+            with synced, drawing_for(part.seed, part.index):
                 losses: dict[str, Tensor] = self.model(part)
                 total = torch.stack(list(losses.values())).sum()
                 self.accelerator.backward(total / self.parts)
