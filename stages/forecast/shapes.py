@@ -12,7 +12,8 @@ from typing import Any
 from sdmodel.config.limits import spelled
 from sdmodel.diffusion.cost import CaptionShape
 from sdmodel.latents.space import PIXELS, Space
-from sdmodel.start import is_pipeline, read_pipeline
+from sdmodel.pipeline_family import is_pipeline
+from sdmodel.start import read_pipeline
 from stages.config.run import EncodeConfig, Run
 from stages.pretrained.files import autoencoder_config, check_fits, factor_of, text_files
 from stages.store import open_store
