@@ -4,13 +4,23 @@ import json
 import os
 import platform
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
-MORE_IS_BETTER = {"1/s": True, "of": True, "s": False, "MiB": False, "%": False, "requests": False}
+MORE_IS_BETTER = {
+    "1/s": True,
+    "of": True,
+    "MFU": True,
+    "s": False,
+    "MiB": False,
+    "%": False,
+    "requests": False,
+}
 """First word of a row's unit -> whether a greater figure is the better one."""
+NOWHERE = "not measured"
+"""Machine of a row that is not measured."""
 SMALLEST = 0.01
 """A figure of which less is better counts as no less than this, so that none divides by zero."""
 
@@ -23,23 +33,30 @@ class Row:
     """What was measured, on what."""
     unit: str
     """A word of `MORE_IS_BETTER`; after it what a reader should know beside it."""
-    ours: float
+    ours: float | None
+    """None: not measured."""
     peer: float
     """The other's figure, or the bound."""
     peer_name: str
     """Who or what that is; of a bound, that it is one."""
-    ratio: float
-    """Our advantage: above 1 ours is better."""
+    ratio: float | None
+    """Our advantage: above 1 ours is better. None: not measured."""
     goal: float
     """The least ratio that satisfies."""
     date: str
     """ISO 8601, UTC."""
     machine: str
+    """On which it was measured; `NOWHERE`: it was not."""
+
+    @property
+    def measured(self) -> bool:
+        """Whether there is a figure."""
+        return self.ours is not None
 
     @property
     def met(self) -> bool:
-        """Whether the goal is reached."""
-        return self.ratio >= self.goal
+        """Whether the goal is reached; what is not measured is neither reached nor missed."""
+        return self.ratio is None or self.ratio >= self.goal
 
 
 def row(name: str, unit: str, ours: float, peer: float, peer_name: str, goal: float = 1.0) -> Row:
@@ -59,6 +76,11 @@ def row(name: str, unit: str, ours: float, peer: float, peer_name: str, goal: fl
         date=datetime.now(UTC).date().isoformat(),
         machine=f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[2]:.1f}",
     )
+
+
+def not_measured(name: str, unit: str, peer: float, peer_name: str, goal: float = 1.0) -> Row:
+    """A row whose machine nobody had, with what is asked of it."""
+    return replace(row(name, unit, peer, peer, peer_name, goal), ours=None, ratio=None, machine=NOWHERE)
 
 
 def read(path: Path) -> list[Row]:
@@ -81,6 +103,9 @@ def report(rows: Iterable[Row]) -> int:
     """Print rows; a process's exit status, 1 where a goal was missed."""
     missed = 0
     for one in rows:
+        if one.ours is None:
+            print(f"{one.name}: not measured; {one.peer:g} ({one.peer_name}), {one.unit}", flush=True)
+            continue
         verdict = "" if one.met else ", MISSED"
         print(f"{one.name}: {one.ours:g} against {one.peer:g} ({one.peer_name}), {one.unit}")
         print(f"    ratio {one.ratio:g}, goal {one.goal:g}{verdict}", flush=True)

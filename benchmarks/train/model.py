@@ -28,7 +28,7 @@ GROUPS = 8
 def write_model(folder: Path, size: int) -> None:
     """unet/, vae/, text_encoder/, tokenizer/ and scheduler/ for pictures of `size` pixels to a side."""
     torch.manual_seed(0)
-    tokens = _write_tokenizer(folder / "tokenizer")
+    tokens = write_tokenizer(folder / "tokenizer")
     vae = AutoencoderKL(
         block_out_channels=(24, 40, 88),
         down_block_types=("DownEncoderBlock2D",) * 3,
@@ -81,8 +81,8 @@ def write_model(folder: Path, size: int) -> None:
     )
 
 
-def _write_tokenizer(folder: Path) -> int:
-    """A byte-pair tokenizer of single letters; the number of its tokens."""
+def write_tokenizer(folder: Path) -> int:
+    """Writes a byte-pair tokenizer of single letters; the number of its tokens."""
     folder.mkdir(parents=True)
     letters = [chr(code) for code in range(33, 127)]
     tokens = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]

@@ -16,6 +16,7 @@ from sdmodel.latents.space import Space
 from sdmodel.lora import inject
 from sdmodel.noise.schedule import NoiseSchedule
 from sdmodel.text.conditioner import TextConditioner
+from sdmodel.text.pipeline import PipelineTextEncoder
 from sdmodel.train.activations import Activations, count_pass
 from sdmodel.train.memory import MemoryEstimate, state_bytes
 
@@ -47,7 +48,7 @@ class StepCost:
 def step_cost(
     config: TrainConfig,
     space: Space,
-    captions: CaptionShape | TextConditioner,
+    captions: CaptionShape | TextConditioner | PipelineTextEncoder,
     *,
     unet: dict[str, Any] | None = None,
     bf16: bool = True,
@@ -65,11 +66,10 @@ def step_cost(
         ConfigError: the network cannot see pictures of that size.
         ValueError: the pipeline's UNet is of another kind, or low-rank changes fit no layer.
     """
-    encoder = captions if isinstance(captions, TextConditioner) else None
-    words = CaptionShape(length=_length(encoder), width=encoder.token_width) if encoder else captions
-    assert isinstance(words, CaptionShape)
-    pooled = encoder.pooled_width if encoder else words.width
-    padded = encoder is not None
+    encoder = None if isinstance(captions, CaptionShape) else captions
+    words = captions if isinstance(captions, CaptionShape) else _states(captions)
+    pooled = words.width if encoder is None else encoder.pooled_width
+    padded = encoder is not None and encoder.padded
     schedule = NoiseSchedule()  # which one makes no difference to the cost
     parts = nn.ModuleDict()
     with torch.device("meta"):
@@ -120,13 +120,15 @@ def step_cost(
     return StepCost(parameters=parameters, learned=learned, flops=flops, memory=memory)
 
 
-def _length(encoder: TextConditioner) -> int:
-    return sum(each.length for each in encoder.each())
+@torch.no_grad()
+def _states(encoder: TextConditioner | PipelineTextEncoder) -> CaptionShape:
+    length, width = encoder.encode_captions([""]).states.shape[1:]
+    return CaptionShape(length=length, width=width)
 
 
-def _text_loss(encoder: TextConditioner) -> Tensor:
+def _text_loss(encoder: TextConditioner | PipelineTextEncoder) -> Tensor:
     condition = encoder.encode_captions([""])
-    return condition.pooled.float().square().mean() + condition.states.float().square().mean()
+    return condition.pooled.float().square().sum() + condition.states.float().square().mean()
 
 
 def _freeze(modules: nn.Module, config: TrainConfig) -> None:

@@ -67,11 +67,8 @@ class DiffusionObjective:
         if latents and settings and settings.token_width:
             text = frozen.load_text_encoder(latents, settings.text_length)
             text.empty = read_empty(latents)
-        elif config.stock_text:
-            text = PipelineTextEncoder.of_config(config.text, captions, next(iter(texts), None))
         else:
-            pooled = config.network != "unet2d"  # which reads tokens alone
-            text = TextConditioner.learn((config.text, *config.texts), captions, texts, pooled=pooled)
+            text = learned_text(config, captions, texts)
         with torch.device("meta") if starting else nullcontext():
             process = ForwardProcess.of_config(config.noise, pixels=not space.latent)
             network = build_denoiser(
@@ -222,6 +219,16 @@ class DiffusionObjective:
                 f"{other}: other weights than those of {name} that the cached latents were made with; encode "
                 "with the encoders of the model to start from"
             )
+
+
+def learned_text(
+    config: TrainConfig, captions: list[str], texts: Sequence[Path | None] = ()
+) -> TextConditioner | PipelineTextEncoder:
+    """The text encoder that learns with the denoiser; arguments as of `DiffusionObjective`."""
+    if config.stock_text:
+        return PipelineTextEncoder.of_config(config.text, captions, next(iter(texts), None))
+    pooled = config.network != "unet2d"  # which reads tokens alone
+    return TextConditioner.learn((config.text, *config.texts), captions, texts, pooled=pooled)
 
 
 def _shape(folder: Path) -> dict[str, Any]:

@@ -60,6 +60,6 @@ def state_bytes(modules: nn.Module, config: TrainConfig) -> dict[str, int]:
     return {
         "weights": FLOAT * whole,
         "gradients": FLOAT * learned,
-        "moments": int(FLOAT * learned * MOMENTS.get(config.optimizer.kind, max(MOMENTS.values()))),
+        "moments": int(FLOAT * learned * MOMENTS.get(config.learning.kind, max(MOMENTS.values()))),
         "averages": FLOAT * learned * (1 + len(config.ema.lengths)),
     }

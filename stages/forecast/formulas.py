@@ -97,13 +97,13 @@ def forecast_by_formulas(
             config cannot work.
     """
     from sdmodel.diffusion.cost import step_cost
-    from sdmodel.text.conditioner import TextConditioner
+    from sdmodel.diffusion.objective import learned_text
     from sdmodel.train.profile.random_pictures import captions
     from stages.forecast.shapes import shapes_of
 
     train, shapes = run.train, shapes_of(run)
     learned_along = shapes.captions is None
-    words = shapes.captions or TextConditioner.learn((train.text, *train.texts), captions(CAPTIONS))
+    words = shapes.captions or learned_text(train, captions(CAPTIONS))
     network = "unet2d" if shapes.unet else train.network
     costs = [
         (

@@ -34,7 +34,7 @@ def test_flops_and_parameters_are_those_of_the_real_objective(name: str):
     config = SMALL[name]
     objective = DiffusionObjective(config, CAPTIONS)
     text = objective.modules.text
-    assert isinstance(text, TextConditioner)
+    assert isinstance(text, TextConditioner)  # no frozen one
     batch = Batch(
         images=torch.zeros(1, 3, 16, 16),
         captions=CAPTIONS[:1],
