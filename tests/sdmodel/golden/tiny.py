@@ -14,6 +14,7 @@ from sdmodel.config.model import (
     UNet2DConfig,
     UNetConfig,
 )
+from sdmodel.config.noise import NoiseConfig
 from sdmodel.config.text import PretrainConfig, TextConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.train.job import JobSpec
@@ -57,6 +58,7 @@ CURVES: dict[str, Any] = {
     "diffusion": {"objective": "diffusion"},
     "unet2d": {"network": "unet2d"},
     "dit": {"network": "dit", "data": DataConfig(augment=0.2)},
+    "noise": {"noise": NoiseConfig(schedule="cosine", prediction="v", loss="learned", offset=0.1)},
 }
 """What is changed of CONFIG, by the curve's name."""
 OBJECTIVES = tuple(name for name, changed in CURVES.items() if changed.get("objective") == name)

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from sdmodel.config.learning import EmaConfig, OptimizerConfig, ValidationConfig
 from sdmodel.config.model import AutoencoderConfig, ContrastiveConfig, SelfSupervisedConfig, UNetConfig
+from sdmodel.config.noise import NoiseConfig
 from sdmodel.config.text import PretrainConfig, TextConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.objective import Objective
@@ -35,6 +36,7 @@ CONFIG = TrainConfig(
     size=16,
     checkpoint_every=32,
     device="cpu",
+    noise=NoiseConfig(schedule="cosine", prediction="v", loss="learned"),
     text=TextConfig(width=16, heads=2, queries=2, length=12, vocabulary=300),
     unet=UNetConfig(channels=(8, 16)),
     contrastive=ContrastiveConfig(embedding=8, image_width=4, text_width=16, text_layers=1, text_heads=2),
