@@ -4,23 +4,11 @@ An epoch is a permutation of the rows; where rows have weights, of each as often
 """
 
 import functools
-from typing import NamedTuple
 
 import numpy as np
 
 STREAM = 0x0DA7A  # keeps these draws apart from others made with the same seed
 SHARE = 0x5A4E  # and these apart from those
-
-
-class OrderSlice(NamedTuple):
-    """What stands at B places of the data order, as arrays of one length."""
-
-    rows: np.ndarray
-    """(B,) int64: row."""
-    caption: np.ndarray
-    """(B,) float64 on [0, 1): which of the picture's captions."""
-    mirror: np.ndarray
-    """(B,) bool: mirrored, where mirroring is on."""
 
 
 class Order:
@@ -40,14 +28,13 @@ class Order:
         self._epoch = functools.lru_cache(maxsize=2)(self._draw)  # a batch spans two, if it is no larger
         assert expected.any()
 
-    def at(self, places: np.ndarray) -> OrderSlice:
-        """places: (B,) int64 ascending, counted over all epochs from 0."""
+    def at(self, places: np.ndarray) -> np.ndarray:
+        """(B,) int64 rows at places (B,) int64 ascending, counted over all epochs from 0."""
         epochs, inside = self.epochs(places)
-        slices = [
-            [part[inside[epochs == epoch]] for part in self._epoch(int(epoch))] for epoch in np.unique(epochs)
-        ]
         # Places ascend, so epochs do too, and their parts join in the order of `places`.
-        return OrderSlice(*(np.concatenate(part) for part in zip(*slices, strict=True)))
+        return np.concatenate(
+            [self._epoch(int(epoch))[inside[epochs == epoch]] for epoch in np.unique(epochs)]
+        )
 
     def epochs(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(epoch, place in it) of each place, (B,) int64 both."""
@@ -65,21 +52,18 @@ class Order:
 
     def length(self, epoch: int) -> int:
         """Places of an epoch."""
-        return len(self._epoch(epoch).rows)
+        return len(self._epoch(epoch))
 
     def _shares(self, epochs: int) -> np.ndarray:
         """(epochs,) float64 on [0, 1): where resampling begins in each of the first epochs."""
         seeds = np.random.SeedSequence([SHARE, self.seed, *self._apart])
         return np.random.Generator(np.random.Philox(seeds)).random(epochs)
 
-    def _draw(self, epoch: int) -> OrderSlice:
+    def _draw(self, epoch: int) -> np.ndarray:
         counts = self._whole
         if self._fractions[-1]:
             share = self._shares(epoch + 1)[-1]
             counts = counts + np.diff(np.floor(self._fractions + share), prepend=0).astype(np.int64)
         rows = np.repeat(np.arange(self.rows), counts)
         seeds = np.random.SeedSequence([STREAM, self.seed, epoch, *self._apart])
-        draw = np.random.Generator(np.random.Philox(seeds))
-        return OrderSlice(
-            rows[draw.permutation(len(rows))], draw.random(len(rows)), draw.random(len(rows)) < 0.5
-        )
+        return rows[np.random.Generator(np.random.Philox(seeds)).permutation(len(rows))]

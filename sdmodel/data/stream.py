@@ -11,7 +11,7 @@ from sdmodel.config.learning import DataConfig
 from sdmodel.data.augmentation import draw_augmentations
 from sdmodel.data.batch import Batch
 from sdmodel.data.bucket_schedule import BucketSchedule
-from sdmodel.data.order import Order, OrderSlice
+from sdmodel.data.order import Order
 from sdmodel.data.reader import Reader
 from sdmodel.data.sampling_weights import sampling_weights
 
@@ -67,11 +67,10 @@ class Stream:
     def at(self, images_seen: int) -> Batch:
         """The batch that follows after `images_seen` images."""
         places = np.arange(self.start, self.start + self.rows)
-        bucket, slice_ = self._slice(images_seen, places)
-        rows = self._members[bucket][slice_.rows]
+        bucket, rows = self._rows(images_seen, places)
         index = self.reader.index
         captions = [index.captions[row] for row in rows]
-        augmentations = draw_augmentations(self.data, self.seed, images_seen + self.start, slice_, captions)
+        augmentations = draw_augmentations(self.data, self.seed, images_seen + places, captions)
         examples = self.reader.read(rows, augmentations, bucket)
         batch = Batch(
             images=examples.images.contiguous(memory_format=torch.channels_last),
@@ -89,11 +88,11 @@ class Stream:
 
     def uids(self, images_seen: int) -> list[str]:
         """Those of the whole batch that follows after `images_seen` images, of all processes."""
-        bucket, slice_ = self._slice(images_seen, np.arange(self.batch))
-        return [self.reader.index.uids[row] for row in self._members[bucket][slice_.rows]]
+        _, rows = self._rows(images_seen, np.arange(self.batch))
+        return [self.reader.index.uids[row] for row in rows]
 
-    def _slice(self, images_seen: int, places: np.ndarray) -> tuple[int, OrderSlice]:
-        """The bucket of the batch that follows, and what it has at `places` (B,) of it.
+    def _rows(self, images_seen: int, places: np.ndarray) -> tuple[int, np.ndarray]:
+        """The bucket of the batch that follows, and the index's rows (B,) at `places` (B,) of it.
 
         `images_seen` is no multiple of the batch where a training went on with another one. Of several
         buckets, that batch begins at its own place, since it must not span two."""
@@ -101,7 +100,7 @@ class Stream:
         bucket, batches = self._schedule.at(turn)
         if len(self._orders) > 1:
             inside = 0
-        return bucket, self._orders[bucket].at(batches * self.batch + inside + places)
+        return bucket, self._members[bucket][self._orders[bucket].at(batches * self.batch + inside + places)]
 
     def batches(self, images_seen: int) -> Iterator[Batch]:
         """All batches from there on, without end; the next ones are read ahead."""

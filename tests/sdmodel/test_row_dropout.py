@@ -116,7 +116,7 @@ def learned(config: TrainConfig, batches: Iterable[Batch], parts: int, checkpoin
         if checkpointed:
             checkpoint_heavy(objective)
         step = TrainStep(
-            objective, Accelerator(cpu=True), config, optimizers(objective.modules, config.optimizer), parts
+            objective, Accelerator(cpu=True), config, optimizers(objective.modules, config.learning), parts
         )
         losses, _ = step.gradients(rows, 0)
         gradients = {n: p.grad for n, p in objective.modules.named_parameters() if p.grad is not None}
