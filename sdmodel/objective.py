@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from sdmodel.data.batch import Batch
 from sdmodel.text.lengths import CaptionReader
 
-Sampler = Callable[[list[str], list[int]], Tensor]
-"""(captions, seeds) -> pictures (B, 3, H, W) in [-1, 1], each of its caption and its seed alone."""
+Sampler = Callable[[list[str], list[int], int], Tensor]
+"""(captions, seeds, pixels to a side) -> pictures (B, 3, H, W) in [-1, 1], each of its caption and its seed
+alone; of 0 pixels they have the size that was taught last."""
 
 
 class Objective(Protocol):

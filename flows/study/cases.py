@@ -60,9 +60,8 @@ class Case:
         train = self.run.train
         return PaceConfig(
             train=replace(
-                train,
+                train.of_images(MANY),
                 seed=0,
-                images=MANY,
                 text=_unstarted(train.text),
                 texts=tuple(map(_unstarted, train.texts)),
             ),
@@ -86,7 +85,7 @@ class Case:
             images = budget.seconds * per_second
         if budget.seconds or share < 1:
             images = max(1, round(images * share / train.batch)) * train.batch
-        return replace(train, images=int(images))
+        return train.of_images(int(images))
 
 
 def read_study(path: Path) -> StudyConfig:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
+from sdmodel.config import sizes as stages
 from sdmodel.config.buckets import STEP, bucket_shapes
 from sdmodel.config.learning import (
     DataConfig,
@@ -61,6 +62,10 @@ class TrainConfig(Config):
     """Images in a batch, over all processes."""
     size: Side = 32
     """Pixels to a side of a square; buckets of other shapes have about as many pixels."""
+    sizes: tuple[tuple[Side, Count], ...] = ()
+    """Sizes in stages, each with the images seen at it: [[32, 100000], [64, 30000], [128, 20000]]. They add
+    up to images, and the last is size. Times are shifted towards noise by each size, from the first of them
+    on. Empty: size all along."""
     seed: Seed = 0
     """Of initial weights, data order, noise, times and caption dropout."""
     caption_dropout: Share = 0.1
@@ -171,6 +176,27 @@ class TrainConfig(Config):
         return self.network == "unet2d" and self.text.kind == "clip" and not self.texts
 
     @property
+    def stages(self) -> tuple[tuple[int, int], ...]:
+        """(size, images seen at it), one after the other; without `sizes` there is one."""
+        return self.sizes or ((self.size, self.images),)
+
+    def size_at(self, images_seen: int) -> int:
+        """Pixels to a side of the batch that follows after so many images."""
+        return stages.size_at(self.stages, images_seen)
+
+    def of_images(self, images: int) -> "TrainConfig":
+        """The same training of so many images, its stages in proportion."""
+        sizes = stages.of_images(self.sizes, images, self.batch) if self.sizes else ()
+        return replace(self, images=images, sizes=sizes)
+
+    @property
+    def shifted_noise(self) -> NoiseConfig:
+        """`noise`, where sizes follow each other with times shifted from the first of them on."""
+        if not self.sizes or self.noise.shift_tokens:
+            return self.noise
+        return replace(self.noise, shift_tokens=self.sizes[0][0] ** 2)
+
+    @property
     def whole_batch(self) -> bool:
         """Whether all rows of a batch are compared, which then cannot be taken in parts."""
         if self.objective == "text":
@@ -216,6 +242,7 @@ class TrainConfig(Config):
             yield self.mistake(
                 "this objective draws no pictures; leave the prompts empty", "validation.prompts", "objective"
             )
+        yield from self._sizes()
         yield from self._buckets()
         match self.objective:
             case "diffusion":
@@ -226,6 +253,7 @@ class TrainConfig(Config):
                 yield from self._of_text()
             case "autoencoder":
                 yield from self._multiple("autoencoder.channels", self.autoencoder.factor)
+                yield from self._sides("autoencoder.channels", self.autoencoder.factor)
             case "selfsupervised":
                 if self.batch < 2:
                     yield self.mistake(
@@ -256,20 +284,11 @@ class TrainConfig(Config):
 
         factor: pixels to a side of one place of what it sees: 1 for pixels, an autoencoder's for latents."""
         if self.network == "unet":
-            if self.data.buckets > 1:
-                yield self.mistake(
-                    "unet learns maps of one square size; take one bucket, or unet2d or dit",
-                    *("network", "data.buckets"),
-                )
             yield from self._multiple("unet.patch", self.unet.multiple * factor, "unet.channels")
-        elif self.network == "dit" and not any(self._buckets()):
-            multiple = self.dit.patch * factor
-            shapes = bucket_shapes(self.size, self.data.buckets, self.data.max_aspect)
-            if unfit := sorted({side for shape in shapes for side in shape if side % multiple}):
-                yield self.mistake(
-                    f"sides must be multiples of {multiple} to be cut into patches, not {unfit}",
-                    *("size", "dit.patch", "data.buckets"),
-                )
+            yield from self._sides("unet.patch", self.unet.multiple * factor)
+        elif self.network == "dit":
+            yield from self._multiple("dit.patch", self.dit.patch * factor)
+            yield from self._sides("dit.patch", self.dit.patch * factor)
 
     def _of_diffusion(self) -> Iterator[Mistake]:
         yield from self.denoiser_mistakes()
@@ -328,22 +347,50 @@ class TrainConfig(Config):
 
     def _tower(self, key: str) -> Iterator[Mistake]:
         """Why the image tower, which `key` asks for, cannot see these pictures."""
-        if self.data.buckets > 1:
-            yield self.mistake(
-                "the image tower sees squares of one size; take one bucket", key, "data.buckets"
-            )
+        for also, several in {"data.buckets": self.data.buckets > 1, "sizes": self.sizes}.items():
+            if several:
+                yield self.mistake(
+                    "the image tower learns a position for each place of squares of one size, which is what "
+                    f"open_clip loads; leave {also} out",
+                    *(key, also),
+                )
         of = "contrastive.patch" if self.contrastive.tower == "vit" else "contrastive.tower"
         yield from self._multiple(of, self.contrastive.multiple)
 
     def _multiple(self, key: str, multiple: int, *keys: str) -> Iterator[Mistake]:
-        if self.size % multiple:
-            near = max(1, round(self.size / multiple)) * multiple
-            yield self.mistake(f"make size a multiple of {multiple}, as {near}", "size", key, *keys)
+        """Squares whose sides are no multiples of what `key` asks for."""
+        for size in dict.fromkeys(size for size, _ in self.stages):
+            if size % multiple:
+                near = max(1, round(size / multiple)) * multiple
+                mine = ("sizes", "size") if self.sizes else ("size",)
+                yield self.mistake(f"make {size} a multiple of {multiple}, as {near}", *mine, key, *keys)
+
+    def _sides(self, key: str, multiple: int) -> Iterator[Mistake]:
+        """Buckets whose sides are no multiples of what `key` asks for."""
+        data = self.data
+        if data.buckets == 1 or any(self._buckets()):
+            return
+        shapes = {
+            shape for size, _ in self.stages for shape in bucket_shapes(size, data.buckets, data.max_aspect)
+        }
+        if unfit := sorted({side for shape in shapes for side in shape if side % multiple}):
+            yield self.mistake(
+                f"sides of buckets must be multiples of {multiple}, and {unfit} are not; take squares alone, "
+                "another size, or smaller patches or fewer levels",
+                *("size", key, "data.buckets"),
+            )
+
+    def _sizes(self) -> Iterator[Mistake]:
+        total = sum(images for _, images in self.sizes)
+        if self.sizes and total != self.images:
+            yield self.mistake(f"sizes add up to {total} images; set images to that", "sizes", "images")
+        if self.sizes and self.sizes[-1][0] != self.size:
+            yield self.mistake(f"the last size is {self.sizes[-1][0]}; set size to that", "sizes", "size")
 
     def _buckets(self) -> Iterator[Mistake]:
         data = self.data
-        if data.buckets > 1 and (self.size % STEP or data.max_aspect == 1):
+        if data.buckets > 1 and (any(size % STEP for size, _ in self.stages) or data.max_aspect == 1):
             yield self.mistake(
                 f"several buckets take a size of a multiple of {STEP}, and an aspect above 1",
-                *("size", "data.buckets", "data.max_aspect"),
+                *("sizes" if self.sizes else "size", "data.buckets", "data.max_aspect"),
             )

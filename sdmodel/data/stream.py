@@ -64,6 +64,10 @@ class Stream:
             if sizes[bucket]
         }
 
+    def of(self, size: int) -> "Stream":
+        """Itself, which has pictures of one size; see `SizedStream`."""
+        return self
+
     def at(self, images_seen: int) -> Batch:
         """The batch that follows after `images_seen` images."""
         places = np.arange(self.start, self.start + self.rows)

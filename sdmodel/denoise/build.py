@@ -25,6 +25,7 @@ def build_denoiser(
     schedule: NoiseSchedule,
     *,
     padded: bool = True,
+    maps: int | None = None,
 ) -> nn.Module:
     """The denoiser that `config.network` names, with initial weights from torch's global generator.
 
@@ -35,6 +36,7 @@ def build_denoiser(
         token_width: D of `Condition`.
         schedule: whose timesteps a UNet of diffusers is told.
         padded: whether captions have padding that is not to be attended to.
+        maps: side of square arrays that "unet" learns positions for; None is that of the first of sizes.
 
     Raises:
         ConfigError: the network cannot see pictures of that size in that space.
@@ -50,8 +52,8 @@ def build_denoiser(
         case "unet":
             from sdmodel.denoise.unet import UNet
 
-            side = space.shape(config.size, config.size)[1]
-            return UNet(config.unet, side, pooled_width, token_width, **arrays)
+            side = config.stages[0][0] // space.factor
+            return UNet(config.unet, maps or side, pooled_width, token_width, **arrays)
         case "unet2d":
             from sdmodel.denoise.unet2d import UNet2D, settings_of
 

@@ -1,8 +1,11 @@
 """A diffusion transformer that attends to the caption and takes arrays of any height and width.
 
-DiT (Peebles and Xie 2022, arXiv:2212.09748) with positions that are computed rather than learned, so that one
-network sees every aspect ratio. B has 12 layers of width 768 and 12 heads, XL 28 of 1152 and 16.
+DiT (Peebles and Xie 2022, arXiv:2212.09748) with positions that are computed, relative to the picture, so
+that one network sees every size and aspect ratio. B has 12 layers of width 768 and 12 heads, XL 28 of 1152
+and 16.
 """
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +18,9 @@ from sdmodel.denoise.dit_block import DiTBlock, modulated
 from sdmodel.denoise.time import FEATURES, time_features
 from sdmodel.noise.interpolation import SIGMA_DATA, unit_scale
 from sdmodel.row_dropout import linear_depth
+
+EXTENT = 16.0
+"""Units of position to a side of a square: the tokens of DiT's latents of 256 pixels."""
 
 
 class DiT(nn.Module):
@@ -100,10 +106,17 @@ class DiT(nn.Module):
 def positions(height: int, width: int, channels: int, device: torch.device | None = None) -> Tensor:
     """Positional encodings (height * width, channels) float32, row by row: sines and cosines of the row, then
     of the column, at geometrically spaced frequencies from 1 to 1e-4 (Vaswani et al. 2017, arXiv:1706.03762,
-    section 3.5, for two axes as in DiT). channels is a multiple of 4."""
+    section 3.5, for two axes as in DiT). channels is a multiple of 4.
+
+    They are relative to the picture: counted from its middle, in units of which a square has EXTENT to a side
+    however many places that are (interpolated, as Chen et al. 2023, arXiv:2310.00426, section 3.1, do for
+    larger pictures), so that what was learned at one size holds at another."""
     quarter = channels // 4
     frequency = 1e-4 ** (torch.arange(quarter, device=device) / quarter)
-    rows, columns = (torch.arange(n, device=device)[:, None] * frequency for n in (height, width))
+    unit = EXTENT / math.sqrt(height * width)
+    rows, columns = (
+        unit * (torch.arange(n, device=device)[:, None] - (n - 1) / 2) * frequency for n in (height, width)
+    )
     down, across = (
         torch.cat([angle.sin(), angle.cos()], 1) for angle in (rows, columns)
     )  # (n, channels / 2)

@@ -48,7 +48,8 @@ class UNet(nn.Module):
     ) -> None:
         """Args:
         config: widths and depths.
-        size: side S of the arrays, which must be squares: the maps of positions are learned.
+        size: side S of square arrays whose places have a learned position each; arrays of other sides see
+            the same maps, resized.
         pooled_width: P of `Condition`.
         token_width: D of `Condition`.
         channels: C of the arrays.
@@ -58,7 +59,7 @@ class UNet(nn.Module):
         super().__init__()
         widths, patch, width = config.channels, config.patch, config.condition
         sides = _sides(size, patch, len(widths))
-        self.patch, self.deviation = patch, deviation
+        self.size, self.multiple, self.patch, self.deviation = size, config.multiple, patch, deviation
 
         # The condition of every block: the time and the whole caption.
         self.time = nn.Linear(FEATURES, width)
@@ -102,9 +103,16 @@ class UNet(nn.Module):
     def forward(
         self, x_t: Tensor, t: Tensor, condition: Condition, augmented: Tensor | None = None
     ) -> Tensor:
-        """(B, C, S, S) at times t (B,) to the estimate (B, C, S, S), float32.
+        """(B, C, H, W) at times t (B,) to the prediction (B, C, H, W), float32.
 
-        augmented: (B, 9), how the pictures were moved; None is not at all."""
+        augmented: (B, 9), how the pictures were moved; None is not at all.
+        ValueError: H and W are no multiples of the patch on every level."""
+        height, width = x_t.shape[-2:]
+        if height % self.multiple or width % self.multiple:
+            raise ValueError(
+                f"arrays of {height} x {width} cannot be halved on every level of the unet; sides must be "
+                f"multiples of {self.multiple}"
+            )
         x = unit_scale(t, self.deviation)[:, None, None, None] * x_t
         embedding = self.time(time_features(t)) + self.caption(condition.pooled)
         if self.augmentation is not None:
@@ -114,9 +122,11 @@ class UNet(nn.Module):
         h = self.stem(F.pixel_unshuffle(x, self.patch).contiguous(memory_format=torch.channels_last))
         last, skips, depths = len(self.maps) - 1, [], iter(self.depths)
         for level, position in enumerate(self.maps):
-            h = h + position
+            h = h + resized(position, h)
             if level == last:
-                h = h + self.layout(embedding).view(len(h), *h.shape[2:], -1).permute(0, 3, 1, 2)
+                side = position.shape[-1]
+                layout = self.layout(embedding).view(len(h), side, side, -1).permute(0, 3, 1, 2)
+                h = h + resized(layout, h)
             for block in self.encoder[level]:  # pyright: ignore[reportGeneralTypeIssues] - a ModuleList
                 h = next(depths)(h, block(h, embedding))
             if level < last:
@@ -131,6 +141,17 @@ class UNet(nn.Module):
                 h = next(depths)(h, block(h, embedding))
         h = F.pixel_shuffle(self.pixels(F.silu(self.norm(h))), self.patch)
         return self.out(F.silu(self.fine(torch.cat([h, x], 1)))).float()
+
+
+def resized(maps: Tensor, like: Tensor) -> Tensor:
+    """Maps (N, C, S, S) at the height and width of `like`, bilinear: a place keeps what it learned of where
+    in the picture it is."""
+    height, width = like.shape[-2:]
+    side = maps.shape[-1]
+    if (height, width) == (side, side):
+        return maps
+    smaller = height < side or width < side
+    return F.interpolate(maps, (height, width), mode="bilinear", antialias=smaller)
 
 
 def _sides(size: int, patch: int, levels: int) -> list[int]:

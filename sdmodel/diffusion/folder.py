@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from sdmodel.config.train import TrainConfig
 from sdmodel.denoise.build import build_denoiser
+from sdmodel.denoise.unet import UNet
 from sdmodel.denoise.unet2d import UNet2D
 from sdmodel.diffusion.model import CaptionEncoder, Diffusion
 from sdmodel.latents import autoencoder
@@ -45,10 +46,11 @@ UNCERTAINTY = "uncertainty."
 def described(model: Diffusion) -> dict[str, Any]:
     """What decides a model's weights and what they mean, as JSON.
 
-    "size"; "network" and, under its name, its config, of a UNet of diffusers that of diffusers; "noise":
-    schedule, prediction and shift; "sampling"; "text": the configs of our own text encoders, null where a
-    pipeline's reads captions, [] where nothing does; "text_length": tokens that a pipeline's reads;
-    "text_learns"; "augment": whether it is told how pictures were moved; "space"."""
+    "size"; "network" and, under its name, its config, of a UNet of diffusers that of diffusers; "maps": side
+    of the square arrays that our UNet learned positions for, or null; "noise": schedule, prediction and
+    shift; "sampling"; "text": the configs of our own text encoders, null where a pipeline's reads captions,
+    [] where nothing does; "text_length": tokens that a pipeline's reads; "text_learns"; "augment": whether it
+    is told how pictures were moved; "space"."""
     config = model.config
     name = config.network
     return {
@@ -57,6 +59,7 @@ def described(model: Diffusion) -> dict[str, Any]:
         name: model.network.settings
         if isinstance(model.network, UNet2D)
         else dataclasses.asdict(getattr(config, name)),
+        "maps": model.network.size if isinstance(model.network, UNet) else None,
         "noise": model.process.described(),
         "sampling": dataclasses.asdict(model.sampling),
         "text": _shapes(model.text),
@@ -142,7 +145,13 @@ def load(folder: Path, *, learn: bool = False) -> Diffusion:
         network = UNet2D(settings[name], process.schedule, padded=text.padded)
     else:
         network = build_denoiser(
-            config, space, text.pooled_width, text.token_width, process.schedule, padded=text.padded
+            config,
+            space,
+            text.pooled_width,
+            text.token_width,
+            process.schedule,
+            padded=text.padded,
+            maps=settings.get("maps"),
         )
     pictures = autoencoder.load_autoencoder(folder / AUTOENCODER) if space.latent else None
     model = Diffusion(config, text, network, process, space, pictures)

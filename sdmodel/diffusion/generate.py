@@ -46,7 +46,7 @@ class TextToImage:
 
         sampling: what shall be otherwise than the model's folder says.
         progress: called with (images finished, images in all), fractions of a chunk rounded down.
-        size: (H, W), pixels; None is the square it was taught on. The network "unet" knows no other.
+        size: (H, W), pixels; None is the square it was taught on last.
         weak: a worse model of the same kind, such as an early average of the same training, which guidance
             leads away from, both reading the caption (autoguidance).
         ValueError: captions and seeds differ in number; the size does not fit; the weak model is of another
@@ -56,13 +56,7 @@ class TextToImage:
             raise ValueError(f"{len(captions)} captions and {len(seeds)} seeds; each image takes one of both")
         height, width = size or (self.size, self.size)
         config, space = self.model.config, self.model.space
-        check_size(
-            (height, width),
-            network=config.network,
-            taught=self.size,
-            patch=config.dit.patch,
-            factor=space.factor,
-        )
+        check_size((height, width), config.network, vars(getattr(config, config.network)), space.factor)
         shape = space.shape(height, width)
         chosen = sampling.over(self.model.sampling)
         if weak is not None:

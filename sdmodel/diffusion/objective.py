@@ -70,7 +70,7 @@ class DiffusionObjective:
         else:
             text = learned_text(config, captions, texts)
         with torch.device("meta") if starting else nullcontext():
-            process = ForwardProcess.of_config(config.noise, pixels=not space.latent)
+            process = ForwardProcess.of_config(config.shifted_noise, pixels=not space.latent)
             network = build_denoiser(
                 config, space, text.pooled_width, text.token_width, process.schedule, padded=text.padded
             )
@@ -95,10 +95,13 @@ class DiffusionObjective:
         x_0 = model.clean(batch)
         return level_errors(model.denoise, x_0, model.condition(batch), batch)
 
-    def sample(self, captions: list[str], seeds: list[int]) -> Tensor:
+    def sample(self, captions: list[str], seeds: list[int], size: int = 0) -> Tensor:
         """Pictures (B, 3, S, S) float32 in [-1, 1] on the CPU, each of its caption and its seed alone; the
-        model is in evaluation mode afterwards."""
-        pictures = TextToImage(self.modules).sample(captions, seeds)
+        model is in evaluation mode afterwards.
+
+        size: S, pixels; 0 is the config's."""
+        side = size or self.config.size
+        pictures = TextToImage(self.modules).sample(captions, seeds, size=(side, side))
         self.modules.put_away()
         return pictures
 
@@ -153,7 +156,7 @@ class DiffusionObjective:
                 f"{ {key: own[key] for key in differ} }; {', '.join(differ)} must agree"
             )
         # Schedule, prediction and space are its own: the weights learned what they know by them.
-        process = ForwardProcess.of_model(self.config.noise, model.process)
+        process = ForwardProcess.of_model(self.config.shifted_noise, model.process)
         if not isinstance(model.network, UNet2D):
             copy_rates(mine.network, model.network)
         text = model.text
@@ -180,7 +183,7 @@ class DiffusionObjective:
         if mine.space.latent:
             self._same(folder, folders.AUTOENCODER, "vae")
         text = self._text_of(pipeline)
-        process = ForwardProcess.of_pipeline(self.config.noise, pipeline.schedule)
+        process = ForwardProcess.of_pipeline(self.config.shifted_noise, pipeline.schedule)
         network = UNet2D(pipeline.unet, process.schedule, padded=text.padded)
         load_unet(folder, network)
         return Diffusion(self.config, text, network, process, pipeline.space, mine.autoencoder)
@@ -243,8 +246,6 @@ def comparable(model: Diffusion) -> dict[str, Any]:
     """What must agree between a model to start from and the one that is asked for."""
     settings = folders.described(model)
     same = {key: settings[key] for key in ("network", "text", "augment")}
-    if settings["network"] == "unet":  # it learns maps of one size
-        same["size"] = settings["size"]
     same["settings"] = {
         name: value for name, value in settings[settings["network"]].items() if name not in LEFT_OUT
     }

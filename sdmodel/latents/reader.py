@@ -91,6 +91,11 @@ def check_latents_fit(config: TrainConfig, size: int, shapes: list[tuple[int, in
     """ValueError: a training does not fit latents of pictures of these shapes."""
     from sdmodel.config.buckets import bucket_shapes
 
+    if config.sizes:
+        raise ValueError(
+            f"train.sizes={[list(stage) for stage in config.sizes]}, but latents are cached of one size; "
+            "leave sizes out, or train without encode.autoencoder"
+        )
     training_shapes = bucket_shapes(config.size, config.data.buckets, config.data.max_aspect)
     if config.size != size or training_shapes != shapes:
         raise ValueError(

@@ -7,6 +7,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from sdmodel.config.buckets import bucket_shapes
 from sdmodel.data.batch import Batch
 from sdmodel.data.stream import Stream
 from sdmodel.objective import Objective
@@ -44,10 +45,21 @@ def largest(stream: Stream, images: int) -> Batch:
     if len(reader.shapes) == 1:
         return batch
     bucket = int(reader.buckets[reader.index.uids.index(batch.uids[0])])
-    channels, here = batch.images.shape[1:3]
-    factor = reader.shapes[bucket][0] // here  # pixels to a side of one place
+    factor = reader.shapes[bucket][0] // batch.images.shape[2]  # pixels to a side of one place
     height, width = max((reader.shapes[other] for other in set(reader.buckets.tolist())), key=math.prod)
-    pictures = batch.images.new_zeros(len(batch), channels, height // factor, width // factor)
+    return black(batch, height // factor, width // factor)
+
+
+def largest_of(stream: Stream, images: int, size: int) -> Batch:
+    """The same of another stage: the stream's batch after `images` images, with black pictures of a size, in
+    the shape that has most pixels."""
+    shapes = bucket_shapes(size, stream.data.buckets, stream.data.max_aspect)
+    return black(stream.at(images), *max(shapes, key=math.prod))
+
+
+def black(batch: Batch, height: int, width: int) -> Batch:
+    """The same batch with black arrays (B, C, height, width) for pictures, to measure what they take."""
+    pictures = batch.images.new_zeros(*batch.images.shape[:2], height, width)
     return replace(batch, images=pictures.contiguous(memory_format=torch.channels_last))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from sdmodel.captioned_sheet import captioned_sheet, enlarged
@@ -30,20 +31,28 @@ PROGRESS = "progress.png"
 class Grid:
     """Draws `captions` into `folder`, each from noise of its own that is always the same."""
 
-    def __init__(self, sample: Sampler, captions: Sequence[str], folder: Path, *, writes: bool = True):
-        """writes: false draws the pictures alone, for a process whose part of the weights the drawing needs.
+    def __init__(
+        self, sample: Sampler, captions: Sequence[str], folder: Path, *, side: int = 0, writes: bool = True
+    ):
+        """side: pixels to a side at which pictures of all sizes are shown, enlarged by repeated pixels; 0
+        shows them as they are drawn.
+        writes: false draws the pictures alone, for a process whose part of the weights the drawing needs.
 
         ValueError: there are no captions."""
         if not captions:
             raise ValueError("captions=(): a grid of samples needs at least one; name some, or draw no grid")
-        self.sample, self.captions, self.folder, self.writes = sample, list(captions), folder, writes
+        self.sample, self.captions, self.folder = sample, list(captions), folder
+        self.side, self.writes = side, writes
 
-    def draw(self, images: int) -> Path:
+    def draw(self, images: int, size: int = 0) -> Path:
         """Writes the row of the model after `images` images, and the rows until then as one picture; returns
         the row's path.
 
-        Rows of later times, which a killed training left, are not shown: they will be drawn again."""
-        pictures = self.sample(self.captions, list(range(len(self.captions))))
+        Rows of later times, which a killed training left, are not shown: they will be drawn again.
+        size: pixels to a side that are drawn; 0 is the model's."""
+        pictures = self.sample(self.captions, list(range(len(self.captions))), size)
+        if self.side and pictures.shape[-1] != self.side:
+            pictures = torch.nn.functional.interpolate(pictures, (self.side, self.side), mode="nearest")
         path = self.folder / f"{images:09d}.png"
         if not self.writes:
             return path

@@ -11,10 +11,12 @@ from pathlib import Path
 from accelerate import Accelerator
 from torch import Tensor
 
+from sdmodel.config.sizes import images_left
 from sdmodel.config.train import TrainConfig
+from sdmodel.data.sized_stream import SizedStream
 from sdmodel.data.stream import Stream
 from sdmodel.objective import Objective
-from sdmodel.train.fit import fewest_parts, largest
+from sdmodel.train.fit import fewest_parts, largest, largest_of
 from sdmodel.train.job import ContinuedFrom
 from sdmodel.train.metrics import Gauge, Metrics
 from sdmodel.train.optim.schedule import rate
@@ -32,7 +34,7 @@ CHECKPOINTS = "checkpoints"
 
 def train(
     objective: Objective,
-    stream: Stream,
+    stream: Stream | SizedStream,
     config: TrainConfig,
     accelerator: Accelerator,
     folder: Path,
@@ -80,6 +82,7 @@ def train(
         # Gradients.
         factor = rate(images, config)
         step.set_rate(factor)
+        step.parts = session.parts[config.size_at(images)]
         losses, norm = step.gradients(batch, images)
         if state.statistics.check(norm, images):
             step.undo()
@@ -102,7 +105,7 @@ class _Session:
     def __init__(
         self,
         objective: Objective,
-        stream: Stream,
+        stream: Stream | SizedStream,
         config: TrainConfig,
         accelerator: Accelerator,
         folder: Path,
@@ -118,11 +121,9 @@ class _Session:
         # The model is wrapped after the resume, so that all processes begin with the same weights.
         self.first, rows = self.state.resume(self.root, self.warn, continued)
         accelerator.wait_for_everyone()
-        parts = config.accumulate
-        if not parts:
-            parts = fewest_parts(objective, largest(stream, self.first).to(accelerator.device), accelerator)
-            self.warn(f"accumulate=0: each process takes its rows of a batch in {parts} parts")
-        self.step = TrainStep(objective, accelerator, config, self.state.optimizers, parts)
+        self.parts = self._parts(objective, stream.of(config.size_at(self.first)))
+        most = max(self.parts.values())
+        self.step = TrainStep(objective, accelerator, config, self.state.optimizers, most)
         self.metrics: Metrics | None = None
         if main:
             names = config.trackers
@@ -131,12 +132,30 @@ class _Session:
                 folder, config.images, self.first, rows, gauge=gauge, names=names, continued_at=at
             )
 
+    def _parts(self, objective: Objective, stream: Stream) -> dict[int, int]:
+        """In how many parts each process takes its rows of a batch, by size. stream: of the stage at hand."""
+        config, accelerator = self.config, self.accelerator
+        sizes = [size for size, _ in images_left(config.stages, self.first)] or [config.size]
+        if config.accumulate:
+            return dict.fromkeys(sizes, config.accumulate)
+        parts: dict[int, int] = {}
+        for size in sizes:
+            batch = largest_of(stream, self.first, size) if config.sizes else largest(stream, self.first)
+            parts[size] = fewest_parts(objective, batch.to(accelerator.device), accelerator)
+            self.warn(
+                f"accumulate=0: each process takes its rows of a batch in {parts[size]} parts"
+                + (f" at size {size}" if config.sizes else "")
+            )
+        return parts
+
     def warn(self, text: str) -> None:
         """Reports a warning."""
         self.report({"warning": text})
 
     def write(self, row: dict[str, float]) -> None:
         """Writes a row of metrics and reports the progress."""
+        if self.config.sizes:
+            row["size"] = self.config.size_at(int(row["images"]) - 1)
         if self.metrics:
             self.report(self.metrics.write(row))
 

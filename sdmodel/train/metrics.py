@@ -24,7 +24,7 @@ REDUNDANT = ("rmse", "mae", "r2")
 """Measures that the curve leaves out beside the mean squared error."""
 CONTINUED_AT = "continued_at"
 """Of the first row after a training went on with another's state: images seen until then."""
-NO_LOSSES = ("images", "rate", "gradient_norm", CONTINUED_AT)
+NO_LOSSES = ("images", "rate", "gradient_norm", "size", CONTINUED_AT)
 """Values of a row that the curve of losses leaves out."""
 MANY = 12
 """Lines that a panel has room for in its legend; of more, those of the averaged weights are drawn."""
@@ -40,12 +40,36 @@ class Gauge:
     """Floating-point operations a second that all processes together could do; 0: not known."""
     price: float = 0.0
     """Of an hour of all processes; 0: not known."""
+    stages: tuple[tuple[int, float], ...] = ()
+    """(images seen at a stage, FLOPs of an image of it), where sizes follow each other; empty: `flops` of
+    all."""
 
-    def read(self, speed: float, seconds: float, left: float) -> Utilisation:
-        """At `speed` images a second, after `seconds` and with `left` seconds to go."""
+    def flops_at(self, images: int) -> float:
+        """FLOPs of the image that follows after so many."""
+        end = 0
+        for count, flops in self.stages:
+            end += count
+            if images < end:
+                return flops
+        return self.stages[-1][1] if self.stages else self.flops
+
+    def images_left(self, images: int, total: int) -> float:
+        """Images from `images` to `total`, of which one of another size counts as its FLOPs are to those of
+        the last that was seen."""
+        now = self.flops_at(images - 1)
+        if not self.stages or not now:
+            return max(0, total - images)
+        begin, left = 0, 0.0
+        for count, flops in self.stages:
+            left += max(0, begin + count - max(begin, images)) * flops / now
+            begin += count
+        return left
+
+    def read(self, speed: float, seconds: float, left: float, images: int = 0) -> Utilisation:
+        """At `speed` images a second, after `seconds` and `images` and with `left` seconds to go."""
         reading: Utilisation = {"memory": peak_memory()}
-        if self.flops and self.peak:
-            reading["mfu"] = round(self.flops * speed / self.peak, 4)
+        if (flops := self.flops_at(images - 1)) and self.peak:
+            reading["mfu"] = round(flops * speed / self.peak, 4)
         if self.price:
             reading["cost"], reading["cost_left"] = (round(self.price * s / 3600, 4) for s in (seconds, left))
         return reading
@@ -83,6 +107,7 @@ class Metrics:
         rows: list[dict[str, float]] = [json.loads(line) for line in text.splitlines()]
         for row in rows:
             self._log(row)
+        self._size: float | None = rows[-1].get("size") if rows else None
         self._to_mark = 0 if any(row["images"] > continued_at for row in rows) else continued_at
 
     def write(self, row: dict[str, float]) -> Progress:
@@ -93,11 +118,14 @@ class Metrics:
             file.write(json.dumps(row) + "\n")
         images, now = int(row["images"]), time.monotonic()
         (images_then, then), seconds = self.times[0], now - self.began
+        if row.get("size") != self._size:  # its speed is another
+            self.times.clear()
+            self._size = row.get("size")
         self.times.append((images, now))
         speed = (images - images_then) / max(now - then, 1e-9)
-        left = max(0, self.total - images) / max(speed, 1e-9)
+        left = self.gauge.images_left(images, self.total) / max(speed, 1e-9)
         mean = (images - self.first) / max(seconds, 1e-9)
-        utilisation = self.gauge.read(speed, seconds, left)
+        utilisation = self.gauge.read(speed, seconds, left, images)
         throughput = {"images": images, "seconds": seconds, "images_per_second": mean, "lately": speed}
         self.throughput.write(json.dumps({**throughput, **utilisation}) + "\n")
         self.throughput.flush()
@@ -111,6 +139,8 @@ class Metrics:
             "seconds_left": round(left, 1),
             **utilisation,
         }
+        if "size" in row:
+            progress["size"] = int(row["size"])
         if errors := [row[name] for name in VALIDATED if name in row]:
             progress["validation"] = errors[-1]
         return progress

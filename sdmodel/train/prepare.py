@@ -1,5 +1,6 @@
 """What a job trains, on what, and what validates it on the way."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
@@ -13,6 +14,7 @@ from sdmodel.data.decoded_cache import decode_shared
 from sdmodel.data.index import read_index
 from sdmodel.data.reader import Reader
 from sdmodel.data.remote_ranges import RemoteRanges, is_remote
+from sdmodel.data.sized_stream import SizedStream
 from sdmodel.data.stream import Stream
 from sdmodel.latents.reader import cached_reader
 from sdmodel.lora import inject
@@ -36,7 +38,7 @@ class Prepared:
     config: TrainConfig
     """The job's, with optimizer and rates that suit what it starts from, where it leaves them open."""
     objective: Objective
-    stream: Stream
+    stream: Stream | SizedStream
     validator: Validator | None
     """None where nothing is measured on the way."""
 
@@ -49,17 +51,23 @@ def prepare(job: JobSpec, accelerator: Accelerator) -> Prepared:
     the config alone shows it."""
     config = job.config.starting(pipeline=job.start is not None and is_pipeline(job.start))
     fsdp.check(accelerator)
-    reader = _reader(job, "train", config.data, accelerator)
-    stream = Stream(reader, batch=config.batch, seed=config.seed, data=config.data, **_share(accelerator))
+    readers = _Readers(job, "train", config.data, accelerator)
+    index = readers.index
+
+    def stream_of(size: int) -> Stream:
+        share = _share(accelerator)
+        return Stream(readers.of(size), batch=config.batch, seed=config.seed, data=config.data, **share)
+
+    stream = _staged(config, stream_of)
     torch.manual_seed(config.seed)
-    captions = [caption for captions in reader.index.captions for caption in captions]
+    captions = [caption for captions in index.captions for caption in captions]
     objective = objective_of(
         config,
         captions,
         job.latents,
         texts=job.texts,
         labels=job.labels,
-        uids=reader.index.uids,
+        uids=index.uids,
         starting=job.start is not None,
     )
     if job.start:
@@ -68,43 +76,71 @@ def prepare(job: JobSpec, accelerator: Accelerator) -> Prepared:
         inject(objective.modules, config.lora)
     fsdp.check_modules(objective, config, accelerator)
     freeze(objective.modules, config.learning.frozen)
-    validator = _validator(job, objective, reader, accelerator) if config.validation.every else None
+    validator = _validator(job, objective, readers, accelerator) if config.validation.every else None
     return Prepared(config, objective, stream, validator)
 
 
-def _reader(job: JobSpec, split: str, data: DataConfig, accelerator: Accelerator) -> Reader:
-    remote = RemoteRanges() if any(map(is_remote, job.tars.values())) else None
-    index = read_index(job.index, job.tars, split, weight=data.weight, read_range=remote)
-    try:
-        index = trained_on(index, job.config)
-    except ValueError as error:
-        raise ValueError(f"the {split} split: {error}") from error
-    cache, wait = job.folder / "cache", accelerator.wait_for_everyone
-    rank, world = accelerator.process_index, accelerator.num_processes
+class _Readers:
+    """Readers of a split, of each size one; they are made when they are asked for, by all processes
+    together."""
 
-    def pictures() -> Reader:
-        return decode_shared(index, job.config.size, cache, rank, world, wait, data)
+    def __init__(self, job: JobSpec, split: str, data: DataConfig, accelerator: Accelerator) -> None:
+        self.job, self.data, self.accelerator = job, data, accelerator
+        remote = RemoteRanges() if any(map(is_remote, job.tars.values())) else None
+        index = read_index(job.index, job.tars, split, weight=data.weight, read_range=remote)
+        try:
+            self.index = trained_on(index, job.config)
+        except ValueError as error:
+            raise ValueError(f"the {split} split: {error}") from error
+        self._made: dict[int, Reader] = {}
 
-    return cached_reader(job.latents, index, job.config, pictures) if job.latents else pictures()
+    def of(self, size: int) -> Reader:
+        """The reader of pictures of so many pixels to a side."""
+        if size not in self._made:
+            self._made[size] = self._make(size)
+        return self._made[size]
+
+    def _make(self, size: int) -> Reader:
+        job, accelerator = self.job, self.accelerator
+        cache, wait = job.folder / "cache", accelerator.wait_for_everyone
+        rank, world = accelerator.process_index, accelerator.num_processes
+
+        def pictures() -> Reader:
+            return decode_shared(self.index, size, cache, rank, world, wait, self.data)
+
+        return cached_reader(job.latents, self.index, job.config, pictures) if job.latents else pictures()
 
 
-def _validator(job: JobSpec, objective: Objective, trained: Reader, accelerator: Accelerator) -> Validator:
+def _staged(config: TrainConfig, stream_of: Callable[[int], Stream]) -> Stream | SizedStream:
+    """The stream of a training; that of its first size is made at once."""
+    if not config.sizes:
+        return stream_of(config.size)
+    stream = SizedStream(config.sizes, stream_of)
+    stream.of(config.sizes[0][0])
+    return stream
+
+
+def _validator(job: JobSpec, objective: Objective, trained: _Readers, accelerator: Accelerator) -> Validator:
     """ValueError: the validation split is empty."""
     config, data = job.config.validation, data_config(job.config.data)
     size = batch_size(job.config, accelerator.num_processes)
     # The pictures of both splits have the same margin; the stream looks at the centre.
-    own = _reader(job, "validation", replace(data, crop=job.config.data.crop), accelerator)
-    train, validation = (
-        Stream(reader, batch=size, seed=VALIDATION_SEED, data=data, **_share(accelerator))
-        for reader in (trained, own)
-    )
+    own = _Readers(job, "validation", replace(data, crop=job.config.data.crop), accelerator)
+
+    def streams_of(readers: _Readers) -> Callable[[int], Stream]:
+        share = _share(accelerator)
+        return lambda pixels: Stream(readers.of(pixels), batch=size, seed=VALIDATION_SEED, data=data, **share)
+
+    train, validation = (_staged(job.config, streams_of(readers)) for readers in (trained, own))
     grid = None
     main = accelerator.is_main_process
     # Of weights that are sharded each process has a part.
     if config.prompts and objective.sample and (main or job.config.fsdp):
-        grid = Grid(objective.sample, config.prompts, job.folder / "samples", writes=main)
+        folder, side = job.folder / "samples", job.config.size
+        grid = Grid(objective.sample, config.prompts, folder, side=side, writes=main)
     autocast = lambda: accelerator.autocast()  # noqa: E731 - its own arguments are not for others
-    return Validator(objective, train, validation, config, grid=grid, autocast=autocast)
+    stages = job.config.stages
+    return Validator(objective, train, validation, config, stages=stages, grid=grid, autocast=autocast)
 
 
 class _Share(TypedDict):

@@ -21,6 +21,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.size_warnings import size_warnings
+from sdmodel.data.sized_stream import SizedStream
 from sdmodel.data.stream import Stream
 from sdmodel.device import resolve_device
 from sdmodel.lora import published
@@ -28,6 +29,7 @@ from sdmodel.objective import Objective
 from sdmodel.text import lengths
 from sdmodel.train import trackers
 from sdmodel.train.bf16 import leave_onednn
+from sdmodel.train.fit import black
 from sdmodel.train.fsdp import is_sharded
 from sdmodel.train.job import JobSpec
 from sdmodel.train.loop import train
@@ -77,10 +79,11 @@ def run(job: JobSpec, stopping: Stopping | None = None) -> bool:
     config, objective, stream = prepared.config, prepared.objective, prepared.stream
     if main:
         learned = sum(p.numel() for p in objective.modules.parameters() if p.requires_grad)
-        captions = [caption for own in stream.reader.index.captions for caption in own]
+        index = stream.of(config.size_at(0)).reader.index
+        captions = [caption for own in index.captions for caption in own]
         cut = lengths.truncation_warnings(objective.readers, captions, REMEDY)
         unread = [UNREAD] if config.objective == "diffusion" and not objective.readers else []
-        for warning in [*size_warnings(stream.reader.index, config, learned), *cut, *unread]:
+        for warning in [*size_warnings(index, config, learned), *cut, *unread]:
             send({"warning": warning})
     gauge = gauge_of(config, accelerator, objective, stream)
     left = config.images - (job.continued.images if job.continued else 0)
@@ -141,12 +144,16 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def gauge_of(config: TrainConfig, accelerator: Accelerator, objective: Objective, stream: Stream) -> Gauge:
+def gauge_of(
+    config: TrainConfig, accelerator: Accelerator, objective: Objective, stream: Stream | SizedStream
+) -> Gauge:
     """What the training's speed is worth. FLOPs are counted on two rows (one, of an odd number), by all
-    processes together, and on the CPU where weights are to be sharded. A loss that compares rows needs the
-    whole batch, and the device that the processes talk through: sharded, its FLOPs are not counted."""
+    processes together, and on the CPU where weights are to be sharded; of each size, where there are several.
+    A loss that compares rows needs the whole batch, and the device that the processes talk through: sharded,
+    its FLOPs are not counted."""
     device, world, sharded = accelerator.device, accelerator.num_processes, is_sharded(config, accelerator)
     flops = 0.0
+    of_size: dict[int, float] = {}
     if not (sharded and objective.whole_batch):
         place = torch.device("cpu") if sharded else device
         objective.modules.to(place)
@@ -155,11 +162,15 @@ def gauge_of(config: TrainConfig, accelerator: Accelerator, objective: Objective
             batch = batch.micro_batch(0, len(batch) // 2 if len(batch) % 2 == 0 else len(batch))
         with accelerator.autocast():
             flops = flops_per_image(objective, batch.to(place))
+            for size, _ in config.sizes:
+                of_size[size] = flops_per_image(objective, black(batch, size, size).to(place))
     if device.type == "cuda":  # the peak that is reported is the training's
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
     precision = "bf16" if accelerator.mixed_precision == "bf16" else "fp32"
-    return Gauge(flops, world * peak_flops(device, precision), config.price)
+    peak = world * peak_flops(device, precision)
+    stages = tuple((images, of_size.get(size, 0.0)) for size, images in config.sizes)
+    return Gauge(flops, peak, config.price, stages)
 
 
 def trade_memory_for_speed(
@@ -168,7 +179,8 @@ def trade_memory_for_speed(
     """Activation checkpointing and compilation, as the config asks for, of a training that sees so many
     images; after the FLOPs are counted, since what is computed twice is no use. What is checkpointed cannot
     be compiled any more."""
-    if worth_compiling(config, accelerator.device, images // accelerator.num_processes, gauge.flops):
+    flops = max([gauge.flops, *(flops for _, flops in gauge.stages)])
+    if worth_compiling(config, accelerator.device, images // accelerator.num_processes, flops):
         compile_heavy(objective)
     if config.activation_checkpointing:
         checkpoint_heavy(objective)

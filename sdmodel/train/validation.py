@@ -25,7 +25,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from sdmodel.config.learning import DataConfig, ValidationConfig
+from sdmodel.config.sizes import Stages, images_left, size_at
 from sdmodel.config.train import TrainConfig
+from sdmodel.data.sized_stream import SizedStream
 from sdmodel.data.stream import Stream
 from sdmodel.evaluate.regression import SUMS, figures
 from sdmodel.objective import Objective
@@ -42,10 +44,11 @@ class Validator:
     def __init__(
         self,
         objective: Objective,
-        train: Stream,
-        validation: Stream,
+        train: Stream | SizedStream,
+        validation: Stream | SizedStream,
         config: ValidationConfig,
         *,
+        stages: Stages = ((0, 1),),
         grid: Grid | None = None,
         autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ):
@@ -55,11 +58,13 @@ class Validator:
         validation: rows of the validation split.
         config: how many rows, rounded up to whole batches. A smaller split is gone through again, at other
             times and in other noise.
+        stages: of sizes. Rows are measured, and samples drawn, at the size that was learned from last; errors
+            of different sizes are not compared, so that only those of the last one are waited for.
         grid: samples are drawn for it, in the main process alone.
         autocast: makes a new context with the precision to compute in; none is to surround `run`."""
         self.objective, self.grid, self.autocast = objective, grid, autocast
         self.rows = {"validation": validation, "train": train}
-        self.config = config
+        self.config, self.stages = config, stages
         self.early_stopping = EarlyStopping(config.patience)
         self.improved = False
         """Whether the averaged weights of the last `run` are the best so far."""
@@ -76,14 +81,15 @@ class Validator:
         # An autocast for each set of weights: within one, the first cast of a weight serves again, whatever
         # was put in its place. Weights that are sharded are gathered after they are swapped.
         with unsharded(modules), evaluating(modules), self.autocast():
-            measures = self._measures("")
+            measures = self._measures("", images)
         with averages.swapped(), unsharded(modules), evaluating(modules), self.autocast():
-            measures |= self._measures("ema/")
+            measures |= self._measures("ema/", images)
             if self.grid:
-                self.grid.draw(images)
+                self.grid.draw(images, size_at(self.stages, images - 1))
         error = measures["validation/ema/mse" if "validation/ema/mse" in measures else "validation/ema/loss"]
         enough = self.objective.enough is not None and self.objective.enough(measures)
-        self.improved = self.early_stopping.update(images, error, enough)
+        last = len(images_left(self.stages, images - 1)) <= 1
+        self.improved = last and self.early_stopping.update(images, error, enough)
         return measures
 
     @property
@@ -101,11 +107,12 @@ class Validator:
         if state:
             self.early_stopping.load(state)
 
-    def _measures(self, kind: str) -> dict[str, float]:
+    def _measures(self, kind: str, images: int) -> dict[str, float]:
+        size = size_at(self.stages, images - 1)
         return {
             f"{split}/{kind}{name}": value
             for split, rows in self.rows.items()
-            for name, value in means(self._sums(rows)).items()
+            for name, value in means(self._sums(rows.of(size))).items()
         }
 
     def _sums(self, rows: Stream) -> dict[str, Tensor]:

@@ -302,6 +302,11 @@ class Run(DatasetRun):
                 yield self.mistake(
                     "what is encoded is what is trained on; set both to the same", encoded, trained
                 )
+        if self.train.sizes:
+            yield self.mistake(
+                "latents are cached of one size; leave sizes out, or the autoencoder empty",
+                *("train.sizes", "encode.autoencoder"),
+            )
         for name in ("crop", "colour", "augment"):
             if getattr(self.train.data, name):
                 yield self.mistake(

@@ -4,13 +4,14 @@ It is measured on this machine, for some seconds, on a few pictures of the datas
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sdmodel.config.sizes import images_left
 from sdmodel.config.train import TrainConfig
 from stages.artifacts.artifact import Artifact
 from stages.config.run import EncodeConfig
@@ -27,6 +28,7 @@ from stages.pretrained.text import TABLE
 from stages.store import open_store
 
 if TYPE_CHECKING:
+    from sdmodel.train.job import JobSpec
     from sdmodel.train.profile.measurement import Measurement
 
 ROWS = 1024
@@ -112,25 +114,53 @@ def forecast(
 
     cached_text = latents is not None and bool(latents.json("latents.json")["token_width"])
     index, tars = _sample(dataset, folder, deal=not cached_text) if dataset else (None, None)
-    job = measurement_job(
-        config,
-        folder,
-        index=index,
-        tars=tars,
-        start=start,
-        texts=texts,
-        labels=labels.path(TABLE) if labels else None,
-        latents=latents.lay("", folder / "latents") if latents else None,
-        encoders=encoders,
-        length=length,
-        seconds=seconds,
-    )
-    measurement = measure(job, stopping)
+
+    def job_of(stage: TrainConfig) -> "JobSpec":
+        place = folder / f"size-{stage.size}" if config.sizes else folder
+        place.mkdir(exist_ok=True)
+        return measurement_job(
+            stage,
+            place,
+            index=index,
+            tars=tars,
+            start=start,
+            texts=texts,
+            labels=labels.path(TABLE) if labels else None,
+            latents=latents.lay("", folder / "latents") if latents else None,
+            encoders=encoders,
+            length=length,
+            seconds=seconds,
+        )
+
+    left = images_left(config.stages, seen) or [(config.size, 1)]
+    sizes = {size: _at_size(config, size) for size, _ in left}
+    measurement = _joined({size: measure(job_of(stage), stopping) for size, stage in sizes.items()}, left)
     warnings = size_warnings(dataset, config, measurement.learned) if dataset else ()
     data = f"dataset {short_hash(dataset.fingerprint)}" if dataset else "random pictures"
     if latents or encoders:
         data += f" and latents {short_hash(latents.fingerprint)}" if latents else " and random latents"
     return _extrapolated(measurement, config, data, warnings, seen)
+
+
+def _at_size(config: TrainConfig, size: int) -> TrainConfig:
+    """A training that has come to a size, of the model that the whole training has."""
+    if not config.sizes:
+        return config
+    first = config.sizes[0][0]
+    sizes = ((first, 1), (size, 1)) if size != first else ((size, 1),)
+    return replace(config, size=size, sizes=sizes, images=len(sizes))
+
+
+def _joined(measured: "Mapping[int, Measurement]", left: Sequence[tuple[int, int]]) -> "Measurement":
+    """What a training of so many images at each size is measured to be: its mean speed and FLOPs, the most
+    memory, and all else of the last size."""
+    images = sum(count for _, count in left)
+    return replace(
+        measured[left[-1][0]],
+        images_per_second=images / sum(count / measured[size].images_per_second for size, count in left),
+        flops=sum(count * measured[size].flops for size, count in left) / images,
+        memory=max(measurement.memory for measurement in measured.values()),
+    )
 
 
 def _extrapolated(

@@ -84,6 +84,7 @@ def progress_text(progress: "Progress") -> str:
     parts = [
         f"loss {progress['loss']:.4f}",
         f"validation {progress['validation']:.4f}" if "validation" in progress else "",
+        f"{progress['size']} pixels" if "size" in progress else "",
         f"{progress['images_per_second']:.0f} images/s",
         f"{progress['mfu']:.0%} MFU" if "mfu" in progress else "",
         f"{progress['memory'] / 2**30:.1f} GiB",

@@ -95,9 +95,8 @@ def size_of(text: str, settings: Mapping[str, Any]) -> tuple[int, int] | None:
     if not sides or not all(1 <= side <= SIDE for side in sides):
         raise ValueError(f"--size {escape(text)} must be WIDTHxHEIGHT, as in 48x32, or one side of a square")
     size = (sides[1], sides[0])
-    patch = settings["dit"]["patch"] if settings["network"] == "dit" else 1
-    factor = settings.get("space", {}).get("factor", 1)
-    check_size(size, network=settings["network"], taught=settings["size"], patch=patch, factor=factor)
+    network, factor = settings["network"], settings.get("space", {}).get("factor", 1)
+    check_size(size, network, settings[network], factor)
     return size
 
 

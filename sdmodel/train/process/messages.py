@@ -29,6 +29,8 @@ class Progress(Utilisation):
     seconds: float
     """That this start of the processes has taken."""
     seconds_left: float
+    size: NotRequired[int]
+    """Pixels to a side of what is seen; of a training whose sizes follow each other."""
     validation: NotRequired[float]
     """Error of the averaged weights, where it was measured."""
 

@@ -39,7 +39,8 @@ def measurement_job(
     """A job to `measure`, with random data where there is none yet.
 
     Args:
-        config: of the training; it is measured itself, without validation and without an early end.
+        config: of the training; it is measured itself, without validation and without an early end, and of
+            sizes in stages at the last.
         folder: existing, empty, to work in.
         index: of pictures to learn from; random ones where None.
         tars: name in the index -> path.

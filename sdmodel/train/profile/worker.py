@@ -87,10 +87,11 @@ class Timed:
 
 def measure(job: JobSpec) -> Measurement:
     """Trains for the job's seconds in this process, which is one of those that share the training."""
-    config, folder = job.config, job.folder
-    accelerator = accelerator_of(config)
+    folder = job.folder
+    accelerator = accelerator_of(job.config)
     prepared = prepare(job, accelerator)
-    config, objective, stream = prepared.config, prepared.objective, prepared.stream
+    objective, stream = prepared.objective, prepared.stream.of(job.config.size)
+    config = dataclasses.replace(prepared.config, sizes=())
     gauge = gauge_of(config, accelerator, objective, stream)
     trade_memory_for_speed(objective, config, accelerator, gauge, config.images)
     # The others go on until they are ended: who left early would leave the main process waiting.

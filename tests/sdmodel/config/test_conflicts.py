@@ -131,19 +131,39 @@ EIGHT_BITS = OptimizerConfig(kind="adamw8bit")
             r"validation.prompts=\['a'\], objective='autoencoder'",
         ),
         (TrainConfig, {"size": 36}, r"size=36, unet\.patch=2.*multiple of 8, as 32"),
-        (TrainConfig, {"data": DataConfig(buckets=3)}, "network='unet', data.buckets=3: .*one bucket"),
+        (
+            TrainConfig,
+            {"size": 64, "data": DataConfig(buckets=7), "unet": UNetConfig(channels=(8, 8, 8, 8), patch=4)},
+            r"size=64, unet.patch=4, data.buckets=7: sides of .* multiples of 32, and \[48, 80\] are not",
+        ),
+        (TrainConfig, {"sizes": ((32, 9),)}, r"sizes=\[\(32, 9\)\], images=150000: .*add up to 9 images"),
+        (TrainConfig, {"sizes": ((32, 9), (64, 1)), "images": 10}, "size=32: the last size is 64; set size"),
+        (
+            TrainConfig,
+            {"sizes": ((36, 9), (32, 1)), "images": 10},
+            r"sizes=.*, size=32, unet\.patch=2.*make 36 a multiple of 8, as 32",
+        ),
+        (
+            TrainConfig,
+            {"objective": "contrastive", "sizes": ((32, 9), (64, 1)), "size": 64, "images": 10},
+            "objective='contrastive', sizes=.*: the image tower learns a position.*leave sizes out",
+        ),
         (
             TrainConfig,
             {"network": "dit", "size": 40, "data": DataConfig(buckets=3)},
             "size=40, data.buckets=3, data.max_aspect=2.0: .*multiple of 16",
         ),
-        (TrainConfig, {"network": "dit", "size": 33}, r"size=33, dit.patch=2.*multiples of 2.*\[33\]"),
+        (
+            TrainConfig,
+            {"network": "dit", "size": 33},
+            r"size=33, dit\.patch=2.*make 33 a multiple of 2, as 32",
+        ),
         (TrainConfig, {"text": TextConfig(kind="cnn", heads=3)}, "text.width=64, text.heads=3: heads pool"),
         (TrainConfig, {"objective": "contrastive", "size": 40}, "size=40, contrastive.tower='resnet'.* 32"),
         (
             TrainConfig,
             {"objective": "contrastive", "data": DataConfig(buckets=2)},
-            "objective='contrastive', data.buckets=2: .*one bucket",
+            "objective='contrastive', data.buckets=2: .*leave data.buckets out",
         ),
         *(
             (

@@ -3,7 +3,7 @@ import torch
 
 from sdmodel.condition import Condition
 from sdmodel.config.model import UNetConfig
-from sdmodel.denoise.unet import UNet
+from sdmodel.denoise.unet import UNet, resized
 
 SMALL = UNetConfig(channels=(8, 16), heads=2, condition=16)
 
@@ -40,6 +40,24 @@ def test_every_weight_learns(config: UNetConfig):
     assert out.shape == (2, 3, 8, 8)
     out.square().mean().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (4, 4), (8, 12)])
+def test_other_sizes_see_the_same_maps(height: int, width: int):
+    net = trained()
+    out = net(torch.randn(2, 3, height, width), torch.tensor([0.1, 0.9]), condition(2))
+    assert out.shape == (2, 3, height, width)
+    out.square().mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
+    left = torch.arange(4.0).expand(1, 1, 4, 4)  # what is on the left stays there
+    there = resized(left, torch.zeros(1, 1, height, width))
+    assert there[..., 0].max() < 1 < 2 < there[..., -1].min()
+    assert resized(left, left) is left
+
+
+def test_sides_that_cannot_be_halved_are_refused():
+    with pytest.raises(ValueError, match=r"8 x 6 .* multiples of 4"):
+        trained()(torch.randn(1, 3, 8, 6), torch.tensor([0.5]), condition(1))
 
 
 def test_rows_do_not_mix():

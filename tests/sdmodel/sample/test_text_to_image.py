@@ -137,12 +137,15 @@ def test_sizes_that_do_not_fit_are_refused(dit: TextToImage, size: tuple[int, in
         dit.sample(CAPTIONS, SEEDS, size=size)
 
 
-def test_a_network_of_one_size_says_so(dit: TextToImage):
-    assert dit.sample(CAPTIONS, SEEDS, size=(12, 8)).shape == (3, 3, 12, 8)
+def test_sizes_that_training_did_not_see(dit: TextToImage):
     assert dit.sample([], []).shape == (0, 3, 8, 8)
     unet = model(
         replace(CONFIG, network="unet", unet=UNetConfig(channels=(8, 16), heads=2, condition=16, fine=4))
     )
-    assert unet.sample(CAPTIONS, SEEDS, size=(8, 8)).shape == (3, 3, 8, 8)
-    with pytest.raises(ValueError, match=r"8x16 pixels, .*: a model of network unet draws 8x8 alone"):
-        unet.sample(CAPTIONS, SEEDS, size=(16, 8))
+    for one in (dit, unet):
+        for size in ((8, 8), (12, 8), (4, 64)):
+            pictures = one.sample(CAPTIONS, SEEDS, size=size)
+            assert pictures.shape == (3, 3, *size)
+            assert pictures.isfinite().all()
+    with pytest.raises(ValueError, match=r"8x14 pixels, .* sides that are multiples of 4"):
+        unet.sample(CAPTIONS, SEEDS, size=(14, 8))

@@ -49,16 +49,20 @@ CONFIG = TrainConfig(
     ema=EmaConfig(lengths=(0.05, 0.1)),
     validation=ValidationConfig(every=32, rows=8, patience=9),
 )
+STAGES = ((8, 40), (16, 56))
+"""Sizes of the objectives whose models see pictures of any; they change where a training is killed."""
 HALF = 48
 """Images after which a training goes on as another one; no report or checkpoint is due there."""
 
 
 def config_of(objective: str) -> TrainConfig:
-    """The image tower of contrastive and text halves its sides five times; text learns a kind with states of
-    its own for each direction, and with dropout."""
+    """Sizes follow each other where an objective knows several. The image tower of contrastive and text
+    halves its sides five times; text learns a kind with states of its own for each direction, and with
+    dropout."""
     text = replace(CONFIG.text, kind="lstm", layers=2, dropout=0.3) if objective == "text" else CONFIG.text
     size = 32 if objective in ("contrastive", "text") else 16
-    return replace(CONFIG, objective=objective, text=text, size=size)  # type: ignore[arg-type]
+    sizes = STAGES if objective in ("diffusion", "autoencoder") else ()
+    return replace(CONFIG, objective=objective, text=text, size=size, sizes=sizes)  # type: ignore[arg-type]
 
 
 def train_until(

@@ -13,7 +13,7 @@ def grid(folder: Path, shape: tuple[int, int] = (8, 16)) -> tuple[Grid, list[lis
     """Its pictures are of one grey each, by caption; and the seeds that it asks for."""
     asked: list[list[int]] = []
 
-    def sample(captions: list[str], seeds: list[int]) -> Tensor:
+    def sample(captions: list[str], seeds: list[int], size: int) -> Tensor:
         asked.append(seeds)
         return torch.stack([torch.full((3, *shape), float(caption)) for caption in captions])
 
@@ -80,6 +80,17 @@ def test_a_long_training_is_shown_in_few_rows(tmp_path: Path):
     assert Image.open(tmp_path / "samples" / "progress.png").size == size
 
 
+def test_pictures_of_all_sizes_are_shown_at_one(tmp_path: Path):
+    def sample(captions: list[str], seeds: list[int], size: int) -> Tensor:
+        return torch.linspace(-1, 1, 3 * size**2).view(1, 3, size, size)
+
+    grid = Grid(sample, ["a"], tmp_path, side=8)
+    small, large = (Image.open(grid.draw(images, size)) for images, size in ((16, 4), (32, 8)))
+    assert small.size == large.size
+    pixel = CELL // 4
+    assert len(np.unique(np.asarray(small)[GAP : GAP + pixel, GAP : GAP + pixel].reshape(-1, 3), axis=0)) == 1
+
+
 def test_no_captions_are_refused(tmp_path: Path):
     with pytest.raises(ValueError, match=r"captions=\(\)"):
-        Grid(lambda captions, seeds: torch.zeros(0), [], tmp_path)
+        Grid(lambda captions, seeds, size: torch.zeros(0), [], tmp_path)

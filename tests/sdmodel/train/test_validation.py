@@ -30,6 +30,9 @@ class Pictures:
         self.seed, self.batch, self.rank, self.rows = SPLITS[split], batch, rank, batch // world
         self.requested: list[int] = []
 
+    def of(self, size: int) -> "Pictures":
+        return self
+
     def at(self, images_seen: int) -> Batch:
         self.requested.append(images_seen)
         generator = torch.Generator().manual_seed(images_seen + 1000 * self.seed)
@@ -143,7 +146,7 @@ def test_the_training_goes_on_as_if_nothing_had_been_measured(tmp_path: Path):
     modules.frozen.eval()
     validator = validation(objective)
 
-    def careless(captions: list[str], seeds: list[int]) -> Tensor:
+    def careless(captions: list[str], seeds: list[int], size: int) -> Tensor:
         modules.requires_grad_(False)
         return torch.rand(1, 3, 2, 2)
 
@@ -215,11 +218,11 @@ def test_the_grid_is_drawn_with_the_averaged_weights():
     weight = objective.modules.layers[0].weight
 
     class Noted(Grid):
-        def draw(self, images: int) -> Path:
+        def draw(self, images: int, size: int = 0) -> Path:
             seen.append((images, weight.sum().item()))
             return self.folder
 
-    validator.grid = Noted(lambda captions, seeds: torch.zeros(1), ["a"], Path())
+    validator.grid = Noted(lambda captions, seeds, size: torch.zeros(1), ["a"], Path())
     validator.run(8, Halved(objective.modules))
     assert seen == [(8, pytest.approx(weight.sum().item() / 2))]
 

@@ -242,9 +242,9 @@ def test_wrong_input_is_one_line_before_anything_is_loaded(
     assert not (here / "new").exists()
 
 
-def test_a_model_of_one_size_refuses_others(sdflow: Told, here: Path):
-    status, _, error = sdflow("generate", "models/square", "a", "--size", "16x8")
+def test_sizes_that_do_not_fit_the_network_are_refused(sdflow: Told, here: Path):
+    status, _, error = sdflow("generate", "models/square", "a", "--size", "13x8")
     assert status == 2
-    assert "16x8 pixels" in error
-    assert "draws 8x8 alone" in error
+    assert "13x8 pixels" in error
+    assert "sides that are multiples of" in error
     assert sdflow("generate", "models/square", "a", "--size", "8", "--count", "1")[0] == 0
