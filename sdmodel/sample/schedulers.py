@@ -24,35 +24,39 @@ SCHEDULERS: dict[SamplerName, str] = {
 """diffusers' class of each sampler."""
 PREDICTIONS: dict[Prediction, str] = {"epsilon": "epsilon", "v": "v_prediction", "x0": "sample"}
 """diffusers' words for what a network predicts; the velocity has none, and is made the clean array."""
+FAR, ALONE = 0.01, 0.001
+"""Times of the first timestep below which Karras' noise levels are too many where nothing is decided yet, and
+below which Heun's first step goes astray. Stable Diffusion's is 0.064, linear's 0.006, cosine's 0.00005."""
 BETAS = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas")
 
 
 def scheduler_of(schedule: NoiseSchedule, sampler: SamplerName, prediction: Prediction) -> Any:
     """diffusers' scheduler of a sampler, for a model that was taught a schedule with timesteps.
 
-    "dpm++2m" takes the noise levels of Karras et al. 2022 (arXiv:2206.00364, equation 5), but for schedules
-    that end in noise alone, whose levels have no bound; "ddim" adds no noise (eta = 0).
-    ValueError: the sampler does not know the schedule.
+    "dpm++2m" takes the noise levels of Karras et al. 2022 (arXiv:2206.00364, equation 5), or of schedules
+    that go further into noise those of Lu et al. 2022, even in log-SNR, which end nearer to the true picture
+    there (at 25 steps 0.8 for 2.0 of linear, 2.0 for 13.4 of cosine, in percent of the data's deviation).
+    "ddim" adds no noise (eta = 0). ValueError: the sampler does not know the schedule.
     """
     # Only who has timesteps waits for it: it takes seconds to import.
     import diffusers
 
     assert schedule.settings is not None, "the straight path has samplers of its own"
     settings: dict[str, Any] = {"clip_sample": False, **schedule.settings}
-    zero_snr = bool(settings.get("rescale_betas_zero_snr"))
+    first = float(schedule.table[0])
+    if sampler == "heun" and first < ALONE:
+        raise ValueError(
+            "sampler='heun' knows no schedule that begins at noise alone, as this model was taught; take "
+            "dpm++2m, euler, ddim or ddpm"
+        )
     kind: Any = getattr(diffusers, SCHEDULERS[sampler])
     known = inspect.signature(kind.__init__).parameters
-    if zero_snr and "rescale_betas_zero_snr" not in known:
-        raise ValueError(
-            f"sampler={sampler!r} knows no schedule that ends in noise alone, which this model was taught; "
-            "take dpm++2m, euler, ddim or ddpm"
-        )
     # Schedulers differ in their defaults: what the settings leave out is as the model was taught.
     taught: Any = diffusers.DDPMScheduler.from_config(settings)  # pyright: ignore[reportPrivateImportUsage]
     settings |= {name: taught.config[name] for name in BETAS}
     settings["prediction_type"] = PREDICTIONS.get(prediction, "sample")
     if sampler == "dpm++2m":
-        settings["use_karras_sigmas"] = not zero_snr
+        settings["use_karras_sigmas" if first >= FAR else "use_lu_lambdas"] = True
     return kind(**{name: value for name, value in settings.items() if name in known})
 
 
@@ -88,6 +92,10 @@ def follow_scheduler(
             "no more"
         )
     scheduler.set_timesteps(steps, device=noise.device)
+    if hasattr(
+        scheduler, "set_begin_index"
+    ):  # else a first timestep that comes twice is taken for the second
+        scheduler.set_begin_index(0)
     draws = "generator" in inspect.signature(scheduler.step).parameters
     options: dict[str, Any] = {"generator": fresh.generators} if draws else {}
     x = noise * scheduler.init_noise_sigma

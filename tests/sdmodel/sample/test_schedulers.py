@@ -1,5 +1,6 @@
 """Models with timesteps draw what a plain loop of diffusers draws with the same network and scheduler."""
 
+from dataclasses import replace
 from typing import Any
 
 import diffusers
@@ -7,14 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.samplers import mixture
 from sdmodel.condition import Condition
-from sdmodel.config.noise import Prediction
-from sdmodel.config.sampling import SamplerName
+from sdmodel.config.noise import Prediction, ScheduleName
+from sdmodel.config.sampling import TIMESTEPS, SamplerName
 from sdmodel.denoise.unet2d import UNet2D
 from sdmodel.noise.interpolation import expand
 from sdmodel.noise.prediction import of_clean
 from sdmodel.noise.schedule import NoiseSchedule
 from sdmodel.sample.ancestral import SeededNoise
+from sdmodel.sample.guidance import guided
 from sdmodel.sample.schedulers import SCHEDULERS, follow_scheduler, scheduler_of
 
 STABLE: dict[str, Any] = {
@@ -60,17 +63,19 @@ def network(schedule: NoiseSchedule) -> UNet2D:
 
 
 @pytest.mark.parametrize("sampler", SCHEDULERS)
-def test_pictures_are_those_of_a_plain_loop(sampler: SamplerName):
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
+def test_pictures_are_those_of_a_plain_loop(sampler: SamplerName, guidance: float):
     schedule = NoiseSchedule(STABLE)
     ours = network(schedule)
-    states = torch.randn(2, 7, 8, generator=torch.Generator().manual_seed(1))
-    condition = Condition(states[:, 0], states, torch.ones(2, 7, dtype=torch.bool))
-    fresh = SeededNoise(SEEDS, (4, 8, 8), torch.device("cpu"))
-    latents = follow_scheduler(
-        lambda x_t, t: ours(x_t, t, condition), fresh(), fresh, schedule, "epsilon", sampler, 6
+    states, empty = torch.randn(2, 2, 7, 8, generator=torch.Generator().manual_seed(1))
+    captioned, without = (
+        Condition(tokens[:, 0], tokens, torch.ones(2, 7, dtype=torch.bool)) for tokens in (states, empty)
     )
+    predict = guided(ours, captioned, without, replace(TIMESTEPS, guidance=guidance))
+    fresh = SeededNoise(SEEDS, (4, 8, 8), torch.device("cpu"))
+    latents = follow_scheduler(predict, fresh(), fresh, schedule, "epsilon", sampler, 6)
 
-    # As StableDiffusionPipeline does without guidance, from generators of the same seeds.
+    # As StableDiffusionPipeline does, from generators of the same seeds.
     generators = [torch.Generator().manual_seed(seed) for seed in SEEDS]
     unet = ours.unet
     peer = PEERS[sampler]
@@ -78,7 +83,11 @@ def test_pictures_are_those_of_a_plain_loop(sampler: SamplerName):
     x = torch.cat([torch.randn(1, 4, 8, 8, generator=generator) for generator in generators])
     x = x * peer.init_noise_sigma
     for timestep in peer.timesteps:
-        said = unet(peer.scale_model_input(x, timestep), timestep, states, return_dict=False)[0]
+        scaled = peer.scale_model_input(x, timestep)
+        said = unet(scaled, timestep, states, return_dict=False)[0]
+        if guidance != 1:
+            unconditional = unet(scaled, timestep, empty, return_dict=False)[0]
+            said = unconditional + guidance * (said - unconditional)
         options = {"generator": generators} if sampler == "ddpm" else {}
         x = peer.step(said, timestep, x, **options, return_dict=False)[0]
     assert x.std() > 0.3
@@ -126,8 +135,24 @@ def test_a_schedule_that_ends_in_noise_alone():
     for sampler in ("dpm++2m", "euler", "ddim", "ddpm"):
         end = follow_scheduler(predict, fresh(), fresh, schedule, "v", sampler, 10)
         torch.testing.assert_close(end, picture, atol=0.05, rtol=0)
-    with pytest.raises(ValueError, match=r"sampler='heun' knows no schedule that ends in noise alone"):
+    with pytest.raises(ValueError, match=r"sampler='heun' knows no schedule that begins at noise alone"):
         scheduler_of(schedule, "heun", "v")
+
+
+@pytest.mark.parametrize("name", ["scaled_linear", "linear", "cosine"])
+def test_the_default_ends_near_the_true_picture_on_each_schedule(name: ScheduleName):
+    """Of single pixels from a mixture whose best denoiser is known."""
+    schedule = NoiseSchedule.named(name)
+    noise = mixture.noise(200)
+
+    def predict(x_t: Tensor, t: Tensor) -> Tensor:
+        t = t.to(x_t.dtype)
+        return of_clean("v", mixture.denoise(x_t, t), x_t, t)
+
+    fresh = SeededNoise([], (1, 1, 1), torch.device("cpu"))
+    how = (TIMESTEPS.sampler, TIMESTEPS.steps)
+    end = follow_scheduler(predict, noise, fresh, schedule, "v", *how)
+    assert mixture.error(end, mixture.exact(noise)) < 0.03
 
 
 def test_more_steps_than_timesteps_are_refused():

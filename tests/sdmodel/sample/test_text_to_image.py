@@ -75,14 +75,18 @@ def test_models_of_each_prediction_draw(prediction: str):
 
 
 def test_a_model_with_timesteps_draws_by_diffusers_schedulers():
-    noise = NoiseConfig(schedule="cosine", prediction="epsilon")
+    noise = NoiseConfig(schedule="linear", prediction="epsilon")
     small = UNet2DConfig(channels=(8, 8), attention=(False, True), blocks=1, head_width=4, groups=4)
     made = model(replace(CONFIG, network="unet2d", unet2d=small, noise=noise))
     assert made.model.sampling.guidance == 7.5
     for sampler in SAMPLERS:
-        drawn = made.sample(CAPTIONS[:2], SEEDS[:2], SamplingConfig(sampler=sampler))
-        again = made.sample(CAPTIONS[1:2], SEEDS[1:2], SamplingConfig(sampler=sampler))
-        torch.testing.assert_close(again, drawn[1:], atol=1e-4, rtol=1e-4)
+        sampling = SamplingConfig(
+            sampler=sampler, steps=4, guidance=1.5
+        )  # random weights magnify what rounds
+        drawn = made.sample(CAPTIONS[:2], SEEDS[:2], sampling)
+        again = made.sample(CAPTIONS[1:2], SEEDS[1:2], sampling)
+        torch.testing.assert_close(again, drawn[1:], atol=1e-3, rtol=0)
+        assert not torch.allclose(drawn[0], drawn[1], atol=0.1)
 
 
 def test_what_is_not_chosen_is_the_models(dit: TextToImage):
