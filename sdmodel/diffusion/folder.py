@@ -24,6 +24,7 @@ from sdmodel.denoise.build import build_denoiser
 from sdmodel.denoise.unet import UNet
 from sdmodel.denoise.unet2d import UNet2D
 from sdmodel.diffusion.model import CaptionEncoder, Diffusion
+from sdmodel.diffusion.own import NOTHING, OwnParts
 from sdmodel.latents import autoencoder
 from sdmodel.latents import text as frozen
 from sdmodel.latents.space import PIXELS, Space
@@ -50,24 +51,32 @@ def described(model: Diffusion) -> dict[str, Any]:
     of the square arrays that our UNet learned positions for, or null; "noise": schedule, prediction and
     shift; "sampling"; "text": the configs of our own text encoders, null where a pipeline's reads captions,
     [] where nothing does; "text_length": tokens that a pipeline's reads; "text_learns"; "augment": whether it
-    is told how pictures were moved; "space"."""
-    config = model.config
-    name = config.network
+    is told how pictures were moved; "space". Of parts that the caller brought nothing is known: "network" and
+    "text" are null where they are one, and "own" names them."""
+    config, own = model.config, model.own
     return {
         "size": config.size,
-        "network": name,
-        name: model.network.settings
-        if isinstance(model.network, UNet2D)
-        else dataclasses.asdict(getattr(config, name)),
+        "network": None,
+        **({} if "network" in own else _network(model)),
         "maps": model.network.size if isinstance(model.network, UNet) else None,
         "noise": model.process.described(),
         "sampling": dataclasses.asdict(model.sampling),
         "text": _shapes(model.text),
-        "text_length": 0 if isinstance(model.text, TextConditioner) else model.text.length,  # pyright: ignore
+        "text_length": getattr(model.text, "length", 0),
         "text_learns": isinstance(model.text, nn.Module),
-        "augment": model.network.augmentation is not None,
+        "augment": getattr(model.network, "augmentation", None) is not None,
         "space": dataclasses.asdict(model.space),
+        **({"own": sorted(own)} if own else {}),
     }
+
+
+def _network(model: Diffusion) -> dict[str, Any]:
+    name = model.config.network
+    network = model.network
+    settings = (
+        network.settings if isinstance(network, UNet2D) else dataclasses.asdict(getattr(model.config, name))
+    )
+    return {"network": name, name: settings}
 
 
 def _shapes(text: CaptionEncoder) -> list[dict[str, Any]] | None:
@@ -123,25 +132,32 @@ def read(folder: Path) -> dict[str, Any]:
     return about["model"]
 
 
-def load(folder: Path, *, learn: bool = False) -> Diffusion:
+def load(folder: Path, *, learn: bool = False, own: OwnParts = NOTHING) -> Diffusion:
     """The model in a folder, on the CPU.
 
     How it was trained is left at defaults, so that a model stays readable when the choices of training
     change.
     learn: it will be trained on; else its text encoder may be frozen.
-    ValueError: no such folder, or another kind of model."""
+    own: the classes that its maker brought.
+    ValueError: no such folder, another kind of model, or `own` has other parts than it was made with."""
     settings = read(folder)
+    own.check(settings.get("own", ()), folder)
     name = settings["network"]
-    chosen = {key: settings[key] for key in ("size", "network", name) if key != "unet2d"}
+    described = ("size", "network", name) if name else ("size",)
+    chosen = {key: settings[key] for key in described if key != "unet2d"}
     if settings["text"]:
         chosen["text"], *chosen["texts"] = settings["text"]
     chosen["sampling"] = settings["sampling"]
     chosen["data"] = {"augment": float(settings.get("augment", False))}
     config = TypeAdapter(TrainConfig).validate_python(chosen)
     space = Space.from_dict(settings["space"]) if "space" in settings else PIXELS
-    text = _text(folder, config, settings, learn)
+    text = own.condition() if own.condition else _text(folder, config, settings, learn)
     process = ForwardProcess.restored(settings["noise"])
-    if name == "unet2d":
+    if own.network:
+        network = own.network(
+            channels=space.channels, pooled_width=text.pooled_width, token_width=text.token_width
+        )
+    elif name == "unet2d":
         network = UNet2D(settings[name], process.schedule, padded=text.padded)
     else:
         network = build_denoiser(
@@ -154,12 +170,16 @@ def load(folder: Path, *, learn: bool = False) -> Diffusion:
             maps=settings.get("maps"),
         )
     pictures = autoencoder.load_autoencoder(folder / AUTOENCODER) if space.latent else None
-    model = Diffusion(config, text, network, process, space, pictures)
+    model = Diffusion(config, text, network, process, space, pictures, own.names)
     weights = load_file(folder / WEIGHTS)
     # Text encoders have weights of their own, which are there already.
-    apart = "text." if isinstance(text, PipelineTextEncoder) else f"text.{ENCODERS}"
-    own = {key for key in model.state_dict() if not key.startswith(apart)}
-    if missing := own ^ weights.keys():
+    apart: tuple[str, ...] = ()
+    if isinstance(text, PipelineTextEncoder):
+        apart = ("text.",)
+    elif isinstance(text, TextConditioner):
+        apart = (f"text.{ENCODERS}",)
+    names = {key for key in model.state_dict() if not key.startswith(apart)}
+    if missing := names ^ weights.keys():
         raise ValueError(f"{folder}: {WEIGHTS} and config.json do not belong together: {sorted(missing)[:3]}")
     model.load_state_dict(weights, strict=False)
     apply_adapter(folder, model)

@@ -1,6 +1,6 @@
 """A text-to-image diffusion model: text encoder, denoiser, and the space in which it denoises."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Protocol, cast
 
@@ -54,6 +54,7 @@ class Diffusion(nn.Module):
         process: ForwardProcess,
         space: Space = PIXELS,
         autoencoder: FrozenAutoencoder | None = None,
+        own: Collection[str] = (),
     ):
         """Args:
         config: size, noise and caption dropout.
@@ -61,7 +62,9 @@ class Diffusion(nn.Module):
         network: the denoiser, see `sdmodel.denoise.build`.
         process: what the network predicts, at which times it learns.
         space: of the denoiser's arrays.
-        autoencoder: makes pictures of them; None in pixel space."""
+        autoencoder: makes pictures of them; None in pixel space.
+        own: "network" or "condition", where the caller brought that class: a model's folder cannot name
+            it."""
         super().__init__()
         self.config = config
         self.text = text
@@ -69,6 +72,7 @@ class Diffusion(nn.Module):
         self.process = process
         self.space = space
         self.autoencoder = autoencoder
+        self.own = frozenset(own)
         self.uncertainty = Uncertainty() if process.loss == "learned" else None
         self._empty: Condition | None = None
 

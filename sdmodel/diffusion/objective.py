@@ -18,6 +18,7 @@ from sdmodel.diffusion import folder as folders
 from sdmodel.diffusion.denoising_errors import level_errors
 from sdmodel.diffusion.generate import TextToImage
 from sdmodel.diffusion.model import CaptionEncoder, Diffusion
+from sdmodel.diffusion.own import NOTHING, OwnParts
 from sdmodel.latents import autoencoder
 from sdmodel.latents import text as frozen
 from sdmodel.latents.cache import read_empty, read_settings
@@ -49,6 +50,7 @@ class DiffusionObjective:
         *,
         texts: Sequence[Path | None] = (),
         starting: bool = False,
+        own: OwnParts = NOTHING,
     ):
         """Args:
         config: of the training.
@@ -57,32 +59,40 @@ class DiffusionObjective:
             captions.
         texts: folders of pretrained encoders for `config.text` and each of `config.texts`, None where one
             begins with random weights; empty: all do.
-        starting: `start` will bring the weights; the denoiser has none until then."""
+        starting: `start` will bring the weights; the denoiser has none until then.
+        own: parts whose classes the caller brings."""
         self.config = config
+        self.own = own
         self.latents = latents
         settings = read_settings(latents) if latents else None
         space = settings.space if settings and settings.space else PIXELS
         pictures = autoencoder.load_autoencoder(self._beside(folders.AUTOENCODER)) if space.latent else None
         text: CaptionEncoder
-        if latents and settings and settings.token_width:
+        if own.condition:
+            text = own.condition()
+        elif latents and settings and settings.token_width:
             text = frozen.load_text_encoder(latents, settings.text_length)
             text.empty = read_empty(latents)
         else:
             text = learned_text(config, captions, texts)
         with torch.device("meta") if starting else nullcontext():
             process = ForwardProcess.of_config(config.shifted_noise, pixels=not space.latent)
-            network = build_denoiser(
-                config, space, text.pooled_width, text.token_width, process.schedule, padded=text.padded
-            )
-        self.modules = Diffusion(config, text, network, process, space, pictures)
+            if own.network:
+                network = own.network(
+                    channels=space.channels, pooled_width=text.pooled_width, token_width=text.token_width
+                )
+            else:
+                network = build_denoiser(
+                    config, space, text.pooled_width, text.token_width, process.schedule, padded=text.padded
+                )
+        self.modules = Diffusion(config, text, network, process, space, pictures, own.names)
         if not starting:
             self._check_rates()
 
     @property
     def heavy(self) -> list[nn.Module]:
         """Of the denoiser."""
-        heavy: list[nn.Module] = self.modules.network.heavy  # pyright: ignore - all denoisers have it
-        return heavy
+        return getattr(self.modules.network, "heavy", [])  # one that a caller brings need not name any
 
     @property
     def readers(self) -> Sequence[CaptionReader]:
@@ -138,7 +148,7 @@ class DiffusionObjective:
             )
 
     def _ours(self, folder: Path) -> Diffusion:
-        mine, model = self.modules, folders.load(folder, learn=True)
+        mine, model = self.modules, folders.load(folder, learn=True, own=self.own)
         own, theirs = comparable(mine), comparable(model)
         if isinstance(model.network, UNet2D):  # its own config says what it is
             own["settings"] = theirs["settings"]
@@ -167,11 +177,14 @@ class DiffusionObjective:
             text = mine.text
         if mine.space.latent:
             self._same(folder, folders.AUTOENCODER)
-        return Diffusion(self.config, text, model.network, process, model.space, mine.autoencoder)
+        return Diffusion(
+            self.config, text, model.network, process, model.space, mine.autoencoder, self.own.names
+        )
 
     def _pipeline(self, pipeline: Pipeline) -> Diffusion:
         """ValueError: latents or text states were not cached by the pipeline's own encoders."""
         mine, folder = self.modules, pipeline.folder
+        self.own.check((), folder)
         if self.config.network != "unet2d":
             raise ValueError(
                 f'{folder} holds diffusers\' UNet; set train.network to "unet2d", not {self.config.network!r}'
@@ -247,7 +260,7 @@ def comparable(model: Diffusion) -> dict[str, Any]:
     settings = folders.described(model)
     same = {key: settings[key] for key in ("network", "text", "augment")}
     same["settings"] = {
-        name: value for name, value in settings[settings["network"]].items() if name not in LEFT_OUT
+        name: value for name, value in settings.get(settings["network"], {}).items() if name not in LEFT_OUT
     }
     same["space"] = (model.space.channels, model.space.factor)
     return same

@@ -23,8 +23,8 @@ FILE = "pytorch_lora_weights.safetensors"
 UNET_ADAPTER = "unet_adapter"
 UNET = "network.unet."
 """Beginning of the names of a UNet's layers in our models."""
-TEXT, OWN_TEXT = "text.model.", "text.encoders.0.model."
-"""Beginnings of the names of a CLIP text model's layers in our models: of a pipeline's, of one of ours."""
+TEXT = "text.model."
+"""Beginning of the names of a CLIP text model's layers."""
 TEXT_MODEL = "text_model."
 """Beginning of their names in files: transformers had a module of that name and has none since version 5,
 and diffusers leaves it out where there is none."""
@@ -71,10 +71,8 @@ def export_lora(model_folder: Path, target: Path) -> list[Path]:
 
 
 def _start(settings: dict[str, Any]) -> str:
-    """How the names of a model's CLIP text model begin; empty where it has none, or is not alone."""
-    if settings["text"] is None:
-        return TEXT
-    return OWN_TEXT if [text["kind"] for text in settings["text"]] == ["clip"] else ""
+    """How the names of a model's CLIP text model begin; empty where it has none."""
+    return TEXT if settings["text"] is None and not settings.get("own") else ""
 
 
 def _parts(

@@ -43,7 +43,12 @@ class Prepared:
     """None where nothing is measured on the way."""
 
 
-def prepare(job: JobSpec, accelerator: Accelerator) -> Prepared:
+Build = Callable[[TrainConfig, list[str]], Objective]
+"""(config, captions of the training split) -> what is learned, in the place of what `config.objective`
+names."""
+
+
+def prepare(job: JobSpec, accelerator: Accelerator, build: Build | None = None) -> Prepared:
     """Data decoded once, by all processes together; the same initial weights everywhere, and what is not
     learned is frozen.
 
@@ -61,14 +66,18 @@ def prepare(job: JobSpec, accelerator: Accelerator) -> Prepared:
     stream = _staged(config, stream_of)
     torch.manual_seed(config.seed)
     captions = [caption for captions in index.captions for caption in captions]
-    objective = objective_of(
-        config,
-        captions,
-        job.latents,
-        texts=job.texts,
-        labels=job.labels,
-        uids=index.uids,
-        starting=job.start is not None,
+    objective = (
+        build(config, captions)
+        if build
+        else objective_of(
+            config,
+            captions,
+            job.latents,
+            texts=job.texts,
+            labels=job.labels,
+            uids=index.uids,
+            starting=job.start is not None,
+        )
     )
     if job.start:
         objective.start(job.start)

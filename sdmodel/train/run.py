@@ -34,10 +34,10 @@ from sdmodel.train.fsdp import is_sharded
 from sdmodel.train.job import JobSpec
 from sdmodel.train.loop import train
 from sdmodel.train.metrics import Gauge, draw_curve
-from sdmodel.train.prepare import prepare
+from sdmodel.train.prepare import Build, prepare
 from sdmodel.train.process import failure
 from sdmodel.train.process.command import PARENT_HOLDS_STDIN
-from sdmodel.train.process.messages import send
+from sdmodel.train.process.messages import Message, send
 from sdmodel.train.process.rendezvous import join
 from sdmodel.train.process.stopping import RESUME, Stopping
 from sdmodel.train.speed import (
@@ -62,11 +62,19 @@ BEST = "best.json"
 """Which validation the published weights are of."""
 
 
-def run(job: JobSpec, stopping: Stopping | None = None) -> bool:
+def run(
+    job: JobSpec,
+    stopping: Stopping | None = None,
+    *,
+    build: Build | None = None,
+    report: Callable[[Message], None] | None = None,
+) -> bool:
     """Runs a job in this process, which is one of those that share the training.
 
-    stopping: listens to signals while the training can save; None never stops. False: it stopped, and has
-    saved. ValueError, FloatingPointError, OSError: as `prepare` and the loop say."""
+    stopping: listens to signals while the training can save; None never stops. build: makes the objective;
+    None takes the one that the config names. report: gets progress and warnings; None sends them to the
+    launcher. False: it stopped, and has saved. ValueError, FloatingPointError, OSError: as `prepare` and the
+    loop say."""
     folder, config = job.folder, job.config
     model = folder / "model"
     if model.exists():
@@ -75,16 +83,17 @@ def run(job: JobSpec, stopping: Stopping | None = None) -> bool:
     folder.mkdir(parents=True, exist_ok=True)
     accelerator = accelerator_of(config)
     main = accelerator.is_main_process
-    prepared = prepare(job, accelerator)
+    report = report or send
+    prepared = prepare(job, accelerator, build)
     config, objective, stream = prepared.config, prepared.objective, prepared.stream
     if main:
         learned = sum(p.numel() for p in objective.modules.parameters() if p.requires_grad)
         index = stream.of(config.size_at(0)).reader.index
         captions = [caption for own in index.captions for caption in own]
         cut = lengths.truncation_warnings(objective.readers, captions, REMEDY)
-        unread = [UNREAD] if config.objective == "diffusion" and not objective.readers else []
-        for warning in [*size_warnings(index, config, learned), *cut, *unread]:
-            send({"warning": warning})
+        unread = config.objective == "diffusion" and not (build or objective.readers)
+        for warning in [*size_warnings(index, config, learned), *cut, *[UNREAD] * unread]:
+            report({"warning": warning})
     gauge = gauge_of(config, accelerator, objective, stream)
     left = config.images - (job.continued.images if job.continued else 0)
     trade_memory_for_speed(objective, config, accelerator, gauge, left)
@@ -98,7 +107,7 @@ def run(job: JobSpec, stopping: Stopping | None = None) -> bool:
         config,
         accelerator,
         folder,
-        send,
+        report,
         validator=prepared.validator,
         stopping=stopping or (lambda: False),
         gauge=gauge,
