@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sdmodel.config.optimization import Optimization
 from sdmodel.config.train import TrainConfig
 from stages.errors import RetryableError
 from stages.output import Output
@@ -44,7 +45,7 @@ def launch(
 
     Args:
         job_path: of the job's file.
-        config: the job's.
+        config: the job's, with optimizer and rates.
         out: hears of progress and warnings, and says when to stop.
         checkpoints: get each new one.
         resumed: images seen when it starts.
@@ -63,7 +64,7 @@ def launch(
     def on_checkpoint(images: int, folder: Path) -> None:
         checkpoints.store(images, folder, elapsed.seconds)
 
-    out.progress(resumed, config.images, "starting the training's processes")
+    out.progress(resumed, config.images, f"starting the training's processes, {rates_text(config.learning)}")
     try:
         done = train(
             job_path,
@@ -77,6 +78,13 @@ def launch(
     if not done:
         out.check()
         raise RetryableError("train: it was asked to stop, and that was taken back; the same run goes on")
+
+
+def rates_text(learning: Optimization) -> str:
+    """The optimizers of a training and their rates at the peak, in a few words: "Muon 0.012, AdamW 0.003"."""
+    muon = f"Muon {learning.muon_rate:g}, " if learning.kind == "muon" else ""
+    name = {"lion": "Lion", "adamw8bit": "8-bit AdamW"}.get(learning.kind, "AdamW")
+    return f"{muon}{name} {learning.adam_rate:g}"
 
 
 def progress_text(progress: "Progress") -> str:

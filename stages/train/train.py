@@ -92,7 +92,7 @@ def train(
         out.warn(notice)
     job_path = _write_job(dataset, start, latents, texts, labels, config, folder)
     elapsed = ElapsedTime(seconds, began)
-    launch(job_path, config, out, checkpoints, resumed or began, elapsed)
+    launch(job_path, settled(config, start), out, checkpoints, resumed or began, elapsed)
     best = _take_results(folder, out)
     checkpoints.publish()
     metrics = [json.loads(line) for line in out.write("metrics.jsonl").read_text().splitlines()]

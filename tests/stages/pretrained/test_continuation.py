@@ -77,7 +77,9 @@ def test_what_may_change_on_the_way_may_change(store: Store):
         caption_dropout=0.2,
         data=DataConfig(flip=True, colour=0.1),
         texts=(TextConfig(rate=0.1),),
-        optimizer=OptimizerConfig(muon_rate=1e-3, adam_rate=1e-4, decay="cosine", rates={"text.": 0.5}),
+        optimizer=OptimizerConfig(
+            kind="muon", muon_rate=1e-3, adam_rate=1e-4, decay="cosine", rates={"text.": 0.5}
+        ),
         ema=EmaConfig(half_life=1000),
         noise=NoiseConfig(times="edm", mean=-1.0, shift=2.0, offset=0.1),
         sampling=SamplingConfig(steps=9),
