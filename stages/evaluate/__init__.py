@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sdmodel.config.sampling import Sampling
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.config.evaluate import EvaluateConfig
 from stages.evaluate.grid import draw_grid
@@ -32,7 +34,7 @@ SHOWN = 24
 """Samples on the grid."""
 GROUP = 64
 """Pictures among which a caption's own one is looked for."""
-_NOT_FIGURES = ("model", "dataset", "background", "validation", "nearest", "notice")
+_NOT_FIGURES = ("model", "dataset", "background", "validation", "sampling", "nearest", "notice")
 CHUNK = 2048
 """Training images that are compared at once."""
 
@@ -129,6 +131,8 @@ def _text_to_image(
     prompts = prompts_of(index, config.captions, unseen, config.samples, config.seed, split)
     if not prompts:
         raise ValueError("evaluate.samples=0 and no captions are given; set one of them")
+    of_model = Sampling(**model.json("model/config.json")["model"]["sampling"])
+    report["sampling"] = asdict(config.sampling.over(of_model))
     images = sample(prompts, model.digest, load, config, out)
     if load.cache_info().currsize:  # else all was sampled before, and said
         from sdmodel.text.lengths import truncation_warnings

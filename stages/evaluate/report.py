@@ -10,7 +10,7 @@ from stages.foreign_text import escape_markdown
 def markdown(report: Mapping[str, Any]) -> str:
     """The report for people: what was measured, and what was not and why."""
     lines = [f"# Evaluation of {short_hash(report['model'])} on {short_hash(report['dataset'])}", ""]
-    pictures = (_reconstruction, _recognition, _oracle, _similarity, _nearest)
+    pictures = (_reconstruction, _recognition, _samples, _oracle, _similarity, _nearest)
     for section in (_notice, _validation, _retrieval, _understanding, *pictures):
         lines += section(report)
     return "\n".join(lines).rstrip() + "\n"
@@ -113,6 +113,21 @@ def _recognition(report: Mapping[str, Any]) -> list[str]:
         f"{figures['rows']} of the {figures['split']} split.",
         "",
     ]
+
+
+def _samples(report: Mapping[str, Any]) -> list[str]:
+    sampling = report.get("sampling")
+    if not sampling:
+        return []
+    begin, end = sampling["interval"]
+    words = f"Drawn by {sampling['sampler']} in {sampling['steps']} steps"
+    if sampling["guidance"] != 1:
+        words += f", guidance {sampling['guidance']:g} from time {begin:g} (0 is noise) to {end:g}"
+    if sampling["rescale"]:
+        words += f", rescaled by {sampling['rescale']:g}"
+    if sampling["negative"]:
+        words += f', away from "{escape_markdown(sampling["negative"])}"'
+    return ["## Samples", "", f"{words}.", ""]
 
 
 def _oracle(report: Mapping[str, Any]) -> list[str]:

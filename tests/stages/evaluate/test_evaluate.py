@@ -46,12 +46,23 @@ def test_the_report_tells_what_was_measured_and_what_was_not(
     plain: Artifact, model: Artifact, dataset: Artifact
 ):
     report = plain.json("report.json")
-    assert set(report) == {"model", "dataset", "background", "validation", "similarity", "nearest"}
+    assert set(report) == {
+        *("model", "dataset", "background", "validation", "sampling", "similarity", "nearest")
+    }
     assert (report["model"], report["dataset"]) == (model.digest, dataset.digest)
     assert report["similarity"] is None
     words = plain.read("report.md").decode()
     assert "this run has no CLIP" in words
     assert "Oracle" not in words
+    assert report["sampling"] == {
+        "sampler": "dpm++2m",
+        "steps": 2,
+        "guidance": 2.5,
+        "interval": [0.0, 0.6],
+        "rescale": 0.0,
+        "negative": "",
+    }
+    assert "Drawn by dpm++2m in 2 steps, guidance 2.5 from time 0 (0 is noise) to 0.6.\n" in words
 
     validation = report["validation"]
     assert validation["rows"] == CONFIG.validation_rows
@@ -79,6 +90,10 @@ def test_samples_are_parts_and_another_evaluation_samples_only_what_is_new(
     stronger = SamplingConfig(steps=2, guidance=3.0)
     stressed = evaluate(model, dataset, None, changed(sampling=stronger), store=store)
     assert stressed.statistics["parts"] == {"made": 4, "found": 1}  # the validation loss knows no guidance
+    away = SamplingConfig(steps=2, guidance=3.0, rescale=0.5, negative="a [link](b)")
+    led = evaluate(model, dataset, None, changed(samples=0, sampling=away), store=store)
+    words = led.read("report.md").decode()
+    assert 'to 0.6, rescaled by 0.5, away from "a \\[link\\](b)".' in words
     assert evaluate(model, dataset, None, changed(batch=2), store=store).cached
 
 
