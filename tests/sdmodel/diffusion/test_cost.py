@@ -2,16 +2,21 @@
 
 import pytest
 import torch
+from torch import Tensor
 
+from sdmodel.condition import Condition
 from sdmodel.config.learning import LoraConfig, OptimizerConfig
 from sdmodel.config.model import DiTConfig, UNet2DConfig, UNetConfig
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
+from sdmodel.denoise.build import build_denoiser
 from sdmodel.diffusion.cost import CaptionShape, step_cost
 from sdmodel.diffusion.objective import DiffusionObjective
 from sdmodel.latents.space import PIXELS, Space
+from sdmodel.noise.schedule import NoiseSchedule
 from sdmodel.text.conditioner import TextConditioner
+from sdmodel.train.activations import count_pass
 from sdmodel.train.speed import flops_per_image
 
 LATENTS = Space(4, 8, (0.0,) * 4, (1.0,) * 4)
@@ -49,6 +54,21 @@ def test_flops_and_parameters_are_those_of_the_real_objective(name: str):
     assert cost.learned == sum(p.numel() for p in objective.modules.parameters() if p.requires_grad)
     # A real step tells the text encoder what is to be learned of its states, which is not counted here.
     assert cost.flops == pytest.approx(measured, rel=0.1)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_shapes_keep_what_numbers_keep(name: str):
+    config, words = SMALL[name], CaptionShape(length=8, width=16)
+    network = build_denoiser(config, PIXELS, 16, 16, NoiseSchedule(), padded=False)
+    condition = Condition(torch.zeros(1, 16), torch.zeros(1, 8, 16), torch.ones(1, 8, dtype=torch.bool))
+
+    def loss() -> Tensor:
+        return network(torch.zeros(1, 3, 16, 16), torch.full((1,), 0.5), condition).square().mean()
+
+    real = count_pass(loss, network, network.heavy)  # pyright: ignore[reportArgumentType] - all have it
+    memory = step_cost(config, PIXELS, words, bf16=False).memory
+    assert memory.activations.row == pytest.approx(real.saved.row, rel=0.1)
+    assert memory.checkpointed.row == pytest.approx(real.checkpointed.row, rel=0.1)
 
 
 def test_dit_b_of_two_by_two_patches_is_as_large_as_published():
