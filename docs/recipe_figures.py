@@ -16,7 +16,7 @@ from stages.units import duration
 ROOT = Path(__file__).parents[1]
 RECIPES = {
     "ddpm": "a DDPM from nothing, 32 pixels: linear schedule, noise predicted, ancestral sampling",
-    "pixel-128": "pixels without an autoencoder, 128 pixels",
+    "pixel-128": "pixels without an autoencoder, 32, 64 and 128 pixels in stages; fit for two CPU cores",
     "sd15-lora": "low-rank changes to Stable Diffusion 1.5, 512 pixels",
     "sd15-finetune": "Stable Diffusion 1.5 taught on whole, 512 pixels",
     "dit-b": "DiT-B/2 from nothing in latents, 256 pixels",

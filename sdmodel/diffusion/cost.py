@@ -41,6 +41,8 @@ class StepCost:
     """Parameters that change."""
     flops: float
     """Of an image, forward and backward."""
+    kernels: int
+    """Operations that a GPU is told to start for each part of a batch, without the optimizer's."""
     memory: MemoryEstimate
     """Of one process that holds all of the weights."""
 
@@ -117,7 +119,13 @@ def step_cost(
         checkpointed=_sum([count.checkpointed for count in counts]),
     )
     flops = sum(count.flops for count in counts)
-    return StepCost(parameters=parameters, learned=learned, flops=flops, memory=memory)
+    return StepCost(
+        parameters=parameters,
+        learned=learned,
+        flops=flops,
+        kernels=sum(count.kernels for count in counts),
+        memory=memory,
+    )
 
 
 @torch.no_grad()

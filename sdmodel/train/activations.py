@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -38,6 +39,8 @@ class PassCount:
 
     flops: int
     """Floating-point operations of both: matrix products, convolutions and attention."""
+    kernels: int
+    """Operations that a GPU is told to start, however many rows there are; views are none."""
     saved: Activations
     checkpointed: Activations
     """The same where heavy parts forget theirs and compute them anew (activation checkpointing; Chen et al.
@@ -57,14 +60,17 @@ def count_pass(
     """
     storages = _Storages(modules)
     learned = [p for p in modules.parameters() if p.requires_grad]
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False) as counter, _Kernels() as kernels:
         with ExitStack() as stack:
             stack.enter_context(storages.watched(heavy))
             stack.enter_context(_CudaNumerics(storages, bf16=bf16))
             loss = forward()
         torch.autograd.grad(loss, learned, allow_unused=True)
     return PassCount(
-        flops=counter.get_total_flops(), saved=storages.saved(), checkpointed=storages.checkpointed()
+        flops=counter.get_total_flops(),
+        kernels=kernels.count,
+        saved=storages.saved(),
+        checkpointed=storages.checkpointed(),
     )
 
 
@@ -145,6 +151,18 @@ class _Storages:
         if _key(tensor) not in self.weights:
             self.place.setdefault(self.note(tensor), self.part)
         return tensor
+
+
+class _Kernels(TorchDispatchMode):
+    """Counts operations that make something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += not func.is_view
+        return func(*args, **(kwargs or {}))
 
 
 class _CudaNumerics(TorchFunctionMode):

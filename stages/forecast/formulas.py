@@ -1,10 +1,11 @@
 """What a training would take on a GPU that is not here: memory, time and money from formulas, not measured.
 
 Memory is counted from shapes (`sdmodel.train.memory`); time is FLOPs over a share of the GPU's peak that is
-assumed (model FLOPs utilisation, MFU); money is time by a price of an hour.
+assumed (model FLOPs utilisation, MFU), but no less than its operations take to start; money is time by a
+price of an hour.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,14 @@ from stages.config.run import Run
 from stages.forecast.cards import Card
 
 if TYPE_CHECKING:
-    from sdmodel.train.memory import MemoryEstimate
+    from sdmodel.diffusion.cost import StepCost
 
 GB = 1e9
 MFU: Mapping[str, float] = {"dit": 0.35, "unet2d": 0.25, "unet": 0.1}
 """Share of a GPU's peak that the training of a network makes use of; assumed, with its data always there."""
+LAUNCH = 1e-5
+"""Seconds in which a CPU starts an operation on a GPU; assumed. Small models take no less than their
+operations times this."""
 RECOMPUTED = 4 / 3
 """Time of a step with activation checkpointing over that without: a second forward pass to a first one and a
 gradient of two."""
@@ -43,7 +47,8 @@ class CardForecast:
     peak: float
     """TFLOP/s of one."""
     mfu: float
-    """Share of the peak that is assumed, (0, 1]."""
+    """Share of the peak that this comes to, (0, 1]: less than is assumed where operations are computed twice,
+    or take longer to start."""
     images_per_second: float
     """Of all processes."""
     hours: float
@@ -105,19 +110,18 @@ def forecast_by_formulas(
     learned_along = shapes.captions is None
     words = shapes.captions or learned_text(train, captions(CAPTIONS))
     network = "unet2d" if shapes.unet else train.network
-    costs = [
-        (
-            step_cost(replace(train, size=size), shapes.space, words, unet=shapes.unet, bf16=bf16(train)),
-            images,
-        )
-        for size, images in phases(train)
-    ]
+    mixed = train.precision != "fp32"
+    costs: list[tuple[StepCost, int]] = []
+    for size, images in train.stages:
+        stage = replace(train, size=size, sizes=(), images=images)
+        costs.append((step_cost(stage, shapes.space, words, unet=shapes.unet, bf16=mixed), images))
     largest = max((cost for cost, _ in costs), key=lambda cost: cost.flops)
     memory, processes = largest.memory, max(1, train.processes)
     share = MFU[network] if mfu is None else mfu
-    flops = sum(cost.flops * images for cost, images in costs)
+    hourly = train.price / processes if price is None else price
     assumed = [
         f"an MFU of {share:.0%}, with data always there",
+        "10 microseconds to start each operation",
         "one process for each GPU" if processes > 1 else "one GPU",
         "a tenth of its memory for temporaries, and 1.1 GB for CUDA",
         *(["captions of 12 random words"] if learned_along else []),
@@ -138,36 +142,23 @@ def forecast_by_formulas(
         row_checkpointed=memory.checkpointed.row / GB,
         processes=processes,
         images=train.images,
-        cards=tuple(
-            _on(name, card, train, memory, flops, share, train.price / processes if price is None else price)
-            for name, card in cards.items()
-        ),
+        cards=tuple(_on(name, card, train, costs, share, hourly) for name, card in cards.items()),
         assumed=tuple(assumed),
     )
-
-
-def phases(train: TrainConfig) -> list[tuple[int, int]]:
-    """(pixels to a side, images) of a training, one after the other."""
-    return [(train.size, train.images)]
-
-
-def bf16(train: TrainConfig) -> bool:
-    """Whether a GPU computes in bfloat16."""
-    return train.precision != "fp32"
 
 
 def _on(
     name: str,
     card: Card,
     train: TrainConfig,
-    memory: "MemoryEstimate",
-    flops: float,
+    costs: Sequence["tuple[StepCost, int]"],
     mfu: float,
     price: float,
 ) -> CardForecast:
-    """flops: of all images. price: of an hour of one GPU; 0: the card's."""
+    """costs: of each size, and the images seen at it. price: of an hour of one GPU; 0: the card's."""
     from sdmodel.train.speed import PEAKS
 
+    memory = max((cost for cost, _ in costs), key=lambda cost: cost.flops).memory
     processes = max(1, train.processes)
     batch = max(1, train.batch // processes)
     shared = memory.shared(processes) if train.fsdp else memory
@@ -180,9 +171,14 @@ def _on(
         (parts for parts in range(1, batch + 1) if batch % parts == 0 and batch <= parts * rows), 0
     )
     rows = batch // accumulate if accumulate else 0
-    peak = PEAKS[card.title][0 if bf16(train) else 1]
-    speed = peak * 1e12 * mfu * processes / (flops / train.images) / (RECOMPUTED if checkpointing else 1)
-    hours = train.images / speed / 3600
+    peak = PEAKS[card.title][0 if train.precision != "fp32" else 1]
+    seconds = 0.0
+    for cost, images in costs:
+        computing = cost.flops / (peak * 1e12 * mfu)
+        starting = cost.kernels * LAUNCH * max(1, accumulate) / batch
+        seconds += images * max(computing, starting) / processes
+    seconds *= RECOMPUTED if checkpointing else 1
+    hours = seconds / 3600
     return CardForecast(
         card=name,
         memory=card.memory,
@@ -191,8 +187,8 @@ def _on(
         activation_checkpointing=checkpointing,
         taken=shared.total(rows, checkpointing=checkpointing) / GB,
         peak=peak,
-        mfu=mfu,
-        images_per_second=speed,
+        mfu=sum(cost.flops * images for cost, images in costs) / seconds / processes / (peak * 1e12),
+        images_per_second=train.images / seconds,
         hours=hours,
         price=price or card.price,
         cost=hours * processes * (price or card.price),

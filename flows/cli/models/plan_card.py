@@ -38,7 +38,7 @@ def _lines(card: "CardForecast", forecast: "FormulaForecast") -> list[str]:
     return [
         f"{title}{many}{card.memory:g} GB: {card.rows} rows fit at once (accumulate: {card.accumulate})"
         f"{computed}, and take {card.taken:.1f} GB",
-        f"{'':<12}{card.images_per_second:,.1f} images/s at {card.mfu:.0%} of {card.peak:g} TFLOP/s; "
+        f"{'':<12}{card.images_per_second:,.1f} images/s, {card.mfu:.1%} of {card.peak:g} TFLOP/s; "
         f"{forecast.images:,} images take {duration(3600 * card.hours)} and cost {card.cost:,.2f} at "
         f"{card.price:,.2f} an hour",
     ]

@@ -10,11 +10,12 @@ from flows.config.values import run_of
 from sdmodel.train.speed import PEAKS
 from stages.config.run import Run
 from stages.forecast.cards import CARDS, card_of
-from stages.forecast.formulas import RECOMPUTED, forecast_by_formulas
+from stages.forecast.formulas import LAUNCH, RECOMPUTED, forecast_by_formulas
 from stages.forecast.shapes import shapes_of
 from tests import frozen
 
-SMALL = {"network": "dit", "dit": {"width": 32, "layers": 2, "heads": 2}, "text": {"width": 16, "heads": 2}}
+SMALL = {"network": "dit", "dit": {"width": 512, "layers": 2, "heads": 8}, "text": {"width": 16, "heads": 2}}
+BATCH = 4096  # so large that starting its operations takes no time
 
 
 def run(folder: str = "", **train: Any) -> Run:
@@ -37,19 +38,40 @@ def test_names_of_cards_may_be_written_as_people_do():
 
 
 def test_time_is_flops_over_the_assumed_share_of_the_peak_and_cost_is_time_by_price():
-    config = run(images=1_000_000, processes=2, batch=64, price=5.0)
+    config = run(images=1_000_000, processes=2, batch=BATCH, price=5.0)
     plan = forecast_by_formulas(config, {"h100": card_of("h100")}, mfu=0.5)
     (card,) = plan.cards
     assert card.images_per_second == pytest.approx(2 * 0.5 * 989.4e12 / plan.flops)
+    assert card.mfu == pytest.approx(0.5)
     assert card.hours == pytest.approx(1_000_000 / card.images_per_second / 3600)
     assert card.cost == pytest.approx(5.0 * card.hours)  # train.price is of all processes
     assert "an MFU of 50%, with data always there" in plan.assumed
     assert not any("prices" in words for words in plan.assumed)
 
-    checkpointed = run(images=1_000_000, processes=2, batch=64, activation_checkpointing=True)
+    checkpointed = run(images=1_000_000, processes=2, batch=BATCH, activation_checkpointing=True)
     (slower,) = forecast_by_formulas(checkpointed, {"h100": card_of("h100")}, mfu=0.5, price=3.0).cards
     assert slower.images_per_second == pytest.approx(card.images_per_second / RECOMPUTED)
     assert slower.cost == pytest.approx(3.0 * 2 * slower.hours)
+
+
+def test_of_sizes_in_stages_each_costs_its_own_and_the_largest_must_fit():
+    stages = [[32, 700], [64, 300]]
+    whole = forecast_by_formulas(
+        run(size=64, sizes=stages, images=1000, batch=BATCH), {"h100": card_of("h100")}
+    )
+    alone = [forecast_by_formulas(run(size=size), {"h100": card_of("h100")}) for size, _ in stages]
+    flops = sum(plan.flops * images for plan, (_, images) in zip(alone, stages, strict=True))
+    assert whole.cards[0].images_per_second == pytest.approx(0.35 * 989.4e12 / (flops / 1000))
+    assert (whole.flops, whole.row) == (alone[1].flops, alone[1].row)
+
+
+def test_a_small_step_takes_as_long_as_its_operations_take_to_start():
+    slow, fast = (
+        forecast_by_formulas(run(batch=batch), {"h200": card_of("h200")}).cards[0] for batch in (4, 8)
+    )
+    assert fast.images_per_second == pytest.approx(2 * slow.images_per_second)
+    kernels = 4 / slow.images_per_second / LAUNCH
+    assert 100 < kernels < 2000  # two blocks, their gradients, and what is around them
 
 
 def test_a_batch_is_taken_in_the_fewest_equal_parts_that_fit():

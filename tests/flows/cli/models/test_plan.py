@@ -182,7 +182,7 @@ def test_for_a_card_nothing_is_measured(plan: Callable[..., str], measured: list
     assert measured == []
     assert out.startswith("from formulas, nothing was measured")
     assert "rtx4090     24 GB: 64 rows fit at once (accumulate: 1)" in out
-    assert "images/s at 20% of 989.4 TFLOP/s; 180,000 images take" in out
+    assert "% of 989.4 TFLOP/s; 180,000 images take" in out
     assert "at 4.00 an hour" in out
     assert "assumed     an MFU of 20%, with data always there" in out
     assert not (tmp_path / "store").exists()
