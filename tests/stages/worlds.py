@@ -38,7 +38,14 @@ TINY = TrainConfig(
 
 
 def dataset(
-    store: Store, folder: Path, *, rows: int = 60, seed: int = 5, captioned: int = 1, **splits: float
+    store: Store,
+    folder: Path,
+    *,
+    rows: int = 60,
+    seed: int = 5,
+    captioned: int = 1,
+    licence: str = "",
+    **splits: float,
 ) -> Artifact:
     """Clean pictures of 32 to 48 pixels in a folder, collected, filtered without CLIP, and packed.
 
@@ -50,7 +57,9 @@ def dataset(
         (folder / "metadata.csv").unlink()
         for name in sorted(texts)[::captioned] if captioned else []:
             (folder / name).with_suffix(".txt").write_text(texts[name])
-    config = CollectConfig(folders=(FolderSource(name="world", folder=str(folder)),), workers=1)
+    config = CollectConfig(
+        folders=(FolderSource(name="world", folder=str(folder), licence=licence),), workers=1
+    )
     images = collect(None, snapshot(config), None, config, store=store)
     duplicates = dedup(images, DedupConfig(workers=1), store=store)
     scores = score(images, None, ScoreConfig(), store=store)
