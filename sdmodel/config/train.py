@@ -67,7 +67,7 @@ class TrainConfig(Config):
     up to images, and the last is size. Times are shifted towards noise by each size, from the first of them
     on. Empty: size all along."""
     seed: Seed = 0
-    """Of initial weights, data order, noise, times and caption dropout."""
+    """Of initial weights, data order, and all that is drawn for a picture: noise, times, dropout."""
     caption_dropout: Share = 0.1
     """Share of captions replaced by the empty caption, for classifier-free guidance."""
     start: str = field(default="", metadata=NEUTRAL)  # its weights' digest is an input of the stage

@@ -33,7 +33,7 @@ from sdmodel.text.pipeline import PipelineTextEncoder
 from sdmodel.text.unread import UnreadCaptions
 
 LEFT_OUT = ("dropout", "stochastic_depth")
-"""Of a denoiser's config, what is about learning and not about its shape."""
+"""Of the configs of denoisers and text encoders, what is about learning and not about their shape."""
 
 
 class DiffusionObjective:
@@ -171,7 +171,11 @@ class DiffusionObjective:
             copy_rates(mine.network, model.network)
         text = model.text
         if isinstance(text, TextConditioner):
+            assert isinstance(mine.text, TextConditioner)
+            copy_rates(mine.text, text)
             text.set_rates((self.config.text, *self.config.texts))
+        elif isinstance(text, PipelineTextEncoder):
+            self._put_dropout(text)
         if isinstance(mine.text, frozen.FrozenTextEncoder):
             self._same(folder, folders.TEXT[0])
             text = mine.text
@@ -212,6 +216,7 @@ class DiffusionObjective:
             self._same(folder, folders.TEXT[0])
         elif pipeline.text:
             text = PipelineTextEncoder.load(folder)
+            self._put_dropout(text)
         width = pipeline.unet.get("cross_attention_dim", 1280)
         if text.token_width != width:
             raise ValueError(
@@ -219,6 +224,13 @@ class DiffusionObjective:
                 f"{text.token_width}"
             )
         return text
+
+    def _put_dropout(self, text: PipelineTextEncoder) -> None:
+        """Dropout, where the config describes the encoder: a folder's has none."""
+        if self.config.stock_text and self.config.text.rate:
+            from sdmodel.text.clip import put_dropout  # it takes seconds to import
+
+            put_dropout(text.model, self.config.text.dropout)
 
     def _beside(self, name: str) -> Path:
         """Folder of an encoder that lies beside the cached latents."""
@@ -255,12 +267,15 @@ def _shape(folder: Path) -> dict[str, Any]:
     return {name: value for name, value in config.items() if name not in ("transformers_version", "dtype")}
 
 
+def _without_dropout(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in LEFT_OUT}
+
+
 def comparable(model: Diffusion) -> dict[str, Any]:
     """What must agree between a model to start from and the one that is asked for."""
     settings = folders.described(model)
-    same = {key: settings[key] for key in ("network", "text", "augment")}
-    same["settings"] = {
-        name: value for name, value in settings.get(settings["network"], {}).items() if name not in LEFT_OUT
-    }
+    same = {key: settings[key] for key in ("network", "augment")}
+    same["settings"] = _without_dropout(settings.get(settings["network"], {}))
+    same["text"] = settings["text"] and [_without_dropout(encoder) for encoder in settings["text"]]
     same["space"] = (model.space.channels, model.space.factor)
     return same

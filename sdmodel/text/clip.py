@@ -42,10 +42,7 @@ class Clip(Pretrained):
 
     def __init__(self, config: TextConfig, tokenizer: Vocabulary, model: Any = None) -> None:
         super().__init__(config, tokenizer, model)
-        for layer in self.model.encoder.layers:
-            for part in (layer.self_attn, layer.mlp):
-                part.drop = nn.Dropout(config.dropout)
-                part.register_forward_hook(_dropped)
+        put_dropout(self.model, config.dropout)
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """See `TextEncoder.forward`."""
@@ -92,8 +89,17 @@ class Clip(Pretrained):
         return cls.from_model(model, cls.load_tokenizer(folder), config, folder, captions)
 
 
+def put_dropout(model: Any, share: float) -> None:
+    """Makes a CLIPTextModel leave out so much of what attention and perceptron of each layer add to their
+    input; once for a model."""
+    for layer in model.encoder.layers:
+        for part in (layer.self_attn, layer.mlp):
+            part.drop = nn.Dropout(share)
+            part.register_forward_hook(_dropped)
+
+
 def _dropped(part: Any, inputs: Any, output: Any) -> Any:
-    """What attention (beside its weights) or perceptron adds to its input, after dropout."""
+    """What attention (beside its weights) or perceptron gave, after dropout."""
     return (part.drop(output[0]), *output[1:]) if isinstance(output, tuple) else part.drop(output)
 
 

@@ -83,7 +83,7 @@ class TextConditioner(nn.Module):
     def set_rates(self, configs: Sequence[TextConfig]) -> None:
         """The encoders learn as these configs say, one for each; a model's folder does not say it."""
         for encoder, config in zip(self.each(), configs, strict=True):
-            encoder.config = replace(encoder.config, rate=config.rate)
+            encoder.config = replace(encoder.config, rate=config.rate, dropout=config.dropout)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:

@@ -40,6 +40,7 @@ FREE = (
     ),
     *("contrastive.foils", "selfsupervised.temperature", "selfsupervised.least_area"),
     *("selfsupervised.colour", "pretrain.mask", "pretrain.flips"),
+    *("text.dropout", "unet.dropout", "unet.stochastic_depth", "dit.dropout", "dit.stochastic_depth"),
 )
 """Beginnings of the keys that may change on the way: no weight, average or momentum has its shape or its
 meaning from them."""

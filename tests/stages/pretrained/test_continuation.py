@@ -207,5 +207,7 @@ def test_every_key_of_a_training_is_one_that_may_change_or_may_not(store: Store)
     for prefix in continuation.FREE:
         assert any(key.startswith(prefix) for key in free), prefix
     shapes = {"objective", "network", "size", "seed", "ema.lengths", "optimizer.kind", "optimizer.frozen"}
-    assert not allowed & (shapes | {key for key in free if key.startswith(("unet.", "dit.", "unet2d."))})
-    assert allowed & {key for key in free if key.startswith("text.")} == {"text.rate"}
+    assert not allowed & shapes
+    left_out = {f"{name}.{what}" for name in ("unet", "dit") for what in ("dropout", "stochastic_depth")}
+    assert allowed & {key for key in free if key.startswith(("unet.", "dit.", "unet2d."))} == left_out
+    assert allowed & {key for key in free if key.startswith("text.")} == {"text.rate", "text.dropout"}
