@@ -24,7 +24,7 @@ EXTENT = 16.0
 
 
 class DiT(nn.Module):
-    """The clean array that is expected behind a noisy one, given its time and its caption."""
+    """What is predicted of a noisy array, given its time and its caption."""
 
     adamw_layers = ("time", "caption", "words", "stem", "modulation", "out")
 
@@ -75,7 +75,7 @@ class DiT(nn.Module):
     def forward(
         self, x_t: Tensor, t: Tensor, condition: Condition, augmented: Tensor | None = None
     ) -> Tensor:
-        """(B, C, H, W) at times t (B,) to the estimate (B, C, H, W), float32.
+        """(B, C, H, W) at times t (B,) to the prediction (B, C, H, W), float32.
 
         augmented: (B, 9), how the pictures were moved; None is not at all.
         ValueError: H and W are no multiples of the patch."""

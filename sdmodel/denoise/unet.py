@@ -1,4 +1,4 @@
-"""A small convolutional UNet that estimates the clean image, shaped for speed on a CPU.
+"""A small convolutional UNet, shaped for speed on a CPU.
 
 On a CPU a full 3 x 3 convolution costs nine times a 1 x 1, and a depthwise one nearly nothing (oneDNN,
 float32, channels last: 4.1, 0.7 and 0.4 ms forward and backward for 32 images of 32 x 16 x 16), so blocks mix
@@ -26,11 +26,11 @@ FINE = 16
 
 
 class UNet(nn.Module):
-    """The clean image that is expected behind a noisy one, given its time and its caption.
+    """What is predicted of a noisy image, given its time and its caption.
 
-    The network predicts the clean image itself. Adding a scaled copy of its input (Karras et al. 2022,
-    equation 7) was measured to be worse at every noise level: a net this small cannot carry all the noise to
-    its end in order to take it away.
+    It suits the clean image best. Adding a scaled copy of its input (Karras et al. 2022, equation 7) was
+    measured to be worse at every noise level: a net this small cannot carry all the noise to its end in order
+    to take it away.
     """
 
     adamw_layers = ("time", "caption", "condition", "layout", "stem", "out")
