@@ -1,6 +1,7 @@
 """Tiny random encoders in the folders that diffusers and transformers write, for tests of frozen encoders."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,24 @@ def pipeline(
         set_alpha_to_one=False,
     )
     scheduler.save_pretrained(folder / "scheduler")
+    return folder
+
+
+def second(folder: Path) -> Path:
+    """The same in the layout of Stable Diffusion 2: heads by level, linear projections, velocity, captions
+    padded with a sign."""
+    pipeline(folder, prediction="v_prediction")
+    shutil.rmtree(folder / "text_encoder")
+    shutil.rmtree(folder / "tokenizer")
+    text_encoder(folder, layers=3, pad="z</w>")
+    config = json.loads((folder / "unet/config.json").read_text())
+    config |= {"attention_head_dim": [1, 2], "use_linear_projection": True, "block_out_channels": [8, 16]}
+    import diffusers
+
+    kinds: Any = diffusers
+    torch.manual_seed(2)
+    shutil.rmtree(folder / "unet")
+    kinds.UNet2DConditionModel.from_config(config).save_pretrained(folder / "unet")
     return folder
 
 

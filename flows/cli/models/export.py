@@ -1,11 +1,14 @@
-"""`sdflow export`: the files of a result in a folder of their own."""
+"""`sdflow export`: the files of a result in a folder of their own, or a model as diffusers lays one out."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from flows.cli.options import DEFAULT_STORE, StoreOption, open_to_read
+from stages.artifacts.artifact import Artifact
+
+MODEL = "model/"
 
 
 def export(
@@ -13,6 +16,10 @@ def export(
     folder: Annotated[Path, Parameter(help="Folder to write to; new or empty.")],
     /,
     *,
+    to: Annotated[
+        Literal["diffusers"] | None,
+        Parameter(help="diffusers: a pipeline that stock diffusers loads, of a LoRA kept apart its files."),
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Copy a result's files into a folder: of a model its model folder, of anything else all.
@@ -23,20 +30,28 @@ def export(
 
     ```
     sdflow export models/birds birds-model         # config.json, model.safetensors, ...
+    sdflow export models/birds birds-pipeline --to diffusers  # unet/, vae/, text_encoder/, ...
     sdflow export datasets/birds@3 birds-dataset   # index.parquet, shards/*.tar
     ```
     """
-    import shutil
-
     from flows.run.terminal import Terminal
     from stages.artifacts.reference import resolve
-    from stages.errors import DamagedError
-    from stages.fingerprint import sha256_of
 
     artifact = resolve(open_to_read(store), what)
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} holds something already; name a new or empty folder")
-    prefix = "model/" if artifact.names("model/") else ""
+    files = _copy(artifact, folder) if to is None else _to_diffusers(artifact, folder)
+    Terminal().log(f"{files} files of {artifact.short_name} are in {folder}")
+
+
+def _copy(artifact: Artifact, folder: Path) -> int:
+    """Copies files as they are; returns how many. DamagedError: one is not what it was."""
+    import shutil
+
+    from stages.errors import DamagedError
+    from stages.fingerprint import sha256_of
+
+    prefix = MODEL if artifact.names(MODEL) else ""
     names = artifact.names(prefix)
     for name in names:
         target = folder / name.removeprefix(prefix)
@@ -44,5 +59,20 @@ def export(
         shutil.copyfile(artifact.path(name), target)
         if sha256_of(target) != artifact.entry(name).sha256:
             raise DamagedError(f"{name} is damaged in the store; `sdflow verify` names what is")
-    artifact_id = artifact.short_name
-    Terminal().log(f"{len(names)} files of {artifact_id} are in {folder}")
+    return len(names)
+
+
+def _to_diffusers(artifact: Artifact, folder: Path) -> int:
+    """Writes what stock diffusers loads; returns how many files. ValueError: diffusers has no such model."""
+    from tempfile import TemporaryDirectory
+
+    if f"{MODEL}config.json" not in artifact.files:
+        raise ValueError(f"{artifact.short_name} is no model; leave --to out to copy its files")
+    from sdmodel.export.lora import export_lora, has_adapter
+    from sdmodel.export.pipeline import export_pipeline
+
+    with TemporaryDirectory() as copied:
+        model = Path(copied)
+        _copy(artifact, model)
+        write = export_lora if has_adapter(model) else export_pipeline
+        return len(write(model, folder))
