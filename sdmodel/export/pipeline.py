@@ -33,10 +33,8 @@ def export_pipeline(model_folder: Path, target: Path) -> list[Path]:
     Low-rank changes that were kept apart are added in. ValueError: no stock pipeline computes what the model
     does; nothing is written then."""
     model = folders.load(model_folder)
-    if isinstance(model.text, UnreadCaptions):
-        pipeline = _unconditional(model)
-    else:
-        pipeline = _stable_diffusion(model)
+    make = _unconditional if isinstance(model.text, UnreadCaptions) else _stable_diffusion
+    pipeline = make(model)
     pipeline.save_pretrained(target)
     _scheduler(model).save_pretrained(
         target / "scheduler"

@@ -11,7 +11,9 @@ from transformers import CLIPTextModel
 
 from sdmodel.config.learning import OptimizerConfig
 from sdmodel.config.sampling import SamplingConfig
+from sdmodel.data.batch import Batch
 from sdmodel.diffusion.generate import load
+from sdmodel.diffusion.objective import DiffusionObjective
 from sdmodel.train.run import run
 from tests import frozen
 from tests.sdmodel.diffusion import cached
@@ -107,6 +109,36 @@ def test_an_unconditional_pipeline_learns_pictures_alone(
     assert torch.equal(red, blue)
     run(job(tmp_path / "again", dataset, WARM, start=made))
     assert load(tmp_path / "again/model").model.sampling.guidance == 1
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+@torch.no_grad()
+def test_the_loss_is_that_of_diffusers_example(prediction: str, tmp_path: Path):
+    """The mean squared error of what the pipeline predicts, at timesteps of which each is as likely."""
+    folder = frozen.pipeline(tmp_path, prediction=prediction, latent=False)
+    torch.manual_seed(0)
+    objective = DiffusionObjective(replace(WARM, caption_dropout=0.0), ["red"], starting=True)
+    objective.start(folder)
+    model, rows = objective.modules.eval(), 16
+    captions = ["red", "a blue half"] * 8
+    batch = Batch(
+        images=torch.randn(rows, 3, 16, 16), captions=captions, uids=captions,
+        index=torch.arange(rows), size=rows, start=0, seed=3,
+    )  # fmt: skip
+    kinds: Any = diffusers
+    unet = kinds.UNet2DConditionModel.from_pretrained(folder / "unet")
+    scheduler = kinds.DDPMScheduler.from_pretrained(folder / "scheduler")
+    noise = model.process.noise(batch, batch.images.shape[1:])
+    timesteps = model.process.schedule.timestep(model.process.times(batch, 16 * 16))
+    assert torch.equal(timesteps, timesteps.round())
+    # One of each sixteenth: a batch is stratified.
+    assert sorted((timesteps // 62.5).int().tolist()) == list(range(rows))
+    timesteps = timesteps.long()
+    noisy = scheduler.add_noise(batch.images, noise, timesteps)
+    target = noise if prediction == "epsilon" else scheduler.get_velocity(batch.images, noise, timesteps)
+    states = model.encode_captions(captions).states
+    expected = torch.nn.functional.mse_loss(unet(noisy, timesteps, states).sample, target)
+    torch.testing.assert_close(model(batch)["denoising"], expected, rtol=1e-6, atol=1e-6)
 
 
 def test_what_does_not_belong_together_is_refused(

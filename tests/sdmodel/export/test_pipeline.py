@@ -63,11 +63,10 @@ def scattered(model: Diffusion) -> Diffusion:
 def started(pipeline: Path) -> Diffusion:
     """What a training that starts from a pipeline has come to."""
     objective = DiffusionObjective(replace(CONFIG, network="unet2d"), CAPTIONS * 4, starting=True)
-    vae = pipeline / "vae"
-    if vae.is_dir():  # without latents, of which the objective would learn it
+    if (pipeline / "vae").is_dir():  # without cached latents, which would bring it
+        objective.latents = pipeline
         objective.modules.space = read_pipeline(pipeline).space
-        objective.modules.autoencoder = load_autoencoder(vae)
-        objective._same = lambda *args: None  # pyright: ignore[reportAttributeAccessIssue]
+        objective.modules.autoencoder = load_autoencoder(pipeline / "autoencoder")
     objective.start(pipeline)
     return scattered(objective.modules)
 
@@ -105,7 +104,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exported]:
         "pixels": (scratch(), None),
         "latents": (latent(root / "latents" / "autoencoder"), root / "latents" / "autoencoder"),
     }
-    results: dict[str, Any] = {}
+    results: dict[str, tuple[Diffusion, Path, dict[str, Tensor]]] = {}
     request: dict[str, Any] = {}
     for name, (model, autoencoder) in models.items():
         made = saved(model, root / f"{name}-model", autoencoder)
