@@ -59,7 +59,7 @@ def _stable_diffusion(model: Diffusion) -> Any:
     """A StableDiffusionPipeline. ValueError: it has no room for the model."""
     from diffusers import StableDiffusionPipeline  # pyright: ignore[reportPrivateImportUsage]
 
-    scheduler, unet, size = _scheduler(model), _unet(model), model.config.size
+    unet, scheduler, size = _unet(model), _scheduler(model), model.config.size
     if size % SIDES:
         raise ValueError(
             f"train.size={size}: diffusers' StableDiffusionPipeline draws sides that are multiples of "

@@ -48,7 +48,8 @@ def test_what_learned_nothing_is_the_pipeline_itself(
     run(job(tmp_path / "training", dataset, STILL, latents=latents, start=pipeline))
     folder = tmp_path / "training/model"
     model = load(folder)
-    held = model.model.network.unet.state_dict()
+    network: Any = model.model.network
+    held = network.unet.state_dict()
     for name, value in unet_of(pipeline).items():
         assert torch.equal(held[name], value)
     # Latents are scaled as the pipeline was taught, not as this dataset measures.

@@ -1,0 +1,77 @@
+"""`sdflow export --to diffusers`: a model in a store as a folder of a stock pipeline."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from sdmodel.config.noise import NoiseConfig
+from sdmodel.config.text import TextConfig
+from sdmodel.config.train import TrainConfig
+from sdmodel.objectives import objective_of
+from stages.artifacts.artifact import Funnel
+from stages.artifacts.reference import refer
+from stages.output import Output
+from stages.stage import Stats, stage
+from stages.store import open_store
+from tests.sdmodel.golden.tiny import CONFIG
+
+Told = Callable[..., tuple[int, str, str]]
+STOCK = replace(
+    CONFIG,
+    network="unet2d",
+    text=TextConfig(kind="clip", width=16, heads=2, length=8, vocabulary=300),
+    noise=NoiseConfig(schedule="linear", prediction="epsilon"),
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """With models that have not been trained, and a result that is no model."""
+    folder = str(tmp_path_factory.mktemp("export") / "store")
+
+    @stage(version=1, kind="model", name="train")
+    def untrained(config: TrainConfig, out: Output) -> Stats:
+        torch.manual_seed(0)
+        objective = objective_of(config, ["a red square"] * 2)
+        weights = {name: value.contiguous() for name, value in objective.modules.state_dict().items()}
+        objective.save(out.write("model/any").parent, weights)
+        return Stats(Funnel(7, 7), {"objective": "diffusion"})
+
+    @stage(version=1, kind="picture", name="draw")
+    def other(config: TrainConfig, out: Output) -> Stats:
+        out.write("picture.txt").write_text("a square")
+        return Stats(Funnel(1, 1))
+
+    opened = open_store(folder)
+    refer(opened, "models/stock", untrained(STOCK, store=opened))
+    refer(opened, "models/ours", untrained(CONFIG, store=opened))
+    refer(opened, "pictures/one", other(CONFIG, store=opened))
+    return folder
+
+
+def test_a_model_goes_out_as_a_pipeline(sdflow: Told, store: str, tmp_path: Path):
+    folder = tmp_path / "pipeline"
+    status, _, error = sdflow("export", "models/stock", folder, "--to", "diffusers", "--store", store)
+    assert status == 0
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert f"{len(files)} files" in error
+    assert json.loads((folder / "model_index.json").read_text())["_class_name"] == "StableDiffusionPipeline"
+    status, _, error = sdflow("export", "models/stock", folder, "--to", "diffusers", "--store", store)
+    assert (status, "holds something already" in error) == (2, True)
+
+
+def test_what_diffusers_does_not_have_is_refused(sdflow: Told, store: str, tmp_path: Path):
+    for what, words in (
+        ("models/ours", "train.network='unet' is a denoiser of this project"),
+        ("pictures/one", "is no model; leave --to out"),
+    ):
+        status, _, error = sdflow("export", what, tmp_path / "none", "--to", "diffusers", "--store", store)
+        assert status == 2
+        assert words in error
+        assert not (tmp_path / "none").exists()
+    assert sdflow("export", "pictures/one", tmp_path / "plain", "--store", store)[0] == 0
+    assert (tmp_path / "plain/picture.txt").read_text() == "a square"
