@@ -51,7 +51,7 @@ def test_a_recipe_fits_both_cards(name: str):
     small, large = plan(name).cards
     assert small.accumulate >= large.accumulate == 1
     assert 0 < small.taken < 0.9 * small.memory
-    assert large.images_per_second > small.images_per_second
+    assert large.images_per_second >= small.images_per_second
 
 
 def test_the_readme_has_the_figures_of_all_recipes():
