@@ -34,8 +34,7 @@ TRAINING = (
 LOADING = {
     "ours": 'import sdmodel\n\nmodel = sdmodel.load("FOLDER")',
     "diffusers": (
-        "from diffusers import StableDiffusionPipeline\n\n"
-        'pipe = StableDiffusionPipeline.from_pretrained("FOLDER")'
+        'from diffusers import DiffusionPipeline\n\npipe = DiffusionPipeline.from_pretrained("FOLDER")'
     ),
     "lora": 'pipe.load_lora_weights("FOLDER")  # pipe: of the pipeline that the training started from',
     "contrastive": (

@@ -9,6 +9,7 @@ from flows.cli.options import DEFAULT_STORE, StoreOption, open_to_read
 from stages.artifacts.artifact import Artifact
 
 MODEL = "model/"
+CARD = "README.md"
 
 
 def export(
@@ -22,7 +23,8 @@ def export(
     ] = None,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Copy a result's files into a folder: of a model its model folder, of anything else all.
+    """Copy a result's files into a folder: of a model its model folder, and a README.md about it (a model
+    card), of anything else all.
 
     A store keeps each file by itself. Other tools (diffusers, open_clip, peft, WebDataset) want a folder.
 
@@ -41,6 +43,8 @@ def export(
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} holds something already; name a new or empty folder")
     files = _copy(artifact, folder) if to is None else _to_diffusers(artifact, folder)
+    if artifact.kind == "model":
+        files += _describe(artifact, folder, to)
     Terminal().log(f"{files} files of {artifact.short_name} are in {folder}")
 
 
@@ -76,3 +80,12 @@ def _to_diffusers(artifact: Artifact, folder: Path) -> int:
         _copy(artifact, model)
         write = export_lora if has_adapter(model) else export_pipeline
         return len(write(model, folder))
+
+
+def _describe(artifact: Artifact, folder: Path, to: Literal["diffusers"] | None) -> int:
+    """Writes the card of a model beside it; returns how many files."""
+    from stages.report.model_card import model_card
+
+    layout = "ours" if to is None else "diffusers" if (folder / "model_index.json").exists() else "lora"
+    (folder / CARD).write_text(model_card(artifact, layout=layout))
+    return 1

@@ -92,7 +92,7 @@ def test_a_card_has_the_runs_own_numbers(store: Store, model: Artifact, dataset:
 def test_layouts_say_how_they_load(model: Artifact):
     about, text = front_matter(model_card(model, layout="diffusers"))
     assert about["library_name"] == "diffusers"
-    assert "StableDiffusionPipeline.from_pretrained" in text
+    assert "DiffusionPipeline.from_pretrained" in text
     about, text = front_matter(model_card(model, layout="lora"))
     assert about["tags"] == ["diffusion", "lora"]
     assert "load_lora_weights" in text

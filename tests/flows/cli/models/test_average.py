@@ -87,7 +87,7 @@ def test_a_model_leaves_the_store_as_a_folder(sdflow: Told, store: Store, tmp_pa
     assert status == 0
     model = resolve(store, "models/tiny")
     held = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*"))
-    assert held == [name.removeprefix("model/") for name in model.names("model/")]
+    assert held == ["README.md", *(name.removeprefix("model/") for name in model.names("model/"))]
     assert load(tmp_path / "out").model.device.type == "cpu"
     assert f"{len(held)} files of train/" in error
     status, _, error = sdflow("export", "models/tiny", str(tmp_path / "out"))

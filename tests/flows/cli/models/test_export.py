@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+import sdmodel
 from sdmodel.config.noise import NoiseConfig
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
+from sdmodel.diffusion.generate import TextToImage
 from sdmodel.objectives import objective_of
 from stages.artifacts.artifact import Funnel
 from stages.artifacts.reference import refer
@@ -60,6 +62,7 @@ def test_a_model_goes_out_as_a_pipeline(sdflow: Told, store: str, tmp_path: Path
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert f"{len(files)} files" in error
     assert json.loads((folder / "model_index.json").read_text())["_class_name"] == "StableDiffusionPipeline"
+    assert 'DiffusionPipeline.from_pretrained("FOLDER")' in (folder / "README.md").read_text()
     status, _, error = sdflow("export", "models/stock", folder, "--to", "diffusers", "--store", store)
     assert (status, "holds something already" in error) == (2, True)
 
@@ -75,3 +78,14 @@ def test_what_diffusers_does_not_have_is_refused(sdflow: Told, store: str, tmp_p
         assert not (tmp_path / "none").exists()
     assert sdflow("export", "pictures/one", tmp_path / "plain", "--store", store)[0] == 0
     assert (tmp_path / "plain/picture.txt").read_text() == "a square"
+
+
+def test_our_own_network_loads_from_the_folder_that_is_exported(sdflow: Told, store: str, tmp_path: Path):
+    folder = tmp_path / "ours"
+    assert sdflow("export", "models/ours", folder, "--store", store)[0] == 0
+    model = sdmodel.load(folder)
+    assert isinstance(model, TextToImage)
+    assert model.sample(["a red square"], [0]).shape == (1, 3, CONFIG.size, CONFIG.size)
+    card = (folder / "README.md").read_text()
+    assert card.startswith('---\nlibrary_name: "sdmodel"')
+    assert "Sources and licences: not recorded." in card
