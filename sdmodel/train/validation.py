@@ -150,9 +150,11 @@ def data_config(data: DataConfig) -> DataConfig:
 
 
 def batch_size(config: TrainConfig, processes: int) -> int:
-    """Images in a global batch of the rows to measure: no more than are to be measured, or trained on at
-    once."""
-    return max(1, min(config.batch, config.validation.rows) // processes) * processes
+    """Images in a global batch of the rows to measure: the largest part of a training's batch that is no more
+    than are to be measured, so that other numbers of processes measure the same as far as they can share it;
+    at least one for each process."""
+    most = max(processes, min(config.batch, config.validation.rows))
+    return max(size for size in range(processes, most + 1, processes) if config.batch % size == 0)
 
 
 @contextmanager

@@ -236,7 +236,7 @@ def test_rows_are_measured_as_they_are():
 
 @pytest.mark.parametrize(
     ("batch", "rows", "processes", "expected"),
-    [(64, 256, 2, 64), (1024, 256, 8, 256), (64, 20, 8, 16), (8, 2, 4, 4)],
+    [(64, 256, 2, 64), (1024, 256, 8, 256), (64, 20, 8, 16), (8, 2, 4, 4), (64, 50, 1, 32), (64, 50, 4, 32)],
 )
 def test_batches_are_no_larger_than_what_is_measured(batch: int, rows: int, processes: int, expected: int):
     config = TrainConfig(batch=batch, validation=ValidationConfig(rows=rows))
