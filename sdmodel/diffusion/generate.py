@@ -1,5 +1,6 @@
 """From captions to images with a trained model."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -56,7 +57,8 @@ class TextToImage:
             raise ValueError(f"{len(captions)} captions and {len(seeds)} seeds; each image takes one of both")
         height, width = size or (self.size, self.size)
         config, space = self.model.config, self.model.space
-        check_size((height, width), config.network, vars(getattr(config, config.network)), space.factor)
+        if size is not None:
+            check_size(size, config.network, vars(getattr(config, config.network)), space.factor)
         shape = space.shape(height, width)
         chosen = sampling.over(self.model.sampling)
         if weak is not None:
@@ -116,6 +118,8 @@ class TextToImage:
         if weak is not None:
             other = weak.model.encode_captions(captions)
             return guided(self._predict, captioned, other, chosen, weak._predict)
+        if not self.model.text.pooled_width + self.model.text.token_width:
+            chosen = replace(chosen, guidance=1.0)  # no caption is read, so that both would be the same
         other = self.model.encode_captions([chosen.negative] * len(captions))
         return guided(self._predict, captioned, other, chosen)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sdmodel.condition import Condition
 from sdmodel.config.model import DiTConfig, UNet2DConfig, UNetConfig
 from sdmodel.config.noise import NoiseConfig
 from sdmodel.config.sampling import OURS, SamplerName, SamplingConfig
@@ -12,7 +13,10 @@ from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.diffusion import generate
 from sdmodel.diffusion.generate import TextToImage
+from sdmodel.diffusion.model import Diffusion
 from sdmodel.diffusion.objective import DiffusionObjective
+from sdmodel.noise.process import ForwardProcess
+from sdmodel.text.unread import UnreadCaptions
 
 CONFIG = TrainConfig(
     size=8,
@@ -111,6 +115,28 @@ def test_the_shift_of_training_is_that_of_sampling():
     assert torch.equal(base.sample(CAPTIONS, SEEDS), by_size.sample(CAPTIONS, SEEDS))
     ends = [made.sample(CAPTIONS, SEEDS, size=(16, 16)) for made in (base, by_size)]
     assert not torch.equal(*ends)
+
+
+class Recorder(torch.nn.Module):
+    """A network that predicts zeros and says of how many rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.rows: list[int] = []
+
+    def forward(self, x_t: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        self.rows.append(len(x_t))
+        return torch.zeros_like(x_t)
+
+
+def test_a_model_that_reads_no_captions_is_not_guided_by_them():
+    network = Recorder()
+    process = ForwardProcess.of_config(CONFIG.noise)
+    made = TextToImage(Diffusion(CONFIG, UnreadCaptions(), network, process))
+    drawn = made.sample(["", ""], [0, 1], SamplingConfig(steps=4, guidance=7.5, interval=(0.0, 1.0)))
+    assert network.rows == [2] * 4
+    assert (drawn == 0).all()
 
 
 def test_autoguidance_leads_away_from_a_weak_model(dit: TextToImage):
