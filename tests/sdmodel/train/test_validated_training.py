@@ -109,7 +109,8 @@ def publishes_the_best(
 
 def test_killed_and_resumed_it_stops_early_where_it_would_have_and_publishes_the_best(run, tmp_path: Path):
     rule = ValidationConfig(every=EVERY, rows=8, patience=2)
-    patient = replace(VALIDATED, images=800, checkpoint_every=EVERY, checkpoint_keep_every=1, validation=rule)
+    changes = {"seed": 5, "images": 800, "checkpoint_every": EVERY, "checkpoint_keep_every": 1}
+    patient = replace(VALIDATED, **changes, validation=rule)  # pyright: ignore[reportArgumentType] - by name
     expected, metrics = run(tmp_path / "whole", patient)
     publishes_the_best(expected, metrics, tmp_path / "whole", run.validators[-1])
     errors = [row["validation/ema/loss"] for row in metrics if "validation/ema/loss" in row]

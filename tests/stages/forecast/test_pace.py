@@ -48,7 +48,9 @@ def test_a_speed_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert single.json("pace.json")["images_per_second"] == pytest.approx(61.0)
     assert threads == [0, 0, 1]
     elsewhere = PaceConfig(train=worlds.TINY, machine="64 cores")
-    assert pace(dataset, elsewhere, store=store).json("pace.json")["images_per_second"] == pytest.approx(880.0)
+    assert pace(dataset, elsewhere, store=store).json("pace.json")["images_per_second"] == pytest.approx(
+        880.0
+    )
     assert first.digest != other.digest
 
 
