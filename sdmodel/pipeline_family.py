@@ -41,7 +41,7 @@ SHOWN = 60
 
 
 @dataclass(frozen=True)
-class Layout:
+class PipelineLayout:
     """Where the denoiser and its schedule lie in a pipeline's folder, and what it is."""
 
     unet: Path
@@ -67,7 +67,7 @@ def is_pipeline(folder: Path) -> bool:
     return _alone(folder)
 
 
-def layout_of(folder: Path) -> Layout:
+def layout_of(folder: Path) -> PipelineLayout:
     """Where the parts of a pipeline's folder lie. An unconditional one may have all at its top, without unet/
     and scheduler/, as the first DDPM were published.
 
@@ -87,7 +87,7 @@ def layout_of(folder: Path) -> Layout:
     unet, scheduler = (folder / "unet", folder / "scheduler") if inside else (folder, folder)
     settings = read_json(unet / "config.json")
     check_unet(settings, str(folder))
-    return Layout(unet, scheduler / "scheduler_config.json", settings)
+    return PipelineLayout(unet, scheduler / "scheduler_config.json", settings)
 
 
 def check_unet(settings: Mapping[str, Any], place: str = "a UNet") -> None:
