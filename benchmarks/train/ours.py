@@ -59,7 +59,7 @@ def main(path: Path) -> None:
     torch.manual_seed(config.seed)
     objective = NoiseObjective(task.place / "model", cached=job.latents is not None)
     gauge = gauge_of(config, accelerator, objective, stream)
-    trade_memory_for_speed(objective, config, accelerator, gauge)
+    trade_memory_for_speed(objective, config, accelerator, gauge, config.images)
     with suppress(Enough):
         train(objective, stream, config, accelerator, folder, send, gauge=gauge)
     meter.write()
