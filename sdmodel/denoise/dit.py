@@ -26,7 +26,7 @@ EXTENT = 16.0
 class DiT(nn.Module):
     """What is predicted of a noisy array, given its time and its caption."""
 
-    adamw_layers = ("time", "caption", "words", "stem", "modulation", "out")
+    adamw_layers = ("time", "words", "stem", "modulation", "out")
 
     def __init__(
         self,

@@ -33,7 +33,7 @@ class UNet(nn.Module):
     to take it away.
     """
 
-    adamw_layers = ("time", "caption", "condition", "layout", "stem", "out")
+    adamw_layers = ("time", "stem", "out")
 
     def __init__(
         self,

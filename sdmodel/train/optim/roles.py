@@ -3,9 +3,9 @@
 A module that is made of layers may have two attributes:
 
     adamw_layers    tuple of names of layers below it that are not hidden: the first layers on pixels,
-                    latents, times or captions, the last layers (of pixels, classes, tokens, embeddings), and
-                    modulation, the layers that make scales, shifts and gates of a condition. AdamW learns
-                    them where Muon learns the hidden ones (Jordan et al. 2024,
+                    latents, times or states of captions, the last layers (of pixels, classes, tokens,
+                    embeddings), and modulation, the layers that make scales, shifts and gates of a condition.
+                    AdamW learns them where Muon learns the hidden ones (Jordan et al. 2024,
                     https://kellerjordan.github.io/posts/muon).
     fused_layers    dict of names of layers below it whose weight is several matrices, as keys and values are,
                     to (groups, matrices): rows lie as (groups, matrices, rows of a matrix in a group).

@@ -67,18 +67,19 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...], tuple[str, .
         (
             *(r"(down|up|skip)\.\d", "pixels", "fine", BLOCK + "(widen|narrow)"),
             r"attention\.(query|words|places|out)",
+            *("caption", "condition", r"layout\.[01]"),
         ),
         (
-            *("time", "caption", "condition", r"layout\.[01]", "stem", "out"),
+            *("time", "stem", "out"),
             BLOCK + "film",
         ),
         (BLOCK + "space", r"maps\.\d"),
     ),
     "dit": (
         part("dit", "network"),
-        (r"blocks\.\d\.(places|words)\.(query|key_value|out)", r"blocks\.\d\.(widen|narrow)"),
+        (r"blocks\.\d\.(places|words)\.(query|key_value|out)", r"blocks\.\d\.(widen|narrow)", "caption"),
         (
-            *(r"time\.[02]", "caption", r"augmentation\.labels", "words", "stem", "modulation", "out"),
+            *(r"time\.[02]", r"augmentation\.labels", "words", "stem", "modulation", "out"),
             r"blocks\.\d\.modulation",
         ),
         (),
