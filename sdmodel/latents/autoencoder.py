@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from sdmodel.latents.space import LOG_VARIANCE
+from sdmodel.latents.tiling import decode_tiled
 from sdmodel.variant import variant_of
 
 if TYPE_CHECKING:  # it takes seconds to import
@@ -14,6 +15,8 @@ if TYPE_CHECKING:  # it takes seconds to import
 
 AT_ONCE = 2**20
 """Pixels, of all pictures that are encoded or decoded together: bounds memory, to some GiB."""
+TILE = 512
+"""Pixels to a side of the tiles that larger pictures are decoded in."""
 
 
 class FrozenAutoencoder:
@@ -70,11 +73,15 @@ class FrozenAutoencoder:
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        """(B, 3, H, W) float32 pixels, about [-1, 1], on the autoencoder's device.
+        """(B, 3, H, W) float32 pixels, about [-1, 1], on the autoencoder's device. Pictures of more than
+        AT_ONCE pixels are decoded in tiles.
 
         latents: (B, C, h, w), as the encoder gives them (`Space.restored`)."""
         height, width = (side * self.factor for side in latents.shape[-2:])
         rows = latents.to(self.device).float().split(max(1, AT_ONCE // (height * width)))
+        if height * width > AT_ONCE:
+            side = max(2, TILE // self.factor)
+            return torch.cat([decode_tiled(self.vae, some, side, side * 3 // 8) for some in rows])
         return torch.cat([self.vae.decode(some, return_dict=False)[0].float() for some in rows])
 
 
