@@ -7,6 +7,7 @@ sees the whole latent; what enlarges it is done in overlapping tiles that share 
 estimated on a small version and then taken from all tiles, each place once.
 """
 
+import functools
 import math
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -139,7 +140,7 @@ def shared_statistics(modules: nn.Module) -> Generator[SharedStatistics]:
     statistics = SharedStatistics()
     norms = [module for module in modules.modules() if isinstance(module, nn.GroupNorm)]
     for norm in norms:
-        norm.forward = lambda x, norm=norm: statistics.normalise(norm, x)
+        norm.forward = functools.partial(statistics.normalise, norm)
     try:
         yield statistics
     finally:

@@ -1,8 +1,10 @@
 """What memory a training takes, from formulas: what each weight costs, and what each row of a batch does."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import torch
 from torch import nn
 
 from sdmodel.config.train import TrainConfig
@@ -51,6 +53,28 @@ class MemoryEstimate:
         free = memory * (1 - SPARE) - self.total(0, checkpointing=checkpointing)
         activations = self.checkpointed if checkpointing else self.activations
         return max(0, int(free // max(1, activations.row)))
+
+
+def check_fits(modules: nn.Module, config: TrainConfig, device: torch.device, processes: int) -> None:
+    """ValueError: weights, gradients, moments and averages alone are more than this process's part of the
+    memory of its GPU, or of the machine; activations come on top, which smaller parts of a batch make
+    less."""
+    state = sum(state_bytes(modules, config).values()) // (processes if config.fsdp else 1)
+    if device.type == "cuda":
+        memory, where = torch.cuda.get_device_properties(device).total_memory, "the GPU"
+    else:
+        memory, where = memory_of_machine() // processes, "a process's part of the machine's memory"
+    if state > memory:
+        raise ValueError(
+            f"weights, gradients, moments and averages take {state / 2**30:.1f} GiB, and {where} is "
+            f"{memory / 2**30:.1f} GiB: take a smaller model, optimizer.kind=lion, ema.lengths=[], low-rank "
+            "changes of a model (lora.rank), or share them between processes (fsdp)"
+        )
+
+
+def memory_of_machine() -> int:
+    """Bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def state_bytes(modules: nn.Module, config: TrainConfig) -> dict[str, int]:

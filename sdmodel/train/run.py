@@ -33,6 +33,7 @@ from sdmodel.train.fit import black
 from sdmodel.train.fsdp import is_sharded
 from sdmodel.train.job import JobSpec
 from sdmodel.train.loop import train
+from sdmodel.train.memory import check_fits
 from sdmodel.train.metrics import Gauge, draw_curve
 from sdmodel.train.prepare import Build, prepare
 from sdmodel.train.process import failure
@@ -94,6 +95,7 @@ def run(
         unread = config.objective == "diffusion" and not (build or objective.readers)
         for warning in [*size_warnings(index, config, learned), *cut, *[UNREAD] * unread]:
             report({"warning": warning})
+    check_fits(objective.modules, config, accelerator.device, accelerator.num_processes)
     gauge = gauge_of(config, accelerator, objective, stream)
     left = config.images - (job.continued.images if job.continued else 0)
     trade_memory_for_speed(objective, config, accelerator, gauge, left)
