@@ -114,8 +114,9 @@ class SharedStatistics:
         self.used = {module: (first / n, second / n) for module, (n, first, second) in self._sums.items()}
         self._sums = {}
 
-    def normalise(self, module: nn.GroupNorm, x: Tensor) -> Tensor:
-        """What the module does to x (B, C, h, w), by the statistics in use."""
+    def normalise(self, module: nn.GroupNorm, input: Tensor) -> Tensor:
+        """What the module does to `input` (B, C, h, w), by the statistics in use."""
+        x = input
         groups = x.unflatten(1, (module.num_groups, -1))  # (B, groups, C / groups, h, w)
         over = (2, 3, 4)
         if self.weight is None:
