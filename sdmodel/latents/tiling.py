@@ -2,9 +2,9 @@
 
 Tiles that normalise by statistics of their own (group normalisation; Wu and He 2018, arXiv:1803.08494) differ
 in brightness and colour from the picture that is decoded at once: such tiles of half the side come to 22 dB
-of it on a small autoencoder of the demo's pictures, and these to 44. Here the middle of the decoder, which attends to all places,
-sees the whole latent; what enlarges it is done in overlapping tiles that share their statistics. These are
-estimated on a small version and then taken from all tiles, each place once.
+of it on a small autoencoder of the demo's pictures, and these to 44. Here the middle of the decoder, which
+attends to all places, sees the whole latent; what enlarges it is done in overlapping tiles that share their
+statistics. These are estimated on a small version and then taken from all tiles, each place once.
 """
 
 import functools
