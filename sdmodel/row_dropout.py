@@ -41,7 +41,7 @@ def drawing_for(seed: int, rows: Tensor) -> Generator[None]:
         _drawn_for.seed, _drawn_for.rows = before
 
 
-def _kept(p: float, stream: str, x: Tensor, shape: tuple[int, ...]) -> Tensor:
+def _mask(p: float, stream: str, x: Tensor, shape: tuple[int, ...]) -> Tensor:
     """(N, *shape) in the precision of x (N, ...): 0 with probability p, else 1 / (1 - p).
 
     N is a multiple of B: a row may have several entries (a caption's foils), one after the other."""
@@ -66,7 +66,7 @@ class RowDropout(nn.Dropout):
         """(N, ...) to the same."""
         if not self.training or not self.p or _drawn_for.rows is None:
             return super().forward(input)
-        return input * _kept(self.p, self.stream, input, input.shape[1:])
+        return input * _mask(self.p, self.stream, input, input.shape[1:])
 
 
 class StochasticDepth(nn.Module):
@@ -84,8 +84,8 @@ class StochasticDepth(nn.Module):
         """Of x (B, ...) before the block and y after it what goes on."""
         if not self.training or not self.p:
             return y
-        kept = _kept(self.p, self.stream, x, ())
-        return x + kept.view(-1, *[1] * (x.ndim - 1)) * (y - x)
+        mask = _mask(self.p, self.stream, x, ())
+        return x + mask.view(-1, *[1] * (x.ndim - 1)) * (y - x)
 
 
 def linear_depth(rate: float, blocks: int) -> nn.ModuleList:
@@ -108,7 +108,7 @@ def by_row(modules: nn.Module) -> None:
 
 def copy_rates(source: nn.Module, target: nn.Module) -> None:
     """Of two modules of one structure the second leaves out as much as the first."""
-    for one, other in zip(source.modules(), target.modules(), strict=True):
-        if isinstance(one, nn.Dropout | StochasticDepth):
+    for layer, other in zip(source.modules(), target.modules(), strict=True):
+        if isinstance(layer, nn.Dropout | StochasticDepth):
             assert isinstance(other, nn.Dropout | StochasticDepth)
-            other.p = one.p
+            other.p = layer.p

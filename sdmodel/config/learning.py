@@ -20,7 +20,7 @@ from sdmodel.config.limits import (
     Word,
     Workers,
 )
-from sdmodel.config.optimization import LION, NOTHING, Optimization, Rates
+from sdmodel.config.optimization import LION, NOTHING, Optimization, LearningRates
 
 LONGEST = 12**-0.5
 """Largest relative length of an average: of the plain mean over all the training, gamma = 0."""
@@ -90,7 +90,7 @@ class OptimizerConfig(Config):
     rates: dict[str, Annotated[float, Interval(gt=0, le=1000)]] = field(default_factory=dict[str, float])
     """Factors on the learning rate, by beginnings of names; the longest that fits counts."""
 
-    def starting(self, rates: Rates) -> Self:
+    def starting(self, rates: LearningRates) -> Self:
         """The same with `rates` where this leaves them open."""
         kind = rates.kind if self.kind == "auto" else self.kind
         adam = rates.adam * LION if kind == "lion" else rates.adam
@@ -101,7 +101,7 @@ class OptimizerConfig(Config):
             adam_rate=adam if self.adam_rate is None else self.adam_rate,
         )
 
-    def optimization(self, batch: int, rates: Rates = NOTHING) -> Optimization:
+    def optimization(self, batch: int, rates: LearningRates = NOTHING) -> Optimization:
         """With nothing left open, for batches of so many images; `rates` where this leaves them open."""
         whole = self.starting(rates)
         assert whole.kind != "auto"

@@ -22,7 +22,7 @@ class Optimization:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rates:
+class LearningRates:
     """An optimizer and its learning rates, for a training that the config leaves them to."""
 
     kind: OptimizerName
@@ -30,12 +30,12 @@ class Rates:
     adam: float
 
 
-NOTHING = Rates(kind="muon", muon=1.2e-2, adam=3e-3)
+NOTHING = LearningRates(kind="muon", muon=1.2e-2, adam=3e-3)
 """From random weights, and from small models of ours, whose rates these are: the demo's, measured."""
-PIPELINE = Rates(kind="adamw", muon=4e-5, adam=1e-5)
+PIPELINE = LearningRates(kind="adamw", muon=4e-5, adam=1e-5)
 """From a pipeline in the layout of Stable Diffusion: AdamW's rate in diffusers' example, Muon's four times
 as high as from nothing."""
-LORA = Rates(kind="adamw", muon=4e-4, adam=1e-4)
+LORA = LearningRates(kind="adamw", muon=4e-4, adam=1e-4)
 """Low-rank changes, to whatever model: AdamW's rate in diffusers' example. Muon learns none of them."""
 LION = 0.1
 """Good rates of Lion, in AdamW's (Chen et al. 2023, arXiv:2302.06675, section 5)."""

@@ -159,8 +159,8 @@ def restore_optimizers(
     for optimizer in optimizers:
         whole = optimizer.state_dict()
         ordered: list[Tensor] = [p for group in optimizer.param_groups for p in group["params"]]
-        one = isinstance(optimizer, ONE_MOMENTUM)
-        strange = [p for p in ordered if p in states and one != (MOMENTUM in states[p])]
+        single = isinstance(optimizer, ONE_MOMENTUM)
+        strange = [p for p in ordered if p in states and single != (MOMENTUM in states[p])]
         if strange:
             name = next(name for name, p in parameters.items() if p is strange[0])
             raise ValueError(f"{name} was learned by another optimizer than {type(optimizer).__name__}")
