@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flows.steps import ENCODE, STEPS
+from sdmodel.config.conflicts import denoiser_conflicts
 from sdmodel.config.limits import ConfigError
 from stages.artifacts.reference import references
 from stages.collect.sources.files import check_folder, check_sources
@@ -43,7 +44,7 @@ def check(run: Run) -> None:
     if encode.autoencoder:
         model = files.autoencoder_config(lambda: store, encode.autoencoder)
         files.check_fits(encode, model)
-        if mistakes := list(train.denoiser_mistakes(files.factor_of(model))):
+        if mistakes := list(denoiser_conflicts(train, files.factor_of(model))):
             raise ConfigError("train", mistakes)
     if encode.text:
         files.text_files(Path(encode.text))

@@ -20,7 +20,7 @@ from sdmodel.config.limits import (
     Word,
     Workers,
 )
-from sdmodel.config.optimization import LION, NOTHING, Optimization, LearningRates
+from sdmodel.config.optimization import LION, NOTHING, LearningRates, Optimization
 
 LONGEST = 12**-0.5
 """Largest relative length of an average: of the plain mean over all the training, gamma = 0."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from sdmodel.config.conflicts import denoiser_conflicts
 from sdmodel.config.limits import ConfigError
 from sdmodel.config.train import TrainConfig
 from sdmodel.latents.space import Space
@@ -41,7 +42,7 @@ def build_denoiser(
     Raises:
         ConfigError: the network cannot see pictures of that size in that space.
     """
-    if mistakes := list(config.denoiser_mistakes(space.factor)):
+    if mistakes := list(denoiser_conflicts(config, space.factor)):
         raise ConfigError("TrainConfig", mistakes)
     arrays: dict[str, Any] = {
         "channels": space.channels,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from sdmodel.config.conflicts import denoiser_conflicts
 from sdmodel.config.learning import (
     DataConfig,
     EmaConfig,
@@ -248,7 +249,7 @@ def test_noise_that_can_be_learned_is_not_refused():
 
 def test_latents_are_cut_by_the_autoencoder_first():
     config = TrainConfig(size=32)
-    assert not list(config.denoiser_mistakes(4))
-    (mistake,) = config.denoiser_mistakes(8)
+    assert not list(denoiser_conflicts(config, 4))
+    (mistake,) = denoiser_conflicts(config, 8)
     assert mistake.text("train.").startswith("train.size=32, train.unet.patch=2")
     assert "multiple of 64" in mistake.text()
