@@ -39,6 +39,7 @@ from sdmodel.config.text import TextConfig, TextKind
 from sdmodel.config.train import TrainConfig
 from sdmodel.denoise.build import build_denoiser
 from sdmodel.latents.space import PIXELS, Space
+from sdmodel.noise.schedule import NoiseSchedule
 from sdmodel.objectives import objective_of
 from sdmodel.text import build as text
 from sdmodel.train.ema import WeightAverages
@@ -275,8 +276,9 @@ def models(folder: Path) -> dict[str, Any]:
     for network in get_args(Network):
         for name, space in (("pixels", PIXELS), ("latents", LATENTS)):
             torch.manual_seed(0)
-            shaped = dataclasses.replace(CONFIG, network=network, data=DataConfig(augment=0.2))
-            denoiser = build_denoiser(shaped, space, pooled_width=12, token_width=6)
+            data = DataConfig(augment=0.0 if network == "unet2d" else 0.2)
+            shaped = dataclasses.replace(CONFIG, network=network, data=data)
+            denoiser = build_denoiser(shaped, space, 12, 6, NoiseSchedule())
             built[f"network {network}, {name}"] = weights(denoiser.state_dict())
     torch.manual_seed(0)
     built["autoencoder"] = weights(build_autoencoder(CONFIG.autoencoder, CONFIG.size).state_dict())

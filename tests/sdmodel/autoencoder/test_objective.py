@@ -46,8 +46,8 @@ def saved(made: AutoencoderObjective, folder: Path) -> Path:
 def trained(steps: int) -> AutoencoderObjective:
     made = objective()
     optimizer = torch.optim.AdamW(made.modules.parameters(), 3e-3)
-    for _ in range(steps):
-        torch.stack(list(made.modules(batch()).values())).sum().backward()
+    for step in range(steps):
+        torch.stack(list(made.modules(replace(batch(), seed=step)).values())).sum().backward()
         optimizer.step()
         optimizer.zero_grad()
     return made

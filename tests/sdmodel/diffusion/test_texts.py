@@ -99,7 +99,9 @@ def test_ones_own_rates_go_before_the_encoders():
     )
     assert config.learning.rates == {"text.encoders.0.": 0.5}
     assert config.learning.frozen == ("network.", "text.encoders.1.")
-    assert replace(config, objective="selfsupervised", texts=()).learning == config.optimizer
+    assert replace(config, objective="selfsupervised", texts=()).learning == config.optimizer.optimization(
+        config.batch
+    )
 
 
 def test_a_folder_of_another_kind_is_refused(dataset, tmp_path: Path):

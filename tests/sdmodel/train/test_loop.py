@@ -94,6 +94,7 @@ def test_reports_and_checkpoints(run, tmp_path: Path):
     assert set(progress) == {
         "images",
         "total",
+        "size",
         "loss",
         "images_per_second",
         "seconds_left",

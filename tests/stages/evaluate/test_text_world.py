@@ -57,7 +57,7 @@ def test_pairs_labels_and_tokens_are_learned(kind: TextKind, tmp_path: Path):
     objective = TextObjective(config, captions, tmp_path / "train/labels.parquet")
     optimizer = torch.optim.AdamW(objective.modules.parameters(), 3e-3)
     choice = np.random.default_rng(0)
-    for _step in range(STEPS):
+    for step in range(STEPS):
         rows = choice.choice(ROWS, BATCH, replace=False)
         batch = Batch(
             images=to_float(pictures[rows]).permute(0, 3, 1, 2).contiguous(),
@@ -66,6 +66,7 @@ def test_pairs_labels_and_tokens_are_learned(kind: TextKind, tmp_path: Path):
             index=torch.arange(BATCH),
             size=BATCH,
             start=0,
+            seed=step,
         )
         losses = objective.modules(batch)
         torch.stack(list(losses.values())).sum().backward()

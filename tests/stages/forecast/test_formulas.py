@@ -82,8 +82,11 @@ def test_a_batch_is_taken_in_the_fewest_equal_parts_that_fit():
     assert card.taken < 0.9 * card.memory
 
 
-def test_what_is_not_here_is_taken_to_be_stable_diffusion_and_said(tmp_path: Path):
-    absent = str(tmp_path / "absent")
+def test_what_is_not_here_is_taken_to_be_stable_diffusion_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    absent = "absent"
     shapes = shapes_of(run(absent))
     assert (shapes.space.channels, shapes.space.factor) == (4, 8)
     assert shapes.captions is not None
