@@ -6,8 +6,9 @@ from torch import nn
 
 from sdmodel.config.learning import EmaConfig, OptimizerConfig
 from sdmodel.config.train import TrainConfig
+from sdmodel.train import memory as memories
 from sdmodel.train.activations import Activations
-from sdmodel.train.memory import SPARE, MemoryEstimate, state_bytes
+from sdmodel.train.memory import SPARE, MemoryEstimate, check_fits, state_bytes
 
 MIB = 2**20
 ESTIMATE = MemoryEstimate(
@@ -53,3 +54,17 @@ def test_moments_are_those_that_the_optimizer_keeps():
     optimizer.step()
     kept = [value for state in optimizer.state.values() for name, value in state.items() if name != "step"]
     assert state_bytes(model, config)["moments"] == sum(value.nbytes for value in kept)
+
+
+@pytest.mark.parametrize(("processes", "fsdp"), [(1, False), (2, True)])
+def test_a_state_that_cannot_fit_is_refused_before_anything_is_learned(
+    processes: int, fsdp: bool, monkeypatch: pytest.MonkeyPatch
+):
+    model = nn.Linear(10, 10, bias=False)
+    config = TrainConfig(optimizer=OptimizerConfig(kind="adamw"), fsdp=fsdp)
+    state = sum(state_bytes(model, config).values())
+    monkeypatch.setattr(memories, "memory_of_machine", lambda: state)
+    check_fits(model, config, torch.device("cpu"), processes)
+    monkeypatch.setattr(memories, "memory_of_machine", lambda: state - 2)
+    with pytest.raises(ValueError, match=r"weights, gradients, moments and averages take .* GiB: take a"):
+        check_fits(model, config, torch.device("cpu"), processes)
