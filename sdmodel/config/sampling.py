@@ -58,7 +58,7 @@ class Sampling:
     negative: str
 
 
-OURS = Sampling(sampler="dpm++2m", steps=7, guidance=2.5, interval=(0.0, 0.6), rescale=0.0, negative="")
+OURS = Sampling(sampler="dpm++2m", steps=7, guidance=2.0, interval=(0.0, 0.8), rescale=0.0, negative="")
 """What suits models on the straight path: 7 steps of docs/training.md's table."""
 TIMESTEPS = Sampling(sampler="dpm++2m", steps=25, guidance=7.5, interval=(0.0, 1.0), rescale=0.0, negative="")
 """What suits pipelines in the layout of Stable Diffusion."""

@@ -57,12 +57,12 @@ def test_the_report_tells_what_was_measured_and_what_was_not(
     assert report["sampling"] == {
         "sampler": "dpm++2m",
         "steps": 2,
-        "guidance": 2.5,
-        "interval": [0.0, 0.6],
+        "guidance": 2.0,
+        "interval": [0.0, 0.8],
         "rescale": 0.0,
         "negative": "",
     }
-    assert "Drawn by dpm++2m in 2 steps, guidance 2.5 from time 0 (0 is noise) to 0.6.\n" in words
+    assert "Drawn by dpm++2m in 2 steps, guidance 2 from time 0 (0 is noise) to 0.8.\n" in words
 
     validation = report["validation"]
     assert validation["rows"] == CONFIG.validation_rows
@@ -93,7 +93,7 @@ def test_samples_are_parts_and_another_evaluation_samples_only_what_is_new(
     away = SamplingConfig(steps=2, guidance=3.0, rescale=0.5, negative="a [link](b)")
     led = evaluate(model, dataset, None, changed(samples=0, sampling=away), store=store)
     words = led.read("report.md").decode()
-    assert 'to 0.6, rescaled by 0.5, away from "a \\[link\\](b)".' in words
+    assert 'to 0.8, rescaled by 0.5, away from "a \\[link\\](b)".' in words
     assert evaluate(model, dataset, None, changed(batch=2), store=store).cached
 
 
