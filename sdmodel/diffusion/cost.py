@@ -53,6 +53,7 @@ def step_cost(
     captions: CaptionShape | TextConditioner | PipelineTextEncoder,
     *,
     unet: dict[str, Any] | None = None,
+    maps: int | None = None,
     bf16: bool = True,
 ) -> StepCost:
     """Counts a step.
@@ -62,6 +63,7 @@ def step_cost(
         space: what the denoiser works on.
         captions: cached text states, or the text encoder that is learned along, with its weights.
         unet: unet/config.json of the pipeline to start from; None: the network is the config's.
+        maps: side of square arrays that our UNet learns positions for; None: those of the config's size.
         bf16: mixed precision, as on a GPU.
 
     Raises:
@@ -78,7 +80,7 @@ def step_cost(
         network = (
             UNet2D(unet, schedule, padded=padded)
             if unet
-            else build_denoiser(config, space, pooled, words.width, schedule, padded=padded)
+            else build_denoiser(config, space, pooled, words.width, schedule, padded=padded, maps=maps)
         )
         parts["network"] = network
         heavy: Any = network.heavy

@@ -112,9 +112,11 @@ def forecast_by_formulas(
     network = "unet2d" if shapes.unet else train.network
     mixed = train.precision != "fp32"
     costs: list[tuple[StepCost, int]] = []
+    maps = train.stages[0][0] // shapes.space.factor  # learned at the first size, resized at others
     for size, images in train.stages:
         stage = replace(train, size=size, sizes=(), images=images)
-        costs.append((step_cost(stage, shapes.space, words, unet=shapes.unet, bf16=mixed), images))
+        cost = step_cost(stage, shapes.space, words, unet=shapes.unet, maps=maps, bf16=mixed)
+        costs.append((cost, images))
     largest = max((cost for cost, _ in costs), key=lambda cost: cost.flops)
     memory, processes = largest.memory, max(1, train.processes)
     share = MFU[network] if mfu is None else mfu

@@ -65,6 +65,15 @@ def test_of_sizes_in_stages_each_costs_its_own_and_the_largest_must_fit():
     assert (whole.flops, whole.row) == (alone[1].flops, alone[1].row)
 
 
+def test_a_network_whose_maps_were_learned_small_has_no_more_of_them_at_large_sizes():
+    small = {"network": "unet", "unet": {"channels": [8, 16], "condition": 16, "fine": 4}}
+    staged = run(**small, size=64, sizes=[[32, 700], [64, 300]], images=1000, batch=BATCH)
+    cards = {"h100": card_of("h100")}
+    assert (
+        forecast_by_formulas(staged, cards).parameters == forecast_by_formulas(run(**small), cards).parameters
+    )
+
+
 def test_a_small_step_takes_as_long_as_its_operations_take_to_start():
     slow, fast = (
         forecast_by_formulas(run(batch=batch), {"h200": card_of("h200")}).cards[0] for batch in (4, 8)
