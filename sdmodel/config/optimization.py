@@ -33,8 +33,8 @@ class LearningRates:
 NOTHING = LearningRates(kind="muon", muon=1.2e-2, adam=3e-3)
 """From random weights, and from small models of ours, whose rates these are: the demo's, measured."""
 PIPELINE = LearningRates(kind="adamw", muon=4e-5, adam=1e-5)
-"""From a pipeline in the layout of Stable Diffusion: AdamW's rate in diffusers' example, Muon's four times
-as high as from nothing."""
+"""From a pipeline in the layout of Stable Diffusion: AdamW's rate in diffusers' example, and Muon's four
+times that, as from random weights."""
 LORA = LearningRates(kind="adamw", muon=4e-4, adam=1e-4)
 """Low-rank changes, to whatever model: AdamW's rate in diffusers' example. Muon learns none of them."""
 LION = 0.1

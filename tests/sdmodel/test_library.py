@@ -15,12 +15,14 @@ from torch import Tensor, nn
 import sdmodel
 from sdmodel import library
 from sdmodel.condition import Condition
+from sdmodel.config.learning import EmaConfig, OptimizerConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.diffusion.generate import TextToImage
 from sdmodel.diffusion.objective import DiffusionObjective
 from sdmodel.diffusion.own import OwnParts
 from sdmodel.objectives import objective_of
 from sdmodel.text.encoder import TextEncoder
+from tests import frozen
 from tests.sdmodel.golden import tiny
 
 CONFIG = replace(tiny.CONFIG, images=16, checkpoint_every=8)
@@ -105,14 +107,19 @@ def test_a_model_of_ours_takes_no_parts(tmp_path: Path):
         library.load(tmp_path, objective=Brightness)
 
 
+def indexed(dataset: Any, folder: Path) -> Path:
+    """The dataset's index in a folder, its tars beside it under the names that it has for them."""
+    for name, tar in dataset.tars.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).symlink_to(tar)
+    index = folder / "index.parquet"
+    index.write_bytes(dataset.index.read_bytes())
+    return index
+
+
 @pytest.mark.slow
 def test_an_objective_learns_and_is_loaded_again(dataset: Any, tmp_path: Path):
-    """The tars lie beside their index under other names than it says: as in a store, they are found by it."""
-    for name, tar in dataset.tars.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).symlink_to(tar)
-    index = tmp_path / "index.parquet"
-    index.write_bytes(dataset.index.read_bytes())
+    index = indexed(dataset, tmp_path)
     messages: list[Any] = []
     config = replace(CONFIG, images=160)
     folder = library.fit(config, index, tmp_path / "run", objective=Brightness, report=messages.append)
@@ -163,6 +170,33 @@ def test_folders_of_other_objectives(curve: str, tmp_path: Path):
         case _:
             assert isinstance(model, TextEncoder)
             assert model.encode_captions(["red"]).states.shape[-1] == 16
+
+
+@pytest.mark.slow
+def test_rates_follow_the_pipeline_that_it_starts_from(dataset: Any, tmp_path: Path):
+    start = frozen.pipeline(tmp_path / "start", latent=False)
+    config = TrainConfig(
+        network="unet2d",
+        size=16,
+        images=8,
+        batch=4,
+        start=str(start),
+        optimizer=OptimizerConfig(warmup=0),
+        ema=EmaConfig(half_life=1, ramp=1.0),
+    )
+    folder = library.fit(config, indexed(dataset, tmp_path), tmp_path / "training")
+    learned = json.loads((folder / "config.json").read_text())["training"]["optimizer"]
+    assert (learned["kind"], learned["adam_rate"]) == ("adamw", 1e-5)
+    drawn, stock = library.load(folder), DiffusionObjective(replace(config, start=""), ["red"], starting=True)
+    stock.start(start)
+    assert isinstance(drawn, TextToImage)
+    moved = [
+        (own - taught).abs().max().item()
+        for own, taught in zip(
+            drawn.model.network.parameters(), stock.modules.network.parameters(), strict=True
+        )
+    ]
+    assert 0 < max(moved) < 1e-4  # a step of Muon at its rate from nothing is a hundred times as long
 
 
 def test_folders_of_nothing_and_of_other_libraries(tmp_path: Path):
