@@ -87,11 +87,13 @@ def starts(places: int, side: int, overlap: int, step: int = 1) -> list[int]:
 
 
 def _weights(places: int, spans: list[slice], overlap: int) -> list[Tensor]:
-    """Of each span (n,), rising over the overlap and falling again; those of all add up to 1."""
+    """Of each span (n,), rising over the overlap and falling again, both gently, since what a tile computes
+    is worst at its edge, where it does not see its neighbour; those of all add up to 1."""
     total, ramps = torch.zeros(places), list[Tensor]()
     for span in spans:
         near = torch.arange(1, span.stop - span.start + 1)
-        ramps.append(torch.minimum(near, near.flip(0)).clamp(max=overlap).float())
+        share = torch.minimum(near, near.flip(0)) / (overlap + 1)
+        ramps.append(share.clamp(max=1).mul(torch.pi / 2).sin().square())
         total[span] += ramps[-1]
     return [ramp / total[span] for ramp, span in zip(ramps, spans, strict=True)]
 

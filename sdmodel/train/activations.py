@@ -1,9 +1,11 @@
 """What a forward pass keeps for its gradient: the activations, which are most of a training's memory.
 
-They are counted where autograd keeps them, on torch's meta device: tensors with shapes and dtypes but no
-numbers, so that a model of any size is counted on any machine.
+They are counted where autograd keeps them: of a training that begins, on its own device; of one that is only
+planned on torch's meta device, tensors with shapes and dtypes but no numbers, so that a model of any size is
+counted on any machine.
 """
 
+import math
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -32,10 +34,14 @@ class Activations:
     row: int
     """For each row that is taken at once."""
 
+    def each(self, rows: int) -> "Activations":
+        """Of one of so many rows that were counted together."""
+        return Activations(constant=self.constant, row=math.ceil(self.row / rows))
+
 
 @dataclass(frozen=True, kw_only=True)
 class PassCount:
-    """A forward pass of one row and its gradient, counted."""
+    """A forward pass of one row and its gradient, counted; of several, all of them together."""
 
     flops: int
     """Floating-point operations of both: matrix products, convolutions and attention."""
@@ -54,13 +60,13 @@ def count_pass(
 
     Args:
         forward: the loss of one row, a scalar; its gradient is taken of all parameters that learn.
-        modules: what it is computed with, on the meta device, or on the CPU if it is small.
+        modules: what it is computed with, on the meta device, or on any other if `forward` takes few rows.
         heavy: parts of `modules` that may be checkpointed.
-        bf16: mixed precision.
+        bf16: mixed precision as CUDA has it, where no CUDA is; else autocast says what is.
     """
     storages = _Storages(modules)
     learned = [p for p in modules.parameters() if p.requires_grad]
-    with FlopCounterMode(display=False) as counter, _Kernels() as kernels:
+    with FlopCounterMode(display=False) as counter, _Kernels(storages) as kernels:
         with ExitStack() as stack:
             stack.enter_context(storages.watched(heavy))
             stack.enter_context(_CudaNumerics(storages, bf16=bf16))
@@ -154,15 +160,19 @@ class _Storages:
 
 
 class _Kernels(TorchDispatchMode):
-    """Counts operations that make something."""
+    """Counts operations that make something, and knows autocast's copies of weights."""
 
-    def __init__(self) -> None:
+    def __init__(self, storages: _Storages) -> None:
         super().__init__()
+        self.storages = storages
         self.count = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.count += not func.is_view
-        return func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten._to_copy.default and _key(args[0]) in self.storages.weights:
+            self.storages.copies.add(self.storages.note(result))
+        return result
 
 
 class _CudaNumerics(TorchFunctionMode):

@@ -1,5 +1,6 @@
 """What memory a training takes, from formulas: what each weight costs, and what each row of a batch does."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 
 from sdmodel.config.train import TrainConfig
-from sdmodel.train.activations import Activations
+from sdmodel.train.activations import Activations, PassCount
 
 FLOAT = 4
 """Bytes of a weight, of its gradient, and of each of its moments and averages: all are float32."""
@@ -55,21 +56,66 @@ class MemoryEstimate:
         return max(0, int(free // max(1, activations.row)))
 
 
+def estimate_memory(modules: nn.Module, config: TrainConfig, count: PassCount, rows: int) -> MemoryEstimate:
+    """Of a process that holds all weights. count: of so many rows; see `sdmodel.train.speed.count_rows`."""
+    return MemoryEstimate(
+        **state_bytes(modules, config),
+        activations=count.saved.each(rows),
+        checkpointed=count.checkpointed.each(rows),
+    )
+
+
 def check_fits(modules: nn.Module, config: TrainConfig, device: torch.device, processes: int) -> None:
     """ValueError: weights, gradients, moments and averages alone are more than this process's part of the
     memory of its GPU, or of the machine; activations come on top, which smaller parts of a batch make
     less."""
     state = sum(state_bytes(modules, config).values()) // (processes if config.fsdp else 1)
-    if device.type == "cuda":
-        memory, where = torch.cuda.get_device_properties(device).total_memory, "the GPU"
-    else:
-        memory, where = memory_of_machine() // processes, "a process's part of the machine's memory"
+    memory, where = _memory(device, processes)
     if state > memory:
         raise ValueError(
             f"weights, gradients, moments and averages take {state / 2**30:.1f} GiB, and {where} is "
             f"{memory / 2**30:.1f} GiB: take a smaller model, optimizer.kind=lion, ema.lengths=[], low-rank "
             "changes of a model (lora.rank), or share them between processes (fsdp)"
         )
+
+
+def tight_memory(
+    whole: MemoryEstimate, config: TrainConfig, device: torch.device, processes: int
+) -> str | None:
+    """What a user should know who is about to run out of memory, in a sentence; None: a step fits.
+
+    It is an estimate, and only warned of: what is not counted (temporaries, a framework's own) may take a
+    tenth more, and what is counted need not all be there at once. whole: of one process that holds all
+    weights, at the size whose rows take most."""
+    memory, where = _memory(device, processes)
+    own = whole.shared(processes) if config.fsdp else whole
+    checkpointing = config.activation_checkpointing
+    share = config.batch // processes
+    rows = math.ceil(share / config.accumulate) if config.accumulate else 1  # 0 finds out what fits
+    taken = own.total(rows, checkpointing=checkpointing)
+    if taken <= memory:
+        return None
+    fitting = own.rows(memory, checkpointing=checkpointing)
+    if fitting and not config.whole_batch:
+        parts = next(
+            parts for parts in range(1, share + 1) if share % parts == 0 and share <= parts * fitting
+        )
+        remedy = f"accumulate={parts} takes {share // parts} at once, with the same result"
+    elif not checkpointing and own.rows(memory, checkpointing=True):
+        remedy = "activation_checkpointing=true takes less"
+    else:
+        remedy = "take a smaller model, size or batch"
+    return (
+        f"a step with {rows:,} rows at once takes about {taken / 2**30:.1f} GiB (estimated from the shapes "
+        f"of what is computed), and {where} is {memory / 2**30:.1f} GiB: {remedy}"
+    )
+
+
+def _memory(device: torch.device, processes: int) -> tuple[int, str]:
+    """Bytes that a process may take, and of what."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory, "the GPU"
+    return memory_of_machine() // processes, "a process's part of the machine's memory"
 
 
 def memory_of_machine() -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from sdmodel.train.memory import MemoryEstimate
 from sdmodel.train.process.messages import Progress, Utilisation
 from sdmodel.train.trackers import trackers
 
@@ -43,6 +44,9 @@ class Gauge:
     stages: tuple[tuple[int, float], ...] = ()
     """(images seen at a stage, FLOPs of an image of it), where sizes follow each other; empty: `flops` of
     all."""
+    memory: MemoryEstimate | None = None
+    """Bytes that a step takes, estimated, of one process that holds all weights, at the size that takes most;
+    None: not counted."""
 
     def flops_at(self, images: int) -> float:
         """FLOPs of the image that follows after so many."""

@@ -33,7 +33,7 @@ from sdmodel.train.fit import black
 from sdmodel.train.fsdp import is_sharded
 from sdmodel.train.job import JobSpec
 from sdmodel.train.loop import train
-from sdmodel.train.memory import check_fits
+from sdmodel.train.memory import check_fits, estimate_memory, tight_memory
 from sdmodel.train.metrics import Gauge, draw_curve
 from sdmodel.train.prepare import Build, prepare
 from sdmodel.train.process import failure
@@ -44,7 +44,7 @@ from sdmodel.train.process.stopping import RESUME, Stopping
 from sdmodel.train.speed import (
     checkpoint_heavy,
     compile_heavy,
-    flops_per_image,
+    count_rows,
     peak_flops,
     worth_compiling,
 )
@@ -97,6 +97,10 @@ def run(
             report({"warning": warning})
     check_fits(objective.modules, config, accelerator.device, accelerator.num_processes)
     gauge = gauge_of(config, accelerator, objective, stream)
+    if main and gauge.memory:
+        tight = tight_memory(gauge.memory, config, accelerator.device, accelerator.num_processes)
+        if tight:
+            report({"warning": tight})
     left = config.images - (job.continued.images if job.continued else 0)
     trade_memory_for_speed(objective, config, accelerator, gauge, left)
 
@@ -158,12 +162,12 @@ def end_with_parent() -> None:
 def gauge_of(
     config: TrainConfig, accelerator: Accelerator, objective: Objective, stream: Stream | SizedStream
 ) -> Gauge:
-    """What the training's speed is worth. FLOPs are counted on two rows (one, of an odd number), by all
-    processes together, and on the CPU where weights are to be sharded; of each size, where there are several.
-    A loss that compares rows needs the whole batch, and the device that the processes talk through: sharded,
-    its FLOPs are not counted."""
+    """What the training's speed is worth, and what memory a step takes. FLOPs and activations are counted on
+    two rows (one, of an odd number), by all processes together, and on the CPU where weights are to be
+    sharded; of each size, where there are several. A loss that compares rows needs the whole batch, and the
+    device that the processes talk through: sharded, nothing of it is counted."""
     device, world, sharded = accelerator.device, accelerator.num_processes, is_sharded(config, accelerator)
-    flops = 0.0
+    flops, memory = 0.0, None
     of_size: dict[int, float] = {}
     if not (sharded and objective.whole_batch):
         place = torch.device("cpu") if sharded else device
@@ -172,16 +176,20 @@ def gauge_of(
         if not objective.whole_batch:
             batch = batch.micro_batch(0, len(batch) // 2 if len(batch) % 2 == 0 else len(batch))
         with accelerator.autocast():
-            flops = flops_per_image(objective, batch.to(place))
+            count = most = count_rows(objective, batch.to(place))
+            flops = count.flops / len(batch)
             for size, _ in config.sizes:
-                of_size[size] = flops_per_image(objective, black(batch, size, size).to(place))
+                count = count_rows(objective, black(batch, size, size).to(place))
+                of_size[size] = count.flops / len(batch)
+                most = max(most, count, key=lambda count: count.saved.row)
+        memory = estimate_memory(objective.modules, config, most, len(batch))
     if device.type == "cuda":  # the peak that is reported is the training's
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
     precision = "bf16" if accelerator.mixed_precision == "bf16" else "fp32"
     peak = world * peak_flops(device, precision)
     stages = tuple((images, of_size.get(size, 0.0)) for size, images in config.sizes)
-    return Gauge(flops, peak, config.price, stages)
+    return Gauge(flops, peak, config.price, stages, memory)
 
 
 def trade_memory_for_speed(

@@ -15,11 +15,11 @@ from typing import Literal
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
-from torch.utils.flop_counter import FlopCounterMode
 
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.objective import Objective
+from sdmodel.train.activations import PassCount, count_pass
 from sdmodel.train.buffers import copies, restore
 
 Precision = Literal["fp32", "bf16"]
@@ -110,24 +110,26 @@ def _other_buffers(module: nn.Module) -> Generator[None]:
                 setattr(part, name, buffer)
 
 
-def flops_per_image(objective: Objective, batch: Batch) -> float:
-    """FLOPs of an image in training, forward and backward, without the optimizer's.
+def count_rows(objective: Objective, batch: Batch) -> PassCount:
+    """What the rows of a batch cost in training, forward and backward, without the optimizer's part.
 
-    Matrix products, convolutions and attention count, 2 for a multiplication and addition, whatever is
-    masked; all else is little. A few rows tell as much as many, except for losses that compare rows. The
+    Matrix products, convolutions and attention count as FLOPs, 2 for a multiplication and addition, whatever
+    is masked; all else is little. A few rows tell as much as many, except for losses that compare rows. The
     objective must be on its device, not wrapped, compiled or checkpointed; it is left as it was. All
     processes call this together if the loss talks to others."""
     modules, device = objective.modules, batch.images.device
     buffers = copies(modules)
-    with (
-        torch.random.fork_rng([device] if device.type == "cuda" else []),
-        FlopCounterMode(display=False) as mode,
-    ):
-        total = torch.stack(list(modules(batch).values())).sum()
-        learned = [p for p in modules.parameters() if p.requires_grad]
-        torch.autograd.grad(total, learned, allow_unused=True)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        count = count_pass(
+            lambda: torch.stack(list(modules(batch).values())).sum(), modules, list(objective.heavy)
+        )
     restore(modules, buffers)
-    return mode.get_total_flops() / len(batch)
+    return count
+
+
+def flops_per_image(objective: Objective, batch: Batch) -> float:
+    """FLOPs of an image in training; as `count_rows`."""
+    return count_rows(objective, batch).flops / len(batch)
 
 
 def peak_flops(device: torch.device, precision: Precision) -> float:

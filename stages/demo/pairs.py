@@ -1,5 +1,5 @@
 """A folder of clean pairs, with the truth beside each: `python -m stages.demo.pairs FOLDER --rows N --seed S
-[--world one|two]`.
+[--world one|two] [--sides LEAST GREATEST]`.
 
 Of world one, what the shipped CLIP was trained on: it measures others, so it has seen every combination and
 every phrasing. Of world two, what models are trained on that are measured themselves: no combination and no
@@ -86,8 +86,19 @@ def main() -> None:
     parser.add_argument(
         "--world", choices=["one", "two"], default="one", help="objects or groups in a picture"
     )
+    parser.add_argument(
+        "--sides",
+        nargs=2,
+        type=int,
+        default=encode.SIDES,
+        metavar=("LEAST", "GREATEST"),
+        help="of the pictures, pixels",
+    )
     arguments = parser.parse_args()
-    clean_folder(arguments.folder, arguments.rows, arguments.seed, world=arguments.world)
+    least, greatest = arguments.sides
+    if not 8 <= least <= greatest <= 4096:
+        parser.error(f"--sides {least} {greatest}: from 8 to 4,096, the least first")
+    clean_folder(arguments.folder, arguments.rows, arguments.seed, (least, greatest), world=arguments.world)
 
 
 if __name__ == "__main__":

@@ -81,6 +81,8 @@ class FormulaForecast:
     """The same with activation checkpointing."""
     processes: int
     images: int
+    pipeline: bool
+    """Whether the training starts from one in the layout of Stable Diffusion."""
     cards: tuple[CardForecast, ...]
     assumed: tuple[str, ...]
     """What was assumed, in sentences."""
@@ -106,7 +108,8 @@ def forecast_by_formulas(
     from sdmodel.train.profile.random_pictures import captions
     from stages.forecast.shapes import shapes_of
 
-    train, shapes = run.train, shapes_of(run)
+    shapes = shapes_of(run)
+    train = run.train.starting(pipeline=shapes.unet is not None)
     learned_along = shapes.captions is None
     words = shapes.captions or learned_text(train, captions(CAPTIONS))
     network = "unet2d" if shapes.unet else train.network
@@ -144,6 +147,7 @@ def forecast_by_formulas(
         row_checkpointed=memory.checkpointed.row / GB,
         processes=processes,
         images=train.images,
+        pipeline=shapes.unet is not None,
         cards=tuple(_on(name, card, train, costs, share, hourly) for name, card in cards.items()),
         assumed=tuple(assumed),
     )

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from flows.cli.models.plan_card import card_lines, scaled
+from flows.cli.models.plan_card import card_lines, optimizer_line, scaled
 from flows.cli.options import ConfigArgument, ConfigStoreOption, JsonOption, SetOption, environment_store
 from flows.cli.store.listing import print_json, print_lines
 from stages.units import duration
@@ -65,6 +65,7 @@ def plan(
     from tempfile import TemporaryDirectory
 
     from flows.config.file import read_run
+    from sdmodel.pipeline_family import is_pipeline
     from stages.forecast.forecast import encoders_in, forecast
 
     if not 0 < seconds <= LONGEST:  # nan, too
@@ -103,11 +104,11 @@ def plan(
     if json:
         print_json(asdict(estimate))
     else:
-        print_lines(forecast_lines(run, estimate))
+        print_lines(forecast_lines(run, estimate, pipeline=start is not None and is_pipeline(start)))
 
 
-def forecast_lines(run: "Run", forecast: "TrainingForecast") -> list[str]:
-    """A forecast for people."""
+def forecast_lines(run: "Run", forecast: "TrainingForecast", *, pipeline: bool) -> list[str]:
+    """A forecast for people. pipeline: the training starts from one."""
     train, whole = run.train, sum(forecast.parameters.values())
     parts = ", ".join(f"{name} {number:,}" for name, number in forecast.parameters.items())
     frozen = f"; {whole - forecast.learned:,} of them stay as they are" if forecast.learned < whole else ""
@@ -118,6 +119,7 @@ def forecast_lines(run: "Run", forecast: "TrainingForecast") -> list[str]:
         f"training    {train.objective}{network}, {train.size} pixels, batches of {train.batch}",
         f"parameters  {whole:,}: {parts}{frozen}",
         f"compute     {scaled(forecast.flops)}FLOPs an image, forward and backward",
+        optimizer_line(train, pipeline=pipeline),
         f"memory      {forecast.memory / 2**30:.2f} GiB a process at its worst moment; weights, gradients, "
         f"momenta and averages are at most {forecast.state / 2**30:.2f} GiB of it",
         f"speed       {forecast.images_per_second:,.1f} images/s{share}; {forecast.waiting:.1%} of the time "

@@ -19,6 +19,7 @@ def card_lines(train: "TrainConfig", forecast: "FormulaForecast") -> list[str]:
         f"training    {train.objective}, {train.network}, {train.size} pixels, batches of {train.batch}",
         f"parameters  {whole:,}: {parts}{frozen}",
         f"compute     {scaled(forecast.flops)}FLOPs an image, forward and backward",
+        optimizer_line(train, pipeline=forecast.pipeline),
         f"memory      weights {forecast.weights:.1f} GB, gradients {forecast.gradients:.1f}, moments "
         f"{forecast.moments:.1f} at most, averages {forecast.averages:.1f}, bf16 copies "
         f"{forecast.constant:.1f}; a row's activations {forecast.row:.3f}, with activation_checkpointing "
@@ -42,6 +43,15 @@ def _lines(card: "CardForecast", forecast: "FormulaForecast") -> list[str]:
         f"{forecast.images:,} images take {duration(3600 * card.hours)} and cost {card.cost:,.2f} at "
         f"{card.price:,.2f} an hour",
     ]
+
+
+def optimizer_line(train: "TrainConfig", *, pipeline: bool) -> str:
+    """By what and how fast a training learns, for people; pipeline: it starts from one."""
+    learning = train.starting(pipeline=pipeline).learning
+    rates = f"rate {learning.adam_rate:g}"
+    if learning.kind == "muon":
+        rates = f"rate {learning.muon_rate:g} of hidden matrices, {learning.adam_rate:g} of the rest"
+    return f"optimizer   {learning.kind}, {rates}; weight decay {learning.weight_decay:g}"
 
 
 def scaled(number: float) -> str:

@@ -74,3 +74,18 @@ def test_on_the_cpu_the_same_is_counted():
     torch.manual_seed(0)
     real, shapes = Stack(2), stack(2)
     assert count_pass(real.loss, real) == count_pass(shapes.loss, shapes)
+
+
+def test_what_autocast_copies_is_known_apart_from_what_rows_keep():
+    """A real pass in bfloat16 keeps what one of shapes alone is said to."""
+    torch.manual_seed(0)
+    real, shapes = Stack(3), stack(3)
+    with torch.autocast("cpu", torch.bfloat16):
+        measured = count_pass(real.loss, real)
+    planned = count_pass(shapes.loss, shapes, bf16=True)
+    assert measured.saved.constant == planned.saved.constant == 2 * WIDTH**2 * HALF
+    assert measured.saved.row == planned.saved.row
+
+
+def test_rows_that_are_counted_together_are_told_apart():
+    assert Activations(constant=7, row=10).each(4) == Activations(constant=7, row=3)

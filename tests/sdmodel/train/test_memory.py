@@ -8,7 +8,7 @@ from sdmodel.config.learning import EmaConfig, OptimizerConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.train import memory as memories
 from sdmodel.train.activations import Activations
-from sdmodel.train.memory import SPARE, MemoryEstimate, check_fits, state_bytes
+from sdmodel.train.memory import SPARE, MemoryEstimate, check_fits, state_bytes, tight_memory
 
 MIB = 2**20
 ESTIMATE = MemoryEstimate(
@@ -68,3 +68,40 @@ def test_a_state_that_cannot_fit_is_refused_before_anything_is_learned(
     monkeypatch.setattr(memories, "memory_of_machine", lambda: state - 2)
     with pytest.raises(ValueError, match=r"weights, gradients, moments and averages take .* GiB: take a"):
         check_fits(model, config, torch.device("cpu"), processes)
+
+
+def estimate_of(config: TrainConfig, row: int, *, checkpointed: int = MIB) -> MemoryEstimate:
+    """Of a small model that keeps `row` bytes of each row."""
+    return MemoryEstimate(
+        **state_bytes(nn.Linear(10, 10), config),
+        activations=Activations(constant=0, row=row),
+        checkpointed=Activations(constant=0, row=checkpointed),
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "accumulate", "remedy"),
+    [
+        (100 * MIB, 1, None),
+        (500 * MIB, 1, "accumulate=4 takes 4 at once"),
+        (500 * MIB, 4, None),
+        (500 * MIB, 0, None),
+        (9000 * MIB, 1, "activation_checkpointing=true takes less"),
+    ],
+)
+def test_a_step_that_may_not_fit_is_warned_of_with_what_to_do(
+    row: int, accumulate: int, remedy: str | None, monkeypatch: pytest.MonkeyPatch
+):
+    """Two processes with 4 GiB each, of which one is taken for the framework."""
+    monkeypatch.setattr(memories, "memory_of_machine", lambda: 2 * 4 * 2**30)
+    config = TrainConfig(batch=32, processes=2, accumulate=accumulate)
+    found = tight_memory(estimate_of(config, row), config, torch.device("cpu"), 2)
+    assert found is None if remedy is None else found and remedy in found
+
+
+def test_where_nothing_helps_the_model_is_too_large(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(memories, "memory_of_machine", lambda: 2**30)
+    config = TrainConfig(batch=32)
+    found = tight_memory(estimate_of(config, MIB), config, torch.device("cpu"), 1)
+    assert found is not None
+    assert found.endswith("take a smaller model, size or batch")

@@ -17,6 +17,7 @@ from sdmodel.data.index import read_index
 from sdmodel.data.pixels import to_float
 from sdmodel.data.stream import Stream
 from sdmodel.objectives import objective_of
+from sdmodel.train import memory
 from sdmodel.train.ema import WeightAverages
 from sdmodel.train.prepare import prepare
 from sdmodel.train.run import accelerator_of, gauge_of, run
@@ -93,6 +94,30 @@ def test_what_is_frozen_has_no_gradient_that_counts(dataset: Any, tmp_path: Path
         return gauge_of(config, accelerator(), made.objective, made.stream).flops
 
     assert flops(frozen=("vae.encoder",)) < 0.9 * flops()
+
+
+def test_memory_is_estimated_before_the_first_step(
+    dataset: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """With room for the state, and for a step of no more than four of the batch's eight rows."""
+    config = config_of("autoencoder", images=8, device="cpu")
+    made = prepare(job(tmp_path, dataset, config), Accelerator(cpu=True))
+    estimate = gauge_of(config, Accelerator(cpu=True), made.objective, made.stream).memory
+    assert estimate
+    assert estimate.activations.row > 0
+    messages: list[Any] = []
+    run(job(tmp_path / "ample", dataset, config), report=messages.append)
+    assert not [message for message in messages if "rows at once" in message.get("warning", "")]
+    monkeypatch.setattr(memory, "CONTEXT", 0)
+    monkeypatch.setattr(memory, "SPARE", 0)
+    messages.clear()
+    room = estimate.total(4, checkpointing=False)
+    monkeypatch.setattr(memory, "memory_of_machine", lambda: room)
+    run(job(tmp_path / "tight", dataset, config), report=messages.append)
+    (warning,) = [message["warning"] for message in messages if "rows at once" in message.get("warning", "")]
+    assert warning.startswith("a step with 8 rows at once takes about 0.0 GiB")
+    assert "accumulate=2 takes 4 at once" in warning
+    assert messages.index({"warning": warning}) < min(n for n, row in enumerate(messages) if "images" in row)
 
 
 def test_captions_that_are_cut_are_reported(dataset: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

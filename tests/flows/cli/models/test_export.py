@@ -9,16 +9,20 @@ import pytest
 import torch
 
 import sdmodel
+from sdmodel import lora
+from sdmodel.config.learning import LoraConfig
 from sdmodel.config.noise import NoiseConfig
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.diffusion.generate import TextToImage
+from sdmodel.diffusion.objective import DiffusionObjective
 from sdmodel.objectives import objective_of
 from stages.artifacts.artifact import Funnel
 from stages.artifacts.reference import refer
 from stages.output import Output
 from stages.stage import Stats, stage
 from stages.store import open_store
+from tests import frozen
 from tests.sdmodel.golden.tiny import CONFIG
 
 Told = Callable[..., tuple[int, str, str]]
@@ -27,6 +31,14 @@ STOCK = replace(
     network="unet2d",
     text=TextConfig(kind="clip", width=16, heads=2, length=8, vocabulary=300),
     noise=NoiseConfig(schedule="linear", prediction="epsilon"),
+)
+
+LORA = replace(
+    CONFIG,
+    network="unet2d",
+    start="elsewhere",
+    text=TextConfig(width=8, heads=2, queries=2, length=8, vocabulary=300),
+    lora=LoraConfig(rank=2, targets=("to_q", "q_proj"), merge=False),
 )
 
 
@@ -43,6 +55,16 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
         objective.save(out.write("model/any").parent, weights)
         return Stats(Funnel(7, 7), {"objective": "diffusion"})
 
+    @stage(version=1, kind="model", name="train")
+    def low_rank(config: TrainConfig, out: Output) -> Stats:
+        objective = DiffusionObjective(config, ["red"], starting=True)
+        objective.start(frozen.pipeline(out.folder / "start", latent=False))
+        lora.inject(objective.modules, config.lora)
+        weights = {name: value.contiguous() for name, value in objective.modules.state_dict().items()}
+        model = out.write("model/any").parent
+        objective.save(model, lora.published(objective.modules, weights, config.lora, model))
+        return Stats(Funnel(7, 7), {"objective": "diffusion"})
+
     @stage(version=1, kind="picture", name="draw")
     def other(config: TrainConfig, out: Output) -> Stats:
         out.write("picture.txt").write_text("a square")
@@ -51,6 +73,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     opened = open_store(folder)
     refer(opened, "models/stock", untrained(STOCK, store=opened))
     refer(opened, "models/ours", untrained(CONFIG, store=opened))
+    refer(opened, "models/stock-lora", low_rank(LORA, store=opened))
     refer(opened, "pictures/one", other(CONFIG, store=opened))
     return folder
 
@@ -65,6 +88,17 @@ def test_a_model_goes_out_as_a_pipeline(sdflow: Told, store: str, tmp_path: Path
     assert 'DiffusionPipeline.from_pretrained("FOLDER")' in (folder / "README.md").read_text()
     status, _, error = sdflow("export", "models/stock", folder, "--to", "diffusers", "--store", store)
     assert (status, "holds something already" in error) == (2, True)
+
+
+def test_changes_that_were_kept_apart_go_out_as_a_lora(sdflow: Told, store: str, tmp_path: Path):
+    folder = tmp_path / "lora"
+    command = ("export", "models/stock-lora", folder, "--to", "diffusers", "--store", store)
+    status, _, error = sdflow(*command)
+    assert status == 0, error
+    assert (folder / "pytorch_lora_weights.safetensors").exists()
+    assert (folder / "unet_adapter/adapter_config.json").exists()
+    assert not (folder / "model_index.json").exists()
+    assert 'pipe.load_lora_weights("FOLDER")' in (folder / "README.md").read_text()
 
 
 def test_what_diffusers_does_not_have_is_refused(sdflow: Told, store: str, tmp_path: Path):

@@ -78,6 +78,7 @@ def test_a_plan_is_printed_for_people(plan: Callable[..., str], measured: list[J
     assert [job.seconds for job in measured] == [3]
     assert "10,000: text 1,000, network 9,000; 1,000 of them stay as they are" in out
     assert "2.5 GFLOPs an image" in out
+    assert "optimizer   muon, rate 0.012 of hidden matrices, 0.003 of the rest" in out
     assert "3.00 GiB a process at its worst moment" in out
     assert "50.0 images/s, 41% of what the device can compute; 1.2% of the time" in out
     assert "on 2 x H200, with random pictures" in out
@@ -188,6 +189,16 @@ def test_for_a_card_nothing_is_measured(plan: Callable[..., str], measured: list
     assert not (tmp_path / "store").exists()
     figures = json.loads(plan("--card", "h200", "--price", "2", "--json"))
     assert [(card["card"], card["price"]) for card in figures["cards"]] == [("h200", 2.0)]
+
+
+def test_rates_are_those_of_what_the_training_starts_from(
+    plan: Callable[..., str], measured: list[JobSpec], tmp_path: Path
+):
+    pipeline = frozen.pipeline(tmp_path / "pipeline", latent=False)
+    start = ("--set", f"train.start={pipeline}", "--set", "train.size=32")
+    cached, lora = ("--set", f"encode.text={pipeline}"), ("--set", "train.lora.rank=4")
+    assert "optimizer   adamw, rate 1e-05;" in plan(*start)
+    assert "optimizer   adamw, rate 0.0001;" in plan("--card", "l4", *start, *cached, *lora)
 
 
 def test_a_training_that_no_card_holds_says_so(plan: Callable[..., str]):
