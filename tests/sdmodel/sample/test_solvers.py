@@ -86,10 +86,10 @@ def test_multistep_is_diffusers_solver_at_the_same_times(steps: int, amount: flo
     times = sampling_times(steps, amount)
     peer = DPMSolverMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True)
     peer.set_timesteps(steps)
-    peer.sigmas, peer.timesteps = 1 - times, torch.arange(steps)
+    peer.sigmas, peer.timesteps = 1 - times.float(), torch.arange(steps)
     noise = torch.randn(8, 3, 4, 4, generator=torch.Generator().manual_seed(1))
     x = noise
-    for number, t in enumerate(times[:-1]):
+    for number, t in enumerate(times[:-1].float()):
         velocity = (x - ideal(x, t.expand(len(x)))) / (1 - t)  # theirs leads towards noise
         x = peer.step(velocity, torch.tensor(number), x, return_dict=False)[0]
     torch.testing.assert_close(multistep(ideal, noise, times), x, atol=1e-5, rtol=0)
