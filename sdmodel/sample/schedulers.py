@@ -1,6 +1,7 @@
 """Models with timesteps are sampled by diffusers' own schedulers, as a stock pipeline would."""
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -28,6 +29,15 @@ FAR, ALONE = 0.01, 0.001
 """Times of the first timestep below which Karras' noise levels are too many where nothing is decided yet, and
 below which Heun's first step goes astray. Stable Diffusion's is 0.064, linear's 0.006, cosine's 0.00005."""
 BETAS = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas")
+OWN: Mapping[str, Any] = {
+    "algorithm_type": "dpmsolver++",
+    "solver_order": 2,
+    "use_exponential_sigmas": False,
+    "use_beta_sigmas": False,
+    "use_karras_sigmas": False,
+    "use_lu_lambdas": False,
+}
+"""What "dpm++2m" is, whatever else of a pipeline's own scheduler the settings say."""
 
 
 def scheduler_of(schedule: NoiseSchedule, sampler: SamplerName, prediction: Prediction) -> Any:
@@ -54,8 +64,11 @@ def scheduler_of(schedule: NoiseSchedule, sampler: SamplerName, prediction: Pred
     # Schedulers differ in their defaults: what the settings leave out is as the model was taught.
     taught: Any = diffusers.DDPMScheduler.from_config(settings)  # pyright: ignore[reportPrivateImportUsage]
     settings |= {name: taught.config[name] for name in BETAS}
+    if taught.config.beta_schedule == "sigmoid":  # which the others know as a table alone
+        settings["trained_betas"] = taught.betas.tolist()
     settings["prediction_type"] = PREDICTIONS.get(prediction, "sample")
     if sampler == "dpm++2m":
+        settings |= OWN
         settings["use_karras_sigmas" if first >= FAR else "use_lu_lambdas"] = True
     return kind(**{name: value for name, value in settings.items() if name in known})
 

@@ -121,6 +121,38 @@ def test_a_time_is_told_as_the_timestep_that_it_was():
     torch.testing.assert_close(t**2 / (t**2 + (1 - t) ** 2), alphas_cumprod.double(), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"_class_name": "EulerDiscreteScheduler", "use_beta_sigmas": True},
+        {
+            "_class_name": "DPMSolverMultistepScheduler",
+            "algorithm_type": "sde-dpmsolver++",
+            "solver_order": 3,
+        },
+    ],
+)
+def test_a_pipelines_own_sampling_does_not_change_what_ours_is(own: dict[str, Any]):
+    """What it was taught does, and not how it was drawn with."""
+    noise = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(2))
+    ends: list[Tensor] = []
+    for settings in (STABLE, STABLE | own):
+        fresh = SeededNoise(SEEDS, (3, 4, 4), torch.device("cpu"))
+        how = (NoiseSchedule(settings), "epsilon", "dpm++2m", 6)
+        ends.append(follow_scheduler(lambda x_t, t: x_t.tanh(), noise, fresh, *how))
+    assert torch.equal(*ends)
+
+
+@pytest.mark.parametrize("sampler", SCHEDULERS)
+def test_a_schedule_that_diffusers_knows_for_ddpm_alone(sampler: SamplerName):
+    schedule = NoiseSchedule({"beta_schedule": "sigmoid", "beta_start": 1e-4, "beta_end": 0.02})
+    assert float(schedule.table[0]) > 0.001
+    picture = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(2)) - 0.5
+    fresh = SeededNoise(SEEDS, (3, 4, 4), torch.device("cpu"))
+    end = follow_scheduler(lambda x_t, t: picture, fresh(), fresh, schedule, "x0", sampler, 8)
+    torch.testing.assert_close(end, picture, atol=0.2, rtol=0)
+
+
 def test_a_schedule_that_ends_in_noise_alone():
     """Zero terminal SNR: v says something of the picture at each timestep."""
     schedule = NoiseSchedule.named("linear", zero_terminal_snr=True)
