@@ -15,6 +15,7 @@ import torch
 
 from sdmodel.denoise.unet2d import UNet2D, unet_class
 from sdmodel.latents.space import PIXELS, Space
+from sdmodel.noise.schedule import TIMESTEPS, NoiseSchedule
 from sdmodel.pipeline_family import layout_of, read_json, shown
 from sdmodel.variant import variant_of
 
@@ -82,6 +83,16 @@ def _check_schedule(folder: Path, settings: dict[str, Any]) -> None:
         raise ValueError(
             f"{folder}: its scheduler is {shown(name)}, which has not DDPM's timesteps; a training starts "
             "from pipelines of DDPM, DDIM, PNDM, Euler and their like"
+        )
+    try:
+        table = NoiseSchedule(settings).table
+    except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder}: its scheduler describes no schedule: {shown(error)}") from error
+    timesteps = settings.get("num_train_timesteps", TIMESTEPS)
+    if len(table) != timesteps or len(table) < 2 or not (table.diff() > 0).all():
+        raise ValueError(
+            f"{folder}: its scheduler has {shown(timesteps)} timesteps and {len(table)} variances; a "
+            "training takes a variance for each, with noise that grows from one to the next"
         )
 
 
