@@ -54,10 +54,11 @@ def described(model: Diffusion) -> dict[str, Any]:
     is told how pictures were moved; "space". Of parts that the caller brought nothing is known: "network" and
     "text" are null where they are one, and "own" names them."""
     config, own = model.config, model.own
+    network, settings = model.layout
     return {
         "size": config.size,
-        "network": None,
-        **({} if "network" in own else _network(model)),
+        "network": network,
+        **({network: settings} if network else {}),
         "maps": model.network.size if isinstance(model.network, UNet) else None,
         "noise": model.process.described(),
         "sampling": dataclasses.asdict(model.sampling),
@@ -68,15 +69,6 @@ def described(model: Diffusion) -> dict[str, Any]:
         "space": dataclasses.asdict(model.space),
         **({"own": sorted(own)} if own else {}),
     }
-
-
-def _network(model: Diffusion) -> dict[str, Any]:
-    name = model.config.network
-    network = model.network
-    settings = (
-        network.settings if isinstance(network, UNet2D) else dataclasses.asdict(getattr(model.config, name))
-    )
-    return {"network": name, name: settings}
 
 
 def _shapes(text: CaptionEncoder) -> list[dict[str, Any]] | None:

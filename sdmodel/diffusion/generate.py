@@ -56,9 +56,9 @@ class TextToImage:
         if len(captions) != len(seeds):
             raise ValueError(f"{len(captions)} captions and {len(seeds)} seeds; each image takes one of both")
         height, width = size or (self.size, self.size)
-        config, space = self.model.config, self.model.space
+        space = self.model.space
         if size is not None:
-            check_size(size, config.network, vars(getattr(config, config.network)), space.factor)
+            check_size(size, *self.model.layout, space.factor)
         shape = space.shape(height, width)
         chosen = sampling.over(self.model.sampling)
         if weak is not None:

@@ -1,8 +1,8 @@
 """A text-to-image diffusion model: text encoder, denoiser, and the space in which it denoises."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
-from typing import Protocol, cast
+from dataclasses import asdict, replace
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from sdmodel.condition import Condition
 from sdmodel.config.sampling import OURS, TIMESTEPS, Sampling
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
+from sdmodel.denoise.unet2d import UNet2D
 from sdmodel.diffusion.uncertainty import Uncertainty
 from sdmodel.latents.autoencoder import FrozenAutoencoder
 from sdmodel.latents.space import PIXELS, Space
@@ -83,6 +84,17 @@ class Diffusion(nn.Module):
         if isinstance(self.text, UnreadCaptions):  # there is nothing to be guided to
             defaults = replace(defaults, guidance=1.0)
         return self.config.sampling.over(defaults)
+
+    @property
+    def layout(self) -> tuple[str | None, dict[str, Any]]:
+        """The network's name and its config, of a UNet of diffusers that of diffusers; none of one that the
+        caller brought."""
+        if "network" in self.own:
+            return None, {}
+        name = self.config.network
+        if isinstance(self.network, UNet2D):
+            return name, self.network.settings
+        return name, asdict(getattr(self.config, name))
 
     @property
     def device(self) -> torch.device:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sdmodel.config.buckets import bucket_shapes
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.denoise.build import build_denoiser
@@ -19,6 +20,7 @@ from sdmodel.diffusion.denoising_errors import level_errors
 from sdmodel.diffusion.generate import TextToImage
 from sdmodel.diffusion.model import CaptionEncoder, Diffusion
 from sdmodel.diffusion.own import NOTHING, OwnParts
+from sdmodel.diffusion.sizes import check_size
 from sdmodel.latents import autoencoder
 from sdmodel.latents import text as frozen
 from sdmodel.latents.cache import read_empty, read_settings
@@ -119,8 +121,13 @@ class DiffusionObjective:
         """Takes weights and tokenizer from one of our model folders, or from a pipeline's in the layout of
         Stable Diffusion.
 
-        ValueError: it holds another kind or shape of model, or one of other encoders than were cached."""
+        ValueError: it holds another kind or shape of model, one of other encoders than were cached, or one
+        that pictures of the config's sizes do not fit."""
         self.modules = self._pipeline(read_pipeline(folder)) if is_pipeline(folder) else self._ours(folder)
+        data = self.config.data
+        for size, _ in self.config.stages:
+            for shape in bucket_shapes(size, data.buckets, data.max_aspect):
+                check_size(shape, *self.modules.layout, self.modules.space.factor)
         self._check_rates()
 
     def save(self, folder: Path, weights: dict[str, Tensor]) -> None:

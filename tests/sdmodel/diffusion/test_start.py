@@ -108,6 +108,9 @@ def test_an_unconditional_pipeline_learns_pictures_alone(
     model = load(made)
     red, blue = model.sample(["red", "blue"], [0, 0], QUICK)
     assert torch.equal(red, blue)
+    assert model.sample(["red"], [0], QUICK, size=(10, 6)).shape == (1, 3, 10, 6)
+    with pytest.raises(ValueError, match=r"7x10 pixels.* multiples of 2"):
+        model.sample(["red"], [0], QUICK, size=(10, 7))
     run(job(tmp_path / "again", dataset, WARM, start=made))
     assert load(tmp_path / "again/model").model.sampling.guidance == 1
 
@@ -146,6 +149,8 @@ def test_what_does_not_belong_together_is_refused(
     dataset: Any, pipeline: Path, latents: Path, tmp_path: Path
 ):
     unconditional = frozen.unconditional(tmp_path / "ddpm")
+    with pytest.raises(ValueError, match=r"9x9 pixels.* multiples of 2"):
+        run(job(tmp_path / "e", dataset, replace(WARM, size=9), start=unconditional))
     words = cached.write(tmp_path / "words", dataset, pictures=False)
     with pytest.raises(ValueError, match=r"reads no captions; leave encode\.text empty"):
         run(job(tmp_path / "d", dataset, WARM, latents=words, start=unconditional))
