@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from sdmodel.config.sizes import images_left
 from sdmodel.config.train import TrainConfig
 from stages.config.run import Run
 from stages.forecast.cards import Card
@@ -81,6 +82,7 @@ class FormulaForecast:
     """The same with activation checkpointing."""
     processes: int
     images: int
+    """Still to be seen."""
     pipeline: bool
     """Whether the training starts from one in the layout of Stable Diffusion."""
     cards: tuple[CardForecast, ...]
@@ -89,7 +91,11 @@ class FormulaForecast:
 
 
 def forecast_by_formulas(
-    run: Run, cards: Mapping[str, Card], mfu: float | None = None, price: float | None = None
+    run: Run,
+    cards: Mapping[str, Card],
+    mfu: float | None = None,
+    price: float | None = None,
+    seen: int = 0,
 ) -> FormulaForecast:
     """A run's training on one process a GPU of each of the cards.
 
@@ -98,6 +104,7 @@ def forecast_by_formulas(
         cards: by the names that the result has for them.
         mfu: share of a card's peak that is made use of, (0, 1]; None: `MFU`.
         price: of an hour of one GPU; None: the config's, else the card's.
+        seen: images that the model has seen whose state the training goes on with; the others cost.
 
     Raises:
         ValueError: the objective or a model is of a kind that no formula here tells the cost of, or the
@@ -109,14 +116,14 @@ def forecast_by_formulas(
     from stages.forecast.shapes import shapes_of
 
     shapes = shapes_of(run)
-    train = run.train.starting(pipeline=shapes.unet is not None)
+    train = run.train.starting(pipeline=shapes.pipeline)
     learned_along = shapes.captions is None
     words = shapes.captions or learned_text(train, captions(CAPTIONS))
     network = "unet2d" if shapes.unet else train.network
     mixed = train.precision != "fp32"
     costs: list[tuple[StepCost, int]] = []
     maps = train.stages[0][0] // shapes.space.factor  # learned at the first size, resized at others
-    for size, images in train.stages:
+    for size, images in images_left(train.stages, seen) or [(train.size, 1)]:
         stage = replace(train, size=size, sizes=(), images=images)
         cost = step_cost(stage, shapes.space, words, unet=shapes.unet, maps=maps, bf16=mixed)
         costs.append((cost, images))
@@ -146,8 +153,8 @@ def forecast_by_formulas(
         row=memory.activations.row / GB,
         row_checkpointed=memory.checkpointed.row / GB,
         processes=processes,
-        images=train.images,
-        pipeline=shapes.unet is not None,
+        images=train.images - seen,
+        pipeline=shapes.pipeline,
         cards=tuple(_on(name, card, train, costs, share, hourly) for name, card in cards.items()),
         assumed=tuple(assumed),
     )
@@ -194,7 +201,7 @@ def _on(
         taken=shared.total(rows, checkpointing=checkpointing) / GB,
         peak=peak,
         mfu=sum(cost.flops * images for cost, images in costs) / seconds / processes / (peak * 1e12),
-        images_per_second=train.images / seconds,
+        images_per_second=sum(images for _, images in costs) / seconds,
         hours=hours,
         price=price or card.price,
         cost=hours * processes * (price or card.price),

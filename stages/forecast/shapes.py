@@ -14,8 +14,10 @@ from sdmodel.diffusion.cost import CaptionShape
 from sdmodel.latents.space import PIXELS, Space
 from sdmodel.pipeline_family import is_pipeline
 from sdmodel.start import read_pipeline
+from stages.artifacts.reference import resolve
 from stages.config.run import EncodeConfig, Run
 from stages.pretrained.files import autoencoder_config, check_fits, factor_of, text_files
+from stages.report.text_to_image import settings_of
 from stages.store import open_store
 
 UNET: Mapping[str, Any] = {
@@ -32,6 +34,11 @@ VAE: Mapping[str, Any] = {"latent_channels": 4, "block_out_channels": [128, 256,
 CLIP = CaptionShape(length=77, width=768)
 """States of its text encoder."""
 
+LEARNED_ALONG = (
+    "--card knows no shape of a pretrained text encoder that is learned along; freeze it by encode.text, or "
+    "leave --card out, and the training is measured here"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shapes:
@@ -42,9 +49,12 @@ class Shapes:
     captions: CaptionShape | None
     """States of a frozen text encoder; None: one is learned along."""
     unet: dict[str, Any] | None
-    """unet/config.json of the pipeline to start from; None: the config says what the network is."""
+    """diffusers' config of the UNet to start from or to go on with; None: the config says what the network
+    is."""
+    pipeline: bool
+    """Whether the training starts from a pipeline in the layout of Stable Diffusion."""
     assumed: tuple[str, ...]
-    """What was not here and was taken to be like Stable Diffusion 1.5, in sentences."""
+    """What was not here, and what was taken instead, in sentences."""
 
 
 def shapes_of(run: Run) -> Shapes:
@@ -61,19 +71,22 @@ def shapes_of(run: Run) -> Shapes:
     pretrained = [text.start for text in (train.text, *train.texts) if text.start]
     pipeline = train.start and not train.start.startswith("models/")
     if pretrained or (pipeline and not encode.text):
-        raise ValueError(
-            "--card knows no shape of a pretrained text encoder that is learned along; freeze it by "
-            "encode.text, or leave --card out, and the training is measured here"
-        )
+        raise ValueError(LEARNED_ALONG)
     assumed = {
         folder: f"{spelled(folder)} is not here: shapes as of Stable Diffusion 1.5"
         for folder in (encode.autoencoder, encode.text, train.start)
         if folder and not folder.startswith("models/") and not Path(folder).is_dir()
     }
+    unet = None
+    if ours := train.continue_from or ("" if pipeline else train.start):
+        unet = _unet_of_model(run, ours, assumed)
+    elif pipeline:
+        unet = _unet(train.start, assumed)
     return Shapes(
         space=_space(run, assumed),
         captions=_captions(encode, assumed) if encode.text else None,
-        unet=_unet(train.start, assumed) if pipeline else None,
+        unet=unet,
+        pipeline=bool(pipeline and unet),
         assumed=tuple(assumed.values()),
     )
 
@@ -104,3 +117,18 @@ def _unet(start: str, assumed: Mapping[str, str]) -> dict[str, Any] | None:
     if start in assumed:
         return dict(UNET)
     return read_pipeline(Path(start)).unet if is_pipeline(Path(start)) else None
+
+
+def _unet_of_model(run: Run, name: str, assumed: dict[str, str]) -> dict[str, Any] | None:
+    """diffusers' config of a model of ours that has such a UNet, which goes on as it is; a model that is not
+    here is assumed to be what the config describes. ValueError: it reads captions with a pipeline's text
+    encoder, which learns along."""
+    try:
+        model = resolve(open_store(run.store, writable=False), name)
+    except ValueError:
+        assumed[name] = f"{spelled(name)} is not here: shapes as the config has them"
+        return None
+    settings = settings_of(model, name)
+    if settings.get("text", []) is None and not run.encode.text and not run.train.stock_text:
+        raise ValueError(LEARNED_ALONG)
+    return settings["unet2d"] if settings["network"] == "unet2d" else None

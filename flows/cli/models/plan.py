@@ -137,15 +137,22 @@ def forecast_lines(run: "Run", forecast: "TrainingForecast", *, pipeline: bool) 
 def _by_formulas(
     run: "Run", names: tuple[str, ...], mfu: float | None, price: float | None
 ) -> "FormulaForecast":
-    """A forecast for the cards of those names. ValueError: a card is unknown, or a number makes no sense."""
+    """A forecast for the cards of those names. ValueError: a card is unknown, a number makes no sense, or the
+    config cannot go on with its model."""
     from stages.forecast.cards import card_of
     from stages.forecast.formulas import forecast_by_formulas
+    from stages.pretrained.continuation import continuation_input
+    from stages.store import open_store
 
     if mfu is not None and not 0 < mfu <= 1:
         raise ValueError(f"--mfu {mfu:g} must be above 0 and at most 1")
     if price is not None and not 0 < price < float("inf"):
         raise ValueError(f"--price {price:g} must be above 0")
-    return forecast_by_formulas(run, {name: card_of(name) for name in names}, mfu, price)
+    seen = 0
+    if run.train.continue_from:
+        state = continuation_input(open_store(run.store, writable=False), run.train)
+        seen = state.images if state else 0
+    return forecast_by_formulas(run, {name: card_of(name) for name in names}, mfu, price, seen)
 
 
 def _finished(run: "Run", step: str, name: str = "") -> "Artifact | None":

@@ -1,17 +1,24 @@
 """Plans from formulas: what is assumed is said, what is here is read; the arithmetic of time and money."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flows.config.values import run_of
+from sdmodel.config.train import TrainConfig
 from sdmodel.train.speed import PEAKS
+from stages.artifacts.artifact import Funnel
+from stages.artifacts.reference import refer
 from stages.config.run import Run
 from stages.forecast.cards import CARDS, card_of
 from stages.forecast.formulas import LAUNCH, RECOMPUTED, forecast_by_formulas
-from stages.forecast.shapes import shapes_of
+from stages.forecast.shapes import UNET, shapes_of
+from stages.output import Output
+from stages.stage import Stats, stage
+from stages.store import open_store
 from tests import frozen
 
 SMALL = {"network": "dit", "dit": {"width": 512, "layers": 2, "heads": 8}, "text": {"width": 16, "heads": 2}}
@@ -118,6 +125,30 @@ def test_what_is_here_is_read(tmp_path: Path):
         text["max_position_embeddings"],
         text["hidden_size"],
     )
+
+
+def test_a_model_of_ours_goes_on_with_the_unet_that_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Which is the pipeline's that it started from, whatever the config describes."""
+    monkeypatch.chdir(tmp_path)
+
+    @stage(version=1, kind="model", name="train")
+    def train(config: TrainConfig, out: Output) -> Stats:
+        settings = {"network": "unet2d", "unet2d": dict(UNET), "text": None}
+        out.write("model/config.json").write_text(json.dumps({"kind": "diffusion", "model": settings}))
+        return Stats(Funnel(0, 0), {"objective": "diffusion"})
+
+    store = open_store(str(tmp_path / "store"))
+    refer(store, "models/first", train(TrainConfig(), store=store))
+    config = replace(run("absent", network="unet2d", start="models/first"), store=store.url)
+    cards = {"h100": card_of("h100")}
+    plan = forecast_by_formulas(config, cards)
+    assert plan.parameters["network"] > 8e8  # as of Stable Diffusion 1.5
+    assert not plan.pipeline
+    absent = forecast_by_formulas(replace(config, store=str(tmp_path / "none")), cards)
+    assert absent.parameters["network"] < 8e8
+    assert "'models/first' is not here: shapes as the config has them" in absent.assumed
+    with pytest.raises(ValueError, match=r"freeze it by encode\.text"):
+        shapes_of(replace(run(network="unet2d", start="models/first"), store=store.url))
 
 
 def test_what_no_formula_tells_is_refused():

@@ -98,7 +98,8 @@ def test_of_a_training_that_goes_on_the_images_left_are_counted(
 ):
     @stage(version=5, kind="model", name="train")
     def train(dataset: None, config: TrainConfig, out: Output) -> Stats:
-        out.write("model/config.json").write_text("{}")
+        settings = {"network": "unet"}
+        out.write("model/config.json").write_text(json.dumps({"kind": "diffusion", "model": settings}))
         for name in ("state.json", "metrics.jsonl", *(f"{name}.safetensors" for name in STATE)):
             out.write(f"checkpoints/000120000/{name}").write_text(name)
         return Stats(Funnel(0, 0))
@@ -111,6 +112,10 @@ def test_of_a_training_that_goes_on_the_images_left_are_counted(
     figures = json.loads(plan("--json", *chosen))
     assert (figures["images"], figures["seen"], figures["seconds"]) == (180000, 120000, 1208.0)
     assert all(job.start and job.start.name == "start" for job in measured)
+    card = json.loads(plan("--json", "--card", "h100", *chosen))
+    assert card["images"] == 60_000
+    (figures,) = card["cards"]
+    assert figures["hours"] == pytest.approx(60_000 / figures["images_per_second"] / 3600)
 
 
 def test_a_plan_with_frozen_encoders_takes_them_along(
