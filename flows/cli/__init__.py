@@ -7,6 +7,7 @@ of them. So deferred imports are the rule in this folder.
 
 import atexit
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -71,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; a mistake is one line on standard error and a status other than 0."""
     if arguments is None:
         atexit.register(_end_quietly)
+        signal.signal(signal.SIGTERM, _leave)
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [argument for argument in words if argument != "--debug"]
@@ -97,6 +99,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:  # noqa: BLE001 - the one place where whatever is left becomes a line for people
         _explain(error, debug)
         sys.exit(1)
+
+
+def _leave(number: int, frame: object) -> None:
+    """SIGTERM unwinds like an exit, so that temporary folders go and children are ended."""
+    sys.exit(128 + number)
 
 
 def _import_commands() -> None:

@@ -1,7 +1,7 @@
 """What a training goes on with: the state of one that is finished, a checkpoint that its model holds."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -198,6 +198,8 @@ def _mistakes(model: Artifact, images: int, config: TrainConfig) -> Iterator[Mis
             now = config.starting(pipeline=bool(recorded.get(FROM_PIPELINE))).optimizer.kind
             if before == now:
                 continue
+        if key == "sizes" and _goes_on_at_last(before, now):
+            continue
         if key.startswith(FREE) or (SIGNED.fullmatch(key) and bool(before) == bool(now)):
             continue
         yield Mistake(
@@ -205,3 +207,12 @@ def _mistakes(model: Artifact, images: int, config: TrainConfig) -> Iterator[Mis
             f"is {spelled(before)} in {model.short_name}, whose state has its shape or its order from it; "
             "leave it so, or begin with its weights alone, by train.start",
         )
+
+
+def _goes_on_at_last(before: Sequence[Sequence[int]], now: Sequence[Sequence[int]]) -> bool:
+    """Whether sizes in stages are those of before, of which the last lasts longer."""
+    if not before or len(before) != len(now):
+        return False
+    same = [list(stage) for stage in before[:-1]] == [list(stage) for stage in now[:-1]]
+    (size, images), (new_size, new_images) = before[-1], now[-1]
+    return same and size == new_size and new_images >= images

@@ -11,6 +11,7 @@ from pathlib import PurePath
 from typing import Any, Literal, cast
 
 from stages.artifacts.artifact import Artifact, artifacts
+from stages.artifacts.reference import references_by_artifact
 from stages.fingerprint import short_hash
 from stages.foreign_text import escape, escape_markdown
 from stages.redaction import redact
@@ -31,6 +32,8 @@ TRAINING = (
     *("noise", "optimizer", "lora", "ema", "precision"),
 )
 """Keys of a training's config that are shown."""
+UNTOLD = ("warnings", "objective", "start", "parts", "resumed_at")
+"""Statistics that are shown elsewhere, or are of a run and not of its result."""
 LOADING = {
     "ours": 'import sdmodel\n\nmodel = sdmodel.load("FOLDER")',
     "diffusers": (
@@ -65,7 +68,7 @@ def model_card(model: Artifact, *, layout: Layout = "ours") -> str:
     kind = objective if layout == "ours" and objective in LIBRARIES else layout
     lines = [
         *_front_matter(objective, kind, licences),
-        f"# {escape_markdown(model.short_name)}",
+        f"# {escape_markdown(_title(model))}",
         "",
         *_loading(kind),
         *_data(licences),
@@ -76,6 +79,12 @@ def model_card(model: Artifact, *, layout: Layout = "ours") -> str:
         *_lineage(model),
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _title(model: Artifact) -> str:
+    """What people call the model now, with its number; else stage and fingerprint."""
+    called = references_by_artifact(model.store).get(model.fingerprint)
+    return called[-1] if called else model.short_name
 
 
 def _training(model: Artifact) -> Artifact:
@@ -179,12 +188,8 @@ def _takedowns(model: Artifact) -> list[str]:
 def _how_trained(training: Artifact) -> list[str]:
     config, statistics = _choices(training), training.statistics
     rows: list[Sequence[object]] = [
-        *([name, _plain(config[name])] for name in TRAINING if config.get(name) not in (None, "", [])),
-        *(
-            [f"result: {name}", _plain(value)]
-            for name, value in statistics.items()
-            if name not in ("warnings", "objective", "start")
-        ),
+        *([name, _plain(config[name])] for name in TRAINING if _chosen(config, name)),
+        *([f"result: {name}", _plain(value)] for name, value in statistics.items() if name not in UNTOLD),
     ]
     start = training.manifest.inputs.get("start")
     rows.append(["started from", _origin(start) if start else "random weights"])
@@ -193,6 +198,12 @@ def _how_trained(training: Artifact) -> list[str]:
     rows.append(["libraries", libraries or UNKNOWN])
     rows.append(["started, ended", f"{training.manifest.started}, {training.manifest.ended}"])
     return ["## Training", "", *markdown_table(["key", "value"], rows), ""]
+
+
+def _chosen(config: Mapping[str, Any], name: str) -> bool:
+    """Whether a key says something: low-rank changes of rank 0 are none."""
+    value = config.get(name)
+    return value["rank"] > 0 if name == "lora" and value else value not in (None, "", [])
 
 
 def _evaluations(model: Artifact) -> list[str]:

@@ -40,7 +40,7 @@ def export(
     from stages.artifacts.reference import resolve
 
     artifact = resolve(open_to_read(store), what)
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise ValueError(f"{folder} holds something already; name a new or empty folder")
     files = _copy(artifact, folder) if to is None else _to_diffusers(artifact, folder)
     if artifact.kind == "model":
@@ -72,9 +72,14 @@ def _to_diffusers(artifact: Artifact, folder: Path) -> int:
 
     if f"{MODEL}config.json" not in artifact.files:
         raise ValueError(f"{artifact.short_name} is no model; leave --to out to copy its files")
+    import diffusers
+    import transformers
+
     from sdmodel.export.lora import export_lora, has_adapter
     from sdmodel.export.pipeline import export_pipeline
 
+    diffusers.utils.logging.disable_progress_bar()  # pyright: ignore[reportAttributeAccessIssue]
+    transformers.utils.logging.disable_progress_bar()
     with TemporaryDirectory() as copied:
         model = Path(copied)
         _copy(artifact, model)

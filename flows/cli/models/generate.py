@@ -42,7 +42,8 @@ def generate(
     steps: Annotated[int | None, Parameter(help="Sampling steps.")] = None,
     guidance: Annotated[float | None, Parameter(help="Classifier-free guidance; 1 is none.")] = None,
     interval: Annotated[
-        tuple[float, float] | None, Parameter(help="Times of guidance, 0 is noise and 1 the picture.")
+        tuple[float, float] | None,
+        Parameter(negative="", help="Times of guidance, 0 is noise and 1 the picture."),
     ] = None,
     rescale: Annotated[
         float | None, Parameter(help="Against over-exposure by strong guidance, up to 1.")

@@ -49,7 +49,8 @@ def plan(
 
     It trains for some seconds on this machine, in as many processes as the training will have, and keeps
     nothing. Where the config's dataset is not made yet it learns from random pictures. With --card nothing is
-    trained: memory and time on that GPU come from formulas, with what they assume printed below.
+    trained: memory and time on that GPU come from formulas, with what they assume printed below; a model to
+    start from need not be here, and Stable Diffusion 1.5 stands for it.
 
     **Examples**
 
@@ -65,6 +66,7 @@ def plan(
     from tempfile import TemporaryDirectory
 
     from flows.config.file import read_run
+    from flows.run.terminal import Terminal
     from sdmodel.pipeline_family import is_pipeline
     from stages.forecast.forecast import encoders_in, forecast
 
@@ -80,6 +82,10 @@ def plan(
         else:
             print_lines(card_lines(run.train, estimated))
         return
+    Terminal().log(
+        f"measuring for {seconds:g} s, once the processes have started and learned from the first batches; "
+        "--card tells from formulas what a GPU would take"
+    )
     pictures = _finished(run, "shard", dataset)
     encode = run.encode
     latents = _finished(run, "encode") if not dataset and (encode.autoencoder or encode.text) else None

@@ -30,6 +30,19 @@ def filled(tmp_path_factory: pytest.TempPathFactory, tiny_run: Callable[[Path], 
     return run
 
 
+def test_no_option_is_offered_that_empties_another():
+    """As cyclopts adds for options of several values (`--empty-interval`) where it is not told otherwise."""
+    offered = {
+        f"{name}: {option}"
+        for name in app
+        if not name.startswith("-")
+        for argument in app[name].assemble_argument_collection()
+        for option in argument.names
+        if option.startswith("--empty-")
+    }
+    assert offered == set()
+
+
 def test_ls_lists_references_and_artifacts(sdflow: Told, filled: Run):
     status, out, _ = sdflow("ls", "--store", filled.store)
     assert status == 0

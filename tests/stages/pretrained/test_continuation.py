@@ -128,6 +128,26 @@ def test_all_that_cannot_go_on_is_named_with_both_values_and_what_to_do(store: S
         assert "leave it so, or begin with its weights alone, by train.start" in mistake
 
 
+@pytest.mark.parametrize(
+    ("sizes", "goes_on"),
+    [
+        (((32, 40), (64, 160)), True),
+        (((32, 100), (64, 100)), False),
+        (((32, 40), (128, 160)), False),
+        (((32, 40), (64, 60), (128, 100)), False),
+        ((), False),
+    ],
+)
+def test_sizes_in_stages_go_on_at_the_last(store: Store, sizes: tuple[tuple[int, int], ...], goes_on: bool):
+    trained(store, replace(CONFIG, size=64, sizes=((32, 40), (64, 60))))
+    config = replace(ON, size=sizes[-1][0] if sizes else 64, sizes=sizes)
+    if goes_on:
+        assert continuation_input(store, config)
+    else:
+        with pytest.raises(ValueError, match=r"train\.sizes=.* is \[\[32, 40\], \[64, 60\]\] in "):
+            continuation_input(store, config)
+
+
 def test_a_model_without_its_state_is_refused_with_a_remedy(store: Store):
     trained(store, checkpoints={100: ("averages",)})
     words = r"continue_from='models/m@1' \(train/\w+\) holds no state .*train\.checkpoint_keep_state=true, or"

@@ -150,6 +150,16 @@ def test_gone_on_with_it_is_what_it_had_been_at_once_to_the_bit(
 
 
 @pytest.mark.slow
+def test_sizes_in_stages_go_on_at_the_last_to_the_bit(store: Store, dataset: Artifact):
+    half = dataclasses.replace(HALF, size=16, sizes=((8, 32), (16, 32)))
+    whole = dataclasses.replace(half, images=96, sizes=((8, 32), (16, 64)))
+    refer(store, "models/staged", train(dataset, None, None, (), None, half, store=store))
+    model = go_on(store, dataset, dataclasses.replace(whole, continue_from="models/staged@1"))
+    assert weights(model) == weights(train(dataset, None, None, (), None, whole, store=store))
+    assert [row["size"] for row in rows(model)] == [8, 8, 16, 16, 16, 16]
+
+
+@pytest.mark.slow
 def test_at_another_rate_it_begins_with_the_weights_and_momenta_of_the_state(
     store: Store, dataset: Artifact, half: Artifact
 ):
