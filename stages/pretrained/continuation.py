@@ -1,7 +1,7 @@
 """What a training goes on with: the state of one that is finished, a checkpoint that its model holds."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -209,8 +209,8 @@ def _mistakes(model: Artifact, images: int, config: TrainConfig) -> Iterator[Mis
         )
 
 
-def _goes_on_at_last(before: Sequence[Sequence[int]], now: Sequence[Sequence[int]]) -> bool:
-    """Whether sizes in stages are those of before, of which the last lasts longer."""
+def _goes_on_at_last(before: Any, now: Any) -> bool:
+    """Whether sizes in stages, (size, images) each, are those of before, of which the last lasts longer."""
     if not before or len(before) != len(now):
         return False
     same = [list(stage) for stage in before[:-1]] == [list(stage) for stage in now[:-1]]
