@@ -120,7 +120,7 @@ class Step:
         """
         step = self.stage.step
         inputs = step.inputs(Request(store, name, config, read, partial(_check, self.name, reporter)))
-        artifact = self.stage(*inputs, config, store=store, reporter=reporter)
+        artifact = self.stage(*inputs, config, store=store, reporter=reporter, run=name)
         if step.reference and artifact.kind == "dataset":
             entry = refer_judged(store, f"{step.reference}/{name}", artifact, expect)
             if reporter is not None and not is_released(store, entry):

@@ -13,7 +13,10 @@ from typing import Any, TypeVar
 
 from stages.artifacts.artifact import Funnel
 from stages.artifacts.files import FileEntry, Files
+from stages.artifacts.lease import CLOCK, Clock
 from stages.artifacts.part import PartRecord, part_key, read_part
+from stages.artifacts.status import TrainingStatus
+from stages.artifacts.status_writer import StatusWriter
 from stages.engine import Engine, Inline
 from stages.errors import DamagedError, Stopped, naming_disk_faults
 from stages.fingerprint import JSON, canonical_config, fingerprint_of, sha256_of
@@ -80,6 +83,8 @@ class Output:
         config: Mapping[str, JSON],
         fingerprint: str,
         reporter: Reporter,
+        run: str = "",
+        clock: Clock = CLOCK,
     ) -> None:
         self.store = store
         self.stage = stage
@@ -96,6 +101,7 @@ class Output:
         self.folder = store.scratch() / self._attempt.replace("/", "-")
         self.folder.mkdir(parents=True)
         (self.folder / "result").mkdir()
+        self._status = StatusWriter(store, stage, fingerprint, run, clock)
 
     # parts
 
@@ -133,13 +139,14 @@ class Output:
             done = {position: part for position, part in enumerate(looks) if part is not None}
         missing = [position for position in range(len(ordered)) if position not in done]
         self.parts_found += len(done)
+        self._status.begin_parts(len(ordered), (part.funnel for part in done.values()))
         says = note if callable(note) else lambda: note
-        self.progress(len(done), len(ordered), says())
+        self.progress(len(done), len(ordered), says(), unit="parts")
 
         def pulse() -> None:
             self.check()
             if callable(note):
-                self.progress(len(done), len(ordered), note())
+                self.progress(len(done), len(ordered), note(), unit="parts")
 
         payloads = (
             (position, ordered[position].key, str(self._part_folder()), ordered[position].payload)
@@ -151,7 +158,7 @@ class Output:
                 position, folder, made, hashes = next(results)
                 key = ordered[position].key
                 done[position] = self._record(key, prints[position], Path(folder), made, hashes)
-                self.progress(len(done), len(ordered), says())
+                self.progress(len(done), len(ordered), says(), unit="parts")
         return [done[position] for position in range(len(ordered))]
 
     def part(
@@ -200,22 +207,29 @@ class Output:
 
     # to and from whoever runs the stage
 
-    def progress(self, done: int, total: int, note: str = "") -> None:
-        """Say how far the stage is, in units of its own choosing."""
-        self._reporter.progress(self.stage, done, total, escape(redact(note)))
+    def progress(
+        self, done: int, total: int, note: str = "", *, unit: str = "", training: TrainingStatus | None = None
+    ) -> None:
+        """Say how far the stage is, in units of its own choosing; the store's status follows now and then."""
+        note = escape(redact(note))
+        self._status.progress(done, total, note, unit, training)
+        self._reporter.progress(self.stage, done, total, note)
 
     def warn(self, words: str) -> None:
         """Tell a person of something odd, in a sentence; it also stands in the manifest."""
         words = escape(redact(words), 2000)
         self.warnings.append(words)
+        self._status.warned()
         self._reporter.warn(self.stage, words)
 
     def waiting(self, wait: Wait) -> None:
         """Say what the stage waits for; to be called now and then while it does."""
+        self._status.waiting(wait)
         self._reporter.waiting(self.stage, wait)
 
     def stopping(self) -> bool:
         """Whether the stage shall end soon."""
+        self._status.flush()  # asked often, so that what came too soon after a status is told in time
         return self._reporter.stopping()
 
     def check(self) -> None:
@@ -226,7 +240,8 @@ class Output:
             )
 
     def close(self) -> None:
-        """Drop the working folder."""
+        """Drop the working folder, and the status."""
+        self._status.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _part_fingerprint(self, inputs: Sequence[str], config: Any) -> str:
@@ -274,6 +289,7 @@ class Output:
             self.store.create(record_key, record)
         shutil.rmtree(folder, ignore_errors=True)
         self.parts_made += 1
+        self._status.part_made(made.funnel)
         return Part(self.store, key, fingerprint, files, made, cached=False)
 
     def _upload(self, folder: Path, hashes: Mapping[str, tuple[int, str]]) -> dict[str, FileEntry]:

@@ -130,6 +130,7 @@ class Stage(Generic[Config, *Inputs]):
         *inputs_and_config: *tuple[*Inputs, Config],
         store: Store,
         reporter: Reporter | None = None,
+        run: str = "",
     ) -> Artifact:
         """The artifact of this request: found finished, or made now.
 
@@ -137,6 +138,7 @@ class Stage(Generic[Config, *Inputs]):
             inputs_and_config: the inputs in the order of the function's parameters, then the config.
             store: where artifacts live.
             reporter: hears of progress and says when to stop.
+            run: the name that people know the run by, for its status.
 
         Raises:
             ValueError: the config or an input does not fit.
@@ -145,12 +147,12 @@ class Stage(Generic[Config, *Inputs]):
                 words no secrets of URLs.
         """
         try:
-            return self._find_or_make(*inputs_and_config, store=store, reporter=reporter or Silent())
+            return self._find_or_make(*inputs_and_config, store=store, reporter=reporter or Silent(), run=run)
         except Exception as error:
             redact_error(error)
             raise
 
-    def _find_or_make(self, *inputs_and_config: Any, store: Store, reporter: Reporter) -> Artifact:
+    def _find_or_make(self, *inputs_and_config: Any, store: Store, reporter: Reporter, run: str) -> Artifact:
         *inputs, config = inputs_and_config
         fingerprint = self._fingerprint(inputs, config)
         finished = Artifact.find(store, self.name, fingerprint)
@@ -177,7 +179,7 @@ class Stage(Generic[Config, *Inputs]):
                 return finished
             for artifact in artifacts:
                 check_stands(artifact.store, artifact)
-            return self._make(inputs, config, fingerprint, store, reporter, lease)
+            return self._make(inputs, config, fingerprint, store, reporter, run, lease)
 
     def _make(
         self,
@@ -186,11 +188,12 @@ class Stage(Generic[Config, *Inputs]):
         fingerprint: str,
         store: Store,
         reporter: Reporter,
+        run: str,
         lease: Lease,
     ) -> Artifact:
         canonical = canonical_config(config)
         started = _now()
-        out = Output(store, self.name, self.version, canonical, fingerprint, reporter)
+        out = Output(store, self.name, self.version, canonical, fingerprint, reporter, run)
         try:
             function: Any = self.function
             stats: Stats = function(*inputs, config, out)

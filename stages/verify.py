@@ -12,6 +12,7 @@ from stages.artifacts.artifact import Artifact, Manifest
 from stages.artifacts.leaseholder import LeaseHolder
 from stages.artifacts.part import PartRecord
 from stages.artifacts.reference import Reference
+from stages.artifacts.status import Status
 from stages.artifacts.tombstone import Tombstone
 from stages.errors import DamagedError
 from stages.store import Store
@@ -29,7 +30,7 @@ class Verification:
     files: int
     """Files that artifacts name."""
     records: int
-    """Parts, references, approvals, leases, amendments and take-downs."""
+    """Parts, references, approvals, leases, statuses, amendments and take-downs."""
     unnamed: int = 0
     """Files that no record names, so nothing says what they should be: `sdflow gc` deletes them in time."""
 
@@ -60,6 +61,7 @@ def verify_store(store: Store) -> Verification:
     records += verifier.read("refs", verifier.reference)
     records += verifier.read("approvals", lambda key, data: Approval.parse(data, key))
     records += verifier.read("leases", lambda key, data: LeaseHolder.parse(data, key))
+    records += verifier.read("status", lambda key, data: Status.parse(data, key))
     records += verifier.read("takedowns", lambda key, data: Takedown.parse(data, key))
     unnamed = sum(listed.key not in verifier.named for listed in store.list("files"))
     return Verification(verifier.complaints, manifests, verifier.files, records, unnamed)
@@ -84,7 +86,7 @@ class _Verifier:
         for listed in self._store.list(prefix):
             try:
                 data = self._store.read(listed.key)
-            except FileNotFoundError:  # a lease that was renewed, a part that nobody needs any more
+            except FileNotFoundError:  # a lease or status that was renewed, a part that nobody needs
                 continue
             count += 1
             try:

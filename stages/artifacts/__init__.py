@@ -1,2 +1,2 @@
-"""The store's nouns: artifacts and their files, parts, amendments, references and leases; garbage
-collection; verification."""
+"""The store's nouns: artifacts and their files, parts, amendments, references, leases and statuses;
+garbage collection; verification."""

@@ -8,6 +8,7 @@ until its holder adds a heartbeat, or for as long as a lease stands without one.
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from stages.artifacts.lease import CLOCK, SECONDS, Clock, append, latest
 from stages.artifacts.leaseholder import LeaseHolder, at_work, lease_log, this_host
@@ -66,6 +67,23 @@ def release_abandoned(store: Store, leases: Iterable[tuple[str, int]]) -> list[s
     """End abandoned leases, so that a holder that comes back learns of it; returns those that went on."""
     nobody = LeaseHolder(uuid.uuid4().hex, this_host(), 0, 0.0, 0.0, ())
     return [folder for folder, number in leases if not append(lease_log(store, folder), number + 1, nobody)]
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """The last sign of life of whoever holds a lease."""
+
+    alive: bool | None
+    """Whether somebody holds it; None where nobody here can tell: another host's, or a damaged record."""
+    time: datetime | None
+    """When its newest record was put, aware, by the store's clock; None where there is none."""
+
+
+def heartbeat(store: Store, folder: str) -> Heartbeat:
+    """What can be told at once of one lease, "leases/STAGE/FINGERPRINT"; for people who look."""
+    _, holder, _ = latest(lease_log(store, folder))
+    alive = at_work(holder) if holder is not None else False
+    return Heartbeat(alive, max((listed.modified for listed in store.list(folder)), default=None))
 
 
 class Renewal:

@@ -42,13 +42,15 @@ MOMENTARY = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Swept:
-    """What was deleted, or would be: files and their bytes, part records, ended leases, working folders."""
+    """What was deleted, or would be: files and their bytes, part records, ended leases, working folders,
+    records of the statuses of attempts that died."""
 
     files: int
     bytes: int
     parts: int
     leases: int
     folders: int
+    statuses: int = 0
     busy: tuple[str, ...] = ()
     """Stages that were left alone, because somebody is working on them."""
     damaged: tuple[str, ...] = ()
@@ -64,7 +66,8 @@ def collect_garbage(
     watch: float = SECONDS,
     clock: Clock = CLOCK,
 ) -> Swept:
-    """Delete files that no manifest and no kept part names, old parts, ended leases, dead attempts' folders.
+    """Delete files that no manifest and no kept part names, old parts, ended leases, and what dead attempts
+    left: folders and statuses.
 
     Args:
         store: the store to sweep.
@@ -100,11 +103,13 @@ def collect_garbage(
         for listed in there.probes + ([] if names.unclear else there.files)
         if listed.key not in named and _stage(listed.key) not in busy | parts.unclear
     ]
+    old_statuses = [listed.key for listed in there.statuses if _lease_of(listed.key) not in active]
     # Of an unfinished request the lease stays: were it deleted while somebody takes it, two could hold it.
     old_leases = [listed.key for listed in there.leases if _finished(listed.key, names.manifests)]
     if not dry_run:
         store.delete(listed.key for listed in old_files)
         store.delete(old_leases)
+        store.delete(old_statuses)
         _remove(old_folders)
     return Swept(
         files=len(old_files),
@@ -112,6 +117,7 @@ def collect_garbage(
         parts=len(parts.old),
         leases=len(old_leases),
         folders=len(old_folders),
+        statuses=len(old_statuses),
         busy=tuple(sorted(busy)),
         damaged=tuple(dict.fromkeys([*work.damaged, *names.damaged])),
     )
@@ -129,6 +135,7 @@ class _Listing:
     """Of stores that were opened, likewise."""
     parts: list[Listed]
     leases: list[Listed]
+    statuses: list[Listed]
     folders: list[Path]
     """In `scratch`."""
 
@@ -137,8 +144,8 @@ class _Listing:
         """What is there now."""
         now = datetime.now(UTC)
         files, probes = (_old(store, "files", now - grace), _old(store, "probe", now - max(grace, MOMENTARY)))
-        parts, leases = list(store.list("parts")), list(store.list("leases"))
-        return cls(now - grace, files, probes, parts, leases, sorted(store.scratch().iterdir()))
+        parts, leases, statuses = (list(store.list(prefix)) for prefix in ("parts", "leases", "status"))
+        return cls(now - grace, files, probes, parts, leases, statuses, sorted(store.scratch().iterdir()))
 
 
 @dataclass(frozen=True)
@@ -229,6 +236,11 @@ class _Names:
 def _stage(key: str) -> str:
     """The stage in "leases/STAGE/...", "parts/STAGE/..." and "files/STAGE/..."."""
     return key.split("/")[1]
+
+
+def _lease_of(status: str) -> str:
+    """The lease under which a record of a status, "status/STAGE/FINGERPRINT/NUMBER.json", was written."""
+    return f"leases/{status.split('/', 1)[1].rsplit('/', 1)[0]}"
 
 
 def _finished(lease: str, finished: set[str]) -> bool:

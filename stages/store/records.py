@@ -1,7 +1,8 @@
 """Records: small objects put create-only, and append-only logs of numbered ones.
 
-References, leases, take-downs and amendments are logs: ``FOLDER/00000001.json``, ``00000002.json``, each put
-create-only under the next free number, so that of several writers at once each gets a number of its own.
+References, leases, statuses, take-downs and amendments are logs: ``FOLDER/00000001.json``,
+``00000002.json``, each put create-only under the next free number, so that of several writers at once each
+gets a number of its own.
 """
 
 import re

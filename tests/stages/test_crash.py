@@ -138,6 +138,17 @@ def crashing(store: Store, at: int, after: bool) -> Watched:
     return Watched(store, around)
 
 
+@pytest.fixture(autouse=True)
+def statuses_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Statuses are written by the run's own thread, so that each operation of the store has its number."""
+
+    def at_once(work: Callable[[], None]) -> Callable[[float], None]:
+        work()
+        return lambda seconds: None
+
+    monkeypatch.setattr("stages.artifacts.status_writer.in_background", at_once)
+
+
 # any operation of the store
 
 CONFIGS = st.lists(st.sampled_from(WORDS), unique=True, max_size=4).map(

@@ -22,10 +22,10 @@ from stages.store import FolderStore, Store, open_store
 from stages.train.train import train
 from tests.stages import worlds
 from tests.stages.test_average import in_this_process
-from tests.stages.test_crash import Crash, Watched, crashing
+from tests.stages.test_crash import Crash, Watched, crashing, statuses_at_once
 from tests.stages.test_encode import home, made
 
-__all__ = ["home"]
+__all__ = ["home", "statuses_at_once"]
 
 pytestmark = pytest.mark.matrix
 

@@ -113,7 +113,7 @@ def test_an_artifact_counts_as_made_by_who_made_it(losing: Losing, lossy: Store)
     artifact = word(Config(), store=lossy)
     assert not artifact.cached
     assert artifact.statistics["parts"] == {"made": 1, "found": 0}
-    assert {path.split("/")[4] for path in losing.lost} == {"leases", "parts", "manifests"}
+    assert {path.split("/")[4] for path in losing.lost} == {"leases", "parts", "manifests", "status"}
     assert word(Config(), store=lossy).cached
 
 

@@ -1,6 +1,6 @@
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,9 +9,12 @@ import pytest
 
 from stages.artifacts.artifact import Funnel
 from stages.artifacts.files import FileEntry
+from stages.artifacts.lease import Clock
+from stages.artifacts.status import running
 from stages.engine import Processes, Threads
 from stages.errors import Stopped
 from stages.output import Output, Part, PartResult, PartSpec, Silent
+from stages.reporter import Wait
 from stages.store import Store, open_store
 
 
@@ -270,6 +273,58 @@ def test_a_note_that_changes_is_asked_for_while_parts_are_made(store: Store) -> 
     notes = [note for _, _, note in heard.heard]
     assert len(notes) >= 4
     assert notes == [f"note {number}" for number in range(len(notes))]
+
+
+def test_the_stores_status_says_what_whoever_runs_the_stage_hears(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(Clock):
+        """Ten seconds pass at every look."""
+
+        now = 0.0
+
+        def watch(self) -> float:
+            self.now += 10.0
+            return self.now
+
+    def at_once(work: Callable[[], None]) -> Callable[[float], None]:
+        work()
+        return lambda seconds: None
+
+    monkeypatch.setattr("stages.artifacts.status_writer.in_background", at_once)
+    output(store).parts(specs(1), Maker())
+    heard = Stopping(after=10**9)
+    out = Output(store, "score", 1, {}, "ab" * 32, heard, "birds", Slow())
+    out.parts(specs(1, 2, 3), Maker(), note="at https://me:SECRET@host/x?sig=SECRET\x1b[31m")
+    out.waiting(Wait("h.org", "noon"))
+    (status,) = running(store)
+    assert [(status.done, status.total, status.note)] == heard.heard[-1:]
+    assert (status.run, status.unit, status.note) == ("birds", "parts", r"at https://…@host/x?…")
+    assert (status.parts_made, status.parts_found, status.parts_total) == (2, 1, 3)
+    assert status.funnel == Funnel(6, 3, {"too_small": 3})
+    assert status.per_second
+    assert status.wait == Wait("h.org", "noon")
+    out.close()
+    assert list(store.list("status")) == []
+
+
+def test_what_came_too_soon_is_told_when_the_stage_asks_whether_to_stop(store: Store) -> None:
+    class Set(Clock):
+        now = 0.0
+
+        def watch(self) -> float:
+            return self.now
+
+    clock = Set()
+    out = Output(store, "score", 1, {}, "ab" * 32, Silent(), "", clock)
+    while not list(store.list("status")):  # the first, by another thread
+        time.sleep(0.01)
+    out.progress(1, 2)
+    clock.now += 10.0
+    while not (status := running(store)) or status[0].done != 1:
+        out.check()
+        time.sleep(0.01)
+    out.close()
 
 
 def test_a_warning_is_heard_and_kept(store: Store) -> None:

@@ -4,8 +4,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from stages.artifacts.activity import leases_in_use
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot, artifacts
 from stages.artifacts.excerpt import Excerpt, origin_of
 from stages.artifacts.lease import acquire
+from stages.artifacts.status import Status, running
 from stages.errors import NoSpaceError, Stopped
 from stages.output import Output, PartResult, PartSpec, Silent
 from stages.reporter import Wait
@@ -114,6 +116,55 @@ def test_inputs_count_by_their_digest(store: Store) -> None:
     assert one.digest == other.digest
     assert not count_(one, Config(), store=store).cached
     assert count_(other, Config(), store=store).cached, "an input with the same digest is the same input"
+
+
+class Looking(Silent):
+    """Keeps what the store says of what runs, once something is told."""
+
+    def __init__(self, store: Store, words: str) -> None:
+        self.store, self.words = store, words
+        self.statuses: list[Status] = []
+
+    def warn(self, stage: str, words: str) -> None:
+        if words == self.words:
+            until(lambda: bool(list(self.store.list("status"))))
+            self.statuses += running(self.store)
+
+
+def until(happens: Callable[[], bool]) -> None:
+    """Wait for another thread."""
+    while not happens():
+        time.sleep(0.01)
+
+
+@stage(version=1, kind="odd")
+def looked_at(config: Config, out: Output) -> Stats:
+    out.warn("look")
+    if config.words == ("fails",):
+        raise ValueError("as it should")
+    if config.words == ("stops",):
+        raise Stopped("as it should")
+    return Stats(Funnel(1, 1))
+
+
+@pytest.mark.parametrize("end", ["finishes", "fails", "stops"])
+def test_a_stage_leaves_its_status_while_it_works_and_takes_it_away(store: Store, end: str) -> None:
+    looking = Looking(store, "look")
+    with pytest.raises((ValueError, Stopped), match="as it should") if end != "finishes" else nullcontext():
+        looked_at(Config(words=(end,)), store=store, reporter=looking, run="birds")
+    (status,) = looking.statuses
+    assert (status.stage, status.run, status.stale_since) == ("looked_at", "birds", "")
+    assert status.fingerprint == looked_at.fingerprint(config=Config(words=(end,)))
+    assert list(store.list("status")) == running(store) == []
+
+
+def test_whoever_makes_it_under_whatever_name_it_is_the_same(tmp_path: Path) -> None:
+    first, second = (open_store(str(tmp_path / name)) for name in "ab")
+    named = spell(None, Config(), store=first, run="birds")
+    unnamed = spell(None, Config(), store=second)
+    assert (named.fingerprint, named.digest) == (unnamed.fingerprint, unnamed.digest)
+    assert named.statistics == unnamed.statistics
+    assert "birds" not in named.manifest.to_json().decode()
 
 
 def test_a_wrong_number_of_inputs_is_named() -> None:

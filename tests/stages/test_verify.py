@@ -10,6 +10,7 @@ from stages.artifacts.amendment import Replacement, amend
 from stages.artifacts.artifact import Artifact, Funnel, Manifest
 from stages.artifacts.reference import refer, resolve
 from stages.artifacts.seal import sealed, unsealed
+from stages.artifacts.status import status_log
 from stages.config.run import ScoreConfig
 from stages.errors import DamagedError
 from stages.fingerprint import sha256_of
@@ -18,8 +19,9 @@ from stages.stage import Stats, stage
 from stages.store import FolderStore
 from stages.takedown.records import Name, forget
 from stages.verify import verify_store
+from tests.stages.artifacts.test_status import AT_WORK, REQUEST
 
-RECORDS = ("manifests", "parts", "refs", "leases", "amendments", "takedowns")
+RECORDS = ("manifests", "parts", "refs", "leases", "status", "amendments", "takedowns")
 FLIPS = 48
 """Of each record: seeded, spread over all of it."""
 
@@ -55,6 +57,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = Output(store, "spell", 3, {}, "ab" * 32, Silent())
     out.part("unfinished", ["three"], lambda folder: _write(folder, "three"))
     out.close()
+    assert status_log(store, *REQUEST).append(1, AT_WORK.to_json())
     return store.root
 
 

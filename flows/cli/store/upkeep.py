@@ -28,8 +28,8 @@ def verify(
     """Hash again every file, compute again every fingerprint, and compare. The status is 1 where something
     is wrong.
 
-    Without a name it also looks at the records of parts, references, leases, amendments and take-downs, and
-    at the files of unfinished work.
+    Without a name it also looks at the records of parts, references, leases, statuses, amendments and
+    take-downs, and at the files of unfinished work.
 
     **Examples**
 
@@ -73,7 +73,8 @@ def gc(
     ] = "7d",
     json: JsonOption = False,
 ) -> None:
-    """Delete what no finished artifact names: parts and files of runs that were given up, ended leases.
+    """Delete what no finished artifact names: parts and files of runs that were given up, ended leases,
+    statuses of processes that died.
 
     Where another machine's lease was never released, it is watched for a minute: whoever works renews it. A
     record that is damaged is named, what it may name is kept, and the status is 1.
@@ -101,7 +102,8 @@ def _print_swept(swept: "Swept", dry_run: bool) -> None:
     verb = "would delete" if dry_run else "deleted"
     print_lines([
         f"{verb} {swept.files:,} files ({file_size(swept.bytes)}), {swept.parts:,} unfinished parts, "
-        f"{swept.leases:,} ended leases, {swept.folders:,} working folders",
+        f"{swept.leases:,} ended leases, {swept.folders:,} working folders, "
+        f"{swept.statuses:,} statuses of the dead",
         *([f"left alone, at work: {', '.join(swept.busy)}"] if swept.busy else []),
         *(f"damaged: {words}" for words in swept.damaged),
     ])  # fmt: skip

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +16,7 @@ from stages.artifacts.gc import Swept, collect_garbage
 from stages.artifacts.lease import acquire
 from stages.artifacts.leaseholder import LeaseHolder
 from stages.artifacts.seal import sealed
+from stages.artifacts.status import running
 from stages.errors import RetryableError
 from stages.output import Output, PartResult, PartSpec
 from stages.stage import Stats, stage
@@ -152,6 +155,67 @@ def test_gc_in_the_middle_of_a_run_takes_nothing_from_it(store: Store) -> None:
     assert artifact.statistics["parts"] == {"made": 2, "found": 2}
     assert [one.busy for one in swept] == [("spell",)] * 2
     assert artifact.verify() == []
+
+
+PROGRAM = """
+import sys
+from stages.artifacts.artifact import Funnel
+from stages.output import PartResult
+from stages.stage import Stats, stage
+from stages.store import open_store
+from tests.stages.artifacts.test_gc import Config
+
+@stage(version=1, kind="x")
+def hang(config, out):
+    while not list(out.store.list("status")):
+        pass
+    print("working", flush=True)
+    sys.stdin.readline()
+    return Stats(Funnel(0, 0))
+
+hang(Config(), store=open_store(sys.argv[1]), run="birds")
+"""
+
+
+def test_the_status_of_a_process_that_was_killed_is_stale_and_goes(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3]
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "working\n"
+    store = FolderStore(tmp_path)
+    (alive,) = running(store)
+    assert (alive.stage, alive.run, alive.stale_since) == ("hang", "birds", "")
+    assert collect_garbage(store, grace=NOW).statuses == 0
+    process.kill()
+    process.communicate()
+    (dead,) = running(store)
+    assert dead.stale_since
+    assert collect_garbage(store, dry_run=True).statuses == 1
+    assert [listed.key for listed in store.list("status")] != []
+    assert collect_garbage(store).statuses == 1
+    assert list(store.list("status")) == running(store) == []
+
+
+def test_statuses_go_with_their_leases(store: Store) -> None:
+    lease = acquire(store, "spell", "ab" * 32, lambda _: False)
+    assert lease is not None
+    with lease:
+        for fingerprint in ("ab" * 32, "cd" * 32):
+            store.create(f"status/spell/{fingerprint}/00000001.json", b"damaged, too")
+        assert collect_garbage(store).statuses == 1
+        (listed,) = store.list("status")
+        assert "ab" * 32 in listed.key
+    assert collect_garbage(store).statuses == 1
+
+
+def test_another_hosts_status_goes_once_its_lease_is_abandoned(store: Store) -> None:
+    store.create("status/spell/ef/00000001.json", b"x")
+    vanished = LeaseHolder("t", "another-host", 1, 0.0, time.time() - 1)
+    store.create("leases/spell/ef/00000001.json", sealed(asdict(vanished)))
+    assert collect_garbage(store, watch=0).statuses == 0
+    assert collect_garbage(store, watch=0.01).statuses == 1
 
 
 def test_working_folders_of_the_dead_go_and_of_the_living_stay(tmp_path: Path) -> None:
