@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from sdmodel.config.optimization import Optimization
 from sdmodel.config.train import TrainConfig
+from stages.artifacts.status import TrainingStatus
 from stages.errors import RetryableError
 from stages.output import Output
 from stages.train.checkpoints import Checkpoints
@@ -57,14 +58,23 @@ def launch(
     """
     from sdmodel.train.process.launch import Interrupted, train
 
+    losses: dict[str, float] = {}
+
     def on_progress(progress: "Progress") -> None:
         elapsed.update(progress["seconds"])
-        out.progress(progress["images"], progress["total"], progress_text(progress))
+        losses["loss"] = progress["loss"]
+        if "validation" in progress:  # measured now and then
+            losses["validation"] = progress["validation"]
+        status = TrainingStatus.of(losses, progress["images_per_second"], progress["seconds_left"])
+        out.progress(
+            progress["images"], progress["total"], progress_text(progress), unit="images", training=status
+        )
 
     def on_checkpoint(images: int, folder: Path) -> None:
         checkpoints.store(images, folder, elapsed.seconds)
 
-    out.progress(resumed, config.images, f"starting the training's processes, {rates_text(config.learning)}")
+    words = f"starting the training's processes, {rates_text(config.learning)}"
+    out.progress(resumed, config.images, words, unit="images")
     try:
         done = train(
             job_path,
