@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_read
 from flows.cli.store.listing import print_json, print_lines, print_table
+from flows.cli.store.running import print_running
 from stages.fingerprint import short_hash
 
 if TYPE_CHECKING:
@@ -29,6 +30,12 @@ def ls(
         bool,
         Parameter(name="--all", negative="", show_default=False, help="Results without a name, too."),
     ] = False,
+    running: Annotated[
+        bool,
+        Parameter(
+            negative="", show_default=False, help="What is at work, on whatever machine, and how far it is."
+        ),
+    ] = False,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
@@ -41,6 +48,7 @@ def ls(
     sdflow ls datasets/               # names that begin so
     sdflow ls datasets/birds          # one name's history
     sdflow ls --all --stage filter    # of a stage, with results that nobody has named
+    sdflow ls --running               # what is at work, at which speed, until when
     sdflow ls --store s3://bucket/results --json | jq '.artifacts[].fingerprint'
     ```
     """
@@ -49,7 +57,12 @@ def ls(
 
     if stage and not is_name(stage):
         raise ValueError(f"--stage {stage!r} is no stage; name one, as shard or train")
+    if running and (what or every):
+        raise ValueError("--running lists unfinished work, which has no name yet: leave out names and --all")
     opened = open_to_read(store)
+    if running:
+        print_running(opened, stage, as_json=json)
+        return
     histories = _histories(opened, what, stage)
     named = _named(opened, histories)
     # A stage's name is also that of the folder of its manifests.
