@@ -103,7 +103,7 @@ def _print_swept(swept: "Swept", dry_run: bool) -> None:
     print_lines([
         f"{verb} {swept.files:,} files ({file_size(swept.bytes)}), {swept.parts:,} unfinished parts, "
         f"{swept.leases:,} ended leases, {swept.folders:,} working folders, "
-        f"{swept.statuses:,} statuses of the dead",
+        f"{swept.statuses:,} stale statuses",
         *([f"left alone, at work: {', '.join(swept.busy)}"] if swept.busy else []),
         *(f"damaged: {words}" for words in swept.damaged),
     ])  # fmt: skip
