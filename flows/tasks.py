@@ -6,6 +6,7 @@ from typing import Any
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture, wait
 from prefect.states import Completed
 from prefect.tasks import exponential_backoff
@@ -17,6 +18,7 @@ from flows.report.progress import TaskReporter, notify_failed, notify_finished
 from flows.step import Result, RunContext, Step, check_released
 from stages.artifacts.reference import resolve
 from stages.errors import RetryableError
+from stages.lineage.call import ParentRun, parent_run
 from stages.redaction import redact_error
 from stages.store import open_store
 
@@ -43,7 +45,8 @@ def step_task(step: Step) -> Task[..., Any]:
             inputs = [result.open() for result in read]
             if context.expect is not None:
                 check_released(store, context.name, inputs)
-            artifact = step.run(store, context.name, config, inputs, reporter, context.expect)
+            with parent_run(_flow_run()):
+                artifact = step.run(store, context.name, config, inputs, reporter, context.expect)
         except Exception as error:
             redact_error(error)  # Prefect logs it with its traceback
             reporter.failed(error)
@@ -69,6 +72,14 @@ def step_task(step: Step) -> Task[..., Any]:
         cache_policy=NO_CACHE,
         persist_result=False,
     )(run)
+
+
+def _flow_run() -> ParentRun | None:
+    """The flow's run, as events of lineage name what calls a stage; Prefect's own context has it at hand."""
+    flow = FlowRunContext.get()
+    if flow is None or flow.flow_run is None or flow.flow is None:
+        return None
+    return ParentRun(flow.flow_run.id, flow.flow.name)
 
 
 def results(*futures: "PrefectFuture[Any]") -> dict[str, Result]:

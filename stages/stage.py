@@ -13,15 +13,13 @@ Retry, resume and cache hit are one act: the same call again.
 
 import inspect
 import platform
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache, update_wrapper
+from functools import cache, partial, update_wrapper
 from importlib.metadata import PackageNotFoundError, version
 from operator import attrgetter
-from pathlib import Path
 from typing import Any, Generic, TypeVar, TypeVarTuple, Unpack
 
 from stages.artifacts.artifact import Artifact, Digested, Funnel, Manifest, Snapshot, manifest_key
@@ -31,11 +29,13 @@ from stages.artifacts.lease import Lease, acquire
 from stages.artifacts.leaseholder import LeaseHolder
 from stages.emptiness import emptied
 from stages.errors import RetryableError, StageError, Stopped, naming_disk_faults
-from stages.fingerprint import JSON, canonical_config, digest_of, request_fingerprint
+from stages.fingerprint import JSON, canonical_config, digest_of, fingerprint_of, request_fingerprint
 from stages.foreign_text import escape
+from stages.lineage.call import StageCall, emitted
 from stages.output import Output, Reporter, Silent
 from stages.redaction import redact_error
 from stages.reporter import Wait
+from stages.revision import code_revision
 from stages.store import Store
 
 Config = TypeVar("Config")
@@ -146,15 +146,31 @@ class Stage(Generic[Config, *Inputs]):
             Stopped: when asked. Whatever is raised, the store holds no half of an artifact, and the error's
                 words no secrets of URLs.
         """
+        *inputs, config = inputs_and_config
         try:
-            return self._find_or_make(*inputs_and_config, store=store, reporter=reporter or Silent(), run=run)
+            fingerprint = self._fingerprint(inputs, config)
+            return emitted(
+                partial(self._call, inputs, config, fingerprint, store),
+                partial(self._find_or_make, inputs, config, fingerprint, store, reporter or Silent(), run),
+            )
         except Exception as error:
             redact_error(error)
             raise
 
-    def _find_or_make(self, *inputs_and_config: Any, store: Store, reporter: Reporter, run: str) -> Artifact:
-        *inputs, config = inputs_and_config
-        fingerprint = self._fingerprint(inputs, config)
+    def _call(self, inputs: Sequence[Any], config: Any, fingerprint: str, store: Store) -> StageCall:
+        config_digest = fingerprint_of(canonical_config(config))
+        named = self._named(inputs)
+        return StageCall.of(self.name, self.version, self.kind, fingerprint, config_digest, store.url, named)
+
+    def _find_or_make(
+        self,
+        inputs: Sequence[Any],
+        config: Any,
+        fingerprint: str,
+        store: Store,
+        reporter: Reporter,
+        run: str,
+    ) -> Artifact:
         finished = Artifact.find(store, self.name, fingerprint)
         if finished is not None:
             return finished
@@ -217,7 +233,7 @@ class Stage(Generic[Config, *Inputs]):
                 **({"warnings": out.warnings} if out.warnings else {}),
             },
             files=dict(sorted(out.files.items())),
-            code=_code_revision(),
+            code=code_revision(),
             libraries=_libraries(),
             started=started,
             ended=_now(),
@@ -289,20 +305,6 @@ def _input_record(value: Digested | None) -> dict[str, str] | None:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-@cache
-def _code_revision() -> str:
-    """The revision of the running code, "+changes" if it was edited; the package's version without git."""
-    here = Path(__file__).parent
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+changes", "--abbrev=40"],
-            cwd=here, capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
-        return described.stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return f"sdflow {version('sdflow')}"
 
 
 @cache
