@@ -9,6 +9,7 @@ import atexit
 import logging
 import os
 import time
+from collections.abc import Callable
 from queue import Full, Queue
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
@@ -76,24 +77,29 @@ class Emitter:
             log.warning("OpenLineage events are not all sent: %s; the work goes on without", words)
 
     def _work(self) -> None:
+        send: Callable[[StageEvent], None] | None = None
         try:
-            # Half a second of imports, paid here, beside the work, and only if somebody asked.
-            from stages.lineage.events import run_event
-            from stages.lineage.transport import open_sender
-
-            self._sender = open_sender(self.warn)
+            send = self._open()
         except Exception as error:  # noqa: BLE001 - whatever a configuration says, stages go on
             self.warn(words_of(error))
         self._loaded.set()
         while True:
             event = self._queue.get()
             try:
-                if self._sender is not None:
-                    self._sender.emit(run_event(event))
+                if send is not None:
+                    send(event)
             except Exception as error:  # noqa: BLE001 - whatever a catalogue does, stages go on
                 self.warn(words_of(error))
             finally:
                 self._queue.task_done()
+
+    def _open(self) -> "Callable[[StageEvent], None]":
+        # Half a second of imports, paid here, beside the work, and only if somebody asked.
+        from stages.lineage.events import run_event
+        from stages.lineage.transport import open_sender
+
+        self._sender = sender = open_sender(self.warn)
+        return lambda event: sender.emit(run_event(event))
 
 
 def emit(event: "StageEvent") -> None:

@@ -1,5 +1,6 @@
 """A step as a task: tried again only where its error says so, and told to stop when its flow ends."""
 
+import json
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from flows.step import RunContext, Step
 from flows.tasks import another_try_may_help, results, step_task
 from stages.artifacts.artifact import Funnel
 from stages.errors import FinalError, RetryableError
+from stages.lineage import emitter
 from stages.output import Output
 from stages.stage import Stats, stage
 
@@ -89,3 +91,24 @@ def test_a_stage_hears_when_its_flow_is_being_ended(server: str, tmp_path: Path)
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert heard.is_set()
+
+
+def test_the_flows_run_is_the_parent_in_events_of_lineage(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from prefect import flow
+
+    monkeypatch.setenv("SDFLOW_OPENLINEAGE", str(tmp_path / "events.jsonl"))
+    task = step_task(flaky([]))
+
+    @flow(task_runner=task_runner())
+    def calling():
+        return results(task.submit(config=Config(), context=RunContext(str(tmp_path / "store"), "name")))
+
+    state = calling(return_state=True)
+    assert emitter.flush(60)
+    events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    parents = [event["run"]["facets"]["parent"] for event in events]
+    assert len(parents) == 2
+    assert {parent["job"]["name"] for parent in parents} == {"calling"}
+    assert {parent["run"]["runId"] for parent in parents} == {str(state.state_details.flow_run_id)}
