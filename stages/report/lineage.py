@@ -80,7 +80,7 @@ def _whole(store: Store) -> tuple[dict[str, dict[str, Any]], list[dict[str, str]
               for each in tombstones(store)}  # fmt: skip
     known = {(each.stage, each.fingerprint, each.digest): each for each in artifacts(store)}
     everything = {key: Artifact.of_tombstone(store, stone) for key, stone in stones.items()} | known
-    called, held = _references(store)
+    called, on_hold = _references(store)
     nodes: dict[str, dict[str, Any]] = {}
     edges: list[dict[str, str]] = []
     for key, artifact in everything.items():
@@ -88,7 +88,7 @@ def _whole(store: Store) -> tuple[dict[str, dict[str, Any]], list[dict[str, str]
         dropped = artifact.dropped
         nodes[name] = _node(name, artifact) | {
             "references": list(dropped.references) if dropped else called.get(key, []),
-            "on_hold": held.get(key, []),
+            "on_hold": on_hold.get(key, []),
         }
         for role, source in artifact.manifest.inputs.items():
             if not source or not source["fingerprint"]:
@@ -141,14 +141,14 @@ def _unknown(name: str, key: Key) -> dict[str, Any]:
 def _references(store: Store) -> tuple[dict[Key, list[str]], dict[Key, list[str]]]:
     """What people call each artifact, and which of these names are on hold."""
     called: dict[Key, list[str]] = {}
-    held: dict[Key, list[str]] = {}
+    on_hold: dict[Key, list[str]] = {}
     for name in names(store):
         for entry in references(store, name) if not name.startswith(ANNOUNCED) else ():
             key = (entry.stage, entry.fingerprint, entry.digest)
             called.setdefault(key, []).append(str(entry))
             if not is_released(store, entry):
-                held.setdefault(key, []).append(str(entry))
-    return called, held
+                on_hold.setdefault(key, []).append(str(entry))
+    return called, on_hold
 
 
 def _by(edges: Sequence[Mapping[str, str]], end: str, other: str) -> dict[str, list[tuple[str, str]]]:
