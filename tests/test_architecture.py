@@ -17,7 +17,7 @@ from stages.reasons import Reason
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(
-    path for package in ("flows", "stages", "sdmodel") for path in (ROOT / package).rglob("*.py")
+    path for package in ("flows", "dashboard", "stages", "sdmodel") for path in (ROOT / package).rglob("*.py")
 )
 TREES = {path: ast.parse(path.read_text()) for path in SOURCES}
 WORDLESS = {"found", "told", "said", "say", "tell", "held", "one", "kept", "asked", "wanted"}

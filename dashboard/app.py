@@ -1,0 +1,53 @@
+"""The application: pages, static files, and what guards them."""
+
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from dashboard.catalogue import Catalogue
+from dashboard.page import Page, render
+from dashboard.pages import home
+from dashboard.security import Access, Guard
+from stages.errors import StageError
+from stages.store import Store
+
+STATIC = Path(__file__).with_name("static")
+PAGES = (home,)
+"""Modules with a `router` each."""
+
+
+def create_app(store: Store, access: Access | None = None) -> FastAPI:
+    """The dashboard of a store.
+
+    Args:
+        store: what is shown; read, but for take-down requests and results of verification.
+        access: who may ask; None: whoever is on this machine.
+    """
+    access = access or Access()
+    app = FastAPI(title="sdflow", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.catalogue = Catalogue(store)
+    app.state.access = access
+    app.add_middleware(Guard, access=access)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    for page in PAGES:
+        app.include_router(page.router)
+    app.add_exception_handler(HTTPException, _no_page)
+    app.add_exception_handler(ValueError, _refused)
+    app.add_exception_handler(StageError, _refused)
+    return app
+
+
+async def _no_page(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    about = "There is nothing at this address." if error.status_code == 404 else str(error.detail)
+    page = Page(title="Not found", about=about, hint="Search for it, or begin at the home page.")
+    return render(request, "message.html", page, error.status_code, message="")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """A user's mistake, or damage: its words, which say what to do."""
+    page = Page(title="This does not work", about="What was asked for cannot be shown.")
+    return render(request, "message.html", page, 400, message=str(error))
