@@ -17,12 +17,14 @@ from stages.artifacts.artifact import Artifact
 from stages.artifacts.manifest import Manifest
 from stages.artifacts.reference import ANNOUNCED, Reference, is_released
 from stages.artifacts.tombstone import tombstones
+from stages.artifacts.verification import FOLDER as VERIFICATIONS
+from stages.artifacts.verification import VerificationResult, newest_keys
 from stages.errors import DamagedError
 from stages.store import Store
 
 SECONDS = 1.0
 """Between two looks at the store, at least."""
-FOLDERS = ("manifests", "tombstones", "refs", "approvals", "amendments", "takedowns")
+FOLDERS = ("manifests", "tombstones", "refs", "approvals", "amendments", "takedowns", VERIFICATIONS)
 """Beginnings of the keys that a look lists."""
 
 
@@ -41,6 +43,23 @@ class Contents:
     """By name, the numbers of versions that `@latest` passes over."""
     damaged: tuple[str, ...]
     """Records that cannot be read, in sentences."""
+    verifications: Mapping[str, VerificationResult]
+    """By fingerprint, the newest result of what was verified."""
+
+    @cached_property
+    def damaged_artifacts(self) -> Mapping[str, VerificationResult]:
+        """By fingerprint, what the newest verification found damaged."""
+        return {name: result for name, result in self.verifications.items() if result.damaged}
+
+    @cached_property
+    def made_of_damaged(self) -> frozenset[str]:
+        """Fingerprints of what was made from a damaged artifact, at whatever remove."""
+        return frozenset(
+            below.fingerprint
+            for fingerprint in self.damaged_artifacts
+            if fingerprint in self.artifacts
+            for below in self.descendants(self.artifacts[fingerprint])
+        )
 
     @cached_property
     def references(self) -> Mapping[str, Sequence[str]]:
@@ -105,6 +124,7 @@ class Catalogue:
         self._contents: Contents | None = None
         self._manifests: dict[str, Manifest | str] = {}
         self._entries: dict[str, Reference | str] = {}
+        self._verifications: dict[str, VerificationResult | str] = {}
 
     def contents(self) -> Contents:
         """What the store holds, as of `SECONDS` ago at most."""
@@ -114,6 +134,11 @@ class Catalogue:
                 self._looked = self._clock()
             return self._contents
 
+    def look_again(self) -> None:
+        """Let the next contents be as of then: something was written just now."""
+        with self._lock:
+            self._looked = float("-inf")
+
     def _look(self) -> Contents:
         keys = {folder: [listed.key for listed in self.store.list(folder)] for folder in FOLDERS}
         version = hashlib.sha256("\n".join(key for group in keys.values() for key in group).encode())
@@ -121,7 +146,10 @@ class Catalogue:
             return self._contents
         manifests = [self._manifest(key) for key in keys["manifests"]]
         entries = [self._entry(key) for key in keys["refs"] if not key.startswith(f"refs/{ANNOUNCED}")]
-        damaged = [words for words in (*manifests, *entries) if isinstance(words, str)]
+        newest = newest_keys(keys[VERIFICATIONS])
+        results = {name: self._verification(key) for (_, name), key in newest.items()}
+        records = (*manifests, *entries, *results.values())
+        damaged = [words for words in records if isinstance(words, str)]
         amended = all_amendments(self.store)
         finished = [
             Artifact(self.store, one, amended=amended.get((one.stage, one.fingerprint), ()))
@@ -152,6 +180,9 @@ class Catalogue:
             histories=dict(sorted(histories.items())),
             on_hold=on_hold,
             damaged=tuple(damaged),
+            verifications={
+                name: result for name, result in results.items() if isinstance(result, VerificationResult)
+            },
         )
 
     def _manifest(self, key: str) -> Manifest | str:
@@ -171,3 +202,12 @@ class Catalogue:
             except (DamagedError, FileNotFoundError, TypeError, LookupError) as error:
                 return f"{key}: {error}"
         return self._entries[key]
+
+    def _verification(self, key: str) -> VerificationResult | str:
+        """A result of verification, or why it cannot be read."""
+        if key not in self._verifications:
+            try:
+                self._verifications[key] = VerificationResult.parse(self.store.read(key), key)
+            except (DamagedError, FileNotFoundError, TypeError, LookupError) as error:
+                return f"{key}: {error}"
+        return self._verifications[key]

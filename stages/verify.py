@@ -14,6 +14,8 @@ from stages.artifacts.part import PartRecord
 from stages.artifacts.reference import Reference
 from stages.artifacts.status import Status
 from stages.artifacts.tombstone import Tombstone
+from stages.artifacts.verification import FOLDER as VERIFICATIONS
+from stages.artifacts.verification import VerificationResult
 from stages.errors import DamagedError
 from stages.store import Store
 from stages.takedown.records import Takedown
@@ -30,7 +32,7 @@ class Verification:
     files: int
     """Files that artifacts name."""
     records: int
-    """Parts, references, approvals, leases, statuses, amendments and take-downs."""
+    """Parts, references, approvals, leases, statuses, amendments, take-downs and results of verification."""
     unnamed: int = 0
     """Files that no record names, so nothing says what they should be: `sdflow gc` deletes them in time."""
 
@@ -63,6 +65,7 @@ def verify_store(store: Store) -> Verification:
     records += verifier.read("leases", lambda key, data: LeaseHolder.parse(data, key))
     records += verifier.read("status", lambda key, data: Status.parse(data, key))
     records += verifier.read("takedowns", lambda key, data: Takedown.parse(data, key))
+    records += verifier.read(VERIFICATIONS, lambda key, data: VerificationResult.parse(data, key))
     unnamed = sum(listed.key not in verifier.named for listed in store.list("files"))
     return Verification(verifier.complaints, manifests, verifier.files, records, unnamed)
 

@@ -1,10 +1,10 @@
 """`retain`: drop the versions of names that a rule does not keep, and what only they were made of.
 
 The order makes it safe, against runs at work (see `stages.artifacts.dropping`) as against a crash: tombstones
-of all that goes; a second look, at who has come to need some of it; entries of histories; leases, manifests
-and amendments of what goes; tombstones that nothing needs. Of what was begun and not ended, the tombstones
-say so: the next call, of whatever name, takes it up again, as far as nobody needs it since. Files are for
-garbage collection to delete.
+of all that goes; a second look, at who has come to need some of it; entries of histories; leases, manifests,
+amendments and results of verification of what goes; tombstones that nothing needs. Of what was begun and not
+ended, the tombstones say so: the next call, of whatever name, takes it up again, as far as nobody needs it
+since. Files are for garbage collection to delete.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,8 @@ from stages.artifacts.dropping import LEASE
 from stages.artifacts.lease import CLOCK, SECONDS, Clock, Lease, acquire
 from stages.artifacts.manifest import manifest_key
 from stages.artifacts.reference import delete_entries
+from stages.artifacts.verification import FOLDER as VERIFICATIONS
+from stages.artifacts.verification import newest_keys
 from stages.config.retention import RetainConfig
 from stages.errors import RetryableError
 from stages.retention.inventory import Inventory, take_inventory
@@ -97,6 +99,9 @@ def _drop(
     for stage, fingerprint in amended_artifacts(store):
         if f"{stage}/{fingerprint}" in gone:
             store.delete(listed.key for listed in store.list(f"amendments/{stage}/{fingerprint}"))
+    for stage, fingerprint in newest_keys(listed.key for listed in store.list(VERIFICATIONS)):
+        if f"{stage}/{fingerprint}" in gone:
+            store.delete(listed.key for listed in store.list(f"{VERIFICATIONS}/{stage}/{fingerprint}"))
     store.delete(sorted(after.tombstones.keys() - needed_tombstones(after, second.nodes)))
     return outcome(after, second)
 

@@ -11,6 +11,7 @@ from stages.artifacts.artifact import Artifact, Funnel, Manifest
 from stages.artifacts.reference import refer, resolve
 from stages.artifacts.seal import sealed, unsealed
 from stages.artifacts.status import status_log
+from stages.artifacts.verification import verify_and_record
 from stages.config.run import ScoreConfig
 from stages.errors import DamagedError
 from stages.fingerprint import sha256_of
@@ -21,7 +22,9 @@ from stages.takedown.records import Name, forget
 from stages.verify import verify_store
 from tests.stages.artifacts.test_status import AT_WORK, REQUEST
 
-RECORDS = ("manifests", "parts", "refs", "leases", "status", "amendments", "takedowns")
+RECORDS = (
+    *("manifests", "parts", "refs", "leases", "status", "amendments", "takedowns", "verifications"),
+)
 FLIPS = 48
 """Of each record: seeded, spread over all of it."""
 
@@ -53,6 +56,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     store.put(change.key, path)
     amend(store, "spell", first.fingerprint, [change], "a take-down", 1)
+    verify_and_record(second)
     forget(store, [Name("url", "https://a.org/1.png")], "asked by the artist")
     out = Output(store, "spell", 3, {}, "ab" * 32, Silent())
     out.part("unfinished", ["three"], lambda folder: _write(folder, "three"))

@@ -10,6 +10,7 @@ from stages.artifacts.gc import collect_garbage
 from stages.artifacts.lease import acquire
 from stages.artifacts.reference import approve, names, refer, references, resolve
 from stages.artifacts.tombstone import tombstones
+from stages.artifacts.verification import last_verification, verify_and_record
 from stages.config.retention import RetainConfig
 from stages.retention.outcome import Retained
 from stages.retention.retain import retain
@@ -334,3 +335,12 @@ def test_a_name_without_versions_and_a_rule_that_drops_nothing_are_refused(store
     with pytest.raises(ValueError, match="last=0 keeps every version"):
         retain(store, DATASETS, RetainConfig())
     assert names(store) == ["datasets/birds", "images/birds"]
+
+
+def test_results_of_verification_go_with_what_they_are_of(store: Store):
+    made = refreshed(store, 3)
+    for dataset in made:
+        verify_and_record(dataset)
+    drop(store, 1)
+    left = [last_verification(store, dataset.stage, dataset.fingerprint) is not None for dataset in made]
+    assert left == [False, False, True]
