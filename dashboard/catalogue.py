@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from dashboard.forbidden import Forbidden
 from stages.artifacts.amendment import all_amendments
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.manifest import Manifest
@@ -21,6 +22,7 @@ from stages.artifacts.verification import FOLDER as VERIFICATIONS
 from stages.artifacts.verification import VerificationResult, newest_keys
 from stages.errors import DamagedError
 from stages.store import Store
+from stages.takedown.records import Takedown, records
 
 SECONDS = 1.0
 """Between two looks at the store, at least."""
@@ -60,6 +62,16 @@ class Contents:
             if fingerprint in self.artifacts
             for below in self.descendants(self.artifacts[fingerprint])
         )
+
+    @cached_property
+    def takedowns(self) -> Sequence[Takedown]:
+        """Every take-down, oldest first; DamagedError if one cannot be read."""
+        return records(self.store)
+
+    @cached_property
+    def forbidden(self) -> Forbidden:
+        """Pictures that no page may show; DamagedError if a take-down cannot be read."""
+        return Forbidden.of(self.takedowns)
 
     @cached_property
     def references(self) -> Mapping[str, Sequence[str]]:

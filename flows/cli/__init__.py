@@ -57,14 +57,9 @@ COMMANDS = (
     *("prefect.stage:stage", "store.ls:ls", "store.show:show", "data.diff:diff"),
     *("data.coverage:coverage", "store.trace:trace", "models.average:average", "data.cluster:cluster"),
     *("models.study:study", "models.generate:generate", "models.export:export"),
-    *(
-        "store.lineage:lineage",
-        "store.approve:approve",
-        "store.forget:forget",
-        "store.upkeep:verify",
-        "store.retain:retain",
-    ),
-    *("store.upkeep:gc", "prefect.setup:setup", "prefect.deploy:deploy", "prefect.undeploy:undeploy"),
+    *("store.lineage:lineage", "store.dashboard:dashboard", "store.approve:approve", "store.forget:forget"),
+    *("store.upkeep:verify", "store.retain:retain", "store.upkeep:gc"),
+    *("prefect.setup:setup", "prefect.deploy:deploy", "prefect.undeploy:undeploy"),
 )
 """Module below this folder and function in it, in the order of `--help`."""
 for order, path in enumerate(COMMANDS):
