@@ -74,6 +74,9 @@ def environment() -> jinja2.Environment:
         "query": query,
     }
     cast("dict[str, Any]", made.filters).update(filters)
+    from dashboard import links  # which makes paths by `artifact_path`
+
+    cast("dict[str, Any]", made.globals)["links"] = links
     return made
 
 
