@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dashboard.catalogue import Contents
+from dashboard.drawings import drawings
 from dashboard.flattened import flattened, shown
-from dashboard.pictures import drawings
 from dashboard.resolution import reference_name
 from stages.artifacts.artifact import Artifact
 from stages.errors import DamagedError

@@ -8,11 +8,11 @@ from fastapi.responses import HTMLResponse
 
 from dashboard import comparison
 from dashboard import model as about
+from dashboard.drawings import drawings, hidden
 from dashboard.links import special_path
 from dashboard.metrics import curves_of
 from dashboard.page import Page, render
 from dashboard.pages.found import artifact_at, known_kind
-from dashboard.pictures import drawings, hidden
 from dashboard.report_tables import report_tables
 from dashboard.resolution import reference_name
 from dashboard.svg.curves import draw_curves, short_number, swatch
