@@ -45,7 +45,7 @@ def coverage_markdown(facts: Mapping[str, Any]) -> str:
     lines.append("")
     if hosts["count"]:
         lines += [f"Hosts: {hosts['count']:,}, of which {hosts['half']:,} hold half of the pictures.", ""]
-    for title, counts in _panels(facts).items():
+    for title, counts in coverage_panels(facts).items():
         lines += _table(title, counts)
     if texts["sample"]:
         lines += [f"Words of a caption, of {texts['sample']:,} captions: {quantiles}.", ""]
@@ -65,7 +65,7 @@ def coverage_chart(facts: Mapping[str, Any]) -> bytes:
         "megapixels",
         "width to height",
     )
-    panels = {name: counts for name, counts in _panels(facts).items() if name in names and counts}
+    panels = {name: counts for name, counts in coverage_panels(facts).items() if name in names and counts}
     figure = Figure(figsize=(11, 3 * -(-len(panels) // 2)), layout="constrained")
     for place, (title, counts) in enumerate(panels.items(), 1):
         axes = figure.add_subplot(-(-len(panels) // 2), 2, place)
@@ -88,7 +88,7 @@ def coverage_chart(facts: Mapping[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _panels(facts: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+def coverage_panels(facts: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """Title -> counts, in the order in which they are told."""
     hosts: dict[str, int] = dict(islice(facts["hosts"]["greatest"].items(), SHOWN - 1))
     rest = facts["images"] - sum(hosts.values())
