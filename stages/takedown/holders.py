@@ -39,6 +39,13 @@ class Holder:
         """Whether it is a model that learned from one of the pictures."""
         return bool(self.rows) and kind_of(self.artifact).learns
 
+    @property
+    def shown_rows(self) -> str:
+        """How many of the pictures it holds; "?" where some may be of a dataset that was dropped."""
+        if not self.unasked:
+            return f"{self.rows:,}"
+        return f"{self.rows:,}, or more" if self.rows else "?"
+
     def __str__(self) -> str:
         return self.artifact.short_name
 

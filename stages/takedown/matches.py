@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable
 
-HOST_PATTERN = r"^https?://(\[[^]]*\]|[^/:?#]+)"
-HOST = f"regexp_extract({{}}, '{HOST_PATTERN}', 1)"
+HOST = r"regexp_extract({}, '^https?://(\[[^]]*\]|[^/:?#]+)', 1)"
 
 CONDITIONS = {
     "uid": "n.value = r.uid",

@@ -1,6 +1,5 @@
 """`sdflow forget`: pictures that must not be used any more."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -55,13 +54,14 @@ def forget(
     ```
     """
     from stages.takedown.holders import holders as holders_of
+    from stages.takedown.names import names_of
     from stages.takedown.purge import purge as purge_takedown
     from stages.takedown.records import drafted, records
     from stages.takedown.records import forget as record
 
     opened = open_to_read(store) if dry_run else open_to_write(store)
     values = {"url": url, "uid": uid, "sha256": sha256, "host": host}
-    names = [name for kind in values for value in values[kind] for name in _names(kind, value)]
+    names = [name for kind in values for value in values[kind] for name in names_of(kind, value)]
     names += _listed(file) if file is not None else []
     before = {takedown.number for takedown in records(opened)}
     takedown = drafted(opened, names, why) if dry_run else record(opened, names, why)
@@ -82,63 +82,24 @@ def forget(
     })  # fmt: skip
 
 
-def _names(kind: str, value: str) -> Iterator["Name"]:
-    """A name in the form in which the store has it; of a URL also as it is spelt, as older versions kept."""
-    from stages.collect.web.url import normalise
-    from stages.takedown.records import FORMS, Name
-
-    value = value.strip()
-    if kind == "url":
-        normal = normalise(value)
-        yield Name("url", normal)
-        if value != normal and FORMS["url"][0].fullmatch(value):
-            yield Name("url", value)
-    elif kind == "host":
-        # An address without its scheme must not pass for its whole host.
-        alone = re.fullmatch(r"[^/?#@\s]+", value)
-        yield Name("host", normalise(f"http://{value}/").split("/")[2] if alone else value)
-    else:
-        yield Name(kind, value.lower())
-
-
 def _listed(path: Path) -> Iterator["Name"]:
+    from stages.takedown.names import listed_names
+
     try:
-        lines = path.read_text().splitlines()
+        text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"--file {path} cannot be read: {error}") from error
-    for number, line in enumerate(lines, 1):
-        text = re.sub(r"(^|\s)#.*", "", line).strip()
-        if not text:
-            continue
-        try:
-            yield from _names(_kind(text), text)
-        except ValueError as error:
-            raise ValueError(f"{path}, line {number}: {text!r} is no name of a picture: {error}") from error
-
-
-def _kind(text: str) -> str:
-    """What a name is, by its form."""
-    if "://" in text:
-        return "url"
-    if re.fullmatch(r"[0-9a-fA-F]+", text) and len(text) in (32, 64):
-        return "uid" if len(text) == 32 else "sha256"
-    if "." in text or text.startswith("["):
-        return "host"
-    raise ValueError("it is neither an address, nor 32 or 64 hex digits, nor a host")
+    yield from listed_names(text, str(path))
 
 
 def _recorded(takedown: "Takedown", new: bool) -> Iterator[str]:
+    from stages.takedown.remaining import counts
+
     if not takedown.number:
         yield "would be recorded:"
     else:
         yield f"take-down {takedown.number}" + ("" if new else f" of {takedown.time[:19]} says so already")
-    counts = {
-        "pictures held": len(takedown.sha256s),
-        "uids": len(takedown.uids),
-        "addresses": len(takedown.urls),
-        "hosts": len(takedown.hosts),
-    }
-    yield "  " + ", ".join(f"{what}: {count:,}" for what, count in counts.items() if count)
+    yield "  " + ", ".join(f"{what}: {count:,}" for what, count in counts(takedown).items())
 
 
 def _print_holders(holders: Sequence["Holder"]) -> None:
@@ -152,7 +113,7 @@ def _print_holders(holders: Sequence["Holder"]) -> None:
             [
                 str(holder),
                 holder.artifact.kind,
-                _rows(holder),
+                holder.shown_rows,
                 ", ".join(holder.references),
                 ", ".join(f"take-down {number}" for number in holder.purged),
             ]
@@ -160,13 +121,6 @@ def _print_holders(holders: Sequence["Holder"]) -> None:
         ],
     )
     print_lines([""])
-
-
-def _rows(holder: "Holder") -> str:
-    """How many of the pictures it holds; "?" where some may be of a dataset that was dropped."""
-    if not holder.unasked:
-        return f"{holder.rows:,}"
-    return f"{holder.rows:,}, or more" if holder.rows else "?"
 
 
 def _purged(purged: "Purged", dry_run: bool) -> Iterator[str]:
@@ -181,26 +135,11 @@ def _purged(purged: "Purged", dry_run: bool) -> Iterator[str]:
 
 def _next(takedown: "Takedown", holders: Sequence["Holder"], purged: "Purged | None") -> Iterator[str]:
     """What is left to do."""
-    with_pixels = [holder for holder in holders if holder.has_pixels]
-    models = [holder for holder in holders if holder.has_learned]
-    if with_pixels:
-        yield f"run the line again for versions without it{_called(with_pixels)}"
-    if models:
-        yield f"train again, as what a model has learnt is not cut out{_called(models)}"
-    unasked = [holder for holder in holders if holder.unasked]
-    datasets = {tombstone.name: tombstone for holder in unasked for tombstone in holder.unasked}
-    if unasked:
-        yield (
-            f"may have learned from it, and nobody can tell{_called(unasked)}: of what they were made from, "
-            + "; ".join(map(str, datasets.values()))
-        )
-    if purged is None and any(takedown.number not in holder.purged for holder in with_pixels):
+    from stages.takedown.remaining import holds_bytes, next_steps
+
+    yield from next_steps(holders)
+    if purged is None and holds_bytes(takedown, holders):
         yield "the bytes are still in the store; the same command with --purge takes them out"
-
-
-def _called(holders: Sequence["Holder"]) -> str:
-    names = sorted({reference.partition("@")[0] for holder in holders for reference in holder.references})
-    return f": {', '.join(names)}" if names else ""
 
 
 def _facts(holder: "Holder") -> dict[str, object]:
