@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from stages.artifacts.artifact import Artifact
 from stages.collect.report.views import views
-from stages.parquet_view import parquet
+from stages.parquet_view import literal, parquet
 
 NEW_ROW = "new_row"
 """Why a picture was added of which the version before says nothing."""
@@ -121,6 +121,15 @@ def changes(old: Artifact | None, new: Artifact) -> Any:
     """Every picture that is different, a pa.Table of `CHANGES`; arguments and errors as of `diff`."""
     with _compared(_both(old, new)) as db:
         return db.sql("SELECT * FROM changes ORDER BY uid").to_arrow_table().cast(CHANGES)
+
+
+def write_changes(old: Artifact | None, new: Artifact, path: Path) -> Diff:
+    """Write every picture that is different as a Parquet file of `CHANGES`, and count them; other arguments
+    and errors as of `diff`."""
+    with _compared(_both(old, new)) as db:
+        query = "SELECT * FROM changes ORDER BY uid"
+        db.execute(f"COPY ({query}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)")
+        return _diff(db)
 
 
 def _both(old: Artifact | None, new: Artifact) -> tuple[_Version, _Version]:
