@@ -9,13 +9,23 @@ from starlette.exceptions import HTTPException
 
 from dashboard.catalogue import Catalogue
 from dashboard.page import Page, render
-from dashboard.pages import collections, diff, home, models, pictures, references, takedowns
+from dashboard.pages import (
+    artifacts,
+    collections,
+    diff,
+    home,
+    models,
+    pictures,
+    references,
+    takedowns,
+    verify,
+)
 from dashboard.security import Access, Guard
 from stages.errors import StageError
 from stages.store import Store
 
 STATIC = Path(__file__).with_name("static")
-PAGES = (collections, diff, home, models, pictures, references, takedowns)
+PAGES = (artifacts, collections, diff, home, models, pictures, references, takedowns, verify)
 """Modules with a `router` each."""
 
 

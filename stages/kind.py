@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from stages.artifacts.artifact import Artifact
+from stages.fingerprint import JSON, short_hash
 from stages.takedown.spans import Drawing, Span
 
 Row = Mapping[str, Any]
@@ -86,6 +87,14 @@ Lookup = Callable[[str, str, str], Iterator[Row]]
 table."""
 
 
+def input_name(artifact: Artifact, name: str) -> str | None:
+    """What a config calls an input: an artifact by its fingerprint; None of one from outside the store, of
+    which a manifest has the digest alone."""
+    recorded = artifact.manifest.inputs[name]
+    assert recorded, name
+    return f"{recorded['stage']}/{short_hash(recorded['fingerprint'])}" if recorded["fingerprint"] else None
+
+
 def no_pixels(artifact: Artifact, pictures: TakenDown) -> Iterable[Span | Drawing]:
     """Of kinds that hold nothing of which a picture could be made again."""
     return ()
@@ -117,6 +126,9 @@ class Kind:
     picture."""
     learns: bool = False
     """It is a model: whatever is made from it goes back to the pictures that it learned from."""
+    settings: Callable[[Artifact], Mapping[str, JSON]] | None = None
+    """Keys of its stage's config that no manifest has, since an input says what they meant: each with its
+    value, "local-dir:clip" of "model", or None where the artifact does not tell."""
     outlives: tuple[str, ...] = ()
     """Inputs without which such an artifact is whole: retention may drop them while it stays, and keeps their
     names and lineage for it. All other inputs stay for as long as it does."""

@@ -42,7 +42,8 @@ class VerificationResult:
     def parse(cls, data: bytes, name: str = "a result of verification") -> "VerificationResult":
         """A record as it was written. DamagedError: it is another; `name` is what the message calls it."""
         raw = unsealed(data, name)
-        return cls(**{**raw, "complaints": tuple(map(str, raw["complaints"]))})
+        raw["complaints"] = tuple(map(str, raw["complaints"]))
+        return cls(**raw)
 
 
 def verify_and_record(artifact: Artifact) -> VerificationResult:

@@ -4,10 +4,11 @@
 pictures of the split that it is measured on. Other grids show samples alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from stages.artifacts.artifact import Artifact
-from stages.kind import Kind, TakenDown
+from stages.fingerprint import JSON
+from stages.kind import Kind, TakenDown, input_name
 from stages.takedown.spans import Drawing
 
 RECONSTRUCTED = 12
@@ -44,6 +45,10 @@ def _derived(evaluation: Artifact) -> dict[str, str]:
     return {"what": "an evaluation of a model trained on it"}
 
 
+def _settings(evaluation: Artifact) -> Mapping[str, JSON]:
+    return {"clip": input_name(evaluation, "clip")} if evaluation.manifest.inputs.get("clip") else {}
+
+
 EVALUATION = Kind(
     name="evaluation",
     pixels=_pixels,
@@ -52,5 +57,6 @@ EVALUATION = Kind(
         "dataset was dropped, it may show it"
     ),
     derived=_derived,
+    settings=_settings,
     outlives=("dataset",),
 )

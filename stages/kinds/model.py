@@ -4,12 +4,35 @@ The grids in `samples/` are what the model draws for captions of the config; non
 dataset.
 """
 
+from collections.abc import Mapping
+
 from stages.artifacts.artifact import Artifact
-from stages.kind import Kind, no_pixels
+from stages.fingerprint import JSON
+from stages.kind import Kind, input_name, no_pixels
 
 
 def _derived(model: Artifact) -> dict[str, object]:
     return {"what": "a model trained on it", "images": model.statistics.get("images")}
+
+
+def _settings(model: Artifact) -> Mapping[str, JSON]:
+    """What a training began with. A continuation says how far the model before had come, too: its name with
+    that is among the statistics."""
+    settings: dict[str, JSON] = {}
+    for name, recorded in model.manifest.inputs.items():
+        if not recorded or ("." in name and not name.startswith("texts.")):
+            continue
+        if name == "start" and "continue_from" in model.statistics:
+            settings["continue_from"] = model.statistics["continue_from"]
+        elif name == "start":
+            settings["start"] = input_name(model, name)
+        elif name == "labels":
+            settings["pretrain.clusters"] = input_name(model, name)
+        elif name.startswith("texts."):
+            number = int(name.removeprefix("texts."))
+            key = f"texts.{number - 1}.start" if number else "text.start"
+            settings[key] = input_name(model, name)
+    return settings
 
 
 MODEL = Kind(
@@ -17,6 +40,7 @@ MODEL = Kind(
     pixels=no_pixels,
     purged="nothing: weights cannot forget; train again",
     derived=_derived,
+    settings=_settings,
     learns=True,
     outlives=("dataset", "latents"),
 )

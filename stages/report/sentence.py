@@ -17,7 +17,8 @@ def sentence(artifact: Artifact, name: str) -> str:
         Markdown: "birds, collect: 37 of 40 rows, left out 2 too_small, 1 not_an_image. `sdflow show
         collect/0123456789ab` tells more."
     """
-    return f"{name}, {artifact.stage}: {_rows(artifact)}. `sdflow show {artifact.short_name}` tells more."
+    rows = rows_in_words(artifact)
+    return f"{name}, {artifact.stage}: {rows}. `sdflow show {artifact.short_name}` tells more."
 
 
 def log_line(artifact: Artifact) -> str:
@@ -29,10 +30,11 @@ def log_line(artifact: Artifact) -> str:
     else:
         started, ended = (datetime.fromisoformat(moment) for moment in (manifest.started, manifest.ended))
         time = duration((ended - started).total_seconds())
-    return f"{artifact.stage}: {_rows(artifact)}; {time}; {artifact.short_name}"
+    return f"{artifact.stage}: {rows_in_words(artifact)}; {time}; {artifact.short_name}"
 
 
-def _rows(artifact: Artifact) -> str:
+def rows_in_words(artifact: Artifact) -> str:
+    """Its rows, and what became of the others: "37 of 40 rows, left out 2 too_small, 1 not_an_image"."""
     funnel = artifact.funnel
     reasons = funnel.reasons_in_words()
     return f"{funnel.rows_out:,} of {funnel.rows_in:,} rows{f', left out {reasons}' if reasons else ''}"
