@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from dashboard.forbidden import Forbidden
 from stages.artifacts.amendment import all_amendments
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.manifest import Manifest
@@ -66,6 +67,11 @@ class Contents:
     def takedowns(self) -> Sequence[Takedown]:
         """Every take-down, oldest first; DamagedError if one cannot be read."""
         return records(self.store)
+
+    @cached_property
+    def forbidden(self) -> Forbidden:
+        """Pictures that no page may show; DamagedError if a take-down cannot be read."""
+        return Forbidden.of(self.takedowns)
 
     @cached_property
     def references(self) -> Mapping[str, Sequence[str]]:

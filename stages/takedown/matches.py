@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-HOST = r"regexp_extract({}, '^https?://(\[[^]]*\]|[^/:?#]+)', 1)"
+HOST_PATTERN = r"^https?://(\[[^]]*\]|[^/:?#]+)"
+HOST = f"regexp_extract({{}}, '{HOST_PATTERN}', 1)"
 
 CONDITIONS = {
     "uid": "n.value = r.uid",
