@@ -17,6 +17,7 @@ from dashboard.pages import (
     models,
     pictures,
     references,
+    studies,
     takedowns,
     verify,
 )
@@ -25,7 +26,18 @@ from stages.errors import StageError
 from stages.store import Store
 
 STATIC = Path(__file__).with_name("static")
-PAGES = (artifacts, collections, diff, home, models, pictures, references, takedowns, verify)
+PAGES = (
+    artifacts,
+    collections,
+    diff,
+    home,
+    models,
+    pictures,
+    references,
+    studies,
+    takedowns,
+    verify,
+)
 """Modules with a `router` each."""
 
 

@@ -13,6 +13,8 @@ from stages.artifacts.leaseholder import LeaseHolder
 from stages.artifacts.part import PartRecord
 from stages.artifacts.reference import Reference
 from stages.artifacts.status import Status
+from stages.artifacts.study import FOLDER as STUDIES
+from stages.artifacts.study import StudyRecord
 from stages.artifacts.tombstone import Tombstone
 from stages.artifacts.verification import FOLDER as VERIFICATIONS
 from stages.artifacts.verification import VerificationResult
@@ -62,6 +64,7 @@ def verify_store(store: Store) -> Verification:
     records += verifier.read("parts", verifier.part)
     records += verifier.read("refs", verifier.reference)
     records += verifier.read("approvals", lambda key, data: Approval.parse(data, key))
+    records += verifier.read(STUDIES, lambda key, data: StudyRecord.parse(data, key))
     records += verifier.read("leases", lambda key, data: LeaseHolder.parse(data, key))
     records += verifier.read("status", lambda key, data: Status.parse(data, key))
     records += verifier.read("takedowns", lambda key, data: Takedown.parse(data, key))

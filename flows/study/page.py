@@ -157,10 +157,19 @@ def method(results: StudyResults) -> str:
 
 def decisions(study: StudyConfig, columns: Sequence[MeasuredColumn]) -> str:
     """Who is best, with those of which it is not decided: of each column, and of each row between columns."""
-    questions = [(each.measure, each.title, each.cells) for each in columns if each.measure.compared]
+    lines = ["| question | best | undecided |", "|---|---|---|"]
+    for title, best, others in questions(study, columns):
+        lines.append(f"| {title} | {best} | {'; '.join(others) or '-'} |")
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def questions(study: StudyConfig, columns: Sequence[MeasuredColumn]) -> list[tuple[str, str, list[str]]]:
+    """(question, the best, those of which it is not decided that they are worse) of each column, and of each
+    row between columns; none where there is nothing to choose between."""
+    asked = [(each.measure, each.title, each.cells) for each in columns if each.measure.compared]
     for measure in (each for each in study.measures if each.compared and study.variants):
         arms = [column for column in columns if column.measure is measure]
-        questions += [
+        asked += [
             (
                 measure,
                 f"{measure.name}, {row}",
@@ -168,12 +177,12 @@ def decisions(study: StudyConfig, columns: Sequence[MeasuredColumn]) -> str:
             )
             for row in ranked(columns)
         ]
-    lines = ["| question | best | undecided |", "|---|---|---|"]
-    for measure, title, cells in questions:
+    found: list[tuple[str, str, list[str]]] = []
+    for measure, title, cells in asked:
         if len(cells) > 1:
             best, *others = rivals(cells, measure.better, study.confidence, study.paired)
-            lines.append(f"| {title} | {best} | {'; '.join(others) or '-'} |")
-    return "\n".join(lines) if len(lines) > 2 else ""
+            found.append((title, best, others))
+    return found
 
 
 def dropped(results: StudyResults) -> str:

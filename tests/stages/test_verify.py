@@ -11,6 +11,16 @@ from stages.artifacts.artifact import Artifact, Funnel, Manifest
 from stages.artifacts.reference import refer, resolve
 from stages.artifacts.seal import sealed, unsealed
 from stages.artifacts.status import status_log
+from stages.artifacts.study import (
+    StudyCase,
+    StudyCell,
+    StudyColumn,
+    StudyDecision,
+    StudyRecord,
+    StudyRow,
+    StudyTable,
+    add_study,
+)
 from stages.artifacts.verification import verify_and_record
 from stages.config.run import ScoreConfig
 from stages.errors import DamagedError
@@ -22,8 +32,21 @@ from stages.takedown.records import Name, forget
 from stages.verify import verify_store
 from tests.stages.artifacts.test_status import AT_WORK, REQUEST
 
+STUDY = StudyRecord(
+    name="widths",
+    title="Widths",
+    about="",
+    method="",
+    tables=(
+        StudyTable("", (StudyColumn("loss", 3, "lower"),), (StudyRow("wide", (StudyCell(0.5, 0.4, 0.6),)),)),
+    ),
+    decisions=(StudyDecision("loss", "wide", ("narrow",)),),
+    dropped="",
+    cases=(StudyCase("", "wide", 0, 1.0, 640, "a" * 64, "", {"train.loss": 0.5}),),
+)
 RECORDS = (
     *("manifests", "parts", "refs", "leases", "status", "amendments", "takedowns", "verifications"),
+    "studies",
 )
 FLIPS = 48
 """Of each record: seeded, spread over all of it."""
@@ -57,6 +80,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store.put(change.key, path)
     amend(store, "spell", first.fingerprint, [change], "a take-down", 1)
     verify_and_record(second)
+    add_study(store, STUDY)
     forget(store, [Name("url", "https://a.org/1.png")], "asked by the artist")
     out = Output(store, "spell", 3, {}, "ab" * 32, Silent())
     out.part("unfinished", ["three"], lambda folder: _write(folder, "three"))

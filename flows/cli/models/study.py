@@ -10,6 +10,8 @@ from flows.cli.options import ConfigStoreOption, environment_store
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
+    from flows.study.results import StudyResults
+
 
 def study(
     file: Annotated[
@@ -35,14 +37,14 @@ def study(
     A study names a base run, arms that override some of its keys or start from another arm's model, seeds,
     measures, and a budget in images or seconds. Stages that cases share run once. It may take hours; the same
     command continues, and what is finished shows as cached. Beside the page lie a plot and the results as
-    JSON, from which the page can be written again.
+    JSON, from which the page can be written again; the store keeps them too, for `sdflow dashboard`.
 
     **Examples**
 
     ```
     sdflow study examples/studies/text-encoders.yaml --dry-run
     sdflow study examples/studies/text-encoders.yaml --store comparison --out docs/text-encoders.md
-    sdflow study text-encoders.json --out page.md     # the page alone
+    sdflow study text-encoders.json --out page.md     # the page alone; --store keeps its results there too
     ```
 
     **A small study**
@@ -63,7 +65,10 @@ def study(
     page = out or Path(file.with_suffix(".md").name)
     check_page(page)
     if file.suffix == ".json":
-        write_page(page, StudyResults.read(file))
+        read = StudyResults.read(file)
+        write_page(page, read)
+        if store:
+            _record(store, read)
         return
 
     if lanes < 0:
@@ -108,4 +113,14 @@ def _run(file: Path, page: Path, lanes: int, dry_run: bool, store: str | None) -
     known = {name: dict(REFERENCES[name](cases[0].run.evaluate)) for name in sorted(names)}
     results = StudyResults(config, here, known, run_flow(start, terminal))
     write_page(page, results)
+    _record(cases[0].run.store, results)
     terminal.log(f"\n{markdown(results)}\n\nwritten to {page}, with {page.with_suffix('.json')}")
+
+
+def _record(store: str, results: "StudyResults") -> None:
+    """Keep the results in a store, where the dashboard finds them."""
+    from flows.study.record import study_record
+    from stages.artifacts.study import add_study
+    from stages.store import open_store
+
+    add_study(open_store(store), study_record(results))

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from flows.study.page import write_page
+from stages.artifacts.study import study_numbers
+from stages.store import open_store
 from tests.flows.study.studies import results, write_base
 
 STUDY = """
@@ -91,3 +93,11 @@ def test_a_page_is_written_from_results(folder: Path, sdflow: Callable[..., tupl
     assert (folder / "second.md").read_text() == (folder / "first.md").read_text().replace(
         "first.png", "second.png"
     )
+
+
+def test_results_are_kept_in_a_store_that_is_named(folder: Path, sdflow: Callable[..., tuple[int, str, str]]):
+    outcome = results({"rnn": [0.10, 0.11], "gru": [0.44, 0.46]})
+    write_page(folder / "first.md", outcome)
+    for _ in range(2):
+        assert sdflow("study", "first.json", "--out", "second.md", "--store", str(folder / "kept"))[0] == 0
+    assert study_numbers(open_store(str(folder / "kept"))) == {"try": [1]}
