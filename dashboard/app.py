@@ -13,6 +13,7 @@ from dashboard.pages import (
     artifacts,
     collections,
     diff,
+    graph,
     home,
     models,
     pictures,
@@ -26,18 +27,7 @@ from stages.errors import StageError
 from stages.store import Store
 
 STATIC = Path(__file__).with_name("static")
-PAGES = (
-    artifacts,
-    collections,
-    diff,
-    home,
-    models,
-    pictures,
-    references,
-    studies,
-    takedowns,
-    verify,
-)
+PAGES = (artifacts, collections, diff, graph, home, models, pictures, references, studies, takedowns, verify)
 """Modules with a `router` each."""
 
 

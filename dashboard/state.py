@@ -16,7 +16,8 @@ class State:
 
 
 DAMAGED = State("damaged", "bad")
-MADE_OF_DAMAGED = State("made of what is damaged", "bad")
+MADE_OF_DAMAGED = State("damaged input", "bad")
+"""Something that it was made from is, at whatever remove."""
 DROPPED = State("dropped", "gone")
 ON_HOLD = State("on hold", "warning")
 RELEASED = State("released", "good")

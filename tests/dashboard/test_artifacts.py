@@ -206,8 +206,8 @@ def test_one_flipped_byte_is_found_recorded_and_shown(own: FolderStore, made: di
     assert "should hash to" in answer.text
     assert len(list(own.list(f"verifications/shard/{dataset.fingerprint}"))) == 2
     for stage in ("train", "evaluate"):
-        assert "made of what is damaged" in client.get(path(made[stage])).text
-    assert "made of what is damaged" not in client.get(path(made["dedup"])).text
+        assert "damaged input" in client.get(path(made[stage])).text
+    assert "damaged input" not in client.get(path(made["dedup"])).text
 
 
 def test_nobody_else_s_form_verifies(own: FolderStore, made: dict[str, Artifact]):

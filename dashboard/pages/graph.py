@@ -1,0 +1,49 @@
+"""Graph: which results were made from which, by stage, and what state they are in."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from dashboard.lineage import lineage_of, newest_lineage
+from dashboard.page import Page, artifact_path, render
+from dashboard.pages.found import artifact_at, contents_of
+from dashboard.state import state_of
+from dashboard.svg.lineage_graph import lineage_svg
+
+router = APIRouter()
+
+
+@router.get("/graph")
+def graph(request: Request, artifact: str = "") -> HTMLResponse:
+    """The graph of the newest versions, or of one artifact, by its fingerprint."""
+    if artifact:
+        contents, of = artifact_at(request, artifact)
+        shown = lineage_of(contents, of)
+        page = Page(
+            title=f"Graph of {of.short_name}",
+            about="What it was made from, to its left, and what was made from it, to its right.",
+            hint="Open a box to see that result.",
+            crumbs=(("Home", "/"), ("Graph", "/graph"), (of.short_name, artifact_path(of))),
+        )
+    else:
+        contents = contents_of(request)
+        shown = newest_lineage(contents)
+        page = Page(
+            title="Graph",
+            about="What the newest version of each name was made from, from the sources on the left.",
+            hint="Open a box to see that result, its rows and its files.",
+            crumbs=(("Home", "/"),),
+        )
+    rows = [(each, state_of(contents, each)) for each in shown.artifacts]
+    return render(
+        request,
+        "graph.html",
+        page,
+        contents=contents,
+        left_out=shown.left_out,
+        rows=rows,
+        drawing=lineage_svg(contents, shown, artifact) if rows else "",
+        parents={
+            each.fingerprint: ", ".join(dict.fromkeys(one.short_name for _, one in contents.parents(each)))
+            for each in shown.artifacts
+        },
+    )
