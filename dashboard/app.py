@@ -13,6 +13,7 @@ from dashboard.pages import (
     artifacts,
     collections,
     diff,
+    export,
     graph,
     home,
     models,
@@ -27,21 +28,36 @@ from stages.errors import StageError
 from stages.store import Store
 
 STATIC = Path(__file__).with_name("static")
-PAGES = (artifacts, collections, diff, graph, home, models, pictures, references, studies, takedowns, verify)
+PAGES = (
+    artifacts,
+    collections,
+    diff,
+    export,
+    graph,
+    home,
+    models,
+    pictures,
+    references,
+    studies,
+    takedowns,
+    verify,
+)
 """Modules with a `router` each."""
 
 
-def create_app(store: Store, access: Access | None = None) -> FastAPI:
+def create_app(store: Store, access: Access | None = None, base_url: str = "") -> FastAPI:
     """The dashboard of a store.
 
     Args:
         store: what is shown; read, but for take-down requests and results of verification.
         access: who may ask; None: whoever is on this machine.
+        base_url: where others find these pages, for links in exports; "": nowhere.
     """
     access = access or Access()
     app = FastAPI(title="sdflow", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.catalogue = Catalogue(store)
     app.state.access = access
+    app.state.base_url = base_url.rstrip("/")
     app.add_middleware(Guard, access=access)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for page in PAGES:

@@ -1,5 +1,6 @@
 """`sdflow dashboard`: web pages over a store, served by this process."""
 
+import re
 import sys
 import webbrowser
 from functools import partial
@@ -35,6 +36,13 @@ def dashboard(
         tuple[str, ...],
         _option(help="A further host name under which it is asked, as of a proxy; may be given again."),
     ] = (),
+    base_url: Annotated[
+        str,
+        _option(
+            env_var="SDFLOW_DASHBOARD_URL",
+            help="Where others find these pages, https://...; exported pages link there.",
+        ),
+    ] = "",
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Serve web pages on which every image and every model of a store answers for itself.
@@ -66,6 +74,8 @@ def dashboard(
         raise ValueError(
             "the dashboard's token must have at least 16 letters and digits; leave it out to get one"
         )
+    if base_url and not re.fullmatch(r"https?://[^\s?#@]+", base_url):
+        raise ValueError(f"--base-url {base_url!r} is no address; give one as https://pictures.example.org")
     opened, readable = _opened(store)
     listener = listen(host, port)
     drawn = "" if token or on_loopback(listener) else secrets.token_hex(16)
@@ -85,7 +95,7 @@ def dashboard(
     elif open:
         webbrowser.open(address)
     try:
-        serve(create_app(opened, access), listener)
+        serve(create_app(opened, access, base_url), listener)
     except KeyboardInterrupt:
         print_lines(["stopped"])
 
