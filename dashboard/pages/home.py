@@ -1,17 +1,20 @@
 """Home: what a store holds by name, the newest version of each, and what needs a look."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from dashboard.catalogue import Catalogue, Contents
-from dashboard.page import Page, render
+from dashboard.page import FRAGMENT, Page, render, render_fragment
+from dashboard.running import running
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import Reference
 
 router = APIRouter()
+WARNINGS = 5
+"""Of one version that the home page shows; its own page has all."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,40 @@ def home(request: Request) -> HTMLResponse:
         about=f"What the store {contents.store.url} holds, by the names that people use.",
         hint="Open a name to see what it was made from, or search for an image by its address.",
     )
-    return render(request, "home.html", page, names=list(name_rows(contents)), contents=contents)
+    names = list(name_rows(contents))
+    return render(
+        request,
+        "home.html",
+        page,
+        names=names,
+        contents=contents,
+        waiting=[row.newest for row in names if row.newest.number in contents.on_hold[row.name]],
+        warnings=list(newest_warnings(names)),
+    )
+
+
+@router.get("/running")
+def what_runs(request: Request) -> HTMLResponse:
+    """What runs now: a part of the home page, asked for every ten seconds, or a page without JavaScript."""
+    catalogue: Catalogue = request.app.state.catalogue
+    works = running(catalogue.store)
+    if FRAGMENT in request.headers:
+        return render_fragment(request, "running.html", works=works)
+    page = Page(
+        title="What runs",
+        about="Stages that somebody works on in this store now.",
+        hint="Load the page again to see how it goes on.",
+        crumbs=(("Home", "/"),),
+    )
+    return render(request, "running_page.html", page, works=works)
+
+
+def newest_warnings(rows: Sequence[NameRow]) -> Iterator[tuple[NameRow, Sequence[str]]]:
+    """The warnings of what each name means now, a few of each; names without any are left out."""
+    for row in rows:
+        warnings = row.artifact.statistics.get("warnings", ()) if row.artifact is not None else ()
+        if warnings:
+            yield row, [str(words) for words in warnings[:WARNINGS]]
 
 
 def name_rows(contents: Contents) -> Iterator[NameRow]:

@@ -1,8 +1,15 @@
+import os
+import shutil
 from pathlib import Path
 
 from starlette.testclient import TestClient
 
+from dashboard.app import create_app
 from stages.artifacts.artifact import Artifact
+from stages.artifacts.lease import acquire
+from stages.artifacts.reference import refer
+from stages.store import Store, open_store
+from tests.dashboard.conftest import ADDRESS
 
 
 def test_an_empty_store_says_how_to_fill_it(empty: TestClient):
@@ -30,3 +37,28 @@ def test_a_damaged_record_is_named_and_hides_nothing_else(empty: TestClient, tmp
     answer = empty.get("/")
     assert answer.status_code == 200
     assert "Damaged records" in answer.text
+
+
+def test_a_version_on_hold_is_named_with_why_and_the_command(
+    filled: Store, made: dict[str, Artifact], tmp_path: Path
+):
+    store = open_store(shutil.copytree(filled.url, tmp_path / "own").as_posix())
+    refer(store, "datasets/held", made["shard"], note={"on_hold": ["rows: 3 of <b>10</b>"]})
+    with TestClient(create_app(store), base_url=ADDRESS) as client:
+        text = client.get("/").text
+    assert "rows: 3 of &lt;b&gt;10&lt;/b&gt;" in text
+    assert "sdflow approve datasets/held@1 --why" in text
+
+
+def test_what_runs_is_a_part_of_the_page_and_a_page(empty: TestClient, tmp_path: Path):
+    store = open_store(str(tmp_path / "store"))
+    assert 'hx-get="/running"' in empty.get("/").text
+    assert "Nothing runs here now." in empty.get("/running").text
+    lease = acquire(store, "collect", "a" * 64, lambda holder: False)
+    assert lease is not None
+    with lease:
+        part = empty.get("/running", headers={"HX-Request": "true"}).text
+        assert "<html" not in part
+        assert f"process {os.getpid()}" in part
+        assert part.strip() in empty.get("/running").text
+    assert "Nothing runs here now." in empty.get("/running").text
