@@ -82,6 +82,28 @@ class RowTrace:
         return {"what": label, **{column: row[column] for column in self.columns}, **facts}
 
 
+@dataclass(frozen=True)
+class PictureTable:
+    """A table that says where the pictures of an artifact lie, as files that can be decoded."""
+
+    table: str
+    """Name of the file without ".parquet"; its columns `uid`, `file`, `offset` and `length` (bytes) name a
+    picture and its bytes in a file of the artifact."""
+    checksum: str
+    """Column with what these bytes are: their SHA-256 in hex digits, or their CRC-32 as a number."""
+
+
+@dataclass(frozen=True)
+class VectorTable:
+    """A table that says where the pictures' embeddings lie, as rows of arrays."""
+
+    table: str
+    """Name of the file without ".parquet"; its columns `uid` and `file` name a picture and an .npy file of
+    the artifact, (rows, dimensions), of vectors of length 1."""
+    row: str
+    """Column with the row of the picture in that file."""
+
+
 Lookup = Callable[[str, str, str], Iterator[Row]]
 """(table, column, value) -> the rows of one artifact's table that have this value; none where it has no such
 table."""
@@ -119,6 +141,11 @@ class Kind:
     """Of kinds that hold pictures."""
     trace: tuple[RowTrace, ...] = ()
     """Tables with a row for each picture, and what they say."""
+    shown: PictureTable | None = None
+    """Of kinds whose files have pictures that can be shown; pages show from them also what was made of such
+    an artifact."""
+    vectors: VectorTable | None = None
+    """Of kinds that have an embedding of each picture."""
     splits: bool = False
     """It is learned from: its table `index` has a column `split`, whose "train" is what models see."""
     derived: Callable[[Artifact], Mapping[str, Any]] | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from stages.artifacts.artifact import Artifact
-from stages.kind import Kind, RowTrace, TakenDown, rows_in
+from stages.kind import Kind, PictureTable, RowTrace, TakenDown, rows_in
 from stages.kinds.rejects import REJECTS
 from stages.takedown.spans import Span, tar_members
 
@@ -18,6 +18,7 @@ DATASET = Kind(
     pixels=_pixels,
     purged="its members of its tar become zeros: picture, captions, facts",
     count=rows_in("index"),
+    shown=PictureTable("index", "checksum"),
     trace=(REJECTS, RowTrace("index", "packed", ("split", "file", "width", "height"))),
     splits=True,
 )

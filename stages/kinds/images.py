@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stages.artifacts.artifact import Artifact
-from stages.kind import Kind, Lookup, Row, RowTrace, TakenDown, rows_in
+from stages.kind import Kind, Lookup, PictureTable, Row, RowTrace, TakenDown, rows_in
 from stages.kinds.rejects import REJECTS, last_fetch
 from stages.takedown.spans import Span
 
@@ -33,6 +33,7 @@ IMAGES = Kind(
     pixels=_pixels,
     purged="the picture's member of its tar becomes zeros",
     count=rows_in("images"),
+    shown=PictureTable("images", "sha256"),
     supersedes=("previous",),
     trace=(REJECTS, RowTrace("images", "collected", facts=_facts)),
 )

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from stages.artifacts.artifact import Artifact
 from stages.fingerprint import JSON
-from stages.kind import Kind, RowTrace, TakenDown, rows_in
+from stages.kind import Kind, RowTrace, TakenDown, VectorTable, rows_in
 from stages.takedown.spans import Span, array_row
 
 
@@ -22,6 +22,7 @@ SCORES = Kind(
     pixels=_pixels,
     purged="its embedding becomes zeros",
     count=rows_in("scores"),
+    vectors=VectorTable("scores", "index"),
     trace=(RowTrace("scores", "scored", ("similarity", "caption")),),
     settings=_settings,
 )

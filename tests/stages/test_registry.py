@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from stages import record
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.config.run import ScoreConfig
 from stages.kind import Kind
@@ -46,6 +47,19 @@ def test_every_stage_is_in_the_import_contract():
 def test_a_kind_must_say_where_pixels_lie():
     with pytest.raises(TypeError, match="pixels"):
         Kind(name="things")  # pyright: ignore[reportCallIssue]
+
+
+def test_what_a_kind_declares_to_be_shown_is_in_its_tables():
+    """Pages read pictures and embeddings by these columns."""
+    schemas = {"images": record.IMAGES, "index": record.INDEX, "scores": record.SCORES}
+    for kind in kinds().values():
+        if kind.shown is not None:
+            names = schemas[kind.shown.table].names
+            assert {"uid", "file", "offset", "length", kind.shown.checksum} <= set(names)
+        if kind.vectors is not None:
+            assert {"uid", "file", kind.vectors.row} <= set(schemas[kind.vectors.table].names)
+    assert [kind.name for kind in kinds().values() if kind.shown] == ["images", "dataset"]
+    assert [kind.name for kind in kinds().values() if kind.vectors] == ["scores"]
 
 
 def test_people_can_read_what_a_purge_does_to_each_kind():
