@@ -22,6 +22,21 @@ NAMES = {
 }
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _index_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The index of tables lies in a cache folder of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SDFLOW_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def copied(filled: Store, tmp_path: Path) -> Store:
+    """A copy of that store, which may be changed."""
+    shutil.copytree(filled.url, tmp_path / "copied")
+    return open_store(str(tmp_path / "copied"))
+
+
 @pytest.fixture(scope="session")
 def filled(line: Line, tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A copy of the line's store, with names. Shared: whoever changes it copies it again."""
