@@ -1,0 +1,149 @@
+"""Gallery: any set of an artifact's rows, with their pictures, a page at a time."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
+
+from dashboard.cards import cards, cell
+from dashboard.page import Page, artifact_path, render, render_fragment, words
+from dashboard.reading import artifact_of, reading
+from dashboard.row_filter import RowFilter, is_number, tables_of, text_lists
+from dashboard.row_page import RowPage, count_rows, row_page
+from stages.artifacts.artifact import Artifact
+from stages.errors import StageError
+from stages.kinds.rejects import REJECTS
+
+router = APIRouter()
+COLUMNS = 12
+"""Of a table of rows at most, or its page would be too large."""
+
+
+@router.get("/artifacts/{stage}/{fingerprint}/rows")
+def rows(
+    request: Request,
+    stage: str,
+    fingerprint: str,
+    table: str = "",
+    reason: str = "",
+    column: str = "",
+    least: str = "",
+    most: str = "",
+    value: str = "",
+    cluster: str = "",
+    split: str = "",
+    label: str = "",
+    words: Annotated[str, Query(max_length=400)] = "",
+    after: str = "",
+    view: str = "",
+    total: bool = False,
+) -> HTMLResponse:
+    """The rows that meet the query; with `total`, their number alone."""
+    contents, reader = reading(request)
+    artifact = artifact_of(contents, stage, fingerprint)
+    asked = RowFilter(
+        table=table,
+        reason=reason,
+        column=column,
+        least=_number(least, "least"),
+        most=_number(most, "most"),
+        value=value,
+        cluster=cluster,
+        split=split,
+        label=label,
+        words=words,
+    )
+    page = _page(artifact, asked)
+    if artifact.dropped is not None:
+        return render(request, "message.html", page, 410, message=str(artifact.dropped))
+    if not tables_of(artifact):
+        message = f"{artifact.short_name} has no table with a row for each picture."
+        return render(request, "message.html", page, message=message)
+    try:
+        if total:
+            return render_fragment(request, "rows_total.html", total=count_rows(reader, artifact, asked))
+        found = row_page(reader, artifact, asked, after)
+    except StageError as error:
+        return render(request, "message.html", page, 500, message=str(error))
+    first = [asked.column] if asked.column else []
+    shown = cards(reader, contents, artifact, found.rows, found.columns, first)
+    pictures = any(card.thumbnail or card.gone for card in shown)
+    view = view if view in ("table", "pictures") else ("pictures" if pictures else "table")
+    return render(
+        request,
+        "rows.html",
+        page,
+        artifact=artifact,
+        asked=asked,
+        found=found,
+        cards=shown,
+        view=view,
+        choices=_choices(artifact, found, asked),
+        head=_head(found),
+        cells=[[cell(row[name]) for name in _head(found)] for row in found.rows],
+        links=_links(artifact, asked, found, view),
+    )
+
+
+def _page(artifact: Artifact, asked: RowFilter) -> Page:
+    meant = [words(asked.reason)] if asked.reason else []
+    meant += [f"{asked.column} from {_limit(asked.least)} to {_limit(asked.most)}"] if asked.column else []
+    meant += [
+        f"{name} {getattr(asked, name)}" for name in ("cluster", "split", "label") if getattr(asked, name)
+    ]
+    meant += [f"captions with {asked.words}"] if asked.words else []
+    what = "; ".join(meant) or (words(asked.table) if asked.table else "rows that it kept")
+    return Page(
+        title=f"{artifact.short_name}: {what}",
+        about="Rows of this result that meet what is asked below, in the order of their uids.",
+        hint="Open a picture to read its whole story; change the question to see other rows.",
+        crumbs=(("Home", "/"), (artifact.short_name, artifact_path(artifact))),
+    )
+
+
+def _choices(artifact: Artifact, found: RowPage, asked: RowFilter) -> dict[str, Any]:
+    """What the form offers, by what the table's columns are."""
+    columns = found.columns
+    return {
+        "tables": tables_of(artifact),
+        "reasons": artifact.funnel.ranked_reasons() if artifact.has_table(REJECTS.table) else [],
+        "columns": [
+            name for name, kind in columns.items() if is_number(kind) or kind in ("VARCHAR", "BOOLEAN")
+        ],
+        "texts": [name for name in ("cluster", "split") if name in columns],
+        "labels": bool(text_lists(columns, "value")),
+        "words": bool(text_lists(columns, "text")),
+    }
+
+
+def _head(found: RowPage) -> list[str]:
+    """Columns of the table view: the uid first, then those of which some row says anything."""
+    names = [name for name in found.columns if any(row[name] not in (None, "", []) for row in found.rows)]
+    return [name for name in names if name not in ("file", "offset", "length")][:COLUMNS]
+
+
+def _links(artifact: Artifact, asked: RowFilter, found: RowPage, view: str) -> dict[str, str]:
+    def link(**changes: object) -> str:
+        return artifact_path(artifact, "rows", asked.query(**changes))
+
+    other = "table" if view == "pictures" else "pictures"
+    links = {"view": link(view=other), "total": link(total="true")}
+    if found.previous is not None:
+        links["previous"] = link(after=found.previous, view=view)
+    if found.following:
+        links["next"] = link(after=found.following, view=view)
+    return links
+
+
+def _number(text: str, name: str) -> float | None:
+    """A limit of a form, where it is filled in."""
+    if not text.strip():
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{name} must be a number, as 0.25, and is {text!r}") from None
+
+
+def _limit(value: float | None) -> str:
+    return "any" if value is None else f"{value:g}"
