@@ -34,7 +34,7 @@ class Verification:
     files: int
     """Files that artifacts name."""
     records: int
-    """Parts, references, approvals, leases, statuses, amendments, take-downs and results of verification."""
+    """Parts, references, approvals, leases, statuses, amendments, take-downs, studies, verifications."""
     unnamed: int = 0
     """Files that no record names, so nothing says what they should be: `sdflow gc` deletes them in time."""
 
