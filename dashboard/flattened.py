@@ -93,7 +93,7 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     elif has_mappings(value):
         for place, inner in enumerate(value):
             yield from _leaves(inner, f"{path}[{place}]")
-    else:
+    elif path:
         yield path, value
 
 

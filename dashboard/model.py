@@ -96,8 +96,8 @@ def chosen(model: Artifact) -> dict[str, str]:
 
 
 def statistics(model: Artifact) -> dict[str, str]:
-    """What a training says of itself, but for its warnings, which stand for themselves."""
-    values = {name: value for name, value in model.statistics.items() if name != "warnings"}
+    """What a training says of itself, but for its warnings, which stand for themselves, and its parts."""
+    values = {name: value for name, value in model.statistics.items() if name not in ("warnings", "parts")}
     return {path: shown(value) for path, value in flattened(values).items()}
 
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from dashboard.metrics import Curves, Panel, Series
 
 WIDTH, HEIGHT = 640, 250
-LEFT, RIGHT, TOP, BOTTOM = 62, 12, 14, 38
+LEFT, RIGHT, TOP, BOTTOM = 70, 12, 14, 38
 """Pixels around the plot, which hold ticks and the axis' name."""
 OPEN = '<svg class="curves" viewBox="0 0 {} {}" role="img" aria-label="{}">'
 GRID = '<path class="grid" d="M{} {}{}{}"/>'

@@ -51,7 +51,13 @@ def study_record(results: StudyResults) -> StudyRecord:
 
 def _table(title: str, rows: list[str], columns: list[MeasuredColumn]) -> StudyTable:
     heads = tuple(
-        StudyColumn(each.title, each.measure.digits, each.measure.better, each.reference) for each in columns
+        StudyColumn(
+            each.title,
+            each.measure.digits,
+            each.measure.better if each.measure.compared else "",
+            each.reference,
+        )
+        for each in columns
     )
     return StudyTable(
         title,

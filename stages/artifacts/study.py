@@ -36,7 +36,7 @@ class StudyColumn:
     digits: int
     """Decimal places that people see."""
     better: str
-    """"higher" or "lower"."""
+    """"higher" or "lower"; empty where nothing is compared."""
     reference: float | None = None
     """Value that is known without a training; None where none is."""
 
