@@ -28,7 +28,7 @@ from dashboard.pages import (
     thumbnails,
     verify,
 )
-from dashboard.security import Access, Guard
+from dashboard.web.security import Access, Guard
 from stages.errors import StageError
 from stages.store import Store
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from dashboard.forbidden import Forbidden
+from dashboard.takedowns.forbidden import Forbidden
 from stages.artifacts.amendment import all_amendments
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.manifest import Manifest
@@ -85,12 +85,12 @@ class Contents:
     @cached_property
     def children(self) -> Mapping[str, Sequence[tuple[str, str]]]:
         """By fingerprint, (name of the input, fingerprint) of what was made from it."""
-        found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        children: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for artifact in self.artifacts.values():
             for name, recorded in artifact.manifest.inputs.items():
                 if recorded and recorded["fingerprint"]:
-                    found[recorded["fingerprint"]].append((name, artifact.fingerprint))
-        return found
+                    children[recorded["fingerprint"]].append((name, artifact.fingerprint))
+        return children
 
     def parents(self, artifact: Artifact) -> Iterator[tuple[str, Artifact]]:
         """(name of the input, artifact) of what an artifact was made from, as far as it is known."""
@@ -100,16 +100,16 @@ class Contents:
 
     def ancestors(self, artifact: Artifact) -> list[Artifact]:
         """Everything that an artifact was made from, nearest first, each once."""
-        return self._reached(artifact, lambda one: [parent.fingerprint for _, parent in self.parents(one)])
+        return self._reached(artifact, lambda each: [parent.fingerprint for _, parent in self.parents(each)])
 
     def descendants(self, artifact: Artifact) -> list[Artifact]:
         """Everything that was made from an artifact, nearest first, each once."""
-        return self._reached(artifact, lambda one: [child for _, child in self.children[one.fingerprint]])
+        return self._reached(artifact, lambda each: [child for _, child in self.children[each.fingerprint]])
 
     def _reached(self, artifact: Artifact, step: Callable[[Artifact], Sequence[str]]) -> list[Artifact]:
         seen, queue = {artifact.fingerprint: artifact}, [artifact]
-        for one in queue:
-            for fingerprint in step(one):
+        for each in queue:
+            for fingerprint in step(each):
                 if fingerprint not in seen:
                     seen[fingerprint] = self.artifacts[fingerprint]
                     queue.append(seen[fingerprint])
@@ -164,9 +164,9 @@ class Catalogue:
         damaged = [words for words in records if isinstance(words, str)]
         amended = all_amendments(self.store)
         finished = [
-            Artifact(self.store, one, amended=amended.get((one.stage, one.fingerprint), ()))
-            for one in manifests
-            if isinstance(one, Manifest)
+            Artifact(self.store, manifest, amended=amended.get((manifest.stage, manifest.fingerprint), ()))
+            for manifest in manifests
+            if isinstance(manifest, Manifest)
         ]
         present = {artifact.fingerprint for artifact in finished}
         dropped = [

@@ -1,6 +1,6 @@
 """Draws `docs/architecture.svg` from the stage registry and the import graph; `make docs` runs it.
 
-Above the line of stages with what each reads and makes; below the folders of the three packages, those that
+Above the line of stages with what each reads and makes; below the folders of the packages, those that
 know more standing higher. An arrow means "imports"; arrows that follow from others are left out.
 """
 
@@ -19,14 +19,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the checkout that this pag
 from flows.steps import STEPS
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("flows", "stages", "sdmodel")
+PACKAGES = ("flows", "dashboard", "stages", "sdmodel")
 DEEPER = ("stages.collect", "flows.cli")
 """Folders whose folders are drawn apart."""
 WIDTH, BOX, GAP, STEP = 1240, (164, 50), (14, 30), (138, 44)
 STYLE = """<style>
 text{font-family:system-ui,sans-serif;font-size:12px;fill:#1f2933} .small{font-size:9.5px;fill:#52606d}
 .head{font-size:15px;font-weight:600} .name{font-weight:600} path{fill:none;stroke:#9aa5b1;stroke-width:1}
-.box{fill:#fff;stroke:#7b8794} .flows{fill:#eef6ff} .stages{fill:#f3faf3} .sdmodel{fill:#fff7ec}
+.box{fill:#fff;stroke:#7b8794} .flows{fill:#eef6ff} .dashboard{fill:#f7f1fc} .stages{fill:#f3faf3} .sdmodel{fill:#fff7ec}
 </style><defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7"
  orient="auto"><path d="M0,0L8,4L0,8" style="fill:#9aa5b1"/></marker></defs>"""
 

@@ -27,6 +27,7 @@ from stages.artifacts.dropping import check_stands
 from stages.artifacts.excerpt import Excerpt
 from stages.artifacts.lease import Lease, acquire
 from stages.artifacts.leaseholder import LeaseHolder
+from stages.artifacts.revision import code_revision
 from stages.emptiness import emptied
 from stages.errors import RetryableError, StageError, Stopped, naming_disk_faults
 from stages.fingerprint import JSON, canonical_config, digest_of, fingerprint_of, request_fingerprint
@@ -35,7 +36,6 @@ from stages.lineage.call import StageCall, emitted
 from stages.output import Output, Reporter, Silent
 from stages.redaction import redact_error
 from stages.reporter import Wait
-from stages.revision import code_revision
 from stages.store import Store
 
 Config = TypeVar("Config")

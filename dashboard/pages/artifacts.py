@@ -9,14 +9,14 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 
 from dashboard.catalogue import Contents
-from dashboard.downloads import withheld
-from dashboard.flattened import flattened, shown
+from dashboard.lineage.state import State, state_of
 from dashboard.links import diff_path, holds_pictures, special_path
 from dashboard.page import Page, artifact_path, render, words
 from dashboard.pages.found import artifact_at, known_kind
-from dashboard.security import Access
-from dashboard.state import State, state_of
 from dashboard.svg.bars import bar
+from dashboard.takedowns.downloads import withheld
+from dashboard.versions.flattened import flattened, shown
+from dashboard.web.security import Access
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.excerpt import origin_of
 from stages.artifacts.files import FileEntry
@@ -120,7 +120,7 @@ def file(request: Request, stage: str, fingerprint: str, name: str) -> Response:
 def recipe_of(contents: Contents, artifact: Artifact) -> Recipe | None:
     """How to make an artifact again, under the name by which its collection goes."""
     lineage = [*reversed(contents.ancestors(artifact)), artifact, *contents.descendants(artifact)]
-    names = (each for one in lineage for each in contents.references.get(one.fingerprint, ()))
+    names = (each for relative in lineage for each in contents.references.get(relative.fingerprint, ()))
     name = next((each.rpartition("@")[0].partition("/")[2] for each in names), "")
     return recipe(artifact, contents.artifacts, name or "again")
 

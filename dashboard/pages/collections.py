@@ -5,11 +5,11 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse
 
-from dashboard import collection as about
+from dashboard.lineage.resolution import reference_name
 from dashboard.links import diff_path
 from dashboard.page import FRAGMENT, Page, render, render_fragment
 from dashboard.pages.found import artifact_at
-from dashboard.resolution import reference_name
+from dashboard.results import collection as about
 from stages.artifacts.artifact import Artifact
 from stages.collect.report.diff import Diff
 from stages.report.coverage import SHOWN, coverage_panels

@@ -5,13 +5,13 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from dashboard import difference
 from dashboard.catalogue import Contents
+from dashboard.lineage.resolution import names_of, reference_name, resolved
 from dashboard.links import diff_path
 from dashboard.page import FRAGMENT, Page, render, render_fragment
 from dashboard.pages.found import contents_of
-from dashboard.picture_changes import ChangesCache, comparable
-from dashboard.resolution import names_of, reference_name, resolved
+from dashboard.versions import difference
+from dashboard.versions.picture_changes import ChangesCache, comparable
 from stages.artifacts.artifact import Artifact
 from stages.report.diff import CHANGE_LABELS, diff_rows
 
@@ -87,13 +87,13 @@ def pictures(
     before, now = resolved(contents, old), resolved(contents, new)
     if not comparable(before, now) or (change and change not in CHANGE_LABELS):
         raise HTTPException(404)
-    found = _cache(request).between(before, now)
-    rows, following = found.page(change, reason, after) if change else ((), "")
+    changes = _cache(request).between(before, now)
+    rows, following = changes.page(change, reason, after) if change else ((), "")
     values: dict[str, Any] = {
         "old": before,
         "new": now,
-        "counts": diff_rows(found.diff),
-        "groups": _groups(found.diff),
+        "counts": diff_rows(changes.diff),
+        "groups": _groups(changes.diff),
         "labels": CHANGE_LABELS,
         "change": change,
         "reason": reason,
@@ -141,11 +141,11 @@ def _versions(contents: Contents, artifact: Artifact) -> tuple[str, list[int]]:
     return names[-1], [entry.number for entry in reversed(contents.histories[names[-1]])][:VERSIONS]
 
 
-def _groups(found: Any) -> list[tuple[str, str, int]]:
+def _groups(diff: Any) -> list[tuple[str, str, int]]:
     """(change, reason, pictures) of every gallery."""
-    groups = [("added", reason, count) for reason, count in found.added_after.items()]
-    groups += [("removed", reason, count) for reason, count in found.removed.items()]
-    groups += [("changed", "", found.changed), ("captions", "", found.captions_changed)]
+    groups = [("added", reason, count) for reason, count in diff.added_after.items()]
+    groups += [("removed", reason, count) for reason, count in diff.removed.items()]
+    groups += [("changed", "", diff.changed), ("captions", "", diff.captions_changed)]
     return [group for group in groups if group[2]]
 
 

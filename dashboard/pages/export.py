@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import Response
 
-from dashboard.asking import ask
 from dashboard.catalogue import Catalogue
 from dashboard.page import FRAGMENT
-from dashboard.single_file import SingleFile, Supplies, data_url
+from dashboard.web.inner_request import ask
+from dashboard.web.single_file import SingleFile, Supplies, data_url
 
 router = APIRouter()
 STYLE = "/static/dashboard.css"

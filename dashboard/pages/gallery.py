@@ -5,11 +5,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
-from dashboard.cards import cards, cell
 from dashboard.page import Page, artifact_path, render, render_fragment, words
-from dashboard.reading import artifact_of, reading
-from dashboard.row_filter import RowFilter, is_number, tables_of, text_lists
-from dashboard.row_page import RowPage, count_rows, row_page
+from dashboard.pictures.cards import cards, cell
+from dashboard.pictures.reader import artifact_of, reading
+from dashboard.rows.page import RowPage, count_rows, row_page
+from dashboard.tables.filter import RowFilter, is_number, tables_of, text_lists
 from stages.artifacts.artifact import Artifact
 from stages.errors import StageError
 from stages.kinds.rejects import REJECTS
@@ -41,7 +41,7 @@ def rows(
     """The rows that meet the query; with `total`, their number alone."""
     contents, reader = reading(request)
     artifact = artifact_of(contents, stage, fingerprint)
-    asked = RowFilter(
+    row_filter = RowFilter(
         table=table,
         reason=reason,
         column=column,
@@ -53,7 +53,7 @@ def rows(
         label=label,
         words=words,
     )
-    page = _page(artifact, asked)
+    page = _page(artifact, row_filter)
     if artifact.dropped is not None:
         return render(request, "message.html", page, 410, message=str(artifact.dropped))
     if not tables_of(artifact):
@@ -61,12 +61,12 @@ def rows(
         return render(request, "message.html", page, message=message)
     try:
         if total:
-            return render_fragment(request, "rows_total.html", total=count_rows(reader, artifact, asked))
-        found = row_page(reader, artifact, asked, after)
+            return render_fragment(request, "rows_total.html", total=count_rows(reader, artifact, row_filter))
+        matches = row_page(reader, artifact, row_filter, after)
     except StageError as error:
         return render(request, "message.html", page, 500, message=str(error))
-    first = [asked.column] if asked.column else []
-    shown = cards(reader, contents, artifact, found.rows, found.columns, first)
+    first = [row_filter.column] if row_filter.column else []
+    shown = cards(reader, contents, artifact, matches.rows, matches.columns, first)
     pictures = any(card.thumbnail or card.gone for card in shown)
     view = view if view in ("table", "pictures") else ("pictures" if pictures else "table")
     return render(
@@ -74,25 +74,31 @@ def rows(
         "rows.html",
         page,
         artifact=artifact,
-        asked=asked,
-        found=found,
+        row_filter=row_filter,
+        matches=matches,
         cards=shown,
         view=view,
-        choices=_choices(artifact, found, asked),
-        head=_head(found),
-        cells=[[cell(row[name]) for name in _head(found)] for row in found.rows],
-        links=_links(artifact, asked, found, view),
+        choices=_choices(artifact, matches, row_filter),
+        head=_head(matches),
+        cells=[[cell(row[name]) for name in _head(matches)] for row in matches.rows],
+        links=_links(artifact, row_filter, matches, view),
     )
 
 
-def _page(artifact: Artifact, asked: RowFilter) -> Page:
-    meant = [words(asked.reason)] if asked.reason else []
-    meant += [f"{asked.column} from {_limit(asked.least)} to {_limit(asked.most)}"] if asked.column else []
+def _page(artifact: Artifact, row_filter: RowFilter) -> Page:
+    meant = [words(row_filter.reason)] if row_filter.reason else []
+    meant += (
+        [f"{row_filter.column} from {_limit(row_filter.least)} to {_limit(row_filter.most)}"]
+        if row_filter.column
+        else []
+    )
     meant += [
-        f"{name} {getattr(asked, name)}" for name in ("cluster", "split", "label") if getattr(asked, name)
+        f"{name} {getattr(row_filter, name)}"
+        for name in ("cluster", "split", "label")
+        if getattr(row_filter, name)
     ]
-    meant += [f"captions with {asked.words}"] if asked.words else []
-    what = "; ".join(meant) or (words(asked.table) if asked.table else "rows that it kept")
+    meant += [f"captions with {row_filter.words}"] if row_filter.words else []
+    what = "; ".join(meant) or (words(row_filter.table) if row_filter.table else "rows that it kept")
     return Page(
         title=f"{artifact.short_name}: {what}",
         about="Rows of this result that meet what is asked below, in the order of their uids.",
@@ -101,9 +107,9 @@ def _page(artifact: Artifact, asked: RowFilter) -> Page:
     )
 
 
-def _choices(artifact: Artifact, found: RowPage, asked: RowFilter) -> dict[str, Any]:
+def _choices(artifact: Artifact, matches: RowPage, row_filter: RowFilter) -> dict[str, Any]:
     """What the form offers, by what the table's columns are."""
-    columns = found.columns
+    columns = matches.columns
     return {
         "tables": tables_of(artifact),
         "reasons": artifact.funnel.ranked_reasons() if artifact.has_table(REJECTS.table) else [],
@@ -116,22 +122,22 @@ def _choices(artifact: Artifact, found: RowPage, asked: RowFilter) -> dict[str, 
     }
 
 
-def _head(found: RowPage) -> list[str]:
+def _head(matches: RowPage) -> list[str]:
     """Columns of the table view: the uid first, then those of which some row says anything."""
-    names = [name for name in found.columns if any(row[name] not in (None, "", []) for row in found.rows)]
+    names = [name for name in matches.columns if any(row[name] not in (None, "", []) for row in matches.rows)]
     return [name for name in names if name not in ("file", "offset", "length")][:COLUMNS]
 
 
-def _links(artifact: Artifact, asked: RowFilter, found: RowPage, view: str) -> dict[str, str]:
+def _links(artifact: Artifact, row_filter: RowFilter, matches: RowPage, view: str) -> dict[str, str]:
     def link(**changes: object) -> str:
-        return artifact_path(artifact, "rows", asked.query(**changes))
+        return artifact_path(artifact, "rows", row_filter.query(**changes))
 
     other = "table" if view == "pictures" else "pictures"
     links = {"view": link(view=other), "total": link(total="true")}
-    if found.previous is not None:
-        links["previous"] = link(after=found.previous, view=view)
-    if found.following:
-        links["next"] = link(after=found.following, view=view)
+    if matches.previous is not None:
+        links["previous"] = link(after=matches.previous, view=view)
+    if matches.following:
+        links["next"] = link(after=matches.following, view=view)
     return links
 
 

@@ -3,10 +3,10 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from dashboard.lineage import lineage_of, newest_lineage
+from dashboard.lineage.graph import lineage_of, newest_lineage
+from dashboard.lineage.state import state_of
 from dashboard.page import Page, artifact_path, render
 from dashboard.pages.found import artifact_at, contents_of
-from dashboard.state import state_of
 from dashboard.svg.lineage_graph import lineage_svg
 
 router = APIRouter()
@@ -43,7 +43,9 @@ def graph(request: Request, artifact: str = "") -> HTMLResponse:
         rows=rows,
         drawing=lineage_svg(contents, shown, artifact) if rows else "",
         parents={
-            each.fingerprint: ", ".join(dict.fromkeys(one.short_name for _, one in contents.parents(each)))
+            each.fingerprint: ", ".join(
+                dict.fromkeys(parent.short_name for _, parent in contents.parents(each))
+            )
             for each in shown.artifacts
         },
     )

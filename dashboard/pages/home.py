@@ -79,8 +79,8 @@ def newest_warnings(rows: Sequence[NameRow]) -> Iterator[tuple[NameRow, Sequence
 def name_rows(contents: Contents) -> Iterator[NameRow]:
     """Every name, in the order of the alphabet."""
     for name, history in contents.histories.items():
-        held = contents.on_hold[name]
-        released = next((entry for entry in reversed(history) if entry.number not in held), None)
+        on_hold = contents.on_hold[name]
+        released = next((entry for entry in reversed(history) if entry.number not in on_hold), None)
         shown = released or history[-1]
         artifact = contents.artifacts.get(shown.fingerprint)
         yield NameRow(name, history[-1], released, artifact, len(history))

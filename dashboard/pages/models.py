@@ -6,15 +6,15 @@ from typing import Any, TypeVar
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse
 
-from dashboard import comparison
-from dashboard import model as about
-from dashboard.drawings import drawings, hidden
+from dashboard.lineage.resolution import reference_name
 from dashboard.links import special_path
-from dashboard.metrics import curves_of
 from dashboard.page import Page, render
 from dashboard.pages.found import artifact_at, known_kind
-from dashboard.report_tables import report_tables
-from dashboard.resolution import reference_name
+from dashboard.pictures.drawings import drawings, hidden
+from dashboard.results import comparison
+from dashboard.results import model as about
+from dashboard.results.metrics import curves_of
+from dashboard.results.report_tables import report_tables
 from dashboard.svg.curves import draw_curves, short_number, swatch
 from stages.artifacts.artifact import Artifact
 from stages.errors import DamagedError, StageError

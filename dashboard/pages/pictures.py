@@ -3,8 +3,8 @@
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 
-from dashboard.drawings import HiddenError, drawing
 from dashboard.pages.found import artifact_at
+from dashboard.pictures.drawings import HiddenError, drawing
 from stages.errors import DamagedError
 
 router = APIRouter()

@@ -7,10 +7,10 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse
 
 from dashboard.catalogue import Contents
-from dashboard.flattened import flattened, shown
 from dashboard.links import diff_path
 from dashboard.page import Page, render
 from dashboard.pages.found import contents_of
+from dashboard.versions.flattened import flattened, shown
 from stages.artifacts.approval import Approval
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import ON_HOLD, Reference, approval
@@ -22,14 +22,14 @@ PAGE = 50
 
 
 @dataclass(frozen=True)
-class Version:
+class HistoryEntry:
     """One entry of a name's history."""
 
     entry: Reference
     artifact: Artifact | None
     """None where the store knows nothing of it."""
     approved: Approval | None
-    held: bool
+    on_hold: bool
     """Whether `@latest` passes over it."""
     note: Mapping[str, str]
     before: Reference | None
@@ -73,7 +73,7 @@ def reference(request: Request, name: str, before: int = 0) -> HTMLResponse:
     )
 
 
-def _version(contents: Contents, name: str, place: int) -> Version:
+def _version(contents: Contents, name: str, place: int) -> HistoryEntry:
     history = contents.histories[name]
     entry = history[place]
     approved, damage = None, ""
@@ -83,7 +83,7 @@ def _version(contents: Contents, name: str, place: int) -> Version:
         except DamagedError as error:
             damage = str(error)
     note = {path: shown(value) for path, value in flattened(entry.note).items() if path != ON_HOLD}
-    return Version(
+    return HistoryEntry(
         entry,
         contents.artifacts.get(entry.fingerprint),
         approved,

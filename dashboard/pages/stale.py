@@ -3,9 +3,9 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from dashboard.lineage.staleness import stale
 from dashboard.page import Page, render
 from dashboard.pages.found import contents_of
-from dashboard.staleness import stale
 from stages.stage_version import stage_versions
 from stages.takedown.records import takedowns
 

@@ -21,7 +21,7 @@ COLUMNS = 12
 
 
 @dataclass(frozen=True)
-class StudyRow:
+class ListedStudy:
     """A study in the list."""
 
     name: str
@@ -40,15 +40,17 @@ class StudyRow:
 def studies(request: Request) -> HTMLResponse:
     """Every study that the store has results of."""
     store = contents_of(request).store
-    rows: list[StudyRow] = []
+    rows: list[ListedStudy] = []
     numbers = study_numbers(store)
     for name in list(numbers)[:STUDIES]:
         try:
             rows.append(
-                StudyRow(name, tuple(numbers[name]), studies_log(store, name).record(numbers[name][-1]), "")
+                ListedStudy(
+                    name, tuple(numbers[name]), studies_log(store, name).record(numbers[name][-1]), ""
+                )
             )
         except (DamagedError, FileNotFoundError) as error:
-            rows.append(StudyRow(name, tuple(numbers[name]), None, str(error)))
+            rows.append(ListedStudy(name, tuple(numbers[name]), None, str(error)))
     page = Page(
         title="Studies",
         about="Arms of one training compared over seeds, with intervals, and what is not decided.",

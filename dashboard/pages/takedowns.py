@@ -6,9 +6,9 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from dashboard.catalogue import Catalogue, Contents
-from dashboard.form import SignedForm
 from dashboard.page import FRAGMENT, Page, render, render_fragment
-from dashboard.takedown_request import DryRun, asked_for, dry_run, given_names, purge_command, why_not
+from dashboard.takedowns.request import DryRun, asked_for, dry_run, given_names, purge_command, why_not
+from dashboard.web.form import SignedForm
 from stages.takedown.holders import holders
 from stages.takedown.records import Takedown, forget
 from stages.takedown.remaining import counts, holds_bytes, next_steps

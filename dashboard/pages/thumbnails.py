@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from dashboard.reading import artifact_of, reading
-from dashboard.thumbnail import GREATEST, SIDE, PictureGone, PictureMissing, placeholder
+from dashboard.pictures.reader import artifact_of, reading
+from dashboard.pictures.thumbnail import GREATEST, SIDE, PictureGone, PictureMissing, placeholder
 
 router = APIRouter()
 CACHING = {"Cache-Control": "private, no-cache"}

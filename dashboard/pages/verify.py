@@ -6,13 +6,13 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
 from dashboard.catalogue import Catalogue
-from dashboard.form import SignedForm
 from dashboard.page import Page, artifact_path, render
 from dashboard.pages.found import artifact_at
+from dashboard.web.form import SignedForm
 from stages.artifacts.verification import verify_and_record
 
 router = APIRouter()
-_ONE = threading.Lock()
+_LOCK = threading.Lock()
 """Hashing takes all that a disk gives: one artifact at a time."""
 
 
@@ -22,7 +22,7 @@ def verify(request: Request, stage: str, fingerprint: str, form: SignedForm) -> 
     _, artifact = artifact_at(request, fingerprint, stage)
     if artifact.dropped is not None:
         raise HTTPException(409, f"{artifact.dropped}; there is nothing to verify.")
-    if not _ONE.acquire(blocking=False):
+    if not _LOCK.acquire(blocking=False):
         page = Page(
             title="Another artifact is being verified",
             about="One is verified at a time; nothing was changed.",
@@ -32,7 +32,7 @@ def verify(request: Request, stage: str, fingerprint: str, form: SignedForm) -> 
     try:
         verify_and_record(artifact)
     finally:
-        _ONE.release()
+        _LOCK.release()
     catalogue: Catalogue = request.app.state.catalogue
     catalogue.look_again()
     return RedirectResponse(f"{artifact_path(artifact)}#verification", 303)

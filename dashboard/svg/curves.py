@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from dashboard.metrics import Curves, Panel, Series
+from dashboard.results.metrics import Curves, Panel, Series
 
 WIDTH, HEIGHT = 640, 250
 LEFT, RIGHT, TOP, BOTTOM = 70, 12, 14, 38

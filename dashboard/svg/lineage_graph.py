@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from markupsafe import Markup
 
 from dashboard.catalogue import Contents
-from dashboard.lineage import LineageGraph
+from dashboard.lineage.graph import LineageGraph
+from dashboard.lineage.state import state_of
 from dashboard.page import artifact_path, foreign, words
-from dashboard.state import state_of
 from stages.artifacts.artifact import Artifact
 
 WIDTH, HEIGHT = 176, 58

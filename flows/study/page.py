@@ -166,10 +166,10 @@ def decisions(study: StudyConfig, columns: Sequence[MeasuredColumn]) -> str:
 def questions(study: StudyConfig, columns: Sequence[MeasuredColumn]) -> list[tuple[str, str, list[str]]]:
     """(question, the best, those of which it is not decided that they are worse) of each column, and of each
     row between columns; none where there is nothing to choose between."""
-    asked = [(each.measure, each.title, each.cells) for each in columns if each.measure.compared]
+    comparisons = [(each.measure, each.title, each.cells) for each in columns if each.measure.compared]
     for measure in (each for each in study.measures if each.compared and study.variants):
         arms = [column for column in columns if column.measure is measure]
-        asked += [
+        comparisons += [
             (
                 measure,
                 f"{measure.name}, {row}",
@@ -177,12 +177,12 @@ def questions(study: StudyConfig, columns: Sequence[MeasuredColumn]) -> list[tup
             )
             for row in ranked(columns)
         ]
-    found: list[tuple[str, str, list[str]]] = []
-    for measure, title, cells in asked:
+    decisions: list[tuple[str, str, list[str]]] = []
+    for measure, title, cells in comparisons:
         if len(cells) > 1:
             best, *others = rivals(cells, measure.better, study.confidence, study.paired)
-            found.append((title, best, others))
-    return found
+            decisions.append((title, best, others))
+    return decisions
 
 
 def dropped(results: StudyResults) -> str:

@@ -21,11 +21,11 @@ from openlineage.client.facet_v2 import (
 )
 from openlineage.client.uuid import generate_static_uuid
 
+from stages.artifacts.revision import code_revision
 from stages.foreign_text import escape
 from stages.lineage.call import InputFacts, StageCall, StageEvent
 from stages.lineage.facets import SdflowRequestRunFacet, funnel_facet
 from stages.lineage.settings import job_namespace
-from stages.revision import code_revision
 
 PACKAGE = version("sdflow")
 NAME = 500

@@ -65,8 +65,8 @@ def dashboard(
     import secrets
 
     from dashboard.app import create_app
-    from dashboard.security import Access
-    from dashboard.server import address_of, listen, on_loopback, serve, served_hosts
+    from dashboard.web.security import Access
+    from dashboard.web.server import address_of, listen, on_loopback, serve, served_hosts
 
     if not 0 <= port <= 65535:
         raise ValueError(f"--port {port} is none; ports are 0 to 65535")

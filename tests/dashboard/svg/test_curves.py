@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from dashboard.metrics import Curves, Panel, Series
+from dashboard.results.metrics import Curves, Panel, Series
 from dashboard.svg.curves import draw_curves, linear_ticks, log_ticks, short_number
 
 

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
-import dashboard.server
+import dashboard.web.server
 from stages.store import open_store
 from tests.listening import Watch
 
@@ -32,7 +32,7 @@ def apps(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What the command would serve."""
     served: list[Any] = []
     monkeypatch.setattr(
-        dashboard.server, "serve", lambda app, listener: (served.append(app), listener.close())
+        dashboard.web.server, "serve", lambda app, listener: (served.append(app), listener.close())
     )
     return served
 

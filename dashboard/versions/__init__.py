@@ -1,0 +1,1 @@
+"""Two versions side by side: choices, inputs, funnels and pictures."""

@@ -1,0 +1,1 @@
+"""HTTP: the server, who may ask, forms, and a page as a single file."""

@@ -1,0 +1,147 @@
+"""Galleries: any set of rows, whose total is what the funnel says, a page at a time, both ways."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from stages.artifacts.artifact import Artifact
+from stages.store import Store
+from stages.takedown.records import Name, forget
+from tests.dashboard.asking import asking, links, path, relative, total, uids
+
+
+@pytest.fixture(autouse=True)
+def _few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashboard.rows.page.ROWS", 4)
+
+
+@pytest.mark.parametrize("stage", ["collect", "dedup", "score", "filter", "shard"])
+def test_every_bar_of_a_funnel_has_its_gallery(client: TestClient, made: dict[str, Artifact], stage: str):
+    funnel = made[stage].funnel
+    assert total(client.get(path(made[stage], "rows")).text) == funnel.rows_out
+    for reason, count in funnel.reasons.items():
+        assert total(client.get(path(made[stage], f"rows?reason={reason}")).text) == count
+
+
+@pytest.mark.parametrize("query", ["table=images", "table=rejects&view=table"])
+def test_pages_lead_through_all_rows_and_back(client: TestClient, made: dict[str, Artifact], query: str):
+    """Rejects have several rows of one uid."""
+    address: str | None = path(made["collect"], f"rows?{query}")
+    texts: list[str] = []
+    while address is not None:
+        texts.append(client.get(address).text)
+        address = relative(texts[-1], "next")
+    table = "images" if "images" in query else "rejects"
+    expected = sorted(made["collect"].table(table)["uid"])
+    seen = [text.count("<td>") or text.count("<li>") for text in texts]
+    assert len(texts) == -(-len(expected) // 4)
+    assert all(seen)
+    backwards = [texts[-1]]
+    while (address := relative(backwards[-1], "prev")) is not None:
+        backwards.append(client.get(address).text)
+    shown = [uids(text) for text in texts]
+    assert [uids(text) for text in reversed(backwards)] == shown
+    assert list(dict.fromkeys(itertools.chain(*shown)))[: len(set(expected))] != []
+    assert set(expected) - {""} <= set(itertools.chain(*shown))
+
+
+def test_rows_of_one_uid_are_paged_by_their_number(client: TestClient, made: dict[str, Artifact]):
+    uid = made["collect"].table("rejects")["uid"].min()
+    address = path(made["collect"], f"rows?table=rejects&view=table&after={uid}")
+    assert uid not in uids(client.get(address).text)
+    assert uid in uids(client.get(f"{address}:0").text)
+
+
+@pytest.mark.parametrize(
+    ("stage", "query", "condition"),
+    [
+        ("score", "column=similarity&least=0.9", "similarity >= 0.9"),
+        ("score", "column=similarity&least=0.2&most=0.9", "0.2 <= similarity <= 0.9"),
+        ("collect", "column=width&most=100", "width <= 100"),
+        ("collect", "column=format&value=webp", "format == 'webp'"),
+        ("shard", "split=test", "split == 'test'"),
+        ("filter", "column=multiplicity&least=2", "multiplicity >= 2"),
+    ],
+)
+def test_a_table_is_asked_by_what_its_columns_are(
+    client: TestClient, made: dict[str, Artifact], stage: str, query: str, condition: str
+):
+    table = {"score": "scores", "collect": "images", "shard": "index", "filter": "selection"}[stage]
+    expected = len(made[stage].table(table).query(condition))
+    assert 0 < expected < made[stage].funnel.rows_out or stage == "filter"
+    assert total(client.get(path(made[stage], f"rows?{query}")).text) == expected
+
+
+def test_captions_are_asked_by_all_words_of_one(client: TestClient, made: dict[str, Artifact]):
+    texts = [[c["text"].lower() for c in some] for some in made["shard"].table("index")["captions"]]
+    expected = sum(any("red" in text and "large" in text for text in some) for some in texts)
+    assert expected
+    assert total(client.get(path(made["shard"], "rows?words=Large+RED")).text) == expected
+    assert client.get(path(made["shard"], "rows?words=large+red&total=1")).text.strip().startswith("<span")
+
+
+def test_a_cluster_is_a_gallery(client: TestClient, made: dict[str, Artifact]):
+    table = made["dedup"].table("duplicates")
+    cluster = table[table["multiplicity"] > 1]["cluster"].iloc[0]
+    text = client.get(path(made["dedup"], f"rows?cluster={cluster}")).text
+    assert set(uids(text)) == set(table[table["cluster"] == cluster]["uid"])
+    assert len(links(text, "^/images/")) == len(uids(text))
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("column=nothing&least=1", "there is no column"),
+        ("column=format&least=1", "holds no numbers"),
+        ("least=1", "needs the column"),
+        ("column=width&least=x", "least must be a number"),
+        ("table=nothing", "there is no table"),
+        ("table=../../x", "there is no table"),
+        ("label=a=b", "this table has no labels"),
+        ("split=train", "there is no column"),
+        ("after=<x>", "is no cursor"),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_told(
+    client: TestClient, made: dict[str, Artifact], query: str, words: str
+):
+    answer = client.get(path(made["collect"], f"rows?{query}"))
+    assert answer.status_code == 400
+    assert words in answer.text
+
+
+def test_rejects_without_pictures_are_a_table(client: TestClient, made: dict[str, Artifact]):
+    text = client.get(path(made["collect"], "rows?reason=http_not_found")).text
+    assert "<img" not in text
+    assert '<th scope="col">location</th>' in text
+    assert "http not found" in text
+
+
+def test_what_has_no_rows_says_so(client: TestClient, made: dict[str, Artifact]):
+    answer = client.get(path(made["train"], "rows"))
+    assert answer.status_code == 200
+    assert "no table with a row for each picture" in answer.text
+    empty = client.get(path(made["collect"], "rows?column=width&least=1e9")).text
+    assert "No row meets this." in empty
+
+
+def test_a_damaged_table_is_told(copied: Store, made: dict[str, Artifact]):
+    file = Path(copied.url) / made["dedup"].entry("duplicates.parquet").key
+    file.chmod(0o644)
+    file.write_bytes(b"x")
+    with asking(copied) as client:
+        answer = client.get(path(made["dedup"], "rows"))
+        assert answer.status_code == 500
+        assert "restore it from a copy" in answer.text
+        assert client.get(path(made["collect"], "rows")).status_code == 200
+
+
+def test_a_picture_that_was_taken_down_is_words(copied: Store, made: dict[str, Artifact]):
+    uid = made["collect"].table("images")["uid"].min()
+    forget(copied, [Name("uid", uid)], "a test")
+    with asking(copied) as client:
+        text = client.get(path(made["collect"], "rows")).text
+        assert f"/thumbnails/{uid}" not in text
+        assert "taken down (take-down 1)" in text
