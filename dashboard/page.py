@@ -20,7 +20,7 @@ from stages.artifacts.artifact import Artifact
 from stages.fingerprint import short_hash
 from stages.foreign_text import SHOWN, escape
 from stages.redaction import redact
-from stages.units import duration, file_size
+from stages.units import duration, file_size, rate
 
 TEMPLATES = Path(__file__).with_name("templates")
 FRAGMENT = "HX-Request"
@@ -67,6 +67,7 @@ def environment() -> jinja2.Environment:
         "share": share,
         "size": file_size,
         "duration": duration,
+        "rate": rate,
         "short": short_hash,
         "moment": moment,
         "words": words,

@@ -26,7 +26,8 @@ WIDTH, BOX, GAP, STEP = 1240, (164, 50), (14, 30), (138, 44)
 STYLE = """<style>
 text{font-family:system-ui,sans-serif;font-size:12px;fill:#1f2933} .small{font-size:9.5px;fill:#52606d}
 .head{font-size:15px;font-weight:600} .name{font-weight:600} path{fill:none;stroke:#9aa5b1;stroke-width:1}
-.box{fill:#fff;stroke:#7b8794} .flows{fill:#eef6ff} .dashboard{fill:#f7f1fc} .stages{fill:#f3faf3} .sdmodel{fill:#fff7ec}
+.box{fill:#fff;stroke:#7b8794} .flows{fill:#eef6ff} .dashboard{fill:#f7f1fc}
+.stages{fill:#f3faf3} .sdmodel{fill:#fff7ec}
 </style><defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7"
  orient="auto"><path d="M0,0L8,4L0,8" style="fill:#9aa5b1"/></marker></defs>"""
 
@@ -159,7 +160,7 @@ def house(top: int) -> tuple[list[str], int]:
     for package in PACKAGES:
         own = [folder for folder in sorted(modules) if _package(folder) == package and folder != package]
         drawn.append(
-            f'<text class="head" x="20" y="{y}">{package}/</text><text class="small" x="110" y="{y}">'
+            f'<text class="head" x="20" y="{y}">{package}/</text><text class="small" x="130" y="{y}">'
             f"{escape(_first_sentence(package))}; {modules[package]} modules at its top</text>"
         )
         y += 14

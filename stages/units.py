@@ -1,4 +1,4 @@
-"""Durations and sizes, as people read them."""
+"""Durations, rates and sizes, as people read them."""
 
 from itertools import pairwise
 
@@ -11,6 +11,11 @@ def duration(seconds: float) -> str:
         if whole >= unit:
             return f"{whole // unit:,} {name} {whole % unit // part} {part_name}"
     return f"{whole} s"
+
+
+def rate(per_second: float) -> str:
+    """How many in a second, to three digits below a hundred: "0.5/s", "12.3/s", "1,234/s"."""
+    return f"{per_second:,.0f}/s" if per_second >= 100 else f"{per_second:.3g}/s"
 
 
 def file_size(count: float) -> str:

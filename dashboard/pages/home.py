@@ -8,9 +8,9 @@ from fastapi.responses import HTMLResponse
 
 from dashboard.catalogue import Catalogue, Contents
 from dashboard.page import FRAGMENT, Page, render, render_fragment
-from dashboard.running import running
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import Reference
+from stages.artifacts.status import running
 
 router = APIRouter()
 WARNINGS = 5
@@ -56,16 +56,16 @@ def home(request: Request) -> HTMLResponse:
 def what_runs(request: Request) -> HTMLResponse:
     """What runs now: a part of the home page, asked for every ten seconds, or a page without JavaScript."""
     catalogue: Catalogue = request.app.state.catalogue
-    works = running(catalogue.store)
+    statuses = running(catalogue.store)
     if FRAGMENT in request.headers:
-        return render_fragment(request, "running.html", works=works)
+        return render_fragment(request, "running.html", statuses=statuses)
     page = Page(
         title="What runs",
-        about="Stages that somebody works on in this store now.",
+        about="Stages at work in this store now, on any machine, and what was left by processes that died.",
         hint="Load the page again to see how it goes on.",
         crumbs=(("Home", "/"),),
     )
-    return render(request, "running_page.html", page, works=works)
+    return render(request, "running_page.html", page, statuses=statuses)
 
 
 def newest_warnings(rows: Sequence[NameRow]) -> Iterator[tuple[NameRow, Sequence[str]]]:

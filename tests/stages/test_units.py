@@ -1,6 +1,6 @@
 import pytest
 
-from stages.units import duration, file_size
+from stages.units import duration, file_size, rate
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,10 @@ def test_durations_have_their_two_greatest_units(seconds: float, words: str):
 )
 def test_sizes_have_the_decimal_unit_that_suits(count: float, words: str):
     assert file_size(count) == words
+
+
+@pytest.mark.parametrize(
+    ("per_second", "words"), [(0.5, "0.5/s"), (12.34, "12.3/s"), (99.96, "100/s"), (1234.4, "1,234/s")]
+)
+def test_rate(per_second: float, words: str) -> None:
+    assert rate(per_second) == words

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flows.cli.store.listing import print_json, print_lines, print_table
 from stages.fingerprint import short_hash
 from stages.foreign_text import escape
-from stages.units import duration
+from stages.units import duration, rate
 
 if TYPE_CHECKING:
     from stages.artifacts.status import Status
@@ -50,7 +50,7 @@ def _row(status: "Status") -> Sequence[str]:
         status.run,
         status.host,
         _done(status),
-        _speed(status.per_second) if status.per_second else "",
+        rate(status.per_second) if status.per_second else "",
         duration(left) if left is not None and not status.stale_since else "",
         ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items() if loss is not None),
         _state(status),
@@ -62,10 +62,6 @@ def _done(status: "Status") -> str:
         return ""
     of = f" of {status.total:,}" if status.total else ""
     return f"{status.done:,}{of} {status.unit}".rstrip()
-
-
-def _speed(per_second: float) -> str:
-    return f"{per_second:,.0f}/s" if per_second >= 100 else f"{per_second:.3g}/s"
 
 
 def _state(status: "Status") -> str:
