@@ -29,7 +29,8 @@ def test_every_table_with_a_row_is_found_and_no_other(
             ("shard", "index"),
         ]
     )
-    uid = made["filter"].table("rejects")["uid"].iloc[0]
+    repeated = set(made["collect"].table("rejects")["uid"])  # an image's URL may stand twice in the source
+    uid = next(uid for uid in made["filter"].table("rejects")["uid"] if uid not in repeated)
     held = {(h.artifact.stage, h.table) for h in index.holders(contents, "uid", uid)}
     assert held == {
         ("collect", "images"),
