@@ -29,7 +29,7 @@ def test_fields_come_as_they_were_typed(client: TestClient):
     assert answer.json() == {"why": "a\r\nb & ü=", "empty": ""}
 
 
-@pytest.mark.parametrize("token", ["", "0" * 64, Access().form_token, "ü"])
+@pytest.mark.parametrize("token", ["", "0" * 64, Access(secret=b"of another process").form_token, "ü"])
 def test_without_this_process_s_token_nothing_is_taken(client: TestClient, token: str):
     assert client.post("/", data={"why": "x", "form_token": token}).status_code == 403
 
