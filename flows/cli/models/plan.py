@@ -82,10 +82,6 @@ def plan(
         else:
             print_lines(card_lines(run.train, estimated))
         return
-    Terminal().log(
-        f"measuring for {seconds:g} s, once the processes have started and learned from the first batches; "
-        "--card tells from formulas what a GPU would take"
-    )
     pictures = _finished(run, "shard", dataset)
     encode = run.encode
     latents = _finished(run, "encode") if not dataset and (encode.autoencoder or encode.text) else None
@@ -94,6 +90,10 @@ def plan(
         encoders = None
         if latents is None:
             encoders = encoders_in(Path(folder) / "encoders", encode, run.store)
+        Terminal().log(
+            f"measuring for {seconds:g} s, once the processes have started and learned from the first "
+            "batches; --card tells from formulas what a GPU would take"
+        )
         estimate = forecast(
             run.train,
             pictures,

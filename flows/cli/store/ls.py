@@ -7,7 +7,6 @@ from cyclopts import Parameter
 
 from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption, open_to_read
 from flows.cli.store.listing import print_json, print_lines, print_table
-from flows.cli.store.running import print_running
 from stages.fingerprint import short_hash
 
 if TYPE_CHECKING:
@@ -61,6 +60,8 @@ def ls(
         raise ValueError("--running lists unfinished work, which has no name yet: leave out names and --all")
     opened = open_to_read(store)
     if running:
+        from flows.cli.store.running import print_running
+
         print_running(opened, stage, as_json=json)
         return
     histories = _histories(opened, what, stage)

@@ -65,7 +65,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     uids = [row["uid"] for row in rows]
     images = to_float(pictures).permute(0, 3, 1, 2).contiguous()
     batch = Batch(images=images, captions=captions, uids=uids, index=torch.arange(6), size=6, start=0)
-    for step in range(120):
+    for step in range(240):
         torch.stack(list(objective.modules(replace(batch, seed=step)).values())).sum().backward()
         optimizer.step()
         optimizer.zero_grad()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from flows.config.values import run_of
+from sdmodel.config.model import UNet2DConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.train.speed import PEAKS
 from stages.artifacts.artifact import Funnel
@@ -139,13 +140,14 @@ def test_a_model_of_ours_goes_on_with_the_unet_that_it_has(tmp_path: Path, monke
 
     store = open_store(str(tmp_path / "store"))
     refer(store, "models/first", train(TrainConfig(), store=store))
-    config = replace(run("absent", network="unet2d", start="models/first"), store=store.url)
+    small = UNet2DConfig(channels=(32, 64), attention=(True, False), blocks=1, head_width=8, groups=8)
+    config = replace(run("absent", network="unet2d", unet2d=small, start="models/first"), store=store.url)
     cards = {"h100": card_of("h100")}
     plan = forecast_by_formulas(config, cards)
     assert plan.parameters["network"] > 8e8  # as of Stable Diffusion 1.5
     assert not plan.pipeline
     absent = forecast_by_formulas(replace(config, store=str(tmp_path / "none")), cards)
-    assert absent.parameters["network"] < 8e8
+    assert absent.parameters["network"] < 1e7
     assert "'models/first' is not here: shapes as the config has them" in absent.assumed
     with pytest.raises(ValueError, match=r"freeze it by encode\.text"):
         shapes_of(replace(run(network="unet2d", start="models/first"), store=store.url))
