@@ -1,6 +1,5 @@
 """A run whose pages a browser opens: Prefect's server with both of its UIs, and the system's Chromium."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,22 +10,10 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 
 from flows.run.server import Server
 from stages.config.run import Run
+from tests.chromium import LOOPBACK_ALONE, chromium_path
 from tests.flows.api import ask
 from tests.flows.conftest import tiny
 
-LOOPBACK_ALONE = (
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-domain-reliability",
-    "--disable-sync",
-    "--dns-prefetch-disable",
-    "--no-default-browser-check",
-    "--no-first-run",
-    "--no-pings",
-    "--no-sandbox",  # root has none; the pages are our own
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-)
-"""What keeps Chromium from sending anything to anybody else: it can look up no name, and has no errands."""
 WAIT = 60_000
 """Milliseconds that a page may take, as a last guard."""
 
@@ -77,7 +64,7 @@ def _watched(server: Server, run: Run) -> Watched:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    path = chromium_path()
     if path is None:
         pytest.fail("no Chromium on the PATH opens Prefect's pages: apt-get install chromium", pytrace=False)
     with sync_playwright() as playwright:
