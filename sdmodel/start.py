@@ -86,6 +86,8 @@ def _check_schedule(folder: Path, settings: dict[str, Any]) -> None:
         )
     try:
         table = NoiseSchedule(settings).table
+    # A pipeline's own words: diffusers' schedulers raise the first one for a `beta_schedule` that they do not
+    # know, the others for numbers that make no table.
     except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"{folder}: its scheduler describes no schedule: {shown(error)}") from error
     timesteps = settings.get("num_train_timesteps", TIMESTEPS)

@@ -68,7 +68,7 @@ def compile_heavy(objective: Objective) -> None:
 def worth_compiling(config: TrainConfig, device: torch.device, images: int, per_image: float) -> bool:
     """What `config.compile` says; "auto" is a GPU, for trainings of LONG seconds and more.
 
-    images: still to be seen by this process; per_image: `flops_per_image`."""
+    images: still to be seen by this process; per_image: FLOPs, see `count_rows`."""
     if config.compile != "auto":
         return config.compile == "on"
     if device.type != "cuda":
@@ -125,11 +125,6 @@ def count_rows(objective: Objective, batch: Batch) -> PassCount:
         )
     restore(modules, buffers)
     return count
-
-
-def flops_per_image(objective: Objective, batch: Batch) -> float:
-    """FLOPs of an image in training; as `count_rows`."""
-    return count_rows(objective, batch).flops / len(batch)
 
 
 def peak_flops(device: torch.device, precision: Precision) -> float:

@@ -17,7 +17,7 @@ from sdmodel.latents.space import PIXELS, Space
 from sdmodel.noise.schedule import NoiseSchedule
 from sdmodel.text.conditioner import TextConditioner
 from sdmodel.train.activations import count_pass
-from sdmodel.train.speed import flops_per_image
+from sdmodel.train.speed import count_rows
 
 LATENTS = Space(4, 8, (0.0,) * 4, (1.0,) * 4)
 CLIP = CaptionShape(length=77, width=768)
@@ -48,7 +48,7 @@ def test_flops_and_parameters_are_those_of_the_real_objective(name: str):
         size=1,
         start=0,
     )
-    measured = flops_per_image(objective, batch)
+    measured = count_rows(objective, batch).flops  # of one row
     cost = step_cost(config, PIXELS, text, bf16=False)
     assert sum(cost.parameters.values()) == sum(p.numel() for p in objective.modules.parameters())
     assert cost.learned == sum(p.numel() for p in objective.modules.parameters() if p.requires_grad)
