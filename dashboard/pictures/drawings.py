@@ -8,11 +8,10 @@ drawing: that goes through thumbnails, which look after take-downs row by row.
 from collections.abc import Set as AbstractSet
 
 from dashboard.catalogue import Contents
+from dashboard.takedowns.pictures import is_replaced, taken_down
 from stages.artifacts.artifact import Artifact
 from stages.errors import DamagedError
-from stages.kind import TakenDown
 from stages.registry import kinds
-from stages.takedown.records import records
 from stages.takedown.spans import Drawing
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -53,12 +52,6 @@ def drawing(contents: Contents, artifact: Artifact, name: str) -> bytes:
     return data
 
 
-def is_replaced(artifact: Artifact, name: str) -> bool:
-    """Whether a purge has put another file, plain grey, into its place."""
-    own = artifact.manifest.files.get(name)
-    return own is not None and own.sha256 != artifact.files[name].sha256
-
-
 def hidden(contents: Contents, artifact: Artifact) -> AbstractSet[str]:
     """Names of the drawings that show a picture which was taken down, purged ones left out: they are grey.
 
@@ -71,19 +64,3 @@ def hidden(contents: Contents, artifact: Artifact) -> AbstractSet[str]:
         return frozenset()
     shown = {place.path for place in kind.pixels(artifact, pictures) if isinstance(place, Drawing)}
     return {name for name in shown if not is_replaced(artifact, name)}
-
-
-def taken_down(contents: Contents, artifact: Artifact) -> TakenDown | None:
-    """The pictures of all take-downs under the names that an artifact's collection gives them; None where
-    nothing was taken down."""
-    takedowns = records(contents.store)
-    sha256s = {sha256 for record in takedowns for sha256 in record.sha256s}
-    uids = {uid for record in takedowns for uid in record.uids}
-    if not sha256s and not uids:
-        return None
-    lineage = (artifact, *contents.ancestors(artifact))
-    images = next((each for each in lineage if each.has_table("images") or each.kind == "images"), None)
-    if images is None or images.dropped is not None:
-        return TakenDown(sha256s, frozenset(uids), known=images is None)
-    rows = TakenDown(sha256s, frozenset()).rows(images, "images", ["uid"], by="sha256")
-    return TakenDown(sha256s, frozenset(uids | {row["uid"] for row in rows}))

@@ -4,13 +4,10 @@ A take-down counts from its record on. Where its bytes have been purged since, t
 handed out again.
 """
 
-from collections.abc import Iterable
-
 from dashboard.catalogue import Contents
+from dashboard.takedowns.pictures import is_replaced, taken_down
 from stages.artifacts.artifact import Artifact
-from stages.kind import TakenDown
 from stages.registry import kinds
-from stages.takedown.records import records
 from stages.takedown.spans import Drawing, Span
 
 
@@ -43,27 +40,8 @@ def withheld(contents: Contents, artifact: Artifact, name: str) -> str:
     return ""
 
 
-def taken_down(contents: Contents, artifact: Artifact) -> TakenDown | None:
-    """The pictures of all take-downs, by the names that an artifact's collection gives them; None where
-    nothing was taken down."""
-    everything = records(contents.store)
-    sha256s = {sha256 for record in everything for sha256 in record.sha256s}
-    uids = {uid for record in everything for uid in record.uids}
-    if not sha256s and not uids:
-        return None
-    images = _collection([artifact, *contents.ancestors(artifact)])
-    if images is None or images.dropped is not None:
-        return TakenDown(sha256s, frozenset(uids), known=images is None)
-    rows = TakenDown(sha256s, frozenset()).rows(images, "images", ["uid"], by="sha256")
-    return TakenDown(sha256s, frozenset(uids | {row["uid"] for row in rows}))
-
-
-def _collection(lineage: Iterable[Artifact]) -> Artifact | None:
-    return next((artifact for artifact in lineage if artifact.kind == "images"), None)
-
-
 def _shows(artifact: Artifact, place: Span | Drawing) -> bool:
-    if isinstance(place, Drawing):  # a purged one is grey
-        return artifact.entry(place.path) == artifact.manifest.files[place.path]
+    if isinstance(place, Drawing):
+        return not is_replaced(artifact, place.path)
     data = artifact.read(place.path, place.offset, place.length)
     return data.count(0) != len(data)
