@@ -9,9 +9,12 @@ import atexit
 import os
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
+from types import FrameType
 
 from cyclopts import App, CycloptsError
 
@@ -73,14 +76,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; a mistake is one line on standard error and a status other than 0."""
     if arguments is None:
         atexit.register(_end_quietly)
-        signal.signal(signal.SIGTERM, _leave)
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [argument for argument in words if argument != "--debug"]
     try:
         if not words or words[0] in app.help_flags:
             _import_commands()
-        with naming_disk_faults("what this command reads and writes"):
+        with _terminated_as_exit(), naming_disk_faults("what this command reads and writes"):
             app(words, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         _print_error(" ".join(str(error).split()) + " (see sdflow --help)")
@@ -102,9 +104,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
 
 
-def _leave(number: int, frame: object) -> None:
-    """SIGTERM unwinds like an exit, so that temporary folders go and children are ended."""
-    sys.exit(128 + number)
+@contextmanager
+def _terminated_as_exit() -> Generator[None]:
+    """SIGTERM unwinds like an exit, so that temporary folders go, and servers and children are ended.
+
+    Prefect's own handler, which stops the stages, hands on to this one. Only a main thread can set any."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _import_commands() -> None:

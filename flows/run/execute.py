@@ -1,10 +1,6 @@
 """Run a config through Prefect, from a command: server, quiet settings, progress on the terminal."""
 
-import signal
-import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from flows.preflight import check
@@ -53,31 +49,30 @@ def run_flow(start: "Callable[[], State[Any]]", terminal: Terminal, *, ui: bool 
         KeyboardInterrupt, SystemExit: the run was interrupted or terminated; stages and processes have ended.
     """
     be_quiet()
-    with _terminated_as_exit():
-        terminal.log("starting Prefect")
-        # Prefect takes seconds to import: only commands that run flows pay.
-        from flows.run.server import prefect_server
+    terminal.log("starting Prefect")
+    # Prefect takes seconds to import: only commands that run flows pay.
+    from flows.run.server import prefect_server
 
-        with prefect_server(ui=ui) as server:
-            import httpx
-            from prefect.exceptions import Abort
+    with prefect_server(ui=ui) as server:
+        import httpx
+        from prefect.exceptions import Abort
 
-            from flows.report.progress import shown_on
+        from flows.report.progress import shown_on
 
-            place = f"Prefect is at {server.url.removesuffix('/api')}"
-            asks = f", and asks for {server.sign_in}" if server.sign_in else ""
-            terminal.log(f"{place}{asks}" if ui else "running")
-            try:
-                with terminal.live(), shown_on(terminal):
-                    state = start()
-            except Abort as end:  # the run is another's: see `flows.ownership`
-                raise RunFailedError(f"{end}{CONTINUES}") from None
-            except httpx.TransportError as error:
-                raise RunFailedError(
-                    f"Prefect's server at {server.url} does not answer ({type(error).__name__}: {error}); "
-                    f"start it again, or unset PREFECT_API_URL for a server of our own{CONTINUES}"
-                ) from error
-            outcome = state.result(raise_on_failure=False)
+        place = f"Prefect is at {server.url.removesuffix('/api')}"
+        asks = f", and asks for {server.sign_in}" if server.sign_in else ""
+        terminal.log(f"{place}{asks}" if ui else "running")
+        try:
+            with terminal.live(), shown_on(terminal):
+                state = start()
+        except Abort as end:  # the run is another's: see `flows.ownership`
+            raise RunFailedError(f"{end}{CONTINUES}") from None
+        except httpx.TransportError as error:
+            raise RunFailedError(
+                f"Prefect's server at {server.url} does not answer ({type(error).__name__}: {error}); "
+                f"start it again, or unset PREFECT_API_URL for a server of our own{CONTINUES}"
+            ) from error
+        outcome = state.result(raise_on_failure=False)
     if state.is_completed():
         return outcome
     # Interrupted flows raise; what comes here has failed.
@@ -89,20 +84,3 @@ def run_flow(start: "Callable[[], State[Any]]", terminal: Terminal, *, ui: bool 
     raise RunFailedError(f"{step + ' failed: ' if step else ''}{words}{promise}") from (
         outcome if isinstance(outcome, Exception) else None
     )
-
-
-@contextmanager
-def _terminated_as_exit() -> Generator[None]:
-    """SIGTERM unwinds like an exit, so that servers and children are ended.
-
-    Prefect's own handler, which stops the stages, hands on to this one.
-    """
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        sys.exit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -1,6 +1,11 @@
 """`sdflow plan`: from a config to what its training would take."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -181,6 +186,26 @@ def test_a_measurement_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
     with pytest.raises(SystemExit, match="2"):
         main(["plan", str(config), f"--seconds={seconds}"])
     assert f"--seconds {seconds} must be above 0 and at most 3600" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_plan_that_is_terminated_leaves_nothing_behind(tmp_path: Path):
+    config, folder = tmp_path / "birds.yaml", tmp_path / "temporary"
+    folder.mkdir()
+    config.write_text(f"name: birds\nstore: {tmp_path}/store\ntrain: {{size: 16, processes: 1}}\n")
+    command = [sys.executable, "-m", "flows.cli", "plan", str(config), "--seconds", "300"]
+    process = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(folder)}, stderr=subprocess.PIPE)
+    try:
+        while not list(folder.glob("sdflow-*/job.json")):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        _, words = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert b"measuring for 300 s" in words
+    assert not list(folder.glob("sdflow-*"))
 
 
 def test_for_a_card_nothing_is_measured(plan: Callable[..., str], measured: list[JobSpec], tmp_path: Path):
