@@ -61,6 +61,12 @@ def script(url: str) -> str:
     return "\n".join(parts).replace("4200", url.split(":")[2].removesuffix("/api"))
 
 
+def test_no_command_of_the_page_leaves_this_machine():
+    commands = "\n".join(line.split("#")[0] for block in blocks("bash") for line in block.splitlines())
+    hosts = set(re.findall(r"\w+://([\w.-]+)", commands))
+    assert hosts == {"127.0.0.1"}
+
+
 @pytest.mark.timeout(1500)
 def test_who_follows_the_page_has_a_nightly_refresh_that_is_watched(project: Path, tmp_path: Path):
     port = free_port()
