@@ -14,7 +14,7 @@ LOCK := requirements.lock
 TORCH :=
 endif
 
-.PHONY: setup demo test fast matrix lint types check docs lock clean
+.PHONY: setup demo test fast matrix lint types check docs screenshots lock clean
 
 setup: $(STAMP)
 
@@ -67,6 +67,10 @@ docs: setup
 	@$(BIN)/python -m flows.config.reference docs/configuration.md
 	@$(BIN)/python docs/draw_architecture.py
 	@$(BIN)/python docs/recipe_figures.py
+
+# Draws the dashboard's pictures anew, from the store that `make demo` leaves; needs Chromium (Debian: chromium).
+screenshots: setup
+	@$(BIN)/python docs/screenshots.py
 
 # Rewrites the locks, for Python 3.11 and later; registry addresses never enter them. The backport `dataclasses`, which
 # img2dataset asks for, stays out: Prefect starts its server with site-packages first on the path, where it would hide

@@ -14,9 +14,11 @@ MORE_IS_BETTER = {
     "of": True,
     "MFU": True,
     "s": False,
+    "ms": False,
     "MiB": False,
     "%": False,
     "requests": False,
+    "elements": False,
 }
 """First word of a row's unit -> whether a greater figure is the better one."""
 NOWHERE = "not measured"
