@@ -1,6 +1,6 @@
 """Where the pages of an artifact are: the one that suits its kind, and galleries of its rows."""
 
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from dashboard.page import artifact_path
 from stages.artifacts.artifact import Artifact
@@ -45,3 +45,8 @@ def thumbnail_path(artifact: Artifact, uid: str) -> str:
 def diff_path(old: str, new: str) -> str:
     """The page of what differs between two artifacts, by references or fingerprints."""
     return f"/diff?{urlencode({'old': old, 'new': new})}"
+
+
+def reference_path(name: str) -> str:
+    """The page of a name and its versions."""
+    return f"/references/{quote(name)}"

@@ -1,9 +1,9 @@
-"""Draws the pictures of the dashboard in README.md and docs/dashboard.md, from the store that `make demo` leaves.
+"""Draws the dashboard's pictures in README.md and docs/dashboard.md, from the store that `make demo` leaves.
 
     python docs/screenshots.py [--store store]
 
-`sdflow dashboard` serves it on loopback, Chromium (Debian: apt-get install chromium) opens its pages, in light
-and one in dark. Ends with status 1 where there is no Chromium, or no demo in the store.
+`sdflow dashboard` serves it on loopback, Chromium (Debian: apt-get install chromium) opens its pages, one of
+them in dark. Ends with status 1 where there is no Chromium, or no demo in the store.
 """
 
 import argparse
@@ -31,7 +31,7 @@ COLOURS = 256
 """Of a picture, so that it takes a third of the bytes."""
 
 
-def main() -> int:
+def main() -> None:
     """Draw them."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -40,21 +40,17 @@ def main() -> int:
     store = parser.parse_args().store
     chromium = chromium_path()
     if chromium is None:
-        print("there is no Chromium on the PATH: apt-get install --no-install-recommends chromium")
-        return 1
+        sys.exit("there is no Chromium on the PATH: apt-get install --no-install-recommends chromium")
     contents = Catalogue(open_store(store, writable=False)).contents()
     latest = {artifact.stage: artifact for artifact in contents.artifacts.values()}
     if missing := {"collect", "filter", "shard", "train", "evaluate"} - set(latest):
-        print(f"{store} has no results of {', '.join(sorted(missing))}: make demo")
-        return 1
+        sys.exit(f"{store} has no results of {', '.join(sorted(missing))}: make demo")
     FOLDER.mkdir(exist_ok=True)
     with _served(store) as root, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(LOOPBACK_ALONE))
         for name, path in pages(contents, latest).items():
             _draw(browser, root + path, FOLDER / f"{name}.png", dark=name.endswith("-dark"))
-            print(f"{name}: {path}")
         browser.close()
-    return 0
 
 
 def pages(contents: Contents, latest: Mapping[str, Artifact]) -> Mapping[str, str]:
@@ -104,4 +100,4 @@ def _served(store: str) -> Generator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

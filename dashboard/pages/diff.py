@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from dashboard.catalogue import Contents
 from dashboard.lineage.resolution import names_of, reference_name, resolved
-from dashboard.links import diff_path
+from dashboard.links import diff_path, reference_path
 from dashboard.page import FRAGMENT, Page, render, render_fragment
 from dashboard.pages.found import contents_of
 from dashboard.versions import difference
@@ -44,7 +44,7 @@ def diff(request: Request, old: str = "", new: str = "") -> Response:
         title=f"{names[0]} → {names[1]}",
         about="What changed from the first to the second: choices, inputs, rows, figures and pictures.",
         hint="Follow the line down to where the two part ways.",
-        crumbs=(("Home", "/"), *((name, f"/references/{name}") for name in names_of(contents, after)[-1:])),
+        crumbs=(("Home", "/"), *((name, reference_path(name)) for name in names_of(contents, after)[-1:])),
     )
     return render(
         request,

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from dashboard.catalogue import Contents
 from dashboard.links import thumbnail_path
+from dashboard.pictures.places import first_text
 from dashboard.pictures.reader import StoreReader
 from dashboard.tables.filter import FLOATS, text_lists
 from stages.artifacts.artifact import Artifact
@@ -65,18 +66,12 @@ def cards(
                 uid,
                 thumbnail_path(artifact, uid) if place is not None and number is None else "",
                 f"taken down (take-down {number})" if number is not None else "",
-                first_text(row.get(captions)),
+                first_text(row.get(captions)) or (place.caption if place is not None else ""),
                 tuple((name, row[name]) for name in names if row.get(name) not in (None, ""))[:FACTS],
                 row.get("merged_into") or "",
             )
         )
     return made
-
-
-def first_text(captions: object) -> str:
-    """The first caption that says anything."""
-    entries = cast("list[dict[str, Any]]", captions) if isinstance(captions, list) else []
-    return next((entry["text"] for entry in entries if (entry.get("text") or "").strip()), "")
 
 
 def cell(value: object) -> str:

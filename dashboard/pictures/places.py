@@ -7,8 +7,8 @@ kind to say, `stages.kind.PictureTable`.
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from dashboard.catalogue import Contents
 from dashboard.tables.index import TableIndex, columns_of
@@ -34,6 +34,8 @@ class PicturePlace:
     sha256: str = ""
     """Of the bytes as collected; "" where the collection is gone."""
     location: str = ""
+    caption: str = ""
+    """The first that the picture came with; foreign text."""
 
 
 class PicturePlaces:
@@ -72,6 +74,7 @@ class PicturePlaces:
     def _looked_up(self, contents: Contents, artifact: Artifact, uids: set[str]) -> dict[str, PicturePlace]:
         places: dict[str, PicturePlace] = {}
         names: dict[str, tuple[str, str]] = {}
+        captions: dict[str, str] = {}
         with self._index.database.cursor() as db:
             for source in picture_sources(contents, artifact):
                 # The collection is asked also where a dataset has the pixels: it knows the names.
@@ -81,14 +84,13 @@ class PicturePlaces:
                         names.setdefault(row["uid"], (row["sha256"], row.get("location") or ""))
                     place = (row["file"], row["offset"], row["length"], row["checked"])
                     places.setdefault(row["uid"], PicturePlace(source.fingerprint, *place))
+                    captions[row["uid"]] = captions.get(row["uid"]) or first_text(row.get("captions"))
                 if len(places) == len(names) == len(uids):
                     break
-        return {
-            uid: PicturePlace(
-                place.fingerprint, place.file, place.offset, place.length, place.checksum, *names.get(uid, ())
-            )
-            for uid, place in places.items()
-        }
+        for uid, place in places.items():
+            sha256, location = names.get(uid, ("", ""))
+            places[uid] = replace(place, sha256=sha256, location=location, caption=captions[uid])
+        return places
 
     def _rows(self, db: Any, source: Artifact, uids: list[str]) -> Iterator[dict[str, Any]]:
         shown = kinds()[source.kind].shown
@@ -99,7 +101,7 @@ class PicturePlaces:
         except (StageError, ValueError):  # damaged or gone: another artifact may have them
             return
         known = columns_of(db, "pictures")
-        extra = [name for name in ("sha256", "location") if name in known]
+        extra = [name for name in ("sha256", "location", "captions") if name in known]
         columns = ", ".join(["uid", "file", '"offset"', "length", f"{shown.checksum} AS checked", *extra])
         marks = ", ".join("?" * len(uids))
         cursor = db.execute(f"SELECT {columns} FROM pictures WHERE uid IN ({marks})", uids)
@@ -122,3 +124,9 @@ def picture_sources(contents: Contents, artifact: Artifact) -> Iterator[Artifact
             if parent.fingerprint not in seen and name not in passed_over:
                 seen.add(parent.fingerprint)
                 queue.append(parent)
+
+
+def first_text(captions: object) -> str:
+    """The first caption that says anything."""
+    entries = cast("list[dict[str, Any]]", captions) if isinstance(captions, list) else []
+    return next((entry["text"] for entry in entries if (entry.get("text") or "").strip()), "")

@@ -23,13 +23,13 @@ class ReportTable:
 
 
 def report_tables(report: Mapping[str, Any]) -> list[ReportTable]:
-    """The tables of a report in its order, and first what it says without a heading of its own."""
-    plain = {name: value for name, value in report.items() if not _is_nested(value)}
-    tables = [_values("facts", plain)] if plain else []
+    """The tables of a report in its order, and last what it says without a heading of its own."""
+    tables: list[ReportTable] = []
     for name, value in report.items():
         if _is_nested(value):
             tables += _nested(name, value)
-    return tables
+    plain = {name: value for name, value in report.items() if not _is_nested(value)}
+    return [*tables, _values("facts", plain)] if plain else tables
 
 
 def _nested(title: str, value: Any) -> Iterator[ReportTable]:

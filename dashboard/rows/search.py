@@ -9,10 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
-from urllib.parse import quote
 
 from dashboard.catalogue import Contents
-from dashboard.links import special_path
+from dashboard.links import reference_path, special_path
 from dashboard.pictures.reader import StoreReader
 from dashboard.tables.filter import RowFilter, condition, tables_of, text_lists
 from dashboard.tables.index import Holding, columns_of, select
@@ -152,7 +151,7 @@ def _names(contents: Contents, text: str) -> Iterator[Hit]:
     if name in contents.histories:
         history = contents.histories[name]
         if number is None:
-            yield Hit("names", _name_path(name), name, f"{len(history)} versions")
+            yield Hit("names", reference_path(name), name, f"{len(history)} versions")
             return
         on_hold = contents.on_hold.get(name, ())
         entries = [e for e in history if str(e.number) == number]
@@ -160,12 +159,8 @@ def _names(contents: Contents, text: str) -> Iterator[Hit]:
             entries = [e for e in history if e.number not in on_hold][-1:]
         for entry in entries:
             artifact = contents.artifacts.get(entry.fingerprint)
-            path = special_path(artifact) if artifact is not None else _name_path(name)
+            path = special_path(artifact) if artifact is not None else reference_path(name)
             yield Hit("names", path, str(entry), entry.short_name)
         return
     for other in [other for other in contents.histories if text.lower() in other][:EACH]:
-        yield Hit("names", _name_path(other), other, f"{len(contents.histories[other])} versions")
-
-
-def _name_path(name: str) -> str:
-    return f"/references/{quote(name)}"
+        yield Hit("names", reference_path(other), other, f"{len(contents.histories[other])} versions")

@@ -1,6 +1,7 @@
 """Galleries: any set of rows, whose total is what the funnel says, a page at a time, both ways."""
 
 import itertools
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,18 @@ def test_captions_are_asked_by_all_words_of_one(client: TestClient, made: dict[s
     assert expected
     assert total(client.get(path(made["shard"], "rows?words=Large+RED")).text) == expected
     assert client.get(path(made["shard"], "rows?words=large+red&total=1")).text.strip().startswith("<span")
+
+
+def test_what_the_filter_left_out_shows_the_captions_it_came_with(
+    client: TestClient, made: dict[str, Artifact]
+):
+    """They are in no table of the filter's, and often why."""
+    images = made["collect"].table("images").set_index("uid")
+    rejects = made["filter"].table("rejects")
+    rejects = rejects[rejects["reason"] == "low_similarity"].sort_values("uid")["uid"].tolist()[:4]
+    assert rejects
+    text = unescape(client.get(path(made["filter"], "rows?reason=low_similarity")).text)
+    assert [images.loc[uid, "captions"][0]["text"][:60] in text for uid in rejects] == [True] * len(rejects)
 
 
 def test_a_cluster_is_a_gallery(client: TestClient, made: dict[str, Artifact]):
