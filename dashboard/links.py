@@ -1,11 +1,40 @@
-"""Where the pages of an artifact are: the one that suits its kind, and galleries of its rows."""
+"""Where the pages of an artifact are: the one that suits its kind, and galleries of its rows.
 
+Nothing of the pages themselves is needed to say it, so that flows link to them at no cost.
+"""
+
+import re
+from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
-from dashboard.page import artifact_path
 from stages.artifacts.artifact import Artifact
 from stages.kinds.images import IMAGES
 from stages.registry import kinds
+
+BASE_URL = re.compile(r"https?://[^\s?#@()<>\[\]\"'\\`|*]+")
+"""Nothing of a Markdown page ends within it."""
+
+
+def checked_base_url(url: str, name: str) -> str:
+    """Where others find the pages, without a slash at its end; "" is nowhere.
+
+    Args:
+        url: as somebody gave it.
+        name: of the option or variable that it was given by.
+
+    Raises:
+        ValueError: it is no http or https address, or holds credentials, a query or spaces.
+    """
+    if url and not BASE_URL.fullmatch(url):
+        raise ValueError(f"{name} {url!r} is no address; give one as https://pictures.example.org")
+    return url.rstrip("/")
+
+
+def artifact_path(artifact: Artifact, below: str = "", values: Mapping[str, object] | None = None) -> str:
+    """Where an artifact's page is, or a page below it, with a query."""
+    path = f"/artifacts/{quote(artifact.stage, safe='')}/{artifact.fingerprint}"
+    path += f"/{quote(below)}" if below else ""
+    return f"{path}?{urlencode(values)}" if values else path
 
 
 def special_path(artifact: Artifact) -> str:
@@ -40,6 +69,11 @@ def picture_path(artifact: Artifact, name: str) -> str:
 def thumbnail_path(artifact: Artifact, uid: str) -> str:
     """Where a small picture of a row is served."""
     return artifact_path(artifact, f"thumbnails/{uid}")
+
+
+def graph_path(artifact: Artifact) -> str:
+    """The graph of what an artifact was made from, and of what was made from it."""
+    return f"/graph?{urlencode({'artifact': artifact.fingerprint})}"
 
 
 def diff_path(old: str, new: str) -> str:

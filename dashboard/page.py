@@ -10,13 +10,13 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import jinja2
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from stages.artifacts.artifact import Artifact
+from dashboard import links
 from stages.fingerprint import short_hash
 from stages.foreign_text import SHOWN, escape
 from stages.redaction import redact
@@ -71,12 +71,10 @@ def environment() -> jinja2.Environment:
         "short": short_hash,
         "moment": moment,
         "words": words,
-        "path": artifact_path,
+        "path": links.artifact_path,
         "query": query,
     }
     cast("dict[str, Any]", made.filters).update(filters)
-    from dashboard import links  # which makes paths by `artifact_path`
-
     cast("dict[str, Any]", made.globals)["links"] = links
     return made
 
@@ -107,10 +105,3 @@ def moment(iso: str) -> str:
 def query(values: Mapping[str, object]) -> str:
     """A query of an address, after the question mark."""
     return urlencode(values)
-
-
-def artifact_path(artifact: Artifact, below: str = "", values: Mapping[str, object] | None = None) -> str:
-    """Where an artifact's page is, or a page below it, with a query."""
-    path = f"/artifacts/{quote(artifact.stage, safe='')}/{artifact.fingerprint}"
-    path += f"/{quote(below)}" if below else ""
-    return f"{path}?{urlencode(values)}" if values else path

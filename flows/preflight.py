@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from flows.report.dashboard import dashboard_url
 from flows.steps import ENCODE, STEPS
 from sdmodel.config.conflicts import denoiser_conflicts
 from sdmodel.config.limits import ConfigError
@@ -23,11 +24,13 @@ def check(run: Run) -> None:
 
     Raises:
         ValueError: there is no source, or no folder of one, the store cannot be used, a folder or a reference
-            is not what it is named for, pictures of the config's size do not fit the autoencoder, or latents
-            the denoiser, or the training cannot go on with the model that it names.
+            is not what it is named for, pictures of the config's size do not fit the autoencoder, latents the
+            denoiser, the training cannot go on with the model that it names, or the dashboard's address,
+            to which reports link, is none.
         DamagedError: what the store knows under the run's name cannot be read: it is damaged, or of a version
             whose records nobody reads any more.
     """
+    dashboard_url()
     check_sources(run.collect)
     for source in run.collect.folders:
         check_folder(source.name, source.folder)

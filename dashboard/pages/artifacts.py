@@ -10,8 +10,8 @@ from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse, Res
 
 from dashboard.catalogue import Contents
 from dashboard.lineage.state import State, state_of
-from dashboard.links import diff_path, holds_pictures, special_path
-from dashboard.page import Page, artifact_path, render, words
+from dashboard.links import artifact_path, diff_path, holds_pictures, special_path
+from dashboard.page import Page, render, words
 from dashboard.pages.found import artifact_at, known_kind
 from dashboard.svg.bars import bar
 from dashboard.takedowns.downloads import withheld

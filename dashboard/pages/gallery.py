@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
-from dashboard.page import Page, artifact_path, render, render_fragment, words
+from dashboard.links import artifact_path
+from dashboard.page import Page, render, render_fragment, words
 from dashboard.pictures.cards import cards, cell
 from dashboard.pictures.reader import artifact_of, reading
 from dashboard.rows.page import RowPage, count_rows, row_page

@@ -5,7 +5,8 @@ from fastapi.responses import HTMLResponse
 
 from dashboard.lineage.graph import lineage_of, newest_lineage
 from dashboard.lineage.state import state_of
-from dashboard.page import Page, artifact_path, render
+from dashboard.links import artifact_path
+from dashboard.page import Page, render
 from dashboard.pages.found import artifact_at, contents_of
 from dashboard.svg.lineage_graph import lineage_svg
 

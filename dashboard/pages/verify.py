@@ -6,7 +6,8 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
 from dashboard.catalogue import Catalogue
-from dashboard.page import Page, artifact_path, render
+from dashboard.links import artifact_path
+from dashboard.page import Page, render
 from dashboard.pages.found import artifact_at
 from dashboard.web.form import SignedForm
 from stages.artifacts.verification import verify_and_record

@@ -10,7 +10,8 @@ from markupsafe import Markup
 from dashboard.catalogue import Contents
 from dashboard.lineage.graph import LineageGraph
 from dashboard.lineage.state import state_of
-from dashboard.page import artifact_path, foreign, words
+from dashboard.links import artifact_path
+from dashboard.page import foreign, words
 from stages.artifacts.artifact import Artifact
 
 WIDTH, HEIGHT = 176, 58

@@ -1,7 +1,7 @@
 """What a person wants to see of a finished stage, as Markdown: funnel, lineage, some of its pictures."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import pandas as pd
@@ -22,12 +22,18 @@ PROGRESS = "samples/progress.png"
 """Of a model: what it drew while it learned."""
 
 
-def summary(artifact: Artifact) -> str:
-    """Markdown of an artifact, with small pictures inline; a few hundred KB at most."""
+def summary(artifact: Artifact, links: Sequence[str] = ()) -> str:
+    """Markdown of an artifact, with small pictures inline; a few hundred KB at most.
+
+    Args:
+        artifact: finished.
+        links: lines of Markdown for below its title, that lead to more of it.
+    """
     manifest = artifact.manifest
     lines = [
         f"# {artifact.stage}: {artifact.funnel.rows_out:,} of {artifact.funnel.rows_in:,} rows",
         "",
+        *links,
         *markdown_table(FUNNEL_COLUMNS, funnel_rows(artifact)),
         "",
         *_warnings(artifact),

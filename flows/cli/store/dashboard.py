@@ -1,6 +1,5 @@
 """`sdflow dashboard`: web pages over a store, served by this process."""
 
-import re
 import sys
 import webbrowser
 from functools import partial
@@ -40,7 +39,8 @@ def dashboard(
         str,
         _option(
             env_var="SDFLOW_DASHBOARD_URL",
-            help="Where others find these pages, https://...; exported pages link there.",
+            help="Where others find these pages, https://...; exported pages link there, and so does what "
+            "Prefect shows of runs that have it in their environment.",
         ),
     ] = "",
     store: StoreOption = DEFAULT_STORE,
@@ -65,6 +65,7 @@ def dashboard(
     import secrets
 
     from dashboard.app import create_app
+    from dashboard.links import checked_base_url
     from dashboard.web.security import Access
     from dashboard.web.server import address_of, listen, on_loopback, serve, served_hosts
 
@@ -74,8 +75,7 @@ def dashboard(
         raise ValueError(
             "the dashboard's token must have at least 16 letters and digits; leave it out to get one"
         )
-    if base_url and not re.fullmatch(r"https?://[^\s?#@]+", base_url):
-        raise ValueError(f"--base-url {base_url!r} is no address; give one as https://pictures.example.org")
+    base_url = checked_base_url(base_url, "--base-url")
     opened, readable = _opened(store)
     listener = listen(host, port)
     drawn = "" if token or on_loopback(listener) else secrets.token_hex(16)
