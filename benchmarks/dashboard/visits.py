@@ -81,12 +81,12 @@ def visit_all(address: str, starts: Sequence[str]) -> Iterator[Visit]:
 
 
 def _ask(connection: http.client.HTTPConnection, path: str) -> tuple[float, str]:
-    """Seconds until the whole answer is here; RuntimeError unless it is a page."""
+    """Seconds until the whole answer is here; RuntimeError unless it is a page, or where one is."""
     began = time.perf_counter()
     connection.request("GET", path)
     answer = connection.getresponse()
     body = answer.read()
-    if answer.status != 200:
+    if answer.status not in (200, 303):
         raise RuntimeError(f"{path}: {answer.status}")
     return time.perf_counter() - began, body.decode()
 

@@ -1,5 +1,7 @@
 """`sdflow export`: the files of a result in a folder of their own, or a model as diffusers lays one out."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -42,10 +44,31 @@ def export(
     artifact = resolve(open_to_read(store), what)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise ValueError(f"{folder} holds something already; name a new or empty folder")
-    files = _copy(artifact, folder) if to is None else _to_diffusers(artifact, folder)
-    if artifact.kind == "model":
-        files += _describe(artifact, folder, to)
+    with _appearing_whole(folder) as unfinished:
+        files = _copy(artifact, unfinished) if to is None else _to_diffusers(artifact, unfinished)
+        if artifact.kind == "model":
+            files += _describe(artifact, unfinished, to)
     Terminal().log(f"{files} files of {artifact.short_name} are in {folder}")
+
+
+@contextmanager
+def _appearing_whole(folder: Path) -> Iterator[Path]:
+    """A folder beside another, whose content becomes the other's when the block ends: what is interrupted
+    leaves nothing that looks finished."""
+    import shutil
+    from uuid import uuid4
+
+    unfinished = folder.resolve().with_name(f".{folder.resolve().name}-{uuid4().hex[:8]}")
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+        if folder.exists():  # and empty
+            for entry in unfinished.iterdir():
+                entry.rename(folder / entry.name)
+        else:
+            unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _copy(artifact: Artifact, folder: Path) -> int:

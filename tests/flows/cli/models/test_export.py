@@ -1,6 +1,7 @@
 """`sdflow export --to diffusers`: a model in a store as a folder of a stock pipeline."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from sdmodel.diffusion.generate import TextToImage
 from sdmodel.diffusion.objective import DiffusionObjective
 from sdmodel.objectives import objective_of
 from stages.artifacts.artifact import Funnel
-from stages.artifacts.reference import refer
+from stages.artifacts.reference import refer, resolve
 from stages.output import Output
 from stages.stage import Stats, stage
 from stages.store import open_store
@@ -112,6 +113,18 @@ def test_what_diffusers_does_not_have_is_refused(sdflow: Told, store: str, tmp_p
         assert not (tmp_path / "none").exists()
     assert sdflow("export", "pictures/one", tmp_path / "plain", "--store", store)[0] == 0
     assert (tmp_path / "plain/picture.txt").read_text() == "a square"
+
+
+def test_an_export_that_fails_leaves_nothing(sdflow: Told, store: str, tmp_path: Path):
+    copied = shutil.copytree(store, tmp_path / "store")
+    weights = resolve(open_store(str(copied)), "models/ours").path("model/model.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "new", tmp_path / "empty"):
+        status, _, error = sdflow("export", "models/ours", folder, "--store", copied)
+        assert (status, "model.safetensors" in error) == (1, True)
+    assert {path.name for path in tmp_path.iterdir()} == {"store", "empty"}
+    assert not list((tmp_path / "empty").iterdir())
 
 
 def test_our_own_network_loads_from_the_folder_that_is_exported(sdflow: Told, store: str, tmp_path: Path):
