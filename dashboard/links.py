@@ -71,6 +71,11 @@ def thumbnail_path(artifact: Artifact, uid: str) -> str:
     return artifact_path(artifact, f"thumbnails/{uid}")
 
 
+def work_path(stage: str, fingerprint: str) -> str:
+    """The page of a stage at work."""
+    return f"/running/{quote(stage, safe='')}/{quote(fingerprint, safe='')}"
+
+
 def graph_path(artifact: Artifact) -> str:
     """The graph of what an artifact was made from, and of what was made from it."""
     return f"/graph?{urlencode({'artifact': artifact.fingerprint})}"

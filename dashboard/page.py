@@ -17,6 +17,8 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from dashboard import links
+from dashboard.svg.bars import bar
+from dashboard.svg.curves import draw_curves, short_number, swatch
 from stages.fingerprint import short_hash
 from stages.foreign_text import SHOWN, escape
 from stages.redaction import redact
@@ -75,7 +77,13 @@ def environment() -> jinja2.Environment:
         "query": query,
     }
     cast("dict[str, Any]", made.filters).update(filters)
-    cast("dict[str, Any]", made.globals)["links"] = links
+    drawings = {
+        "bar": bar,
+        "draw_curves": draw_curves,
+        "swatch": swatch,
+        "short_number": short_number,
+    }
+    cast("dict[str, Any]", made.globals).update(links=links, **drawings)
     return made
 
 

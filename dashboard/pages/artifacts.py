@@ -13,7 +13,6 @@ from dashboard.lineage.state import State, state_of
 from dashboard.links import artifact_path, diff_path, holds_pictures, special_path
 from dashboard.page import Page, render, words
 from dashboard.pages.found import artifact_at, known_kind
-from dashboard.svg.bars import bar
 from dashboard.takedowns.downloads import withheld
 from dashboard.versions.flattened import flattened, shown
 from dashboard.web.security import Access
@@ -71,7 +70,6 @@ def artifact_page(request: Request, stage: str, fingerprint: str, files_after: s
         gallery=holds_pictures(artifact),
         earlier=_earlier(contents, artifact),
         seconds=(ended - began).total_seconds(),
-        bar=bar,
         has_rejects=artifact.has_table("rejects"),
         warnings=[str(each) for each in artifact.statistics.get("warnings", ())],
         facts=_facts({name: fact for name, fact in artifact.statistics.items() if name != "warnings"}),

@@ -7,10 +7,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from dashboard.catalogue import Catalogue, Contents
-from dashboard.page import FRAGMENT, Page, render, render_fragment
+from dashboard.page import Page, render
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import Reference
-from stages.artifacts.status import running
 
 router = APIRouter()
 WARNINGS = 5
@@ -50,22 +49,6 @@ def home(request: Request) -> HTMLResponse:
         waiting=[row.newest for row in names if row.newest.number in contents.on_hold[row.name]],
         warnings=list(newest_warnings(names)),
     )
-
-
-@router.get("/running")
-def what_runs(request: Request) -> HTMLResponse:
-    """What runs now: a part of the home page, asked for every ten seconds, or a page without JavaScript."""
-    catalogue: Catalogue = request.app.state.catalogue
-    statuses = running(catalogue.store)
-    if FRAGMENT in request.headers:
-        return render_fragment(request, "running.html", statuses=statuses)
-    page = Page(
-        title="What runs",
-        about="Stages at work in this store now, on any machine, and what was left by processes that died.",
-        hint="Load the page again to see how it goes on.",
-        crumbs=(("Home", "/"),),
-    )
-    return render(request, "running_page.html", page, statuses=statuses)
 
 
 def newest_warnings(rows: Sequence[NameRow]) -> Iterator[tuple[NameRow, Sequence[str]]]:

@@ -15,7 +15,6 @@ from dashboard.results import comparison
 from dashboard.results import model as about
 from dashboard.results.metrics import curves_of
 from dashboard.results.report_tables import report_tables
-from dashboard.svg.curves import draw_curves, short_number, swatch
 from stages.artifacts.artifact import Artifact
 from stages.errors import DamagedError, StageError
 
@@ -80,9 +79,6 @@ def model(request: Request, fingerprint: str, scale: str = "", sample: str = "")
         weights=about.weights(artifact),
         curves=curves,
         scale=scale if scale in ("log", "linear") else "",
-        draw_curves=draw_curves,
-        swatch=swatch,
-        short_number=short_number,
         grids=grids,
         first=next((each.name for each in grids if each.name == sample), grids[-1].name if grids else ""),
         evaluations=measured,

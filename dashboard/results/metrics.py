@@ -124,6 +124,21 @@ def read_curves(text: bytes) -> Curves:
     return Curves(rows, panels, others, marks, sizes, damaged)
 
 
+def point_curves(points: Mapping[str, Sequence[tuple[int, float | None]]]) -> Curves:
+    """The curves of a training at work.
+
+    Args:
+        points: by name, "loss" or "validation", (images seen, value); None: the value was not finite.
+    """
+    panels: list[Panel] = []
+    for name, curve in points.items():
+        values = [math.nan if value is None else value for _, value in curve]
+        if values:
+            series = _thinned(name, np.asarray([images for images, _ in curve], float), np.asarray(values))
+            panels.append(Panel(LOSSES if name == "loss" else name, [series]))
+    return Curves(max((panel.series[0].rows for panel in panels), default=0), panels[:PANELS])
+
+
 def _columns_by_arrow(text: bytes) -> tuple[Columns, int, int] | None:
     """Columns, how many rows, how many lines are none; None where a line is not JSON as arrow knows it, as
     one with NaN is not. Several times as fast as Python's own for a file of many rows."""

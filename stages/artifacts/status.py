@@ -10,13 +10,14 @@ other's record, and a reader meets a whole status or, between listing and readin
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from stages.artifacts.activity import heartbeat
 from stages.artifacts.lease import CLOCK, SECONDS, Clock
+from stages.artifacts.loss_curve import POINTS, LossCurve, Point
 from stages.artifacts.manifest import Funnel
 from stages.artifacts.seal import sealed, unsealed
 from stages.errors import DamagedError
@@ -34,14 +35,21 @@ class TrainingStatus:
     images_per_second: float | None
     """Of all processes, lately."""
     seconds_left: float | None
+    curves: Mapping[str, tuple[Point, ...]] = field(default_factory=dict[str, tuple[Point, ...]])
+    """By the same names, (images seen, value) from the beginning until now: thinned, `POINTS` at most."""
 
     @classmethod
     def of(
-        cls, losses: Mapping[str, float], images_per_second: float, seconds_left: float
+        cls,
+        losses: Mapping[str, float],
+        images_per_second: float,
+        seconds_left: float,
+        curves: Mapping[str, LossCurve] | None = None,
     ) -> "TrainingStatus":
         """As a record can say it: JSON knows finite numbers alone."""
         finite = {name: _finite(loss) for name, loss in losses.items()}
-        return cls(finite, _finite(images_per_second), _finite(seconds_left))
+        points = {name: curve.points for name, curve in (curves or {}).items() if curve.points}
+        return cls(finite, _finite(images_per_second), _finite(seconds_left), points)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +177,16 @@ def iso(seconds: float) -> str:
 
 def _training(raw: Mapping[str, Any]) -> TrainingStatus:
     losses = {escape(name): _number(loss) for name, loss in raw["losses"].items()}
-    return TrainingStatus(losses, _number(raw["images_per_second"]), _number(raw["seconds_left"]))
+    curves = {escape(name): _curve(points) for name, points in raw.get("curves", {}).items()}
+    return TrainingStatus(losses, _number(raw["images_per_second"]), _number(raw["seconds_left"]), curves)
+
+
+def _curve(raw: Sequence[Any]) -> tuple[Point, ...]:
+    """A curve of a record. ValueError, TypeError: it is none, or longer than one is."""
+    points = tuple((images, _number(value)) for images, value in raw)
+    if len(points) > POINTS or any(type(images) is not int for images, _ in points):
+        raise ValueError("a curve is none of a status")
+    return points
 
 
 def _finite(value: float) -> float | None:

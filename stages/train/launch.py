@@ -1,10 +1,12 @@
 """The training's processes, as the stage runs them: progress in words, checkpoints to the store."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdmodel.config.optimization import Optimization
 from sdmodel.config.train import TrainConfig
+from stages.artifacts.loss_curve import curves_of_rows
 from stages.artifacts.status import TrainingStatus
 from stages.errors import RetryableError
 from stages.output import Output
@@ -41,6 +43,7 @@ def launch(
     checkpoints: Checkpoints,
     resumed: int,
     elapsed: ElapsedTime,
+    earlier: Sequence[str] = (),
 ) -> None:
     """Run a job to its end.
 
@@ -51,6 +54,7 @@ def launch(
         checkpoints: get each new one.
         resumed: images seen when it starts.
         elapsed: is updated.
+        earlier: lines of metrics.jsonl up to `resumed`, so that the curve that people see begins with them.
 
     Raises:
         Stopped: it was asked to stop.
@@ -59,13 +63,16 @@ def launch(
     from sdmodel.train.process.launch import Interrupted, train
 
     losses: dict[str, float] = {}
+    curves = curves_of_rows(earlier)
 
     def on_progress(progress: "Progress") -> None:
         elapsed.update(progress["seconds"])
         losses["loss"] = progress["loss"]
         if "validation" in progress:  # measured now and then
             losses["validation"] = progress["validation"]
-        status = TrainingStatus.of(losses, progress["images_per_second"], progress["seconds_left"])
+            curves["validation"].add(progress["images"], progress["validation"])
+        curves["loss"].add(progress["images"], progress["loss"])
+        status = TrainingStatus.of(losses, progress["images_per_second"], progress["seconds_left"], curves)
         out.progress(
             progress["images"], progress["total"], progress_text(progress), unit="images", training=status
         )

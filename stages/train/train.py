@@ -92,7 +92,8 @@ def train(
         out.warn(notice)
     job_path = _write_job(dataset, start, latents, texts, labels, config, folder)
     elapsed = ElapsedTime(seconds, began)
-    launch(job_path, settled(config, start), out, checkpoints, resumed or began, elapsed)
+    earlier = _earlier_rows(folder, resumed)
+    launch(job_path, settled(config, start), out, checkpoints, resumed or began, elapsed, earlier)
     best = _take_results(folder, out)
     checkpoints.publish()
     metrics = [json.loads(line) for line in out.write("metrics.jsonl").read_text().splitlines()]
@@ -139,6 +140,13 @@ def _rows(dataset: Artifact, latents: Artifact | None, config: TrainConfig, out:
     if warning:
         out.warn(warning)
     return len(captions), left_out
+
+
+def _earlier_rows(folder: Path, resumed: int) -> list[str]:
+    """Lines of metrics.jsonl that a training goes on after, where it goes on."""
+    own = folder / "checkpoints" / f"{resumed:09d}" if resumed else folder / "continued"
+    metrics = own / "metrics.jsonl"
+    return metrics.read_text().splitlines() if metrics.exists() else []
 
 
 def _write_job(

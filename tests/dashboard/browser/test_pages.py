@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from stages.artifacts.artifact import Artifact
 from stages.foreign_text import escape
 from stages.store import Store
 from stages.takedown.records import records
 from tests.dashboard.browser.conftest import HOSTILE, Visitor, crawl
+from tests.dashboard.training import training_at_work
 
 pytestmark = [pytest.mark.browser, pytest.mark.matrix]
 AXE = (Path(__file__).parent / "axe.min.js").read_text()
@@ -106,6 +108,23 @@ def test_an_exported_file_opens_without_a_request(visitor: Visitor, tmp_path: Pa
             "system-ui"
         )
     assert visitor.complaints == []
+
+
+def test_the_curve_of_a_running_training_grows_by_itself(
+    visitor: Visitor, store: Store, made: dict[str, Artifact]
+):
+    with training_at_work(store, made["shard"]):
+        visitor.open("/")
+        visitor.page.get_by_role("link", name=re.compile("^train ")).click()
+        line = visitor.page.locator("svg.curves path.series-0").first
+        drawn = line.get_attribute("d") or ""
+        visitor.page.wait_for_function(
+            "points => (document.querySelector('svg.curves path.series-0')?.getAttribute('d') ?? '')"
+            ".split('L').length > points",
+            arg=len(drawn.split("L")),
+        )
+    assert visitor.complaints == []
+    assert visitor.strangers == []
 
 
 @pytest.mark.parametrize("text", HOSTILE)

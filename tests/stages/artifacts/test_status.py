@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from stages.artifacts.artifact import Funnel
 from stages.artifacts.lease import SECONDS, Clock, acquire
 from stages.artifacts.leaseholder import LeaseHolder, born, this_host
+from stages.artifacts.loss_curve import POINTS, LossCurve
 from stages.artifacts.seal import sealed
 from stages.artifacts.status import Status, TrainingStatus, running, status_log
 from stages.errors import DamagedError
@@ -57,16 +58,35 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
     note=texts,
     speed=st.none() | finite,
     losses=st.dictionaries(st.sampled_from(["loss", "validation"]), st.floats()),
+    curve=st.lists(st.floats(), max_size=9),
     wait=st.none() | st.builds(Wait, *[st.sampled_from(["a.org", "03:12 UTC", ""])] * 4),
     reasons=st.none() | st.dictionaries(st.sampled_from(["too_small", "timeout"]), counts),
 )
-def test_what_was_written_is_read(counts, note, speed, losses, wait, reasons) -> None:
+def test_what_was_written_is_read(counts, note, speed, losses, curve, wait, reasons) -> None:
+    drawn = LossCurve()
+    for images, value in enumerate(curve):
+        drawn.add(images, value)
     status = replace(
         AT_WORK, done=counts[0], total=counts[1], parts_made=counts[2], note=escape(note), per_second=speed,
-        training=TrainingStatus.of(losses, math.inf, math.nan), wait=wait,
+        training=TrainingStatus.of(losses, math.inf, math.nan, {"loss": drawn}), wait=wait,
         funnel=None if reasons is None else Funnel(sum(reasons.values()) + 1, 1, reasons),
     )  # fmt: skip
     assert Status.parse(status.to_json()) == status
+
+
+def test_a_status_of_before_there_were_curves_is_read() -> None:
+    record = asdict(replace(AT_WORK, training=TrainingStatus({"loss": 0.5}, 8.0, 7.0)))
+    del record["stale_since"], record["training"]["curves"]
+    assert Status.parse(sealed(record)).training == TrainingStatus({"loss": 0.5}, 8.0, 7.0)
+
+
+@pytest.mark.parametrize("curve", [((0.5, 1.0),), ((1, "x"),), ((1,),), ((1, 1.0),) * (POINTS + 1)])
+def test_what_is_no_curve_is_damage(store: Store, curve: tuple[tuple[int, float], ...]) -> None:
+    log = status_log(store, *REQUEST)
+    log.append(1, replace(AT_WORK, training=TrainingStatus({}, 8.0, 7.0, {"loss": curve})).to_json())
+    with pytest.raises(DamagedError):
+        log.record(1)
+    assert running(store) == []
 
 
 def test_strangers_text_in_a_record_is_bounded_and_harmless() -> None:

@@ -20,6 +20,9 @@ SAID: dict[str, Any] = {
     "memory": 1e9,
 }  # fmt: skip
 
+EARLIER = ['{"images": 8, "loss": 1.5}']
+"""What metrics.jsonl has of before."""
+
 
 class Slow(Clock):
     """Ten seconds pass at every look."""
@@ -60,7 +63,7 @@ def statuses(
     monkeypatch.setattr(process, "train", train)
     out = Output(store, "train", 1, {}, "ab" * 32, Silent(), "birds", Slow())
     config = worlds.changed(images=128)
-    launch(Path("job"), config, out, Checkpoints.__new__(Checkpoints), 8, ElapsedTime(0.0))
+    launch(Path("job"), config, out, Checkpoints.__new__(Checkpoints), 8, ElapsedTime(0.0), EARLIER)
     out.close()
     return seen
 
@@ -69,8 +72,18 @@ def test_losses_and_speed_are_in_the_status(tmp_path: Path, monkeypatch: pytest.
     later = {**SAID, "images": 32, "loss": 0.25, "seconds_left": 12.0}
     seen = statuses(open_store(str(tmp_path)), monkeypatch, {**SAID, "validation": 0.75}, later)
     assert seen == [
-        TrainingStatus({"loss": 0.5, "validation": 0.75}, 8.0, 14.0),
-        TrainingStatus({"loss": 0.25, "validation": 0.75}, 8.0, 12.0),
+        TrainingStatus(
+            {"loss": 0.5, "validation": 0.75},
+            8.0,
+            14.0,
+            {"loss": ((8, 1.5), (16, 0.5)), "validation": ((16, 0.75),)},
+        ),
+        TrainingStatus(
+            {"loss": 0.25, "validation": 0.75},
+            8.0,
+            12.0,
+            {"loss": ((8, 1.5), (16, 0.5), (32, 0.25)), "validation": ((16, 0.75),)},
+        ),
     ], "the last validation stands until there is another"
 
 
