@@ -1,7 +1,9 @@
 """Graph: which results were made from which, by stage, and what state they are in."""
 
+import json
+
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 
 from dashboard.lineage.graph import lineage_of, newest_lineage
 from dashboard.lineage.state import state_of
@@ -9,6 +11,7 @@ from dashboard.links import artifact_path
 from dashboard.page import Page, render
 from dashboard.pages.found import artifact_at, contents_of
 from dashboard.svg.lineage_graph import lineage_svg
+from stages.report.lineage import lineage
 
 router = APIRouter()
 
@@ -40,6 +43,7 @@ def graph(request: Request, artifact: str = "") -> HTMLResponse:
         "graph.html",
         page,
         contents=contents,
+        marked=artifact,
         left_out=shown.left_out,
         rows=rows,
         drawing=lineage_svg(contents, shown, artifact) if rows else "",
@@ -50,3 +54,12 @@ def graph(request: Request, artifact: str = "") -> HTMLResponse:
             for each in shown.artifacts
         },
     )
+
+
+@router.get("/lineage.json")
+def lineage_file(request: Request, artifact: str = "") -> Response:
+    """The lineage of the whole store, or of one artifact by its fingerprint, as a file to save: what
+    `sdflow lineage --json` prints."""
+    graph = lineage(contents_of(request).store, artifact)
+    headers = {"Content-Disposition": 'attachment; filename="lineage.json"', "Cache-Control": "no-store"}
+    return Response(json.dumps(graph, indent=1, default=dict) + "\n", 200, headers, "application/json")

@@ -12,6 +12,7 @@ from dashboard.app import create_app
 from dashboard.catalogue import Catalogue
 from dashboard.lineage.graph import MOST, lineage_of, newest_lineage, stage_depths
 from dashboard.svg.lineage_graph import lineage_svg
+from flows.cli import main
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import ON_HOLD, refer
 from stages.artifacts.verification import verify_and_record
@@ -139,3 +140,22 @@ def test_foreign_words_are_text(own: FolderStore, made: dict[str, Artifact]):
 
 def test_an_empty_store_says_how_to_fill_it(empty: TestClient):
     assert "sdflow demo" in empty.get("/graph").text
+
+
+def test_lineage_as_json_is_what_the_command_prints(
+    filled: Store, client: TestClient, made: dict[str, Artifact], capsys: pytest.CaptureFixture[str]
+):
+    assert 'href="/lineage.json"' in client.get("/graph").text
+    answer = client.get("/lineage.json")
+    assert answer.headers["content-type"] == "application/json"
+    assert "attachment" in answer.headers["content-disposition"]
+    main(["lineage", "--json", "--store", filled.url])
+    assert answer.text == capsys.readouterr().out
+
+    fingerprint = made["shard"].fingerprint
+    address = f"/lineage.json?artifact={fingerprint}"
+    assert f'href="{address}"' in client.get(f"/graph?artifact={fingerprint}").text
+    graph = client.get(address).json()
+    assert graph["what"] == f"shard/{fingerprint}"
+    assert {node["stage"] for node in graph["nodes"]} >= {"collect", "shard", "train"}
+    assert client.get("/lineage.json?artifact=nothing").status_code == 400
