@@ -1,18 +1,23 @@
 """Gallery: any set of an artifact's rows, with their pictures, a page at a time."""
 
+import re
+from itertools import chain
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import HTMLResponse, Response, StreamingResponse
 
 from dashboard.links import artifact_path
 from dashboard.page import Page, render, render_fragment, words
 from dashboard.pictures.cards import cards, cell
 from dashboard.pictures.reader import artifact_of, reading
-from dashboard.rows.page import RowPage, count_rows, row_page
+from dashboard.rows import csv_file
+from dashboard.rows.csv_file import csv_rows
+from dashboard.rows.page import RowPage, count_rows, row_page, table_meant
 from dashboard.tables.filter import RowFilter, is_number, tables_of, text_lists
 from stages.artifacts.artifact import Artifact
 from stages.errors import StageError
+from stages.fingerprint import short_hash
 from stages.kinds.rejects import REJECTS
 
 router = APIRouter()
@@ -20,11 +25,7 @@ COLUMNS = 12
 """Of a table of rows at most, or its page would be too large."""
 
 
-@router.get("/artifacts/{stage}/{fingerprint}/rows")
-def rows(
-    request: Request,
-    stage: str,
-    fingerprint: str,
+def row_filter_of(
     table: str = "",
     reason: str = "",
     column: str = "",
@@ -35,14 +36,9 @@ def rows(
     split: str = "",
     label: str = "",
     words: Annotated[str, Query(max_length=400)] = "",
-    after: str = "",
-    view: str = "",
-    total: bool = False,
-) -> HTMLResponse:
-    """The rows that meet the query; with `total`, their number alone."""
-    contents, reader = reading(request)
-    artifact = artifact_of(contents, stage, fingerprint)
-    row_filter = RowFilter(
+) -> RowFilter:
+    """The filter that a query describes. ValueError: a limit is no number."""
+    return RowFilter(
         table=table,
         reason=reason,
         column=column,
@@ -54,6 +50,24 @@ def rows(
         label=label,
         words=words,
     )
+
+
+QueriedRows = Annotated[RowFilter, Depends(row_filter_of)]
+
+
+@router.get("/artifacts/{stage}/{fingerprint}/rows")
+def rows(
+    request: Request,
+    stage: str,
+    fingerprint: str,
+    row_filter: QueriedRows,
+    after: str = "",
+    view: str = "",
+    total: bool = False,
+) -> HTMLResponse:
+    """The rows that meet the query; with `total`, their number alone."""
+    contents, reader = reading(request)
+    artifact = artifact_of(contents, stage, fingerprint)
     page = _page(artifact, row_filter)
     if artifact.dropped is not None:
         return render(request, "message.html", page, 410, message=str(artifact.dropped))
@@ -83,7 +97,27 @@ def rows(
         head=_head(matches),
         cells=[[cell(row[name]) for name in _head(matches)] for row in matches.rows],
         links=_links(artifact, row_filter, matches, view),
+        csv_rows=csv_file.ROWS,
     )
+
+
+@router.get("/artifacts/{stage}/{fingerprint}/rows.csv")
+def rows_file(request: Request, stage: str, fingerprint: str, row_filter: QueriedRows) -> Response:
+    """The rows that meet the query as a file to save, without pictures that were taken down."""
+    contents, reader = reading(request)
+    artifact = artifact_of(contents, stage, fingerprint)
+    if artifact.dropped is not None:
+        return render(
+            request, "message.html", _page(artifact, row_filter), 410, message=str(artifact.dropped)
+        )
+    lines = csv_rows(reader, contents, artifact, row_filter)
+    first = next(lines)  # what is wrong with the question is said before anything is sent
+    name = f"{artifact.stage}-{short_hash(artifact.fingerprint)}-{table_meant(artifact, row_filter)}.csv"
+    headers = {
+        "Content-Disposition": f'attachment; filename="{re.sub(r"[^A-Za-z0-9._-]+", "-", name)}"',
+        "Cache-Control": "no-store",
+    }
+    return StreamingResponse(chain([first], lines), 200, headers, "text/csv")
 
 
 def _page(artifact: Artifact, row_filter: RowFilter) -> Page:
@@ -134,7 +168,11 @@ def _links(artifact: Artifact, row_filter: RowFilter, matches: RowPage, view: st
         return artifact_path(artifact, "rows", row_filter.query(**changes))
 
     other = "table" if view == "pictures" else "pictures"
-    links = {"view": link(view=other), "total": link(total="true")}
+    links = {
+        "view": link(view=other),
+        "total": link(total="true"),
+        "csv": artifact_path(artifact, "rows.csv", row_filter.query()),
+    }
     if matches.previous is not None:
         links["previous"] = link(after=matches.previous, view=view)
     if matches.following:

@@ -1,5 +1,7 @@
 """Galleries: any set of rows, whose total is what the funnel says, a page at a time, both ways."""
 
+import csv
+import io
 import itertools
 from html import unescape
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from dashboard.rows.csv_file import safe
 from stages.artifacts.artifact import Artifact
 from stages.store import Store
 from stages.takedown.records import Name, forget
@@ -158,3 +161,90 @@ def test_a_picture_that_was_taken_down_is_words(copied: Store, made: dict[str, A
         text = client.get(path(made["collect"], "rows")).text
         assert f"/thumbnails/{uid}" not in text
         assert "taken down (take-down 1)" in text
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+@pytest.mark.parametrize(
+    ("stage", "table", "query"),
+    [
+        ("collect", "images", ""),
+        ("filter", "rejects", "?reason=low_similarity"),
+        ("score", "scores", "?column=similarity&least=0.5"),
+    ],
+)
+def test_the_rows_of_a_gallery_as_csv(
+    client: TestClient, made: dict[str, Artifact], stage: str, table: str, query: str,
+    monkeypatch: pytest.MonkeyPatch,
+):  # fmt: skip
+    monkeypatch.setattr("dashboard.rows.csv_file.BATCH", 5)
+    gallery = client.get(path(made[stage], f"rows{query}")).text
+    (address,) = links(gallery, r"/rows\.csv")
+    answer = client.get(address)
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert f"{table}.csv" in answer.headers["content-disposition"]
+    rows = rows_of(answer.text)
+    assert len(rows) == total(gallery) > 5
+    columns = [name for name in made[stage].table(table).columns if name not in ("file", "offset", "length")]
+    assert list(rows[0]) == columns
+    uids = [row["uid"] for row in rows]
+    assert uids == sorted(uids)
+    if table == "scores":
+        whole = made[stage].table(table).set_index("uid")["similarity"]
+        assert {row["uid"]: float(row["similarity"]) for row in rows} == {
+            uid: pytest.approx(whole[uid]) for uid in uids
+        }
+
+
+def test_a_csv_file_is_bounded_and_its_page_says_so(
+    client: TestClient, made: dict[str, Artifact], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("dashboard.rows.csv_file.ROWS", 7)
+    assert "The first 7 as CSV" in client.get(path(made["collect"], "rows")).text
+    assert len(rows_of(client.get(path(made["collect"], "rows.csv")).text)) == 7
+
+
+def test_a_question_that_makes_no_sense_is_no_file(client: TestClient, made: dict[str, Artifact]):
+    answer = client.get(path(made["collect"], "rows.csv?column=nothing&least=1"))
+    assert answer.status_code == 400
+    assert "there is no column" in answer.text
+
+
+@pytest.mark.parametrize("stage", ["collect", "dedup", "filter"])
+def test_no_file_has_a_picture_that_was_taken_down(copied: Store, made: dict[str, Artifact], stage: str):
+    """By its address alone, which a selection's rows do not have."""
+    selected = set(made["filter"].table("selection")["uid"])
+    images = made["collect"].table("images")
+    taken = images[images["uid"].isin(selected)].iloc[0]
+    with asking(copied) as client:
+        before = rows_of(client.get(path(made[stage], "rows.csv")).text)
+    forget(copied, [Name("url", taken["location"])], "a test")
+    with asking(copied) as client:
+        after = rows_of(client.get(path(made[stage], "rows.csv")).text)
+    assert taken["uid"] in {row["uid"] for row in before}
+    assert [row for row in before if row["uid"] not in {row["uid"] for row in after}]
+    assert taken["uid"] not in {row["uid"] for row in after}
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("  =1", "'  =1"),
+        (["=1"], "'=1"),
+        ("a = b", "a = b"),
+        (-1.5, -1.5),
+        (-3, -3),
+        (None, ""),
+        ("a\nb\x1b[31m", r"a\nb\x1b[31m"),
+        ("https://me:secret@h.org/", "https://h.org/"),
+    ],
+)
+def test_no_cell_is_a_formula(value: object, cell: object):
+    assert "secret" not in str(safe(value))
+    assert safe(value) == cell or "secret" in str(value)
