@@ -7,13 +7,19 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from dashboard.catalogue import Catalogue, Contents
+from dashboard.lineage.staleness import Stale
 from dashboard.page import Page, render
+from dashboard.pages.stale import outdated
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import Reference
+from stages.errors import StageError
 
 router = APIRouter()
 WARNINGS = 5
 """Of one version that the home page shows; its own page has all."""
+
+OUTDATED = 8
+"""Names that are out of date of which it says why; /stale has all."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ def home(request: Request) -> HTMLResponse:
         hint="Open a name to see what it was made from, or search for an image by its address.",
     )
     names = list(name_rows(contents))
+    old, unknown = _out_of_date(request)
     return render(
         request,
         "home.html",
@@ -48,7 +55,18 @@ def home(request: Request) -> HTMLResponse:
         contents=contents,
         waiting=[row.newest for row in names if row.newest.number in contents.on_hold[row.name]],
         warnings=list(newest_warnings(names)),
+        outdated=old[:OUTDATED],
+        outdated_more=len(old[OUTDATED:]),
+        outdated_unknown=unknown,
     )
+
+
+def _out_of_date(request: Request) -> tuple[Sequence[Stale], str]:
+    """Names that are out of date; and why nobody can say, where that is so."""
+    try:
+        return outdated(request), ""
+    except StageError as error:
+        return (), str(error)
 
 
 def newest_warnings(rows: Sequence[NameRow]) -> Iterator[tuple[NameRow, Sequence[str]]]:

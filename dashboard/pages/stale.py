@@ -1,9 +1,11 @@
 """Stale: which names are out of date, and why."""
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from dashboard.lineage.staleness import stale
+from dashboard.lineage.staleness import Stale, stale
 from dashboard.page import Page, render
 from dashboard.pages.found import contents_of
 from stages.stage_version import stage_versions
@@ -16,12 +18,22 @@ REASONS = 6
 """Reasons of a name that it lists."""
 
 
+def outdated(request: Request) -> Sequence[Stale]:
+    """Names that are out of date, by this installation and all take-downs; computed once for each version of
+    the store's contents. DamagedError: a take-down cannot be read."""
+    contents, state = contents_of(request), request.app.state
+    version, rows = getattr(state, "outdated", ("", ()))
+    if version != contents.version:
+        snapshot = takedowns(contents.store)
+        rows = stale(contents, stage_versions(), snapshot.digest if snapshot else None)
+        state.outdated = contents.version, rows
+    return rows
+
+
 @router.get("/stale")
 def out_of_date(request: Request) -> HTMLResponse:
     """The page."""
-    contents = contents_of(request)
-    snapshot = takedowns(contents.store)
-    rows = stale(contents, stage_versions(), snapshot.digest if snapshot else None)
+    rows = outdated(request)
     page = Page(
         title="Out of date",
         about="Names whose newest version would be another one if its run were started again now, and why.",

@@ -72,3 +72,47 @@ def test_take_downs_since(own: FolderStore, made: dict[str, Artifact]):
         text = client.get("/stale").text
     assert "images/line@" in text
     assert "other take-downs count now" in text
+
+
+def test_home_says_what_is_out_of_date_and_why(own: FolderStore, made: dict[str, Artifact]):
+    with TestClient(create_app(own), base_url=ADDRESS) as client:
+        assert ">Out of date</a></h2>" not in client.get("/").text
+        assert '<a href="/stale">Out of date</a>' in client.get("/").text  # in the navigation
+    refer(own, "datasets/line", another(own, made["shard"]))
+    with TestClient(create_app(own), base_url=ADDRESS) as client:
+        text = client.get("/").text
+    assert '<h2><a href="/stale">Out of date</a></h2>' in text
+    path = f"/models/{made['train'].fingerprint}"
+    assert (
+        f'<a href="{path}">models/line@1</a>: {made["shard"].short_name}, an input: it was made from' in text
+    )
+
+
+def test_home_opens_where_a_take_down_cannot_be_read(empty: TestClient, tmp_path: Path):
+    (tmp_path / "store/takedowns").mkdir(parents=True)
+    (tmp_path / "store/takedowns/00000001.json").write_text("{}")
+    answer = empty.get("/")
+    assert answer.status_code == 200
+    assert "What is out of date cannot be said" in answer.text
+
+
+def test_what_is_out_of_date_is_computed_once_a_version(
+    own: FolderStore, made: dict[str, Artifact], monkeypatch: pytest.MonkeyPatch
+):
+    from dashboard.pages import stale as page
+
+    computed: list[str] = []
+
+    def counting(*arguments: object) -> list[Stale]:
+        computed.append("")
+        return stale(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(page, "stale", counting)
+    with TestClient(create_app(own), base_url=ADDRESS) as client:
+        for path in ("/", "/stale", "/"):
+            assert client.get(path).status_code == 200
+        assert len(computed) == 1
+        refer(own, "datasets/line", another(own, made["shard"]))
+        client.app.state.catalogue.look_again()  # type: ignore[attr-defined]
+        assert "datasets/line@2 is out" in client.get("/").text
+    assert len(computed) == 2
