@@ -29,6 +29,7 @@ from dashboard.pages import (
     thumbnails,
     verify,
 )
+from dashboard.tables.indexing import IndexUnfinishedError
 from dashboard.web.security import Access, Guard
 from stages.errors import StageError
 from stages.store import Store
@@ -55,6 +56,8 @@ PAGES = (
     verify,
 )
 """Modules with a `router` each."""
+AGAIN = 3
+"""Seconds after which a browser asks again for a page that needs the index."""
 
 
 def create_app(store: Store, access: Access | None = None, base_url: str = "") -> FastAPI:
@@ -77,6 +80,7 @@ def create_app(store: Store, access: Access | None = None, base_url: str = "") -
     app.add_exception_handler(HTTPException, _no_page)
     app.add_exception_handler(ValueError, _refused)
     app.add_exception_handler(StageError, _refused)
+    app.add_exception_handler(IndexUnfinishedError, _not_indexed)
     return app
 
 
@@ -91,3 +95,15 @@ async def _refused(request: Request, error: Exception) -> Response:
     """A user's mistake, or damage: its words, which say what to do."""
     page = Page(title="This does not work", about="What was asked for cannot be shown.")
     return render(request, "message.html", page, 400, message=str(error))
+
+
+async def _not_indexed(request: Request, error: Exception) -> Response:
+    """A page that needs the index of tables before there is one; browsers ask for it again by themselves."""
+    page = Page(
+        title="In a moment",
+        about="This page looks rows up by an index that is made once, and is not ready yet.",
+        hint="It is asked for again every few seconds; pages of results and the graph need no index.",
+    )
+    response = render(request, "message.html", page, 503, message=str(error))
+    response.headers["Refresh"] = response.headers["Retry-After"] = str(AGAIN)
+    return response

@@ -73,21 +73,25 @@ class TableIndex:
         self.database = Database()
         self.cost = IndexCost(0, 0, 0, 0.0)
         self._lock = threading.Lock()
-        self._version = ""
+        self.version = ""
+        """Of the contents that it knows; "" before there are any."""
+        self.progress = (0, 0)
+        """Results that the update at work has gone through, and all of them."""
         self._arrays: dict[str, Keys] = {}
         self._places: dict[str, list[tuple[str, str, Keys]]] = {"uid": [], "sha256": []}
 
     def update(self, contents: Contents) -> None:
         """Take in what a store holds now; quick where nothing is new."""
         with self._lock:
-            if contents.version == self._version:
+            if contents.version == self.version:
                 return
             began = time.monotonic()
             private_folder(self.folder, "give the cache another folder (SDFLOW_CACHE)")
             places: dict[str, list[tuple[str, str, Keys]]] = {"uid": [], "sha256": []}
             used: set[str] = set()
             made = 0
-            for artifact in contents.artifacts.values():
+            for number, artifact in enumerate(contents.artifacts.values()):
+                self.progress = (number, len(contents.artifacts))
                 for table in traced_tables(artifact):
                     try:
                         made += self._add(artifact, table, places, used)
@@ -95,7 +99,7 @@ class TableIndex:
                         LOG.warning("%s: %s is left out of the index: %s", artifact.short_name, table, error)
             self._arrays = {name: keys for name, keys in self._arrays.items() if name in used}
             size = self._sweep(used)
-            self._places, self._version = places, contents.version
+            self._places, self.version = places, contents.version
             rows = sum(keys.shape[-1] for _, _, keys in places["uid"])
             self.cost = IndexCost(len(places["uid"]), rows, size, time.monotonic() - began)
             if made:

@@ -24,8 +24,9 @@ NAMES = {
 
 @pytest.fixture(scope="session", autouse=True)
 def _index_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The index of tables lies in a cache folder of the tests."""
+    """The index of tables lies in a cache folder of the tests; pages wait for it on a busy machine, too."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dashboard.pictures.reader.PATIENCE", 300.0)
         patch.setenv("SDFLOW_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 

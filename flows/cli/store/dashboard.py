@@ -66,6 +66,7 @@ def dashboard(
 
     from dashboard.app import create_app
     from dashboard.links import checked_base_url
+    from dashboard.pictures.reader import begin_indexing
     from dashboard.web.security import Access
     from dashboard.web.server import address_of, listen, on_loopback, serve, served_hosts
 
@@ -95,7 +96,9 @@ def dashboard(
     elif open:
         webbrowser.open(address)
     try:
-        serve(create_app(opened, access, base_url), listener)
+        app = create_app(opened, access, base_url)
+        begin_indexing(app)
+        serve(app, listener)
     except KeyboardInterrupt:
         print_lines(["stopped"])
 

@@ -4,8 +4,10 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
 
@@ -47,6 +49,8 @@ def root(store: Store) -> Iterator[str]:
         assert child.stdout
         address = re.search(r"http://127\.0\.0\.1:\d+", child.stdout.readline())
         assert address
+        while httpx.get(f"{address[0]}/search?q=nothing").status_code == 503:  # the index is being made
+            time.sleep(0.1)
         yield address[0]
         child.terminate()
 
@@ -124,7 +128,7 @@ def crawl(visitor: Visitor, limit: int = 40) -> Iterator[str]:
     while queue and len(shapes) < limit:
         path = queue.pop(0)
         shape = re.sub(r"\d+", "N", re.sub(r"[0-9a-f]{12,}", "HASH", path.partition("?")[0]))
-        if shape in shapes or re.search(r"/files/|\.(json|txt|yaml|png|webp)$", shape):
+        if shape in shapes or re.search(r"/files/|\.(json|csv|txt|yaml|png|webp)$", shape):
             continue
         shapes.add(shape)
         status = visitor.open(path)

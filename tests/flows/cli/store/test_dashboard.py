@@ -23,7 +23,9 @@ Told = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> str:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Its index lies in a cache folder of the test's own."""
+    monkeypatch.setenv("SDFLOW_CACHE", str(tmp_path / "cache"))
     return open_store(str(tmp_path / "store")).url
 
 
