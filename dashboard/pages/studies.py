@@ -7,6 +7,7 @@ from fastapi.responses import HTMLResponse
 
 from dashboard.page import Page, render
 from dashboard.pages.found import contents_of
+from dashboard.svg.intervals import draw_intervals
 from stages.artifacts.study import StudyCell, StudyColumn, StudyRecord, studies_log, study_numbers
 from stages.errors import DamagedError
 
@@ -18,6 +19,8 @@ CASES = 60
 ROWS = 40
 """Of a table: the best ones."""
 COLUMNS = 12
+PLOTTED = 20
+"""Rows of a plot: the best ones."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,9 @@ def study(request: Request, name: str, number: int = 0, first: int = 0) -> HTMLR
         number=number,
         numbers=list(reversed(numbers))[:30],
         show=show,
+        interval=interval,
+        draw_intervals=draw_intervals,
+        plotted=PLOTTED,
         rows=ROWS,
         columns=COLUMNS,
         cases=record.cases[first : first + CASES],
@@ -105,10 +111,16 @@ def show(cell: StudyCell | None, column: StudyColumn) -> str:
     if cell is None:
         return "-"
     mean = f"{cell.mean:,.{column.digits}f}"
+    ends = interval(cell, column)
+    return f"{mean} ({ends})" if ends else mean
+
+
+def interval(cell: StudyCell, column: StudyColumn) -> str:
+    """The ends of an interval: "0.32-0.58"; "" where there is none."""
     if cell.low is None or cell.high is None:
-        return mean
+        return ""
     digits = max(0, column.digits - 1)
-    return f"{mean} ({cell.low:,.{digits}f}-{cell.high:,.{digits}f})"
+    return f"{cell.low:,.{digits}f}-{cell.high:,.{digits}f}"
 
 
 def _seeds(record: StudyRecord) -> int:

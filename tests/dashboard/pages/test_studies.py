@@ -43,6 +43,25 @@ def test_every_cell_of_the_page_s_tables_is_shown(tmp_path: Path):
     assert "Means of 2 seeds" in text
 
 
+def test_intervals_are_drawn_with_their_numbers_beside(tmp_path: Path):
+    store = open_store(str(tmp_path))
+    record = study_record(results(CLEAR))
+    add_study(store, record)
+    text = page(store, "/studies/try")
+    compared = [column for table in record.tables for column in table.columns if column.better]
+    assert len(compared) == text.count('<svg class="curves intervals"') > 0
+    assert text.count('class="mean"') == sum(
+        row.cells[place] is not None
+        for table in record.tables
+        for place, column in enumerate(table.columns)
+        for row in table.rows
+        if column.better
+    )
+    assert re.search(
+        r'<th scope="row">GRU</th><td class="number">0.90\d*</td><td class="number">0.\d+-', text
+    )
+
+
 def test_undecided_is_said(tmp_path: Path):
     store = open_store(str(tmp_path))
     add_study(store, study_record(results(CLOSE)))
