@@ -21,6 +21,7 @@ from dashboard.svg.bars import bar
 from dashboard.svg.curves import draw_curves, short_number, swatch
 from stages.fingerprint import short_hash
 from stages.foreign_text import SHOWN, escape
+from stages.reasons import EXPLANATIONS, Reason
 from stages.redaction import redact
 from stages.units import duration, file_size, rate
 
@@ -73,6 +74,7 @@ def environment() -> jinja2.Environment:
         "short": short_hash,
         "moment": moment,
         "words": words,
+        "explained": explained,
         "path": links.artifact_path,
         "query": query,
     }
@@ -95,6 +97,11 @@ def foreign(text: object, limit: int = SHOWN) -> str:
 def words(name: str) -> str:
     """An identifier as people read it: "caption_too_short" is "caption too short"."""
     return foreign(name).replace("_", " ")
+
+
+def explained(reason: str) -> str:
+    """What a reason means, in a clause; "" of one that this version does not know."""
+    return EXPLANATIONS[Reason(reason)] if reason in EXPLANATIONS else ""
 
 
 def share(part: float, whole: float) -> str:

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 
+from dashboard.catalogue import Contents
+from dashboard.lineage.resolution import reference_name
 from dashboard.links import artifact_path
-from dashboard.page import Page, render, render_fragment, words
+from dashboard.page import Page, explained, render, render_fragment, words
 from dashboard.pictures.cards import cards, cell
 from dashboard.pictures.reader import artifact_of, reading
 from dashboard.rows import csv_file
@@ -68,7 +70,7 @@ def rows(
     """The rows that meet the query; with `total`, their number alone."""
     contents, reader = reading(request)
     artifact = artifact_of(contents, stage, fingerprint)
-    page = _page(artifact, row_filter)
+    page = _page(contents, artifact, row_filter)
     if artifact.dropped is not None:
         return render(request, "message.html", page, 410, message=str(artifact.dropped))
     if not tables_of(artifact):
@@ -83,6 +85,7 @@ def rows(
     first = [row_filter.column] if row_filter.column else []
     shown = cards(reader, contents, artifact, matches.rows, matches.columns, first)
     pictures = any(card.thumbnail or card.gone for card in shown)
+    head = _head(matches, row_filter)
     view = view if view in ("table", "pictures") else ("pictures" if pictures else "table")
     return render(
         request,
@@ -94,8 +97,8 @@ def rows(
         cards=shown,
         view=view,
         choices=_choices(artifact, matches, row_filter),
-        head=_head(matches),
-        cells=[[cell(row[name]) for name in _head(matches)] for row in matches.rows],
+        head=head,
+        cells=[[cell(row[name]) for name in head] for row in matches.rows],
         links=_links(artifact, row_filter, matches, view),
         csv_rows=csv_file.ROWS,
     )
@@ -108,7 +111,7 @@ def rows_file(request: Request, stage: str, fingerprint: str, row_filter: Querie
     artifact = artifact_of(contents, stage, fingerprint)
     if artifact.dropped is not None:
         return render(
-            request, "message.html", _page(artifact, row_filter), 410, message=str(artifact.dropped)
+            request, "message.html", _page(contents, artifact, row_filter), 410, message=str(artifact.dropped)
         )
     lines = csv_rows(reader, contents, artifact, row_filter)
     first = next(lines)  # what is wrong with the question is said before anything is sent
@@ -120,7 +123,8 @@ def rows_file(request: Request, stage: str, fingerprint: str, row_filter: Querie
     return StreamingResponse(chain([first], lines), 200, headers, "text/csv")
 
 
-def _page(artifact: Artifact, row_filter: RowFilter) -> Page:
+def _page(contents: Contents, artifact: Artifact, row_filter: RowFilter) -> Page:
+    name = reference_name(contents, artifact)
     meant = [words(row_filter.reason)] if row_filter.reason else []
     meant += (
         [f"{row_filter.column} from {_limit(row_filter.least)} to {_limit(row_filter.most)}"]
@@ -134,11 +138,17 @@ def _page(artifact: Artifact, row_filter: RowFilter) -> Page:
     ]
     meant += [f"captions with {row_filter.words}"] if row_filter.words else []
     what = "; ".join(meant) or (words(row_filter.table) if row_filter.table else "rows that it kept")
+    meaning = explained(row_filter.reason)
+    about = "Rows of this result that meet what is asked below, in the order of their uids."
+    if meaning:
+        about = (
+            f"Rows that {words(artifact.stage)} left out. {words(row_filter.reason).capitalize()}: {meaning}."
+        )
     return Page(
-        title=f"{artifact.short_name}: {what}",
-        about="Rows of this result that meet what is asked below, in the order of their uids.",
+        title=f"{name}: {what}",
+        about=about,
         hint="Open a picture to read its whole story; change the question to see other rows.",
-        crumbs=(("Home", "/"), (artifact.short_name, artifact_path(artifact))),
+        crumbs=(("Home", "/"), (name, artifact_path(artifact))),
     )
 
 
@@ -157,10 +167,11 @@ def _choices(artifact: Artifact, matches: RowPage, row_filter: RowFilter) -> dic
     }
 
 
-def _head(matches: RowPage) -> list[str]:
-    """Columns of the table view: the uid first, then those of which some row says anything."""
+def _head(matches: RowPage, row_filter: RowFilter) -> list[str]:
+    """Columns of the table view: the uid first, then those of which some row says what the title does not."""
     names = [name for name in matches.columns if any(row[name] not in (None, "", []) for row in matches.rows)]
-    return [name for name in names if name not in ("file", "offset", "length")][:COLUMNS]
+    hidden = ("file", "offset", "length", *(["reason"] if row_filter.reason else []))
+    return [name for name in names if name not in hidden][:COLUMNS]
 
 
 def _links(artifact: Artifact, row_filter: RowFilter, matches: RowPage, view: str) -> dict[str, str]:

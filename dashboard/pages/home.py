@@ -43,7 +43,7 @@ def home(request: Request) -> HTMLResponse:
     page = Page(
         title="Home",
         about=f"What the store {contents.store.url} holds, by the names that people use.",
-        hint="Open a name to see what it was made from, or search for an image by its address.",
+        hint="Open a name to see its versions, or search for an image by its address to read its story.",
     )
     names = list(name_rows(contents))
     old, unknown = _out_of_date(request)

@@ -13,6 +13,7 @@ from dashboard.pages.found import artifact_at, known_kind
 from dashboard.pictures.drawings import drawings, hidden
 from dashboard.results import comparison
 from dashboard.results import model as about
+from dashboard.results.measures import DRAWINGS, explanation
 from dashboard.results.metrics import curves_of
 from dashboard.results.report_tables import report_tables
 from stages.artifacts.artifact import Artifact
@@ -83,6 +84,7 @@ def model(request: Request, fingerprint: str, scale: str = "", sample: str = "")
         first=next((each.name for each in grids if each.name == sample), grids[-1].name if grids else ""),
         evaluations=measured,
         comparison=table,
+        explanation=explanation,
         nearest=nearest[:NEAREST],
         nearest_more=max(0, len(nearest) - NEAREST),
         nearest_dataset=seen[0] if seen else None,
@@ -114,10 +116,20 @@ def evaluation(request: Request, fingerprint: str) -> HTMLResponse:
         artifact=artifact,
         contents=contents,
         parents=[(name, each, reference_name(contents, each)) for name, each in contents.parents(artifact)],
-        tables=report_tables(report),
+        tables=report_tables(_without_uids(report)),
+        explanation=explanation,
+        about_drawings=DRAWINGS,
         drawings=drawings(artifact),
         hidden=hidden(contents, artifact),
     )
+
+
+def _without_uids(report: dict[str, Any]) -> dict[str, Any]:
+    """A report without uids of nearest training images, which the model's page shows as pictures."""
+    nearest = report.get("nearest")
+    if not isinstance(nearest, dict):
+        return report
+    return report | {"nearest": {name: value for name, value in nearest.items() if name != "uids"}}  # pyright: ignore[reportUnknownVariableType]
 
 
 def _is_seen(artifact: Artifact) -> bool:

@@ -133,10 +133,10 @@ def waiting(images: Artifact) -> list[Waiting]:
 
 
 def opt_outs(images: Artifact) -> list[OptOut]:
-    """What said no, most requests first."""
-    query = """
-        SELECT signal, signal_where, count(*) FROM fetches
-        WHERE signal <> '' GROUP BY ALL ORDER BY 3 DESC, 1, 2 LIMIT 50
+    """What said no, most requests first; headers of pictures together, whichever pictures they were."""
+    query = r"""
+        SELECT signal, regexp_replace(signal_where, ' of https?://\S+$', ' of the picture itself'), count(*)
+        FROM fetches WHERE signal <> '' GROUP BY ALL ORDER BY 3 DESC, 1, 2 LIMIT 50
     """
     return [OptOut(*row) for row in _rows(images, FETCHES, "fetches", query)]
 

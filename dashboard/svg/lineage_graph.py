@@ -21,6 +21,9 @@ BETWEEN, ABOVE = 44, 16
 MARGIN = 8
 BOW = 0.9 * HEIGHT
 """How far a curve that passes by a layer is pulled up, so that it does not run behind a box of that."""
+FITS = 1500
+"""Pixels up to which a drawing is made as wide as the page, so that nothing of it is cut; its words stay
+legible. Wider ones are scrolled."""
 LETTERS = 22
 """Letters that fit into a box."""
 
@@ -47,11 +50,13 @@ def lineage_svg(contents: Contents, graph: LineageGraph, marked: str = "") -> Ma
     unsound = [edge for edge in graph.edges if edge[0] in damaged]
     boxes = (_box(contents, each, *places[each.fingerprint], marked) for each in graph.artifacts)
     return Markup(
-        '<svg class="lineage-graph" width="{width}" height="{height:.0f}" viewBox="0 0 {width} {height:.0f}" '
+        '<svg class="lineage-graph{fits}" width="{width}" height="{height:.0f}" '
+        'viewBox="0 0 {width} {height:.0f}" '
         'role="group" aria-label="Graph of results; the table below says the same">'
         '<path class="edge" d="{sound}"/><path class="edge bad" d="{unsound}"/>{boxes}</svg>'
     ).format(
         width=width,
+        fits=" fits" if width <= FITS else "",
         height=height,
         sound=" ".join(_curves(sound, places)),
         unsound=" ".join(_curves(unsound, places)),

@@ -91,9 +91,11 @@ def condition(row_filter: RowFilter, columns: Mapping[str, str]) -> SqlCondition
         values += [value, name] if equals else [value]
     if words := row_filter.words.lower().split()[:WORDS]:
         column = _of_type(columns, "text", "captions")
-        tests = " AND ".join(['contains(lower(c."text"), ?)'] * len(words))
+        tests = " AND ".join(_word_test(word) for word in words)
         parts.append(f'len(list_filter("{column}", lambda c: {tests})) > 0')
-        values += words
+        values += [
+            value for word in words for value in ([word, _beginning(word)] if _stands_apart(word) else [word])
+        ]
     return SqlCondition(" AND ".join(parts) or "true", tuple(values))
 
 
@@ -120,6 +122,24 @@ def tables_of(artifact: Artifact) -> list[str]:
         return [name for name in names if "/" not in name]
     traced = sorted(kind.trace, key=lambda trace: trace is REJECTS)
     return [trace.table for trace in traced if artifact.has_table(trace.table)]
+
+
+def _stands_apart(word: str) -> bool:
+    """Whether it is of a script with spaces between its words, as far as its first letter says."""
+    return word[0].isascii() and word[0].isalnum()
+
+
+def _word_test(word: str) -> str:
+    """SQL for a caption that has a word, or one that begins so: "red" is not in "checkered".
+
+    Where words are written without spaces between them, any place will do."""
+    contains = 'contains(lower(c."text"), ?)'
+    return f'{contains} AND regexp_matches(lower(c."text"), ?)' if _stands_apart(word) else contains
+
+
+def _beginning(word: str) -> str:
+    """A regular expression for a word, or one that begins so, in small letters."""
+    return r"(^|[^\pL\pN])" + "".join(rf"\x{{{ord(letter):x}}}" for letter in word)
 
 
 def _has_field(kind: str, field: str) -> bool:

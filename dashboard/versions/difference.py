@@ -10,6 +10,8 @@ from stages.artifacts.artifact import Artifact
 
 MOST = 150
 """Differences of a table; of more, the first."""
+CHOICE = 120
+"""Characters of a choice and its two values where the line is told."""
 ROWS_IN, ROWS_OUT = "rows in", "rows out"
 
 
@@ -123,9 +125,9 @@ def _line(contents: Contents, artifact: Artifact) -> Mapping[str, Artifact]:
 def _why(contents: Contents, old: Artifact, new: Artifact) -> Sequence[str]:
     if old.fingerprint == new.fingerprint:
         return []
-    choices = [each.path for each in config_differences(old, new)]
+    choices = [f"{each.path} {each.old} → {each.new}"[:CHOICE] for each in config_differences(old, new)]
     reasons = (
-        [f"choices: {', '.join(choices[:6])}" + (" and more" if len(choices) > 6 else "")] if choices else []
+        [f"choices: {'; '.join(choices[:6])}" + (" and more" if len(choices) > 6 else "")] if choices else []
     )
     inputs = [each.name for each in input_differences(contents, old, new)]
     reasons += [f"inputs: {', '.join(inputs[:6])}"] if inputs else []

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from dashboard.app import create_app
 from dashboard.results import collection
-from dashboard.results.collection import PAGE
+from dashboard.results.collection import PAGE, OptOut
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.collect.report.conflicts import CONFLICTS
 from stages.config.collect import CollectConfig
@@ -115,7 +115,12 @@ def test_what_waits_and_what_opts_out_is_counted(store: Store):
     fetches = [
         {"reason": "timeout", "retry_at": "2026-01-02T00:00:00Z", "signal": "", "signal_where": ""},
         {"reason": "timeout", "retry_at": "2026-01-05T00:00:00Z", "signal": "", "signal_where": ""},
-        {"reason": "opted_out", "retry_at": "", "signal": "tdm-reservation", "signal_where": "header"},
+    ]
+    fetches += [
+        {"reason": "opted_out", "retry_at": "", "signal": "tdm-reservation", "signal_where": where}
+        for where in ("header TDM of https://a.org/1.jpg", "header TDM of https://a.org/2.jpg")
+    ]
+    fetches += [
         {"reason": "", "retry_at": "", "signal": "", "signal_where": ""},
     ]
     images = collected(store, {"evidence/fetches": (fetches, FETCHES)})
@@ -123,6 +128,7 @@ def test_what_waits_and_what_opts_out_is_counted(store: Store):
     assert (waiting.requests, waiting.earliest[:10], waiting.latest[:10]) == (2, "2026-01-02", "2026-01-05")
     text = asked(store, f"/collections/{images.fingerprint}")
     assert "2026-01-05 00:00" in text
+    assert collection.opt_outs(images) == [OptOut("tdm-reservation", "header TDM of the picture itself", 2)]
     assert "tdm-reservation" in text
 
 
