@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse
 
 from dashboard.lineage.resolution import reference_name
 from dashboard.links import diff_path
-from dashboard.page import FRAGMENT, Page, render, render_fragment
+from dashboard.page import FRAGMENT, Page, explained, render, render_fragment, words
 from dashboard.pages.found import artifact_at
 from dashboard.results import collection as about
 from stages.artifacts.artifact import Artifact
@@ -100,10 +100,11 @@ def host_rows(
     if not _is_collection(images) or images.dropped is not None:
         raise HTTPException(404)
     rows = about.host_rows(images, name, reason, after, PICTURES + 1)
-    called = reference_name(contents, images)
+    called, meaning = reference_name(contents, images), explained(reason)
     page = Page(
         title=f"{name}: {reason.replace('_', ' ') if reason else 'pictures'}",
-        about=f"Rows of this host in {called}, {'left out' if reason else 'whose pictures are held'}.",
+        about=f"Rows of this host in {called}, {'left out' if reason else 'whose pictures are held'}."
+        + (f" {words(reason).capitalize()}: {meaning}." if meaning else ""),
         hint="Open one to read its whole story.",
         crumbs=(("Home", "/"), (called, f"/collections/{fingerprint}")),
     )

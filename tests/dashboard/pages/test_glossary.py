@@ -13,7 +13,8 @@ from tests.dashboard.asking import path
 def test_every_page_leads_to_the_words(client: TestClient):
     assert 'href="/words"' in client.get("/diff").text
     text = client.get("/words").text
-    assert "on hold" in text and "fingerprint" in text
+    assert "on hold" in text
+    assert "fingerprint" in text
 
 
 @pytest.mark.parametrize("reason", Reason)

@@ -119,9 +119,10 @@ def test_measures_stand_beside_those_of_earlier_models(
     heads = re.findall(r"models/birds@(\d)</a>(.*?)</th>", text)
     assert [number for number, _ in heads] == ["2", "1"]
     assert ["other settings" in badge for _, badge in heads] == [True, False]
-    row = re.search(r"validation.mse</th>(.*?)</tr>", text, re.DOTALL)
+    row = re.search(r"validation.mse<span class=\"meaning\">([^<]*)</span></th>(.*?)</tr>", text, re.DOTALL)
     assert row
-    assert re.findall(r"<td[^>]*>(.*?)</td>", row[1]) == ["0.1", "0.4 (-0.3)", "0.5 (-0.4)"]
+    assert "less is better" in row[1]
+    assert re.findall(r"<td[^>]*>(.*?)</td>", row[2]) == ["0.1", "0.4 (-0.3)", "0.5 (-0.4)"]
     assert "new.thing" in text
     first = asked.get(f"/models/{models[0].fingerprint}").text
     assert "models/birds@2" not in first.split("How well it does")[1].split("Nearest")[0]

@@ -14,6 +14,7 @@ from stages.artifacts.artifact import Artifact, Funnel
 from stages.artifacts.lease import acquire
 from stages.artifacts.loss_curve import POINTS, LossCurve
 from stages.artifacts.status import Status, TrainingStatus, status_log
+from stages.reasons import EXPLANATIONS, Reason
 from stages.reporter import Wait
 from stages.store import Store, open_store
 from tests.dashboard.conftest import ADDRESS
@@ -83,7 +84,8 @@ def test_work_shows_its_funnel_parts_and_what_it_waits_for(empty: TestClient, tm
     text = empty.get(f"/running/collect/{status.fingerprint}").text
     assert "waiting for h.org until 03:12:40 UTC (it asked us to &lt;wait&gt;)" in text
     assert "3 made, 4 found finished, of 9" in text
-    for outcome, rows, share in (("too small", 50, "25.0%"), ("went on", 150, "75.0%")):
+    meaning = f'<span class="meaning">{EXPLANATIONS[Reason.TOO_SMALL]}</span>'
+    for outcome, rows, share in ((f"too small{meaning}", 50, "25.0%"), ("went on", 150, "75.0%")):
         row = f'{outcome}</th><td class="number">{rows}</td><td class="number">{share}</td>'
         assert row in text
     assert 'class="bar-out"' in text
