@@ -18,9 +18,8 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
-from dashboard.catalogue import Catalogue, Contents
-from dashboard.links import gallery_path, special_path
-from dashboard.page import artifact_path
+from dashboard.catalogue import Catalogue
+from dashboard.links import artifact_path, gallery_path, special_path
 from stages.artifacts.artifact import Artifact
 from stages.store import open_store
 from tests.chromium import LOOPBACK_ALONE, chromium_path
@@ -43,33 +42,27 @@ def main() -> None:
         sys.exit("there is no Chromium on the PATH: apt-get install --no-install-recommends chromium")
     contents = Catalogue(open_store(store, writable=False)).contents()
     latest = {artifact.stage: artifact for artifact in contents.artifacts.values()}
-    if missing := {"collect", "filter", "shard", "train", "evaluate"} - set(latest):
+    if missing := {"collect", "filter", "train"} - set(latest):
         sys.exit(f"{store} has no results of {', '.join(sorted(missing))}: make demo")
     FOLDER.mkdir(exist_ok=True)
     with _served(store) as root, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(LOOPBACK_ALONE))
-        for name, path in pages(contents, latest).items():
+        for name, path in pages(latest).items():
             _draw(browser, root + path, FOLDER / f"{name}.png", dark=name.endswith("-dark"))
         browser.close()
 
 
-def pages(contents: Contents, latest: Mapping[str, Artifact]) -> Mapping[str, str]:
+def pages(latest: Mapping[str, Artifact]) -> Mapping[str, str]:
     """Name of a picture -> path of its page."""
-    collection, selection, dataset = (latest[stage] for stage in ("collect", "filter", "shard"))
+    collection, selection = latest["collect"], latest["filter"]
     rejects = selection.arrow_table("rejects", ["uid", "reason"]).to_pylist()
     swapped = next(row["uid"] for row in rejects if row["reason"] == "low_similarity")
-    trained = dataset.arrow_table("index", ["uid", "split"]).to_pylist()
-    learned = next(row["uid"] for row in trained if row["split"] == "train")
     return {
-        "home": "/",
         "graph-dark": "/graph",
         "funnel": artifact_path(collection),
-        "collection": special_path(collection),
         "gallery": gallery_path(selection, table="rejects", reason="low_similarity"),
         "rejected-image": f"/images/{swapped}",
-        "image": f"/images/{learned}",
         "model": special_path(latest["train"]),
-        "evaluation": special_path(latest["evaluate"]),
     }
 
 

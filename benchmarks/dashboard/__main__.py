@@ -107,8 +107,7 @@ def _environment(folder: Path) -> dict[str, str]:
 def _make(folder: Path, results: int, rows: int) -> None:
     """The store, and addresses of pages to begin with."""
     from benchmarks.dashboard.line import STAGES, Size, make
-    from dashboard.links import diff_path, gallery_path, special_path
-    from dashboard.page import artifact_path
+    from dashboard.links import artifact_path, diff_path, gallery_path, special_path
     from stages.store import open_store
 
     folder.mkdir(parents=True, exist_ok=True)
