@@ -10,9 +10,10 @@ from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse, Res
 
 from dashboard.catalogue import Contents
 from dashboard.lineage.state import State, state_of
-from dashboard.links import artifact_path, diff_path, holds_pictures, special_path
+from dashboard.links import artifact_path, diff_path, special_path
 from dashboard.page import Page, render, words
 from dashboard.pages.found import artifact_at, known_kind
+from dashboard.tables.filter import tables_of
 from dashboard.takedowns.downloads import withheld
 from dashboard.versions.flattened import flattened, shown
 from dashboard.web.security import Access
@@ -20,6 +21,7 @@ from stages.artifacts.artifact import Artifact
 from stages.artifacts.excerpt import origin_of
 from stages.artifacts.files import FileEntry
 from stages.fingerprint import short_hash
+from stages.kinds.rejects import REJECTS
 from stages.report.recipe import Recipe, recipe
 from stages.report.sentence import rows_in_words
 
@@ -67,7 +69,7 @@ def artifact_page(request: Request, stage: str, fingerprint: str, files_after: s
         holds=list(_holds(contents, artifact)),
         state=state_of(contents, artifact),
         special=special if special != artifact_path(artifact) else "",
-        gallery=holds_pictures(artifact),
+        gallery=_has_rows(artifact),
         earlier=_earlier(contents, artifact),
         seconds=(ended - began).total_seconds(),
         has_rejects=artifact.has_table("rejects"),
@@ -121,6 +123,13 @@ def recipe_of(contents: Contents, artifact: Artifact) -> Recipe | None:
     names = (each for relative in lineage for each in contents.references.get(relative.fingerprint, ()))
     name = next((each.rpartition("@")[0].partition("/")[2] for each in names), "")
     return recipe(artifact, contents.artifacts, name or "again")
+
+
+def _has_rows(artifact: Artifact) -> bool:
+    """Whether the rows that went on can be looked through, not those alone that were left out."""
+    if artifact.dropped is not None or known_kind(artifact) is None:
+        return False
+    return any(table != REJECTS.table for table in tables_of(artifact))
 
 
 def _page(artifact: Artifact) -> Page:

@@ -1,6 +1,7 @@
 """Gallery: any set of an artifact's rows, with their pictures, a page at a time."""
 
 import re
+from dataclasses import replace
 from itertools import chain
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from dashboard.catalogue import Contents
 from dashboard.lineage.resolution import reference_name
 from dashboard.links import artifact_path
-from dashboard.page import Page, explained, render, render_fragment, words
+from dashboard.page import FRAGMENT, Page, explained, render, render_fragment, words
 from dashboard.pictures.cards import cards, cell
 from dashboard.pictures.reader import artifact_of, reading
 from dashboard.rows import csv_file
@@ -67,7 +68,7 @@ def rows(
     view: str = "",
     total: bool = False,
 ) -> HTMLResponse:
-    """The rows that meet the query; with `total`, their number alone."""
+    """The rows that meet the query; with `total` their number, too, and to htmx that alone."""
     contents, reader = reading(request)
     artifact = artifact_of(contents, stage, fingerprint)
     page = _page(contents, artifact, row_filter)
@@ -77,9 +78,11 @@ def rows(
         message = f"{artifact.short_name} has no table with a row for each picture."
         return render(request, "message.html", page, message=message)
     try:
-        if total:
+        if total and FRAGMENT in request.headers:
             return render_fragment(request, "rows_total.html", total=count_rows(reader, artifact, row_filter))
         matches = row_page(reader, artifact, row_filter, after)
+        if total and matches.total is None:
+            matches = replace(matches, total=count_rows(reader, artifact, row_filter))
     except StageError as error:
         return render(request, "message.html", page, 500, message=str(error))
     first = [row_filter.column] if row_filter.column else []

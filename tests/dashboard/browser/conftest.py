@@ -6,56 +6,77 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
-from stages.artifacts.reference import refer
+from stages.artifacts.artifact import Artifact
 from stages.store import Store, open_store
 from tests.chromium import LOOPBACK_ALONE, chromium_path
+from tests.conftest import Line
+from tests.dashboard.browser.populated import populate
+from tests.dashboard.browser.survey import WIDE
+from tests.dashboard.browser.visitor import Visitor
 from tests.flows.browser.conftest import WAIT
-from tests.stages.handmade import Picture, collection, save
-
-HOSTILE = (
-    '<img src=x onerror="window.owned=1"><script>window.owned=1</script>',
-    "![x](http://evil.example/x.png) [a](javascript:window.owned=1) | ` * _",
-    "\x1b[31mred\x07 \u202egnp.exe \x00 {{ 7*7 }} {% raw %}",
-    "\" onmouseover=window.owned=1 x='",
-)
 
 
-@pytest.fixture(scope="module")
-def store(filled: Store, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A copy of the line's store, with a collection whose captions would do harm if they could."""
-    import numpy as np
+@dataclass(frozen=True)
+class Served:
+    """A store, and where `sdflow dashboard` serves it."""
 
-    folder = tmp_path_factory.mktemp("browser") / "store"
-    store = open_store(shutil.copytree(filled.url, folder).as_posix())
-    random = np.random.default_rng(0)
-    pictures = [
-        Picture(f"https://evil.example/{text}", save(random.integers(0, 255, (16, 16, 3), np.uint8)), [text])
-        for text in HOSTILE
-    ]
-    refer(store, "images/hostile", collection(store, [pictures]))
-    return store
+    store: Store
+    root: str
+    """ "http://127.0.0.1:PORT"."""
+    unusual: tuple[str, ...] = ()
+    """Pages of results in an unusual state."""
 
 
-@pytest.fixture(scope="module")
-def root(store: Store) -> Iterator[str]:
-    """Where `sdflow dashboard` serves that store: "http://127.0.0.1:PORT"."""
+@contextmanager
+def serving(store: Store) -> Iterator[str]:
+    """Where the command serves a store, as long as the context lasts."""
     command = [sys.executable, "-m", "flows.cli", "dashboard", "--store", store.url, "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout
         address = re.search(r"http://127\.0\.0\.1:\d+", child.stdout.readline())
         assert address
-        while httpx.get(f"{address[0]}/search?q=nothing").status_code == 503:  # the index is being made
-            time.sleep(0.1)
-        yield address[0]
-        child.terminate()
+        try:
+            while httpx.get(f"{address[0]}/search?q=nothing", timeout=WAIT / 1000).status_code == 503:
+                time.sleep(0.1)  # the index is being made
+            yield address[0]
+        finally:
+            child.terminate()
+
+
+@pytest.fixture(scope="session")
+def served(line: Line, filled: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A store with every kind of page and state. Shared: nobody changes it."""
+    folder = tmp_path_factory.mktemp("browser") / "store"
+    store = open_store(shutil.copytree(filled.url, folder).as_posix())
+    unusual = populate(store, line.artifacts(folder))
+    with serving(store) as root:
+        yield Served(store, root, tuple(unusual))
 
 
 @pytest.fixture(scope="module")
+def changed(filled: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A copy of the line's store for the tests of a file, which change it."""
+    folder = tmp_path_factory.mktemp("changed") / "store"
+    store = open_store(shutil.copytree(filled.url, folder).as_posix())
+    with serving(store) as root:
+        yield Served(store, root)
+
+
+@pytest.fixture(scope="session")
+def artifacts(line: Line, served: Served) -> dict[str, Artifact]:
+    """The artifact of each stage of the line, in that store."""
+    return line.artifacts(Path(served.store.url))
+
+
+@pytest.fixture(scope="module")  # Playwright's loop may not last while tests of another file run theirs
 def chromium() -> Iterator[Browser]:
     path = chromium_path()
     if path is None:
@@ -66,76 +87,22 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-class Visitor:
-    """A page of a browser; keeps requests that leave the dashboard, and what goes wrong."""
-
-    def __init__(self, context: BrowserContext, root: str) -> None:
-        self.root = root
-        self.strangers: list[str] = []
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        self.page: Page = context.new_page()
-        self.page.set_default_timeout(WAIT)
-        self.page.on("request", self._request)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.complaints.append(dialog.message), dialog.dismiss()))
-        self.page.on(
-            "console",
-            lambda line: (
-                self.complaints.append(line.text) if "Content Security Policy" in line.text else None
-            ),
-        )
-
-    def open(self, path: str) -> int:
-        """A page of the dashboard once it rests; its status."""
-        answer = self.page.goto(f"{self.root}{path}")
-        self.page.wait_for_load_state("networkidle")
-        assert answer
-        return answer.status
-
-    def links(self) -> list[str]:
-        """Paths of the dashboard's own pages that this one leads to."""
-        found = self.page.eval_on_selector_all("a[href]", "links => links.map(a => a.getAttribute('href'))")
-        return [
-            path for path in dict.fromkeys(found) if path.startswith("/") and not path.startswith("/export")
-        ]
-
-    def _request(self, request: Request) -> None:
-        self.requests.append(request.url)
-        if not request.url.startswith((f"{self.root}/", "data:", "file:")):
-            self.strangers.append(request.url)
-
-
-@pytest.fixture
-def visitor(chromium: Browser, root: str) -> Iterator[Visitor]:
-    """A visitor with JavaScript."""
-    context = chromium.new_context(viewport={"width": 1100, "height": 900}, accept_downloads=True)
-    yield Visitor(context, root)
+@contextmanager
+def visiting(chromium: Browser, root: str, *, scripts: bool = True) -> Iterator[Visitor]:
+    """A visitor of the dashboard at an address, with JavaScript or without."""
+    context = chromium.new_context(
+        viewport=WIDE,  # type: ignore[arg-type]
+        accept_downloads=True,
+        java_script_enabled=scripts,
+    )
+    yield Visitor(context, root, scripts=scripts)
     context.close()
 
 
 @pytest.fixture
-def plain(chromium: Browser, root: str) -> Iterator[Visitor]:
-    """A visitor whose browser runs no JavaScript."""
-    context = chromium.new_context(java_script_enabled=False)
-    yield Visitor(context, root)
-    context.close()
-
-
-def crawl(visitor: Visitor, limit: int = 40) -> Iterator[str]:
-    """Opens a page of every shape of address that links lead to, from the home page on."""
-    queue, shapes = ["/"], set[str]()
-    while queue and len(shapes) < limit:
-        path = queue.pop(0)
-        shape = re.sub(r"\d+", "N", re.sub(r"[0-9a-f]{12,}", "HASH", path.partition("?")[0]))
-        if shape in shapes or re.search(r"/files/|\.(json|csv|txt|yaml|png|webp)$", shape):
-            continue
-        shapes.add(shape)
-        status = visitor.open(path)
-        assert status in (200, 404, 410), (path, status)
-        if status == 200:
-            yield path
-            queue += [*visitor.links(), *STARTS] if path == "/" else visitor.links()
-
-
-STARTS = ("/takedowns", "/takedowns/new", "/running", "/graph", "/studies", "/search?q=square")
+def visitor(chromium: Browser, served: Served) -> Iterator[Visitor]:
+    """A visitor of the shared store, with JavaScript."""
+    with visiting(chromium, served.root) as visitor:
+        yield visitor
+        assert visitor.strangers == []
+        assert visitor.complaints == []

@@ -1,130 +1,121 @@
 """Every page that links lead to, in a browser: what it asks for, who can use it, what strangers' words do."""
 
-import re
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import pytest
+from playwright.sync_api import Browser
 
-from stages.artifacts.artifact import Artifact
 from stages.foreign_text import escape
-from stages.store import Store
-from stages.takedown.records import records
-from tests.dashboard.browser.conftest import HOSTILE, Visitor, crawl
-from tests.dashboard.training import training_at_work
+from tests.dashboard.browser.conftest import Served, visiting
+from tests.dashboard.browser.populated import HOSTILE
+from tests.dashboard.browser.survey import PageSurvey, main_words, survey
+from tests.dashboard.browser.visitor import Visitor, crawl, shape
 
 pytestmark = [pytest.mark.browser, pytest.mark.matrix]
-AXE = (Path(__file__).parent / "axe.min.js").read_text()
 NODES = 2000
+KINDS = (
+    "/", "/graph", "/diff", "/diff/pictures", "/stale", "/studies", "/studies/try", "/running",
+    "/takedowns", "/takedowns/new", "/takedowns/N", "/takedowns/N/holders", "/search", "/search/captions",
+    "/images/HASH", "/models/HASH", "/collections/HASH", "/collections/HASH/host", "/evaluations/HASH",
+    "/references/NAME", "/artifacts/collect/HASH", "/artifacts/train/HASH",
+    "/artifacts/evaluate/HASH", "/artifacts/collect/HASH/rows", "/artifacts/filter/HASH/rows",
+    "/artifacts/shard/HASH/rows",
+)  # fmt: skip
+"""Pages that there must be."""
 
 
-def test_every_page_can_be_used_by_everybody_and_asks_nobody_else(visitor: Visitor):
-    faults: dict[str, list[str]] = {}
-    paths: list[str] = []
-    for path in crawl(visitor):
-        paths.append(path)
-        visitor.page.evaluate(f"() => {{ {AXE} }}")
-        report = visitor.page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
-        faults[path] = [
-            f"{fault['id']}: {fault['nodes'][0]['html'][:200]}"
-            for fault in report["violations"]
-            if fault["impact"] in ("serious", "critical")
-        ]
-        assert visitor.page.locator("h1").count() == 1, path
-        assert visitor.page.evaluate("() => document.querySelectorAll('*').length") < NODES, path
-        assert visitor.page.evaluate("() => window.owned") is None, path
-    assert {path: words for path, words in faults.items() if words} == {}
-    assert len(paths) >= 8, paths
-    assert visitor.strangers == []
-    assert visitor.complaints == []
+@dataclass(frozen=True)
+class Walk:
+    """A walk through all pages."""
+
+    pages: Mapping[str, PageSurvey]
+    """By path."""
+    strangers: list[str]
+    complaints: list[str]
+    owned: list[str]
+    """Pages on which a caption ran as a script."""
 
 
-def test_without_javascript_the_same_words_are_reached(visitor: Visitor, plain: Visitor):
-    for path in ("/", "/takedowns", "/takedowns/new"):
-        visitor.open(path)
-        plain.open(path)
-        assert plain.page.inner_text("h1") == visitor.page.inner_text("h1")
-        assert set(visitor.links()) <= {*plain_links(plain), *visitor.links()}
-    plain.open("/")
-    plain.page.get_by_role("link", name="See what runs now").click()
-    assert "Nothing runs here now." in plain.page.inner_text("main")
-    assert plain.strangers == []
+@pytest.fixture(scope="module")
+def walk(chromium: Browser, served: Served) -> Iterator[Walk]:
+    """Once for all tests of this file."""
+    with visiting(chromium, served.root) as visitor:
+        pages: dict[str, PageSurvey] = {}
+        owned: list[str] = []
+        for path in crawl(visitor, served.unusual):
+            pages[path] = survey(visitor)
+            if visitor.page.evaluate("() => window.owned") is not None:
+                owned.append(path)
+        yield Walk(pages, visitor.strangers, visitor.complaints, owned)
 
 
-def plain_links(plain: Visitor) -> list[str]:
-    return re.findall(r'href="(/[^"]*)"', plain.page.content())
+def test_the_walk_sees_every_kind_of_page(walk: Walk, served: Served):
+    shapes = {shape(path) for path in walk.pages}
+    assert set(KINDS) - shapes == set()
+    assert set(served.unusual) <= set(walk.pages)
+    assert {path for path, page in walk.pages.items() if page.headings != 1} == set()
+    assert {path for path, page in walk.pages.items() if page.nodes >= NODES} == set()
 
 
-def test_the_keyboard_alone_reaches_content_and_search(visitor: Visitor):
+def test_no_page_asks_anybody_else_or_runs_a_stranger_s_words(walk: Walk):
+    assert walk.strangers == []
+    assert walk.complaints == []
+    assert walk.owned == []
+
+
+@pytest.mark.parametrize("look", ["wide", "dark", "phone"])
+def test_axe_finds_no_serious_fault(walk: Walk, look: str):
+    faults = {path: page.faults[look] for path, page in walk.pages.items() if page.faults[look]}
+    assert faults == {}
+
+
+def test_no_page_is_wider_than_a_phone(walk: Walk):
+    assert {path: page.overflow for path, page in walk.pages.items() if page.overflow} == {}
+
+
+def test_the_keyboard_alone_reaches_every_control(walk: Walk):
+    assert {path: page.unreached for path, page in walk.pages.items() if page.unreached} == {}
+
+
+def test_without_javascript_every_page_says_the_same(walk: Walk, chromium: Browser, served: Served):
+    """Parts that load by themselves are links to pages, which say at least as much."""
+    with visiting(chromium, served.root, scripts=False) as plain:
+        for path, page in walk.pages.items():
+            plain.open(path)
+            words, parts = main_words(plain)
+            assert words == page.words, path
+            links = plain.links()
+            assert parts.keys() == page.parts.keys(), path
+            for part, said in page.parts.items():
+                assert part in links, (path, part)
+                plain.open(part)
+                assert said in main_words(plain)[0], (path, part)
+        assert plain.strangers == []
+
+
+def test_the_keyboard_alone_searches_and_looks_at_samples(visitor: Visitor, served: Served):
     visitor.open("/")
-    keyboard = visitor.page.keyboard
+    page, keyboard = visitor.page, visitor.page.keyboard
     keyboard.press("Tab")
-    focused = "() => document.activeElement.textContent || document.activeElement.id"
-    assert visitor.page.evaluate(focused) == "To the content"
+    assert page.evaluate("() => document.activeElement.textContent") == "To the content"
     keyboard.press("Enter")
-    assert visitor.page.url.endswith("#content")
+    assert page.url.endswith("#content")
     visitor.open("/")
     for _ in range(12):
         keyboard.press("Tab")
-        if visitor.page.evaluate("() => document.activeElement.id") == "q":
+        if page.evaluate("() => document.activeElement.id") == "q":
             break
-    keyboard.type("datasets/line")
-    keyboard.press("Enter")
-    visitor.page.wait_for_url("**/*line*")
-    assert visitor.strangers == []
-
-
-def test_a_take_down_is_asked_twice(visitor: Visitor, store: Store):
-    """By a real browser, whose forms bring an Origin of their own making."""
-    visitor.open("/takedowns/new?host=asked.example")
-    page = visitor.page
-    page.get_by_label("Why").fill("asked by its owner")
-    page.get_by_role("button", name="See what would go").click()
-    page.get_by_role("heading", name="What would be taken down").wait_for()
-    assert records(store) == []
-    page.get_by_role("button", name="for good").click()  # the box is not ticked, and the browser says so
-    assert records(store) == []
-    page.get_by_label("I have looked").check()
-    page.get_by_role("button", name="for good").click()
-    page.wait_for_url("**/takedowns/1")
-    assert [record.hosts for record in records(store)] == [("asked.example",)]
-    assert "Nothing in the store holds it." in page.inner_text("main")
-    assert visitor.complaints == []
-
-
-def test_an_exported_file_opens_without_a_request(visitor: Visitor, tmp_path: Path):
-    for number, path in enumerate(list(crawl(visitor, limit=6))):
-        visitor.open(path)
-        with visitor.page.expect_download() as download:
-            visitor.page.get_by_role("link", name="This page as one file").click()
-        file = tmp_path / f"{number}.html"
-        download.value.save_as(file)
-        title = visitor.page.inner_text("h1")
-        visitor.requests.clear()
-        visitor.page.goto(file.as_uri())
-        visitor.page.wait_for_load_state("networkidle")
-        assert visitor.page.inner_text("h1") == title
-        assert [url for url in visitor.requests if not url.startswith("data:")] == [file.as_uri()]
-        assert visitor.page.evaluate("() => getComputedStyle(document.body).fontFamily").startswith(
-            "system-ui"
-        )
-    assert visitor.complaints == []
-
-
-def test_the_curve_of_a_running_training_grows_by_itself(
-    visitor: Visitor, store: Store, made: dict[str, Artifact]
-):
-    with training_at_work(store, made["shard"]):
-        visitor.open("/")
-        visitor.page.get_by_role("link", name=re.compile("^train ")).click()
-        line = visitor.page.locator("svg.curves path.series-0").first
-        drawn = line.get_attribute("d") or ""
-        visitor.page.wait_for_function(
-            "points => (document.querySelector('svg.curves path.series-0')?.getAttribute('d') ?? '')"
-            ".split('L').length > points",
-            arg=len(drawn.split("L")),
-        )
-    assert visitor.complaints == []
-    assert visitor.strangers == []
+    keyboard.type("models/drawn@2")
+    with page.expect_navigation():
+        keyboard.press("Enter")
+    visitor.rest()
+    page.locator(".slides input:checked").focus()
+    shown = page.locator(".slides figure:visible figcaption")
+    last = shown.inner_text()
+    keyboard.press("ArrowLeft")
+    assert shown.count() == 1
+    assert shown.inner_text() != last
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -132,9 +123,7 @@ def test_strangers_words_are_words(visitor: Visitor, text: str):
     visitor.open("/takedowns/new")
     visitor.page.get_by_label("Pictures").fill("example.org")
     visitor.page.get_by_label("Why").fill(text.replace("\x00", ""))
-    visitor.page.get_by_role("button", name="See what would go").click()
+    visitor.click(visitor.page.get_by_role("button", name="See what would go"))
     visitor.page.get_by_role("heading", name="What would be taken down").wait_for()
-    assert escape(text.replace("\x00", ""))[:20] in visitor.page.inner_text("main")
+    assert escape(text.replace("\x00", ""))[:20] in visitor.text()
     assert visitor.page.evaluate("() => window.owned") is None
-    assert visitor.complaints == []
-    assert visitor.strangers == []

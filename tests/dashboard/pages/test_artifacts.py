@@ -56,6 +56,8 @@ def test_the_funnel_s_bars_lead_to_their_rows(client: TestClient, made: dict[str
         assert f'href="{path(selection)}/rows?reason={reason}"' in text
         assert f'<td class="number">{rows}</td>' in text
     assert "low similarity" in text
+    assert f'href="{path(selection)}/rows">went on</a>' in text
+    assert f'href="{path(made["train"])}/rows"' not in client.get(path(made["train"])).text  # it has none
 
 
 def test_lineage_leads_up_and_down(client: TestClient, made: dict[str, Artifact]):

@@ -4,12 +4,13 @@ import csv
 import io
 import itertools
 import re
-from html import unescape
+from html import escape, unescape
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
+from dashboard.page import FRAGMENT
 from dashboard.rows.csv_file import safe
 from stages.artifacts.artifact import Artifact
 from stages.store import Store
@@ -85,7 +86,22 @@ def test_captions_are_asked_by_all_words_of_one(client: TestClient, made: dict[s
     expected = sum(any("red" in each and "large" in each for each in some) for some in split)
     assert 0 < expected < sum(any("red" in text and "large" in text for text in some) for some in texts)
     assert total(client.get(path(made["shard"], "rows?words=Large+RED")).text) == expected
-    assert client.get(path(made["shard"], "rows?words=large+red&total=1")).text.strip().startswith("<span")
+
+
+def test_rows_that_take_long_to_count_are_counted_on_request(
+    client: TestClient, made: dict[str, Artifact], monkeypatch: pytest.MonkeyPatch
+):
+    """As a part of the page, and for a browser without JavaScript as the page that says it."""
+    monkeypatch.setattr("dashboard.rows.page.QUICK", 0)
+    text = client.get(path(made["shard"], "rows?words=red")).text
+    (address,) = links(text, "total=true")
+    assert f'hx-get="{escape(address)}"' in text
+    assert 'id="total"' not in text
+    part = client.get(address, headers={FRAGMENT: "true"}).text
+    whole = client.get(address).text
+    assert part.strip().startswith("<span")
+    assert total(part) == total(whole) > 0
+    assert len(uids(whole)) == 4
 
 
 def test_what_the_filter_left_out_shows_the_captions_it_came_with(
