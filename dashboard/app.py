@@ -8,7 +8,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from dashboard.catalogue import Catalogue
-from dashboard.page import Page, render
+from dashboard.page import Page, render_message
 from dashboard.pages import (
     artifacts,
     collections,
@@ -90,13 +90,13 @@ async def _no_page(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     about = "There is nothing at this address." if error.status_code == 404 else str(error.detail)
     page = Page(title="Not found", about=about, hint="Search for it, or begin at the home page.")
-    return render(request, "message.html", page, error.status_code, message="")
+    return render_message(request, page, error.status_code, "")
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     """A user's mistake, or damage: its words, which say what to do."""
     page = Page(title="This does not work", about="What was asked for cannot be shown.")
-    return render(request, "message.html", page, 400, message=str(error))
+    return render_message(request, page, 400, str(error))
 
 
 async def _not_indexed(request: Request, error: Exception) -> Response:
@@ -106,6 +106,6 @@ async def _not_indexed(request: Request, error: Exception) -> Response:
         about="This page looks rows up by an index that is made once, and is not ready yet.",
         hint="It is asked for again every few seconds; pages of results and the graph need no index.",
     )
-    response = render(request, "message.html", page, 503, message=str(error))
+    response = render_message(request, page, 503, str(error))
     response.headers["Refresh"] = response.headers["Retry-After"] = str(AGAIN)
     return response

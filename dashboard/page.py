@@ -49,9 +49,17 @@ def render(request: Request, template: str, page: Page, status: int = 200, **con
     return HTMLResponse(text, status_code=status)
 
 
-def render_fragment(request: Request, template: str, **context: Any) -> HTMLResponse:
+def render_fragment(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
     """A part of a page, for htmx to put in."""
-    return HTMLResponse(environment().get_template(template).render(request=request, **context))
+    text = environment().get_template(template).render(request=request, **context)
+    return HTMLResponse(text, status_code=status)
+
+
+def render_message(request: Request, page: Page, status: int, message: str) -> HTMLResponse:
+    """What was asked for cannot be shown, and why: a page, or where a part of one was asked for, a part."""
+    if FRAGMENT in request.headers:
+        return render_fragment(request, "message_part.html", status, message=message or page.about)
+    return render(request, "message.html", page, status, message=message)
 
 
 @cache

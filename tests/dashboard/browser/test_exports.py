@@ -31,7 +31,7 @@ def paths(artifacts: Mapping[str, Artifact]) -> dict[str, str]:
         "image": f"/images/{uids.iloc[0]}",
         "model": f"/models/{artifacts['train'].fingerprint}",
         "graph": "/graph",
-        "diff": "/diff?old=images/hostile@1&new=images/hostile@2",
+        "diff": "/diff?old=images/birds@1&new=images/birds@2",
         "result": f"/artifacts/filter/{artifacts['filter'].fingerprint}",
         "home": "/",
     }

@@ -61,7 +61,7 @@ class Visitor:
         )
         return [
             path
-            for path in dict.fromkeys(addresses)
+            for path in dict.fromkeys(address.partition("#")[0] for address in addresses)
             if path.startswith("/") and not path.startswith("/export") and not NO_PAGE.search(path)
         ]
 
@@ -82,7 +82,7 @@ def shape(path: str) -> str:
     return re.sub(r"\d+", "N", re.sub(r"[0-9a-f]{12,}", "HASH", path))
 
 
-def crawl(visitor: Visitor, first: Sequence[str] = (), limit: int = 60) -> Iterator[str]:
+def crawl(visitor: Visitor, first: Sequence[str] = (), limit: int = 80) -> Iterator[str]:
     """Opens a page of every shape of address that links lead to, from the home page on.
 
     Args:

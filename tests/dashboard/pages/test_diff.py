@@ -189,3 +189,13 @@ def test_funnels_have_every_reason_of_either(made: dict[str, Artifact]):
     assert {row.outcome for row in rows} >= {"too_small", "low_similarity"}
     assert sum(row.change for row in rows[1:]) == rows[0].change
     assert config_differences(made["collect"], made["collect"]) == []
+
+
+def test_a_part_that_cannot_be_shown_says_why_in_its_place(asked: TestClient):
+    """No page within the page."""
+    answer = asked.get(
+        "/diff/pictures?old=images/birds@1&new=datasets/birds@1", headers={"HX-Request": "true"}
+    )
+    assert answer.status_code == 404
+    assert answer.text.startswith('<p class="warning">')
+    assert "<html" not in answer.text
