@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser
 
+from stages.artifacts.artifact import Artifact
 from stages.foreign_text import escape
 from tests.dashboard.browser.conftest import Served, visiting
 from tests.dashboard.browser.populated import HOSTILE
@@ -38,12 +39,14 @@ class Walk:
 
 
 @pytest.fixture(scope="module")
-def walk(chromium: Browser, served: Served) -> Iterator[Walk]:
+def walk(chromium: Browser, served: Served, artifacts: Mapping[str, Artifact]) -> Iterator[Walk]:
     """Once for all tests of this file."""
+    collection = f"/collections/{artifacts['collect'].fingerprint}"
+    first = [*served.unusual, collection, "/diff?old=images/birds@1&new=images/birds@2"]
     with visiting(chromium, served.root) as visitor:
         pages: dict[str, PageSurvey] = {}
         owned: list[str] = []
-        for path in crawl(visitor, served.unusual):
+        for path in crawl(visitor, first):
             pages[path] = survey(visitor)
             if visitor.page.evaluate("() => window.owned") is not None:
                 owned.append(path)

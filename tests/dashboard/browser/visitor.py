@@ -55,9 +55,10 @@ class Visitor:
         return self.page.inner_text("main")
 
     def links(self) -> list[str]:
-        """Paths of the dashboard's own pages that this one leads to."""
+        """Paths of the dashboard's own pages that this one leads to, or loads as a part."""
         addresses = self.page.eval_on_selector_all(
-            "a[href]", "links => links.map(a => a.getAttribute('href'))"
+            "a[href], [hx-get]",
+            "all => all.map(each => each.getAttribute('href') || each.getAttribute('hx-get'))",
         )
         return [
             path
