@@ -49,10 +49,10 @@ def render(request: Request, template: str, page: Page, status: int = 200, **con
     return HTMLResponse(text, status_code=status)
 
 
-def render_fragment(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
+def render_fragment(request: Request, template: str, code: int = 200, **context: Any) -> HTMLResponse:
     """A part of a page, for htmx to put in."""
     text = environment().get_template(template).render(request=request, **context)
-    return HTMLResponse(text, status_code=status)
+    return HTMLResponse(text, status_code=code)
 
 
 def render_message(request: Request, page: Page, status: int, message: str) -> HTMLResponse:

@@ -1,5 +1,7 @@
 """What runs: stages at work on any machine, and one of them with its funnel and its curves so far."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
@@ -44,7 +46,7 @@ def work(request: Request, stage: str, fingerprint: str) -> HTMLResponse:
         catalogue.look_again()  # it may have ended just now
     artifact = catalogue.contents().artifacts.get(fingerprint)
     finished = artifact if artifact and artifact.stage == stage and artifact.dropped is None else None
-    facts = {
+    facts: dict[str, Any] = {
         "progress": status,
         "curves": curves_of(status) if status else None,
         "result": special_path(finished) if finished else "",

@@ -43,6 +43,7 @@ def csv_rows(
         StageError: a table is damaged, or a take-down cannot be read.
     """
     table = table_meant(artifact, row_filter)
+    reader.watch.forbidden()  # a take-down that cannot be read is said before anything is sent
     with reader.index.database.cursor() as db:
         reader.index.scan(db, artifact, table, "rows")
         columns = columns_of(db, "rows")

@@ -1,6 +1,6 @@
 """`sdflow export`: the files of a result in a folder of their own, or a model as diffusers lays one out."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
@@ -52,7 +52,7 @@ def export(
 
 
 @contextmanager
-def _appearing_whole(folder: Path) -> Iterator[Path]:
+def _appearing_whole(folder: Path) -> Generator[Path]:
     """A folder beside another, whose content becomes the other's when the block ends: what is interrupted
     leaves nothing that looks finished."""
     import shutil
