@@ -160,9 +160,9 @@ def _states(
     once."""
     import torch
 
-    from sdmodel.device import use_device
+    from sdmodel.device import resolve_device
 
-    encoder.to(use_device(config.device)).eval()
+    encoder.to(resolve_device(config.device)).eval()
     places: dict[str, int] = {}
     for each in captions:
         for caption in each:

@@ -132,7 +132,7 @@ def _pictures(
     out: Output,
 ) -> dict[str, JSON]:
     """Parts of moments, a tar each; fills in the table's columns, and returns the space."""
-    from sdmodel.device import use_device
+    from sdmodel.device import resolve_device
     from sdmodel.latents.autoencoder import load_autoencoder
     from sdmodel.latents.write import MomentSums, moment_places, space_of, write_moments
 
@@ -144,7 +144,7 @@ def _pictures(
 
     @cache
     def model() -> Any:  # loaded when the first unfinished part needs it, and at the end
-        return load_autoencoder(folder, use_device(config.device))
+        return load_autoencoder(folder, resolve_device(config.device))
 
     def make(target: Path, payload: dict[str, Any]) -> PartResult:
         tar, rows = payload["tar"], payload["rows"]
@@ -186,7 +186,7 @@ def _captions(
 ) -> dict[str, JSON]:
     """Parts of text states, a tar's captions each, and the empty caption; fills in the table's columns, and
     returns widths and length."""
-    from sdmodel.device import use_device
+    from sdmodel.device import resolve_device
     from sdmodel.latents.text import load_text_encoder
     from sdmodel.latents.write import write_text
 
@@ -194,7 +194,7 @@ def _captions(
 
     @cache
     def model() -> Any:
-        return load_text_encoder(folder, config.length, use_device(config.device))
+        return load_text_encoder(folder, config.length, resolve_device(config.device))
 
     def make(target: Path, payload: dict[str, Any]) -> PartResult:
         dtype = np.float16 if config.precision == "fp16" else np.float32

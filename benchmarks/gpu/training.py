@@ -21,7 +21,7 @@ from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.data.stream import Stream
 from sdmodel.denoise.unet2d import UNet2D
-from sdmodel.device import use_device
+from sdmodel.device import resolve_device
 from sdmodel.diffusion.objective import DiffusionObjective
 from sdmodel.train.fsdp import place
 from sdmodel.train.loop import train
@@ -204,4 +204,4 @@ def losses(training: Training, modules: nn.Module, steps: int, *, bf16: bool = F
 
 def on_gpu(scale: Scale) -> bool:
     """Whether this is no rehearsal."""
-    return use_device(scale.device) == "cuda"
+    return resolve_device(scale.device) == "cuda"

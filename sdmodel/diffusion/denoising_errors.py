@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sdmodel.condition import Condition
 from sdmodel.data.batch import Batch
+from sdmodel.device import flushed_denormals
 from sdmodel.diffusion.generate import TextToImage
 from sdmodel.evaluate.regression import error_sums, figures
 from sdmodel.noise.interpolation import interpolate
@@ -43,6 +44,7 @@ def level_of(t: Tensor) -> Tensor:
     return (t * LEVELS).long().clamp(max=LEVELS - 1)
 
 
+@flushed_denormals()
 @torch.no_grad()
 def denoising_errors(
     model: TextToImage, images: Tensor, captions: list[str], seed: int = 0

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sdmodel.condition import Condition
 from sdmodel.config.sampling import Sampling, SamplingConfig
+from sdmodel.device import flushed_denormals
 from sdmodel.diffusion import folder as folders
 from sdmodel.diffusion.model import Diffusion
 from sdmodel.diffusion.sizes import check_size
@@ -33,6 +34,7 @@ class TextToImage:
         self.model = model.eval().requires_grad_(False)
         self.size = model.config.size
 
+    @flushed_denormals()
     @torch.no_grad()  # not inference mode: a training that is sampled from goes on
     def sample(
         self,

@@ -23,7 +23,7 @@ from sdmodel.config.train import TrainConfig
 from sdmodel.data.size_warnings import size_warnings
 from sdmodel.data.sized_stream import SizedStream
 from sdmodel.data.stream import Stream
-from sdmodel.device import use_device
+from sdmodel.device import flushed_denormals, resolve_device
 from sdmodel.lora import published
 from sdmodel.objective import Objective
 from sdmodel.text import lengths
@@ -63,6 +63,7 @@ BEST = "best.json"
 """Which validation the published weights are of."""
 
 
+@flushed_denormals()
 def run(
     job: JobSpec,
     stopping: Stopping | None = None,
@@ -137,7 +138,7 @@ def run(
 def accelerator_of(config: TrainConfig) -> Accelerator:
     """Device, processes and precision. ValueError: CUDA is asked for and not there, or another launcher
     started this process."""
-    on_gpu = use_device(config.device) == "cuda"
+    on_gpu = resolve_device(config.device) == "cuda"
     bf16 = config.precision == "bf16" or (config.precision == "auto" and on_gpu)
     if bf16 and not on_gpu:
         leave_onednn()

@@ -118,10 +118,10 @@ def _text_to_image(
 
     @cache
     def load() -> Any:
-        from sdmodel.device import use_device
+        from sdmodel.device import resolve_device
         from sdmodel.diffusion.generate import load as load_model
 
-        return load_model(folder, use_device(config.device))
+        return load_model(folder, resolve_device(config.device))
 
     # What it predicts: the loss on held-out pictures, with their own captions and with others'.
     report["validation"] = _validation(model, dataset, load, config, out)

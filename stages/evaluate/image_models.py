@@ -35,11 +35,11 @@ def reconstruction(
     import torch
 
     from sdmodel.data.pixels import to_float, to_uint8
-    from sdmodel.device import use_device
+    from sdmodel.device import resolve_device
     from sdmodel.evaluate.regression import error_sums, figures
     from sdmodel.latents.autoencoder import load_autoencoder
 
-    model = load_autoencoder(folder, use_device(device))
+    model = load_autoencoder(folder, resolve_device(device))
     sums: dict[str, Any] = {}
     back: list[NDArray[np.uint8]] = []
     for start in range(0, len(pictures), CHUNK):
@@ -70,10 +70,10 @@ def recognition(folder: Path, pictures: NDArray[np.uint8], device: str) -> dict[
     from torch.nn import functional as F
 
     from sdmodel.data.pixels import to_float
-    from sdmodel.device import use_device
+    from sdmodel.device import resolve_device
     from sdmodel.selfsupervised.encoder import load
 
-    place = use_device(device)
+    place = resolve_device(device)
     model = load(folder).to(place)
     side = pictures.shape[1]
     edge = round(side * (1 - math.sqrt(SHOWN_AREA)) / 2)

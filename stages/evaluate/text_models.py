@@ -53,10 +53,10 @@ def understanding(
 
     from sdmodel.data.batch import Batch
     from sdmodel.data.pixels import to_float
-    from sdmodel.device import use_device
+    from sdmodel.device import resolve_device
     from sdmodel.pretrain.folder import load
 
-    place = torch.device(use_device(device))
+    place = torch.device(resolve_device(device))
     model = load(folder, table).to(place)
     sums = _Sums()
     with torch.no_grad():

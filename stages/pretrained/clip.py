@@ -70,12 +70,12 @@ class OpenClip:
         import open_clip
         import torch
 
-        from sdmodel.device import use_device
+        from sdmodel.device import resolve_device
 
         if not model.startswith(LOCAL):
             _check_known(model, pretrained, open_clip)
         self._torch = torch
-        self._device = torch.device(use_device(device))
+        self._device = torch.device(resolve_device(device))
         loaded: Any = open_clip.create_model_from_pretrained(
             model, pretrained=pretrained or None, device=self._device, weights_only=True
         )

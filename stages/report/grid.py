@@ -11,7 +11,7 @@ from PIL import Image
 from sdmodel.captioned_sheet import captioned_sheet, enlarged, side_by_side
 from sdmodel.config.sampling import SamplingConfig
 from sdmodel.data.pixels import to_uint8
-from sdmodel.device import use_device
+from sdmodel.device import resolve_device
 from sdmodel.diffusion.generate import CHUNK, load
 from sdmodel.text.lengths import truncation_warnings
 from stages.report.png import described, file_name, write_png
@@ -58,7 +58,7 @@ class Artist:
         device: "cpu", "cuda" or "auto".
 
         ValueError: the device is unknown or not there."""
-        place = use_device(device)
+        place = resolve_device(device)
         self.model, self.name, self.size = load(folder, place), name, size
         self.weak = load(weak, place) if weak else None
         self.chosen, self.sampling = sampling, sampling.over(self.model.model.sampling)

@@ -21,6 +21,7 @@ from torch import nn
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.data.stream import Stream
+from sdmodel.device import flushed_denormals
 from sdmodel.train.job import JobSpec
 from sdmodel.train.loop import train
 from sdmodel.train.metrics import peak_memory
@@ -85,6 +86,7 @@ class Timed:
             torch.cuda.synchronize(self.device)
 
 
+@flushed_denormals()
 def measure(job: JobSpec) -> Measurement:
     """Trains for the job's seconds in this process, which is one of those that share the training."""
     folder = job.folder
