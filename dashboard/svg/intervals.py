@@ -17,7 +17,7 @@ LEFT, RIGHT, TOP, BOTTOM = 190, 16, 10, 40
 """Pixels around the plot: names of rows, and the axis with its name."""
 ROW = 30
 """Height of a row."""
-LETTERS = 22
+LETTERS = 18
 """Of a row's name; the table beside it has all of them."""
 CAP = 5
 """Half the height of an interval's ends."""

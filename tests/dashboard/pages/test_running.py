@@ -80,8 +80,14 @@ def test_work_shows_its_funnel_parts_and_what_it_waits_for(empty: TestClient, tm
         AT_WORK, stage="collect", training=None, wait=wait, parts_made=3, parts_found=4, parts_total=9,
         funnel=Funnel(200, 150, {"too_small": 50}),
     )  # fmt: skip
-    leave(open_store(str(tmp_path / "store")), status)
-    text = empty.get(f"/running/collect/{status.fingerprint}").text
+    store = open_store(str(tmp_path / "store"))
+    leave(store, status)
+    path = f"/running/collect/{status.fingerprint}"
+    lease = acquire(store, status.stage, status.fingerprint, lambda holder: False)
+    assert lease is not None
+    with lease:
+        text = empty.get(path).text
+    assert "waiting for" not in empty.get(path).text  # a dead process waits for nothing
     assert "waiting for h.org until 03:12:40 UTC (it asked us to &lt;wait&gt;)" in text
     assert "3 made, 4 found finished, of 9" in text
     meaning = f'<span class="meaning">{EXPLANATIONS[Reason.TOO_SMALL]}</span>'
