@@ -12,7 +12,7 @@ from typing import Any
 from dashboard.catalogue import Contents
 from dashboard.pictures.cards import cell
 from dashboard.pictures.reader import StoreReader
-from dashboard.rows.page import TIES, table_meant
+from dashboard.rows.page import row_order, table_meant
 from dashboard.tables.filter import RowFilter, condition
 from dashboard.tables.index import columns_of
 from stages.artifacts.artifact import Artifact
@@ -48,10 +48,8 @@ def csv_rows(
         reader.index.scan(db, artifact, table, "rows")
         columns = columns_of(db, "rows")
         meant = condition(row_filter, columns)
-        order = ", ".join(["uid", *(name for name in TIES if name in columns)])
-        cursor = db.execute(
-            f"SELECT * FROM rows WHERE {meant.sql} ORDER BY {order} LIMIT ?", [*meant.values, ROWS]
-        )
+        query = f"SELECT * FROM rows WHERE {meant.sql} ORDER BY {row_order(columns)} LIMIT ?"
+        cursor = db.execute(query, [*meant.values, ROWS])
         names = [name for name, *_ in cursor.description or ()]
         shown = [name for name in names if name not in PLACE]
         yield _lines([[safe(name) for name in shown]])

@@ -5,7 +5,7 @@ counted or skipped to get there (keyset paging), so that the last page costs wha
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,12 @@ def table_meant(artifact: Artifact, row_filter: RowFilter) -> str:
     return rejects if row_filter.reason and rejects in names else names[0]
 
 
+def row_order(columns: Iterable[str]) -> str:
+    """SQL for the order of a table's rows: by uid, those of one uid by what else tells them apart."""
+    known = set(columns)
+    return ", ".join(["uid", *(name for name in TIES if name in known)])
+
+
 def row_page(reader: StoreReader, artifact: Artifact, row_filter: RowFilter, after: str = "") -> RowPage:
     """The rows of an artifact that meet a filter, after a cursor.
 
@@ -72,9 +78,8 @@ def row_page(reader: StoreReader, artifact: Artifact, row_filter: RowFilter, aft
         reader.index.scan(db, artifact, table, "rows")
         columns = columns_of(db, "rows")
         meant = condition(row_filter, columns)
-        order = ", ".join(["uid", *(name for name in TIES if name in columns)])
         cursor = db.execute(
-            f"SELECT * FROM rows WHERE uid >= ? AND {meant.sql} ORDER BY {order} LIMIT ? OFFSET ?",
+            f"SELECT * FROM rows WHERE uid >= ? AND {meant.sql} ORDER BY {row_order(columns)} LIMIT ? OFFSET ?",
             [uid, *meant.values, ROWS + 1, before],
         )
         names = [name for name, *_ in cursor.description or ()]
