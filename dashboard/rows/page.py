@@ -78,8 +78,9 @@ def row_page(reader: StoreReader, artifact: Artifact, row_filter: RowFilter, aft
         reader.index.scan(db, artifact, table, "rows")
         columns = columns_of(db, "rows")
         meant = condition(row_filter, columns)
+        order = row_order(columns)
         cursor = db.execute(
-            f"SELECT * FROM rows WHERE uid >= ? AND {meant.sql} ORDER BY {row_order(columns)} LIMIT ? OFFSET ?",
+            f"SELECT * FROM rows WHERE uid >= ? AND {meant.sql} ORDER BY {order} LIMIT ? OFFSET ?",
             [uid, *meant.values, ROWS + 1, before],
         )
         names = [name for name, *_ in cursor.description or ()]
