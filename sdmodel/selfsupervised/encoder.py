@@ -1,4 +1,4 @@
-"""The image encoder: a ResNet, and its folder.
+"""The image encoder: a ResNet, its folder, and the features that others use it for.
 
 It normalises groups of channels (Wu and He 2018, arXiv:1803.08494) and not batches: a picture's features
 depend on it alone, so that one process or many train the same encoder, averaged weights need no statistics of
@@ -8,12 +8,14 @@ their own, and views cannot tell each other by the batch they share.
 import functools
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import TypeAdapter
 from safetensors.torch import load_file
 from timm.layers.norm import GroupNorm
 from timm.models.resnet import Bottleneck, ResNet
+from torch import Tensor, nn
 
 from sdmodel.config.model import SelfSupervisedConfig
 
@@ -51,10 +53,34 @@ def read_config(folder: Path) -> SelfSupervisedConfig:
     return TypeAdapter(SelfSupervisedConfig).validate_python(saved["model"]["selfsupervised"])
 
 
-def load(folder: Path) -> ResNet:
-    """The encoder that a training wrote, in evaluation mode. ValueError: see `read_config`."""
+class ImageEncoder(nn.Module):
+    """A trained image encoder as evaluation, perceptual losses, alignment and guidance use it: frozen, in
+    evaluation mode. Gradients reach the pictures."""
+
+    def __init__(self, tower: ResNet, features: int):
+        """tower: as `build` makes it. features: what `width` says."""
+        super().__init__()
+        self.tower, self.width = tower, features
+        self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> "ImageEncoder":
+        """It stays in evaluation mode, whatever the model around it is in."""
+        return super().train(False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, F) float32 pooled features, F = `width`, of pictures (B, 3, H, W) float32 in [-1, 1]."""
+        return self.tower(images)
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Feature maps (B, C_i, h_i, w_i) float32, the finest first; the last has F channels."""
+        tower: Any = self.tower  # timm's annotations have several results in one
+        return tower.forward_intermediates(images, norm=True, intermediates_only=True)
+
+
+def load(folder: Path) -> ImageEncoder:
+    """The encoder that a training wrote. ValueError: see `read_config`."""
     config = read_config(folder)
     with torch.device("meta"):
         encoder = build(config)
     encoder.load_state_dict(load_file(folder / WEIGHTS), assign=True)
-    return encoder.eval()
+    return ImageEncoder(encoder, width(config))

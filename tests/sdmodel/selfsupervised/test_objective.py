@@ -75,10 +75,9 @@ def test_features_depend_on_the_picture_alone():
 
 
 def test_a_folder_holds_the_encoder_and_what_a_training_starts_from(tmp_path: Path):
-    made, images = objective(), batch().images
+    made = objective()
     folder = saved(made, tmp_path / "model")
     assert {path.suffix for path in folder.iterdir()} == {".json", ".safetensors"}
-    torch.testing.assert_close(load(folder)(images), made.modules.encoder(images))
     other = objective(seed=1)
     other.start(folder)
     torch.testing.assert_close(loss(other, batch()), loss(made, batch()))
@@ -87,6 +86,21 @@ def test_a_folder_holds_the_encoder_and_what_a_training_starts_from(tmp_path: Pa
         objective(wide).start(folder)
     with pytest.raises(ValueError, match="holds no model of kind 'selfsupervised'"):
         load(tmp_path)
+
+
+def test_an_encoder_that_was_trained_is_frozen_and_gives_pooled_features_and_maps(tmp_path: Path):
+    made, images = objective(), batch().images.requires_grad_()
+    encoder = load(saved(made, tmp_path / "model"))
+    features, maps = encoder(images), encoder.maps(images)
+    torch.testing.assert_close(features, made.modules.encoder(images))
+    assert features.shape == (8, encoder.width)
+    assert [tuple(each.shape[1:]) for each in maps] == [
+        *((4, 8, 8), (16, 4, 4), (32, 2, 2), (64, 1, 1), (128, 1, 1))
+    ]
+    torch.testing.assert_close(maps[-1].mean((2, 3)), features)
+    assert not encoder.train().training
+    assert not any(parameter.requires_grad for parameter in encoder.parameters())
+    assert torch.autograd.grad(maps[1].square().mean(), images)[0].abs().sum() > 0
 
 
 def test_every_weight_has_a_gradient():
