@@ -13,6 +13,7 @@ from stages.config.run import Run
 from stages.pretrained import files
 from stages.pretrained import text as texts
 from stages.pretrained.continuation import check_latents, continuation_input
+from stages.pretrained.image_encoder import image_encoder_input
 from stages.pretrained.start import pipeline_files, start_input
 from stages.store import Store, open_store
 
@@ -52,6 +53,7 @@ def check(run: Run) -> None:
     if encode.text:
         files.text_files(Path(encode.text))
     texts.labels_input(store, train)
+    image_encoder_input(store, "train.encoder", train.encoder)
 
 
 def _check(

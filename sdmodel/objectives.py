@@ -16,6 +16,7 @@ def objective_of(
     texts: Sequence[Path | None] = (),
     labels: Path | None = None,
     uids: Collection[str] | None = None,
+    encoder: Path | None = None,
     starting: bool = False,
 ) -> Objective:
     """The objective that `config` names, with initial weights from torch's global generator.
@@ -26,6 +27,7 @@ def objective_of(
     and text.
     labels: table of uids and labels, for text.
     uids: of the training split's rows, for text; None: those of that table.
+    encoder: folder of the frozen image encoder that pictures are seen by.
     starting: its `start` will be called, so that weights need not be drawn.
     ValueError: config does not fit the objective, or names none."""
     if latents and config.objective != "diffusion":

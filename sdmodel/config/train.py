@@ -77,6 +77,9 @@ class TrainConfig(Config):
     """Model of ours to go on with, "models/NAME@3", that was trained with checkpoint_keep_state: with its
     weights, averages, momenta and place in the data order, under another rate, length, batch or dataset.
     Empty: the training begins."""
+    encoder: str = field(default="", metadata=NEUTRAL)  # its weights' digest is an input of the stage
+    """Frozen image encoder that the training sees pictures by, "models/NAME@latest" of a training with
+    objective selfsupervised. Empty: none."""
     checkpoint_every: Count = 16_000
     """Images between checkpoints: what a crash can lose."""
     checkpoint_keep_every: Amount = 0

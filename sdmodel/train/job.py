@@ -48,6 +48,8 @@ class JobSpec:
     texts: tuple[Path | None, ...] = ()
     """For each text encoder the folder that it starts from, None where it begins with random weights; empty:
     all do."""
+    encoder: Path | None = None
+    """Folder of the frozen image encoder that pictures are seen by; None: none."""
     labels: Path | None = None
     """Table of uids and labels, for the text objective."""
     seconds: float = 0.0

@@ -76,6 +76,7 @@ def prepare(job: JobSpec, accelerator: Accelerator, build: Build | None = None) 
             texts=job.texts,
             labels=job.labels,
             uids=index.uids,
+            encoder=job.encoder,
             starting=job.start is not None,
         )
     )

@@ -11,6 +11,7 @@ def starts_of(train: TrainConfig) -> dict[str, str]:
     return {
         "train.start": train.start,
         "train.continue_from": train.continue_from,
+        "train.encoder": train.encoder,
         "train.text.start": train.text.start,
         **{f"train.texts.{n}.start": text.start for n, text in enumerate(train.texts)},
     }

@@ -81,6 +81,7 @@ def forecast(
     *,
     start: Path | None = None,
     texts: Sequence[Path | None] = (),
+    encoder: Path | None = None,
     labels: Artifact | None = None,
     latents: Artifact | None = None,
     encoders: Path | None = None,
@@ -97,6 +98,7 @@ def forecast(
         folder: existing, empty, to work in.
         start: folder of the model to start from.
         texts: folders of pretrained text encoders, None where one begins with random weights.
+        encoder: folder of the frozen image encoder that pictures are seen by.
         labels: of cluster, what the text objective takes for labels; None takes the dataset's own.
         latents: of encode, of that dataset: what is learned from.
         encoders: `encoders_in` of what has yet to be encoded: random latents are learned from.
@@ -125,6 +127,7 @@ def forecast(
             tars=tars,
             start=start,
             texts=texts,
+            encoder=encoder,
             labels=labels.path(TABLE) if labels else None,
             latents=latents.lay("", folder / "latents") if latents else None,
             encoders=encoders,

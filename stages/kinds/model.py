@@ -20,7 +20,7 @@ def _settings(model: Artifact) -> Mapping[str, JSON]:
     that is among the statistics."""
     settings: dict[str, JSON] = {}
     for name, recorded in model.manifest.inputs.items():
-        if not recorded or ("." in name and not name.startswith("texts.")):
+        if not recorded or ("." in name and not name.startswith(("texts.", "encoders."))):
             continue
         if name == "start" and "continue_from" in model.statistics:
             settings["continue_from"] = model.statistics["continue_from"]
@@ -28,6 +28,8 @@ def _settings(model: Artifact) -> Mapping[str, JSON]:
             settings["start"] = input_name(model, name)
         elif name == "labels":
             settings["pretrain.clusters"] = input_name(model, name)
+        elif name.startswith("encoders."):
+            settings["encoder"] = input_name(model, name)
         elif name.startswith("texts."):
             number = int(name.removeprefix("texts."))
             key = f"texts.{number - 1}.start" if number else "text.start"

@@ -122,7 +122,9 @@ def check_inputs(model: Artifact, inputs: Mapping[str, Digested | None]) -> None
             other way round.
     """
     before = model.manifest.inputs
-    frozen = {name for name in {*before, *inputs} if name == "labels" or name.startswith("texts")}
+    frozen = {
+        name for name in {*before, *inputs} if name == "labels" or name.startswith(("texts", "encoders"))
+    }
     for name in sorted(frozen):
         old, new = (before.get(name) or {}).get("digest"), getattr(inputs.get(name), "digest", None)
         if old != new:

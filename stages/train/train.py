@@ -20,6 +20,7 @@ from stages.pretrained.continuation import (
     continuation_input,
     same_measure,
 )
+from stages.pretrained.image_encoder import image_encoder_folder, image_encoder_input
 from stages.pretrained.start import start_folder, start_input
 from stages.pretrained.text import TABLE, labels_input, text_folders, text_inputs
 from stages.reasons import Reason
@@ -37,7 +38,9 @@ def _inputs(request: Request[TrainConfig]) -> list[Any]:
     store, config = request.store, request.config
     latents = others[0] if others else None
     start = continuation_input(store, config) or start_input(store, config.start)
-    return [dataset, start, latents, text_inputs(store, config), labels_input(store, config)]
+    encoder = image_encoder_input(store, "train.encoder", config.encoder)
+    encoders = (encoder,) if encoder else ()
+    return [dataset, start, latents, text_inputs(store, config), labels_input(store, config), encoders]
 
 
 @stage(version=6, kind="model", step=StepSettings(inputs=_inputs, reference="models"))
@@ -47,6 +50,7 @@ def train(
     latents: Artifact | None,
     texts: tuple[Snapshot | Artifact | None, ...],
     labels: Artifact | None,
+    encoders: tuple[Artifact, ...],
     config: TrainConfig,
     out: Output,
 ) -> Stats:
@@ -61,6 +65,8 @@ def train(
             on both.
         texts: `text_inputs(store, config)`, the pretrained text encoders.
         labels: of cluster, what the text objective takes for labels; None takes the dataset's own.
+        encoders: `image_encoder_input(store, "train.encoder", config.encoder)`, the frozen image encoder that
+            pictures are seen by; empty where there is none.
         config: the objective, the model and its training.
         out: gets `model/` (averaged weights, as `Objective.save` lays them out), `metrics.jsonl`,
             `curve.png`, `samples/`, `checkpoints/IMAGES/` of the checkpoints that stay, `best.json` where
@@ -79,18 +85,20 @@ def train(
         RuntimeError: the training process failed; the message says why, or ends with its last errors.
     """
     if isinstance(start, Continuation):
-        given = {"latents": latents, "labels": labels, **{f"texts.{n}": text for n, text in enumerate(texts)}}
+        given = {"latents": latents, "labels": labels}
+        given |= {f"texts.{n}": text for n, text in enumerate(texts)}
+        given |= {f"encoders.{n}": encoder for n, encoder in enumerate(encoders)}
         check_inputs(start.artifact, given)
     rows, left_out = _rows(dataset, latents, config, out)
     folder = out.folder / "training"
-    inputs = (dataset, start, latents, labels, *texts)
+    inputs = (dataset, start, latents, labels, *texts, *encoders)
     digests = [artifact.digest if artifact else "" for artifact in inputs]
     began = start.images if isinstance(start, Continuation) else 0
     checkpoints = Checkpoints(out, config, digests, folder / "samples", began)
     resumed, seconds = checkpoints.restore(folder / "checkpoints")
     if not resumed and (notice := checkpoints.unfinished_notice()):
         out.warn(notice)
-    job_path = _write_job(dataset, start, latents, texts, labels, config, folder)
+    job_path = _write_job(dataset, start, latents, texts, labels, encoders, config, folder)
     elapsed = ElapsedTime(seconds, began)
     earlier = _earlier_rows(folder, resumed)
     launch(job_path, settled(config, start), out, checkpoints, resumed or began, elapsed, earlier)
@@ -155,6 +163,7 @@ def _write_job(
     latents: Artifact | None,
     texts: tuple[Snapshot | Artifact | None, ...],
     labels: Artifact | None,
+    encoders: tuple[Artifact, ...],
     config: TrainConfig,
     folder: Path,
 ) -> Path:
@@ -175,6 +184,7 @@ def _write_job(
         continued=continued,
         latents=latents.lay("", folder / "latents") if latents else None,
         texts=tuple(text_folders(texts, config, folder / "texts")),
+        encoder=image_encoder_folder(next(iter(encoders), None), folder / "encoder"),
         labels=labels.path(TABLE) if labels else dataset.path("index.parquet"),
     )
     folder.mkdir(parents=True, exist_ok=True)

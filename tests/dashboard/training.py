@@ -25,7 +25,7 @@ if __name__ == "__main__":
     status_writer.EVERY = float(sys.argv[3])
     store = open_store(sys.argv[1])
     endless = dataclasses.replace(worlds.TINY, images=10**7)
-    train(Artifact.open(store, "shard", sys.argv[2]), None, None, (), None, endless, store=store)
+    train(Artifact.open(store, "shard", sys.argv[2]), None, None, (), None, (), endless, store=store)
 """
 
 

@@ -42,7 +42,7 @@ def model(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     dataset = worlds.dataset(store, tmp_path_factory.mktemp("pictures"), rows=40)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(launch, "train", in_this_process)
-        return train(dataset, None, None, (), None, CONFIG, store=store)
+        return train(dataset, None, None, (), None, (), CONFIG, store=store)
 
 
 def kept(model: Artifact, images: int, length: float) -> dict[str, torch.Tensor]:

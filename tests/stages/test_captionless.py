@@ -109,7 +109,7 @@ def test_they_become_a_dataset(bare: Artifact, mixed: Artifact):
 
 @pytest.mark.usefixtures("here")
 def test_an_autoencoder_learns_from_them_and_is_measured(store: Store, bare: Artifact):
-    model = train(bare, None, None, (), None, AUTO, store=store)
+    model = train(bare, None, None, (), None, (), AUTO, store=store)
     assert model.funnel.rows_out == len(captions(bare, "train"))
     assert model.funnel.reasons == {}
     # It learned to the end, and says which validation its weights are of.
@@ -176,7 +176,7 @@ def test_who_learns_from_captions_leaves_the_others_out_and_says_so(
     monkeypatch.setattr("sdmodel.train.process.launch.train", launched)
     heard = Heard()
     with pytest.raises(RuntimeError, match="far enough"):
-        train(mixed, None, None, (), None, config, store=store, reporter=heard)
+        train(mixed, None, None, (), None, (), config, store=store, reporter=heard)
     assert heard.words == [
         f"{len(rows) - some} of {len(rows)} pictures to train on have no caption and are left out: "
         f"objective {objective} learns from captions."
@@ -186,13 +186,13 @@ def test_who_learns_from_captions_leaves_the_others_out_and_says_so(
 @pytest.mark.parametrize("objective", ["contrastive", "text"])
 def test_who_learns_from_captions_refuses_pictures_without_any(bare: Artifact, store: Store, objective: Any):
     with pytest.raises(ValueError, match="no picture of the train split has a caption"):
-        train(bare, None, None, (), None, worlds.changed(objective=objective, size=32), store=store)
+        train(bare, None, None, (), None, (), worlds.changed(objective=objective, size=32), store=store)
 
 
 @pytest.mark.usefixtures("here")
 def test_the_funnel_counts_what_was_left_out(mixed: Artifact, store: Store):
     config = worlds.changed(objective="contrastive", size=32, images=8, batch=8, checkpoint_every=8)
-    model = train(mixed, None, None, (), None, config, store=store)
+    model = train(mixed, None, None, (), None, (), config, store=store)
     rows = captions(mixed, "train")
     some = sum(map(bool, rows))
     assert (model.funnel.rows_in, model.funnel.rows_out) == (len(rows), some)

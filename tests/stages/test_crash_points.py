@@ -43,7 +43,7 @@ RUNS: dict[str, Run] = {
     "encode": lambda store, of, home: made(
         of["shard"], EncodeConfig(autoencoder=str(home / "pipeline"), size=16, device="cpu"), store
     ),
-    "train": lambda store, of, _: train(of["shard"], None, None, (), None, TRAINING, store=store),
+    "train": lambda store, of, _: train(of["shard"], None, None, (), None, (), TRAINING, store=store),
     "evaluate": lambda store, of, _: evaluate(of["train"], of["shard"], None, JUDGED, store=store),
 }
 POINTS = 8

@@ -230,7 +230,7 @@ def test_a_training_gets_the_latents_of_its_own_dataset(
     latents = made(dataset, config, store)
     other = worlds.dataset(store, tmp_path / "pictures", rows=12, seed=9)
     with pytest.raises(ValueError, match="are of another dataset"):
-        train(other, None, latents, (), None, worlds.TINY, store=store)
+        train(other, None, latents, (), None, (), worlds.TINY, store=store)
 
 
 @given(st.integers(1, 64), st.integers(1, 64))
@@ -263,5 +263,5 @@ def test_the_plan_of_a_training_names_the_cache(
 
     monkeypatch.setattr("sdmodel.train.process.launch.train", launched)
     with pytest.raises(RuntimeError, match="far enough"):
-        train(dataset, None, latents, (), None, worlds.TINY, store=store)
+        train(dataset, None, latents, (), None, (), worlds.TINY, store=store)
     assert len(plans) == 1

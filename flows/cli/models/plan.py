@@ -100,6 +100,7 @@ def plan(
             Path(folder),
             start=start,
             texts=_texts(run, Path(folder) / "texts"),
+            encoder=_image_encoder(run, Path(folder) / "encoder"),
             labels=_labels(run),
             latents=latents,
             encoders=encoders,
@@ -207,6 +208,18 @@ def _texts(run: "Run", folder: "Path") -> "list[Path | None]":
     if not any(text.start for text in texts):
         return []
     return text_folders(text_inputs(open_store(run.store, writable=False), run.train), run.train, folder)
+
+
+def _image_encoder(run: "Run", folder: "Path") -> "Path | None":
+    """Folder of the frozen image encoder that pictures are seen by, or links to its files in `folder`."""
+    from stages.pretrained.image_encoder import image_encoder_folder, image_encoder_input
+    from stages.store import open_store
+
+    name = run.train.encoder
+    if not name:
+        return None
+    store = open_store(run.store, writable=False)
+    return image_encoder_folder(image_encoder_input(store, "train.encoder", name), folder)
 
 
 def _labels(run: "Run") -> "Artifact | None":

@@ -30,6 +30,7 @@ def measurement_job(
     tars: Mapping[str, Path] | None = None,
     start: Path | None = None,
     texts: Sequence[Path | None] = (),
+    encoder: Path | None = None,
     labels: Path | None = None,
     latents: Path | None = None,
     encoders: Path | None = None,
@@ -46,6 +47,7 @@ def measurement_job(
         tars: name in the index -> path.
         start: a model folder to start from.
         texts: folders of pretrained text encoders, see `JobSpec.texts`.
+        encoder: folder of the frozen image encoder that pictures are seen by.
         labels: table of those pictures' labels; None: the index itself, as always of random pictures.
         latents: a cache of those pictures to learn from.
         encoders: folder of frozen encoders whose cache is to be learned from, and is not made yet; it becomes
@@ -72,6 +74,7 @@ def measurement_job(
         start=start,
         latents=latents,
         texts=tuple(texts),
+        encoder=encoder,
         labels=labels or index,
         seconds=seconds,
     )

@@ -66,7 +66,7 @@ def test_a_training_is_another_request_where_it_starts_from_something_else(
         train.step.inputs(Request(store, "x", settings, [dataset], lambda: None))
         for settings in (worlds.TINY, config)
     )
-    assert plain[1:] == [None, None, (), None]
+    assert plain[1:] == [None, None, (), None, ()]
     asked = {train.fingerprint(*inputs, config=config) for inputs in (plain, started)}
     assert len(asked) == 2
     assert train.fingerprint(*started, config=config) == train.fingerprint(*started, config=worlds.TINY)

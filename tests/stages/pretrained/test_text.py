@@ -11,15 +11,12 @@ import torch
 from sdmodel.config.text import PretrainConfig, TextConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.text import build
-from stages.artifacts.artifact import Artifact, Funnel
-from stages.artifacts.reference import refer
-from stages.config.run import ShardConfig
-from stages.output import Output
+from stages.artifacts.artifact import Artifact
 from stages.pretrained.text import labels_input, text_folders, text_inputs
-from stages.stage import Stats, stage
 from stages.store import Store, open_store
 from stages.train.train import train
 from tests.stages import worlds
+from tests.stages.pretrained.filed import filed
 
 TEXT = TextConfig(width=8, heads=2, queries=2, length=8, vocabulary=300)
 WORDS = ["a red hat", "two blue cats"] * 2
@@ -41,18 +38,6 @@ def folder(path: Path, seed: int = 0, kind: Any = "bert") -> Path:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return open_store(str(tmp_path / "store"))
-
-
-def filed(store: Store, name: str, files: dict[str, bytes], stage_name: str = "train") -> Artifact:
-    @stage(version=1, kind="model", name=stage_name)
-    def made(config: ShardConfig, out: Output) -> Stats:
-        for path, content in files.items():
-            out.write(path).write_bytes(content)
-        return Stats(Funnel(0, 0))
-
-    artifact = made(ShardConfig(), store=store)
-    refer(store, name, artifact)
-    return artifact
 
 
 def test_a_folder_goes_by_what_is_in_it(store: Store, tmp_path: Path):
@@ -100,7 +85,7 @@ def test_what_a_text_encoder_starts_from_is_part_of_the_request(store: Store, tm
     dataset = filed(store, "datasets/d", {"index.parquet": b""}, "shard")
     config = starting(str(folder(tmp_path / "a")))
     found = text_inputs(store, config)
-    asked = {train.fingerprint(dataset, None, None, texts, None, config=config) for texts in ((), found)}
+    asked = {train.fingerprint(dataset, None, None, texts, None, (), config=config) for texts in ((), found)}
     assert len(asked) == 2
 
 

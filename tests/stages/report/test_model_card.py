@@ -40,7 +40,7 @@ def dataset(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 def model(store: Store, dataset: Artifact) -> Iterator[Artifact]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(launch, "train", in_this_process)
-        yield train(dataset, None, None, (), None, CONFIG, store=store)
+        yield train(dataset, None, None, (), None, (), CONFIG, store=store)
 
 
 def front_matter(card: str) -> tuple[dict[str, Any], str]:

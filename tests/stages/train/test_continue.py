@@ -72,14 +72,16 @@ def dataset(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 
 @pytest.fixture(scope="module")
 def half(store: Store, dataset: Artifact) -> Artifact:
-    model = train(dataset, None, None, (), None, HALF, store=store)
+    model = train(dataset, None, None, (), None, (), HALF, store=store)
     refer(store, "models/half", model)
     return model
 
 
 def go_on(store: Store, dataset: Artifact, config: TrainConfig, **reporter: Any) -> Artifact:
     """As a run does it, whose inputs are looked up by the stage's own rule."""
-    return train(dataset, continuation_input(store, config), None, (), None, config, store=store, **reporter)
+    return train(
+        dataset, continuation_input(store, config), None, (), None, (), config, store=store, **reporter
+    )
 
 
 def rows(model: Artifact) -> list[dict[str, float]]:
@@ -115,7 +117,7 @@ def learned_alone(model: Artifact, other: Artifact) -> tuple[str, str]:
 def test_gone_on_with_it_is_what_it_had_been_at_once_to_the_bit(
     store: Store, dataset: Artifact, half: Artifact, capsys: pytest.CaptureFixture[str]
 ):
-    whole = train(dataset, None, None, (), None, WHOLE, store=store)
+    whole = train(dataset, None, None, (), None, (), WHOLE, store=store)
     model = go_on(store, dataset, ON)
     kept = "checkpoints/000000128/"
     assert {f"{kept}{name}.safetensors" for name in ("model", "averages", "optimizer", "best")} < set(
@@ -153,9 +155,9 @@ def test_gone_on_with_it_is_what_it_had_been_at_once_to_the_bit(
 def test_sizes_in_stages_go_on_at_the_last_to_the_bit(store: Store, dataset: Artifact):
     half = dataclasses.replace(HALF, size=16, sizes=((8, 32), (16, 32)))
     whole = dataclasses.replace(half, images=96, sizes=((8, 32), (16, 64)))
-    refer(store, "models/staged", train(dataset, None, None, (), None, half, store=store))
+    refer(store, "models/staged", train(dataset, None, None, (), None, (), half, store=store))
     model = go_on(store, dataset, dataclasses.replace(whole, continue_from="models/staged@1"))
-    assert weights(model) == weights(train(dataset, None, None, (), None, whole, store=store))
+    assert weights(model) == weights(train(dataset, None, None, (), None, (), whole, store=store))
     assert [row["size"] for row in rows(model)] == [8, 8, 16, 16, 16, 16]
 
 
@@ -219,5 +221,7 @@ def test_a_state_is_named_by_the_checkpoint_and_not_by_the_model(
     state = continuation_input(store, ON)
     assert state is not None
     earlier = dataclasses.replace(state, digest="0" * 64)
-    names = {train.fingerprint(dataset, start, None, (), None, config=ON) for start in (state, earlier, half)}
+    names = {
+        train.fingerprint(dataset, start, None, (), None, (), config=ON) for start in (state, earlier, half)
+    }
     assert len(names) == 3

@@ -42,7 +42,7 @@ from stages.train.train import train
 from tests.stages.train.test_train import CONFIG
 
 store = open_store(sys.argv[1])
-train(Artifact.open(store, "shard", sys.argv[2]), None, None, (), None, CONFIG, store=store)
+train(Artifact.open(store, "shard", sys.argv[2]), None, None, (), None, (), CONFIG, store=store)
 """
 
 
@@ -76,7 +76,7 @@ def dataset(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 
 @pytest.fixture(scope="module")
 def undisturbed(store: Store, dataset: Artifact) -> Artifact:
-    return train(dataset, None, None, (), None, CONFIG, store=store)
+    return train(dataset, None, None, (), None, (), CONFIG, store=store)
 
 
 def another(store: Store, dataset: Artifact, folder: Path) -> tuple[Store, Artifact]:
@@ -139,7 +139,7 @@ def test_a_model_and_how_it_was_learned(store: Store, dataset: Artifact, undistu
     # Checkpoints were its parts, one for each `checkpoint_every`; they went once the model was there.
     assert statistics["parts"]["made"] == CONFIG.images // EVERY
     assert leftovers(store, undisturbed) == []
-    assert train(dataset, None, None, (), None, CONFIG, store=store).cached
+    assert train(dataset, None, None, (), None, (), CONFIG, store=store).cached
 
 
 @pytest.mark.slow
@@ -156,16 +156,16 @@ def test_killed_and_stopped_on_the_way_it_is_the_same_model(
         running.kill()
     assert below
     assert psutil.wait_procs(below, timeout=300)[1] == []
-    assert train.find(same, None, None, (), None, config=CONFIG, store=own) is None
+    assert train.find(same, None, None, (), None, (), config=CONFIG, store=own) is None
     assert leases_in_use(own) == []
 
     # Stopped: what it began ends, what it finished is kept.
     reporter = StopsAfter(2 * EVERY)
     with pytest.raises(Stopped):
-        train(same, None, None, (), None, CONFIG, store=own, reporter=reporter)
+        train(same, None, None, (), None, (), CONFIG, store=own, reporter=reporter)
     assert children() == []
     assert any("loss" in note and "left" in note for note in reporter.notes)
-    assert train.find(same, None, None, (), None, config=CONFIG, store=own) is None
+    assert train.find(same, None, None, (), None, (), config=CONFIG, store=own) is None
     assert sum(path.is_dir() for path in own.scratch().iterdir()) == 1  # the killed one's, gc's to remove
     newest = sorted(checkpoints(own).items())
     assert len(newest) == KEEP
@@ -176,7 +176,7 @@ def test_killed_and_stopped_on_the_way_it_is_the_same_model(
     victim.chmod(0o644)
     victim.write_bytes(victim.read_bytes()[:-1])
     decoded_as_seen = dataclasses.replace(CONFIG, data=DataConfig(memory=0, workers=1))
-    finished = train(same, None, None, (), None, decoded_as_seen, store=own)
+    finished = train(same, None, None, (), None, (), decoded_as_seen, store=own)
     assert finished.statistics["resumed_at"] == newest[0][0]
     assert finished.fingerprint == undisturbed.fingerprint
     assert finished.digest == undisturbed.digest
@@ -195,7 +195,7 @@ def test_without_a_row_to_train_on_it_says_what_to_do(tmp_path: Path):
     with pytest.raises(
         ValueError, match=r"train split is empty; loosen the filter or lower shard\.validation"
     ):
-        train(dataset, None, None, (), None, CONFIG, store=store)
+        train(dataset, None, None, (), None, (), CONFIG, store=store)
     assert leases_in_use(store) == []
     assert list(store.scratch().iterdir()) == []
 
@@ -216,7 +216,7 @@ def test_pictures_in_object_storage_may_be_read_where_they_lie(
     for fetch in (False, True):
         config = dataclasses.replace(CONFIG, data=DataConfig(fetch=fetch))
         with pytest.raises(RuntimeError, match="far enough"):
-            train(dataset, None, None, (), None, config, store=remote)
+            train(dataset, None, None, (), None, (), config, store=remote)
     there, here = (read_index(job.index, job.tars, "train") for job in jobs)
     there = dataclasses.replace(there, read_range=RemoteRanges())
     assert all(str(name).startswith(s3) for name in there.files)

@@ -98,7 +98,7 @@ def test_a_changed_rate_after_an_interruption_is_noticed(
     def heard(config: TrainConfig) -> list[str]:
         reporter = Heard()
         with pytest.raises(RetryableError):
-            train(dataset, None, None, (), None, config, store=store, reporter=reporter)
+            train(dataset, None, None, (), None, (), config, store=store, reporter=reporter)
         return [text for text in reporter.text if "unfinished" in text]
 
     assert heard(CONFIG) == []
