@@ -1,5 +1,7 @@
-"""Conditioning: the encoded captions of the images that a denoiser shall estimate."""
+"""Conditioning: what a denoiser is told of the images that it shall estimate, encoded captions and what
+stands beside them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -8,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Condition:
-    """Encoded captions, B of them."""
+    """Encoded captions, B of them, and what a denoiser is told besides."""
 
     pooled: Tensor
     """(B, P): the whole caption as one vector."""
@@ -16,18 +18,17 @@ class Condition:
     """(B, L, D): one vector a token."""
     mask: Tensor
     """(B, L) bool: true for tokens, false for padding."""
+    channels: Tensor | None = None
+    """(B, C, h, w): what is said of each place, concatenated beside x_t; of any sides, since a denoiser
+    resizes it to x_t's. None: nothing is."""
 
     def joined(self, other: "Condition") -> "Condition":
-        """These captions, then the others'; both padded to the same length."""
-        return Condition(
-            torch.cat([self.pooled, other.pooled]),
-            torch.cat([self.states, other.states]),
-            torch.cat([self.mask, other.mask]),
-        )
+        """These captions, then the others'; both padded to the same length, both with channels or none."""
+        return self._paired(other, lambda mine, theirs: torch.cat([mine, theirs]))
 
     def rows(self, start: int, end: int) -> "Condition":
         """Captions `start` to `end`."""
-        return Condition(self.pooled[start:end], self.states[start:end], self.mask[start:end])
+        return self._each(lambda tensor: tensor[start:end])
 
     def replaced(self, where: Tensor, other: "Condition") -> "Condition":
         """These captions, but the one that `other` has where `where` (B,) bool is true; as many tokens."""
@@ -35,20 +36,32 @@ class Condition:
         def chosen(mine: Tensor, theirs: Tensor) -> Tensor:
             return torch.where(where.view(-1, *[1] * (mine.ndim - 1)), theirs, mine)
 
-        return Condition(
-            chosen(self.pooled, other.pooled),
-            chosen(self.states, other.states),
-            chosen(self.mask, other.mask),
-        )
+        return self._paired(other, chosen)
 
     def to(self, device: torch.device) -> "Condition":
         """The same on `device`, in float32: half precision is widened there, so that less is copied."""
-        return Condition(
-            self.pooled.to(device, non_blocking=True).float(),
-            self.states.to(device, non_blocking=True).float(),
-            self.mask.to(device, non_blocking=True),
-        )
+
+        def moved(tensor: Tensor) -> Tensor:
+            there = tensor.to(device, non_blocking=True)
+            return there if there.dtype == torch.bool else there.float()
+
+        return self._each(moved)
 
     def pinned(self) -> "Condition":
         """The same in pinned memory, from which a GPU copies while the CPU goes on."""
-        return Condition(self.pooled.pin_memory(), self.states.pin_memory(), self.mask.pin_memory())
+        return self._each(torch.Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Condition":
+        channels = None if self.channels is None else change(self.channels)
+        return Condition(change(self.pooled), change(self.states), change(self.mask), channels)
+
+    def _paired(self, other: "Condition", change: Callable[[Tensor, Tensor], Tensor]) -> "Condition":
+        assert (self.channels is None) == (other.channels is None)
+        both = self.channels is not None and other.channels is not None
+        channels = change(self.channels, other.channels) if both else None
+        return Condition(
+            change(self.pooled, other.pooled),
+            change(self.states, other.states),
+            change(self.mask, other.mask),
+            channels,
+        )

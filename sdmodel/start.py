@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from sdmodel.denoise.concatenation import widened
 from sdmodel.denoise.unet2d import UNet2D, unet_class
 from sdmodel.latents.space import PIXELS, Space
 from sdmodel.noise.schedule import TIMESTEPS, NoiseSchedule
@@ -70,6 +71,7 @@ def load_unet(folder: Path, network: UNet2D) -> None:
         )
     except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(f"{place} holds no weights in diffusers' layout: {error}") from error
+    widened(unet.conv_in, network.beside)
     network.unet.load_state_dict(unet.state_dict())
 
 

@@ -27,6 +27,7 @@ def build_denoiser(
     *,
     padded: bool = True,
     maps: int | None = None,
+    beside: int = 0,
 ) -> nn.Module:
     """The denoiser that `config.network` names, with initial weights from torch's global generator.
 
@@ -38,6 +39,7 @@ def build_denoiser(
         schedule: whose timesteps a UNet of diffusers is told.
         padded: whether captions have padding that is not to be attended to.
         maps: side of square arrays that "unet" learns positions for; None is that of the first of sizes.
+        beside: channels of `Condition.channels`; 0 where conditions have none.
 
     Raises:
         ConfigError: the network cannot see pictures of that size in that space.
@@ -48,6 +50,7 @@ def build_denoiser(
         "channels": space.channels,
         "deviation": 1.0 if space.latent else SIGMA_DATA,
         "augment": config.data.augment > 0,
+        "beside": beside,
     }
     match config.network:
         case "unet":
@@ -58,7 +61,8 @@ def build_denoiser(
         case "unet2d":
             from sdmodel.denoise.unet2d import UNet2D, settings_of
 
-            return UNet2D(settings_of(config.unet2d, space.channels, token_width), schedule, padded=padded)
+            settings = settings_of(config.unet2d, space.channels, token_width)
+            return UNet2D(settings, schedule, padded=padded, beside=beside)
         case "dit":
             from sdmodel.denoise.dit import DiT
 

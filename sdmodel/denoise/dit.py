@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from sdmodel.condition import Condition
 from sdmodel.config.model import DiTConfig
 from sdmodel.denoise.augmentation_condition import AugmentationCondition
+from sdmodel.denoise.concatenation import concatenated, widened
 from sdmodel.denoise.dit_block import DiTBlock, modulated
 from sdmodel.denoise.time import FEATURES, time_features
 from sdmodel.noise.interpolation import SIGMA_DATA, unit_scale
@@ -38,6 +39,7 @@ class DiT(nn.Module):
         deviation: float = SIGMA_DATA,
         augment: bool = False,
         padded: bool = True,
+        beside: int = 0,
     ) -> None:
         """Args:
         config: width, depth and patch.
@@ -48,15 +50,17 @@ class DiT(nn.Module):
         augment: whether how pictures were moved is a condition.
         padded: whether captions have tokens that are not to be attended to; attention without a mask is
             faster.
+        beside: channels of `Condition.channels`, which are concatenated with the arrays.
         """
         super().__init__()
         width, patch = config.width, config.patch
         self.patch, self.deviation, self.padded = patch, deviation, padded
+        self.beside = beside
         self.time = nn.Sequential(nn.Linear(FEATURES, width), nn.SiLU(), nn.Linear(width, width))
         self.caption = nn.Linear(pooled_width, width)
         self.augmentation = AugmentationCondition(width) if augment else None
         self.words = nn.Linear(token_width, width)
-        self.stem = nn.Linear(channels * patch**2, width)
+        self.stem = widened(nn.Linear(channels * patch**2, width), beside * patch**2)
         self.blocks = nn.ModuleList(
             DiTBlock(width, config.heads, config.mlp, config.dropout) for _ in range(config.layers)
         )
@@ -92,7 +96,8 @@ class DiT(nn.Module):
         mask = condition.mask[:, None, None, :] if self.padded else None  # (B, 1, 1, L)
 
         x = unit_scale(t, self.deviation)[:, None, None, None] * x_t
-        x = F.pixel_unshuffle(x, self.patch)  # (B, C * patch**2, h, w)
+        x = concatenated(x, condition, self.beside)
+        x = F.pixel_unshuffle(x, self.patch)  # (B, (C + beside) * patch**2, h, w)
         h, w = x.shape[-2:]
         x = self.stem(x.flatten(2).transpose(1, 2))  # (B, h * w, W)
         x = x + positions(h, w, x.shape[-1], x.device)

@@ -17,6 +17,7 @@ from sdmodel.config.model import UNetConfig
 from sdmodel.denoise.attention import JointAttention
 from sdmodel.denoise.augmentation_condition import AugmentationCondition
 from sdmodel.denoise.block import ChannelNorm, ConvNeXtBlock
+from sdmodel.denoise.concatenation import concatenated, widened
 from sdmodel.denoise.time import FEATURES, time_features
 from sdmodel.noise.interpolation import SIGMA_DATA, unit_scale
 from sdmodel.row_dropout import linear_depth
@@ -45,6 +46,7 @@ class UNet(nn.Module):
         channels: int = 3,
         deviation: float = SIGMA_DATA,
         augment: bool = False,
+        beside: int = 0,
     ) -> None:
         """Args:
         config: widths and depths.
@@ -55,11 +57,13 @@ class UNet(nn.Module):
         channels: C of the arrays.
         deviation: standard deviation that the clean arrays are taken to have.
         augment: whether how pictures were moved is a condition.
+        beside: channels of `Condition.channels`, which are concatenated with the arrays.
         """
         super().__init__()
         widths, patch, width = config.channels, config.patch, config.condition
         sides = _sides(size, patch, len(widths))
         self.size, self.multiple, self.patch, self.deviation = size, config.multiple, patch, deviation
+        self.beside = beside
 
         # The condition of every block: the time and the whole caption.
         self.time = nn.Linear(FEATURES, width)
@@ -67,7 +71,7 @@ class UNet(nn.Module):
         self.condition = nn.Linear(width, width)
 
         # Down, through the middle, up.
-        self.stem = nn.Conv2d(channels * patch**2, widths[0], 3, padding=1)
+        self.stem = widened(nn.Conv2d(channels * patch**2, widths[0], 3, padding=1), beside * patch**2)
         self.maps = nn.ParameterList(
             torch.randn(1, c, side, side) * 0.1 for c, side in zip(widths, sides, strict=True)
         )
@@ -89,7 +93,7 @@ class UNet(nn.Module):
         # Back to pixels.
         self.norm = ChannelNorm(widths[0])
         self.pixels = nn.Conv2d(widths[0], config.fine * patch**2, 1)
-        self.fine = nn.Conv2d(config.fine + channels, FINE, 3, padding=1)
+        self.fine = widened(nn.Conv2d(config.fine + channels, FINE, 3, padding=1), beside)
         self.out = nn.Conv2d(FINE, channels, 3, padding=1)  # zeros: untrained, it predicts grey
         nn.init.zeros_(self.out.weight)
         self.augmentation = AugmentationCondition(width) if augment else None
@@ -114,6 +118,7 @@ class UNet(nn.Module):
                 f"multiples of {self.multiple}"
             )
         x = unit_scale(t, self.deviation)[:, None, None, None] * x_t
+        x = concatenated(x, condition, self.beside)
         embedding = self.time(time_features(t)) + self.caption(condition.pooled)
         if self.augmentation is not None:
             embedding = self.augmentation(embedding, augmented)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sdmodel.condition import Condition
 from sdmodel.config.model import UNet2DConfig
+from sdmodel.denoise.concatenation import concatenated, widened
 from sdmodel.noise.interpolation import expand
 from sdmodel.noise.schedule import NoiseSchedule
 from sdmodel.pipeline_family import UNCONDITIONAL, check_unet
@@ -23,18 +24,24 @@ class UNet2D(nn.Module):
     adamw_layers = ("unet.conv_in", "unet.conv_out", "unet.time_embedding", "unet.*.time_emb_proj")
     fused_layers: ClassVar = {"unet.*.ff.net.0.proj": (1, 2)}  # what is gated, and its gate (GEGLU)
 
-    def __init__(self, settings: dict[str, Any], schedule: NoiseSchedule, *, padded: bool = True) -> None:
+    def __init__(
+        self, settings: dict[str, Any], schedule: NoiseSchedule, *, padded: bool = True, beside: int = 0
+    ) -> None:
         """Args:
         settings: config.json of a pipeline's UNet, whose `_class_name` says which it is, or `settings_of` a
             config.
         schedule: whose timesteps it is told.
         padded: whether captions have tokens that are not to be attended to.
+        beside: channels of `Condition.channels`, which are concatenated with the arrays; `settings` are
+            without them.
 
         ValueError: it needs other conditions than time and caption."""
         super().__init__()
         check_unet(settings)
         self.settings, self.schedule, self.padded = settings, schedule, padded
         self.unet: Any = unet_class(settings).from_config(settings)
+        self.beside = beside
+        widened(self.unet.conv_in, beside)
         # Zeros: untrained, it predicts the mean of all data.
         nn.init.zeros_(self.unet.conv_out.weight)
         nn.init.zeros_(self.unet.conv_out.bias)
@@ -55,6 +62,7 @@ class UNet2D(nn.Module):
     ) -> Tensor:
         """(B, C, H, W) at times t (B,) to the prediction (B, C, H, W), float32. augmented must be None."""
         x = x_t * expand(torch.rsqrt(t**2 + (1 - t) ** 2), x_t)  # variance preserving
+        x = concatenated(x, condition, self.beside)
         arguments: dict[str, Any] = {}
         if self.conditional:
             mask = condition.mask if self.padded else None
