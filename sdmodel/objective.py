@@ -28,9 +28,10 @@ class Objective(Protocol):
 
         `forward(batch: Batch) -> dict[str, Tensor]`: named losses, each a float32
         scalar, the mean over the batch's rows; their sum is minimised, and "loss" must not be one of the
-        names. Random numbers come from `batch.normal`, `batch.uniform` and `batch.stratified`,
-        so that they are the same for one process or many. Sub-modules are called inside this
-        forward alone: anything else bypasses DistributedDataParallel."""
+        names. Metrics that are only written down come beside them, see sdmodel/losses.py. Random numbers come
+        from `batch.normal`, `batch.uniform` and `batch.stratified`, so that they are the same for one process
+        or many. Sub-modules are called inside this forward alone: anything else bypasses
+        DistributedDataParallel."""
         ...
 
     @property

@@ -23,6 +23,7 @@ from sdmodel.data.stream import Stream
 from sdmodel.denoise.unet2d import UNet2D
 from sdmodel.device import resolve_device
 from sdmodel.diffusion.objective import DiffusionObjective
+from sdmodel.losses import total
 from sdmodel.train.fsdp import place
 from sdmodel.train.loop import train
 from sdmodel.train.metrics import Gauge
@@ -194,7 +195,7 @@ def losses(training: Training, modules: nn.Module, steps: int, *, bf16: bool = F
     found: list[float] = []
     for _ in range(steps + 1):
         with torch.autocast(kind, torch.bfloat16) if bf16 else training.accelerator.autocast():
-            loss = torch.stack(list(modules(batch).values())).sum()
+            loss = total(modules(batch))
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

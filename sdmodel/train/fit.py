@@ -10,6 +10,7 @@ from torch import Tensor
 from sdmodel.config.buckets import bucket_shapes
 from sdmodel.data.batch import Batch
 from sdmodel.data.stream import Stream
+from sdmodel.losses import total
 from sdmodel.objective import Objective
 from sdmodel.train.buffers import copies, restore
 
@@ -71,7 +72,7 @@ def _try(objective: Objective, part: Batch, accelerator: Accelerator) -> None:
         with torch.random.fork_rng([device] if device.type == "cuda" else []), accelerator.autocast():
             ballast = [torch.empty_like(p) for p in learned for _ in range(BALLAST)]
             losses = modules(part)
-            torch.autograd.grad(torch.stack(list(losses.values())).sum(), learned, allow_unused=True)
+            torch.autograd.grad(total(losses), learned, allow_unused=True)
             del ballast
     finally:
         restore(modules, buffers)

@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
+from sdmodel.losses import total
 from sdmodel.objective import Objective
 from sdmodel.train.activations import PassCount, count_pass
 from sdmodel.train.buffers import copies, restore
@@ -120,9 +121,7 @@ def count_rows(objective: Objective, batch: Batch) -> PassCount:
     modules, device = objective.modules, batch.images.device
     buffers = copies(modules)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        count = count_pass(
-            lambda: torch.stack(list(modules(batch).values())).sum(), modules, list(objective.heavy)
-        )
+        count = count_pass(lambda: total(modules(batch)), modules, list(objective.heavy))
     restore(modules, buffers)
     return count
 

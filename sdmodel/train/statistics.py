@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sdmodel.config.learning import GuardConfig
 from sdmodel.config.optimization import Optimization
+from sdmodel.losses import METRIC, is_loss
 
 MEMORY = 0.02
 """Share of a step in the running mean of the gradient's norm: about the last 50 steps count."""
@@ -53,7 +54,7 @@ class TrainingStatistics:
         return self.guard.on_bad == "skip" and bool(bad)
 
     def add(self, losses: Mapping[str, Tensor], norm: Tensor) -> None:
-        """Adds a step to the sums."""
+        """Adds a step to the sums: its losses and metrics by name."""
         values = torch.stack([*(loss.detach() for loss in losses.values()), norm])
         self.names, self.steps = list(losses), self.steps + 1
         self._sums = values if self.steps == 1 else self._sums + values
@@ -84,17 +85,18 @@ class TrainingStatistics:
 
     def row(self, images: int, rate: float, accelerator: Accelerator) -> dict[str, float]:
         """A row of metrics, over the steps of all processes: images seen, the losses' sum as "loss", each
-        loss, the gradient's norm, the learning rate's factor. The next row begins.
+        loss, each metric, the gradient's norm, the learning rate's factor. The next row begins.
 
-        FloatingPointError: a loss is not finite."""
+        FloatingPointError: a loss or metric is not finite."""
         means: list[float] = accelerator.reduce(self._sums / self.steps, "mean").tolist()  # pyright: ignore
         losses = dict(zip(self.names, means[:-1], strict=True))
         if not all(math.isfinite(value) for value in losses.values()):
             raise FloatingPointError(
                 f"a loss is not finite in the {self.steps} batches up to {images}: {losses}"
             )
-        self.steps, total = 0, math.fsum(losses.values())
-        return {"images": images, "loss": total, **losses, "gradient_norm": means[-1], "rate": rate}
+        self.steps, total = 0, math.fsum(value for name, value in losses.items() if is_loss(name))
+        named = {name.removeprefix(METRIC): value for name, value in losses.items()}
+        return {"images": images, "loss": total, **named, "gradient_norm": means[-1], "rate": rate}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """(tensors, facts) for a checkpoint."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
+from sdmodel.losses import total
 from sdmodel.objective import Objective
 from sdmodel.row_dropout import by_row, drawing_for
 from sdmodel.train.buffers import copies, restore
@@ -66,7 +67,7 @@ class TrainStep:
             group["lr"] = peak * factor
 
     def gradients(self, batch: Batch, images: int) -> tuple[dict[str, Tensor], Tensor]:
-        """({name: mean loss () of this process's rows}, norm () of the gradient over all processes).
+        """({name: mean loss or metric () of this process's rows}, norm () of the gradient of all processes).
 
         The gradient is that of the mean over the global batch, clipped; it lies in the parameters."""
         batch = batch.to(self.accelerator.device)
@@ -84,8 +85,7 @@ class TrainStep:
             synced = nullcontext() if last else self.accelerator.no_sync(self.model)
             with synced, drawing_for(part.seed, part.index):
                 losses: dict[str, Tensor] = self.model(part)
-                total = torch.stack(list(losses.values())).sum()
-                self.accelerator.backward(total / self.parts)
+                self.accelerator.backward(total(losses) / self.parts)
             for name, loss in losses.items():
                 share = loss.detach() / self.parts
                 sums[name] = sums[name] + share if name in sums else share
