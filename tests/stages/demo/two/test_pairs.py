@@ -65,10 +65,22 @@ def test_the_one_object_world_tells_its_attributes_too(tmp_path: Path):
     assert [one_captions.parse(text) for text in table["text"]] == truth
 
 
+def test_a_share_of_the_captions_is_kept_and_is_part_of_a_larger_one(folder: Path, tmp_path: Path):
+    whole = pd.read_csv(folder / "metadata.csv").set_index("file_name")["text"]
+    captions_of: dict[float, pd.Series] = {}
+    for share in (0.3, 0.1, 0.0):
+        place = pairs.clean_folder(tmp_path / str(share), ROWS, 3, (48, 64), world="two", captioned=share)
+        texts = pd.read_csv(place / "metadata.csv", keep_default_na=False).set_index("file_name")["text"]
+        captions_of[share] = texts[texts != ""]
+        assert (whole[captions_of[share].index] == captions_of[share]).all()
+        assert abs(len(captions_of[share]) / ROWS - share) < 3 * (share * (1 - share) / ROWS) ** 0.5 + 1e-9
+    assert set(captions_of[0.1].index) < set(captions_of[0.3].index)
+
+
 def test_the_command_line_writes_what_the_function_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    words = [str(tmp_path / "cli"), "--rows", "3", "--seed", "5", "--world", "two"]
+    words = [str(tmp_path / "cli"), "--rows", "3", "--seed", "5", "--world", "two", "--captioned", "0.5"]
     monkeypatch.setattr(sys, "argv", ["pairs", *words])
     pairs.main()
-    pairs.clean_folder(tmp_path / "function", 3, 5, world="two")
+    pairs.clean_folder(tmp_path / "function", 3, 5, world="two", captioned=0.5)
     for path in (tmp_path / "function").iterdir():
         assert path.read_bytes() == (tmp_path / "cli" / path.name).read_bytes()
