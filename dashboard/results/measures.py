@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 
 EXPLAINED = {
     "clip.r_at_1_of_64": "share of captions for which CLIP finds their own sample first among 64",
+    "frechet.distance": "distance of samples from pictures, as an image encoder sees them; the same counts of "
+    "both compare",
     "nearest.least": "least distance of a sample to its nearest training image; 0 is a copy",
     "nearest.median": "the same distance, of the sample in the middle; pixels from 0 to 1",
     "oracle": "share of samples in which a program that knows the drawn world finds this as the caption says",
@@ -43,7 +45,7 @@ BETTER: Mapping[str, Sequence[str]] = {
         "retrieval.r_at_1",
         "validation.r2",
     ),
-    "less is better": ("validation.mse", "validation.mae"),
+    "less is better": ("frechet.distance", "validation.mse", "validation.mae"),
 }
 """Which way is better -> beginnings of paths; of what stands in neither nobody says."""
 DRAWINGS = {

@@ -43,24 +43,32 @@ def build(config: SelfSupervisedConfig) -> ResNet:
 
 
 def read_config(folder: Path) -> SelfSupervisedConfig:
-    """The config of a folder's encoder. ValueError: no such folder, or another kind of model."""
+    """The config of a folder's encoder. ValueError: see `read_model`."""
+    return TypeAdapter(SelfSupervisedConfig).validate_python(read_model(folder)["selfsupervised"])
+
+
+def read_model(folder: Path) -> dict[str, Any]:
+    """What a folder says of its encoder: {"size": pixels to a side, "selfsupervised": its config}.
+
+    ValueError: no such folder, or another kind of model."""
     file = folder / "config.json"
     saved = json.loads(file.read_text()) if file.is_file() else {}
     if saved.get("kind") != KIND:
         raise ValueError(
             f"{folder}: holds no model of kind {KIND!r}, which a training of that objective writes"
         )
-    return TypeAdapter(SelfSupervisedConfig).validate_python(saved["model"]["selfsupervised"])
+    return saved["model"]
 
 
 class ImageEncoder(nn.Module):
     """A trained image encoder as evaluation, perceptual losses, alignment and guidance use it: frozen, in
     evaluation mode. Gradients reach the pictures."""
 
-    def __init__(self, tower: ResNet, features: int):
-        """tower: as `build` makes it. features: what `width` says."""
+    def __init__(self, tower: ResNet, features: int, size: int):
+        """tower: as `build` makes it. features: what `width` says. size: pixels to a side of the pictures
+        that it has learned from; others are seen too."""
         super().__init__()
-        self.tower, self.width = tower, features
+        self.tower, self.width, self.size = tower, features, size
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> "ImageEncoder":
@@ -78,9 +86,9 @@ class ImageEncoder(nn.Module):
 
 
 def load(folder: Path) -> ImageEncoder:
-    """The encoder that a training wrote. ValueError: see `read_config`."""
+    """The encoder that a training wrote. ValueError: see `read_model`."""
     config = read_config(folder)
     with torch.device("meta"):
         encoder = build(config)
     encoder.load_state_dict(load_file(folder / WEIGHTS), assign=True)
-    return ImageEncoder(encoder, width(config))
+    return ImageEncoder(encoder, width(config), read_model(folder)["size"])

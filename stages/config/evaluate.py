@@ -35,6 +35,10 @@ class EvaluateConfig(Config):
     measured."""
     clip_pretrained: str = field(default="", metadata=NEUTRAL)  # likewise
     """open_clip's tag of pretrained weights, or a path; unused with local-dir."""
+    encoder: str = field(default="", metadata=NEUTRAL)  # likewise
+    """Image encoder of ours, "models/NAME@latest", in whose features the samples for captions of the test
+    split are compared with that split's pictures (Frechet distance); of a text-to-image model. Empty: they
+    are not."""
     background: Colour = WHITE
     """Colour behind transparent pixels, as #rrggbb. In a run it is the run's `background`."""
     part_rows: Count = 64

@@ -279,6 +279,11 @@ class Run(DatasetRun):
         sampled = self.evaluate.samples or self.evaluate.captions or self.evaluate.oracle
         if self.train.objective == "diffusion" and not sampled:
             yield self.mistake("nothing would be sampled; set one", "evaluate.samples", "evaluate.captions")
+        if self.evaluate.encoder and self.train.objective != "diffusion":
+            yield self.mistake(
+                "samples are compared with pictures by it, and this objective draws none; leave it out",
+                *("evaluate.encoder", "train.objective"),
+            )
         if self.encode.autoencoder:
             yield from self._of_latents()
         for key in ("encode.autoencoder", "encode.text"):

@@ -1,7 +1,6 @@
 """evaluate: what a model is worth, as figures, pictures and words."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -13,8 +12,10 @@ from numpy.typing import NDArray
 from sdmodel.config.sampling import Sampling
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.config.evaluate import EvaluateConfig
+from stages.evaluate.drawings import chosen_samples, draw_samples
 from stages.evaluate.grid import draw_grid
 from stages.evaluate.held_out import measured_split, notice
+from stages.evaluate.image_features import distance
 from stages.evaluate.image_models import recognition, reconstruction
 from stages.evaluate.images import index_of, pictures_of
 from stages.evaluate.oracle import clean_pairs, unseen_captions, verdicts
@@ -23,32 +24,37 @@ from stages.evaluate.report import markdown
 from stages.evaluate.retrieval import r_at_1
 from stages.evaluate.samples import sample
 from stages.evaluate.text_models import understanding
-from stages.fingerprint import JSON, short_hash
+from stages.fingerprint import short_hash
 from stages.kinds.evaluation import RECONSTRUCTED
 from stages.output import Output, PartResult
 from stages.pretrained.clip import OpenClip, clip_snapshot
+from stages.pretrained.image_encoder import image_encoder_input
 from stages.pretrained.text import TABLE
 from stages.stage import Request, Stats, StepSettings, stage
 
-SHOWN = 24
-"""Samples on the grid."""
 GROUP = 64
 """Pictures among which a caption's own one is looked for."""
 _NOT_FIGURES = ("model", "dataset", "background", "validation", "sampling", "nearest", "notice")
-CHUNK = 2048
-"""Training images that are compared at once."""
 
 REMEDY = "The model draws what it read of them; train it with a larger train.text.length."
 """Of captions to sample that are cut."""
 
 
-def _inputs(request: Request[EvaluateConfig]) -> list[Artifact | Snapshot | None]:
-    return [*request.read, clip_snapshot(request.config.clip, request.config.clip_pretrained)]
+def _inputs(request: Request[EvaluateConfig]) -> list[Any]:
+    config = request.config
+    encoder = image_encoder_input(request.store, "evaluate.encoder", config.encoder)
+    clip = clip_snapshot(config.clip, config.clip_pretrained)
+    return [*request.read, clip, (encoder,) if encoder else ()]
 
 
 @stage(version=3, kind="evaluation", step=StepSettings(inputs=_inputs, reference="evaluations"))
 def evaluate(
-    model: Artifact, dataset: Artifact, clip: Snapshot | None, config: EvaluateConfig, out: Output
+    model: Artifact,
+    dataset: Artifact,
+    clip: Snapshot | None,
+    encoders: tuple[Artifact, ...],
+    config: EvaluateConfig,
+    out: Output,
 ) -> Stats:
     """Measure a model on a dataset, its own or another.
 
@@ -58,6 +64,8 @@ def evaluate(
             Where that is empty, the validation split stands in, else the train split, and the report says so.
         clip: `clip_snapshot(config.clip, config.clip_pretrained)`; None where the run has no CLIP, and then
             no similarity is reported.
+        encoders: `image_encoder_input(store, "evaluate.encoder", config.encoder)`, in whose features samples
+            are compared with pictures; empty where there is none.
         config: what to measure.
         out: gets `report.json`, `report.md`, `grid.png` and `nearest.png`.
 
@@ -65,7 +73,8 @@ def evaluate(
         The funnel (every image to sample was sampled) and the report's main figures.
 
     Raises:
-        ValueError: the oracle is unknown; no caption is there to sample; nothing is there to compare.
+        ValueError: the oracle is unknown; no caption is there to sample; nothing is there to compare; an
+            encoder is named and the model draws nothing.
     """
     unseen = unseen_captions(config.oracle, config.oracle_samples, config.seed)
     settings = model.json("model/config.json") if "model/config.json" in model.files else None
@@ -89,7 +98,12 @@ def evaluate(
         rows = int(report["recognition"]["rows"])
     else:
         given = bool(config.captions or unseen)
-        rows = _text_to_image(model, dataset, split, clip, unseen, config, out, report)
+        rows = _text_to_image(model, dataset, split, clip, encoders, unseen, config, out, report)
+    if encoders and "sampling" not in report:
+        raise ValueError(
+            f"evaluate.encoder={config.encoder!r}: samples are compared with pictures by it, and "
+            f"{model.short_name} draws none; leave it out"
+        )
     if words := notice(split, given=given):
         out.warn(words)
         report["notice"] = words
@@ -106,6 +120,7 @@ def _text_to_image(
     dataset: Artifact,
     split: str,
     clip: Snapshot | None,
+    encoders: tuple[Artifact, ...],
     unseen: list[str],
     config: EvaluateConfig,
     out: Output,
@@ -148,34 +163,17 @@ def _text_to_image(
     if groups["oracle"]:
         chosen = groups["oracle"]
         report["oracle"] = verdicts([prompts[i].caption for i in chosen], images[chosen])
+    for each in encoders:
+        report["frechet"] = distance(each, images[groups["test"]], dataset, split, config.device, out)
     report["similarity"] = None
     if clip is not None and clip_model is not None and any(prompt.caption for prompt in prompts):
         similarity, pairs = _clip_figures(clip_model, prompts, images, config, out)
         report |= {"similarity": {**similarity, "clip": short_hash(clip.digest)}, **pairs}
 
     # What people look at.
-    shown = _shown(groups)
-    report["nearest"] = _draw(images[shown], [prompts[i].caption for i in shown], dataset, out)
+    shown = chosen_samples(groups)
+    report["nearest"] = draw_samples(images[shown], [prompts[i].caption for i in shown], dataset, out)
     return len(prompts)
-
-
-def _draw(images: NDArray[np.uint8], captions: list[str], dataset: Artifact, out: Output) -> dict[str, JSON]:
-    """Draw samples above their captions, and beside their nearest training images; the distances of these."""
-    draw_grid(out.write("grid.png"), images, captions)
-    neighbours, distances, uids = _nearest(images, dataset, out)
-    draw_grid(out.write("nearest.png"), images, captions, beside=neighbours, columns=4)
-    return {
-        "median": round(float(np.median(distances)), 4),
-        "least": round(float(distances.min()), 4),
-        "uids": uids,
-    }
-
-
-def _shown(groups: dict[str, list[int]]) -> list[int]:
-    """New captions first, then those for the oracle and of the test split by turns."""
-    turns = [i for pair in zip(groups["oracle"], groups["test"], strict=False) for i in pair]
-    rest = [i for i in groups["test"] + groups["oracle"] if i not in set(turns)]
-    return (groups["new"] + turns + rest)[:SHOWN]
 
 
 def _validation(
@@ -281,28 +279,3 @@ def _understanding(
     uids = captioned(index_of(dataset, split)).uids
     figures = understanding(folder, table, uids, images, captions, config.device, config.seed, out.check)
     return {**figures, "split": split}
-
-
-def _nearest(
-    shown: NDArray[np.uint8], dataset: Artifact, out: Output
-) -> tuple[NDArray[np.uint8], NDArray[np.float32], list[str]]:
-    """The nearest training image of each shown one: pictures, root mean square distances in [0, 1], uids."""
-    import torch
-
-    from sdmodel.data.pictures import Pictures
-    from sdmodel.evaluate.nearest import nearest
-
-    index = index_of(dataset, "train")
-    train = Pictures(index, shown.shape[1])  # decoded chunk by chunk: all of them may not fit
-
-    def chunks() -> Iterator[Any]:
-        for start in range(0, len(index), CHUNK):
-            out.check()
-            out.progress(start, len(index), "looking for the nearest training images")
-            pictures = train.read(np.arange(start, min(start + CHUNK, len(index))))  # (M, 3, S, S)
-            yield torch.from_numpy(pictures).float() / 255
-
-    samples = torch.from_numpy(shown.transpose(0, 3, 1, 2)).float() / 255  # (N, 3, S, S)
-    place, distance = nearest(samples, chunks())
-    neighbours = train.read(place.numpy()).transpose(0, 2, 3, 1)  # (N, S, S, 3)
-    return neighbours, distance.numpy(), [index.uids[row] for row in place.tolist()]

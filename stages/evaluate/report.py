@@ -10,7 +10,7 @@ from stages.foreign_text import escape_markdown
 def markdown(report: Mapping[str, Any]) -> str:
     """The report for people: what was measured, and what was not and why."""
     lines = [f"# Evaluation of {short_hash(report['model'])} on {short_hash(report['dataset'])}", ""]
-    pictures = (_reconstruction, _recognition, _samples, _oracle, _similarity, _nearest)
+    pictures = (_reconstruction, _recognition, _samples, _oracle, _similarity, _frechet, _nearest)
     for section in (_notice, _validation, _retrieval, _understanding, *pictures):
         lines += section(report)
     return "\n".join(lines).rstrip() + "\n"
@@ -162,6 +162,26 @@ def _similarity(report: Mapping[str, Any]) -> list[str]:
         f"Mean cosine of sample and caption {figures['mean']:.4f} over {figures['samples']} samples; with "
         f"captions of other "
         f"samples {figures['shuffled']:.4f}. Judged by {figures['clip']}.",
+        "",
+    ]
+
+
+def _frechet(report: Mapping[str, Any]) -> list[str]:
+    if "frechet" not in report:
+        return []
+    figures = report["frechet"]
+    if not figures:
+        return [
+            *("## Distance of samples from pictures", ""),
+            "Not measured: fewer than 2 samples for captions of the split, or fewer than 2 pictures in it.",
+            "",
+        ]
+    return [
+        "## Distance of samples from pictures",
+        "",
+        f"Frechet distance in the {figures['features']} features of the image encoder {figures['encoder']}: "
+        f"{figures['distance']:.4f}, of {figures['samples']} samples from {figures['pictures']} pictures of "
+        f"the {figures['split']} split. Figures of other encoders or other counts do not compare with it.",
         "",
     ]
 

@@ -46,7 +46,12 @@ def _derived(evaluation: Artifact) -> dict[str, str]:
 
 
 def _settings(evaluation: Artifact) -> Mapping[str, JSON]:
-    return {"clip": input_name(evaluation, "clip")} if evaluation.manifest.inputs.get("clip") else {}
+    inputs = {"clip": "clip", "encoder": "encoders.0"}
+    return {
+        key: input_name(evaluation, name)
+        for key, name in inputs.items()
+        if evaluation.manifest.inputs.get(name)
+    }
 
 
 EVALUATION = Kind(

@@ -117,7 +117,7 @@ def test_an_autoencoder_learns_from_them_and_is_measured(store: Store, bare: Art
     errors = {row["images"]: row["validation/ema/mse"] for row in rows if "validation/ema/mse" in row}
     least = min(errors, key=lambda images: errors[images])
     assert model.statistics["best"] == model.json("best.json") == {"images": least, "error": errors[least]}
-    report = evaluate(model, bare, None, MEASURED, store=store).json("report.json")
+    report = evaluate(model, bare, None, (), MEASURED, store=store).json("report.json")
     assert report["reconstruction"]["rows"] == len(captions(bare, "test"))
 
 
@@ -128,7 +128,7 @@ def test_a_self_supervised_encoder_learns_from_them_and_is_measured(
     assert "caption" not in capsys.readouterr().out
     assert (tmp_path / "model/config.json").exists()
     untrained = worlds.model(store, bare, SELF)
-    report = evaluate(untrained, bare, None, MEASURED, store=store).json("report.json")
+    report = evaluate(untrained, bare, None, (), MEASURED, store=store).json("report.json")
     assert report["recognition"]["rows"] == len(captions(bare, "test"))
 
 
@@ -145,7 +145,7 @@ def test_diffusion_takes_the_unconditional_text_for_a_missing_caption(mixed: Art
 
 
 def test_a_model_without_any_caption_is_measured_without_captions(store: Store, bare: Artifact):
-    report = evaluate(worlds.model(store, bare, DIFFUSION), bare, None, MEASURED, store=store)
+    report = evaluate(worlds.model(store, bare, DIFFUSION), bare, None, (), MEASURED, store=store)
     assert report.funnel.rows_out == MEASURED.samples
     assert report.json("report.json")["validation"]["rows"] == 4
 
@@ -197,5 +197,5 @@ def test_the_funnel_counts_what_was_left_out(mixed: Artifact, store: Store):
     some = sum(map(bool, rows))
     assert (model.funnel.rows_in, model.funnel.rows_out) == (len(rows), some)
     assert model.funnel.reasons == {Reason.NO_CAPTION: len(rows) - some}
-    found = evaluate(model, mixed, None, MEASURED, store=store).json("report.json")["retrieval"]
+    found = evaluate(model, mixed, None, (), MEASURED, store=store).json("report.json")["retrieval"]
     assert found["rows"] == sum(map(bool, captions(mixed, "test")))

@@ -44,7 +44,7 @@ RUNS: dict[str, Run] = {
         of["shard"], EncodeConfig(autoencoder=str(home / "pipeline"), size=16, device="cpu"), store
     ),
     "train": lambda store, of, _: train(of["shard"], None, None, (), None, (), TRAINING, store=store),
-    "evaluate": lambda store, of, _: evaluate(of["train"], of["shard"], None, JUDGED, store=store),
+    "evaluate": lambda store, of, _: evaluate(of["train"], of["shard"], None, (), JUDGED, store=store),
 }
 POINTS = 8
 """Crash points of each stage, evenly over its calls of the store."""

@@ -212,6 +212,10 @@ def test_what_is_impossible_is_refused_alone(key: str):
             "evaluate.oracle='demo', evaluate.oracle_samples=0: the oracle would see no picture",
         ),
         (
+            {"evaluate.encoder": "models/eye", "train.objective": "text", "train.pretrain.masked": 1},
+            "evaluate.encoder='models/eye', train.objective='text': samples are compared with pictures by it",
+        ),
+        (
             {"collect.hosts": [{"host": "https://a.org"}]},
             "hosts.0.host='https://a.org' must be a host",
         ),

@@ -19,6 +19,7 @@ from stages.errors import Stopped
 from stages.evaluate import evaluate
 from stages.evaluate.grid import CELL, GAP, LINE
 from stages.evaluate.prompts import prompts_of
+from stages.kinds.evaluation import EVALUATION
 from stages.pretrained.clip import clip_snapshot
 from stages.store import Store
 from tests.stages import worlds
@@ -39,7 +40,7 @@ def changed(**values: Any) -> EvaluateConfig:
 
 @pytest.fixture(scope="module")
 def plain(store: Store, model: Artifact, dataset: Artifact) -> Artifact:
-    return evaluate(model, dataset, None, CONFIG, store=store)
+    return evaluate(model, dataset, None, (), CONFIG, store=store)
 
 
 def test_the_report_tells_what_was_measured_and_what_was_not(
@@ -83,31 +84,31 @@ def test_samples_are_parts_and_another_evaluation_samples_only_what_is_new(
     assert [name for name in plain.names() if name.endswith(".npy")] == []
 
     captions = ("a small blue star", *CONFIG.captions)  # anywhere in the list
-    more = evaluate(model, dataset, None, changed(captions=captions), store=store)
+    more = evaluate(model, dataset, None, (), changed(captions=captions), store=store)
     assert more.statistics["parts"] == {"made": 1, "found": 5}
-    fewer = evaluate(model, dataset, None, changed(samples=4, captions=()), store=store)
+    fewer = evaluate(model, dataset, None, (), changed(samples=4, captions=()), store=store)
     assert fewer.statistics["parts"] == {"made": 0, "found": 2}
     stronger = SamplingConfig(steps=2, guidance=3.0)
-    stressed = evaluate(model, dataset, None, changed(sampling=stronger), store=store)
+    stressed = evaluate(model, dataset, None, (), changed(sampling=stronger), store=store)
     assert stressed.statistics["parts"] == {"made": 4, "found": 1}  # the validation loss knows no guidance
     away = SamplingConfig(steps=2, guidance=3.0, rescale=0.5, negative="a [link](b)")
-    led = evaluate(model, dataset, None, changed(samples=0, sampling=away), store=store)
+    led = evaluate(model, dataset, None, (), changed(samples=0, sampling=away), store=store)
     words = led.read("report.md").decode()
     assert 'to 0.8, rescaled by 0.5, away from "a \\[link\\](b)".' in words
-    assert evaluate(model, dataset, None, changed(batch=2), store=store).cached
+    assert evaluate(model, dataset, None, (), changed(batch=2), store=store).cached
 
 
 def test_each_sample_is_what_the_model_draws_for_its_caption_and_its_own_seed(
     plain: Artifact, store: Store, model: Artifact, dataset: Artifact, tmp_path: Path
 ):
     one = changed(samples=0, captions=("a large red circle",))
-    alone = evaluate(model, dataset, None, one, store=store)
+    alone = evaluate(model, dataset, None, (), one, store=store)
     assert alone.statistics["parts"] == {"made": 0, "found": 2}
     (picture,) = cells(alone)
     assert np.array_equal(picture, cells(plain)[0])
-    again = evaluate(model, dataset, None, dataclasses.replace(one, seed=1), store=store)
+    again = evaluate(model, dataset, None, (), dataclasses.replace(one, seed=1), store=store)
     assert not np.array_equal(cells(again)[0], picture)
-    twice = evaluate(model, dataset, None, changed(samples=0, captions=one.captions * 2), store=store)
+    twice = evaluate(model, dataset, None, (), changed(samples=0, captions=one.captions * 2), store=store)
     first, second = cells(twice)
     assert np.array_equal(first, picture)
     assert not np.array_equal(second, picture)
@@ -150,7 +151,7 @@ def test_clip_and_oracle_judge_where_they_are_asked_for(
     config = changed(oracle="demo", oracle_samples=5, captions=(), clip=f"local-dir:{clip}")
     judge = clip_snapshot(config.clip)
     assert judge is not None
-    result = evaluate(model, dataset, judge, config, store=store)
+    result = evaluate(model, dataset, judge, (), config, store=store)
     report = result.json("report.json")
     assert set(report["oracle"]) == {
         *("shape", "colour", "size", "position", "background", "all", "clean", "samples")
@@ -167,12 +168,14 @@ def test_clip_and_oracle_judge_where_they_are_asked_for(
     words = result.read("report.md").decode()
     assert "5 samples for captions whose combination and phrasing were never trained on" in words
     assert judge.digest[:12] in words
-    assert not evaluate(model, dataset, None, config, store=store).cached  # without it, it is another request
+    assert not evaluate(
+        model, dataset, None, (), config, store=store
+    ).cached  # without it, it is another request
 
 
 def test_an_autoencoder_is_judged_by_what_it_gives_back(store: Store, dataset: Artifact):
     config = worlds.changed(objective="autoencoder", autoencoder=AutoencoderConfig(channels=(8, 8), groups=4))
-    result = evaluate(worlds.model(store, dataset, config), dataset, None, CONFIG, store=store)
+    result = evaluate(worlds.model(store, dataset, config), dataset, None, (), CONFIG, store=store)
     found = result.json("report.json")["reconstruction"]
     assert found["rows"] == (dataset.table("index")["split"] == "test").sum()
     assert found["psnr"] == pytest.approx(10 * np.log10(4 / found["mse"]), abs=1e-2)
@@ -183,14 +186,44 @@ def test_an_autoencoder_is_judged_by_what_it_gives_back(store: Store, dataset: A
 def test_an_image_encoder_is_judged_by_knowing_pictures_again(store: Store, dataset: Artifact):
     small = SelfSupervisedConfig(width=4, embedding=8)
     config = worlds.changed(objective="selfsupervised", selfsupervised=small)
-    result = evaluate(worlds.model(store, dataset, config), dataset, None, CONFIG, store=store)
+    result = evaluate(worlds.model(store, dataset, config), dataset, None, (), CONFIG, store=store)
     found = result.json("report.json")["recognition"]
     assert 1 / found["of"] <= found["r_at_1"] <= 1
     assert f"among {found['of']}" in result.read("report.md").decode()
 
 
+def test_samples_are_compared_with_pictures_as_an_image_encoder_sees_them(
+    store: Store, dataset: Artifact, model: Artifact, plain: Artifact
+):
+    small = SelfSupervisedConfig(width=4, embedding=8)
+    seeing = worlds.changed(objective="selfsupervised", selfsupervised=small)
+    encoder = worlds.model(store, dataset, seeing)
+    result = evaluate(model, dataset, None, (encoder,), CONFIG, store=store)
+    figures = result.json("report.json")["frechet"]
+    rows = int((dataset.table("index")["split"] == "test").sum())
+    assert {name: figures[name] for name in figures if name != "distance"} == {
+        "encoder": encoder.digest[:12],
+        "features": 32 * 4,
+        "samples": CONFIG.samples,
+        "pictures": rows,
+        "split": "test",
+    }
+    assert figures["distance"] > 0
+    words = result.read("report.md").decode()
+    assert f"of {CONFIG.samples} samples from {rows} pictures of the test split" in words
+    assert "FID" not in words
+    assert "frechet" not in plain.json("report.json")
+    few = evaluate(model, dataset, None, (encoder,), changed(samples=1), store=store)
+    assert few.json("report.json")["frechet"] is None
+    assert "Not measured: fewer than 2 samples" in few.read("report.md").decode()
+    with pytest.raises(ValueError, match="draws none; leave it out"):
+        evaluate(encoder, dataset, None, (encoder,), changed(encoder="models/eye"), store=store)
+    assert EVALUATION.settings
+    assert EVALUATION.settings(result) == {"encoder": f"train/{encoder.fingerprint[:12]}"}
+
+
 def test_a_contrastive_model_is_judged_by_retrieval(store: Store, contrastive: Artifact, dataset: Artifact):
-    result = evaluate(contrastive, dataset, None, EvaluateConfig(device="cpu"), store=store)
+    result = evaluate(contrastive, dataset, None, (), EvaluateConfig(device="cpu"), store=store)
     rows = int((dataset.table("index")["split"] == "test").sum())
     report = result.json("report.json")
     assert set(report) == {"model", "dataset", "background", "retrieval"}
@@ -205,7 +238,7 @@ def test_another_dataset_can_be_evaluated_on(
     store: Store, model: Artifact, dataset: Artifact, plain: Artifact, tmp_path
 ):
     other = worlds.dataset(store, tmp_path / "pictures", rows=24, seed=6)
-    result = evaluate(model, other, None, changed(samples=2), store=store)
+    result = evaluate(model, other, None, (), changed(samples=2), store=store)
     assert result.json("report.json")["dataset"] == other.digest
     assert result.statistics["parts"] == {"made": 2, "found": 2}  # the new captions are the same
 
@@ -216,7 +249,7 @@ def test_an_unknown_clip_is_named_before_anything_is_sampled(
     config = changed(clip="ViT-B-32", clip_pretrained="nowhere", seed=5)
     before = len(list(store.list("parts/evaluate")))
     with pytest.raises(ValueError, match=r"no weights 'nowhere' for ViT-B-32; known: .*openai"):
-        evaluate(model, dataset, clip_snapshot("ViT-B-32", "nowhere"), config, store=store)
+        evaluate(model, dataset, clip_snapshot("ViT-B-32", "nowhere"), (), config, store=store)
     assert len(list(store.list("parts/evaluate"))) == before
 
 
@@ -231,14 +264,16 @@ def test_a_dataset_without_splits_to_judge_by(
         (contrastive, CONFIG, "figures are of the train split instead, which the model has seen"),
         (model, CONFIG, "only captions that were given were sampled"),
     ):
-        result = evaluate(judged, bare, None, config, store=store)
+        result = evaluate(judged, bare, None, (), config, store=store)
         warning = result.statistics["warnings"][-1]
         assert warning.startswith("The dataset's test split is empty (its share")
         assert words in warning
         assert result.json("report.json")["notice"] == warning
         assert result.read("report.md").decode().splitlines()[2] == f"**{warning}**"
-    assert evaluate(model, bare, None, changed(captions=()), store=store).funnel.rows_out == 6
-    assert evaluate(contrastive, bare, None, CONFIG, store=store).statistics["retrieval"]["split"] == "train"
+    assert evaluate(model, bare, None, (), changed(captions=()), store=store).funnel.rows_out == 6
+    assert (
+        evaluate(contrastive, bare, None, (), CONFIG, store=store).statistics["retrieval"]["split"] == "train"
+    )
     assert result.json("report.json")["validation"] is None
     assert "Not measured: the validation split has fewer than 2 images" in result.read("report.md").decode()
     assert result.funnel.rows_out == 2
@@ -259,8 +294,8 @@ class Stops:
 def test_a_stopped_evaluation_keeps_its_samples(store: Store, model: Artifact, dataset: Artifact):
     config = changed(seed=11)
     with pytest.raises(Stopped):
-        evaluate(model, dataset, None, config, store=store, reporter=Stops())
-    assert evaluate.find(model, dataset, None, config=config, store=store) is None
+        evaluate(model, dataset, None, (), config, store=store, reporter=Stops())
+    assert evaluate.find(model, dataset, None, (), config=config, store=store) is None
     assert list(store.scratch().iterdir()) == []
-    result = evaluate(model, dataset, None, config, store=store)
+    result = evaluate(model, dataset, None, (), config, store=store)
     assert result.statistics["parts"] == {"made": 1, "found": 4}

@@ -118,7 +118,7 @@ def test_columns_that_a_table_lacks_are_not_measured(trained: Path):
 def test_the_stage_reports_them(store: Store, dataset: Artifact):
     config = worlds.changed(objective="text", size=32, pretrain=PretrainConfig(masked=1.0))
     model = worlds.model(store, dataset, config)
-    result = evaluate(model, dataset, None, EvaluateConfig(device="cpu"), store=store)
+    result = evaluate(model, dataset, None, (), EvaluateConfig(device="cpu"), store=store)
     report = result.json("report.json")["understanding"]
     assert set(report) == {"rows", "of", "r_at_1", "masked", "split"}
     assert report["rows"] == result.funnel.rows_in == int((dataset.table("index")["split"] == "test").sum())
@@ -145,7 +145,7 @@ def test_clusters_that_a_model_learned_from_are_its_labels(store: Store, dataset
     labels = PretrainConfig(contrastive=0.0, labels=1.0, columns=("cluster",))
     config = worlds.changed(objective="text", size=32, pretrain=labels)
     model = taught(dataset, clustered(dataset, ShardConfig(), store=store), config, store=store)
-    result = evaluate(model, dataset, None, EvaluateConfig(device="cpu"), store=store)
+    result = evaluate(model, dataset, None, (), EvaluateConfig(device="cpu"), store=store)
     found = result.json("report.json")["understanding"]
     assert found["labels"]["cluster"]["of"] == found["rows"] > 0
 

@@ -82,7 +82,7 @@ def test_a_card_has_the_runs_own_numbers(store: Store, model: Artifact, dataset:
     assert "None is in the store." in text
     assert "The store records none." in text
 
-    evaluation = evaluate(model, dataset, None, EVALUATION, store=store)
+    evaluation = evaluate(model, dataset, None, (), EVALUATION, store=store)
     _, evaluated = front_matter(model_card(model))
     mse = evaluation.json("report.json")["validation"]["mse"]
     assert f"MSE {mse:.5f}" in evaluated
