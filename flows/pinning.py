@@ -10,7 +10,8 @@ from sdmodel.config.limits import ConfigError
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
 from stages.artifacts.reference import number_of
-from stages.config.run import EncodeConfig, Run
+from stages.config.encode import EncodeConfig
+from stages.config.run import Run
 from stages.config.starts import own_models, starts_of
 from stages.pretrained.files import autoencoder_config, check_fits
 from stages.store import Store, open_store

@@ -11,7 +11,8 @@ from flows.step import Result, RunContext
 from flows.tasks import results, run_alone
 from stages.artifacts.reference import number_of
 from stages.config.collect import CollectConfig
-from stages.config.run import DedupConfig, EncodeConfig, FilterConfig, ScoreConfig, ShardConfig
+from stages.config.encode import EncodeConfig
+from stages.config.run import DedupConfig, FilterConfig, ScoreConfig, ShardConfig
 from stages.store import open_store
 
 # train and evaluate alone are `train_model` and `evaluate_model`.

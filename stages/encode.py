@@ -18,7 +18,7 @@ from sdmodel.config.buckets import bucket_shapes
 from sdmodel.data.buckets import nearest_bucket
 from sdmodel.text.lengths import Truncation
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
-from stages.config.run import EncodeConfig
+from stages.config.encode import EncodeConfig
 from stages.errors import DamagedError
 from stages.fingerprint import JSON, fingerprint_of
 from stages.output import Output, Part, PartResult, PartSpec

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from benchmarks.train.task import Task
 from stages.artifacts.artifact import Funnel
-from stages.config.run import EncodeConfig, ShardConfig
+from stages.config.encode import EncodeConfig
+from stages.config.run import ShardConfig
 from stages.encode import encode
 from stages.output import Output
 from stages.pretrained.files import autoencoder_input, text_input

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 
 EXPLAINED = {
     "clip.r_at_1_of_64": "share of captions for which CLIP finds their own sample first among 64",
-    "frechet.distance": "distance of samples from pictures, as an image encoder sees them; the same counts of "
-    "both compare",
+    "frechet.distance": "how far samples are from pictures, as an image encoder sees them",
     "nearest.least": "least distance of a sample to its nearest training image; 0 is a copy",
     "nearest.median": "the same distance, of the sample in the middle; pixels from 0 to 1",
     "oracle": "share of samples in which a program that knows the drawn world finds this as the caption says",

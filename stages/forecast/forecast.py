@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from sdmodel.config.sizes import images_left
 from sdmodel.config.train import TrainConfig
 from stages.artifacts.artifact import Artifact
-from stages.config.run import EncodeConfig
+from stages.config.encode import EncodeConfig
 from stages.fingerprint import short_hash
 from stages.pretrained.files import (
     autoencoder_config,

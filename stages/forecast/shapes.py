@@ -15,7 +15,8 @@ from sdmodel.latents.space import PIXELS, Space
 from sdmodel.pipeline_family import is_pipeline
 from sdmodel.start import read_pipeline
 from stages.artifacts.reference import resolve
-from stages.config.run import EncodeConfig, Run
+from stages.config.encode import EncodeConfig
+from stages.config.run import Run
 from stages.pretrained.files import autoencoder_config, check_fits, factor_of, text_files
 from stages.report.text_to_image import settings_of
 from stages.store import open_store

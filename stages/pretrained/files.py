@@ -11,7 +11,7 @@ from sdmodel.config.buckets import bucket_shapes
 from sdmodel.variant import weight_names
 from stages.artifacts.artifact import Artifact, Snapshot
 from stages.artifacts.reference import resolve
-from stages.config.run import EncodeConfig
+from stages.config.encode import EncodeConfig
 from stages.fingerprint import fingerprint_of, sha256_of
 from stages.store import Store
 

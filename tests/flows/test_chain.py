@@ -13,7 +13,8 @@ from flows.config.values import run_of
 from flows.events import ENCODED, REFRESHED, TRAINED
 from sdmodel.config.train import TrainConfig
 from stages.config.collect import CollectConfig, FolderSource
-from stages.config.run import EncodeConfig, Run
+from stages.config.encode import EncodeConfig
+from stages.config.run import Run
 
 FOLDERS = CollectConfig(folders=(FolderSource(name="p", folder="pictures"),))
 BIRDS = Run(name="birds", collect=FOLDERS)

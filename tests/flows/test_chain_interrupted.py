@@ -33,7 +33,8 @@ from flows.events import ENCODED, REFRESHED, TRAINED, emit
 from flows.run.lost_runs import lost_runs
 from flows.step import Result, RunContext
 from stages.artifacts.reference import references, resolve
-from stages.config.run import EncodeConfig, Run
+from stages.config.encode import EncodeConfig
+from stages.config.run import Run
 from stages.store import open_store
 from tests.flows.processes import background
 from tests.frozen import autoencoder

@@ -18,7 +18,8 @@ from flows import events
 from flows.chain import Link, links
 from flows.events import ENCODED, EVALUATED, REFRESHED, TRAINED, store_label
 from stages.artifacts.reference import references, resolve
-from stages.config.run import EncodeConfig, Run
+from stages.config.encode import EncodeConfig
+from stages.config.run import Run
 from stages.store import open_store
 from tests.flows.api import ask
 from tests.frozen import autoencoder

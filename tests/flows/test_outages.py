@@ -18,7 +18,8 @@ from flows.steps import STEPS
 from flows.tasks import results, step_task
 from flows.train_model import train_model
 from stages.artifacts.artifact import Funnel
-from stages.config.run import EncodeConfig, Run
+from stages.config.encode import EncodeConfig
+from stages.config.run import Run
 from stages.output import Output
 from stages.stage import Stats, stage
 from tests import frozen

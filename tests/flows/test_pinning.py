@@ -15,7 +15,8 @@ from sdmodel.train.job import JobSpec
 from sdmodel.train.run import run as run_training
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import number_of, refer, references
-from stages.config.run import EncodeConfig, Run
+from stages.config.encode import EncodeConfig
+from stages.config.run import Run
 from stages.encode import encode
 from stages.forecast.forecast import encoders_in
 from stages.pretrained.files import autoencoder_input

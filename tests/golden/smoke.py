@@ -49,7 +49,8 @@ from stages.average import AverageConfig, average
 from stages.cluster import cluster
 from stages.config.cluster import ClusterConfig
 from stages.config.collect import FolderSource, ParquetSource, TarSource, UrlSource
-from stages.config.run import EncodeConfig, Run
+from stages.config.encode import EncodeConfig
+from stages.config.run import Run
 from stages.demo.pairs import clean_folder
 from stages.encode import encode
 from stages.fingerprint import OUTSIDE_DIGEST, canonical_config, fingerprint_of

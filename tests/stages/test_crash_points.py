@@ -14,8 +14,9 @@ from sdmodel.train.process import launch
 from stages.artifacts.activity import leases_in_use
 from stages.artifacts.artifact import Artifact, artifacts
 from stages.artifacts.gc import collect_garbage
+from stages.config.encode import EncodeConfig
 from stages.config.evaluate import EvaluateConfig
-from stages.config.run import EncodeConfig, ScoreConfig
+from stages.config.run import ScoreConfig
 from stages.evaluate import evaluate
 from stages.score import score
 from stages.store import FolderStore, Store, open_store

@@ -19,7 +19,8 @@ from sdmodel.latents import autoencoder, text
 from sdmodel.latents.cache import LatentCache
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.artifacts.reference import refer
-from stages.config.run import EncodeConfig, Run
+from stages.config.encode import EncodeConfig
+from stages.config.run import Run
 from stages.encode import REMEDY, encode
 from stages.errors import Stopped
 from stages.output import Output

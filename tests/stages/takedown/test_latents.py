@@ -8,7 +8,7 @@ import pytest
 from sdmodel.data.index import read_index
 from sdmodel.latents.cache import LatentCache
 from stages.artifacts.artifact import Artifact
-from stages.config.run import EncodeConfig
+from stages.config.encode import EncodeConfig
 from stages.encode import encode
 from stages.errors import Stopped
 from stages.pretrained.files import autoencoder_input
