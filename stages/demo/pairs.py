@@ -1,5 +1,6 @@
 """A folder of clean pairs, with the truth beside each: `python -m stages.demo.pairs FOLDER --rows N --seed S
-[--world one|two] [--sides LEAST GREATEST] [--captioned SHARE]`.
+[--world one|two] [--sides LEAST GREATEST] [--captioned SHARE]
+[--labelled SHARE]`.
 
 Of world one, what the shipped CLIP was trained on: it measures others, so it has seen every combination and
 every phrasing. Of world two, what models are trained on that are measured themselves: no combination and no
@@ -31,12 +32,14 @@ def clean_folder(
     sides: tuple[int, int] = encode.SIDES,
     world: World = "one",
     captioned: float = 1.0,
+    labelled: float = 1.0,
 ) -> Path:
     """Writes `rows` faultless pictures and metadata.csv (file_name, text, attributes) into `folder`.
 
     Pick a seed that no site uses. `sides` are the least and the greatest side in pixels. The attributes'
-    columns are those of the world's `Attributes`. A `captioned` share of the rows, [0, 1], keeps its text, by
-    its number: those of a smaller share keep theirs in a larger one, too. Returns the folder.
+    columns are those of the world's `Attributes`. A `captioned` share of the rows, [0, 1], keeps its text,
+    and a `labelled` share its attributes, independently: those of a smaller share keep theirs in a larger
+    one, too. Returns the folder.
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
@@ -51,8 +54,9 @@ def clean_folder(
             name = f"{row:06d}.{encode.EXTENSIONS[encoding.format]}"
             pixels, text, attributes = draw(seed, row, side, rng)
             (target / name).write_bytes(encode.encode_picture(pixels, encoding))
-            keeps = float(np.random.default_rng([seed, row, 5]).random()) < captioned
-            table.writerow([name, text if keeps else "", *attributes])
+            has_text, has_labels = np.random.default_rng([seed, row, 5]).random(2) < (captioned, labelled)
+            labels = attributes if has_labels else [""] * len(columns)
+            table.writerow([name, text if has_text else "", *labels])
     return target
 
 
@@ -98,12 +102,16 @@ def main() -> None:
         help="of the pictures, pixels",
     )
     parser.add_argument("--captioned", type=float, default=1.0, help="share of the rows that keep their text")
+    parser.add_argument(
+        "--labelled", type=float, default=1.0, help="share of the rows that keep their attributes"
+    )
     arguments = parser.parse_args()
     least, greatest = arguments.sides
     if not 8 <= least <= greatest <= 4096:
         parser.error(f"--sides {least} {greatest}: from 8 to 4,096, the least first")
-    if not 0 <= arguments.captioned <= 1:
-        parser.error(f"--captioned {arguments.captioned:g}: a share of the rows, from 0 to 1")
+    for name in ("captioned", "labelled"):
+        if not 0 <= getattr(arguments, name) <= 1:
+            parser.error(f"--{name} {getattr(arguments, name):g}: a share of the rows, from 0 to 1")
     clean_folder(
         arguments.folder,
         arguments.rows,
@@ -111,6 +119,7 @@ def main() -> None:
         (least, greatest),
         world=arguments.world,
         captioned=arguments.captioned,
+        labelled=arguments.labelled,
     )
 
 

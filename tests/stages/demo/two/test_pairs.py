@@ -77,10 +77,31 @@ def test_a_share_of_the_captions_is_kept_and_is_part_of_a_larger_one(folder: Pat
     assert set(captions_of[0.1].index) < set(captions_of[0.3].index)
 
 
+def test_a_share_of_the_rows_keeps_its_attributes_whatever_has_a_text(tmp_path: Path):
+    folder = pairs.clean_folder(tmp_path, 200, 3, (48, 64), world="one", captioned=0.5, labelled=0.5)
+    table = pd.read_csv(folder / "metadata.csv", keep_default_na=False)
+    has_text, labels = table["text"] != "", table[list(one_world.ATTRIBUTES)] != ""
+    assert (labels.all(axis=1) == labels.any(axis=1)).all(), "all of them or none"
+    counts = pd.crosstab(has_text, labels.all(axis=1)).to_numpy()
+    assert counts.min() > 30, "rows of each kind: with both, with either, with nothing"
+
+
 def test_the_command_line_writes_what_the_function_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    words = [str(tmp_path / "cli"), "--rows", "3", "--seed", "5", "--world", "two", "--captioned", "0.5"]
+    words = [
+        str(tmp_path / "cli"),
+        "--rows",
+        "3",
+        "--seed",
+        "5",
+        "--world",
+        "two",
+        "--captioned",
+        "0.5",
+        "--labelled",
+        "0.4",
+    ]
     monkeypatch.setattr(sys, "argv", ["pairs", *words])
     pairs.main()
-    pairs.clean_folder(tmp_path / "function", 3, 5, world="two", captioned=0.5)
+    pairs.clean_folder(tmp_path / "function", 3, 5, world="two", captioned=0.5, labelled=0.4)
     for path in (tmp_path / "function").iterdir():
         assert path.read_bytes() == (tmp_path / "cli" / path.name).read_bytes()
