@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import TypeAdapter
-
 from flows.events import ENCODED, REFRESHED, TRAINED
 from flows.steps import ENCODE
+from sdmodel.config.adapter import adapter_of
 from sdmodel.config.limits import Config
 from stages.config.run import ON_BACKGROUND, DatasetRun, Run
 
@@ -100,7 +99,7 @@ def links(run: Run) -> tuple[Link, ...]:
 def plain(config: Config) -> dict[str, Any]:
     """A config as JSON, without what is a default; read back it is the same config."""
     kind: Any = type(config)
-    values: dict[str, Any] = TypeAdapter(kind).dump_python(config, mode="json", exclude_defaults=True)
+    values: dict[str, Any] = adapter_of(kind).dump_python(config, mode="json", exclude_defaults=True)
     if isinstance(config, DatasetRun):  # it hands its background to these itself
         for stage in ON_BACKGROUND:
             block = values.get(stage, {})

@@ -172,13 +172,12 @@ def _module(folder: Path, kind: str, objective: Callable[[], nn.Module] | None) 
     # Each brings libraries that the others do not need.
     match kind:
         case "text":
-            from pydantic import TypeAdapter
-
+            from sdmodel.config.adapter import adapter_of
             from sdmodel.config.text import TextConfig
             from sdmodel.text import build
 
             about = json.loads((folder / PRETRAINED).read_text())
-            return build.load(folder, TypeAdapter(TextConfig).validate_python(about["text"]))
+            return build.load(folder, adapter_of(TextConfig).validate_python(about["text"]))
         case "selfsupervised":
             from sdmodel.selfsupervised import encoder
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeAlias, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from flows.config.renamed import RENAMED
+from sdmodel.config.adapter import adapter_of
 from sdmodel.config.limits import Config, ConfigError, Mistake, annotations, bare, breach, remedy, spelled
 from stages.config.colour import WHITE
 from stages.config.run import ON_BACKGROUND, OWN_BACKGROUND, Run
@@ -83,7 +84,7 @@ def _read(kind: type[C], plain: Any, origin: str, lines: list[str]) -> C:
             assert lines, f"defaults make no config: {wrong}"
             raise ValueError(_joined(origin, lines))
         try:
-            config = _adapter(kind).validate_python(plain)
+            config = adapter_of(kind).validate_python(plain)
         except ValidationError as error:
             wrong = [mistake for part in error.errors() for mistake in _mistakes(kind, part)]
         else:
@@ -97,11 +98,6 @@ def _joined(origin: str, mistakes: Sequence[str]) -> str:
     if len(lines) == 1:
         return f"{origin}: {lines[0]}"
     return f"{origin} has {len(lines)} mistakes:\n  " + "\n  ".join(lines)
-
-
-@cache
-def _adapter(kind: Any) -> Any:
-    return TypeAdapter(kind)
 
 
 def _own_backgrounds(values: Mapping[str, Any]) -> list[str]:
@@ -272,7 +268,6 @@ def _description(root: type[Config], location: Sequence[str]) -> str:
 @cache
 def descriptions(owner: type) -> dict[str, str]:
     """Field -> its docstring in one line, as Prefect's form shows it."""
-    adapter: Any = TypeAdapter  # whose stub wants a literal type
-    schema: Any = adapter(owner).json_schema()  # pydantic reads the docstrings
+    schema: Any = adapter_of(owner).json_schema()  # pydantic reads the docstrings
     properties: Any = schema.get("properties") or schema["$defs"][owner.__name__]["properties"]
     return {key: " ".join(str(field.get("description", "")).split()) for key, field in properties.items()}

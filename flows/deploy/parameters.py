@@ -13,10 +13,11 @@ from typing import Any
 
 from prefect import Flow
 from prefect.flows import load_flow_from_entrypoint
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from flows.chain import plain
 from flows.deploy.merge import Tree
+from sdmodel.config.adapter import adapter_of
 from sdmodel.config.limits import Config, ConfigError
 
 
@@ -41,7 +42,7 @@ def without_defaults(entrypoint: str, parameters: Mapping[str, Any]) -> Tree:
         kind, short = hints.get(name), value
         if dataclasses.is_dataclass(kind):
             with suppress(ValidationError, ConfigError):
-                short = plain(_adapter(kind).validate_python(value))
+                short = plain(adapter_of(kind).validate_python(value))
         default = signature[name].default if name in signature else inspect.Parameter.empty
         if short != (plain(default) if isinstance(default, Config) else default):
             values[name] = short
@@ -59,7 +60,7 @@ def check_parameters(entrypoint: str, parameters: Mapping[str, Any], title: str)
         kind = hints.get(name)
         if dataclasses.is_dataclass(kind):
             try:
-                _adapter(kind).validate_python(value)
+                adapter_of(kind).validate_python(value)
             except (ValidationError, ConfigError) as error:
                 words = " ".join(str(error).split())
                 raise ValueError(
@@ -67,8 +68,3 @@ def check_parameters(entrypoint: str, parameters: Mapping[str, Any], title: str)
                     f"together: {words}; correct it in Prefect's page of the deployment, or undeploy the run "
                     "and deploy it anew"
                 ) from None
-
-
-@cache
-def _adapter(kind: Any) -> Any:
-    return TypeAdapter(kind)

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from flows.study.config import StudyConfig
+from sdmodel.config.adapter import adapter_of
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,6 @@ class StudyResults:
     def read(cls, path: Path) -> "StudyResults":
         """The results that a file holds. ValueError: it holds none."""
         try:
-            return TypeAdapter(cls).validate_json(path.read_bytes())
+            return adapter_of(cls).validate_json(path.read_bytes())
         except ValidationError as error:
             raise ValueError(f"{path} holds no results of a study: {error.errors()[0]['msg']}") from None

@@ -15,10 +15,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from sdmodel.config.adapter import adapter_of
 from sdmodel.config.train import TrainConfig
 from sdmodel.denoise.build import build_denoiser
 from sdmodel.denoise.unet import UNet
@@ -141,7 +141,7 @@ def load(folder: Path, *, learn: bool = False, own: OwnParts = NOTHING) -> Diffu
         chosen["text"], *chosen["texts"] = settings["text"]
     chosen["sampling"] = settings["sampling"]
     chosen["data"] = {"augment": float(settings.get("augment", False))}
-    config = TypeAdapter(TrainConfig).validate_python(chosen)
+    config = adapter_of(TrainConfig).validate_python(chosen)
     space = Space.from_dict(settings["space"]) if "space" in settings else PIXELS
     text = own.condition() if own.condition else _text(folder, config, settings, learn)
     process = ForwardProcess.restored(settings["noise"])

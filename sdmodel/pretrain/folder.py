@@ -6,10 +6,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from sdmodel.config.adapter import adapter_of
 from sdmodel.config.model import ContrastiveConfig
 from sdmodel.config.text import PretrainConfig, TextConfig
 from sdmodel.config.train import TrainConfig
@@ -52,9 +52,9 @@ def load(folder: Path, labels: Path | None = None) -> Pretraining:
     about = read_about(folder)
     config = replace(
         TrainConfig(objective="text", size=about["size"]),
-        text=TypeAdapter(TextConfig).validate_python(about["text"]),
-        contrastive=TypeAdapter(ContrastiveConfig).validate_python(about["contrastive"]),
-        pretrain=TypeAdapter(PretrainConfig).validate_python(
+        text=adapter_of(TextConfig).validate_python(about["text"]),
+        contrastive=adapter_of(ContrastiveConfig).validate_python(about["contrastive"]),
+        pretrain=adapter_of(PretrainConfig).validate_python(
             {**about["pretrain"], "columns": [column["column"] for column in about["labels"]]}
         ),
     )

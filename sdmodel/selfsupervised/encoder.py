@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter
 from safetensors.torch import load_file
 from timm.layers.norm import GroupNorm
 from timm.models.resnet import Bottleneck, ResNet
 from torch import Tensor, nn
 
+from sdmodel.config.adapter import adapter_of
 from sdmodel.config.model import SelfSupervisedConfig
 
 KIND = "selfsupervised"
@@ -44,7 +44,7 @@ def build(config: SelfSupervisedConfig) -> ResNet:
 
 def read_config(folder: Path) -> SelfSupervisedConfig:
     """The config of a folder's encoder. ValueError: see `read_model`."""
-    return TypeAdapter(SelfSupervisedConfig).validate_python(read_model(folder)["selfsupervised"])
+    return adapter_of(SelfSupervisedConfig).validate_python(read_model(folder)["selfsupervised"])
 
 
 def read_model(folder: Path) -> dict[str, Any]:

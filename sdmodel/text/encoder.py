@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Protocol, Self
 
 import torch
-from pydantic import TypeAdapter
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sdmodel.condition import Condition
+from sdmodel.config.adapter import adapter_of
 from sdmodel.config.text import TextConfig
 from sdmodel.text.lengths import fitting_length
 from sdmodel.text.tokenizer import Tokenizer
@@ -186,7 +186,7 @@ def saved_config(folder: Path, kind: str) -> TextConfig:
         raise ValueError(
             f'{folder} holds {saved_kind}; text.kind="{kind}" needs one of its own kind to start from'
         )
-    return TypeAdapter(TextConfig).validate_python(saved["text"])
+    return adapter_of(TextConfig).validate_python(saved["text"])
 
 
 def padding_mask(ids: Tensor, pad: int) -> Tensor:

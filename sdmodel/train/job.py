@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
+from sdmodel.config.adapter import adapter_of
 from sdmodel.config.train import TrainConfig
 
 JOB = "job.json"
@@ -58,7 +57,7 @@ class JobSpec:
     @classmethod
     def read(cls, path: Path) -> "JobSpec":
         """The specification in a file. ValueError: it holds none."""
-        return TypeAdapter(cls).validate_json(path.read_text())
+        return adapter_of(cls).validate_json(path.read_text())
 
     def write(self, path: Path) -> Path:
         """Writes it into a file of an existing folder; returns the path."""

@@ -217,11 +217,11 @@ class Run(DatasetRun):
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> Any:
         """The same, with inherited words: pydantic reads the docstrings of a class's own fields alone."""
-        from pydantic import TypeAdapter
+        from sdmodel.config.adapter import adapter_of
 
         schema = super().__get_pydantic_json_schema__(core_schema, handler)
         properties = handler.resolve_ref_schema(schema)["properties"]
-        for key, inherited in TypeAdapter(DatasetRun).json_schema()["properties"].items():
+        for key, inherited in adapter_of(DatasetRun).json_schema()["properties"].items():
             properties[key].setdefault("description", inherited["description"])
         return schema
 
