@@ -22,6 +22,7 @@ class ModuleObjective:
     readers = ()
     sample = None
     enough = None
+    players = ()
 
     def __init__(self, modules: nn.Module) -> None:
         """modules: `forward(batch: Batch)` returns named losses, as `Objective.modules` says."""

@@ -12,6 +12,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from sdmodel.data.batch import Batch
+from sdmodel.players import Player
 from sdmodel.text.lengths import CaptionReader
 
 Sampler = Callable[[list[str], list[int], int], Tensor]
@@ -31,7 +32,16 @@ class Objective(Protocol):
         names. Metrics that are only written down come beside them, see sdmodel/losses.py. Random numbers come
         from `batch.normal`, `batch.uniform` and `batch.stratified`, so that they are the same for one process
         or many. Sub-modules are called inside this forward alone: anything else bypasses
-        DistributedDataParallel."""
+        DistributedDataParallel.
+
+        Where there are `players`, the signature is `forward(batch, player: str)`, and the losses are those of
+        that player's turn, by names that no other player uses."""
+        ...
+
+    @property
+    def players(self) -> Sequence[Player]:
+        """Who learns against whom, in the order of their turns on a batch; empty: everything learns at
+        once."""
         ...
 
     @property

@@ -67,6 +67,7 @@ class NoiseObjective:
     readers = ()
     sample = None
     enough = None
+    players = ()
 
     def __init__(self, folder: Path, *, cached: bool) -> None:
         self.modules = Noise(folder, cached=cached)

@@ -96,6 +96,7 @@ class AutoencoderObjective:
     readers = ()
     sample = None
     enough = None
+    players = ()
 
     def __init__(self, config: TrainConfig):
         self.config = config

@@ -47,6 +47,7 @@ class ContrastiveObjective:
     whole_batch = True
     sample = None
     enough = None
+    players = ()
 
     def __init__(self, config: TrainConfig, captions: list[str]):
         self.config, self._follows = config, not config.text.length

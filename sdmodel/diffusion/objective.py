@@ -43,6 +43,7 @@ class DiffusionObjective:
 
     whole_batch = False
     enough = None
+    players = ()
 
     def __init__(
         self,

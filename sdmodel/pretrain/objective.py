@@ -26,6 +26,7 @@ class TextObjective:
     """Trains a text encoder; `save` writes its folder, to be a denoiser's `text.start`."""
 
     sample = None
+    players = ()
 
     def __init__(
         self,

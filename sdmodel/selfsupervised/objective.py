@@ -60,6 +60,7 @@ class SelfSupervisedObjective:
     readers = ()
     sample = None
     enough = None
+    players = ()
 
     def __init__(self, config: TrainConfig):
         self.config = config

@@ -12,6 +12,7 @@ from sdmodel.data.batch import Batch
 from sdmodel.data.stream import Stream
 from sdmodel.losses import total
 from sdmodel.objective import Objective
+from sdmodel.players import losses_of
 from sdmodel.train.buffers import copies, restore
 
 BALLAST = 4
@@ -71,7 +72,7 @@ def _try(objective: Objective, part: Batch, accelerator: Accelerator) -> None:
     try:
         with torch.random.fork_rng([device] if device.type == "cuda" else []), accelerator.autocast():
             ballast = [torch.empty_like(p) for p in learned for _ in range(BALLAST)]
-            losses = modules(part)
+            losses = losses_of(modules, objective.players, part)
             torch.autograd.grad(total(losses), learned, allow_unused=True)
             del ballast
     finally:

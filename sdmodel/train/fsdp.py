@@ -48,7 +48,12 @@ def check(accelerator: Accelerator) -> None:
 
 
 def check_modules(objective: Objective, config: TrainConfig, accelerator: Accelerator) -> None:
-    """ValueError: weights are to be sharded, and one of them has no parts."""
+    """ValueError: weights are to be sharded, and one of them has no parts, or players take turns."""
+    if objective.players and is_sharded(config, accelerator):
+        raise ValueError(
+            "fsdp=true: the parts of weights that processes share cannot stand still in another player's "
+            "turn; set fsdp=false"
+        )
     single = [name for name, p in objective.modules.named_parameters() if p.ndim == 0]
     if single and is_sharded(config, accelerator):
         raise ValueError(

@@ -79,22 +79,20 @@ def train(
         if done or stop:
             break
 
-        # Gradients.
+        # Gradients and a step, in turns where there are several players.
         factor = rate(images, config)
         step.set_rate(factor)
         step.parts = session.parts[config.size_at(images)]
-        losses, norm = step.gradients(batch, images)
-        if state.statistics.check(norm, images):
-            step.undo()
-            session.warn(state.statistics.skip(images, norm, stream.uids(images)))
+        taken = step.take(batch, images, state.statistics.check)
+        if taken is None:
+            session.warn(state.statistics.skip(images, stream.uids(images)))
             images += config.batch
             continue
 
-        # Step, and average.
-        step.optimize()
+        # Average.
         images += config.batch
         state.averages.update(images)
-        state.statistics.add(losses, norm)
+        state.statistics.add(*taken)
     session.close()
     return state.published() if done else None
 

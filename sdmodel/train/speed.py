@@ -20,6 +20,7 @@ from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.losses import total
 from sdmodel.objective import Objective
+from sdmodel.players import losses_of
 from sdmodel.train.activations import PassCount, count_pass
 from sdmodel.train.buffers import copies, restore
 
@@ -121,7 +122,9 @@ def count_rows(objective: Objective, batch: Batch) -> PassCount:
     modules, device = objective.modules, batch.images.device
     buffers = copies(modules)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        count = count_pass(lambda: total(modules(batch)), modules, list(objective.heavy))
+        count = count_pass(
+            lambda: total(losses_of(modules, objective.players, batch)), modules, list(objective.heavy)
+        )
     restore(modules, buffers)
     return count
 

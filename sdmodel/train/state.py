@@ -27,9 +27,9 @@ class TrainingState:
         """Places the objective's modules on their device and makes their optimizers and averages."""
         self.config, self.main, self.validator = config, accelerator.is_main_process, validator
         self.modules = place(objective, config, accelerator)
-        self.optimizers = optimizers(self.modules, config.learning)
+        self.optimizers = optimizers(self.modules, config.learning, objective.players)
         self.averages = WeightAverages(self.modules, config.ema, config.batch)
-        self.statistics = TrainingStatistics(config.guard, accelerator.device)
+        self.statistics = TrainingStatistics(config.guard, accelerator.device, max(1, len(objective.players)))
         self.best: dict[str, Tensor] | None = None
         """Averaged weights of the best validation, where they are published; the main process alone has them,
         others an empty dict."""

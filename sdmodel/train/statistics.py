@@ -29,43 +29,59 @@ NAMED = 8
 class TrainingStatistics:
     """Sums since the last report, and the running mean that a spike is measured by."""
 
-    def __init__(self, guard: GuardConfig, device: torch.device) -> None:
+    def __init__(self, guard: GuardConfig, device: torch.device, turns: int = 1) -> None:
+        """turns: of a step, each with a gradient of its own."""
         self.guard = guard
         self.names: list[str] = []
+        self.counts: list[int] = []
+        """Steps in the sums of each name, and of the norm: a player may have begun later."""
         self.steps = 0
         """Steps in the sums."""
         self.skipped = 0
         """Steps left out, in all."""
         self._sums = torch.zeros(0, device=device)
-        self._norm = torch.zeros(2, dtype=torch.float64, device=device)  # running mean, steps in it
+        # Running mean of each turn, steps in it.
+        self._norm = torch.zeros(turns, 2, dtype=torch.float64, device=device)
+        self._last = torch.zeros((), device=device)  # the norm that was checked last
         self._bad = torch.full((), -1, dtype=torch.int64, device=device)  # images before the first bad step
 
-    def check(self, norm: Tensor, images: int) -> bool:
-        """Notes whether the step after `images` images is bad, by its gradient's norm (), which all processes
-        share. True: it is, and is to be left out; otherwise `refuse_bad` raises at the next report."""
+    def check(self, norm: Tensor, images: int, turn: int = 0) -> bool:
+        """Notes whether the step after `images` images is bad, by the norm () of a turn's gradient, which all
+        processes share. True: it is, and is to be left out; otherwise `refuse_bad` raises at the next
+        report."""
+        self._last = norm
         bad = ~torch.isfinite(norm)
         if self.guard.spike:
-            mean, count = self._norm
+            mean, count = self._norm[turn]
             bad |= (count >= FIRST) & (norm > self.guard.spike * mean)
             weight = torch.clamp(1 / (count + 1), min=MEMORY)
             then = torch.stack([torch.lerp(mean, norm.double(), weight), count + 1])
-            self._norm = torch.where(bad, self._norm, then)
+            self._norm[turn] = torch.where(bad, self._norm[turn], then)
         self._bad = torch.where(bad & (self._bad < 0), images, self._bad)
         return self.guard.on_bad == "skip" and bool(bad)
 
     def add(self, losses: Mapping[str, Tensor], norm: Tensor) -> None:
-        """Adds a step to the sums: its losses and metrics by name."""
+        """Adds a step to the sums: its losses and metrics by name, of which later steps may have more."""
         values = torch.stack([*(loss.detach() for loss in losses.values()), norm])
+        grown = [name for name in losses if name not in self.names] if self.steps else []
+        if grown:  # in the order of names that come with the first step of the next report
+            before = dict(zip(self.names, self._sums[:-1], strict=True))
+            counts = dict(zip(self.names, self.counts, strict=False))
+            nothing = torch.zeros_like(norm)
+            self._sums = torch.stack([*(before.get(name, nothing) for name in losses), self._sums[-1]])
+            self.counts = [*(counts.get(name, 0) for name in losses), self.steps]
         self.names, self.steps = list(losses), self.steps + 1
+        self.counts = [1] * len(values) if self.steps == 1 else [count + 1 for count in self.counts]
         self._sums = values if self.steps == 1 else self._sums + values
 
-    def skip(self, images: int, norm: Tensor, uids: list[str]) -> str:
+    def skip(self, images: int, uids: list[str]) -> str:
         """Counts a bad step that was left out, and returns the warning of it.
 
         uids: of its batch, the one after `images` images. FloatingPointError: there are too many."""
         self.skipped += 1
         self._bad = torch.full_like(self._bad, -1)
-        warning = f"left out the batch after {images} images, gradient norm {float(norm):.3g}: {listed(uids)}"
+        norm = float(self._last)
+        warning = f"left out the batch after {images} images, gradient norm {norm:.3g}: {listed(uids)}"
         if self.skipped > self.guard.skips:
             raise FloatingPointError(f"more than guard.skips={self.guard.skips} batches are bad; {warning}")
         return warning
@@ -88,7 +104,10 @@ class TrainingStatistics:
         loss, each metric, the gradient's norm, the learning rate's factor. The next row begins.
 
         FloatingPointError: a loss or metric is not finite."""
-        means: list[float] = accelerator.reduce(self._sums / self.steps, "mean").tolist()  # pyright: ignore
+        steps: Tensor | int = self.steps
+        if any(count != self.steps for count in self.counts):
+            steps = torch.tensor(self.counts, dtype=self._sums.dtype, device=self._sums.device)
+        means: list[float] = accelerator.reduce(self._sums / steps, "mean").tolist()  # pyright: ignore
         losses = dict(zip(self.names, means[:-1], strict=True))
         if not all(math.isfinite(value) for value in losses.values()):
             raise FloatingPointError(
@@ -101,7 +120,9 @@ class TrainingStatistics:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """(tensors, facts) for a checkpoint."""
         facts = {"names": self.names, "steps": self.steps, "skipped": self.skipped}
-        return {"sums": self._sums, "norm": self._norm, "bad": self._bad}, facts
+        if any(count != self.steps for count in self.counts):
+            facts["counts"] = self.counts
+        return {"sums": self._sums, "norm": self._norm.flatten(), "bad": self._bad}, facts
 
     def load(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Restores what `state` returned, in memory of its own."""
@@ -109,7 +130,9 @@ class TrainingStatistics:
         self._sums, self._norm, self._bad = (
             tensors[name].to(device, copy=True) for name in ("sums", "norm", "bad")
         )
+        self._norm = self._norm.view(-1, 2)
         self.names, self.steps, self.skipped = list(facts["names"]), facts["steps"], facts["skipped"]
+        self.counts = list(facts.get("counts", [self.steps] * len(self._sums)))
 
 
 def listed(uids: list[str]) -> str:

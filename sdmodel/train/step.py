@@ -1,14 +1,15 @@
 """One step of the optimizers from one batch: gradient accumulation over its parts, gradient clipping, by one
-process or many (distributed data parallel)."""
+process or many (distributed data parallel); where players learn against each other, in turns."""
 
 import hashlib
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import Tensor, nn
 
 from sdmodel.config.train import TrainConfig
@@ -16,8 +17,8 @@ from sdmodel.data.batch import Batch
 from sdmodel.losses import total
 from sdmodel.objective import Objective
 from sdmodel.row_dropout import by_row, drawing_for
-from sdmodel.train.buffers import copies, restore
 from sdmodel.train.dtensors import broadcast_buffers, full, is_fsdp
+from sdmodel.train.turns import BeforeBatch, Turn, turns_of
 
 STOP_INTERVAL = 16
 """Batches between two agreements on whether to stop, where each would make a GPU wait."""
@@ -52,49 +53,84 @@ class TrainStep:
             )
         by_row(objective.modules)
         self.sharded = is_fsdp(objective.modules)
+        if objective.players:  # in the turn of one the others have no gradient
+            handler = accelerator.ddp_handler or DistributedDataParallelKwargs()
+            handler = replace(handler, find_unused_parameters=True)
+            accelerator.ddp_handler = handler  # pyright: ignore - its annotation is None
         # Sharded, forward and backward talk to the others by themselves: what is left is autocast.
         self.model: nn.Module = accelerator.prepare_model(objective.modules, evaluation_mode=self.sharded)
         self.accelerator, self.config, self.optimizers = accelerator, config, optimizers
-        self.parameters = [p for p in objective.modules.parameters() if p.requires_grad]
+        self.turns = turns_of(objective, optimizers)
+        self.modules = objective.modules
         self.parts = parts
         self._rates: list[float] = [group["lr"] for group in self._groups()]
         self._agreements = 0
-        self._before: list[Tensor] = []
 
     def set_rate(self, factor: float) -> None:
         """Sets every learning rate to its peak times `factor`."""
         for group, peak in zip(self._groups(), self._rates, strict=True):
             group["lr"] = peak * factor
 
-    def gradients(self, batch: Batch, images: int) -> tuple[dict[str, Tensor], Tensor]:
-        """({name: mean loss or metric () of this process's rows}, norm () of the gradient of all processes).
+    def take(
+        self, batch: Batch, images: int, bad: Callable[[Tensor, int, int], bool]
+    ) -> tuple[dict[str, Tensor], Tensor] | None:
+        """Learns from the batch that follows after `images` images: gradients and a step in each turn.
+
+        bad: of (a gradient's norm, images, the turn's number) whether the batch is to be left out. Then all
+        is as it was before, running statistics too.
+        Returns ({name: mean () of this process's rows}, norm () of the gradient of all turns); None: the
+        batch was left out."""
+        batch = batch.to(self.accelerator.device)
+        skips = self.config.guard.on_bad == "skip"
+        before = BeforeBatch(self.modules, self.turns) if skips else None
+        means: dict[str, Tensor] = {}
+        norms: list[Tensor] = []
+        for number, turn in enumerate(self.turns):
+            if not turn.plays(images):
+                continue
+            losses, norm = self.gradients(batch, images, turn)
+            if bad(norm, images, number):
+                assert before, "only a training that skips leaves a batch out"
+                before.restore()
+                self.zero_grad()
+                return None
+            self.optimize(turn)
+            means |= losses
+            norms.append(norm)
+        return means, norms[0] if len(norms) == 1 else torch.stack(norms).norm()
+
+    def gradients(
+        self, batch: Batch, images: int, turn: Turn | None = None
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """({name: mean loss or metric () of this process's rows}, norm () of the gradient of all processes),
+        of a turn: the first unless told.
 
         The gradient is that of the mean over the global batch, clipped; it lies in the parameters."""
+        turn = turn or self.turns[0]
         batch = batch.to(self.accelerator.device)
         sums: dict[str, Tensor] = {}
-        if self.config.guard.on_bad == "skip":
-            self._before = copies(self.model)
         if self.sharded:
             broadcast_buffers(self.model)
         for number in range(self.parts):
             part = batch.micro_batch(number, self.parts) if self.parts > 1 else batch
             last = number == self.parts - 1
             # What others' layers draw by themselves, by no row.
-            stream = f"process {self.accelerator.process_index} part {number}"
+            stream = " ".join((f"process {self.accelerator.process_index} part {number}", *turn.arguments))
             torch.manual_seed(seed_at(self.config.seed, images, stream))
             synced = nullcontext() if last else self.accelerator.no_sync(self.model)
-            with synced, drawing_for(part.seed, part.index):
-                losses: dict[str, Tensor] = self.model(part)
+            with synced, drawing_for(part.seed, part.index), turn.alone(self.modules):
+                losses: dict[str, Tensor] = self.model(part, *turn.arguments)
                 self.accelerator.backward(total(losses) / self.parts)
             for name, loss in losses.items():
                 share = loss.detach() / self.parts
                 sums[name] = sums[name] + share if name in sums else share
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.optimizer.clip or math.inf)
+        norm = torch.nn.utils.clip_grad_norm_(turn.parameters, self.config.optimizer.clip or math.inf)
         return sums, full(norm.detach())
 
-    def optimize(self) -> None:
-        """Updates the weights by the gradients, and clears these."""
-        for optimizer in self.optimizers:
+    def optimize(self, turn: Turn | None = None) -> None:
+        """Updates the weights that learn in a turn, the first unless told, by the gradients, and clears
+        these."""
+        for optimizer in (turn or self.turns[0]).optimizers:
             optimizer.step()
         self.zero_grad()
 
@@ -102,12 +138,6 @@ class TrainStep:
         """Clears the gradients."""
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
-
-    def undo(self) -> None:
-        """Leaves the batch out, where guard.on_bad says so: clears its gradients, and restores the running
-        statistics."""
-        restore(self.model, self._before)
-        self.zero_grad()
 
     def any_stopping(self, stopping: Callable[[], bool]) -> bool:
         """Whether `stopping` is true in any process; all processes call this at the same batches and get the

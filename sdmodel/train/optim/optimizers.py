@@ -1,14 +1,15 @@
 """Which optimizer learns which weights, how fast and with how much decay."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from sdmodel.config.optimization import Optimization
+from sdmodel.players import Player
 from sdmodel.train.optim.lion import Lion
 from sdmodel.train.optim.muon import Muon
 from sdmodel.train.optim.roles import Layout, Weight, weights
@@ -26,8 +27,11 @@ class Learned:
     """On its learning rate."""
 
 
-def optimizers(modules: nn.Module, config: Optimization) -> list[torch.optim.Optimizer]:
+def optimizers(
+    modules: nn.Module, config: Optimization, players: Sequence[Player] = ()
+) -> list[torch.optim.Optimizer]:
     """The optimizers of all that `modules`, on their final device, learn; what `config` freezes is frozen.
+    Each learns one of `players` alone, where there are any, as that says.
 
     muon gives Muon the hidden matrices (roles.py) and AdamW the rest; other kinds learn all alike. Every
     group's "lr" is its rate at the peak, which the loop multiplies by `schedule.rate`. Weight decay is on
@@ -40,6 +44,21 @@ def optimizers(modules: nn.Module, config: Optimization) -> list[torch.optim.Opt
     learned = what_learns(modules, config.rates)
     if not learned:
         raise ValueError(f"optimizer.frozen={config.frozen!r} leaves nothing to learn; freeze less")
+    if not players:
+        return _optimizers(learned, config)
+    made: list[torch.optim.Optimizer] = []
+    for player in players:
+        mine = [p for p in learned if p.weight.name.startswith(player.prefix)]
+        if player.adam:
+            own = replace(config, adam_rate=player.adam.rate)
+            made.append(_adamw(_groups(mine, own), player.adam.betas))
+        else:
+            made += _optimizers(mine, config)
+    return made
+
+
+def _optimizers(learned: Sequence[Learned], config: Optimization) -> list[torch.optim.Optimizer]:
+    """Those of some parameters."""
     if config.kind != "muon":
         return [_KINDS[config.kind](_groups(learned, config))]
     hidden = [p for p in learned if p.weight.role == "hidden"]
@@ -113,10 +132,10 @@ def _groups(learned: Iterable[Learned], config: Optimization) -> list[dict[str, 
     ]
 
 
-def _adamw(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+def _adamw(groups: list[dict[str, Any]], betas: tuple[float, float] = BETAS) -> torch.optim.Optimizer:
     """Fused: a third of the time of foreach on a CPU (210 tensors: 1.8 ms for 4.9). It walks through memory
     and not along strides, so a gradient must lie as its parameter does, which autograd sees to."""
-    return torch.optim.AdamW(groups, betas=BETAS, fused=True)
+    return torch.optim.AdamW(groups, betas=betas, fused=True)
 
 
 def _adamw8bit(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:

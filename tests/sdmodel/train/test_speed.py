@@ -47,6 +47,7 @@ class Objective:
     """Trains Toy."""
 
     whole_batch = False
+    players = ()
 
     def __init__(self):
         torch.manual_seed(0)

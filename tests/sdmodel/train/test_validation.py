@@ -64,6 +64,7 @@ class Toy(nn.Module):
 
 class ToyObjective:
     enough = None
+    players = ()
 
     def __init__(self):
         torch.manual_seed(0)
@@ -78,6 +79,7 @@ class Diffusion:
     """The real model, with weights as after a few steps."""
 
     enough = None
+    players = ()
 
     def __init__(self):
         config = TrainConfig(

@@ -59,6 +59,7 @@ class ToyObjective:
     readers = ()
     sample = None
     enough = None
+    players = ()
 
     @property
     def heavy(self) -> list[nn.Module]:
