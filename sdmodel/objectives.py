@@ -39,7 +39,9 @@ def objective_of(
         case "diffusion":
             from sdmodel.diffusion.objective import DiffusionObjective
 
-            return DiffusionObjective(config, captions, latents, texts=texts, starting=starting)
+            return DiffusionObjective(
+                config, captions, latents, texts=texts, encoder=encoder, starting=starting
+            )
         case "contrastive":
             from sdmodel.contrastive.objective import ContrastiveObjective
 

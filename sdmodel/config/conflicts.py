@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from sdmodel.config import representation
 from sdmodel.config.buckets import STEP, bucket_shapes
 from sdmodel.config.limits import Mistake
 from sdmodel.config.text import FORETELLING, columns_of
@@ -42,6 +43,7 @@ def conflicts(config: "TrainConfig") -> Iterator[Mistake]:
             "accumulate",
         )
     yield from _starts(config)
+    yield from representation.conflicts(config)
     if config.lora.rank and not config.lora.merge and config.objective != "diffusion":
         yield config.mistake(
             "folders of this objective hold whole models; set merge to true", "lora.merge", "objective"

@@ -36,6 +36,11 @@ class UNetConfig(Config):
         """What the sides of its arrays are multiples of."""
         return self.patch * 2 ** (len(self.channels) - 1)
 
+    @property
+    def taps(self) -> int:
+        """Places at which it gives hidden features: each level, and the middle."""
+        return len(self.channels) + 1
+
     def conflicts(self) -> Iterator[Mistake]:
         """Heads that do not share the channels of the coarsest level."""
         if self.channels[-1] % self.heads:

@@ -39,6 +39,7 @@ from sdmodel.config.model import (
 )
 from sdmodel.config.noise import NoiseConfig
 from sdmodel.config.optimization import LORA, NOTHING, PIPELINE, Optimization
+from sdmodel.config.representation import AlignmentConfig
 from sdmodel.config.sampling import SamplingConfig
 from sdmodel.config.text import PretrainConfig, TextConfig
 
@@ -105,6 +106,8 @@ class TrainConfig(Config):
     """The denoiser where network is dit."""
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     """Noise schedule, prediction, loss weight and training times; for the diffusion objective."""
+    alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
+    """What the denoiser's hidden features are aligned with; for the diffusion objective."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     """How pictures are drawn with the model, unless told otherwise; it goes into the model's folder."""
     contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
@@ -204,7 +207,7 @@ class TrainConfig(Config):
         """Whether all rows of a batch are compared, which then cannot be taken in parts."""
         if self.objective == "text":
             return self.pretrain.contrastive > 0
-        return self.objective in ("contrastive", "selfsupervised")
+        return self.objective in ("contrastive", "selfsupervised") or self.alignment.kind == "dispersive"
 
     def conflicts(self) -> Iterator[Mistake]:
         """Values that cannot train together."""

@@ -16,6 +16,7 @@ from sdmodel.config.model import DiTConfig
 from sdmodel.denoise.augmentation_condition import AugmentationCondition
 from sdmodel.denoise.concatenation import concatenated, widened
 from sdmodel.denoise.dit_block import DiTBlock, modulated
+from sdmodel.denoise.taps import Tapped
 from sdmodel.denoise.time import FEATURES, time_features
 from sdmodel.noise.interpolation import SIGMA_DATA, unit_scale
 from sdmodel.row_dropout import linear_depth
@@ -72,16 +73,29 @@ class DiT(nn.Module):
             nn.init.zeros_(layer.bias)
 
     @property
+    def tap_widths(self) -> tuple[int, ...]:
+        """Channels of what each tap gives."""
+        return (self.stem.out_features,) * len(self.blocks)
+
+    @property
     def heavy(self) -> list[nn.Module]:
         """Its blocks: alike, so that one program compiled serves all."""
         return list(self.blocks)
 
     def forward(
-        self, x_t: Tensor, t: Tensor, condition: Condition, augmented: Tensor | None = None
-    ) -> Tensor:
+        self,
+        x_t: Tensor,
+        t: Tensor,
+        condition: Condition,
+        augmented: Tensor | None = None,
+        *,
+        taps: tuple[int, ...] = (),
+        trunk: bool = False,
+    ) -> Tensor | Tapped:
         """(B, C, H, W) at times t (B,) to the prediction (B, C, H, W), float32.
 
         augmented: (B, 9), how the pictures were moved; None is not at all.
+        taps, trunk: see `sdmodel.denoise.taps`; a block is tapped after it.
         ValueError: H and W are no multiples of the patch."""
         height, width = x_t.shape[-2:]
         if height % self.patch or width % self.patch:
@@ -101,11 +115,17 @@ class DiT(nn.Module):
         h, w = x.shape[-2:]
         x = self.stem(x.flatten(2).transpose(1, 2))  # (B, h * w, W)
         x = x + positions(h, w, x.shape[-1], x.device)
-        for block, depth in zip(self.blocks, self.depths, strict=True):
+        features: list[Tensor] = []
+        for number, (block, depth) in enumerate(zip(self.blocks, self.depths, strict=True)):
             x = depth(x, block(x, embedding, words, mask))
+            if number in taps:
+                features.append(x.transpose(1, 2).unflatten(2, (h, w)))  # (B, W, h, w)
+                if trunk and number == taps[-1]:
+                    return None, features
         shift, scale = self.modulation(F.silu(embedding))[:, None].chunk(2, dim=-1)
         x = self.out(modulated(x, shift, scale))
-        return F.pixel_shuffle(x.transpose(1, 2).unflatten(2, (h, w)), self.patch).float()
+        predicted = F.pixel_shuffle(x.transpose(1, 2).unflatten(2, (h, w)), self.patch).float()
+        return (predicted, features) if taps else predicted
 
 
 def positions(height: int, width: int, channels: int, device: torch.device | None = None) -> Tensor:

@@ -18,6 +18,7 @@ from sdmodel.denoise.attention import JointAttention
 from sdmodel.denoise.augmentation_condition import AugmentationCondition
 from sdmodel.denoise.block import ChannelNorm, ConvNeXtBlock
 from sdmodel.denoise.concatenation import concatenated, widened
+from sdmodel.denoise.taps import Tapped
 from sdmodel.denoise.time import FEATURES, time_features
 from sdmodel.noise.interpolation import SIGMA_DATA, unit_scale
 from sdmodel.row_dropout import linear_depth
@@ -100,16 +101,31 @@ class UNet(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     @property
+    def tap_widths(self) -> tuple[int, ...]:
+        """Channels of what each tap gives."""
+        widths = tuple(position.shape[1] for position in self.maps)
+        return (*widths, widths[-1])
+
+    @property
     def heavy(self) -> list[nn.Module]:
         """All of it: its parts are too small for one at a time."""
         return [self]
 
     def forward(
-        self, x_t: Tensor, t: Tensor, condition: Condition, augmented: Tensor | None = None
-    ) -> Tensor:
+        self,
+        x_t: Tensor,
+        t: Tensor,
+        condition: Condition,
+        augmented: Tensor | None = None,
+        *,
+        taps: tuple[int, ...] = (),
+        trunk: bool = False,
+    ) -> Tensor | Tapped:
         """(B, C, H, W) at times t (B,) to the prediction (B, C, H, W), float32.
 
         augmented: (B, 9), how the pictures were moved; None is not at all.
+        taps, trunk: see `sdmodel.denoise.taps`; a level is tapped after its encoder's blocks, and
+            the number after the last level is the middle.
         ValueError: H and W are no multiples of the patch on every level."""
         height, width = x_t.shape[-2:]
         if height % self.multiple or width % self.multiple:
@@ -126,6 +142,7 @@ class UNet(nn.Module):
         embedding = F.silu(self.condition(embedding))  # (B, W)
         h = self.stem(F.pixel_unshuffle(x, self.patch).contiguous(memory_format=torch.channels_last))
         last, skips, depths = len(self.maps) - 1, [], iter(self.depths)
+        features: list[Tensor] = []
         for level, position in enumerate(self.maps):
             h = h + resized(position, h)
             if level == last:
@@ -134,18 +151,27 @@ class UNet(nn.Module):
                 h = h + resized(layout, h)
             for block in self.encoder[level]:  # pyright: ignore[reportGeneralTypeIssues] - a ModuleList
                 h = next(depths)(h, block(h, embedding))
+            if level in taps:
+                features.append(h)
+                if trunk and level == taps[-1]:
+                    return None, features
             if level < last:
                 skips.append(h)
                 h = self.down[level](h)
         h = self.attention(h, condition)
         h = next(depths)(h, self.middle(h, embedding))
+        if len(self.maps) in taps:
+            features.append(h)
+        if trunk:
+            return None, features
         for level in range(last, -1, -1):
             if level < last:
                 h = self.skip[level](torch.cat([self.up[level](h), skips[level]], 1))
             for block in self.decoder[level]:  # pyright: ignore[reportGeneralTypeIssues] - a ModuleList
                 h = next(depths)(h, block(h, embedding))
         h = F.pixel_shuffle(self.pixels(F.silu(self.norm(h))), self.patch)
-        return self.out(F.silu(self.fine(torch.cat([h, x], 1)))).float()
+        predicted = self.out(F.silu(self.fine(torch.cat([h, x], 1)))).float()
+        return (predicted, features) if taps else predicted
 
 
 def resized(maps: Tensor, like: Tensor) -> Tensor:

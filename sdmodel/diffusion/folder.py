@@ -40,8 +40,8 @@ WEIGHTS = "model.safetensors"
 AUTOENCODER = "autoencoder"
 TEXT = ("text_encoder", "tokenizer")
 TEXTS = "text"
-UNCERTAINTY = "uncertainty."
-"""Beginning of the names of what weighs errors in training and draws nothing."""
+TRAINING_ALONE = ("uncertainty.", "alignment.")
+"""Beginnings of the names of what weighs errors and projects features in training, and draws nothing."""
 
 
 def described(model: Diffusion) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def save(folder: Path, model: Diffusion, weights: dict[str, Tensor], beside: Ite
         weights: of its `state_dict`, contiguous, float32, on the CPU.
         beside: folders of frozen encoders that go with it.
     """
-    weights = {name: value for name, value in weights.items() if not name.startswith(UNCERTAINTY)}
+    weights = {name: value for name, value in weights.items() if not name.startswith(TRAINING_ALONE)}
     about = {"kind": KIND, "model": described(model), "training": _decisive(model.config)}
     (folder / "config.json").write_text(json.dumps(about, indent=2, sort_keys=True) + "\n")
     if isinstance(model.text, PipelineTextEncoder):

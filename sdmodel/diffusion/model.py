@@ -7,6 +7,8 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from sdmodel.alignment.alignment import Alignment
+from sdmodel.alignment.teacher import FrozenTeacher
 from sdmodel.condition import Condition
 from sdmodel.config.sampling import OURS, TIMESTEPS, Sampling
 from sdmodel.config.train import TrainConfig
@@ -56,6 +58,7 @@ class Diffusion(nn.Module):
         space: Space = PIXELS,
         autoencoder: FrozenAutoencoder | None = None,
         own: Collection[str] = (),
+        teacher: FrozenTeacher | None = None,
     ):
         """Args:
         config: size, noise and caption dropout.
@@ -65,7 +68,10 @@ class Diffusion(nn.Module):
         space: of the denoiser's arrays.
         autoencoder: makes pictures of them; None in pixel space.
         own: "network" or "condition", where the caller brought that class: a model's folder cannot name
-            it."""
+            it.
+        teacher: of an alignment "repa".
+
+        ValueError: features are to be aligned of a network that gives none."""
         super().__init__()
         self.config = config
         self.text = text
@@ -76,6 +82,9 @@ class Diffusion(nn.Module):
         self.own = frozenset(own)
         self.uncertainty = Uncertainty() if process.loss == "learned" else None
         self._empty: Condition | None = None
+        # After all that is published, whose first weights are the same with it or without.
+        aligned = config.alignment.kind != "none"
+        self.alignment = Alignment(config, network, teacher) if aligned else None
 
     @property
     def sampling(self) -> Sampling:
@@ -104,19 +113,41 @@ class Diffusion(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """{"denoising": scalar}: the error of what is predicted at random times, measured as the forward
         process says. Where it is weighed by a learned uncertainty, "denoising" is the error before that, and
-        "uncertainty" what the loss has besides."""
+        "uncertainty" what the loss has besides. An alignment adds "alignment_weighted", and metrics."""
         process = self.process
         x_0 = self.clean(batch)
         t = process.times(batch, x_0[0, 0].numel())
         eps = process.noise(batch, x_0.shape[1:])
         dropped = batch.uniform("caption dropout") < self.config.caption_dropout
         condition = self.condition(batch, dropped)
-        predicted = self.network(interpolate(x_0, eps, t), t, condition, batch.augmented)
+        taps = self._taps(batch)
+        predicted, features = self._predict(interpolate(x_0, eps, t), t, condition, batch, taps)
         error = process.error(predicted, x_0, eps, t)
+        losses = self._denoising(error, t)
+        if self.alignment is not None:
+            losses |= self.alignment(features.get(self.alignment.layer), batch)
+        return losses
+
+    def _denoising(self, error: Tensor, t: Tensor) -> dict[str, Tensor]:
         if self.uncertainty is None:
             return {"denoising": error.mean()}
         plain = error.detach().mean()
         return {"denoising": plain, "uncertainty": self.uncertainty(error, t).mean() - plain}
+
+    def _taps(self, batch: Batch) -> tuple[int, ...]:
+        """Where hidden features are needed of a batch, ascending."""
+        if self.alignment is not None and self.alignment.reads(batch):
+            return (self.alignment.layer,)
+        return ()
+
+    def _predict(
+        self, x_t: Tensor, t: Tensor, condition: Condition, batch: Batch, taps: tuple[int, ...]
+    ) -> tuple[Tensor, dict[int, Tensor]]:
+        """What the network predicts, and hidden features (B, C, h, w) by tap."""
+        if not taps:  # a network that the caller brings need not have any
+            return self.network(x_t, t, condition, batch.augmented), {}
+        predicted, features = self.network(x_t, t, condition, batch.augmented, taps=taps)
+        return predicted, dict(zip(taps, features, strict=True))
 
     def clean(self, batch: Batch) -> Tensor:
         """What the denoiser shall estimate, (B, C, h, w): pixels, or a sample of the cached posteriors."""

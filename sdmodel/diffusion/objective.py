@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sdmodel.alignment.teacher import load_teacher
 from sdmodel.config.buckets import bucket_shapes
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
@@ -41,7 +42,6 @@ LEFT_OUT = ("dropout", "stochastic_depth")
 class DiffusionObjective:
     """Trains a text-to-image model, in pixels or in cached latents."""
 
-    whole_batch = False
     enough = None
     players = ()
 
@@ -52,6 +52,7 @@ class DiffusionObjective:
         latents: Path | None = None,
         *,
         texts: Sequence[Path | None] = (),
+        encoder: Path | None = None,
         starting: bool = False,
         own: OwnParts = NOTHING,
     ):
@@ -62,6 +63,7 @@ class DiffusionObjective:
             captions.
         texts: folders of pretrained encoders for `config.text` and each of `config.texts`, None where one
             begins with random weights; empty: all do.
+        encoder: folder of the frozen image encoder that hidden features are aligned with.
         starting: `start` will bring the weights; the denoiser has none until then.
         own: parts whose classes the caller brings."""
         self.config = config
@@ -88,9 +90,15 @@ class DiffusionObjective:
                 network = build_denoiser(
                     config, space, text.pooled_width, text.token_width, process.schedule, padded=text.padded
                 )
-        self.modules = Diffusion(config, text, network, process, space, pictures, own.names)
+        self.teacher = load_teacher(config, encoder, latent=space.latent)
+        self.modules = Diffusion(config, text, network, process, space, pictures, own.names, self.teacher)
         if not starting:
             self._check_rates()
+
+    @property
+    def whole_batch(self) -> bool:
+        """Whether hidden features of a batch are compared."""
+        return self.config.whole_batch
 
     @property
     def heavy(self) -> list[nn.Module]:
@@ -190,7 +198,14 @@ class DiffusionObjective:
         if mine.space.latent:
             self._same(folder, folders.AUTOENCODER)
         return Diffusion(
-            self.config, text, model.network, process, model.space, mine.autoencoder, self.own.names
+            self.config,
+            text,
+            model.network,
+            process,
+            model.space,
+            mine.autoencoder,
+            self.own.names,
+            self.teacher,
         )
 
     def _pipeline(self, pipeline: Pipeline) -> Diffusion:

@@ -58,7 +58,7 @@ from stages.pretrained.files import autoencoder_input, text_input
 from stages.store import Store, open_store
 from tests import frozen
 from tests.sdmodel.golden.test_curves import platform as processor
-from tests.sdmodel.golden.tiny import CONFIG, CURVES, config_of
+from tests.sdmodel.golden.tiny import CONFIG, CURVES, config_of, encoders
 from tests.stages.test_average import in_this_process
 
 STORE = "store"
@@ -303,7 +303,8 @@ def saved(config: TrainConfig, folder: Path) -> dict[str, Any]:
     folder.mkdir(parents=True)
     labels = {"uid": [f"{row:032x}" for row in range(24)], "colour": ["red", "green", "blue", None] * 6}
     pq.write_table(pa.table(labels), table)
-    objective = objective_of(config, CAPTIONS, labels=table)
+    encoder = folder.with_name("selfsupervised")  # saved before those that ask it
+    objective = objective_of(config, CAPTIONS, labels=table, **encoders(encoder, config))
     described = weights(objective.modules.state_dict())
     objective.save(folder, WeightAverages(objective.modules, EmaConfig(), 1).weights())
     saves = {path.relative_to(folder).as_posix(): path for path in files(folder)}

@@ -78,3 +78,17 @@ def write_dataset() -> Callable[..., Written]:
 def dataset(write_dataset: Callable[..., Written], tmp_path_factory: pytest.TempPathFactory) -> Written:
     """70 rows, 63 of them for training. Shared: don't change it."""
     return write_dataset(tmp_path_factory.mktemp("dataset"))
+
+
+@pytest.fixture(scope="session")
+def image_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a tiny image encoder, as a training writes it, that has learned nothing. Don't change it."""
+    from sdmodel.selfsupervised.objective import SelfSupervisedObjective
+    from tests.sdmodel.golden.tiny import config_of
+
+    torch.manual_seed(0)
+    objective = SelfSupervisedObjective(config_of("selfsupervised"))
+    folder = tmp_path_factory.mktemp("image-encoder")
+    weights = objective.modules.state_dict()
+    objective.save(folder, {name: weight.contiguous() for name, weight in weights.items()})
+    return folder

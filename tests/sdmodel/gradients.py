@@ -1,5 +1,6 @@
 """Objectives with weights as after a few steps, and what one step finds for them."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,10 +19,10 @@ from tests.sdmodel.golden.tiny import config_of
 CAPTIONS = [f"a {colour} {thing}" for colour in ("red", "blue") for thing in ("cat", "hat", "bat", "rat")]
 
 
-def made(config: TrainConfig) -> Objective:
-    """None of its weights is zero, as after a few steps."""
+def made(config: TrainConfig, encoder: Path | None = None) -> Objective:
+    """None of its weights is zero, as after a few steps. encoder: folder of the image encoder it asks."""
     torch.manual_seed(0)
-    objective = objective_of(config, CAPTIONS * 3)
+    objective = objective_of(config, CAPTIONS * 3, encoder=encoder)
     with torch.no_grad():
         for p in objective.modules.parameters():
             p.add_(torch.randn_like(p), alpha=0.1)
@@ -38,10 +39,10 @@ def batch(config: TrainConfig, rank: int = 0, world: int = 1) -> Batch:
     )
 
 
-def gradients(accelerator: Accelerator, objective: Any) -> dict[str, Tensor]:
+def gradients(accelerator: Accelerator, objective: Any, encoder: Path | None = None) -> dict[str, Tensor]:
     """Losses, and gradients before they are clipped, of this process."""
     config = config_of(objective, optimizer=OptimizerConfig(clip=0.0))
-    ours = made(config)
+    ours = made(config, encoder)
     ours.modules.eval()  # batch norm, where there is any, then asks no other row
     step = TrainStep(ours, accelerator, config, optimizers(ours.modules, config.learning), parts=1)
     losses, norm = step.gradients(batch(config, accelerator.process_index, accelerator.num_processes), 0)

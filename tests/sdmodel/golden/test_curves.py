@@ -21,7 +21,7 @@ import timm
 import torch
 
 from sdmodel.train.run import run
-from tests.sdmodel.golden.tiny import CURVES, config_of, job
+from tests.sdmodel.golden.tiny import CURVES, config_of, encoders, job
 
 TOLERANCE = 1e-3
 """Relative. With AVX2 alone and with AVX-512 the worst loss differs by 3e-5, the contrastive one's."""
@@ -41,8 +41,9 @@ def platform() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("curve", CURVES)
-def test_losses_are_those_written_down(curve: str, dataset: Any, tmp_path: Path):
-    run(job(tmp_path / "training", dataset, config_of(curve)))
+def test_losses_are_those_written_down(curve: str, dataset: Any, image_encoder: Path, tmp_path: Path):
+    config = config_of(curve)
+    run(job(tmp_path / "training", dataset, config, **encoders(image_encoder, config)))
     rows = map(json.loads, (tmp_path / "training/metrics.jsonl").read_text().splitlines())
     losses = [row["loss"] for row in rows]
     assert len(losses) == 10

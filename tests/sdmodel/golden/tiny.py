@@ -15,6 +15,7 @@ from sdmodel.config.model import (
     UNetConfig,
 )
 from sdmodel.config.noise import NoiseConfig
+from sdmodel.config.representation import AlignmentConfig
 from sdmodel.config.text import PretrainConfig, TextConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.train.job import JobSpec
@@ -58,6 +59,8 @@ CURVES: dict[str, Any] = {
     "diffusion": {"objective": "diffusion"},
     "unet2d": {"network": "unet2d"},
     "dit": {"network": "dit", "data": DataConfig(augment=0.2)},
+    "repa": {"alignment": AlignmentConfig(kind="repa", until=64)},
+    "dispersive": {"alignment": AlignmentConfig(kind="dispersive")},
     "noise": {"noise": NoiseConfig(schedule="cosine", prediction="v", loss="learned", offset=0.1)},
 }
 """What is changed of CONFIG, by the curve's name."""
@@ -67,6 +70,11 @@ OBJECTIVES = tuple(name for name, changed in CURVES.items() if changed.get("obje
 def config_of(curve: str, **changes: Any) -> TrainConfig:
     """Of the training whose curve has that name."""
     return replace(CONFIG, **CURVES[curve], **changes)
+
+
+def encoders(folder: Path, config: TrainConfig) -> dict[str, Path]:
+    """The image encoder that a training asks, by its name in the job; `folder` is of one."""
+    return {"encoder": folder} if config.alignment.kind == "repa" else {}
 
 
 def job(folder: Path, dataset: Any, config: TrainConfig, **paths: Path) -> JobSpec:

@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import torch
 from accelerate import Accelerator
@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from sdmodel.config.learning import EmaConfig, OptimizerConfig, ValidationConfig
 from sdmodel.config.model import AutoencoderConfig, ContrastiveConfig, SelfSupervisedConfig, UNetConfig
 from sdmodel.config.noise import NoiseConfig
+from sdmodel.config.representation import AlignmentConfig
 from sdmodel.config.text import PretrainConfig, TextConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.objective import Objective
@@ -49,6 +50,13 @@ CONFIG = TrainConfig(
     ema=EmaConfig(lengths=(0.05, 0.1)),
     validation=ValidationConfig(every=32, rows=8, patience=9),
 )
+VARIANTS: dict[str, Any] = {
+    "repa": {"alignment": AlignmentConfig(kind="repa", until=64)},
+    "dispersive": {"alignment": AlignmentConfig(kind="dispersive")},
+}
+"""Further trainings: what is changed of CONFIG for the diffusion objective, by the name of their golden
+curve."""
+TRAININGS = (*OBJECTIVES, *VARIANTS)
 STAGES = ((8, 40), (16, 56))
 """Sizes of the objectives whose models see pictures of any; they change where a training is killed."""
 HALF = 48
@@ -59,6 +67,8 @@ def config_of(objective: str) -> TrainConfig:
     """Sizes follow each other where an objective knows several. The image tower of contrastive and text
     halves its sides five times; text learns a kind with states of its own for each direction, and with
     dropout."""
+    if objective in VARIANTS:
+        return replace(config_of("diffusion"), **VARIANTS[objective])
     text = replace(CONFIG.text, kind="lstm", layers=2, dropout=0.3) if objective == "text" else CONFIG.text
     size = 32 if objective in ("contrastive", "text") else 16
     sizes = STAGES if objective in ("diffusion", "autoencoder") else ()
@@ -120,9 +130,10 @@ def interrupted(job: JobSpec, root: Path) -> None:
     join(on_gpu=False)
     accelerator = Accelerator(cpu=True)
     watch = Watch()
-    for objective in OBJECTIVES:
+    for objective in TRAININGS:
         (root / objective).mkdir(parents=True, exist_ok=True)
-        tensors = {name: value.contiguous() for name, value in gradients(accelerator, objective).items()}
+        step = gradients(accelerator, objective, job.encoder)
+        tensors = {name: value.contiguous() for name, value in step.items()}
         save_file(tensors, root / objective / f"gradients-{accelerator.process_index}.safetensors")
         train_until(job, root / objective / "whole", objective, accelerator)
         for end in (5, 1):

@@ -18,10 +18,10 @@ from sdmodel.train.job import JOB, JobSpec
 from sdmodel.train.process.command import environment, ranks
 from tests.sdmodel.golden import tiny
 from tests.sdmodel.gradients import made
-from tests.sdmodel.train.interruptions import CONFIG, HALF, OBJECTIVES
+from tests.sdmodel.train.interruptions import CONFIG, HALF, TRAININGS, VARIANTS
 from tests.sdmodel.train.toy import tree
 
-ROWS_ALONE = ("diffusion", "autoencoder", "selfsupervised")
+ROWS_ALONE = ("diffusion", "autoencoder", "selfsupervised", *VARIANTS)
 """Objectives whose losses don't depend on how rows are shared; the others normalise over a process's rows."""
 
 
@@ -30,11 +30,18 @@ Interrupted = Callable[[int], Path]
 
 
 @pytest.fixture(scope="module")
-def interrupted(dataset, tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
+def interrupted(dataset, image_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
     """Every objective's trainings by so many processes; run once, when a test first asks."""
     root = tmp_path_factory.mktemp("interruptions")
     tars = {name: str(tar) for name, tar in dataset.tars.items()}
-    job = JobSpec(folder=root, index=dataset.index, labels=dataset.index, tars=tars, config=CONFIG)
+    job = JobSpec(
+        folder=root,
+        index=dataset.index,
+        labels=dataset.index,
+        encoder=image_encoder,
+        tars=tars,
+        config=CONFIG,
+    )
     path = job.write(root / JOB)
     program = "tests.sdmodel.train.interruptions"
 
@@ -59,7 +66,7 @@ def interrupted(dataset, tmp_path_factory: pytest.TempPathFactory) -> Interrupte
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.matrix)])
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", TRAININGS)
 def test_killed_and_resumed_is_undisturbed_to_the_bit(
     interrupted: Interrupted, objective: str, processes: int
 ):
@@ -72,7 +79,7 @@ def test_killed_and_resumed_is_undisturbed_to_the_bit(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("objective", "processes"),
-    [("text", 1), *(pytest.param(name, 2, marks=pytest.mark.matrix) for name in OBJECTIVES)],
+    [("text", 1), *(pytest.param(name, 2, marks=pytest.mark.matrix) for name in TRAININGS)],
 )
 def test_gone_on_with_by_another_training_is_undisturbed_to_the_bit(
     interrupted: Interrupted, objective: str, processes: int
@@ -106,14 +113,16 @@ def test_two_processes_have_the_losses_of_one(interrupted: Interrupted, objectiv
 
 @pytest.mark.slow
 @pytest.mark.matrix
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_two_processes_have_one_gradient_that_of_the_whole_batch(interrupted: Interrupted, objective: str):
+@pytest.mark.parametrize("objective", TRAININGS)
+def test_two_processes_have_one_gradient_that_of_the_whole_batch(
+    interrupted: Interrupted, image_encoder: Path, objective: str
+):
     """Calling sub-modules past DistributedDataParallel leaves each process with gradients of its own."""
     alone = load_file(interrupted(1) / objective / "gradients-0.safetensors")
     first, second = (
         load_file(interrupted(2) / objective / f"gradients-{rank}.safetensors") for rank in range(2)
     )
-    learned = set(made(tiny.config_of(objective)).modules.state_dict()) & set(alone)
+    learned = set(made(tiny.config_of(objective), image_encoder).modules.state_dict()) & set(alone)
     assert learned
     for name in learned | {"norm"}:
         assert torch.equal(first[name], second[name]), name

@@ -1,0 +1,1 @@
+"""Losses on a denoiser's hidden features, beside the denoising error: representation alignment."""
