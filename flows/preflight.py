@@ -14,6 +14,7 @@ from stages.pretrained import files
 from stages.pretrained import text as texts
 from stages.pretrained.continuation import check_latents, continuation_input
 from stages.pretrained.image_encoder import image_encoder_input
+from stages.pretrained.lpips import lpips_input
 from stages.pretrained.start import pipeline_files, start_input
 from stages.store import Store, open_store
 
@@ -54,6 +55,7 @@ def check(run: Run) -> None:
         files.text_files(Path(encode.text))
     texts.labels_input(store, train)
     image_encoder_input(store, "train.encoder", train.encoder)
+    lpips_input(train.autoencoder.lpips)
 
 
 def _check(

@@ -53,7 +53,7 @@ def objective_of(
         case "autoencoder":
             from sdmodel.autoencoder.objective import AutoencoderObjective
 
-            return AutoencoderObjective(config)
+            return AutoencoderObjective(config, encoder)
         case "selfsupervised":
             from sdmodel.selfsupervised.objective import SelfSupervisedObjective
 

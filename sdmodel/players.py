@@ -6,7 +6,7 @@ An objective without players has one turn a batch, in which everything learns.
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
@@ -28,8 +28,8 @@ class Player:
     """One side of an adversarial training."""
 
     name: str
-    prefix: str
-    """Beginning of the names of its parameters. A parameter of no player is an error."""
+    prefixes: tuple[str, ...]
+    """Beginnings of the names of its parameters. A parameter of no player is an error."""
     begins: int = 0
     """Images seen before its first turn."""
     adam: Adam | None = None
@@ -41,10 +41,12 @@ class Player:
 
 
 def losses_of(modules: nn.Module, players: Sequence[Player], batch: Batch) -> dict[str, Tensor]:
-    """What a batch gives in every turn that there may be, all at the same weights."""
+    """What a batch gives in every turn that there may be, all of which have begun, at the same weights."""
     if not players:
         return modules(batch)
     losses: dict[str, Tensor] = {}
+    begun = max(player.begins for player in players)
+    batch = replace(batch, images_seen=max(batch.images_seen, begun))
     for player in players:
         with alone(modules, player):
             losses |= modules(batch, player.name)
@@ -53,13 +55,13 @@ def losses_of(modules: nn.Module, players: Sequence[Player], batch: Batch) -> di
 
 def of_player(named: Iterator[tuple[str, nn.Parameter]], player: Player) -> dict[str, nn.Parameter]:
     """Its parameters, by name."""
-    return {name: parameter for name, parameter in named if name.startswith(player.prefix)}
+    return {name: parameter for name, parameter in named if name.startswith(player.prefixes)}
 
 
 def check_players(modules: nn.Module, players: Sequence[Player]) -> None:
     """Each parameter is of one player, and each player has some."""
     for name, _ in modules.named_parameters():
-        owners = [player.name for player in players if name.startswith(player.prefix)]
+        owners = [player.name for player in players if name.startswith(player.prefixes)]
         assert len(owners) == 1, f"{name} is of the players {owners}"
     for player in players:
         assert of_player(modules.named_parameters(), player), f"{player.name} has no parameters"

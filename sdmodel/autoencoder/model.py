@@ -8,7 +8,7 @@ import torch
 from diffusers import AutoencoderKL  # pyright: ignore[reportPrivateImportUsage]
 from torch import Tensor
 
-from sdmodel.config.model import AutoencoderConfig
+from sdmodel.config.autoencoder import AutoencoderConfig
 from sdmodel.latents.autoencoder import read_autoencoder_kl
 
 SHAPE = (

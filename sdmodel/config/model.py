@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, MinLen
 
-from sdmodel.config.limits import Config, Depth, Dropout, Mistake, Share, Side, Weight
+from sdmodel.config.limits import Config, Depth, Dropout, Mistake, Share, Side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,32 +144,6 @@ class ContrastiveConfig(Config):
         """Heads that do not share the text tower's width."""
         if self.text_width % self.text_heads:
             yield self.mistake("text_heads must divide text_width", "text_heads", "text_width")
-
-
-@dataclass(frozen=True, kw_only=True)
-class AutoencoderConfig(Config):
-    """The variational autoencoder of the autoencoder objective: diffusers' AutoencoderKL."""
-
-    channels: Annotated[tuple[Side, ...], MinLen(1)] = (32, 64, 64)
-    """Channels of each level, finest first; each level but the last halves the sides."""
-    blocks: Depth = 1
-    """Residual blocks a level."""
-    latent: Side = 4
-    """Channels of a latent."""
-    groups: Side = 8
-    """Groups of its normalisation; must divide the channels of every level."""
-    kl: Weight = 1e-6
-    """Weight of the Kullback-Leibler divergence from a standard normal, summed over a latent's values."""
-
-    @property
-    def factor(self) -> int:
-        """Pixels to a side of one place of the latent."""
-        return 2 ** (len(self.channels) - 1)
-
-    def conflicts(self) -> Iterator[Mistake]:
-        """Groups that do not divide the channels."""
-        if unfit := [width for width in self.channels if width % self.groups]:
-            yield self.mistake(f"groups must divide {unfit} too", "groups", "channels")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
 from sdmodel.config import sizes as stages
+from sdmodel.config.autoencoder import AutoencoderConfig
 from sdmodel.config.conflicts import conflicts
 from sdmodel.config.learning import (
     DataConfig,
@@ -29,7 +30,6 @@ from sdmodel.config.limits import (
     Workers,
 )
 from sdmodel.config.model import (
-    AutoencoderConfig,
     ContrastiveConfig,
     DiTConfig,
     Network,
@@ -204,9 +204,11 @@ class TrainConfig(Config):
 
     @property
     def whole_batch(self) -> bool:
-        """Whether all rows of a batch are compared, which then cannot be taken in parts."""
+        """Whether the loss is of all rows of a batch together, which then cannot be taken in parts."""
         if self.objective == "text":
             return self.pretrain.contrastive > 0
+        if self.objective == "autoencoder":
+            return self.autoencoder.adversary.weight > 0
         return self.objective in ("contrastive", "selfsupervised") or self.alignment.kind == "dispersive"
 
     def conflicts(self) -> Iterator[Mistake]:

@@ -29,7 +29,8 @@ def _settings(model: Artifact) -> Mapping[str, JSON]:
         elif name == "labels":
             settings["pretrain.clusters"] = input_name(model, name)
         elif name.startswith("encoders."):
-            settings["encoder"] = input_name(model, name)
+            key = "encoder" if recorded["fingerprint"] else "autoencoder.lpips"
+            settings[key] = input_name(model, name)
         elif name.startswith("texts."):
             number = int(name.removeprefix("texts."))
             key = f"texts.{number - 1}.start" if number else "text.start"

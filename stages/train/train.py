@@ -21,6 +21,7 @@ from stages.pretrained.continuation import (
     same_measure,
 )
 from stages.pretrained.image_encoder import image_encoder_folder, image_encoder_input
+from stages.pretrained.lpips import lpips_input
 from stages.pretrained.start import start_folder, start_input
 from stages.pretrained.text import TABLE, labels_input, text_folders, text_inputs
 from stages.reasons import Reason
@@ -39,7 +40,7 @@ def _inputs(request: Request[TrainConfig]) -> list[Any]:
     latents = others[0] if others else None
     start = continuation_input(store, config) or start_input(store, config.start)
     encoder = image_encoder_input(store, "train.encoder", config.encoder)
-    encoders = (encoder,) if encoder else ()
+    encoders = tuple(filter(None, (encoder, lpips_input(config.autoencoder.lpips))))
     return [dataset, start, latents, text_inputs(store, config), labels_input(store, config), encoders]
 
 
@@ -50,7 +51,7 @@ def train(
     latents: Artifact | None,
     texts: tuple[Snapshot | Artifact | None, ...],
     labels: Artifact | None,
-    encoders: tuple[Artifact, ...],
+    encoders: tuple[Artifact | Snapshot, ...],
     config: TrainConfig,
     out: Output,
 ) -> Stats:
@@ -66,7 +67,7 @@ def train(
         texts: `text_inputs(store, config)`, the pretrained text encoders.
         labels: of cluster, what the text objective takes for labels; None takes the dataset's own.
         encoders: `image_encoder_input(store, "train.encoder", config.encoder)`, the frozen image encoder that
-            pictures are seen by; empty where there is none.
+            pictures are seen by, or `lpips_input(config.autoencoder.lpips)`; empty where there is none.
         config: the objective, the model and its training.
         out: gets `model/` (averaged weights, as `Objective.save` lays them out), `metrics.jsonl`,
             `curve.png`, `samples/`, `checkpoints/IMAGES/` of the checkpoints that stay, `best.json` where
@@ -163,7 +164,7 @@ def _write_job(
     latents: Artifact | None,
     texts: tuple[Snapshot | Artifact | None, ...],
     labels: Artifact | None,
-    encoders: tuple[Artifact, ...],
+    encoders: tuple[Artifact | Snapshot, ...],
     config: TrainConfig,
     folder: Path,
 ) -> Path:
@@ -184,11 +185,17 @@ def _write_job(
         continued=continued,
         latents=latents.lay("", folder / "latents") if latents else None,
         texts=tuple(text_folders(texts, config, folder / "texts")),
-        encoder=image_encoder_folder(next(iter(encoders), None), folder / "encoder"),
+        encoder=_encoder_folder(encoders, folder / "encoder"),
         labels=labels.path(TABLE) if labels else dataset.path("index.parquet"),
     )
     folder.mkdir(parents=True, exist_ok=True)
     return job.write(folder / JOB)
+
+
+def _encoder_folder(encoders: tuple[Artifact | Snapshot, ...], folder: Path) -> Path | None:
+    """Of an encoder of ours; weights from outside are read where the config names them."""
+    own = [encoder for encoder in encoders if isinstance(encoder, Artifact)]
+    return image_encoder_folder(next(iter(own), None), folder)
 
 
 def _tars(dataset: Artifact, config: TrainConfig) -> dict[str, str]:

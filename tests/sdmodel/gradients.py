@@ -44,7 +44,15 @@ def gradients(accelerator: Accelerator, objective: Any, encoder: Path | None = N
     config = config_of(objective, optimizer=OptimizerConfig(clip=0.0))
     ours = made(config, encoder)
     ours.modules.eval()  # batch norm, where there is any, then asks no other row
-    step = TrainStep(ours, accelerator, config, optimizers(ours.modules, config.learning), parts=1)
-    losses, norm = step.gradients(batch(config, accelerator.process_index, accelerator.num_processes), 0)
-    found = {name: p.grad for name, p in ours.modules.named_parameters() if p.grad is not None}
-    return {**found, **losses, "norm": norm}
+    step = TrainStep(
+        ours, accelerator, config, optimizers(ours.modules, config.learning, ours.players), parts=1
+    )
+    rows = batch(config, accelerator.process_index, accelerator.num_processes)
+    found: dict[str, Tensor] = {}
+    norms: list[Tensor] = []
+    for turn in step.turns:
+        losses, norm = step.gradients(rows, 0, turn)
+        found |= {name: p.grad for name, p in ours.modules.named_parameters() if p.grad is not None} | losses
+        norms.append(norm)
+        step.zero_grad()
+    return {**found, "norm": torch.stack(norms).norm()}

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 import torch
 
-from sdmodel.config.model import AutoencoderConfig, ContrastiveConfig, SelfSupervisedConfig, UNetConfig
+from sdmodel.config.autoencoder import AutoencoderConfig
+from sdmodel.config.model import ContrastiveConfig, SelfSupervisedConfig, UNetConfig
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.objectives import objective_of

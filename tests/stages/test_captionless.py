@@ -9,8 +9,9 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from sdmodel.config.autoencoder import AutoencoderConfig
 from sdmodel.config.learning import ValidationConfig
-from sdmodel.config.model import AutoencoderConfig, SelfSupervisedConfig
+from sdmodel.config.model import SelfSupervisedConfig
 from sdmodel.config.sampling import SamplingConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.train.job import JobSpec

@@ -48,7 +48,7 @@ def optimizers(
         return _optimizers(learned, config)
     made: list[torch.optim.Optimizer] = []
     for player in players:
-        mine = [p for p in learned if p.weight.name.startswith(player.prefix)]
+        mine = [p for p in learned if p.weight.name.startswith(player.prefixes)]
         if player.adam:
             own = replace(config, adam_rate=player.adam.rate)
             made.append(_adamw(_groups(mine, own), player.adam.betas))

@@ -7,8 +7,9 @@ import torch
 from diffusers import AutoencoderKL
 from torch.distributions import Normal, kl_divergence
 
-from sdmodel.autoencoder.objective import AutoencoderObjective, kl
-from sdmodel.config.model import AutoencoderConfig
+from sdmodel.autoencoder.module import kl
+from sdmodel.autoencoder.objective import AutoencoderObjective
+from sdmodel.config.autoencoder import AutoencoderConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.evaluate.regression import figures

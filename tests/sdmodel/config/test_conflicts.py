@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from sdmodel.config.autoencoder import AutoencoderConfig
 from sdmodel.config.conflicts import denoiser_conflicts
 from sdmodel.config.learning import (
     DataConfig,
@@ -16,7 +17,6 @@ from sdmodel.config.learning import (
 )
 from sdmodel.config.limits import Config, ConfigError
 from sdmodel.config.model import (
-    AutoencoderConfig,
     ContrastiveConfig,
     DiTConfig,
     SelfSupervisedConfig,

@@ -5,9 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sdmodel.config.adversary import PatchAdversaryConfig
+from sdmodel.config.autoencoder import AutoencoderConfig
 from sdmodel.config.learning import DataConfig, OptimizerConfig
 from sdmodel.config.model import (
-    AutoencoderConfig,
     ContrastiveConfig,
     DiTConfig,
     SelfSupervisedConfig,
@@ -41,6 +42,17 @@ CONFIG = TrainConfig(
 
 CURVES: dict[str, Any] = {
     "autoencoder": {"objective": "autoencoder"},
+    # A discriminator that begins after a while, and deviations that are learned.
+    "vae-gan": {
+        "objective": "autoencoder",
+        "autoencoder": AutoencoderConfig(
+            channels=(8, 16),
+            groups=4,
+            latent=2,
+            log_variance=True,
+            adversary=PatchAdversaryConfig(weight=0.5, begins=24, channels=8, layers=2),
+        ),
+    },
     "selfsupervised": {"objective": "selfsupervised"},
     # Its image tower halves the sides five times.
     "contrastive": {"objective": "contrastive", "size": 32},

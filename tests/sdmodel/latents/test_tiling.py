@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sdmodel.autoencoder.objective import AutoencoderObjective
-from sdmodel.config.model import AutoencoderConfig
+from sdmodel.config.autoencoder import AutoencoderConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.data.pixels import to_float

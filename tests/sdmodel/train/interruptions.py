@@ -14,8 +14,10 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import save_file
 
+from sdmodel.config.adversary import PatchAdversaryConfig
+from sdmodel.config.autoencoder import AutoencoderConfig
 from sdmodel.config.learning import EmaConfig, OptimizerConfig, ValidationConfig
-from sdmodel.config.model import AutoencoderConfig, ContrastiveConfig, SelfSupervisedConfig, UNetConfig
+from sdmodel.config.model import ContrastiveConfig, SelfSupervisedConfig, UNetConfig
 from sdmodel.config.noise import NoiseConfig
 from sdmodel.config.representation import AlignmentConfig
 from sdmodel.config.text import PretrainConfig, TextConfig
@@ -53,9 +55,17 @@ CONFIG = TrainConfig(
 VARIANTS: dict[str, Any] = {
     "repa": {"alignment": AlignmentConfig(kind="repa", until=64)},
     "dispersive": {"alignment": AlignmentConfig(kind="dispersive")},
+    "vae-gan": {
+        "objective": "autoencoder",
+        "autoencoder": replace(
+            CONFIG.autoencoder,
+            log_variance=True,
+            adversary=PatchAdversaryConfig(weight=0.5, begins=24, channels=4, layers=1),
+        ),
+    },
 }
-"""Further trainings: what is changed of CONFIG for the diffusion objective, by the name of their golden
-curve."""
+"""Further trainings: what is changed of CONFIG, for the diffusion objective unless it says another, by the
+name of their golden curve."""
 TRAININGS = (*OBJECTIVES, *VARIANTS)
 STAGES = ((8, 40), (16, 56))
 """Sizes of the objectives whose models see pictures of any; they change where a training is killed."""

@@ -27,8 +27,8 @@ from tests.sdmodel.train.toy import CONFIG, ToyObjective
 FORGER, CRITIC = "forger", "critic"
 ADAM = Adam(rate=0.01, betas=(0.5, 0.9))
 PLAYERS = (
-    Player(name=CRITIC, prefix="critic.", adam=ADAM),
-    Player(name=FORGER, prefix="forger."),
+    Player(name=CRITIC, prefixes=("critic.",), adam=ADAM),
+    Player(name=FORGER, prefixes=("forger.",)),
 )
 
 

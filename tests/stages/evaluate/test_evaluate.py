@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from sdmodel.captioned_sheet import LINES
-from sdmodel.config.model import AutoencoderConfig, SelfSupervisedConfig
+from sdmodel.config.autoencoder import AutoencoderConfig
+from sdmodel.config.model import SelfSupervisedConfig
 from sdmodel.config.sampling import SamplingConfig
 from sdmodel.data.pixels import to_uint8
 from sdmodel.diffusion.generate import load

@@ -1,0 +1,1 @@
+"""What learns against another: losses of discriminators and of what they judge."""
