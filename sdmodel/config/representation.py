@@ -1,5 +1,5 @@
-"""What can be chosen of a denoiser's hidden features while it learns: what they are aligned with. No torch is
-imported."""
+"""What can be chosen of a denoiser's hidden features while it learns: what they are aligned with, and which
+self-supervised loss they learn from besides. No torch is imported."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Interval
 
-from sdmodel.config.limits import Amount, Config, Mistake, Weight
+from sdmodel.config.limits import Amount, Config, Mistake, Share, Side, Weight
 
 if TYPE_CHECKING:
     from sdmodel.config.train import TrainConfig
@@ -47,6 +47,51 @@ class AlignmentConfig(Config):
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class JointConfig(Config):
+    """A self-supervised loss over the denoiser's trunk, beside the denoising error, for the diffusion
+    objective. It costs a second pass through the trunk."""
+
+    kind: Literal["none", "contrastive", "masked"] = "none"
+    """"contrastive" knows two noised views of a picture among those of others (Chen et al. 2020,
+    arXiv:2002.05709), "masked" tells hidden patches of the clean picture (He et al. 2021,
+    arXiv:2111.06377)."""
+    layer: Tap | None = None
+    """Where features are taken, as in alignment.layer."""
+    weights: Literal["fixed", "schedule", "uncertainty", "noise_level"] = "fixed"
+    """Of the two losses: "fixed" is alpha and 1 - alpha; "schedule" lets alpha fall to alpha_end,
+    self-supervision first, denoising later; "uncertainty" learns the logarithm of each loss's variance
+    (Kendall et al. 2017, arXiv:1705.07115), "noise_level" learns it as a function of the noise level (Karras
+    et al. 2023, arXiv:2312.02696, equation 15)."""
+    alpha: Share = 0.1
+    """Weight of the self-supervised loss, at first where it is scheduled; the denoising error's is 1 minus
+    it."""
+    alpha_end: Share = 0.0
+    """Weight of the self-supervised loss at the end of its schedule."""
+    over: Annotated[float, Interval(gt=0, le=1)] = 0.5
+    """Share of the training's images over which alpha falls; afterwards it is alpha_end."""
+    decay: Literal["linear", "cosine"] = "linear"
+    """How alpha falls."""
+    embedding: Side = 64
+    """For contrastive: channels of the space in which views are compared."""
+    temperature: Annotated[float, Interval(gt=0, le=100)] = 0.2
+    """For contrastive: divides cosines; smaller looks at the nearest others alone."""
+    hidden: Annotated[float, Interval(gt=0, lt=1)] = 0.5
+    """For masked: share of the patches that are hidden; a patch is what one place of the features stands
+    for."""
+
+    def conflicts(self) -> Iterator[Mistake]:
+        """Options of what is not chosen."""
+        if self.kind == "none":
+            yield from unread(self, {field.name for field in fields(self)} - {"kind"}, "kind")
+            return
+        others = {"contrastive": {"hidden"}, "masked": {"embedding", "temperature"}}
+        yield from unread(self, others[self.kind], "kind")
+        scheduled = {"alpha_end", "over", "decay"}
+        of_others = {"fixed": scheduled, "schedule": set[str]()}.get(self.weights, {"alpha", *scheduled})
+        yield from unread(self, of_others, "weights")
+
+
 def unread(config: Config, names: Any, key: str) -> Iterator[Mistake]:
     """Fields of those names that are not at their defaults, although what `key` chooses reads none of
     them."""
@@ -64,14 +109,33 @@ def tap(config: "TrainConfig", layer: int | None) -> int:
     return config.unet.taps - 1
 
 
+def stride(config: "TrainConfig", tap: int) -> int:
+    """Places of an array to a side of what one place of a tap's features stands for."""
+    if config.network == "dit":
+        return config.dit.patch
+    return config.unet.patch * 2 ** min(tap, len(config.unet.channels) - 1)
+
+
+def compares_rows(config: "TrainConfig") -> bool:
+    """Whether hidden features of a batch's pictures are compared."""
+    return config.alignment.kind == "dispersive" or config.joint.kind == "contrastive"
+
+
 def conflicts(config: "TrainConfig") -> Iterator[Mistake]:
-    """Values of alignment that cannot be with others of a training."""
-    if config.alignment.kind == "none":
-        return
-    yield from _tapped(config, "alignment")
-    if config.alignment.kind == "dispersive" and config.batch < 2:
+    """Values of alignment and joint training that cannot be with others of a training."""
+    for key in ("alignment", "joint"):
+        if getattr(config, key).kind != "none":
+            yield from _tapped(config, key)
+    if compares_rows(config) and config.batch < 2:
         yield config.mistake(
-            "pictures of a batch are compared; take a batch of 2 or more", "batch", "alignment.kind"
+            "pictures of a batch are compared; take a batch of 2 or more",
+            *("batch", "alignment.kind", "joint.kind"),
+        )
+    if config.joint.kind != "none" and config.noise.loss == "learned":
+        yield config.mistake(
+            "the denoising error would be weighed twice; joint.weights=noise_level learns the same for both "
+            "losses, leave noise.loss out",
+            *("joint.kind", "noise.loss"),
         )
 
 

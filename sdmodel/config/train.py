@@ -39,7 +39,7 @@ from sdmodel.config.model import (
 )
 from sdmodel.config.noise import NoiseConfig
 from sdmodel.config.optimization import LORA, NOTHING, PIPELINE, Optimization
-from sdmodel.config.representation import AlignmentConfig
+from sdmodel.config.representation import AlignmentConfig, JointConfig, compares_rows
 from sdmodel.config.sampling import SamplingConfig
 from sdmodel.config.text import PretrainConfig, TextConfig
 
@@ -108,6 +108,8 @@ class TrainConfig(Config):
     """Noise schedule, prediction, loss weight and training times; for the diffusion objective."""
     alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
     """What the denoiser's hidden features are aligned with; for the diffusion objective."""
+    joint: JointConfig = field(default_factory=JointConfig)
+    """Which self-supervised loss the denoiser's trunk learns from besides; for the diffusion objective."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     """How pictures are drawn with the model, unless told otherwise; it goes into the model's folder."""
     contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
@@ -209,7 +211,7 @@ class TrainConfig(Config):
             return self.pretrain.contrastive > 0
         if self.objective == "autoencoder":
             return self.autoencoder.adversary.weight > 0
-        return self.objective in ("contrastive", "selfsupervised") or self.alignment.kind == "dispersive"
+        return self.objective in ("contrastive", "selfsupervised") or compares_rows(self)
 
     def conflicts(self) -> Iterator[Mistake]:
         """Values that cannot train together."""

@@ -40,7 +40,7 @@ WEIGHTS = "model.safetensors"
 AUTOENCODER = "autoencoder"
 TEXT = ("text_encoder", "tokenizer")
 TEXTS = "text"
-TRAINING_ALONE = ("uncertainty.", "alignment.")
+TRAINING_ALONE = ("uncertainty.", "alignment.", "joint.")
 """Beginnings of the names of what weighs errors and projects features in training, and draws nothing."""
 
 

@@ -1,5 +1,6 @@
 """A text-to-image diffusion model: text encoder, denoiser, and the space in which it denoises."""
 
+import functools
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Protocol, cast
@@ -13,8 +14,10 @@ from sdmodel.condition import Condition
 from sdmodel.config.sampling import OURS, TIMESTEPS, Sampling
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
+from sdmodel.denoise.uncertainty import Uncertainty
 from sdmodel.denoise.unet2d import UNet2D
-from sdmodel.diffusion.uncertainty import Uncertainty
+from sdmodel.joint.joint import JointTraining
+from sdmodel.joint.weights import Term
 from sdmodel.latents.autoencoder import FrozenAutoencoder
 from sdmodel.latents.space import PIXELS, Space
 from sdmodel.latents.text import FrozenTextEncoder
@@ -85,6 +88,8 @@ class Diffusion(nn.Module):
         # After all that is published, whose first weights are the same with it or without.
         aligned = config.alignment.kind != "none"
         self.alignment = Alignment(config, network, teacher) if aligned else None
+        joint = config.joint.kind != "none"
+        self.joint = JointTraining(config, network, space.channels) if joint else None
 
     @property
     def sampling(self) -> Sampling:
@@ -113,7 +118,9 @@ class Diffusion(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """{"denoising": scalar}: the error of what is predicted at random times, measured as the forward
         process says. Where it is weighed by a learned uncertainty, "denoising" is the error before that, and
-        "uncertainty" what the loss has besides. An alignment adds "alignment_weighted", and metrics."""
+        "uncertainty" what the loss has besides. An alignment adds "alignment_weighted", and metrics.
+        With joint training the losses are "denoising_weighted" and "joint_weighted", and "denoising" is a
+        metric."""
         process = self.process
         x_0 = self.clean(batch)
         t = process.times(batch, x_0[0, 0].numel())
@@ -123,7 +130,12 @@ class Diffusion(nn.Module):
         taps = self._taps(batch)
         predicted, features = self._predict(interpolate(x_0, eps, t), t, condition, batch, taps)
         error = process.error(predicted, x_0, eps, t)
-        losses = self._denoising(error, t)
+        if self.joint is None:
+            losses = self._denoising(error, t)
+        else:
+            trunk = functools.partial(self._trunk, batch, self.joint.layer)
+            first = features.get(self.joint.layer) if self.joint.compares else None
+            losses = self.joint(batch, x_0, process, trunk, Term(error, t), first)
         if self.alignment is not None:
             losses |= self.alignment(features.get(self.alignment.layer), batch)
         return losses
@@ -136,9 +148,12 @@ class Diffusion(nn.Module):
 
     def _taps(self, batch: Batch) -> tuple[int, ...]:
         """Where hidden features are needed of a batch, ascending."""
+        layers: set[int] = set()
         if self.alignment is not None and self.alignment.reads(batch):
-            return (self.alignment.layer,)
-        return ()
+            layers.add(self.alignment.layer)
+        if self.joint is not None and self.joint.compares:
+            layers.add(self.joint.layer)
+        return tuple(sorted(layers))
 
     def _predict(
         self, x_t: Tensor, t: Tensor, condition: Condition, batch: Batch, taps: tuple[int, ...]
@@ -148,6 +163,12 @@ class Diffusion(nn.Module):
             return self.network(x_t, t, condition, batch.augmented), {}
         predicted, features = self.network(x_t, t, condition, batch.augmented, taps=taps)
         return predicted, dict(zip(taps, features, strict=True))
+
+    def _trunk(self, batch: Batch, layer: int, x_t: Tensor, t: Tensor) -> Tensor:
+        """Hidden features (B, C, h, w) of noisy arrays that no caption tells of."""
+        nothing = self.condition(batch, torch.ones_like(t, dtype=torch.bool))
+        _, features = self.network(x_t, t, nothing, batch.augmented, taps=(layer,), trunk=True)
+        return features[0]
 
     def clean(self, batch: Batch) -> Tensor:
         """What the denoiser shall estimate, (B, C, h, w): pixels, or a sample of the cached posteriors."""

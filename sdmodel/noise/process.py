@@ -78,9 +78,10 @@ class ForwardProcess:
         config = self.config
         return config.shift * ((places / config.shift_tokens) ** 0.5 if config.shift_tokens else 1.0)
 
-    def times(self, batch: Batch, places: int) -> Tensor:
-        """(B,) in [0, 1] for arrays of so many places (h w)."""
-        u = batch.stratified("times") if self.config.stratified else batch.uniform("times")
+    def times(self, batch: Batch, places: int, view: str = "") -> Tensor:
+        """(B,) in [0, 1] for arrays of so many places (h w). view: before the name of the random numbers'
+        stream; another one gives other times."""
+        u = batch.stratified(f"{view}times") if self.config.stratified else batch.uniform(f"{view}times")
         config = self.config
         match self.distribution:
             case "uniform":
@@ -103,11 +104,12 @@ class ForwardProcess:
             known = known.clamp(min=EDGE)
         return x_t * expand(_radius(known) / _radius(t), x_t), known
 
-    def noise(self, batch: Batch, shape: torch.Size) -> Tensor:
-        """(B, *shape) float32, of unit variance but for `offset`, for arrays (C, H, W)."""
-        eps = batch.normal("noise", *shape)
+    def noise(self, batch: Batch, shape: torch.Size, view: str = "") -> Tensor:
+        """(B, *shape) float32, of unit variance but for `offset`, for arrays (C, H, W). view: before the
+        names of the random numbers' streams; another one gives other noise."""
+        eps = batch.normal(f"{view}noise", *shape)
         if self.config.offset:
-            eps = eps + self.config.offset * batch.normal("offset", shape[0], 1, 1)
+            eps = eps + self.config.offset * batch.normal(f"{view}offset", shape[0], 1, 1)
         return eps
 
     def error(self, predicted: Tensor, x_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:

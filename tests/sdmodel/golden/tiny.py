@@ -16,7 +16,7 @@ from sdmodel.config.model import (
     UNetConfig,
 )
 from sdmodel.config.noise import NoiseConfig
-from sdmodel.config.representation import AlignmentConfig
+from sdmodel.config.representation import AlignmentConfig, JointConfig
 from sdmodel.config.text import PretrainConfig, TextConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.train.job import JobSpec
@@ -73,6 +73,12 @@ CURVES: dict[str, Any] = {
     "dit": {"network": "dit", "data": DataConfig(augment=0.2)},
     "repa": {"alignment": AlignmentConfig(kind="repa", until=64)},
     "dispersive": {"alignment": AlignmentConfig(kind="dispersive")},
+    "joint": {"joint": JointConfig(kind="contrastive", weights="uncertainty", embedding=8)},
+    "joint-dit": {
+        "network": "dit",
+        "alignment": AlignmentConfig(kind="dispersive", layer=1),
+        "joint": JointConfig(kind="masked", weights="schedule", alpha=0.5),
+    },
     "noise": {"noise": NoiseConfig(schedule="cosine", prediction="v", loss="learned", offset=0.1)},
 }
 """What is changed of CONFIG, by the curve's name."""

@@ -19,7 +19,7 @@ from sdmodel.config.autoencoder import AutoencoderConfig
 from sdmodel.config.learning import EmaConfig, OptimizerConfig, ValidationConfig
 from sdmodel.config.model import ContrastiveConfig, SelfSupervisedConfig, UNetConfig
 from sdmodel.config.noise import NoiseConfig
-from sdmodel.config.representation import AlignmentConfig
+from sdmodel.config.representation import AlignmentConfig, JointConfig
 from sdmodel.config.text import PretrainConfig, TextConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.objective import Objective
@@ -54,7 +54,6 @@ CONFIG = TrainConfig(
 )
 VARIANTS: dict[str, Any] = {
     "repa": {"alignment": AlignmentConfig(kind="repa", until=64)},
-    "dispersive": {"alignment": AlignmentConfig(kind="dispersive")},
     "vae-gan": {
         "objective": "autoencoder",
         "autoencoder": replace(
@@ -62,6 +61,11 @@ VARIANTS: dict[str, Any] = {
             log_variance=True,
             adversary=PatchAdversaryConfig(weight=0.5, begins=24, channels=4, layers=1),
         ),
+    },
+    "joint": {
+        "alignment": AlignmentConfig(kind="dispersive", layer=0),
+        "joint": JointConfig(kind="contrastive", weights="noise_level", embedding=8),
+        "noise": NoiseConfig(schedule="cosine", prediction="v"),
     },
 }
 """Further trainings: what is changed of CONFIG, for the diffusion objective unless it says another, by the

@@ -8,8 +8,8 @@ from safetensors.torch import load_file
 
 from sdmodel.config.learning import OptimizerConfig
 from sdmodel.config.noise import NoiseConfig
+from sdmodel.denoise.uncertainty import Uncertainty
 from sdmodel.diffusion.objective import DiffusionObjective
-from sdmodel.diffusion.uncertainty import Uncertainty
 from sdmodel.train.optim.optimizers import optimizers
 from tests.sdmodel.golden.tiny import CONFIG as TINY
 from tests.sdmodel.gradients import CAPTIONS, batch, made

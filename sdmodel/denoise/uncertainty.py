@@ -22,8 +22,12 @@ class Uncertainty(nn.Module):
         self.weight = nn.Parameter(torch.zeros(FEATURES))
         self.bias = nn.Parameter(torch.zeros(1))
 
+    def log_error(self, t: Tensor) -> Tensor:
+        """u (B,) at times t (B,)."""
+        return (time_features(t) * self.weight).sum(1) + self.bias  # no matrix product: float32
+
     def forward(self, error: Tensor, t: Tensor) -> Tensor:
-        """(B, C, H, W): errors of that shape at times t (B,), weighed: error / exp(u) + u, least where exp(u)
+        """Errors (B, ...), as (B, C, H, W), at times t (B,), weighed: error / exp(u) + u, least where exp(u)
         is the mean of the errors at t. A factor on all errors of a time adds a constant alone."""
-        u = expand((time_features(t) * self.weight).sum(1) + self.bias, error)  # no matrix product: float32
+        u = expand(self.log_error(t), error)
         return error / u.exp() + u

@@ -1,0 +1,1 @@
+"""Joint training: self-supervised losses over the trunk of a denoiser, beside the denoising error."""
