@@ -25,8 +25,8 @@ def objective_of(
     latents: folder of cached latents or text states, for diffusion alone.
     texts: folders of pretrained text encoders, for `config.text` and each of `config.texts`; for diffusion
     and text.
-    labels: table of uids and labels, for text.
-    uids: of the training split's rows, for text; None: those of that table.
+    labels: table of uids and labels, for text and selfsupervised.
+    uids: of the training split's rows, for both; None: those of that table.
     encoder: folder of the frozen image encoder that pictures are seen by.
     starting: its `start` will be called, so that weights need not be drawn.
     ValueError: config does not fit the objective, or names none."""
@@ -57,4 +57,4 @@ def objective_of(
         case "selfsupervised":
             from sdmodel.selfsupervised.objective import SelfSupervisedObjective
 
-            return SelfSupervisedObjective(config)
+            return SelfSupervisedObjective(config, labels, uids)

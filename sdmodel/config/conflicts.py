@@ -67,12 +67,7 @@ def conflicts(config: "TrainConfig") -> Iterator[Mistake]:
         case "autoencoder":
             yield from _of_autoencoder(config)
         case "selfsupervised":
-            if config.batch < 2:
-                yield config.mistake(
-                    "pictures are compared with each other; take a batch of 2 or more",
-                    "batch",
-                    "objective",
-                )
+            yield from _of_selfsupervised(config)
 
 
 def _starts(config: "TrainConfig") -> Iterator[Mistake]:
@@ -195,6 +190,28 @@ def _of_autoencoder(config: "TrainConfig") -> Iterator[Mistake]:
         yield config.mistake(
             "weights in parts cannot stand still in another player's turn; set fsdp to false",
             *("fsdp", "autoencoder.adversary.weight"),
+        )
+
+
+def _of_selfsupervised(config: "TrainConfig") -> Iterator[Mistake]:
+    learned = config.selfsupervised
+    if learned.compares and config.batch < 2:
+        yield config.mistake(
+            "pictures are compared with each other; take a batch of 2 or more", "batch", "objective"
+        )
+    if learned.tower == "vit":
+        yield from _multiple(config, "selfsupervised.vit.patch", learned.multiple)
+        yield from _sides(config, "selfsupervised.vit.patch", learned.multiple)
+    least = min(size for size, _ in config.stages)
+    if learned.method == "masked" and least < 2 * learned.multiple:
+        yield config.mistake(
+            "a picture has one patch, of which nothing can be hidden; take smaller ones",
+            *("size", "selfsupervised.vit.patch"),
+        )
+    if learned.method == "rotation" and config.data.buckets > 1:
+        yield config.mistake(
+            "turned pictures are told apart by their shape, unless they are squares; leave buckets out",
+            *("selfsupervised.method", "data.buckets"),
         )
 
 

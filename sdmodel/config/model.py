@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, MinLen
 
-from sdmodel.config.limits import Config, Depth, Dropout, Mistake, Share, Side
+from sdmodel.config.limits import Config, Depth, Dropout, Mistake, Side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,30 +144,6 @@ class ContrastiveConfig(Config):
         """Heads that do not share the text tower's width."""
         if self.text_width % self.text_heads:
             yield self.mistake("text_heads must divide text_width", "text_heads", "text_width")
-
-
-@dataclass(frozen=True, kw_only=True)
-class SelfSupervisedConfig(Config):
-    """The image encoder of the self-supervised objective: a ResNet that tells pictures apart, whatever was
-    cropped, mirrored or recoloured (Chen et al. 2020, arXiv:2002.05709)."""
-
-    width: Annotated[int, Interval(ge=2, le=65_536)] = 16
-    """Channels of the first stage, of four; the last has 32 times as many."""
-    blocks: Depth = 1
-    """Blocks of each stage."""
-    embedding: Side = 64
-    """Channels of the space in which pictures are compared."""
-    temperature: Annotated[float, Interval(gt=0, le=100)] = 0.2
-    """Divides cosines; smaller looks at the nearest others alone."""
-    least_area: Annotated[float, Interval(gt=0, le=1)] = 0.3
-    """Smallest part of a picture that a view shows, (0, 1]."""
-    colour: Share = 0.4
-    """How much brightness, contrast and saturation of a view change, [0, 1]."""
-
-    def conflicts(self) -> Iterator[Mistake]:
-        """An odd width."""
-        if self.width % 2:
-            yield self.mistake(f"must be even: the first layer has half; take {self.width + 1}", "width")
 
 
 Network = Literal["unet", "unet2d", "dit"]

@@ -33,7 +33,6 @@ from sdmodel.config.model import (
     ContrastiveConfig,
     DiTConfig,
     Network,
-    SelfSupervisedConfig,
     UNet2DConfig,
     UNetConfig,
 )
@@ -41,6 +40,7 @@ from sdmodel.config.noise import NoiseConfig
 from sdmodel.config.optimization import LORA, NOTHING, PIPELINE, Optimization
 from sdmodel.config.representation import AlignmentConfig, JointConfig, compares_rows
 from sdmodel.config.sampling import SamplingConfig
+from sdmodel.config.selfsupervised import SelfSupervisedConfig
 from sdmodel.config.text import PretrainConfig, TextConfig
 
 CAPTIONED = ("contrastive", "text")
@@ -211,7 +211,9 @@ class TrainConfig(Config):
             return self.pretrain.contrastive > 0
         if self.objective == "autoencoder":
             return self.autoencoder.adversary.weight > 0
-        return self.objective in ("contrastive", "selfsupervised") or compares_rows(self)
+        if self.objective == "selfsupervised":
+            return self.selfsupervised.compares
+        return self.objective == "contrastive" or compares_rows(self)
 
     def conflicts(self) -> Iterator[Mistake]:
         """Values that cannot train together."""

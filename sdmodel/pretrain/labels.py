@@ -63,12 +63,14 @@ class Labels:
         labelled: float = 1.0,
         known: Mapping[str, Column] | None = None,
         rows: Collection[str] | None = None,
+        block: str = "pretrain",
     ) -> "Labels":
         """From a Parquet table with `uid` and these columns of strings or lists of strings.
 
         known: columns that were learned, of which classes count alone; the table need not have any of it.
             None takes what is there.
         rows: uids to learn from; None: all of the table.
+        block: of the config that names the columns, for messages.
         ValueError: a column is missing, holds something else, or fewer than 2 classes; or none of the rows
         that teach has a label in it."""
         schema = pq.read_schema(path)
@@ -76,7 +78,7 @@ class Labels:
             names = [name for name in names if name in schema.names]
         if missing := [name for name in ("uid", *names) if name not in schema.names]:
             raise ValueError(
-                f"pretrain.columns: the table of labels has no {', '.join(missing)}; there are "
+                f"{block}.columns: the table of labels has no {', '.join(missing)}; there are "
                 f"{', '.join(schema.names)} (shard.columns brings columns of the sources)"
             )
         table = pq.read_table(path, columns=["uid", *names])
@@ -85,7 +87,7 @@ class Labels:
         columns: dict[str, Column] = {}
         of_rows: dict[str, ColumnLabels] = {}
         for name in names:
-            values = _values(table.column(name), name)
+            values = _values(table.column(name), f"{block}.columns: {name!r}")
             tags = pa.types.is_list(schema.field(name).type)
             column = (
                 known[name]
@@ -94,7 +96,7 @@ class Labels:
             )
             if len(column.classes) < 2 - tags:
                 raise ValueError(
-                    f"pretrain.columns: {name!r} has {len(column.classes)} different values, of which "
+                    f"{block}.columns: {name!r} has {len(column.classes)} different values, of which "
                     "nothing can be learned; leave it out"
                 )
             columns[name] = column
@@ -102,7 +104,7 @@ class Labels:
             if not of_rows[name].taught and not known:
                 there = sum(uid in learned for uid in of_rows[name].of)
                 raise ValueError(
-                    f"pretrain.columns: no row of the {labelled:.0%} that pretrain.labelled chooses has a "
+                    f"{block}.columns: no row of the {labelled:.0%} that {block}.labelled chooses has a "
                     f"label in {name!r} ({there} of {len(learned)} rows to learn from have one); raise it, "
                     "leave the column out, or name a table of this dataset"
                 )
@@ -175,13 +177,11 @@ def label_teaches(uid: str, labelled: float) -> bool:
     return labelled >= 1 or int(hashlib.sha256(uid.encode()).hexdigest()[:12], 16) < labelled * 16**12
 
 
-def _values(column: pa.ChunkedArray, name: str) -> list[tuple[str, ...] | None]:
+def _values(column: pa.ChunkedArray, words: str) -> list[tuple[str, ...] | None]:
     kind: Any = column.type
     tags = pa.types.is_list(kind)
     if not pa.types.is_string(kind.value_type if tags else kind):
-        raise ValueError(
-            f"pretrain.columns: {name!r} holds {kind}; classes are strings, tags are lists of strings"
-        )
+        raise ValueError(f"{words} holds {kind}; classes are strings, tags are lists of strings")
     rows: Iterable[Any] = column.to_pylist()
     if tags:
         return [None if row is None else tuple(tag for tag in row if tag is not None) for row in rows]

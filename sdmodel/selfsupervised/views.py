@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sdmodel.config.model import SelfSupervisedConfig
+from sdmodel.config.selfsupervised import SelfSupervisedConfig
 from sdmodel.data.colour import LUMA
 
 DRAWS = 8

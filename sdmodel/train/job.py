@@ -50,7 +50,7 @@ class JobSpec:
     encoder: Path | None = None
     """Folder of the frozen image encoder that pictures are seen by; None: none."""
     labels: Path | None = None
-    """Table of uids and labels, for the text objective."""
+    """Table of uids and labels, for objectives that learn from labels."""
     seconds: float = 0.0
     """To measure; 0 of a training."""
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from sdmodel.config.autoencoder import AutoencoderConfig
-from sdmodel.config.model import ContrastiveConfig, SelfSupervisedConfig, UNetConfig
+from sdmodel.config.model import ContrastiveConfig, UNetConfig
+from sdmodel.config.selfsupervised import SelfSupervisedConfig
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.objectives import objective_of

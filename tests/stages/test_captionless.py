@@ -11,8 +11,8 @@ from accelerate import Accelerator
 
 from sdmodel.config.autoencoder import AutoencoderConfig
 from sdmodel.config.learning import ValidationConfig
-from sdmodel.config.model import SelfSupervisedConfig
 from sdmodel.config.sampling import SamplingConfig
+from sdmodel.config.selfsupervised import SelfSupervisedConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.train.job import JobSpec
 from sdmodel.train.prepare import Prepared, prepare

@@ -60,8 +60,9 @@ def measurement_job(
         config = replace(config, data=replace(config.data, weight=""))  # random pictures weigh all the same
         data = folder / "random"
         data.mkdir()
-        rows, columns = min(max(config.batch, ROWS[0]), ROWS[1]), columns_of(config.pretrain)
-        index, tars = random_pictures.write(data, rows, config.size, columns)
+        rows = min(max(config.batch, ROWS[0]), ROWS[1])
+        columns = {*columns_of(config.pretrain), *config.selfsupervised.columns}
+        index, tars = random_pictures.write(data, rows, config.size, sorted(columns))
         labels = index
     if encoders and not latents:
         random_latents.write(encoders, index, config, length)

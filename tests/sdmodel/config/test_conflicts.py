@@ -19,16 +19,19 @@ from sdmodel.config.limits import Config, ConfigError
 from sdmodel.config.model import (
     ContrastiveConfig,
     DiTConfig,
-    SelfSupervisedConfig,
     UNet2DConfig,
     UNetConfig,
 )
 from sdmodel.config.noise import NoiseConfig
+from sdmodel.config.selfsupervised import MaskedConfig, PatchTransformerConfig, SelfSupervisedConfig
 from sdmodel.config.text import PretrainConfig, TextConfig
 from sdmodel.config.train import TrainConfig
 
 VIT = ContrastiveConfig(tower="vit", patch=8)
 NOISY = PretrainConfig(noise=1.0, flips=0.1)
+PATCHES = SelfSupervisedConfig(tower="vit")
+HIDDEN = SelfSupervisedConfig(tower="vit", method="masked")
+TURNED = SelfSupervisedConfig(method="rotation")
 EIGHT_BITS = OptimizerConfig(kind="adamw8bit")
 
 
@@ -61,6 +64,23 @@ EIGHT_BITS = OptimizerConfig(kind="adamw8bit")
         (ContrastiveConfig, {"text_width": 10, "text_heads": 3}, "text_heads=3, text_width=10"),
         (AutoencoderConfig, {"channels": (8, 12), "groups": 8}, r"groups=8.*must divide \[12\]"),
         (SelfSupervisedConfig, {"width": 7}, "width=7 must be even.*take 8"),
+        (SelfSupervisedConfig, {"method": "masked"}, "tower='resnet': .*take tower vit"),
+        (
+            SelfSupervisedConfig,
+            {"method": "supervised"},
+            r"columns=\[\]: name the columns",
+        ),
+        (
+            SelfSupervisedConfig,
+            {"columns": ("colour",)},
+            "method='contrastive': .*leave columns",
+        ),
+        (SelfSupervisedConfig, {"method": "rotation", "colour": 0.1}, "colour=0.1, method='rotation'"),
+        (SelfSupervisedConfig, {"tower": "resnet18", "width": 8}, "width=8, tower='resnet18'"),
+        (SelfSupervisedConfig, {"vit": PatchTransformerConfig(layers=2)}, "tower='resnet'.*leave vit out"),
+        (SelfSupervisedConfig, {"masked": MaskedConfig(share=0.5)}, "method='contrastive'.*leave masked out"),
+        (PatchTransformerConfig, {"width": 10, "heads": 5}, "width=10, heads=5: .*multiple of heads.* of 4"),
+        (MaskedConfig, {"width": 16, "heads": 3}, "width=16, heads=3"),
         (TextConfig, {"length": 2}, "length=2 must be 3 or more.*0 follows the training captions"),
         (TextConfig, {"kernels": (1, 2)}, r"kernels=\[1, 2\] must be odd.*not \[2\]"),
         (TextConfig, {"ngrams": (5, 3)}, r"ngrams=\[5, 3\] must be the shortest and then the longest"),
@@ -208,6 +228,21 @@ EIGHT_BITS = OptimizerConfig(kind="adamw8bit")
             TrainConfig,
             {"objective": "autoencoder", "size": 33},
             "size=33, autoencoder.channels=.*multiple of 4",
+        ),
+        (
+            TrainConfig,
+            {"objective": "selfsupervised", "data": DataConfig(buckets=3), "selfsupervised": TURNED},
+            "selfsupervised.method='rotation', data.buckets=3: .*leave buckets out",
+        ),
+        (
+            TrainConfig,
+            {"objective": "selfsupervised", "size": 30, "selfsupervised": PATCHES},
+            "size=30, selfsupervised.vit.patch=4: make 30 a multiple of 4",
+        ),
+        (
+            TrainConfig,
+            {"objective": "selfsupervised", "size": 4, "selfsupervised": HIDDEN},
+            "size=4, selfsupervised.vit.patch=4: a picture has one patch",
         ),
         (TrainConfig, {"objective": "selfsupervised", "batch": 1}, "batch=1, objective='selfsupervised'"),
     ],

@@ -11,12 +11,12 @@ from sdmodel.config.learning import DataConfig, OptimizerConfig
 from sdmodel.config.model import (
     ContrastiveConfig,
     DiTConfig,
-    SelfSupervisedConfig,
     UNet2DConfig,
     UNetConfig,
 )
 from sdmodel.config.noise import NoiseConfig
 from sdmodel.config.representation import AlignmentConfig, JointConfig
+from sdmodel.config.selfsupervised import MaskedConfig, PatchTransformerConfig, SelfSupervisedConfig
 from sdmodel.config.text import PretrainConfig, TextConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.train.job import JobSpec
@@ -54,6 +54,26 @@ CURVES: dict[str, Any] = {
         ),
     },
     "selfsupervised": {"objective": "selfsupervised"},
+    # Part of the rows have labels, and part of the views are noised.
+    "supervised": {
+        "objective": "selfsupervised",
+        "selfsupervised": SelfSupervisedConfig(
+            method="supervised", width=4, embedding=8, columns=("colour",), labelled=0.7, noised=0.5
+        ),
+    },
+    "masked": {
+        "objective": "selfsupervised",
+        "selfsupervised": SelfSupervisedConfig(
+            method="masked",
+            tower="vit",
+            vit=PatchTransformerConfig(width=16, layers=1, heads=2),
+            masked=MaskedConfig(width=8, layers=1, heads=2),
+        ),
+    },
+    "rotation": {
+        "objective": "selfsupervised",
+        "selfsupervised": SelfSupervisedConfig(method="rotation", width=4),
+    },
     # Its image tower halves the sides five times.
     "contrastive": {"objective": "contrastive", "size": 32},
     "text": {

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from sdmodel.selfsupervised.loss import nt_xent
 
 from sdmodel.config.limits import ConfigError
 from sdmodel.config.noise import NoiseConfig
@@ -17,7 +18,6 @@ from sdmodel.data.batch import Batch
 from sdmodel.joint.contrastive import ContrastiveTask
 from sdmodel.joint.masked import MaskedTask
 from sdmodel.losses import total
-from sdmodel.selfsupervised.loss import nt_xent
 from sdmodel.train.run import run
 from tests.sdmodel.golden.tiny import CONFIG, config_of, job
 from tests.sdmodel.gradients import batch, made

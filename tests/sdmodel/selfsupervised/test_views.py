@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdmodel.config.model import SelfSupervisedConfig
+from sdmodel.config.selfsupervised import SelfSupervisedConfig
 from sdmodel.selfsupervised.views import DRAWS, view
 
 CONFIG = SelfSupervisedConfig(least_area=0.25, colour=0.4)

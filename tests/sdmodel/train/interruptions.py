@@ -17,9 +17,10 @@ from safetensors.torch import save_file
 from sdmodel.config.adversary import PatchAdversaryConfig
 from sdmodel.config.autoencoder import AutoencoderConfig
 from sdmodel.config.learning import EmaConfig, OptimizerConfig, ValidationConfig
-from sdmodel.config.model import ContrastiveConfig, SelfSupervisedConfig, UNetConfig
+from sdmodel.config.model import ContrastiveConfig, UNetConfig
 from sdmodel.config.noise import NoiseConfig
 from sdmodel.config.representation import AlignmentConfig, JointConfig
+from sdmodel.config.selfsupervised import SelfSupervisedConfig
 from sdmodel.config.text import PretrainConfig, TextConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.objective import Objective

@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 
 from sdmodel.config.autoencoder import AutoencoderConfig
 from sdmodel.config.learning import DataConfig, OptimizerConfig, ValidationConfig
-from sdmodel.config.model import DiTConfig, SelfSupervisedConfig, UNet2DConfig, UNetConfig
+from sdmodel.config.model import DiTConfig, UNet2DConfig, UNetConfig
+from sdmodel.config.selfsupervised import SelfSupervisedConfig
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch

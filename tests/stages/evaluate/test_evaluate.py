@@ -10,8 +10,8 @@ from PIL import Image
 
 from sdmodel.captioned_sheet import LINES
 from sdmodel.config.autoencoder import AutoencoderConfig
-from sdmodel.config.model import SelfSupervisedConfig
 from sdmodel.config.sampling import SamplingConfig
+from sdmodel.config.selfsupervised import SelfSupervisedConfig
 from sdmodel.data.pixels import to_uint8
 from sdmodel.diffusion.generate import load
 from stages.artifacts.artifact import Artifact

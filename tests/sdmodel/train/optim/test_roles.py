@@ -13,11 +13,13 @@ from torch.testing import assert_close
 
 from sdmodel.config.learning import LoraConfig
 from sdmodel.config.model import ContrastiveConfig
+from sdmodel.config.selfsupervised import SelfSupervisedConfig
 from sdmodel.config.text import TextConfig, TextKind
 from sdmodel.denoise.attention import JointAttention
 from sdmodel.lora import inject
 from sdmodel.objectives import objective_of
 from sdmodel.pretrain.labels import Column, LabelHeads, Labels
+from sdmodel.selfsupervised.objective import task_of
 from sdmodel.text import build
 from sdmodel.text.conditioner import TextConditioner
 from sdmodel.train.optim.roles import Layout, weights
@@ -115,6 +117,18 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...], tuple[str, .
         (r"encoder\.conv1\.0", r"head\.2"),
         (),
     ),
+    "masked": (
+        trained("masked"),
+        (r"(encoder|head)\.blocks\.\d\.(attn\.(qkv|proj)|mlp\.fc[12])", r"head\.widen"),
+        (r"encoder\.patches", r"head\.out"),
+        (),
+    ),
+    "rotation, resnet18": (
+        lambda: task_of(SelfSupervisedConfig(method="rotation", tower="resnet18"), None),
+        tuple(rf"encoder\.{name}" for name in RESNET),
+        (r"encoder\.conv1", "head"),
+        (),
+    ),
     "contrastive, resnet": (
         trained("contrastive"),
         (
@@ -197,6 +211,7 @@ LAYOUTS = {
     "unet": {r"attention\.(words|places)": Layout(2, 2), r"up\.0": Layout(transposed=True)},
     "dit": {r"blocks\.\d\.(places|words)\.key_value": Layout(1, 2)},
     "unet2d": {DIFFUSERS + r"attentions\.\d\.transformer_blocks\.0\.ff\.net\.0\.proj": Layout(1, 2)},
+    "masked": {r"(encoder|head)\.blocks\.\d\.attn\.qkv": Layout(1, 3)},
     "contrastive, resnet": {r"clip\.transformer\.resblocks\.0\.attn\.in_proj_weight": Layout(1, 3)},
     "contrastive, vit": {r"clip\.(visual\.)?transformer\.resblocks\.\d\.attn\.in_proj_weight": Layout(1, 3)},
     "text": {r"encoder\.blocks\.0\.attention\.key_value": Layout(1, 2)},
