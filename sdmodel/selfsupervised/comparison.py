@@ -20,7 +20,7 @@ from sdmodel.selfsupervised.views import DRAWS, view
 from sdmodel.transfer import sent
 
 
-class Comparison(PretextTask[Tower]):
+class ViewComparison(PretextTask[Tower]):
     """The encoder, the head (a projector) that its views are compared behind, and the loss."""
 
     adamw_layers = ("head.2",)

@@ -17,7 +17,7 @@ from sdmodel.data.batch import Batch
 from sdmodel.losses import METRIC, is_loss
 from sdmodel.pretrain.labels import Labels
 from sdmodel.selfsupervised import encoder
-from sdmodel.selfsupervised.comparison import Comparison
+from sdmodel.selfsupervised.comparison import ViewComparison
 from sdmodel.selfsupervised.masked_autoencoder import MaskedAutoencoder
 from sdmodel.selfsupervised.pretext_task import PretextTask
 from sdmodel.selfsupervised.rotation import TURNS
@@ -35,7 +35,7 @@ def task_of(config: SelfSupervisedConfig, classes: RowClasses | None) -> Pretext
     classes: of rows, for the supervised method alone."""
     match config.method:
         case "contrastive" | "supervised":
-            return Comparison(config, classes)
+            return ViewComparison(config, classes)
         case "masked":
             return MaskedAutoencoder(config)
         case "rotation":

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from sdmodel.autoencoder.lpips import BLOCKS, SCALE, SHIFT, load
 from sdmodel.autoencoder.perceptual import distances, perceptual_distance
-from sdmodel.config.model import SelfSupervisedConfig
+from sdmodel.config.selfsupervised import SelfSupervisedConfig
 from sdmodel.selfsupervised import encoder
 
 WIDTHS = (4, 6, 8, 8, 8)
