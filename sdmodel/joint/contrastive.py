@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sdmodel.contrastive.gather import gather
-from sdmodel.selfsupervised.loss import nt_xent
+from sdmodel.selfsupervised.nt_xent import nt_xent
 
 
 class ContrastiveTask(nn.Module):

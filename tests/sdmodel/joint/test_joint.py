@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from sdmodel.selfsupervised.loss import nt_xent
 
 from sdmodel.config.limits import ConfigError
 from sdmodel.config.noise import NoiseConfig
@@ -18,6 +17,7 @@ from sdmodel.data.batch import Batch
 from sdmodel.joint.contrastive import ContrastiveTask
 from sdmodel.joint.masked import MaskedTask
 from sdmodel.losses import total
+from sdmodel.selfsupervised.nt_xent import nt_xent
 from sdmodel.train.run import run
 from tests.sdmodel.golden.tiny import CONFIG, config_of, job
 from tests.sdmodel.gradients import batch, made
