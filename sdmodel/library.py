@@ -87,7 +87,8 @@ def load(
     """The model in a folder that `fit`, or `sdflow export`, wrote, in evaluation mode.
 
     A text-to-image model comes as `TextToImage`, whose `sample(captions, seeds)` draws pictures and whose
-    `model` is the module; others as their module: an image encoder, a text encoder, diffusers' AutoencoderKL.
+    `model` is the module; others as their module: an image encoder, a text encoder, a generator, diffusers'
+    AutoencoderKL.
 
     Args:
         folder: of the model.
@@ -161,7 +162,7 @@ def _kind(folder: Path) -> str:
     file = folder / "config.json"
     about = json.loads(file.read_text()) if file.exists() else {}
     kind = about.get("kind") or about.get("_class_name")
-    if kind not in (folders.KIND, MODULE, "selfsupervised", "AutoencoderKL"):
+    if kind not in (folders.KIND, MODULE, "gan", "selfsupervised", "AutoencoderKL"):
         raise ValueError(
             f"{folder} holds no model that is known; a folder of one has a config.json that says"
         )
@@ -178,6 +179,10 @@ def _module(folder: Path, kind: str, objective: Callable[[], nn.Module] | None) 
 
             about = json.loads((folder / PRETRAINED).read_text())
             return build.load(folder, adapter_of(TextConfig).validate_python(about["text"]))
+        case "gan":
+            from sdmodel.gan.folder import load as load_gan
+
+            return load_gan(folder).generator
         case "selfsupervised":
             from sdmodel.selfsupervised import encoder
 

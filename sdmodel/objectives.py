@@ -21,7 +21,7 @@ def objective_of(
 ) -> Objective:
     """The objective that `config` names, with initial weights from torch's global generator.
 
-    captions: all of the training split's; autoencoder and selfsupervised do without.
+    captions: all of the training split's; autoencoder, gan and selfsupervised do without.
     latents: folder of cached latents or text states, for diffusion alone.
     texts: folders of pretrained text encoders, for `config.text` and each of `config.texts`; for diffusion
     and text.
@@ -54,6 +54,10 @@ def objective_of(
             from sdmodel.autoencoder.objective import AutoencoderObjective
 
             return AutoencoderObjective(config, encoder)
+        case "gan":
+            from sdmodel.gan.objective import GanObjective
+
+            return GanObjective(config)
         case "selfsupervised":
             from sdmodel.selfsupervised.objective import SelfSupervisedObjective
 

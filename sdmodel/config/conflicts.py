@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from sdmodel.config import representation
+from sdmodel.config.adversary_conflicts import autoencoder_conflicts, gan_conflicts
 from sdmodel.config.buckets import STEP, bucket_shapes
 from sdmodel.config.limits import Mistake
 from sdmodel.config.text import FORETELLING, columns_of
 
-LPIPS_LEAST = 16
-"""Pixels to a side of the smallest pictures that LPIPS sees."""
+DRAWING = ("diffusion", "gan")
+"""Objectives whose models draw pictures."""
+
 
 if TYPE_CHECKING:
     from sdmodel.config.train import TrainConfig
@@ -51,7 +53,7 @@ def conflicts(config: "TrainConfig") -> Iterator[Mistake]:
         yield config.mistake(
             "folders of this objective hold whole models; set merge to true", "lora.merge", "objective"
         )
-    if config.validation.prompts and config.objective != "diffusion":
+    if config.validation.prompts and config.objective not in DRAWING:
         yield config.mistake(
             "this objective draws no pictures; leave the prompts empty", "validation.prompts", "objective"
         )
@@ -65,7 +67,11 @@ def conflicts(config: "TrainConfig") -> Iterator[Mistake]:
         case "text":
             yield from _of_text(config)
         case "autoencoder":
-            yield from _of_autoencoder(config)
+            yield from _multiple(config, "autoencoder.channels", config.autoencoder.factor)
+            yield from _sides(config, "autoencoder.channels", config.autoencoder.factor)
+            yield from autoencoder_conflicts(config)
+        case "gan":
+            yield from gan_conflicts(config)
         case "selfsupervised":
             yield from _of_selfsupervised(config)
 
@@ -155,41 +161,6 @@ def _of_text(config: "TrainConfig") -> Iterator[Mistake]:
         yield config.mistake(
             "flips are counted on the validation split; set validation.every",
             *("pretrain.flips", "validation.every"),
-        )
-
-
-def _of_autoencoder(config: "TrainConfig") -> Iterator[Mistake]:
-    own = config.autoencoder
-    yield from _multiple(config, "autoencoder.channels", own.factor)
-    yield from _sides(config, "autoencoder.channels", own.factor)
-    if own.perceptual and bool(config.encoder) == bool(own.lpips):
-        yield config.mistake(
-            "name what sees pictures for the perceptual loss, and name one alone",
-            *("autoencoder.perceptual", "encoder", "autoencoder.lpips"),
-        )
-    if config.encoder and not own.perceptual:
-        yield config.mistake(
-            "nothing would see pictures by this encoder; set autoencoder.perceptual above 0, or leave it out",
-            *("encoder", "autoencoder.perceptual"),
-        )
-    smallest = min(size for size, _ in config.stages)
-    if own.lpips and smallest < LPIPS_LEAST:
-        yield config.mistake(
-            f"LPIPS halves sides four times; take pictures of {LPIPS_LEAST} pixels and more",
-            *("autoencoder.lpips", "size"),
-        )
-    if not own.adversary.weight:
-        return
-    if smallest < own.adversary.least:
-        yield config.mistake(
-            f"its patches are larger than pictures of {smallest} pixels; take fewer layers, or pictures of "
-            f"{own.adversary.least} pixels and more",
-            *("autoencoder.adversary.layers", "size"),
-        )
-    if config.fsdp:
-        yield config.mistake(
-            "weights in parts cannot stand still in another player's turn; set fsdp to false",
-            *("fsdp", "autoencoder.adversary.weight"),
         )
 
 

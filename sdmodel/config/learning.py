@@ -63,12 +63,12 @@ class OptimizerConfig(Config):
     kind: Literal["auto", "muon", "adamw", "lion", "adamw8bit"] = "auto"
     """muon learns hidden matrices and convolutions by Muon and the rest by AdamW; adamw8bit needs
     bitsandbytes. auto is muon from random weights and from models of ours, adamw from a pipeline in the
-    layout of Stable Diffusion and for low-rank changes."""
+    layout of Stable Diffusion, for low-rank changes, and for the gan objective."""
     muon_rate: Annotated[float, Ge(0)] | None = None
     """Learning rate of Muon. null follows what the training starts from: 0.012, or from a pipeline 4e-5."""
     adam_rate: Annotated[float, Ge(0)] | None = None
     """Learning rate of AdamW, or of Lion. null follows what the training starts from: 0.003, from a pipeline
-    1e-5, of low-rank changes 1e-4; for Lion a tenth of it."""
+    1e-5, of low-rank changes 1e-4, of the gan objective 2e-4; for Lion a tenth of it."""
     base_batch: Amount = 0
     """Batch at which the rates are meant; at another they are times sqrt(batch / base_batch) (Malladi et al.
     2022, arXiv:2205.10782, square root scaling rule). 0: they are meant at the batch that there is."""

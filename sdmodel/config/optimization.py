@@ -37,5 +37,8 @@ PIPELINE = LearningRates(kind="adamw", muon=4e-5, adam=1e-5)
 times that, as from random weights."""
 LORA = LearningRates(kind="adamw", muon=4e-4, adam=1e-4)
 """Low-rank changes, to whatever model: AdamW's rate in diffusers' example. Muon learns none of them."""
+ADVERSARIES = LearningRates(kind="adamw", muon=8e-4, adam=2e-4)
+"""A generator and a discriminator, which learn by AdamW alone: the rate of Radford et al. 2015
+(arXiv:1511.06434, section 4)."""
 LION = 0.1
 """Good rates of Lion, in AdamW's (Chen et al. 2023, arXiv:2302.06675, section 5)."""

@@ -8,6 +8,7 @@ from typing import Literal, Self
 from sdmodel.config import sizes as stages
 from sdmodel.config.autoencoder import AutoencoderConfig
 from sdmodel.config.conflicts import conflicts
+from sdmodel.config.gan import GanConfig
 from sdmodel.config.learning import (
     DataConfig,
     EmaConfig,
@@ -37,7 +38,14 @@ from sdmodel.config.model import (
     UNetConfig,
 )
 from sdmodel.config.noise import NoiseConfig
-from sdmodel.config.optimization import LORA, NOTHING, PIPELINE, Optimization
+from sdmodel.config.optimization import (
+    ADVERSARIES,
+    LORA,
+    NOTHING,
+    PIPELINE,
+    LearningRates,
+    Optimization,
+)
 from sdmodel.config.representation import AlignmentConfig, JointConfig, compares_rows
 from sdmodel.config.sampling import SamplingConfig
 from sdmodel.config.selfsupervised import SelfSupervisedConfig
@@ -45,7 +53,7 @@ from sdmodel.config.text import PretrainConfig, TextConfig
 
 CAPTIONED = ("contrastive", "text")
 """Objectives that learn from captions: pictures without one teach them nothing."""
-WORDLESS = ("autoencoder", "selfsupervised")
+WORDLESS = ("autoencoder", "gan", "selfsupervised")
 """Objectives that read no caption."""
 
 
@@ -53,10 +61,12 @@ WORDLESS = ("autoencoder", "selfsupervised")
 class TrainConfig(Config):
     """One training: an objective, a model and its data order."""
 
-    objective: Literal["diffusion", "contrastive", "text", "autoencoder", "selfsupervised"] = "diffusion"
-    """"diffusion" trains a text-to-image model, "contrastive" a CLIP that open_clip can load, "text" a text
-    encoder to start from, "autoencoder" an AutoencoderKL that diffusers can load, "selfsupervised" an image
-    encoder without captions."""
+    objective: Literal["diffusion", "contrastive", "text", "autoencoder", "gan", "selfsupervised"] = (
+        "diffusion"
+    )
+    """"diffusion" trains a text-to-image model, "contrastive" a CLIP that open_clip can load,
+    "text" a text encoder to start from, "autoencoder" an AutoencoderKL that diffusers can load, "gan" a
+    generator of pictures without captions, "selfsupervised" an image encoder without captions."""
     images: Count = 150_000
     """Images to see in all: the unit of training time."""
     batch: Count = 64
@@ -116,6 +126,8 @@ class TrainConfig(Config):
     """The CLIP of the contrastive objective."""
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
     """The model of the autoencoder objective."""
+    gan: GanConfig = field(default_factory=GanConfig)
+    """The models of the gan objective."""
     selfsupervised: SelfSupervisedConfig = field(default_factory=SelfSupervisedConfig)
     """The model of the self-supervised objective."""
     lora: LoraConfig = field(default_factory=LoraConfig)
@@ -159,15 +171,14 @@ class TrainConfig(Config):
         """With the optimizer and the rates that suit what it starts from, where they are left open.
 
         pipeline: whether that is one in the layout of Stable Diffusion, which only who sees it can tell."""
-        rates = LORA if self.lora.rank else PIPELINE if pipeline else NOTHING
+        rates = PIPELINE if pipeline and not self.lora.rank else self._rates
         return replace(self, optimizer=self.optimizer.starting(rates))
 
     @property
     def learning(self) -> Optimization:
         """How weights are learned, with the text encoders' own rates where they condition a denoiser, and
         what suits random weights where `starting` has not said better."""
-        rates = LORA if self.lora.rank else NOTHING
-        mine = self.optimizer.optimization(self.batch, rates)
+        mine = self.optimizer.optimization(self.batch, self._rates)
         if self.objective != "diffusion":
             return mine
         factors = {f"text.encoders.{n}.": text.rate for n, text in enumerate((self.text, *self.texts))}
@@ -176,6 +187,11 @@ class TrainConfig(Config):
         frozen = tuple(name for name, rate in factors.items() if not rate)
         slow = {name: rate for name, rate in factors.items() if rate not in (0, 1)}
         return replace(mine, frozen=(*mine.frozen, *frozen), rates={**slow, **mine.rates})
+
+    @property
+    def _rates(self) -> LearningRates:
+        """Of what does not start from a pipeline."""
+        return LORA if self.lora.rank else ADVERSARIES if self.objective == "gan" else NOTHING
 
     @property
     def stock_text(self) -> bool:

@@ -36,7 +36,7 @@ LABELS = 100
 LARGE = 100_000
 """Pictures from which on no set is small, and its words are not counted."""
 
-PICTURING = ("diffusion", "autoencoder")
+PICTURING = ("diffusion", "autoencoder", "gan")
 """Objectives whose models give pictures back, and could give back those that they have seen."""
 
 # Scripts without spaces: Thai to Lao, Burmese, Khmer, kana and Han. Their characters stand for words.

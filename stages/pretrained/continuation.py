@@ -40,12 +40,14 @@ FREE = (
     ),
     *("contrastive.foils", "selfsupervised.temperature", "selfsupervised.least_area"),
     *("selfsupervised.colour", "pretrain.mask", "pretrain.flips"),
+    *("gan.loss", "gan.penalty", "gan.augment", "gan.beta", "gan.discriminator_rate"),
+    *("autoencoder.adversary.rate", "autoencoder.adversary.beta", "autoencoder.perceptual"),
     *("text.dropout", "unet.dropout", "unet.stochastic_depth", "dit.dropout", "dit.stochastic_depth"),
 )
 """Beginnings of the keys that may change on the way: no weight, average or momentum has its shape or its
 meaning from them."""
 SIGNED = re.compile(
-    r"data\.augment|autoencoder\.kl|(text|texts\.\d+)\.rate|"
+    r"data\.augment|autoencoder\.(kl|adversary\.weight)|(text|texts\.\d+)\.rate|"
     r"pretrain\.(contrastive|labels|masked|next|noise|consistency)"
 )
 """Keys whose value may change, but not from 0 or to 0: something is learned, or is not."""

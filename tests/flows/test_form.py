@@ -47,6 +47,7 @@ def test_the_form_lists_the_choices_of_a_field():
         "contrastive",
         "text",
         "autoencoder",
+        "gan",
         "selfsupervised",
     ]
     assert schema["definitions"]["Run"]["properties"]["collect"]["$ref"].endswith("/CollectConfig")

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from sdmodel.config.autoencoder import AutoencoderConfig
+from sdmodel.config.gan import GanConfig
 from sdmodel.config.model import ContrastiveConfig, UNetConfig
 from sdmodel.config.selfsupervised import SelfSupervisedConfig
 from sdmodel.config.text import TextConfig
@@ -16,6 +17,7 @@ CONFIG = TrainConfig(
     unet=UNetConfig(channels=(8, 16), condition=16),
     contrastive=ContrastiveConfig(embedding=8, image_width=4, text_width=16, text_layers=1, text_heads=2),
     autoencoder=AutoencoderConfig(channels=(8, 8), groups=4),
+    gan=GanConfig(latent=8, channels=4),
     selfsupervised=SelfSupervisedConfig(width=4, embedding=8),
 )
 NAMES = {
@@ -23,6 +25,7 @@ NAMES = {
     "contrastive": "ContrastiveObjective",
     "text": "TextObjective",
     "autoencoder": "AutoencoderObjective",
+    "gan": "GanObjective",
     "selfsupervised": "SelfSupervisedObjective",
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sdmodel.config.adversary import PatchAdversaryConfig
 from sdmodel.config.autoencoder import AutoencoderConfig
+from sdmodel.config.gan import GanConfig
 from sdmodel.config.learning import DataConfig, OptimizerConfig
 from sdmodel.config.model import (
     ContrastiveConfig,
@@ -35,6 +36,7 @@ CONFIG = TrainConfig(
     dit=DiTConfig(width=16, layers=2, heads=2),
     contrastive=ContrastiveConfig(embedding=8, image_width=4, text_width=16, text_layers=1, text_heads=2),
     autoencoder=AutoencoderConfig(channels=(8, 16), groups=4, latent=2),
+    gan=GanConfig(latent=8, channels=4, penalty_every=2, augment=("colour", "translation", "cutout")),
     selfsupervised=SelfSupervisedConfig(width=4, embedding=8),
     optimizer=OptimizerConfig(warmup=16),
 )
@@ -53,6 +55,7 @@ CURVES: dict[str, Any] = {
             adversary=PatchAdversaryConfig(weight=0.5, begins=24, channels=8, layers=2),
         ),
     },
+    "gan": {"objective": "gan"},
     "selfsupervised": {"objective": "selfsupervised"},
     # Part of the rows have labels, and part of the views are noised.
     "supervised": {

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from sdmodel.config.adversary import PatchAdversaryConfig
 from sdmodel.config.autoencoder import AutoencoderConfig
+from sdmodel.config.gan import GanConfig
 from sdmodel.config.learning import EmaConfig, OptimizerConfig, ValidationConfig
 from sdmodel.config.model import ContrastiveConfig, UNetConfig
 from sdmodel.config.noise import NoiseConfig
@@ -45,6 +46,7 @@ CONFIG = TrainConfig(
     unet=UNetConfig(channels=(8, 16)),
     contrastive=ContrastiveConfig(embedding=8, image_width=4, text_width=16, text_layers=1, text_heads=2),
     autoencoder=AutoencoderConfig(channels=(8, 8), groups=4, latent=2),
+    gan=GanConfig(latent=8, channels=4, penalty_every=2, augment=("colour", "translation", "cutout")),
     selfsupervised=SelfSupervisedConfig(width=4, embedding=8),
     pretrain=PretrainConfig(
         labels=0.5, columns=("colour",), labelled=0.5, masked=1.0, next=0.5, noise=0.5, consistency=1.0
@@ -87,7 +89,10 @@ def config_of(objective: str) -> TrainConfig:
     text = replace(CONFIG.text, kind="lstm", layers=2, dropout=0.3) if objective == "text" else CONFIG.text
     size = 32 if objective in ("contrastive", "text") else 16
     sizes = STAGES if objective in ("diffusion", "autoencoder") else ()
-    return replace(CONFIG, objective=objective, text=text, size=size, sizes=sizes)  # type: ignore[arg-type]
+    # A discriminator's loss says nothing of how good pictures are: there is no best validation.
+    validation = replace(CONFIG.validation, patience=0) if objective == "gan" else CONFIG.validation
+    own: dict[str, Any] = {"text": text, "size": size, "sizes": sizes, "validation": validation}
+    return replace(CONFIG, objective=objective, **own)  # type: ignore[arg-type]
 
 
 def train_until(

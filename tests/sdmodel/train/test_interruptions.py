@@ -21,7 +21,7 @@ from tests.sdmodel.gradients import made
 from tests.sdmodel.train.interruptions import CONFIG, HALF, TRAININGS, VARIANTS
 from tests.sdmodel.train.toy import tree
 
-ROWS_ALONE = ("diffusion", "autoencoder", "selfsupervised", *VARIANTS)
+ROWS_ALONE = ("diffusion", "autoencoder", "gan", "selfsupervised", *VARIANTS)
 """Objectives whose losses don't depend on how rows are shared; the others normalise over a process's rows."""
 
 
@@ -88,7 +88,7 @@ def test_gone_on_with_by_another_training_is_undisturbed_to_the_bit(
     folder = interrupted(processes) / objective
     whole, continued = tree(folder / "whole"), tree(folder / "continued")
     last = [name for name in whole if name.startswith("checkpoints/000000096/") and name.endswith("tensors")]
-    assert len(last) == 5
+    assert len(last) == (4 if objective == "gan" else 5)  # the best, where there is one
     assert {name for name in last if whole[name] != continued.get(name)} == set()
     rows = (folder / "continued/metrics.jsonl").read_text().splitlines()
     marks = [json.loads(row).pop("continued_at", 0) for row in rows]
