@@ -1,8 +1,12 @@
 """Objectives with weights as after a few steps, and what one step finds for them."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from accelerate import Accelerator
 from torch import Tensor
@@ -22,11 +26,22 @@ CAPTIONS = [f"a {colour} {thing}" for colour in ("red", "blue") for thing in ("c
 def made(config: TrainConfig, encoder: Path | None = None) -> Objective:
     """None of its weights is zero, as after a few steps. encoder: folder of the image encoder it asks."""
     torch.manual_seed(0)
-    objective = objective_of(config, CAPTIONS * 3, encoder=encoder)
+    with TemporaryDirectory() as folder:
+        labels = labels_of(config.selfsupervised.columns, Path(folder) / "labels.parquet")
+        objective = objective_of(config, CAPTIONS * 3, labels=labels, encoder=encoder)
     with torch.no_grad():
         for p in objective.modules.parameters():
             p.add_(torch.randn_like(p), alpha=0.1)
     return objective
+
+
+def labels_of(columns: Sequence[str], file: Path) -> Path | None:
+    """A table of labels, the second word of each caption in every column; None of no columns."""
+    if not columns:
+        return None
+    words = [caption.split()[1] for caption in CAPTIONS]
+    pq.write_table(pa.table({"uid": CAPTIONS, **dict.fromkeys(columns, words)}), file)
+    return file
 
 
 def batch(config: TrainConfig, rank: int = 0, world: int = 1) -> Batch:

@@ -30,6 +30,7 @@ from sdmodel.train.job import ContinuedFrom, JobSpec
 from sdmodel.train.loop import train
 from sdmodel.train.prepare import prepare
 from sdmodel.train.process.rendezvous import join
+from tests.sdmodel.golden import tiny
 from tests.sdmodel.gradients import gradients
 from tests.sdmodel.train.intruder import Watch, intrude
 from tests.sdmodel.train.toy import KilledError
@@ -65,6 +66,7 @@ VARIANTS: dict[str, Any] = {
             adversary=PatchAdversaryConfig(weight=0.5, begins=24, channels=4, layers=1),
         ),
     },
+    **{name: tiny.CURVES[name] for name in ("supervised", "masked", "rotation")},
     "joint": {
         "alignment": AlignmentConfig(kind="dispersive", layer=0),
         "joint": JointConfig(kind="contrastive", weights="noise_level", embedding=8),
