@@ -13,9 +13,9 @@ class Condition:
     """Encoded captions, B of them, and what a denoiser is told besides."""
 
     pooled: Tensor
-    """(B, P): the whole caption as one vector."""
+    """(B, P): the whole caption as one vector, then the vectors of what stands beside it."""
     states: Tensor
-    """(B, L, D): one vector a token."""
+    """(B, L, D): one vector a token; what stands beside captions may be tokens too."""
     mask: Tensor
     """(B, L) bool: true for tokens, false for padding."""
     channels: Tensor | None = None
@@ -57,11 +57,40 @@ class Condition:
 
     def _paired(self, other: "Condition", change: Callable[[Tensor, Tensor], Tensor]) -> "Condition":
         assert (self.channels is None) == (other.channels is None)
-        both = self.channels is not None and other.channels is not None
-        channels = change(self.channels, other.channels) if both else None
+        neither = self.channels is None or other.channels is None
+        channels = None if neither else change(self.channels, other.channels)
         return Condition(
             change(self.pooled, other.pooled),
             change(self.states, other.states),
             change(self.mask, other.mask),
             channels,
         )
+
+
+@dataclass(frozen=True)
+class ConditionValues:
+    """What is known of B rows in one respect, for some of them: a condition beside the caption, before it is
+    embedded."""
+
+    values: Tensor
+    """(B, ...): what they are, the condition itself says; anything where nothing is known."""
+    present: Tensor
+    """(B,) bool: of which rows it is known."""
+
+    def rows(self, start: int, end: int) -> "ConditionValues":
+        """Rows `start` to `end`."""
+        return ConditionValues(self.values[start:end], self.present[start:end])
+
+    def without(self, dropped: Tensor) -> "ConditionValues":
+        """As if it were not known where `dropped` (B,) bool is true."""
+        return ConditionValues(self.values, self.present & ~dropped)
+
+    def to(self, device: torch.device) -> "ConditionValues":
+        """The same on `device`."""
+        return ConditionValues(
+            self.values.to(device, non_blocking=True), self.present.to(device, non_blocking=True)
+        )
+
+    def pinned(self) -> "ConditionValues":
+        """The same in pinned memory, from which a GPU copies while the CPU goes on."""
+        return ConditionValues(self.values.pin_memory(), self.present.pin_memory())

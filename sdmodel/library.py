@@ -5,12 +5,13 @@ is `sdflow`'s.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from sdmodel.conditions.interface import ConditionLayout
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.tar_index import tars_of
 from sdmodel.diffusion import folder as folders
@@ -127,11 +128,15 @@ def _claim(folder: Path, job: JobSpec) -> None:
 
 
 def _build(own: OwnParts, objective: Callable[[], nn.Module] | None, *, starting: bool) -> Build | None:
-    def of_module(config: TrainConfig, captions: list[str]) -> Objective:
+    def of_module(
+        config: TrainConfig, captions: list[str], conditions: Sequence[ConditionLayout]
+    ) -> Objective:
         assert objective
         return ModuleObjective(objective())
 
-    def of_parts(config: TrainConfig, captions: list[str]) -> Objective:
+    def of_parts(
+        config: TrainConfig, captions: list[str], conditions: Sequence[ConditionLayout]
+    ) -> Objective:
         if config.objective != "diffusion":
             raise ValueError(
                 f"objective={config.objective!r} takes no {' and '.join(own.names)} of yours; set it to "
@@ -139,7 +144,7 @@ def _build(own: OwnParts, objective: Callable[[], nn.Module] | None, *, starting
             )
         if own.network and config.network == "unet2d":
             raise ValueError('network="unet2d" and a network of yours: leave the config\'s out')
-        return DiffusionObjective(config, captions, starting=starting, own=own)
+        return DiffusionObjective(config, captions, starting=starting, own=own, conditions=conditions)
 
     if objective:
         return of_module

@@ -4,6 +4,7 @@ for."""
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from sdmodel.conditions.interface import ConditionLayout
 from sdmodel.config.train import TrainConfig
 from sdmodel.objective import Objective
 
@@ -17,6 +18,7 @@ def objective_of(
     labels: Path | None = None,
     uids: Collection[str] | None = None,
     encoder: Path | None = None,
+    conditions: Sequence[ConditionLayout] = (),
     starting: bool = False,
 ) -> Objective:
     """The objective that `config` names, with initial weights from torch's global generator.
@@ -28,6 +30,7 @@ def objective_of(
     labels: table of uids and labels, for text and selfsupervised.
     uids: of the training split's rows, for both; None: those of that table.
     encoder: folder of the frozen image encoder that pictures are seen by.
+    conditions: what is known of pictures beside captions, for diffusion.
     starting: its `start` will be called, so that weights need not be drawn.
     ValueError: config does not fit the objective, or names none."""
     if latents and config.objective != "diffusion":
@@ -40,7 +43,13 @@ def objective_of(
             from sdmodel.diffusion.objective import DiffusionObjective
 
             return DiffusionObjective(
-                config, captions, latents, texts=texts, encoder=encoder, starting=starting
+                config,
+                captions,
+                latents,
+                texts=texts,
+                encoder=encoder,
+                starting=starting,
+                conditions=conditions,
             )
         case "contrastive":
             from sdmodel.contrastive.objective import ContrastiveObjective

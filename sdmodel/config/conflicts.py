@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from sdmodel.config import representation
 from sdmodel.config.adversary_conflicts import autoencoder_conflicts, gan_conflicts
 from sdmodel.config.buckets import STEP, bucket_shapes
+from sdmodel.config.conditions import condition_conflicts
 from sdmodel.config.limits import Mistake
 from sdmodel.config.text import FORETELLING, columns_of
 
@@ -57,6 +58,7 @@ def conflicts(config: "TrainConfig") -> Iterator[Mistake]:
         yield config.mistake(
             "this objective draws no pictures; leave the prompts empty", "validation.prompts", "objective"
         )
+    yield from condition_conflicts(config)
     yield from _sizes(config)
     yield from _buckets(config)
     match config.objective:

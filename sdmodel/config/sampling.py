@@ -1,7 +1,7 @@
 """What can be chosen of sampling."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from annotated_types import Interval
@@ -34,6 +34,9 @@ class SamplingConfig(Config):
     2023, arXiv:2305.08891, equation 16), [0, 1]."""
     negative: Caption | None = None
     """Caption of what shall not be drawn, in the empty one's place."""
+    conditions: dict[str, Annotated[float, Interval(ge=0, le=100)]] | None = None
+    """Guidance scales of conditions beside the caption, by their names; 1 is none. Of one that is not named
+    it is what train.conditions says."""
 
     def conflicts(self) -> Iterator[Mistake]:
         """An interval without an inside."""
@@ -56,6 +59,7 @@ class Sampling:
     interval: tuple[float, float]
     rescale: float
     negative: str
+    conditions: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 OURS = Sampling(sampler="dpm++2m", steps=7, guidance=2.0, interval=(0.0, 0.8), rescale=0.0, negative="")

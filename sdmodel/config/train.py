@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from sdmodel.config import sizes as stages
 from sdmodel.config.autoencoder import AutoencoderConfig
+from sdmodel.config.conditions import ConditionsConfig
 from sdmodel.config.conflicts import conflicts
 from sdmodel.config.gan import GanConfig
 from sdmodel.config.learning import (
@@ -81,6 +82,8 @@ class TrainConfig(Config):
     """Of initial weights, data order, and all that is drawn for a picture: noise, times, dropout."""
     caption_dropout: Share = 0.1
     """Share of captions replaced by the empty caption, for classifier-free guidance."""
+    conditions: ConditionsConfig = field(default_factory=ConditionsConfig)
+    """Conditions beside the caption, for the diffusion objective: classes, numbers, the picture's size."""
     start: str = field(default="", metadata=NEUTRAL)  # its weights' digest is an input of the stage
     """Model to start from: one of ours, "models/NAME@latest", or the folder of a pipeline in the layout of
     Stable Diffusion. Empty: random weights."""

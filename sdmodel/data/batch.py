@@ -4,13 +4,14 @@ What is drawn for a row depends on (seed, its place in the data order, what for)
 process or many, whole batches or parts of them train the same model.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from sdmodel import philox
-from sdmodel.condition import Condition
+from sdmodel.condition import Condition, ConditionValues
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,8 @@ class Batch:
     augmented: Tensor | None = None
     """(B, 9) float32: how each picture was moved, see geometry.py, 0 is not at all; None where none ever
     is."""
+    conditions: Mapping[str, ConditionValues] = field(default_factory=dict[str, ConditionValues])
+    """What is known of the rows beside their captions, by the condition's name."""
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -55,6 +58,7 @@ class Batch:
             index=moved(self.index),
             text=self.text.to(device) if self.text else None,
             augmented=None if self.augmented is None else moved(self.augmented),
+            conditions={name: values.to(device) for name, values in self.conditions.items()},
         )
 
     def pinned(self) -> "Batch":
@@ -66,6 +70,7 @@ class Batch:
             index=self.index.pin_memory(),
             text=self.text.pinned() if self.text else None,
             augmented=None if self.augmented is None else self.augmented.pin_memory(),
+            conditions={name: values.pinned() for name, values in self.conditions.items()},
         )
 
     def micro_batch(self, number: int, of: int) -> "Batch":
@@ -83,6 +88,7 @@ class Batch:
             start=self.start + begin,
             text=self.text.rows(begin, end) if self.text else None,
             augmented=None if self.augmented is None else self.augmented[begin:end],
+            conditions={name: values.rows(begin, end) for name, values in self.conditions.items()},
         )
 
     def normal(self, stream: str, *shape: int) -> Tensor:

@@ -42,7 +42,9 @@ def without_caption(captions: Sequence[Sequence[str]], config: TrainConfig) -> t
 
 
 def _rows(values: Any, rows: np.ndarray, count: int) -> Any:
-    """Those of a column with `count` values; anything else as it is."""
+    """Those of a column with `count` values, or of each of several by name; anything else as it is."""
+    if isinstance(values, dict):
+        return {name: _rows(column, rows, count) for name, column in values.items()}
     if isinstance(values, np.ndarray) and len(values) == count:
         return values[rows]
     return [values[row] for row in rows.tolist()] if isinstance(values, list) else values

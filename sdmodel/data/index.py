@@ -7,7 +7,7 @@ A Parquet table whose key-value metadata name its version, `VERSION`. Columns th
 import itertools
 import zlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,9 @@ class Index:
     table has no such column."""
     weight: np.ndarray | None = None
     """(N,) float64: the column named by `weight` of `read_index`; None where none was."""
+    columns: Mapping[str, list[Any]] = field(default_factory=dict[str, list[Any]])
+    """The columns named by `columns` of `read_index`, (N,) each as Python has them, None where a row has no
+    value."""
     read_range: ReadRange = field(default_factory=LocalRanges, compare=False, repr=False)
     """Reads from a tar."""
 
@@ -91,6 +94,7 @@ def read_index(
     split: str,
     *,
     weight: str = "",
+    columns: Sequence[str] = (),
     read_range: ReadRange | None = None,
 ) -> Index:
     """The rows of `split` in the index table at `path`.
@@ -100,6 +104,7 @@ def read_index(
         tars: the table's file names to paths, or to the names by which `read_range` knows them.
         split: of the rows to keep.
         weight: a column of numbers, besides; empty: none.
+        columns: others, of any kind, that the table has.
         read_range: reads from a tar that is not on this machine; None maps local files.
 
     ValueError: it is of another version, a column is missing, the split has no rows, or a tar is not in
@@ -115,8 +120,10 @@ def read_index(
         raise ValueError(
             f"{path}: no column {weight!r} to weight by; there are {', '.join(sorted(available))}"
         )
-    columns = [*COLUMNS, *(column for column in (*SIZES, "multiplicity") if column in available)]
-    table = pq.read_table(path, columns=sorted({*columns, weight} - {""}))
+    if missing := [column for column in columns if column not in available]:
+        raise ValueError(f"{path}: no columns {missing}; there are {', '.join(sorted(available))}")
+    usual = [*COLUMNS, *(column for column in (*SIZES, "multiplicity") if column in available)]
+    table = pq.read_table(path, columns=sorted({*usual, *columns, weight} - {""}))
     splits = table.column("split").to_pylist()
     table = table.filter(pa.array([name == split for name in splits], pa.bool_()))
     if table.num_rows == 0:
@@ -136,6 +143,7 @@ def read_index(
         else None,
         multiplicity=_numbers(table, "multiplicity") if "multiplicity" in available else None,
         weight=_numbers(table, weight) if weight else None,
+        columns={name: table.column(name).to_pylist() for name in columns},
         read_range=read_range or LocalRanges(),
     )
 

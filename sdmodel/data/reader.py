@@ -1,12 +1,13 @@
 """The interface of a dataset: pictures by row, augmented as the stream says."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from torch import Tensor
 
-from sdmodel.condition import Condition
+from sdmodel.condition import Condition, ConditionValues
 from sdmodel.data.index import Index
 
 
@@ -62,4 +63,15 @@ class Reader(Protocol):
 
     def read(self, rows: np.ndarray, augmentations: Augmentations, bucket: int) -> Examples:
         """Pictures of `rows` (B,), all of one bucket. Threads may call it at the same time."""
+        ...
+
+
+class RowConditions(Protocol):
+    """What is known of the rows of a dataset beside their captions."""
+
+    def __call__(
+        self, rows: np.ndarray, shape: tuple[int, int], augmentations: Augmentations
+    ) -> Mapping[str, ConditionValues]:
+        """By the condition's name, of rows (B,) of the index that are seen as pictures of `shape`, (H, W)
+        pixels, so augmented."""
         ...

@@ -12,7 +12,7 @@ from sdmodel.data.augmentation import draw_augmentations
 from sdmodel.data.batch import Batch
 from sdmodel.data.bucket_schedule import BucketSchedule
 from sdmodel.data.order import Order
-from sdmodel.data.reader import Reader
+from sdmodel.data.reader import Reader, RowConditions
 from sdmodel.data.sampling_weights import sampling_weights
 
 PLAIN = DataConfig()
@@ -38,8 +38,17 @@ class Stream:
         rank: int = 0,
         world: int = 1,
         pin: bool = False,
+        conditions: RowConditions | None = None,
     ):
-        """pin: batches lie in pinned (page-locked) memory, from which a GPU copies while the CPU goes on.
+        """Args:
+        reader: of the rows.
+        batch: images in a global batch.
+        seed: of the data order, and of all that is drawn for a row.
+        data: how pictures are seen.
+        rank: this process, of `world`.
+        world: processes that share each batch.
+        pin: batches lie in pinned (page-locked) memory, from which a GPU copies while the CPU goes on.
+        conditions: what batches bring beside captions; None: nothing.
 
         ValueError: the batch cannot be shared, or the index lacks what `data` asks for."""
         if batch % world:
@@ -47,7 +56,7 @@ class Stream:
                 f"batch={batch} cannot be shared by {world} processes; take a multiple of {world}"
             )
         self.reader, self.data, self.batch, self.seed = reader, data, batch, seed
-        self.pin = pin
+        self.pin, self.conditions = pin, conditions
         self.start = batch // world * rank
         self.rows = batch // world
         expected = sampling_weights(reader.index, data)
@@ -76,6 +85,7 @@ class Stream:
         captions = [index.captions[row] for row in rows]
         augmentations = draw_augmentations(self.data, self.seed, images_seen + places, captions)
         examples = self.reader.read(rows, augmentations, bucket)
+        shape = self.reader.shapes[bucket]
         batch = Batch(
             images=examples.images.contiguous(memory_format=torch.channels_last),
             captions=augmentations.captions,
@@ -87,6 +97,7 @@ class Stream:
             images_seen=images_seen,
             text=examples.text,
             augmented=examples.augmented,
+            conditions=self.conditions(rows, shape, augmentations) if self.conditions else {},
         )
         return batch.pinned() if self.pin else batch
 

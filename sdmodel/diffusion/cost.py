@@ -9,6 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from sdmodel.condition import Condition
+from sdmodel.conditions.build import unlearned_layouts
+from sdmodel.conditions.conditions import Conditions
+from sdmodel.conditions.interface import Placement
 from sdmodel.config.train import TrainConfig
 from sdmodel.denoise.build import build_denoiser
 from sdmodel.denoise.unet2d import UNet2D
@@ -74,15 +77,12 @@ def step_cost(
     words = captions if isinstance(captions, CaptionShape) else _states(captions)
     pooled = words.width if encoder is None else encoder.pooled_width
     padded = encoder is not None and encoder.padded
-    schedule = NoiseSchedule()  # which one makes no difference to the cost
     parts = nn.ModuleDict()
     with torch.device("meta"):
-        network = (
-            UNet2D(unet, schedule, padded=padded)
-            if unet
-            else build_denoiser(config, space, pooled, words.width, schedule, padded=padded, maps=maps)
-        )
+        network, beside = _denoiser(config, space, pooled, words.width, unet=unet, maps=maps, padded=padded)
         parts["network"] = network
+        if len(beside.each):
+            parts["conditions"] = beside
         heavy: Any = network.heavy
         if config.lora.rank:
             inject(parts, config.lora)
@@ -90,21 +90,18 @@ def step_cost(
 
         arrays = torch.randn(1, *space.shape(config.size, config.size))
         arrays = arrays.contiguous(memory_format=torch.channels_last)
-        times, condition = (
-            torch.rand(1),
-            Condition(
-                torch.randn(1, pooled),
-                torch.randn(1, words.length, words.width),
-                torch.ones(1, words.length, dtype=torch.bool),
-            ),
+        states_and_mask = (
+            torch.randn(1, words.length, words.width),
+            torch.ones(1, words.length, dtype=torch.bool),
         )
+        times, condition = torch.rand(1), Condition(torch.randn(1, pooled), *states_and_mask)
 
         def loss() -> Tensor:
-            return network(arrays, times, condition).square().mean()
+            return network(arrays, times, beside(condition, {})).square().mean()
 
         counts = [count_pass(loss, parts, heavy, bf16=bf16)]
         states = state_bytes(parts, config)
-        parameters = {"network": sum(p.numel() for p in network.parameters())}
+        parameters = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
         learned = sum(p.numel() for p in parts.parameters() if p.requires_grad)
     if encoder is not None:
         text = nn.ModuleDict({"text": encoder})
@@ -128,6 +125,29 @@ def step_cost(
         kernels=sum(count.kernels for count in counts),
         memory=memory,
     )
+
+
+def _denoiser(
+    config: TrainConfig,
+    space: Space,
+    pooled: int,
+    width: int,
+    *,
+    unet: dict[str, Any] | None,
+    maps: int | None,
+    padded: bool,
+) -> tuple[nn.Module, Conditions]:
+    """The network for captions of these widths, and the conditions beside them; arguments as of
+    `step_cost`."""
+    schedule = NoiseSchedule()  # which one makes no difference to the cost
+    tokens = unet is not None or config.network == "unet2d"
+    placement = Placement(width if tokens else config.conditions.width, tokens)
+    beside = Conditions(unlearned_layouts(config.conditions), placement)
+    if unet:
+        return UNet2D(unet, schedule, padded=padded, beside=beside.channels), beside
+    widths = pooled + beside.pooled_width, width
+    shapes: dict[str, Any] = {"padded": padded, "maps": maps, "beside": beside.channels}
+    return build_denoiser(config, space, *widths, schedule, **shapes), beside
 
 
 @torch.no_grad()

@@ -18,7 +18,11 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from sdmodel.conditions.build import read_layouts
+from sdmodel.conditions.conditions import Conditions
+from sdmodel.conditions.interface import Placement
 from sdmodel.config.adapter import adapter_of
+from sdmodel.config.sampling import Sampling
 from sdmodel.config.train import TrainConfig
 from sdmodel.denoise.build import build_denoiser
 from sdmodel.denoise.unet import UNet
@@ -51,7 +55,8 @@ def described(model: Diffusion) -> dict[str, Any]:
     of the square arrays that our UNet learned positions for, or null; "noise": schedule, prediction and
     shift; "sampling"; "text": the configs of our own text encoders, null where a pipeline's reads captions,
     [] where nothing does; "text_length": tokens that a pipeline's reads; "text_learns"; "augment": whether it
-    is told how pictures were moved; "space". Of parts that the caller brought nothing is known: "network" and
+    is told how pictures were moved; "space"; "conditions": of a model that has some beside the caption, what
+    each is and where the network reads them. Of parts that the caller brought nothing is known: "network" and
     "text" are null where they are one, and "own" names them."""
     config, own = model.config, model.own
     network, settings = model.layout
@@ -61,14 +66,21 @@ def described(model: Diffusion) -> dict[str, Any]:
         **({network: settings} if network else {}),
         "maps": model.network.size if isinstance(model.network, UNet) else None,
         "noise": model.process.described(),
-        "sampling": dataclasses.asdict(model.sampling),
+        "sampling": _sampling(model.sampling),
         "text": _shapes(model.text),
         "text_length": getattr(model.text, "length", 0),
         "text_learns": isinstance(model.text, nn.Module),
         "augment": getattr(model.network, "augmentation", None) is not None,
         "space": dataclasses.asdict(model.space),
         **({"own": sorted(own)} if own else {}),
+        **({"conditions": model.conditions.described()} if model.conditions else {}),
+        **({"placement": dataclasses.asdict(model.conditions.placement)} if model.conditions else {}),
     }
+
+
+def _sampling(sampling: Sampling) -> dict[str, Any]:
+    """Scales of conditions only where some are chosen."""
+    return {name: value for name, value in vars(sampling).items() if name != "conditions" or value}
 
 
 def _shapes(text: CaptionEncoder) -> list[dict[str, Any]] | None:
@@ -144,25 +156,30 @@ def load(folder: Path, *, learn: bool = False, own: OwnParts = NOTHING) -> Diffu
     config = adapter_of(TrainConfig).validate_python(chosen)
     space = Space.from_dict(settings["space"]) if "space" in settings else PIXELS
     text = own.condition() if own.condition else _text(folder, config, settings, learn)
+    conditions = None
+    if "conditions" in settings:
+        placement = Placement(**settings["placement"])
+        conditions = Conditions(read_layouts(settings["conditions"]), placement)
+    pooled = text.pooled_width + (conditions.pooled_width if conditions else 0)
+    beside = conditions.channels if conditions else 0
     process = ForwardProcess.restored(settings["noise"])
     if own.network:
-        network = own.network(
-            channels=space.channels, pooled_width=text.pooled_width, token_width=text.token_width
-        )
+        network = own.network(channels=space.channels, pooled_width=pooled, token_width=text.token_width)
     elif name == "unet2d":
-        network = UNet2D(settings[name], process.schedule, padded=text.padded)
+        network = UNet2D(settings[name], process.schedule, padded=text.padded, beside=beside)
     else:
         network = build_denoiser(
             config,
             space,
-            text.pooled_width,
+            pooled,
             text.token_width,
             process.schedule,
             padded=text.padded,
+            beside=beside,
             maps=settings.get("maps"),
         )
     pictures = autoencoder.load_autoencoder(folder / AUTOENCODER) if space.latent else None
-    model = Diffusion(config, text, network, process, space, pictures, own.names)
+    model = Diffusion(config, text, network, process, space, pictures, own.names, conditions=conditions)
     weights = load_file(folder / WEIGHTS)
     # Text encoders have weights of their own, which are there already.
     apart: tuple[str, ...] = ()

@@ -1,13 +1,13 @@
 """From captions to images with a trained model."""
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from sdmodel.condition import Condition
+from sdmodel.condition import Condition, ConditionValues
 from sdmodel.config.sampling import Sampling, SamplingConfig
 from sdmodel.device import flushed_denormals
 from sdmodel.diffusion import folder as folders
@@ -15,7 +15,7 @@ from sdmodel.diffusion.model import Diffusion
 from sdmodel.diffusion.sizes import check_size
 from sdmodel.noise.prediction import clean
 from sdmodel.sample.ancestral import SeededNoise, ancestral
-from sdmodel.sample.guidance import guided
+from sdmodel.sample.guidance import GuidanceStep, guided, guided_in_steps
 from sdmodel.sample.schedulers import follow_scheduler
 from sdmodel.sample.solvers import Denoiser, Progress, euler, heun, multistep, quiet
 from sdmodel.sample.times import sampling_times
@@ -44,6 +44,7 @@ class TextToImage:
         progress: Progress = quiet,
         size: tuple[int, int] | None = None,
         weak: "TextToImage | None" = None,
+        conditions: Mapping[str, Sequence[Any]] | None = None,
     ) -> Tensor:
         """Images (B, 3, H, W) float32 in [-1, 1], on the CPU: each of its caption and its seed alone.
 
@@ -52,8 +53,11 @@ class TextToImage:
         size: (H, W), pixels; None is the square it was taught on last.
         weak: a worse model of the same kind, such as an early average of the same training, which guidance
             leads away from, both reading the caption (autoguidance).
+        conditions: what is asked of each image besides, by condition: {"shape": ["circle", None]}, None
+            leaves it out; as `ConditionLayout.parse` reads it. Each present one leads by its own scale.
         ValueError: captions and seeds differ in number; the size does not fit; the weak model is of another
-        kind, or is to read a negative caption too; the model has fewer timesteps than steps.
+        kind, or is to read a negative caption too; the model has fewer timesteps than steps; a
+        condition or its value is not known.
         """
         if len(captions) != len(seeds):
             raise ValueError(f"{len(captions)} captions and {len(seeds)} seeds; each image takes one of both")
@@ -65,6 +69,7 @@ class TextToImage:
         chosen = sampling.over(self.model.sampling)
         if weak is not None:
             self._check_weak(weak, chosen)
+        known = self.model.known(conditions or {}, len(captions))
         images: list[Tensor] = []
         for start in range(0, len(captions), CHUNK):
             part = slice(start, start + CHUNK)
@@ -74,16 +79,27 @@ class TextToImage:
             def report(done: int, total: int, start: int = start, count: int = count) -> None:
                 progress(start + count * done // total, len(captions))
 
-            x = self._arrays(captions[part], chosen, weak, fresh, report)
+            own = {name: values.rows(part.start, part.stop) for name, values in known.items()}
+            denoise = self._guided(captions[part], chosen, weak, own)
+            x = self._arrays(denoise, chosen, fresh, report)
             images.append(self.model.pictures(x).clamp(-1, 1).cpu())
         return torch.cat(images or [torch.empty(0, 3, height, width)]).contiguous()
 
     def denoiser(
-        self, captions: list[str], sampling: Sampling, weak: "TextToImage | None" = None
+        self,
+        captions: list[str],
+        sampling: Sampling,
+        weak: "TextToImage | None" = None,
+        conditions: Mapping[str, Sequence[Any]] | None = None,
     ) -> Denoiser:
         """The clean arrays that are expected behind x_t (B, C, h, w) at times t (B,) of the straight path,
-        for B captions, with guidance; for samplers of one's own, without gradients."""
-        predict, process = self._guided(captions, sampling, weak), self.model.process
+        for B captions, with guidance; for samplers of one's own, without gradients. Arguments as of
+        `sample`."""
+        known = self.model.known(conditions or {}, len(captions))
+        return self._clean(self._guided(captions, sampling, weak, known))
+
+    def _clean(self, predict: Denoiser) -> Denoiser:
+        process = self.model.process
 
         @torch.no_grad()
         def denoise(x_t: Tensor, t: Tensor) -> Tensor:
@@ -94,36 +110,56 @@ class TextToImage:
 
         return denoise
 
-    def _arrays(
-        self,
-        captions: list[str],
-        chosen: Sampling,
-        weak: "TextToImage | None",
-        fresh: SeededNoise,
-        progress: Progress,
-    ) -> Tensor:
+    def _arrays(self, predict: Denoiser, chosen: Sampling, fresh: SeededNoise, progress: Progress) -> Tensor:
         """(B, C, h, w) clean arrays."""
         process, noise = self.model.process, fresh()
         if process.schedule.discrete:
-            predict = self._guided(captions, chosen, weak)
             how = (process.schedule, process.prediction, chosen.sampler, chosen.steps)
             return follow_scheduler(predict, noise, fresh, *how, progress)
-        denoise = self.denoiser(captions, chosen, weak)
+        denoise = self._clean(predict)
         times = sampling_times(chosen.steps, process.shift_of(noise.shape[2] * noise.shape[3]))
         if chosen.sampler == "ddpm":
             return ancestral(denoise, noise, times, fresh, progress)
         return SOLVERS[chosen.sampler](denoise, noise, times, progress)
 
-    def _guided(self, captions: list[str], chosen: Sampling, weak: "TextToImage | None") -> Denoiser:
-        """What the network predicts of these captions, led away from the other prediction."""
-        captioned = self.model.encode_captions(captions)
+    def _guided(
+        self,
+        captions: list[str],
+        chosen: Sampling,
+        weak: "TextToImage | None",
+        known: Mapping[str, ConditionValues],
+    ) -> Denoiser:
+        """What the network predicts of these captions and of what is known beside them, led away from the
+        other prediction."""
+        model = self.model
+        captioned = model.encode_captions(captions, given=known)
         if weak is not None:
-            other = weak.model.encode_captions(captions)
+            other = weak.model.encode_captions(captions, given=known)
             return guided(self._predict, captioned, other, chosen, weak._predict)
-        if not self.model.text.pooled_width + self.model.text.token_width:
-            chosen = replace(chosen, guidance=1.0)  # no caption is read, so that both would be the same
-        other = self.model.encode_captions([chosen.negative] * len(captions))
-        return guided(self._predict, captioned, other, chosen)
+        other = [chosen.negative] * len(captions)
+        scales = self._scales(chosen)
+        given: dict[str, ConditionValues] = {}
+        steps: list[GuidanceStep] = []
+        for name, values in known.items():
+            if values.present.any():
+                given[name] = values
+                steps.append(GuidanceStep(model.encode_captions(other, given=given), scales[name]))
+        # Where no caption is read, or none differs, both predictions would be the same.
+        reads = model.text.pooled_width + model.text.token_width > 0
+        if reads and (not steps or captions != other):
+            steps.append(GuidanceStep(captioned, chosen.guidance))
+        return guided_in_steps(self._predict, model.encode_captions(other), steps, chosen)
+
+    def _scales(self, chosen: Sampling) -> dict[str, float]:
+        """Guidance by each condition. ValueError: a scale is of one that the model does not know."""
+        layouts = self.model.conditions.layouts if self.model.conditions else ()
+        scales = {layout.name: layout.guidance for layout in layouts}
+        if unknown := sorted(set(chosen.conditions) - set(scales)):
+            raise ValueError(
+                f"sampling.conditions names {', '.join(unknown)}; conditions of the model: "
+                f"{', '.join(scales) or 'none'}"
+            )
+        return scales | dict(chosen.conditions)
 
     def _predict(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         return cast(Tensor, self.model.network(x_t, t, condition))
@@ -135,11 +171,22 @@ class TextToImage:
                 f"negative={chosen.negative!r}: autoguidance leads away from the weak model, which reads the "
                 "same captions; leave one of both out"
             )
+        if _layouts(mine) != _layouts(other):
+            raise ValueError(
+                f"the weak model of autoguidance knows the conditions {_layouts(other)}, the model "
+                f"{_layouts(mine)}; take an earlier average of its training"
+            )
         if mine.space != other.space or mine.process.described() != other.process.described():
             raise ValueError(
                 "the weak model of autoguidance must be of the same space, noise schedule and prediction as "
                 "the model; take an earlier average of its training"
             )
+
+
+def _layouts(model: Diffusion) -> dict[str, Any]:
+    """What the values of its conditions mean, by name, whatever the scale of guidance."""
+    described = model.conditions.described() if model.conditions else []
+    return {each["name"]: {key: each[key] for key in each if key != "guidance"} for each in described}
 
 
 def load(folder: Path, device: str = "cpu") -> TextToImage:

@@ -1,7 +1,7 @@
 """A text-to-image diffusion model: text encoder, denoiser, and the space in which it denoises."""
 
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Protocol, cast
 
@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from sdmodel.alignment.alignment import Alignment
 from sdmodel.alignment.teacher import FrozenTeacher
-from sdmodel.condition import Condition
+from sdmodel.condition import Condition, ConditionValues
+from sdmodel.conditions.conditions import Conditions, Given
 from sdmodel.config.sampling import OURS, TIMESTEPS, Sampling
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
@@ -62,6 +63,7 @@ class Diffusion(nn.Module):
         autoencoder: FrozenAutoencoder | None = None,
         own: Collection[str] = (),
         teacher: FrozenTeacher | None = None,
+        conditions: Conditions | None = None,
     ):
         """Args:
         config: size, noise and caption dropout.
@@ -73,6 +75,7 @@ class Diffusion(nn.Module):
         own: "network" or "condition", where the caller brought that class: a model's folder cannot name
             it.
         teacher: of an alignment "repa".
+        conditions: what is known beside the caption; None: nothing.
 
         ValueError: features are to be aligned of a network that gives none."""
         super().__init__()
@@ -83,6 +86,7 @@ class Diffusion(nn.Module):
         self.space = space
         self.autoencoder = autoencoder
         self.own = frozenset(own)
+        self.conditions = conditions
         self.uncertainty = Uncertainty() if process.loss == "learned" else None
         self._empty: Condition | None = None
         # After all that is published, whose first weights are the same with it or without.
@@ -178,10 +182,20 @@ class Diffusion(nn.Module):
         return self.space.normalised(images, batch.normal("latent", self.space.channels, *images.shape[2:]))
 
     def condition(self, batch: Batch, dropped: Tensor | None = None) -> Condition:
-        """A batch's captions, cached or encoded; the empty one where `dropped` (B,) bool is true."""
+        """A batch's captions, cached or encoded; the empty one where `dropped` (B,) bool is true. With what
+        is known of its rows beside them, of which some is dropped too, unless `dropped` is None."""
+        conditions = self.conditions
+        if conditions is None:
+            return self._captions(batch, dropped)
+        if dropped is not None:
+            dropped = dropped | conditions.all_dropped(batch)
+        given = conditions.of_batch(batch, drop=dropped is not None)
+        return conditions(self._captions(batch, dropped), given)
+
+    def _captions(self, batch: Batch, dropped: Tensor | None) -> Condition:
         if batch.text is not None:
             return batch.text if dropped is None else batch.text.replaced(dropped, self.empty)
-        return self.encode_captions(batch.captions, dropped)
+        return self._encoded(batch.captions, dropped)
 
     @property
     def empty(self) -> Condition:
@@ -191,9 +205,41 @@ class Diffusion(nn.Module):
             self._empty = self.text.empty.to(self.device)
         return self._empty
 
-    def encode_captions(self, captions: list[str], dropped: Tensor | None = None) -> Condition:
+    def encode_captions(
+        self,
+        captions: list[str],
+        dropped: Tensor | None = None,
+        given: Given | None = None,
+    ) -> Condition:
         """Captions as the denoiser reads them; "" stands for no caption, and is taken where `dropped` (B,)
-        bool is true."""
+        bool is true. With what is `given` of them by condition, as `known` reads it; None: nothing."""
+        condition = self._encoded(captions, dropped)
+        if self.conditions is None:
+            return condition
+        moved = {name: values and values.to(self.device) for name, values in (given or {}).items()}
+        return self.conditions(condition, moved)
+
+    def known(self, conditions: Mapping[str, Sequence[Any]], count: int) -> dict[str, ConditionValues]:
+        """What is asked of `count` pictures beside their captions, by condition, as `ConditionLayout.parse`
+        reads it; of a condition that is not named what it takes for None.
+
+        ValueError: there is no such condition or value, or another number of them than pictures."""
+        modules = self.conditions.modules_by_name if self.conditions else {}
+        if unknown := sorted(set(conditions) - set(modules)):
+            knows = f"it knows {', '.join(modules)}" if modules else "it was taught none beside the caption"
+            raise ValueError(f"the model has no condition {', '.join(map(repr, unknown))}; {knows}")
+        for name, values in conditions.items():
+            if len(values) != count:
+                raise ValueError(
+                    f"condition {name!r} has {len(values)} values for {count} pictures; each takes one, or "
+                    "None"
+                )
+        return {
+            name: module.layout.parse(conditions.get(name, [None] * count))
+            for name, module in modules.items()
+        }
+
+    def _encoded(self, captions: list[str], dropped: Tensor | None) -> Condition:
         if isinstance(self.text, FrozenTextEncoder):
             self.text.to(self.device)
         return self.text.encode_captions(captions, dropped)

@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from sdmodel.alignment.teacher import load_teacher
+from sdmodel.conditions.interface import ConditionLayout
 from sdmodel.config.buckets import bucket_shapes
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.denoise.build import build_denoiser
 from sdmodel.denoise.unet2d import UNet2D
 from sdmodel.diffusion import folder as folders
+from sdmodel.diffusion.conditions import conditions_of, conditions_of_start
 from sdmodel.diffusion.denoising_errors import level_errors
 from sdmodel.diffusion.generate import TextToImage
 from sdmodel.diffusion.model import CaptionEncoder, Diffusion
@@ -55,6 +57,7 @@ class DiffusionObjective:
         encoder: Path | None = None,
         starting: bool = False,
         own: OwnParts = NOTHING,
+        conditions: Sequence[ConditionLayout] = (),
     ):
         """Args:
         config: of the training.
@@ -65,8 +68,10 @@ class DiffusionObjective:
             begins with random weights; empty: all do.
         encoder: folder of the frozen image encoder that hidden features are aligned with.
         starting: `start` will bring the weights; the denoiser has none until then.
-        own: parts whose classes the caller brings."""
+        own: parts whose classes the caller brings.
+        conditions: what is known beside captions, in the order in which guidance adds it."""
         self.config = config
+        self.layouts = tuple(conditions)
         self.own = own
         self.latents = latents
         settings = read_settings(latents) if latents else None
@@ -80,18 +85,27 @@ class DiffusionObjective:
             text.empty = read_empty(latents)
         else:
             text = learned_text(config, captions, texts)
+        beside = conditions_of(config, self.layouts, text)
+        pooled = text.pooled_width + (beside.pooled_width if beside else 0)
         with torch.device("meta") if starting else nullcontext():
             process = ForwardProcess.of_config(config.shifted_noise, pixels=not space.latent)
             if own.network:
                 network = own.network(
-                    channels=space.channels, pooled_width=text.pooled_width, token_width=text.token_width
+                    channels=space.channels, pooled_width=pooled, token_width=text.token_width
                 )
             else:
                 network = build_denoiser(
-                    config, space, text.pooled_width, text.token_width, process.schedule, padded=text.padded
+                    config,
+                    space,
+                    pooled,
+                    text.token_width,
+                    process.schedule,
+                    padded=text.padded,
+                    beside=beside.channels if beside else 0,
                 )
         self.teacher = load_teacher(config, encoder, latent=space.latent)
-        self.modules = Diffusion(config, text, network, process, space, pictures, own.names, self.teacher)
+        parts = (config, text, network, process, space, pictures, own.names)
+        self.modules = Diffusion(*parts, self.teacher, beside)
         if not starting:
             self._check_rates()
 
@@ -197,16 +211,9 @@ class DiffusionObjective:
             text = mine.text
         if mine.space.latent:
             self._same(folder, folders.AUTOENCODER)
-        return Diffusion(
-            self.config,
-            text,
-            model.network,
-            process,
-            model.space,
-            mine.autoencoder,
-            self.own.names,
-            self.teacher,
-        )
+        conditions = conditions_of_start(folder, self.config, self.layouts, model, own=self.own)
+        parts = (self.config, text, model.network, process, model.space, mine.autoencoder)
+        return Diffusion(*parts, self.own.names, self.teacher, conditions)
 
     def _pipeline(self, pipeline: Pipeline) -> Diffusion:
         """ValueError: latents or text states were not cached by the pipeline's own encoders."""
@@ -226,7 +233,11 @@ class DiffusionObjective:
         process = ForwardProcess.of_pipeline(self.config.shifted_noise, pipeline.schedule)
         network = UNet2D(pipeline.unet, process.schedule, padded=text.padded)
         load_unet(folder, network)
-        return Diffusion(self.config, text, network, process, pipeline.space, mine.autoencoder)
+        conditions = conditions_of(self.config, self.layouts, text)
+        if conditions and not network.conditional:
+            raise ValueError(f"{folder}: its denoiser is told of no conditions; leave train.conditions out")
+        parts = (self.config, text, network, process, pipeline.space, mine.autoencoder)
+        return Diffusion(*parts, conditions=conditions)
 
     def _text_of(self, pipeline: Pipeline) -> CaptionEncoder:
         """What reads captions for a pipeline's denoiser. ValueError: it was not taught to read that."""

@@ -1,17 +1,20 @@
 """What a job trains, on what, and what validates it on the way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
 import torch
 from accelerate import Accelerator
 
+from sdmodel.conditions.build import index_columns, learn_layouts, start_layouts
+from sdmodel.conditions.conditions import ConditionTable
+from sdmodel.conditions.interface import ConditionLayout
 from sdmodel.config.learning import DataConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.captioned import trained_on
 from sdmodel.data.decoded_cache import decode_shared
-from sdmodel.data.index import read_index
+from sdmodel.data.index import Index, read_index
 from sdmodel.data.reader import Reader
 from sdmodel.data.remote_ranges import RemoteRanges, is_remote
 from sdmodel.data.sized_stream import SizedStream
@@ -43,9 +46,9 @@ class Prepared:
     """None where nothing is measured on the way."""
 
 
-Build = Callable[[TrainConfig, list[str]], Objective]
-"""(config, captions of the training split) -> what is learned, in the place of what `config.objective`
-names."""
+Build = Callable[[TrainConfig, list[str], Sequence[ConditionLayout]], Objective]
+"""(config, captions of the training split, conditions beside them) -> what is learned, in the place of what
+`config.objective` names."""
 
 
 def prepare(job: JobSpec, accelerator: Accelerator, build: Build | None = None) -> Prepared:
@@ -58,16 +61,21 @@ def prepare(job: JobSpec, accelerator: Accelerator, build: Build | None = None) 
     fsdp.check(accelerator)
     readers = _Readers(job, "train", config.data, accelerator)
     index = readers.index
+    layouts = _layouts(job, index)
+    table = ConditionTable(layouts, index, config.data) if layouts else None
 
     def stream_of(size: int) -> Stream:
         share = _share(accelerator)
-        return Stream(readers.of(size), batch=config.batch, seed=config.seed, data=config.data, **share)
+        reader = readers.of(size)
+        return Stream(
+            reader, batch=config.batch, seed=config.seed, data=config.data, conditions=table, **share
+        )
 
     stream = _staged(config, stream_of)
     torch.manual_seed(config.seed)
     captions = [caption for captions in index.captions for caption in captions]
     objective = (
-        build(config, captions)
+        build(config, captions, layouts)
         if build
         else objective_of(
             config,
@@ -77,6 +85,7 @@ def prepare(job: JobSpec, accelerator: Accelerator, build: Build | None = None) 
             labels=job.labels,
             uids=index.uids,
             encoder=job.encoder,
+            conditions=layouts,
             starting=job.start is not None,
         )
     )
@@ -86,8 +95,15 @@ def prepare(job: JobSpec, accelerator: Accelerator, build: Build | None = None) 
         inject(objective.modules, config.lora)
     fsdp.check_modules(objective, config, accelerator)
     freeze(objective.modules, config.learning.frozen)
-    validator = _validator(job, objective, readers, accelerator) if config.validation.every else None
+    measured = config.validation.every
+    validator = _validator(job, objective, readers, layouts, accelerator) if measured else None
     return Prepared(config, objective, stream, validator)
+
+
+def _layouts(job: JobSpec, index: Index) -> tuple[ConditionLayout, ...]:
+    """Of the conditions beside captions; those of a model to start from are what they mean to it."""
+    conditions = job.config.conditions
+    return start_layouts(job.start, conditions, index) if job.start else learn_layouts(conditions, index)
 
 
 class _Readers:
@@ -97,7 +113,8 @@ class _Readers:
     def __init__(self, job: JobSpec, split: str, data: DataConfig, accelerator: Accelerator) -> None:
         self.job, self.data, self.accelerator = job, data, accelerator
         remote = RemoteRanges() if any(map(is_remote, job.tars.values())) else None
-        index = read_index(job.index, job.tars, split, weight=data.weight, read_range=remote)
+        columns = index_columns(job.config.conditions, job.index)
+        index = read_index(job.index, job.tars, split, weight=data.weight, columns=columns, read_range=remote)
         try:
             self.index = trained_on(index, job.config)
         except ValueError as error:
@@ -130,7 +147,13 @@ def _staged(config: TrainConfig, stream_of: Callable[[int], Stream]) -> Stream |
     return stream
 
 
-def _validator(job: JobSpec, objective: Objective, trained: _Readers, accelerator: Accelerator) -> Validator:
+def _validator(
+    job: JobSpec,
+    objective: Objective,
+    trained: _Readers,
+    layouts: Sequence[ConditionLayout],
+    accelerator: Accelerator,
+) -> Validator:
     """ValueError: the validation split is empty."""
     config, data = job.config.validation, data_config(job.config.data)
     size = batch_size(job.config, accelerator.num_processes)
@@ -139,7 +162,12 @@ def _validator(job: JobSpec, objective: Objective, trained: _Readers, accelerato
 
     def streams_of(readers: _Readers) -> Callable[[int], Stream]:
         share = _share(accelerator)
-        return lambda pixels: Stream(readers.of(pixels), batch=size, seed=VALIDATION_SEED, data=data, **share)
+        # Cropped at the centre of the margin that random crops have.
+        seen = replace(data, crop=job.config.data.crop)
+        table = ConditionTable(layouts, readers.index, seen) if layouts else None
+        return lambda pixels: Stream(
+            readers.of(pixels), batch=size, seed=VALIDATION_SEED, data=data, conditions=table, **share
+        )
 
     train, validation = (_staged(job.config, streams_of(readers)) for readers in (trained, own))
     grid = None

@@ -40,7 +40,8 @@ def picture(row: int, seed: int = 0) -> tuple[Image.Image, str]:
 @pytest.fixture(scope="session")
 def write_dataset() -> Callable[..., Written]:
     """write_dataset(folder, rows): tars of 30 pictures each; every tenth row is of the validation split,
-    every fifth has no label in the column `colour`."""
+    every fifth has no label in the column `colour`, every fourth no `similarity`; they came in three
+    sizes."""
 
     def write(folder: Path, rows: int = 70) -> Written:
         index, tars = [], {}
@@ -66,6 +67,9 @@ def write_dataset() -> Callable[..., Written]:
                             "checksum": zlib.crc32(data.getvalue()),
                             "captions": [{"text": caption}, {"text": caption.upper()}],
                             "colour": caption.split()[1] if row % 5 else None,
+                            "similarity": 0.2 + 0.001 * row if row % 4 else None,
+                            "original_height": 50 * (1 + row % 3),
+                            "original_width": 40 * (1 + row % 3),
                         }
                     )
         pq.write_table(with_version(pa.Table.from_pylist(index)), folder / "index.parquet")

@@ -11,6 +11,10 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from sdmodel.conditions.class_column import ClassLayout
+from sdmodel.conditions.interface import ConditionLayout
+from sdmodel.conditions.number import NumberLayout
+from sdmodel.conditions.picture_size import PictureSizeLayout
 from sdmodel.config.learning import OptimizerConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
@@ -28,7 +32,9 @@ def made(config: TrainConfig, encoder: Path | None = None) -> Objective:
     torch.manual_seed(0)
     with TemporaryDirectory() as folder:
         labels = labels_of(config.selfsupervised.columns, Path(folder) / "labels.parquet")
-        objective = objective_of(config, CAPTIONS * 3, labels=labels, encoder=encoder)
+        objective = objective_of(
+            config, CAPTIONS * 3, labels=labels, encoder=encoder, conditions=_layouts(config)
+        )
     with torch.no_grad():
         for p in objective.modules.parameters():
             p.add_(torch.randn_like(p), alpha=0.1)
@@ -49,9 +55,30 @@ def batch(config: TrainConfig, rank: int = 0, world: int = 1) -> Batch:
     images = torch.rand(8, 3, config.size, config.size, generator=torch.Generator().manual_seed(0)) * 2 - 1
     rows = slice(rank * 8 // world, (rank + 1) * 8 // world)
     names = CAPTIONS[rows]
+    asked = {"size": ["40x50"] * 8, "similarity": [0.2, None] * 4, "colour": [None, "red", "blue", "red"] * 2}
+    conditions = {
+        layout.name: layout.parse(asked[layout.name]).rows(rows.start, rows.stop)
+        for layout in _layouts(config)
+    }
     return Batch(
-        images=images[rows], captions=names, uids=names, index=torch.arange(8)[rows], size=8, start=rows.start
+        images=images[rows],
+        captions=names,
+        uids=names,
+        index=torch.arange(8)[rows],
+        size=8,
+        start=rows.start,
+        conditions=conditions,
     )
+
+
+def _layouts(config: TrainConfig) -> list[ConditionLayout]:
+    """Of the conditions that a config names."""
+    known: list[ConditionLayout] = [
+        PictureSizeLayout(1.0, 40, 100, 100),
+        NumberLayout("similarity", 1.0, 0.25, 0.02, 0.2, 0.3),
+        ClassLayout("colour", 2.0, ("blue", "red"), False),
+    ]
+    return [layout for layout in known if layout.name in config.conditions.names]
 
 
 def gradients(accelerator: Accelerator, objective: Any, encoder: Path | None = None) -> dict[str, Tensor]:

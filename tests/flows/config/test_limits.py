@@ -11,6 +11,7 @@ import pytest
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
 from flows.config.values import run_of
+from sdmodel.config.conditions import ClassColumnConfig, NumberColumnConfig
 from sdmodel.config.limits import Config, ConfigError, annotations, bare, limits, spelled
 from stages.config.cluster import ClusterConfig
 from stages.config.collect import FolderSource, HostLimit, ParquetSource, TarSource, UrlSource
@@ -24,6 +25,8 @@ ITEMS: dict[type, dict[str, Any]] = {
     TarSource: {"name": "a", "tars": ["a.tar"]},
     ParquetSource: {"name": "a", "tables": ["a.parquet"]},
     HostLimit: {"host": "a.org"},
+    ClassColumnConfig: {"column": "a"},
+    NumberColumnConfig: {"column": "a"},
 }
 """What each config needs that has no defaults for all its fields."""
 

@@ -7,6 +7,12 @@ from typing import Any
 
 from sdmodel.config.adversary import PatchAdversaryConfig
 from sdmodel.config.autoencoder import AutoencoderConfig
+from sdmodel.config.conditions import (
+    ClassColumnConfig,
+    ConditionsConfig,
+    NumberColumnConfig,
+    PictureSizeConfig,
+)
 from sdmodel.config.gan import GanConfig
 from sdmodel.config.learning import DataConfig, OptimizerConfig
 from sdmodel.config.model import (
@@ -101,6 +107,16 @@ CURVES: dict[str, Any] = {
         "network": "dit",
         "alignment": AlignmentConfig(kind="dispersive", layer=1),
         "joint": JointConfig(kind="masked", weights="schedule", alpha=0.5),
+    },
+    # A class, a number and the picture's size, each of which some rows lack.
+    "conditions": {
+        "conditions": ConditionsConfig(
+            columns=(ClassColumnConfig(column="colour"),),
+            numbers=(NumberColumnConfig(column="similarity"),),
+            size=PictureSizeConfig(on=True),
+            width=8,
+        ),
+        "data": DataConfig(crop=True, flip=True),
     },
     "noise": {"noise": NoiseConfig(schedule="cosine", prediction="v", loss="learned", offset=0.1)},
 }

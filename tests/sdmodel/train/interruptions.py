@@ -72,6 +72,7 @@ VARIANTS: dict[str, Any] = {
         "joint": JointConfig(kind="contrastive", weights="noise_level", embedding=8),
         "noise": NoiseConfig(schedule="cosine", prediction="v"),
     },
+    "conditions": tiny.CURVES["conditions"],
 }
 """Further trainings: what is changed of CONFIG, for the diffusion objective unless it says another, by the
 name of their golden curve."""

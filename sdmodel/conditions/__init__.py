@@ -1,0 +1,1 @@
+"""Conditions beside the caption, each with presence: what a row lacks is learned without it."""

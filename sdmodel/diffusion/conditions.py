@@ -1,0 +1,57 @@
+"""Conditions of a model to be trained: new ones, or those of the model that it starts from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sdmodel.conditions.conditions import Conditions
+from sdmodel.conditions.interface import ConditionLayout, Placement
+from sdmodel.config.train import TrainConfig
+from sdmodel.denoise.concatenation import widened
+from sdmodel.diffusion.model import CaptionEncoder, Diffusion
+from sdmodel.diffusion.own import OwnParts
+
+
+def conditions_of(
+    config: TrainConfig, layouts: Sequence[ConditionLayout], text: CaptionEncoder
+) -> Conditions | None:
+    """New ones beside captions as `text` encodes them, with initial weights from torch's global generator;
+    None: there are no layouts."""
+    if not layouts:
+        return None
+    tokens = config.network == "unet2d"  # which reads tokens alone
+    placement = Placement(text.token_width if tokens else config.conditions.width, tokens)
+    return Conditions(layouts, placement, config.conditions.rates, config.conditions.dropout)
+
+
+def conditions_of_start(
+    folder: Path, config: TrainConfig, layouts: Sequence[ConditionLayout], model: Diffusion, *, own: OwnParts
+) -> Conditions | None:
+    """Those of the model in a folder, or new ones, which its network is then made to read besides: what it
+    computes of captions alone stays at first.
+
+    ValueError: it knows others than the config names, or new ones cannot be added."""
+    mine, theirs = conditions_of(config, layouts, model.text), model.conditions
+    named = [layout.name for layout in layouts]
+    if theirs is not None:
+        known = [layout.name for layout in theirs.layouts]
+        if mine is None or named != known or mine.placement != theirs.placement:
+            raise ValueError(
+                f"{folder}: its model was taught the conditions {known}, of width "
+                f"{theirs.placement.width}; the config names {named}: name the same in train.conditions, "
+                "of that width"
+            )
+        mine.load_state_dict(theirs.state_dict())
+        return mine
+    if mine is None:
+        return None
+    if config.lora.rank or own.network or mine.channels:
+        raise ValueError(
+            f"{folder}: its model was taught no conditions, and {named} cannot be added by low-rank "
+            "changes, to a network of your own, or as channels; leave them out of train.conditions, or "
+            "train the weights themselves"
+        )
+    if mine.pooled_width:
+        network: Any = model.network
+        widened(network.caption, mine.pooled_width)
+    return mine
