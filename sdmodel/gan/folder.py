@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sdmodel import philox
+from sdmodel.adversarial.loss import accuracies
 from sdmodel.config.gan import GanConfig
-from sdmodel.gan.networks import Generator
+from sdmodel.gan.networks import Discriminator, Generator
 
 KIND = "gan"
 """In config.json of its folders."""
@@ -62,6 +63,18 @@ def read_shape(folder: Path) -> GanShape:
             f"{folder}: holds no model of kind {KIND!r}, which a training of that objective writes"
         )
     return GanShape(saved["model"]["size"], TypeAdapter(GanConfig).validate_python(saved["model"]["gan"]))
+
+
+def judged_right(folder: Path, real: Tensor, fake: Tensor, device: str = "cpu") -> dict[str, float]:
+    """How often the discriminator of a folder is right: shares in [0, 1] of pictures (N, 3, S, S) float32 in
+    [-1, 1], see `accuracies`. ValueError: see `read_shape`."""
+    shape = read_shape(folder)
+    with torch.device("meta"):
+        judge = Discriminator(shape.gan, shape.size)
+    judge.load_state_dict(load_file(folder / DISCRIMINATOR_WEIGHTS), assign=True)
+    judge.requires_grad_(False).to(device)
+    logits = [torch.cat([judge(part.to(device)) for part in x.split(CHUNK)]) for x in (real, fake)]
+    return {name: float(share) for name, share in accuracies(*logits).items()}
 
 
 def load(folder: Path, device: str = "cpu") -> GanSampler:

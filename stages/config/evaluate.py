@@ -24,6 +24,9 @@ class EvaluateConfig(Config):
     of two groups; empty: no oracle."""
     oracle_samples: Amount = 512
     """Images for the oracle."""
+    prior: Literal["fitted", "standard"] = "fitted"
+    """Of what an autoencoder's latents are drawn for the oracle: a Gaussian that is fitted to those of 512
+    training pictures, or the standard normal, which is a variational autoencoder's prior."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     """How the samples are drawn, where otherwise than the model's folder says."""
     seed: Seed = 0

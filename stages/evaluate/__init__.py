@@ -24,11 +24,12 @@ from stages.evaluate.report import markdown
 from stages.evaluate.retrieval import r_at_1
 from stages.evaluate.samples import sample
 from stages.evaluate.text_models import understanding
+from stages.evaluate.unconditional import from_generator, from_prior
 from stages.fingerprint import short_hash
 from stages.kinds.evaluation import RECONSTRUCTED
 from stages.output import Output, PartResult
 from stages.pretrained.clip import OpenClip, clip_snapshot
-from stages.pretrained.image_encoder import image_encoder_input
+from stages.pretrained.image_encoder import image_encoder_folder, image_encoder_input
 from stages.pretrained.text import TABLE
 from stages.stage import Request, Stats, StepSettings, stage
 
@@ -47,7 +48,7 @@ def _inputs(request: Request[EvaluateConfig]) -> list[Any]:
     return [*request.read, clip, (encoder,) if encoder else ()]
 
 
-@stage(version=3, kind="evaluation", step=StepSettings(inputs=_inputs, reference="evaluations"))
+@stage(version=4, kind="evaluation", step=StepSettings(inputs=_inputs, reference="evaluations"))
 def evaluate(
     model: Artifact,
     dataset: Artifact,
@@ -89,17 +90,18 @@ def evaluate(
         report["retrieval"] = _retrieval(model, dataset, split, config, out)
         rows = int(report["retrieval"]["rows"])
     elif settings.get("_class_name") == "AutoencoderKL":
-        report["reconstruction"] = _reconstruction(
-            model, dataset, split, settings["sample_size"], config, out
-        )
+        _reconstruction(model, dataset, split, settings["sample_size"], encoders, config, out, report)
         rows = int(report["reconstruction"]["rows"])
+    elif settings.get("kind") == "gan":
+        given = True
+        rows = from_generator(model, dataset, split, encoders, config, out, report)
     elif settings.get("kind") == "selfsupervised":
         report["recognition"] = _recognition(model, dataset, split, settings["model"]["size"], config, out)
         rows = int(report["recognition"]["rows"])
     else:
         given = bool(config.captions or unseen)
         rows = _text_to_image(model, dataset, split, clip, encoders, unseen, config, out, report)
-    if encoders and "sampling" not in report:
+    if encoders and not {"sampling", "reconstruction", "frechet"} & set(report):
         raise ValueError(
             f"evaluate.encoder={config.encoder!r}: samples are compared with pictures by it, and "
             f"{model.short_name} draws none; leave it out"
@@ -242,16 +244,27 @@ def _retrieval(
 
 
 def _reconstruction(
-    model: Artifact, dataset: Artifact, split: str, size: int, config: EvaluateConfig, out: Output
-) -> dict[str, Any]:
-    """An autoencoder is measured by what it gives back."""
+    model: Artifact,
+    dataset: Artifact,
+    split: str,
+    size: int,
+    encoders: tuple[Artifact, ...],
+    config: EvaluateConfig,
+    out: Output,
+    report: dict[str, Any],
+) -> None:
+    """An autoencoder is measured by what it gives back, and for an oracle by pictures of latents that are
+    drawn."""
     images, captions = pictures_of(dataset, split, 0, size)
     out.progress(0, 1, f"{len(images)} pictures there and back")
     folder = model.lay("model/", out.folder / "model")
-    figures, reconstructed = reconstruction(folder, images, config.device)
+    encoder = image_encoder_folder(next(iter(encoders), None), out.folder / "encoder")
+    figures, reconstructed = reconstruction(folder, images, config.device, encoder)
+    report["reconstruction"] = {**figures, "rows": len(images), "split": split}
+    if config.oracle:
+        report["oracle"] = from_prior(model, dataset, folder, config, out)
     shown = slice(0, RECONSTRUCTED)
     draw_grid(out.write("grid.png"), images[shown], captions[shown], beside=reconstructed[shown], columns=4)
-    return {**figures, "rows": len(images), "split": split}
 
 
 def _recognition(

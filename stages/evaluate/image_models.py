@@ -19,7 +19,7 @@ SHOWN_AREA = 0.7
 
 
 def reconstruction(
-    folder: Path, pictures: NDArray[np.uint8], device: str
+    folder: Path, pictures: NDArray[np.uint8], device: str, encoder: Path | None = None
 ) -> tuple[dict[str, float], NDArray[np.uint8]]:
     """How far pictures are from what an autoencoder gives back.
 
@@ -27,20 +27,27 @@ def reconstruction(
         folder: of a diffusers AutoencoderKL.
         pictures: (N, S, S, 3) uint8.
         device: "cpu", "cuda" or "auto".
+        encoder: folder of an image encoder in whose maps pictures are compared as well; None: they are not.
 
     Returns:
-        {"mse", "rmse", "mae", "r2" of pixels in [-1, 1]; "psnr" in dB}, and the pictures given back from the
+        {"mse", "rmse", "mae", "r2" of pixels in [-1, 1]; "psnr" in dB; "ssim", structural similarity; and
+        with an encoder "perceptual", the mean distance in its maps}, and the pictures given back from the
         mean of their latents.
     """
     import torch
 
+    from sdmodel.autoencoder.perceptual import perceptual_distance
     from sdmodel.data.pixels import to_float, to_uint8
     from sdmodel.device import resolve_device
     from sdmodel.evaluate.regression import error_sums, figures
+    from sdmodel.evaluate.ssim import ssim
     from sdmodel.latents.autoencoder import load_autoencoder
 
-    model = load_autoencoder(folder, resolve_device(device))
+    place = torch.device(resolve_device(device))
+    model = load_autoencoder(folder, place)
+    distance = perceptual_distance(encoder).to(place) if encoder else None
     sums: dict[str, Any] = {}
+    similar, apart = 0.0, 0.0
     back: list[NDArray[np.uint8]] = []
     for start in range(0, len(pictures), CHUNK):
         pixels = to_float(pictures[start : start + CHUNK]).permute(0, 3, 1, 2).contiguous()
@@ -49,9 +56,16 @@ def reconstruction(
         times = torch.zeros(len(pixels), dtype=torch.int64)
         for name, value in error_sums(decoded, pixels, times, 1).items():
             sums[name] = sums[name] + value if name in sums else value
+        similar += float(ssim(decoded, pixels).sum())
+        if distance:
+            with torch.no_grad():
+                apart += float(distance(decoded.to(place), pixels.to(place)).double().sum())
         back.append(to_uint8(decoded).permute(0, 2, 3, 1).numpy())
     errors = figures(sums)
     errors["psnr"] = 10 * math.log10(4 / max(errors["mse"], 1e-12))  # a pixel spans 2
+    errors["ssim"] = similar / len(pictures)
+    if distance:
+        errors["perceptual"] = apart / len(pictures)
     return {name: round(value, 5) for name, value in errors.items()}, np.concatenate(back)
 
 

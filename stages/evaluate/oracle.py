@@ -31,22 +31,43 @@ def verdicts(captions: Sequence[str], images: NDArray[np.uint8]) -> dict[str, fl
 
     Returns:
         Of one object: for each attribute the share read right. Of two groups: for each of `two.measures`,
-        from "shape" to "binding". Of both "all" for everything at once, "clean" for images that look like the
-        world at all, and "samples", their number.
+        from "shape" to "binding". Of one object also "coverage". Of both "all" for everything at once,
+        "clean" for images that look like the world at all, and "samples", their number.
     """
-    sized = images if images.shape[1] == PIXELS else np.stack([shrink(image, PIXELS) for image in images])
+    sized = _sized(images)
     scenes = [scene for scene in map(two_captions.parse, captions) if scene]
     if scenes:
         assert len(scenes) == len(captions), "a caption that the world of two did not write"
         reading = two_oracle.read_attributes(sized)
-        right = reading.matches(scenes)
+        right, covered = reading.matches(scenes), {}
     else:
         attributes = [parsed for parsed in map(one_captions.parse, captions) if parsed]
         assert len(attributes) == len(captions), "a caption that the demo world did not write"
         reading = one_oracle.read_attributes(sized)
-        right = reading.matches(attributes)
+        right, covered = reading.matches(attributes), {"coverage": coverage(reading)}
     shares = {name: round(float(values.mean()), 4) for name, values in right.items()}
-    return {**shares, "clean": round(float(reading.clean.mean()), 4), "samples": len(captions)}
+    return {**shares, **covered, "clean": round(float(reading.clean.mean()), 4), "samples": len(captions)}
+
+
+def unconditional_verdicts(images: NDArray[np.uint8]) -> dict[str, float]:
+    """What the oracle of one object finds in pictures that no caption asked for.
+
+    images: (N, S, S, 3) uint8. Returns {"coverage", see `coverage`; "clean": share of images that look like
+    the world at all; "samples", their number}."""
+    reading = one_oracle.read_attributes(_sized(images))
+    clean = round(float(reading.clean.mean()), 4)
+    return {"coverage": coverage(reading), "clean": clean, "samples": len(images)}
+
+
+def coverage(reading: one_oracle.OracleReading) -> float:
+    """Share of the cells of shape x colour, [0, 1], of which some clean picture is there."""
+    read = zip(reading.labels["shape"], reading.labels["colour"], reading.clean, strict=True)
+    cells = {(shape, colour) for shape, colour, clean in read if clean}
+    return round(len(cells) / (len(one_world.VALUES["shape"]) * len(one_world.VALUES["colour"])), 4)
+
+
+def _sized(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return images if images.shape[1] == PIXELS else np.stack([shrink(image, PIXELS) for image in images])
 
 
 def clean_pairs(rows: int, seed: int, oracle: str = "demo") -> tuple[list[NDArray[np.uint8]], list[str]]:

@@ -10,8 +10,9 @@ from stages.foreign_text import escape_markdown
 def markdown(report: Mapping[str, Any]) -> str:
     """The report for people: what was measured, and what was not and why."""
     lines = [f"# Evaluation of {short_hash(report['model'])} on {short_hash(report['dataset'])}", ""]
-    pictures = (_reconstruction, _recognition, _samples, _oracle, _similarity, _frechet, _nearest)
-    for section in (_notice, _validation, _retrieval, _understanding, *pictures):
+    alone = (_reconstruction, _recognition, _discriminator)
+    drawn = (_samples, _oracle, _similarity, _frechet, _nearest)
+    for section in (_notice, _validation, _retrieval, _understanding, *alone, *drawn):
         lines += section(report)
     return "\n".join(lines).rstrip() + "\n"
 
@@ -92,12 +93,27 @@ def _reconstruction(report: Mapping[str, Any]) -> list[str]:
     figures = report.get("reconstruction")
     if not figures:
         return []
+    perceptual = f", perceptual distance {figures['perceptual']:.4f}" if "perceptual" in figures else ""
     return [
         "## Reconstruction",
         "",
         f"{figures['rows']} pictures of the {figures['split']} split, from the mean of their latents, pixels "
-        f"in [-1, 1]: PSNR {figures['psnr']:.2f} dB, MSE {figures['mse']:.5f}, MAE {figures['mae']:.5f}. "
-        "grid.png shows some, and beside them what came back.",
+        f"in [-1, 1]: PSNR {figures['psnr']:.2f} dB, SSIM {figures['ssim']:.4f}, MSE {figures['mse']:.5f}, "
+        f"MAE {figures['mae']:.5f}{perceptual}. grid.png shows some, and beside them what came back.",
+        "",
+    ]
+
+
+def _discriminator(report: Mapping[str, Any]) -> list[str]:
+    figures = report.get("discriminator")
+    if not figures:
+        return []
+    return [
+        "## Discriminator",
+        "",
+        f"It takes {figures['real_as_real']:.1%} of {figures['rows']} pictures of the {figures['split']} "
+        f"split for real, and {figures['fake_as_fake']:.1%} of {figures['samples']} samples for generated; "
+        "half of both is what it would guess.",
         "",
     ]
 
@@ -138,7 +154,9 @@ def _oracle(report: Mapping[str, Any]) -> list[str]:
     return [
         "## Oracle",
         "",
-        f"{oracle['samples']} samples for captions whose combination and phrasing were never trained on:",
+        f"{oracle['samples']} samples for captions whose combination and phrasing were never trained on:"
+        if "all" in oracle
+        else f"{oracle['samples']} samples that no caption asked for:",
         "",
         *_table(names, [[f"{oracle[name]:.3f}" for name in names]]),
         "",

@@ -1,7 +1,8 @@
 """Samples as parts: another evaluation of the same model samples only what is new."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,12 @@ from stages.output import Output, PartResult, PartSpec
 
 
 def sample(
-    prompts: Sequence[Prompt], model: str, load: Callable[[], Any], config: EvaluateConfig, out: Output
+    prompts: Sequence[Prompt],
+    model: str,
+    load: Callable[[], Any],
+    config: EvaluateConfig,
+    out: Output,
+    depends: Mapping[str, Any] = MappingProxyType({}),
 ) -> NDArray[np.uint8]:
     """Sample every prompt that was not sampled before.
 
@@ -24,6 +30,7 @@ def sample(
         load: gives sdmodel's TextToImage; called only if something is to be sampled.
         config: sampling, images to a part and to a batch.
         out: keeps the parts.
+        depends: what samples depend on besides.
 
     Returns:
         (N, S, S, 3) uint8 in the order of the prompts.
@@ -49,6 +56,6 @@ def sample(
         np.save(folder / "images.npy", np.concatenate(pictures), allow_pickle=False)
         return PartResult()
 
-    depends = {"sampling": canonical_config(config.sampling)}
-    parts = out.parts(specs, make, config=depends, note=f"sampling {len(prompts)} images")
+    settings = {"sampling": canonical_config(config.sampling), **depends}
+    parts = out.parts(specs, make, config=settings, note=f"sampling {len(prompts)} images")
     return np.concatenate([np.load(part.path("images.npy"), allow_pickle=False) for part in parts])

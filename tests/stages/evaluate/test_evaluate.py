@@ -10,15 +10,18 @@ from PIL import Image
 
 from sdmodel.captioned_sheet import LINES
 from sdmodel.config.autoencoder import AutoencoderConfig
+from sdmodel.config.gan import GanConfig
 from sdmodel.config.sampling import SamplingConfig
 from sdmodel.config.selfsupervised import SelfSupervisedConfig
 from sdmodel.data.pixels import to_uint8
 from sdmodel.diffusion.generate import load
 from stages.artifacts.artifact import Artifact
 from stages.config.evaluate import EvaluateConfig
+from stages.demo import world
 from stages.errors import Stopped
 from stages.evaluate import evaluate
 from stages.evaluate.grid import CELL, GAP, LINE
+from stages.evaluate.oracle import unconditional_verdicts
 from stages.evaluate.prompts import prompts_of
 from stages.kinds.evaluation import EVALUATION
 from stages.pretrained.clip import clip_snapshot
@@ -155,7 +158,7 @@ def test_clip_and_oracle_judge_where_they_are_asked_for(
     result = evaluate(model, dataset, judge, (), config, store=store)
     report = result.json("report.json")
     assert set(report["oracle"]) == {
-        *("shape", "colour", "size", "position", "background", "all", "clean", "samples")
+        *("shape", "colour", "size", "position", "background", "all", "clean", "coverage", "samples")
     }
     assert report["oracle"]["samples"] == 5
     assert report["oracle"]["clean"] == 0  # it was never trained
@@ -181,7 +184,61 @@ def test_an_autoencoder_is_judged_by_what_it_gives_back(store: Store, dataset: A
     assert found["rows"] == (dataset.table("index")["split"] == "test").sum()
     assert found["psnr"] == pytest.approx(10 * np.log10(4 / found["mse"]), abs=1e-2)
     assert f"PSNR {found['psnr']:.2f} dB" in result.read("report.md").decode()
+    assert -1 <= found["ssim"] < 1
+    assert "perceptual" not in found
     assert "grid.png" in result.files
+
+
+def test_an_autoencoder_is_judged_in_features_and_by_latents_that_are_drawn(store: Store, dataset: Artifact):
+    config = worlds.changed(objective="autoencoder", autoencoder=AutoencoderConfig(channels=(8, 8), groups=4))
+    model = worlds.model(store, dataset, config)
+    small = SelfSupervisedConfig(width=4, embedding=8)
+    encoder = worlds.model(store, dataset, worlds.changed(objective="selfsupervised", selfsupervised=small))
+    reports = [
+        evaluate(
+            model,
+            dataset,
+            None,
+            (encoder,),
+            changed(oracle="demo", oracle_samples=4, prior=prior),
+            store=store,
+        ).json("report.json")
+        for prior in ("fitted", "standard")
+    ]
+    for report in reports:
+        assert report["reconstruction"]["perceptual"] > 0
+        assert report["oracle"]["samples"] == 4
+        assert report["oracle"]["coverage"] == 0  # it was never trained
+    assert reports[0]["reconstruction"] == reports[1]["reconstruction"]
+
+
+def test_a_generator_is_judged_by_what_it_draws(store: Store, dataset: Artifact):
+    config = worlds.changed(objective="gan", gan=GanConfig(latent=8, channels=4))
+    model = worlds.model(store, dataset, config)
+    result = evaluate(model, dataset, None, (), changed(oracle="demo", oracle_samples=5), store=store)
+    report = result.json("report.json")
+    assert report["oracle"] == {"coverage": 0, "clean": 0, "samples": 5}
+    rows = int((dataset.table("index")["split"] == "test").sum())
+    judged = report["discriminator"]
+    assert (judged["rows"], judged["samples"], judged["split"]) == (min(5, rows), 5, "test")
+    assert 0 <= judged["real_as_real"] <= 1
+    assert {"grid.png", "nearest.png"} <= set(result.files)
+    words = result.read("report.md").decode()
+    assert "5 samples that no caption asked for" in words
+    assert "half of both is what it would guess" in words
+    with pytest.raises(ValueError, match="reads none"):
+        evaluate(model, dataset, None, (), changed(oracle="two", oracle_samples=5), store=store)
+
+
+def test_cells_are_covered_by_clean_pictures_alone():
+    scenes = [world.scene(5, index) for index in range(40)]
+    pictures = np.stack([world.render(scene, 32) for scene in scenes])
+    cells = {(scene.attributes.shape, scene.attributes.colour) for scene in scenes}
+    figures = unconditional_verdicts(pictures)
+    of = len(world.VALUES["shape"]) * len(world.VALUES["colour"])
+    assert figures["coverage"] == pytest.approx(len(cells) / of, abs=2 / of)  # one in a hundred is not clean
+    noise = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    assert unconditional_verdicts(noise) == {"coverage": 0, "clean": 0, "samples": 4}
 
 
 def test_an_image_encoder_is_judged_by_knowing_pictures_again(store: Store, dataset: Artifact):

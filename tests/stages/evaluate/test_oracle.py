@@ -5,7 +5,7 @@ from stages.demo.captions import TRAINING_PHRASINGS, held_out, parse
 from stages.demo.two import captions as two_captions
 from stages.demo.two import world as two_world
 from stages.demo.two.measures import MEASURES
-from stages.demo.world import ATTRIBUTES, render, scene
+from stages.demo.world import ATTRIBUTES, VALUES, render, scene
 from stages.evaluate.oracle import clean_pairs, unseen_captions, verdicts
 
 
@@ -14,7 +14,13 @@ def test_perfect_pictures_are_read_right(side: int):
     captions = unseen_captions("demo", 40, 3)
     shown = [scene(1, index, parse(caption)) for index, caption in enumerate(captions)]
     found = verdicts(captions, np.stack([render(one, side) for one in shown]))
-    assert found == {**dict.fromkeys((*ATTRIBUTES, "all", "clean"), 1.0), "samples": 40}
+    cells = {(one.attributes.shape, one.attributes.colour) for one in shown}
+    covered = len(cells) / (len(VALUES["shape"]) * len(VALUES["colour"]))
+    assert found == {
+        **dict.fromkeys((*ATTRIBUTES, "all", "clean"), 1.0),
+        "coverage": round(covered, 4),
+        "samples": 40,
+    }
 
 
 def test_pictures_of_something_else_are_not():
