@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval
 
-from sdmodel.config.limits import NEUTRAL, Amount, Caption, Config, Count, Device, Mistake, Seed
+from sdmodel.config.limits import NEUTRAL, Amount, Caption, Config, Count, Device, Mistake, Seed, Word
 from sdmodel.config.sampling import SamplingConfig
 from stages.config.colour import WHITE, Colour
 
@@ -42,6 +42,9 @@ class EvaluateConfig(Config):
     """Image encoder of ours, "models/NAME@latest", in whose features the samples for captions of the test
     split are compared with that split's pictures (Frechet distance); of a text-to-image model. Empty: they
     are not."""
+    columns: tuple[Word, ...] = ()
+    """Columns of labels, see shard.columns, by which an image encoder's features are measured: a linear probe
+    and nearest neighbours, fit on the train split."""
     background: Colour = WHITE
     """Colour behind transparent pixels, as #rrggbb. In a run it is the run's `background`."""
     part_rows: Count = 64

@@ -248,6 +248,17 @@ class Run(DatasetRun):
                 "samples are compared with pictures by it, and this objective draws none; leave it out",
                 *("evaluate.encoder", "train.objective"),
             )
+        if self.evaluate.columns and self.train.objective != "selfsupervised":
+            yield self.mistake(
+                "image encoders are measured by labels, which this objective does not make; leave it out",
+                *("evaluate.columns", "train.objective"),
+            )
+        for key in ("train.selfsupervised.columns", "evaluate.columns"):
+            if set(attrgetter(key)(self)) - set(self.shard.columns):
+                yield self.mistake(
+                    "labels come into the dataset by shard.columns; name them there, too",
+                    *(key, "shard.columns"),
+                )
         if self.encode.autoencoder:
             yield from self._of_latents()
         for key in ("encode.autoencoder", "encode.text"):

@@ -18,6 +18,7 @@ from stages.evaluate.held_out import measured_split, notice
 from stages.evaluate.image_features import distance
 from stages.evaluate.image_models import recognition, reconstruction
 from stages.evaluate.images import index_of, pictures_of
+from stages.evaluate.label_probes import label_probes
 from stages.evaluate.oracle import clean_pairs, unseen_captions, verdicts
 from stages.evaluate.prompts import Prompt, prompts_of
 from stages.evaluate.report import markdown
@@ -75,7 +76,7 @@ def evaluate(
 
     Raises:
         ValueError: the oracle is unknown; no caption is there to sample; nothing is there to compare; an
-            encoder is named and the model draws nothing.
+            encoder is named and the model draws nothing, or columns of labels and it is no image encoder.
     """
     unseen = unseen_captions(config.oracle, config.oracle_samples, config.seed)
     settings = model.json("model/config.json") if "model/config.json" in model.files else None
@@ -96,7 +97,7 @@ def evaluate(
         given = True
         rows = from_generator(model, dataset, split, encoders, config, out, report)
     elif settings.get("kind") == "selfsupervised":
-        report["recognition"] = _recognition(model, dataset, split, settings["model"]["size"], config, out)
+        report |= _image_encoder(model, dataset, split, settings["model"]["size"], config, out)
         rows = int(report["recognition"]["rows"])
     else:
         given = bool(config.captions or unseen)
@@ -105,6 +106,11 @@ def evaluate(
         raise ValueError(
             f"evaluate.encoder={config.encoder!r}: samples are compared with pictures by it, and "
             f"{model.short_name} draws none; leave it out"
+        )
+    if config.columns and "recognition" not in report:
+        raise ValueError(
+            f"evaluate.columns={list(config.columns)}: image encoders are measured by labels, and "
+            f"{model.short_name} is none; leave it out"
         )
     if words := notice(split, given=given):
         out.warn(words)
@@ -267,14 +273,17 @@ def _reconstruction(
     draw_grid(out.write("grid.png"), images[shown], captions[shown], beside=reconstructed[shown], columns=4)
 
 
-def _recognition(
+def _image_encoder(
     model: Artifact, dataset: Artifact, split: str, size: int, config: EvaluateConfig, out: Output
 ) -> dict[str, Any]:
-    """An image encoder is measured by knowing pictures again."""
+    """An image encoder is measured by knowing pictures again, and by what it knows of labels."""
     images, _ = pictures_of(dataset, split, 0, size)
     out.progress(0, 1, f"{len(images)} pictures, known again")
     folder = model.lay("model/", out.folder / "model")
-    return {**recognition(folder, images, config.device), "split": split}
+    report: dict[str, Any] = {"recognition": {**recognition(folder, images, config.device), "split": split}}
+    if config.columns:
+        report["probes"] = label_probes(folder, dataset, split, config.columns, config.device, out)
+    return report
 
 
 def _understanding(

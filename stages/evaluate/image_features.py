@@ -15,32 +15,38 @@ CHUNK = 64
 """Pictures at a time: bounds memory."""
 
 
-def image_features(folder: Path, pictures: NDArray[np.uint8], device: str) -> Any:
-    """Pooled features of pictures, a tensor (N, F) float32 on the CPU; see
-    `sdmodel.selfsupervised.encoder.ImageEncoder`.
+class ImageFeatures:
+    """A frozen encoder that gives pooled features of pictures; see
+    `sdmodel.selfsupervised.encoder.ImageEncoder`."""
 
-    Args:
-        folder: of the encoder.
-        pictures: (N, S, S, 3) uint8; they are seen at the size that the encoder has learned from.
-        device: "cpu", "cuda" or "auto".
-    """
-    import torch
-    from torch.nn import functional as F
+    def __init__(self, folder: Path, device: str) -> None:
+        """folder: of the encoder. device: "cpu", "cuda" or "auto"."""
+        from sdmodel.device import resolve_device
+        from sdmodel.selfsupervised.encoder import load
 
-    from sdmodel.data.pixels import to_float
-    from sdmodel.device import resolve_device
-    from sdmodel.selfsupervised.encoder import load
+        self._place = resolve_device(device)
+        self._encoder = load(folder).to(self._place)
 
-    place = resolve_device(device)
-    encoder = load(folder).to(place)
-    rows: list[Any] = []
-    with torch.no_grad():
-        for start in range(0, len(pictures), CHUNK):
-            pixels = to_float(pictures[start : start + CHUNK]).permute(0, 3, 1, 2).contiguous()
-            if pixels.shape[-1] != encoder.size:
-                pixels = F.interpolate(pixels, encoder.size, mode="bilinear", antialias=True)
-            rows.append(encoder(pixels.to(place)).cpu())
-    return torch.cat(rows)
+    @property
+    def size(self) -> int:
+        """Pixels to a side of the pictures that it learned from, as which all are seen."""
+        return self._encoder.size
+
+    def __call__(self, pictures: NDArray[np.uint8]) -> Any:
+        """A tensor (N, F) float32 on the CPU, of (N, S, S, 3) uint8."""
+        import torch
+        from torch.nn import functional as F
+
+        from sdmodel.data.pixels import to_float
+
+        rows: list[Any] = []
+        with torch.no_grad():
+            for start in range(0, len(pictures), CHUNK):
+                pixels = to_float(pictures[start : start + CHUNK]).permute(0, 3, 1, 2).contiguous()
+                if pixels.shape[-1] != self.size:
+                    pixels = F.interpolate(pixels, self.size, mode="bilinear", antialias=True)
+                rows.append(self._encoder(pixels.to(self._place)).float().cpu())
+        return torch.cat(rows)
 
 
 def distance(
@@ -63,8 +69,8 @@ def distance(
         return None
     pictures, _ = pictures_of(dataset, split, 0, samples.shape[1])
     out.progress(0, 1, f"features of {len(samples)} samples and {len(pictures)} pictures")
-    folder = encoder.lay("model/", out.folder / "encoder")
-    drawn, real = (image_features(folder, images, device) for images in (samples, pictures))
+    features = ImageFeatures(encoder.lay("model/", out.folder / "encoder"), device)
+    drawn, real = features(samples), features(pictures)
     return {
         "distance": round(frechet_distance(drawn, real), 5),
         "encoder": short_hash(encoder.digest),

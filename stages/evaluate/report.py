@@ -10,7 +10,7 @@ from stages.foreign_text import escape_markdown
 def markdown(report: Mapping[str, Any]) -> str:
     """The report for people: what was measured, and what was not and why."""
     lines = [f"# Evaluation of {short_hash(report['model'])} on {short_hash(report['dataset'])}", ""]
-    alone = (_reconstruction, _recognition, _discriminator)
+    alone = (_reconstruction, _recognition, _probes, _discriminator)
     drawn = (_samples, _oracle, _similarity, _frechet, _nearest)
     for section in (_notice, _validation, _retrieval, _understanding, *alone, *drawn):
         lines += section(report)
@@ -127,6 +127,30 @@ def _recognition(report: Mapping[str, Any]) -> list[str]:
         "",
         f"Cropped and mirrored, a picture is known again among {figures['of']} in {figures['r_at_1']:.1%} of "
         f"{figures['rows']} of the {figures['split']} split.",
+        "",
+    ]
+
+
+def _probes(report: Mapping[str, Any]) -> list[str]:
+    if "probes" not in report:
+        return []
+    columns = report["probes"]
+    if not columns:
+        words = "Not measured: no split is there but the one that would be learned from."
+        return ["## Labels", "", words, ""]
+    names = ("linear", "neighbours", "pixels_linear", "pixels_neighbours", "majority")
+    rows = [
+        [escape_markdown(column), *(f"{figures[name]:.1%}" for name in names), *map(str, counts)]
+        for column, figures in columns.items()
+        for counts in [(figures["classes"], figures["learned"], figures["rows"])]
+    ]
+    head = ["column", "linear probe", "nearest neighbours", "probe of pixels", "neighbours by pixels"]
+    return [
+        "## Labels",
+        "",
+        "Labels that are told right by frozen features, by small pictures, and by the commonest class:",
+        "",
+        *_table([*head, "commonest class", "classes", "learned from", "of"], rows),
         "",
     ]
 

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from sdmodel.config.autoencoder import AutoencoderConfig
 from sdmodel.config.learning import ValidationConfig
 from sdmodel.config.sampling import SamplingConfig
-from sdmodel.config.selfsupervised import SelfSupervisedConfig
+from sdmodel.config.selfsupervised import PatchTransformerConfig, SelfSupervisedConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.train.job import JobSpec
 from sdmodel.train.prepare import Prepared, prepare
@@ -35,6 +35,7 @@ SELF = worlds.changed(
     checkpoint_every=96,
     selfsupervised=SelfSupervisedConfig(width=4, embedding=8),
 )
+SMALL = PatchTransformerConfig(width=16, layers=1, heads=2)
 AUTO = replace(
     SELF,
     objective="autoencoder",
@@ -131,6 +132,38 @@ def test_a_self_supervised_encoder_learns_from_them_and_is_measured(
     untrained = worlds.model(store, bare, SELF)
     report = evaluate(untrained, bare, None, (), MEASURED, store=store).json("report.json")
     assert report["recognition"]["rows"] == len(captions(bare, "test"))
+
+
+@pytest.mark.usefixtures("here")
+def test_labels_teach_an_image_encoder_and_measure_it(store: Store, tmp_path: Path):
+    dataset = worlds.dataset(
+        store, tmp_path / "labelled", rows=ROWS, captioned=0, columns=("shape", "colour")
+    )
+    assert all(len(own) == 0 for own in dataset.table("index")["captions"])
+    learned = SelfSupervisedConfig(
+        method="supervised", tower="vit", vit=SMALL, embedding=8, columns=("colour",), noised=0.25
+    )
+    model = train(dataset, None, None, (), None, (), replace(SELF, selfsupervised=learned), store=store)
+    measured = replace(MEASURED, columns=("shape", "colour"))
+    evaluation = evaluate(model, dataset, None, (), measured, store=store)
+    probes = evaluation.json("report.json")["probes"]
+    index = dataset.table("index")
+    learned_from, test = (index[index["split"] == split] for split in ("train", "test"))
+    for column in ("shape", "colour"):
+        figures, counts = probes[column], learned_from[column].value_counts()
+        commonest = min(name for name, count in counts.items() if count == counts.max())
+        assert figures["majority"] == pytest.approx((test[column] == commonest).mean(), abs=1e-4)
+        assert figures["classes"] == index[column].nunique()
+        assert (figures["learned"], figures["rows"]) == (len(learned_from), len(test))
+        for name in ("linear", "neighbours", "pixels_linear", "pixels_neighbours"):
+            assert figures[name] * len(test) == pytest.approx(round(figures[name] * len(test)), abs=1e-2)
+    words = evaluation.read("report.md").decode()
+    assert f"| colour | {probes['colour']['linear']:.1%} | {probes['colour']['neighbours']:.1%} |" in words
+    with pytest.raises(ValueError, match=r"evaluate\.columns: the table of labels has no size"):
+        evaluate(model, dataset, None, (), replace(MEASURED, columns=("size",)), store=store)
+    drawn = worlds.model(store, dataset, DIFFUSION)
+    with pytest.raises(ValueError, match="image encoders are measured by labels"):
+        evaluate(drawn, dataset, None, (), measured, store=store)
 
 
 def test_diffusion_takes_the_unconditional_text_for_a_missing_caption(mixed: Artifact, tmp_path: Path):

@@ -45,13 +45,16 @@ def dataset(
     seed: int = 5,
     captioned: int = 1,
     licence: str = "",
+    columns: tuple[str, ...] = (),
     **splits: float,
 ) -> Artifact:
     """Clean pictures of 32 to 48 pixels in a folder, collected, filtered without CLIP, and packed.
 
-    captioned: every so many-th picture has its caption, in a text beside it; 0: none has."""
-    clean_folder(folder, rows, seed, sides=(32, 48))
-    if captioned != 1:
+    captioned: every so many-th picture has its caption, in a text beside it; 0: none has.
+    columns: of the world's attributes, as labels; then all have captions or none."""
+    bare = bool(columns) and not captioned
+    clean_folder(folder, rows, seed, sides=(32, 48), captioned=0.0 if bare else 1.0)
+    if captioned != 1 and not bare:
         table = csv.DictReader((folder / "metadata.csv").read_text().splitlines())
         texts = {row["file_name"]: row["text"] for row in table}
         (folder / "metadata.csv").unlink()
@@ -66,7 +69,9 @@ def dataset(
     rules = FilterConfig(captions="required" if captioned == 1 else "optional")
     selection = filter_(images, duplicates, scores, None, rules, store=store)
     shares = {"validation": 0.15, "test": 0.15, **splits}
-    return shard(images, selection, ShardConfig(shard_rows=25, workers=1, **shares), store=store)
+    return shard(
+        images, selection, ShardConfig(shard_rows=25, workers=1, columns=columns, **shares), store=store
+    )
 
 
 def model(store: Store, dataset: Artifact, config: TrainConfig = TINY) -> Artifact:

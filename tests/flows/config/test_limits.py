@@ -219,6 +219,14 @@ def test_what_is_impossible_is_refused_alone(key: str):
             "evaluate.encoder='models/eye', train.objective='text': samples are compared with pictures by it",
         ),
         (
+            {"evaluate.columns": ["shape"], "train.objective": "diffusion", "shard.columns": ["shape"]},
+            "evaluate.columns=['shape'], train.objective='diffusion': image encoders are measured by labels",
+        ),
+        (
+            {"evaluate.columns": ["shape"], "train.objective": "selfsupervised"},
+            "evaluate.columns=['shape'], shard.columns=[]: labels come into the dataset by shard.columns",
+        ),
+        (
             {"collect.hosts": [{"host": "https://a.org"}]},
             "hosts.0.host='https://a.org' must be a host",
         ),

@@ -1,0 +1,108 @@
+"""What an image encoder's features know of labels that it may never have seen: a linear probe and weighted
+nearest neighbours, fit on the train split, each beside the same on pixels and the commonest class."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stages.artifacts.artifact import Artifact
+from stages.evaluate.image_features import ImageFeatures
+from stages.evaluate.images import index_of
+from stages.output import Output
+
+ROWS = 10_000
+"""Rows of a split that are looked at, evenly spread, where it has more."""
+CHUNK = 512
+"""Pictures that are decoded at once: bounds memory."""
+SIDE = 16
+"""Pixels to a side of the small pictures that stand for raw pixels, at most."""
+
+
+def label_probes(
+    folder: Path, dataset: Artifact, split: str, columns: Sequence[str], device: str, out: Output
+) -> dict[str, Any] | None:
+    """How often labels of a split are told right, by column; None where the split is what is learned from.
+
+    Args:
+        folder: of the image encoder.
+        dataset: whose index has the columns, of one class a row.
+        split: that is measured.
+        columns: of labels; rows without one are left out of that column's figures.
+        device: "cpu", "cuda" or "auto".
+        out: hears of progress.
+
+    Returns:
+        column -> {"linear", "neighbours", "pixels_linear", "pixels_neighbours": shares [0, 1] that are told
+        right by features and by small pictures; "majority": by the commonest class of the train split;
+        "classes", "learned": rows fit to, "rows": measured}.
+
+    Raises:
+        ValueError: a column is not there, holds tags or one class alone, or no measured row has a label.
+    """
+    if split == "train":
+        return None
+    from sdmodel.pretrain.labels import Labels
+
+    labels = Labels.read(dataset.path("index.parquet"), columns, block="evaluate")
+    if tags := [name for name in columns if labels.columns[name].tags]:
+        raise ValueError(f"evaluate.columns: {tags[0]!r} holds tags; a probe tells one class of each row")
+    features = ImageFeatures(folder, device)
+    learned, measured = (_seen(dataset, name, features, out) for name in ("train", split))
+    figures: dict[str, Any] = {}
+    for number, name in enumerate(columns):
+        out.check()
+        out.progress(number, len(columns), f"probes of {name}")
+        figures[name] = _figures(labels, name, learned, measured)
+    return figures
+
+
+_Seen = tuple[list[str], dict[str, Any]]
+"""(uids, what rows are told by -> a tensor (N, F))."""
+
+
+def _seen(dataset: Artifact, split: str, features: ImageFeatures, out: Output) -> _Seen:
+    import torch
+    from torch.nn import functional as F
+
+    from sdmodel.data.pictures import Pictures
+
+    index = index_of(dataset, split)
+    rows = np.linspace(0, len(index) - 1, min(ROWS, len(index))).round().astype(np.int64)
+    pictures = Pictures(index, features.size)
+    parts: list[tuple[Any, Any]] = []
+    for start in range(0, len(rows), CHUNK):
+        out.check()
+        out.progress(start, len(rows), f"features of the {split} split")
+        pixels = pictures.read(rows[start : start + CHUNK])  # (M, 3, S, S)
+        small = F.interpolate(torch.from_numpy(pixels).float(), min(SIDE, features.size), mode="area")
+        parts.append((features(pixels.transpose(0, 2, 3, 1)), small.flatten(1)))
+    seen, small_pictures = zip(*parts, strict=True)
+    return [index.uids[row] for row in rows], {"": torch.cat(seen), "pixels_": torch.cat(small_pictures)}
+
+
+def _figures(labels: Any, name: str, learned: _Seen, measured: _Seen) -> dict[str, Any]:
+    from sdmodel.evaluate.neighbours import nearest_classes
+    from sdmodel.evaluate.probe import fit_probe
+
+    classes = len(labels.columns[name].classes)
+    (truth, there), (goal, known) = (
+        (labels[:, 0], known[:, 0])
+        for labels, known in (labels.of(name, uids, every=True) for uids, _ in (learned, measured))
+    )
+    if not there.any() or not known.any():
+        raise ValueError(
+            f"evaluate.columns: no row of one of the splits has a label in {name!r}; leave it out"
+        )
+    truth, goal = truth[there], goal[known]
+    shares: dict[str, float] = {"majority": _share(truth.bincount().argmax() == goal)}
+    for kind, rows in measured[1].items():
+        fit, seen = learned[1][kind][there], rows[known]
+        shares[f"{kind}linear"] = _share(fit_probe(fit, truth, classes).logits(seen).argmax(1) == goal)
+        shares[f"{kind}neighbours"] = _share(nearest_classes(fit, truth, seen, classes) == goal)
+    return {**shares, "classes": classes, "learned": len(truth), "rows": len(goal)}
+
+
+def _share(right: Any) -> float:
+    return round(float(right.double().mean()), 4)
