@@ -29,8 +29,8 @@ class Turn:
         return (self.player.name,) if self.player else ()
 
     def plays(self, images: int) -> bool:
-        """Whether it comes on the batch after so many images."""
-        return self.player is None or self.player.plays(images)
+        """Whether it comes on the batch after so many images: not where all of its player is frozen."""
+        return self.player is None or (bool(self.parameters) and self.player.plays(images))
 
     def alone(self, modules: nn.Module) -> AbstractContextManager[Any]:
         """Inside, nothing else asks for a gradient."""

@@ -49,6 +49,8 @@ def optimizers(
     made: list[torch.optim.Optimizer] = []
     for player in players:
         mine = [p for p in learned if p.weight.name.startswith(player.prefixes)]
+        if not mine:
+            continue
         if player.adam:
             own = replace(config, adam_rate=player.adam.rate)
             made.append(_adamw(_groups(mine, own), player.adam.betas))

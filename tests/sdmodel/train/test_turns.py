@@ -195,6 +195,15 @@ def test_a_player_may_begin_later(dataset, tmp_path: Path):
     assert row["telling"] > 0.5  # of one step of the four; their mean would be a fourth of it
 
 
+def test_a_player_that_is_frozen_has_no_turn(dataset, tmp_path: Path):
+    frozen = OptimizerConfig(frozen=("critic.",))
+    objective = made()
+    before = objective.modules.critic.weight.detach().clone()
+    _, rows, _ = run(dataset, tmp_path / "run", replace(CONFIG, images=16, optimizer=frozen), objective)
+    assert torch.equal(objective.modules.critic.weight, before)
+    assert all("fooling" in row and "telling" not in row for row in rows)
+
+
 def test_weights_in_parts_are_refused():
     class Two(Accelerator):
         num_processes = property(lambda self: 2)  # type: ignore[assignment]
