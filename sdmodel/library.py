@@ -69,9 +69,11 @@ def fit(
         raise ValueError(f"objective and {' and '.join(own.names)}: an objective brings all of its parts")
     place = Path(folder).resolve()
     tars = {name: str(tar) for name, tar in tars_of(index).items()}
-    start = Path(config.start).resolve() if config.start else None
+    start, encoder = (Path(name).resolve() if name else None for name in (config.start, config.encoder))
     labels = Path(index).resolve()
-    job = JobSpec(folder=place, index=labels, tars=tars, config=config, start=start, labels=labels)
+    job = JobSpec(
+        folder=place, index=labels, tars=tars, config=config, start=start, encoder=encoder, labels=labels
+    )
     _claim(place, job)
     run(job, build=_build(own, objective, starting=start is not None), report=report)
     return place / MODEL
@@ -144,7 +146,10 @@ def _build(own: OwnParts, objective: Callable[[], nn.Module] | None, *, starting
             )
         if own.network and config.network == "unet2d":
             raise ValueError('network="unet2d" and a network of yours: leave the config\'s out')
-        return DiffusionObjective(config, captions, starting=starting, own=own, conditions=conditions)
+        encoder = Path(config.encoder) if config.encoder else None
+        return DiffusionObjective(
+            config, captions, starting=starting, own=own, conditions=conditions, encoder=encoder
+        )
 
     if objective:
         return of_module

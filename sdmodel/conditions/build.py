@@ -8,13 +8,15 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from sdmodel.conditions import class_column, number, picture_size
+from sdmodel.conditions import class_column, number, picture, picture_size
 from sdmodel.conditions.class_column import ClassLayout
 from sdmodel.conditions.interface import ConditionLayout
 from sdmodel.conditions.number import NumberLayout
+from sdmodel.conditions.picture import PictureLayout
 from sdmodel.conditions.picture_size import ORIGINAL, PictureSizeLayout
 from sdmodel.config.conditions import ConditionsConfig
 from sdmodel.data.index import SIZES, Index
+from sdmodel.features.encoder import ENCODER, load_image_encoder
 
 
 def index_columns(config: ConditionsConfig, index: Path) -> tuple[str, ...]:
@@ -66,7 +68,7 @@ def start_layouts(folder: Path, config: ConditionsConfig, index: Index) -> tuple
     mine, file = learn_layouts(config, index), folder / "config.json"
     settings = json.loads(file.read_text()).get("model") if file.exists() else None
     raw = settings.get("conditions", []) if isinstance(settings, dict) else []
-    theirs = {layout.name: layout for layout in read_layouts(raw)}
+    theirs = {each["name"]: layout_of(each) for each in raw if each["kind"] != picture.KIND}
     chosen: list[ConditionLayout] = []
     for layout in mine:
         known = theirs.get(layout.name, layout)
@@ -95,6 +97,12 @@ def layout_of(raw: Mapping[str, Any]) -> ConditionLayout:
             raise ValueError(f"a condition of kind {kind!r} is not known")
 
 
-def read_layouts(raw: Sequence[Mapping[str, Any]]) -> tuple[ConditionLayout, ...]:
-    """All that a model folder names."""
-    return tuple(layout_of(each) for each in raw)
+def read_layouts(raw: Sequence[Mapping[str, Any]], folder: Path) -> tuple[ConditionLayout, ...]:
+    """All that the model folder at `folder` names. ValueError: one is of a kind that is not known, or lacks
+    its encoder."""
+    return tuple(
+        PictureLayout.read(dict(each), load_image_encoder(folder / ENCODER))
+        if each.get("kind") == picture.KIND
+        else layout_of(each)
+        for each in raw
+    )

@@ -5,10 +5,10 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sdmodel.condition import Condition, ConditionValues
-from sdmodel.conditions.interface import ConditionLayout, ConditionModule, Placement, RowValues
+from sdmodel.conditions.interface import ConditionLayout, ConditionModule, Embedding, Placement, RowValues
 from sdmodel.config.learning import DataConfig
 from sdmodel.data.batch import Batch
 from sdmodel.data.index import Index
@@ -68,17 +68,22 @@ class Conditions(nn.Module):
 
     def forward(self, captions: Condition, given: Given) -> Condition:
         """B captions, with what is known of them beside."""
-        embeddings = [module(given.get(module.layout.name), len(captions.pooled)) for module in self._each]
-        pooled = [each.pooled for each in embeddings if each.pooled is not None]
-        tokens = [each.tokens for each in embeddings if each.tokens is not None]
-        channels = [each.channels for each in embeddings if each.channels is not None]
-        masks = [captions.mask.new_ones(each.shape[:2]) for each in tokens]
-        return Condition(
-            torch.cat([captions.pooled.float(), *pooled], 1) if pooled else captions.pooled,
-            torch.cat([captions.states.float(), *tokens], 1) if tokens else captions.states,
-            torch.cat([captions.mask, *masks], 1) if tokens else captions.mask,
-            torch.cat(channels, 1) if channels else None,
+        return _joined(
+            captions, [module(given.get(module.layout.name), len(captions.pooled)) for module in self._each]
         )
+
+    def noisy(self, condition: Condition, x_t: Tensor) -> Condition:
+        """With what x_t (B, C, H, W) itself adds to it."""
+        return _joined(condition, [module.noisy(x_t) for module in self._each])
+
+    def losses(self, captions: Condition, given: Given, batch: Batch) -> dict[str, Tensor]:
+        """What conditions learn besides, of a batch's captions and what is known of its rows, by name:
+        float32 scalars, means over the rows."""
+        learned: dict[str, Tensor] = {}
+        for name, module in self.modules_by_name.items():
+            if (values := given.get(name)) is not None:
+                learned |= module.losses(captions, values, batch)
+        return learned
 
     def of_batch(self, batch: Batch, *, drop: bool) -> Given:
         """What a batch's rows have.
@@ -98,6 +103,21 @@ class Conditions(nn.Module):
     def all_dropped(self, batch: Batch) -> torch.Tensor:
         """(B,) bool: rows of a batch that lose the caption and all conditions."""
         return batch.uniform("conditions dropout") < self.dropout
+
+
+def _joined(captions: Condition, embeddings: Sequence[Embedding]) -> Condition:
+    pooled = [each.pooled for each in embeddings if each.pooled is not None]
+    tokens = [each.tokens for each in embeddings if each.tokens is not None]
+    channels = [each.channels for each in embeddings if each.channels is not None]
+    masks = [captions.mask.new_ones(each.shape[:2]) for each in tokens]
+    if captions.channels is not None:
+        channels = [captions.channels, *channels]
+    return Condition(
+        torch.cat([captions.pooled.float(), *pooled], 1) if pooled else captions.pooled,
+        torch.cat([captions.states.float(), *tokens], 1) if tokens else captions.states,
+        torch.cat([captions.mask, *masks], 1) if tokens else captions.mask,
+        torch.cat(channels, 1) if channels else None,
+    )
 
 
 class ConditionTable:

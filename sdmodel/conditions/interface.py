@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from sdmodel.condition import ConditionValues
+from sdmodel.condition import Condition, ConditionValues
 from sdmodel.config.learning import DataConfig
 from sdmodel.data.batch import Batch
 from sdmodel.data.index import Index
@@ -96,6 +96,15 @@ class ConditionModule(nn.Module):
     def of_batch(self, batch: Batch) -> ConditionValues | None:
         """A batch's values; None: of no row is one known."""
         return batch.conditions.get(self.layout.name)
+
+    def losses(self, captions: Condition, given: ConditionValues, batch: Batch) -> dict[str, Tensor]:
+        """What it learns besides, of a batch's captions and values: float32 scalars by name, means over the
+        rows, whether a value is dropped or not."""
+        return {}
+
+    def noisy(self, x_t: Tensor) -> Embedding:
+        """What x_t (B, C, H, W) itself adds, where that is the condition; it is always known."""
+        return Embedding()
 
     def forward(self, given: ConditionValues | None, rows: int) -> Embedding:
         """The values of B = `rows` rows, embedded; None is present in none."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Interval
 
 from sdmodel.config.limits import Config, Mistake, Share, Side, Word
+from sdmodel.config.picture import PICTURE, PictureConfig
 
 if TYPE_CHECKING:
     from sdmodel.config.train import TrainConfig
@@ -80,6 +81,8 @@ class ConditionsConfig(Config):
     """Numbers."""
     size: PictureSizeConfig = field(default_factory=PictureSizeConfig)
     """The picture's own size and crop."""
+    picture: PictureConfig = field(default_factory=PictureConfig)
+    """Features of a picture, by the image encoder that train.encoder names."""
     width: Side = 64
     """Channels of each condition where the network is told of the whole caption (unet, dit); unet2d attends
     to it as to a token, of the caption's width."""
@@ -89,15 +92,18 @@ class ConditionsConfig(Config):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of all conditions, in the order in which guidance adds them: the size, numbers, classes."""
+        """Of all conditions, in the order in which guidance adds them: the size, numbers, classes, the
+        picture."""
         size = (SIZE,) if self.size.on else ()
-        return (*size, *(each.column for each in self.numbers), *(each.column for each in self.columns))
+        numbers, columns = (each.column for each in self.numbers), (each.column for each in self.columns)
+        return (*size, *numbers, *columns, *((PICTURE,) if self.picture.source else ()))
 
     @property
     def rates(self) -> dict[str, float]:
         """Dropout of each condition, by name."""
         size = {SIZE: self.size.dropout} if self.size.on else {}
-        return size | {each.column: each.dropout for each in (*self.numbers, *self.columns)}
+        picture = {PICTURE: self.picture.dropout} if self.picture.source else {}
+        return size | {each.column: each.dropout for each in (*self.numbers, *self.columns)} | picture
 
     def conflicts(self) -> Iterator[Mistake]:
         """Two conditions of one name, and choices of conditions where there are none."""
@@ -105,8 +111,9 @@ class ConditionsConfig(Config):
         if twice or CAPTION in self.names:
             name = twice[0] if twice else CAPTION
             yield self.mistake(
-                f"{name!r} names two conditions; each is named by its column, and {CAPTION} and {SIZE} are "
-                "taken by the caption and by the picture's size: rename the column, or leave one out",
+                f"{name!r} names two conditions; each is named by its column, and {CAPTION}, {SIZE} and "
+                f"{PICTURE} are taken by the caption, the picture's size and pictures: rename the column, or "
+                "leave one out",
                 *("columns", "numbers", "size.on"),
             )
         for name, default in {"width": 64, "dropout": 0.05}.items():
@@ -122,4 +129,21 @@ def condition_conflicts(config: "TrainConfig") -> Iterator[Mistake]:
         yield config.mistake(
             f"{unknown} are no conditions of this model; name those of conditions",
             *("sampling.conditions", "conditions"),
+        )
+    yield from _of_picture(config)
+
+
+def _of_picture(config: "TrainConfig") -> Iterator[Mistake]:
+    picture = config.conditions.picture
+    if picture.source and not config.encoder:
+        yield config.mistake(
+            "pictures are seen by a frozen image encoder; name one in encoder, which a training with "
+            "objective selfsupervised makes",
+            *("conditions.picture.source", "encoder"),
+        )
+    if picture.source and config.network == "unet2d" and "modulation" in picture.join:
+        yield config.mistake(
+            "diffusers' UNet is modulated by time alone; join a picture as token or channels, or take unet "
+            "or dit",
+            *("conditions.picture.join", "network"),
         )

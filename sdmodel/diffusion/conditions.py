@@ -6,6 +6,7 @@ from typing import Any
 
 from sdmodel.conditions.conditions import Conditions
 from sdmodel.conditions.interface import ConditionLayout, Placement
+from sdmodel.conditions.picture import PictureLayout
 from sdmodel.config.train import TrainConfig
 from sdmodel.denoise.concatenation import widened
 from sdmodel.diffusion.model import CaptionEncoder, Diffusion
@@ -41,6 +42,7 @@ def conditions_of_start(
                 f"{theirs.placement.width}; the config names {named}: name the same in train.conditions, "
                 "of that width"
             )
+        _check_pictures(folder, mine, theirs)
         mine.load_state_dict(theirs.state_dict())
         return mine
     if mine is None:
@@ -55,3 +57,16 @@ def conditions_of_start(
         network: Any = model.network
         widened(network.caption, mine.pooled_width)
     return mine
+
+
+def _check_pictures(folder: Path, mine: Conditions, theirs: Conditions) -> None:
+    """ValueError: pictures reach the network of the model in a folder otherwise, or by another encoder."""
+    for own, other in zip(mine.layouts, theirs.layouts, strict=True):
+        if not isinstance(own, PictureLayout):
+            continue
+        assert isinstance(other, PictureLayout)
+        if differ := own.differences(other):
+            raise ValueError(
+                f"{folder}: its model was taught pictures with other {', '.join(differ)}; make "
+                "train.conditions.picture and train.encoder agree with it"
+            )

@@ -5,6 +5,7 @@ model.safetensors   the weights that were learned, but for those of text encoder
 text/N/             our own text encoders, each as one to start from
 text_encoder/, tokenizer/   in its place, as transformers lays them out
 autoencoder/        of a latent model, as diffusers lays it out
+encoder/            of a model with pictures as a condition, our image encoder
 adapter/            low-rank changes that were kept apart, as peft lays them out
 """
 
@@ -29,6 +30,7 @@ from sdmodel.denoise.unet import UNet
 from sdmodel.denoise.unet2d import UNet2D
 from sdmodel.diffusion.model import CaptionEncoder, Diffusion
 from sdmodel.diffusion.own import NOTHING, OwnParts
+from sdmodel.features.encoder import ENCODER
 from sdmodel.latents import autoencoder
 from sdmodel.latents import text as frozen
 from sdmodel.latents.space import PIXELS, Space
@@ -112,6 +114,8 @@ def save(folder: Path, model: Diffusion, weights: dict[str, Tensor], beside: Ite
     save_file(weights, folder / WEIGHTS)
     for source in beside:
         shutil.copytree(source, folder / source.name)
+    if model.picture is not None:
+        model.picture.encoder.save(folder / ENCODER)
 
 
 def _decisive(value: Any) -> Any:
@@ -159,7 +163,7 @@ def load(folder: Path, *, learn: bool = False, own: OwnParts = NOTHING) -> Diffu
     conditions = None
     if "conditions" in settings:
         placement = Placement(**settings["placement"])
-        conditions = Conditions(read_layouts(settings["conditions"]), placement)
+        conditions = Conditions(read_layouts(settings["conditions"], folder), placement)
     pooled = text.pooled_width + (conditions.pooled_width if conditions else 0)
     beside = conditions.channels if conditions else 0
     process = ForwardProcess.restored(settings["noise"])

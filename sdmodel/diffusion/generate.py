@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sdmodel.condition import Condition, ConditionValues
+from sdmodel.config.picture import PICTURE
 from sdmodel.config.sampling import Sampling, SamplingConfig
 from sdmodel.device import flushed_denormals
 from sdmodel.diffusion import folder as folders
@@ -45,6 +46,7 @@ class TextToImage:
         size: tuple[int, int] | None = None,
         weak: "TextToImage | None" = None,
         conditions: Mapping[str, Sequence[Any]] | None = None,
+        pictures: Sequence[Tensor | None] | Tensor | None = None,
     ) -> Tensor:
         """Images (B, 3, H, W) float32 in [-1, 1], on the CPU: each of its caption and its seed alone.
 
@@ -55,6 +57,8 @@ class TextToImage:
             leads away from, both reading the caption (autoguidance).
         conditions: what is asked of each image besides, by condition: {"shape": ["circle", None]}, None
             leaves it out; as `ConditionLayout.parse` reads it. Each present one leads by its own scale.
+        pictures: what each image is to be like, (3, H, W) float32 in [-1, 1] of any sides, None of one
+            without; the condition "picture". A feature prior draws features for those without one.
         ValueError: captions and seeds differ in number; the size does not fit; the weak model is of another
         kind, or is to read a negative caption too; the model has fewer timesteps than steps; a
         condition or its value is not known.
@@ -69,7 +73,7 @@ class TextToImage:
         chosen = sampling.over(self.model.sampling)
         if weak is not None:
             self._check_weak(weak, chosen)
-        known = self.model.known(conditions or {}, len(captions))
+        known = self.model.known({**(conditions or {}), **_shown(pictures)}, len(captions))
         images: list[Tensor] = []
         for start in range(0, len(captions), CHUNK):
             part = slice(start, start + CHUNK)
@@ -80,6 +84,7 @@ class TextToImage:
                 progress(start + count * done // total, len(captions))
 
             own = {name: values.rows(part.start, part.stop) for name, values in known.items()}
+            own = self.model.drawn(captions[part], seeds[part], own)
             denoise = self._guided(captions[part], chosen, weak, own)
             x = self._arrays(denoise, chosen, fresh, report)
             images.append(self.model.pictures(x).clamp(-1, 1).cpu())
@@ -91,11 +96,13 @@ class TextToImage:
         sampling: Sampling,
         weak: "TextToImage | None" = None,
         conditions: Mapping[str, Sequence[Any]] | None = None,
+        seeds: Sequence[int] | None = None,
     ) -> Denoiser:
         """The clean arrays that are expected behind x_t (B, C, h, w) at times t (B,) of the straight path,
         for B captions, with guidance; for samplers of one's own, without gradients. Arguments as of
-        `sample`."""
+        `sample`; seeds are those of features that a prior draws, 0 to B - 1 unless told."""
         known = self.model.known(conditions or {}, len(captions))
+        known = self.model.drawn(captions, range(len(captions)) if seeds is None else seeds, known)
         return self._clean(self._guided(captions, sampling, weak, known))
 
     def _clean(self, predict: Denoiser) -> Denoiser:
@@ -162,7 +169,7 @@ class TextToImage:
         return scales | dict(chosen.conditions)
 
     def _predict(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        return cast(Tensor, self.model.network(x_t, t, condition))
+        return self.model.predict(x_t, t, condition)
 
     def _check_weak(self, weak: "TextToImage", chosen: Sampling) -> None:
         mine, other = self.model, weak.model
@@ -181,6 +188,10 @@ class TextToImage:
                 "the weak model of autoguidance must be of the same space, noise schedule and prediction as "
                 "the model; take an earlier average of its training"
             )
+
+
+def _shown(pictures: Sequence[Tensor | None] | Tensor | None) -> dict[str, Sequence[Tensor | None]]:
+    return {} if pictures is None else {PICTURE: list(pictures)}
 
 
 def _layouts(model: Diffusion) -> dict[str, Any]:

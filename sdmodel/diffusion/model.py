@@ -12,6 +12,8 @@ from sdmodel.alignment.alignment import Alignment
 from sdmodel.alignment.teacher import FrozenTeacher
 from sdmodel.condition import Condition, ConditionValues
 from sdmodel.conditions.conditions import Conditions, Given
+from sdmodel.conditions.picture import PictureCondition
+from sdmodel.config.picture import PICTURE
 from sdmodel.config.sampling import OURS, TIMESTEPS, Sampling
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
@@ -122,15 +124,16 @@ class Diffusion(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """{"denoising": scalar}: the error of what is predicted at random times, measured as the forward
         process says. Where it is weighed by a learned uncertainty, "denoising" is the error before that, and
-        "uncertainty" what the loss has besides. An alignment adds "alignment_weighted", and metrics.
-        With joint training the losses are "denoising_weighted" and "joint_weighted", and "denoising" is a
-        metric."""
+        "uncertainty" what the loss has besides. An alignment adds "alignment_weighted", and metrics, a
+        feature prior that is learned along its error, "prior". With joint training the losses are
+        "denoising_weighted" and "joint_weighted", and "denoising" is a metric."""
         process = self.process
         x_0 = self.clean(batch)
         t = process.times(batch, x_0[0, 0].numel())
         eps = process.noise(batch, x_0.shape[1:])
         dropped = batch.uniform("caption dropout") < self.config.caption_dropout
-        condition = self.condition(batch, dropped)
+        captions, given = self._parts(batch, dropped)
+        condition = captions if self.conditions is None else self.conditions(captions, given)
         taps = self._taps(batch)
         predicted, features = self._predict(interpolate(x_0, eps, t), t, condition, batch, taps)
         error = process.error(predicted, x_0, eps, t)
@@ -140,6 +143,8 @@ class Diffusion(nn.Module):
             trunk = functools.partial(self._trunk, batch, self.joint.layer)
             first = features.get(self.joint.layer) if self.joint.compares else None
             losses = self.joint(batch, x_0, process, trunk, Term(error, t), first)
+        if self.conditions is not None:
+            losses |= self.conditions.losses(captions, given, batch)
         if self.alignment is not None:
             losses |= self.alignment(features.get(self.alignment.layer), batch)
         return losses
@@ -149,6 +154,20 @@ class Diffusion(nn.Module):
             return {"denoising": error.mean()}
         plain = error.detach().mean()
         return {"denoising": plain, "uncertainty": self.uncertainty(error, t).mean() - plain}
+
+    def predict(
+        self, x_t: Tensor, t: Tensor, condition: Condition, augmented: Tensor | None = None
+    ) -> Tensor:
+        """What the network predicts of x_t (B, C, h, w) at times t (B,), with what x_t itself adds to the
+        condition."""
+        arguments = (x_t, t, self._seen(condition, x_t))
+        # A network that the caller brings need not know of what is not there.
+        predicted = self.network(*arguments) if augmented is None else self.network(*arguments, augmented)
+        return cast(Tensor, predicted)
+
+    def _seen(self, condition: Condition, x_t: Tensor) -> Condition:
+        """With what x_t (B, C, h, w) itself adds."""
+        return condition if self.conditions is None else self.conditions.noisy(condition, x_t)
 
     def _taps(self, batch: Batch) -> tuple[int, ...]:
         """Where hidden features are needed of a batch, ascending."""
@@ -164,13 +183,16 @@ class Diffusion(nn.Module):
     ) -> tuple[Tensor, dict[int, Tensor]]:
         """What the network predicts, and hidden features (B, C, h, w) by tap."""
         if not taps:  # a network that the caller brings need not have any
-            return self.network(x_t, t, condition, batch.augmented), {}
+            return self.predict(x_t, t, condition, batch.augmented), {}
+        condition = self._seen(condition, x_t)
         predicted, features = self.network(x_t, t, condition, batch.augmented, taps=taps)
         return predicted, dict(zip(taps, features, strict=True))
 
     def _trunk(self, batch: Batch, layer: int, x_t: Tensor, t: Tensor) -> Tensor:
-        """Hidden features (B, C, h, w) of noisy arrays that no caption tells of."""
-        nothing = self.condition(batch, torch.ones_like(t, dtype=torch.bool))
+        """Hidden features (B, C, h, w) of noisy arrays that neither a caption nor a condition tells of."""
+        captions = self._captions(batch, torch.ones_like(t, dtype=torch.bool))
+        nothing = captions if self.conditions is None else self.conditions(captions, {})
+        nothing = self._seen(nothing, x_t)
         _, features = self.network(x_t, t, nothing, batch.augmented, taps=(layer,), trunk=True)
         return features[0]
 
@@ -184,13 +206,18 @@ class Diffusion(nn.Module):
     def condition(self, batch: Batch, dropped: Tensor | None = None) -> Condition:
         """A batch's captions, cached or encoded; the empty one where `dropped` (B,) bool is true. With what
         is known of its rows beside them, of which some is dropped too, unless `dropped` is None."""
+        captions, given = self._parts(batch, dropped)
+        return captions if self.conditions is None else self.conditions(captions, given)
+
+    def _parts(self, batch: Batch, dropped: Tensor | None) -> tuple[Condition, Given]:
+        """The captions alone, and what is known of the rows beside them."""
         conditions = self.conditions
         if conditions is None:
-            return self._captions(batch, dropped)
+            return self._captions(batch, dropped), {}
         if dropped is not None:
             dropped = dropped | conditions.all_dropped(batch)
         given = conditions.of_batch(batch, drop=dropped is not None)
-        return conditions(self._captions(batch, dropped), given)
+        return self._captions(batch, dropped), given
 
     def _captions(self, batch: Batch, dropped: Tensor | None) -> Condition:
         if batch.text is not None:
@@ -252,14 +279,32 @@ class Diffusion(nn.Module):
             self.text.to(cpu)
         if self.autoencoder is not None:
             self.autoencoder.to(cpu)
+        if self.picture is not None:
+            self.picture.encoder.to(cpu)
+
+    @property
+    def picture(self) -> PictureCondition | None:
+        """The condition that is a picture; None: there is none."""
+        module = self.conditions.modules_by_name.get(PICTURE) if self.conditions else None
+        return module if isinstance(module, PictureCondition) else None
+
+    def drawn(
+        self, captions: list[str], seeds: Sequence[int], known: Mapping[str, ConditionValues]
+    ) -> dict[str, ConditionValues]:
+        """What is known of pictures to draw, B of them, with the features that a prior draws for those that
+        are shown none, each of its caption and its seed alone."""
+        picture = self.picture
+        if picture is None or picture.prior is None:
+            return dict(known)
+        features = picture.draw(self._encoded(captions, None), known[PICTURE], seeds)
+        return {**known, PICTURE: features}
 
     def denoise(
         self, x_t: Tensor, t: Tensor, condition: Condition, augmented: Tensor | None = None
     ) -> Tensor:
         """The clean arrays that are expected behind x_t (B, C, h, w) at times t (B,)."""
         x_t, t = self.process.known(x_t, t)
-        predicted = cast(Tensor, self.network(x_t, t, condition, augmented))
-        return clean(self.process.prediction, predicted, x_t, t)
+        return clean(self.process.prediction, self.predict(x_t, t, condition, augmented), x_t, t)
 
     def target(self, images: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) in [-1, 1] as the denoiser shall estimate them, (B, C, h, w): pixels, or the

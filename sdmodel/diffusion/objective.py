@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sdmodel.alignment.teacher import load_teacher
 from sdmodel.conditions.interface import ConditionLayout
+from sdmodel.conditions.picture import PictureLayout
 from sdmodel.config.buckets import bucket_shapes
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
@@ -66,7 +67,8 @@ class DiffusionObjective:
             captions.
         texts: folders of pretrained encoders for `config.text` and each of `config.texts`, None where one
             begins with random weights; empty: all do.
-        encoder: folder of the frozen image encoder that hidden features are aligned with.
+        encoder: folder of the frozen image encoder that pictures are seen by: as a condition, or to align
+            hidden features with.
         starting: `start` will bring the weights; the denoiser has none until then.
         own: parts whose classes the caller brings.
         conditions: what is known beside captions, in the order in which guidance adds it."""
@@ -85,6 +87,9 @@ class DiffusionObjective:
             text.empty = read_empty(latents)
         else:
             text = learned_text(config, captions, texts)
+        if (picture := config.conditions.picture).source:
+            widths = {"token_width": text.token_width, "caption_width": text.pooled_width or text.token_width}
+            self.layouts += (PictureLayout.of(picture, encoder, config.size, latent=space.latent, **widths),)
         beside = conditions_of(config, self.layouts, text)
         pooled = text.pooled_width + (beside.pooled_width if beside else 0)
         with torch.device("meta") if starting else nullcontext():

@@ -27,6 +27,9 @@ class EvaluateConfig(Config):
     prior: Literal["fitted", "standard"] = "fitted"
     """Of what an autoencoder's latents are drawn for the oracle: a Gaussian that is fitted to those of 512
     training pictures, or the standard normal, which is a variational autoencoder's prior."""
+    oracle_prompts: Literal["text", "picture", "both"] = "text"
+    """How the oracle's images are asked for: by captions, by pictures of the world that show what the
+    captions say, or by both; of a model with train.conditions.picture."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     """How the samples are drawn, where otherwise than the model's folder says."""
     seed: Seed = 0
@@ -55,6 +58,12 @@ class EvaluateConfig(Config):
     """"cpu", "cuda" or "auto"."""
 
     def conflicts(self) -> Iterator[Mistake]:
-        """An oracle that is shown nothing."""
+        """An oracle that is shown nothing, or that there is none of."""
         if self.oracle and not self.oracle_samples:
             yield self.mistake("the oracle would see no picture; ask for some", "oracle", "oracle_samples")
+        if self.oracle_prompts != "text" and not self.oracle:
+            yield self.mistake(
+                "there is no oracle, whose images alone are asked for by pictures; set oracle, or leave this "
+                "out",
+                *("oracle_prompts", "oracle"),
+            )

@@ -19,7 +19,7 @@ from stages.evaluate.image_features import distance
 from stages.evaluate.image_models import recognition, reconstruction
 from stages.evaluate.images import index_of, pictures_of
 from stages.evaluate.label_probes import label_probes
-from stages.evaluate.oracle import clean_pairs, unseen_captions, verdicts
+from stages.evaluate.oracle import clean_pairs, prompted, unseen_captions, verdicts
 from stages.evaluate.prompts import Prompt, prompts_of
 from stages.evaluate.report import markdown
 from stages.evaluate.retrieval import r_at_1
@@ -36,7 +36,9 @@ from stages.stage import Request, Stats, StepSettings, stage
 
 GROUP = 64
 """Pictures among which a caption's own one is looked for."""
-_NOT_FIGURES = ("model", "dataset", "background", "validation", "sampling", "nearest", "notice")
+_NOT_FIGURES = (
+    *("model", "dataset", "background", "validation", "sampling", "oracle_prompts", "nearest", "notice"),
+)
 
 REMEDY = "The model draws what it read of them; train it with a larger train.text.length."
 """Of captions to sample that are cut."""
@@ -154,8 +156,10 @@ def _text_to_image(
     prompts = prompts_of(index, config.captions, unseen, config.samples, config.seed, split)
     if not prompts:
         raise ValueError("evaluate.samples=0 and no captions are given; set one of them")
+    prompts = prompted(prompts, config.oracle_prompts, config.seed)
     of_model = Sampling(**model.json("model/config.json")["model"]["sampling"])
-    report["sampling"] = asdict(config.sampling.over(of_model))
+    sampling = asdict(config.sampling.over(of_model))
+    report["sampling"] = {name: value for name, value in sampling.items() if name != "conditions" or value}
     images = sample(prompts, model.digest, load, config, out)
     if load.cache_info().currsize:  # else all was sampled before, and said
         from sdmodel.text.lengths import truncation_warnings
@@ -171,6 +175,8 @@ def _text_to_image(
     if groups["oracle"]:
         chosen = groups["oracle"]
         report["oracle"] = verdicts([prompts[i].caption for i in chosen], images[chosen])
+        if config.oracle_prompts != "text":
+            report["oracle_prompts"] = config.oracle_prompts
     for each in encoders:
         report["frechet"] = distance(each, images[groups["test"]], dataset, split, config.device, out)
     report["similarity"] = None

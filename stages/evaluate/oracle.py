@@ -1,6 +1,8 @@
 """The demo worlds' oracles read what was sampled for unseen captions: of one object, or of two groups."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from stages.demo.reading import PIXELS
 from stages.demo.two import captions as two_captions
 from stages.demo.two import oracle as two_oracle
 from stages.demo.two import world as two_world
+from stages.evaluate.prompts import Prompt
 from stages.image import shrink
 
 
@@ -21,6 +24,31 @@ def unseen_captions(oracle: str, samples: int, seed: int) -> list[str]:
         return []
     unseen = (two_captions if oracle == "two" else one_captions).unseen(samples, seed)
     return [caption for caption, _ in unseen]
+
+
+def prompted(prompts: Sequence[Prompt], how: Literal["text", "picture", "both"], seed: int) -> list[Prompt]:
+    """The same prompts, but those for the oracle as `evaluate.oracle_prompts` says."""
+    if how == "text":
+        return list(prompts)
+    pictures = iter(references([prompt.caption for prompt in prompts if prompt.group == "oracle"], seed))
+    return [
+        replace(prompt, by_text=how == "both", picture=next(pictures)) if prompt.group == "oracle" else prompt
+        for prompt in prompts
+    ]
+
+
+def references(captions: Sequence[str], seed: int) -> list[NDArray[np.uint8]]:
+    """For each caption of a demo world a picture of that world, (64, 64, 3), which shows what it says; of a
+    seed that nothing else uses."""
+    pictures: list[NDArray[np.uint8]] = []
+    for index, caption in enumerate(captions):
+        if groups := two_captions.parse(caption):
+            pictures.append(two_world.render(two_world.scene(_SHOWN + seed, index, groups), 64))
+        else:
+            attributes = one_captions.parse(caption)
+            assert attributes, "a caption that no demo world wrote"
+            pictures.append(one_world.render(one_world.scene(_SHOWN + seed, index, attributes), 64))
+    return pictures
 
 
 def verdicts(captions: Sequence[str], images: NDArray[np.uint8]) -> dict[str, float]:
@@ -93,3 +121,4 @@ def clean_pairs(rows: int, seed: int, oracle: str = "demo") -> tuple[list[NDArra
 
 
 _JUDGING = 7_000_000
+_SHOWN = 8_000_000

@@ -3,19 +3,30 @@ find again."""
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One image to sample: its caption, the seed of its noise, and why it is sampled ("test", "new" or
+    """One image to sample: what it is to show, the seed of its noise, and why it is sampled ("test", "new" or
     "oracle")."""
 
     caption: str
     seed: int
     group: str
+    by_text: bool = True
+    """Whether the model is told the caption; else the picture alone says what to draw."""
+    picture: NDArray[np.uint8] | None = field(default=None, compare=False)
+    """(H, W, 3): what the model is shown; None: nothing."""
+
+    @property
+    def text(self) -> str:
+        """The caption as the model is told it; "" is none."""
+        return self.caption if self.by_text else ""
 
 
 def prompts_of(

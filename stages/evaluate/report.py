@@ -6,6 +6,13 @@ from typing import Any
 from stages.fingerprint import short_hash
 from stages.foreign_text import escape_markdown
 
+PROMPTED = {
+    "text": "",
+    "picture": ", asked for by another picture of what they say, without them",
+    "both": ", asked for by them and by another picture of what they say",
+}
+"""How the oracle's samples were asked for, by `evaluate.oracle_prompts`."""
+
 
 def markdown(report: Mapping[str, Any]) -> str:
     """The report for people: what was measured, and what was not and why."""
@@ -178,7 +185,8 @@ def _oracle(report: Mapping[str, Any]) -> list[str]:
     return [
         "## Oracle",
         "",
-        f"{oracle['samples']} samples for captions whose combination and phrasing were never trained on:"
+        f"{oracle['samples']} samples for captions whose combination and phrasing were never trained on"
+        f"{PROMPTED[report.get('oracle_prompts', 'text')]}:"
         if "all" in oracle
         else f"{oracle['samples']} samples that no caption asked for:",
         "",

@@ -1,5 +1,6 @@
 """Samples as parts: another evaluation of the same model samples only what is new."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -40,18 +41,19 @@ def sample(
         mine = [prompt for prompt in prompts if prompt.group == group]
         size = 1 if group == "new" else config.part_rows  # people add captions one by one, anywhere
         for start in range(0, len(mine), size):
-            rows = [(prompt.caption, prompt.seed) for prompt in mine[start : start + size]]
-            inputs = [model, fingerprint_of([[caption, str(seed)] for caption, seed in rows])]
+            rows = mine[start : start + size]
+            inputs = [model, fingerprint_of([_named(prompt) for prompt in rows])]
             specs.append(PartSpec(f"{group}-{start // size:05d}", inputs, rows))
 
-    def make(folder: Path, rows: list[tuple[str, int]]) -> PartResult:
+    def make(folder: Path, rows: list[Prompt]) -> PartResult:
         from sdmodel.data.pixels import to_uint8
 
         pictures: list[NDArray[np.uint8]] = []
         for start in range(0, len(rows), config.batch):
             out.check()
-            captions, seeds = zip(*rows[start : start + config.batch], strict=True)
-            images = load().sample(list(captions), list(seeds), config.sampling)
+            some = rows[start : start + config.batch]
+            captions, seeds = [prompt.text for prompt in some], [prompt.seed for prompt in some]
+            images = load().sample(captions, seeds, config.sampling, **_pictures(some))
             pictures.append(to_uint8(images).permute(0, 2, 3, 1).cpu().numpy())  # (B, S, S, 3)
         np.save(folder / "images.npy", np.concatenate(pictures), allow_pickle=False)
         return PartResult()
@@ -59,3 +61,21 @@ def sample(
     settings = {"sampling": canonical_config(config.sampling), **depends}
     parts = out.parts(specs, make, config=settings, note=f"sampling {len(prompts)} images")
     return np.concatenate([np.load(part.path("images.npy"), allow_pickle=False) for part in parts])
+
+
+def _named(prompt: Prompt) -> list[str]:
+    """What decides the image, besides model and sampling."""
+    named = [prompt.text, str(prompt.seed)]
+    return named if prompt.picture is None else [*named, hashlib.sha256(prompt.picture.tobytes()).hexdigest()]
+
+
+def _pictures(prompts: Sequence[Prompt]) -> dict[str, Any]:
+    """What the model is shown, (3, H, W) float32 in [-1, 1] each; nothing where all prompts are text alone."""
+    from sdmodel.data.pixels import to_float
+
+    shown = [prompt.picture for prompt in prompts]
+    if all(picture is None for picture in shown):
+        return {}
+    return {
+        "pictures": [picture if picture is None else to_float(picture).permute(2, 0, 1) for picture in shown]
+    }

@@ -22,6 +22,7 @@ from sdmodel.config.model import (
     UNetConfig,
 )
 from sdmodel.config.noise import NoiseConfig
+from sdmodel.config.picture import PictureConfig
 from sdmodel.config.representation import AlignmentConfig, JointConfig
 from sdmodel.config.selfsupervised import MaskedConfig, PatchTransformerConfig, SelfSupervisedConfig
 from sdmodel.config.text import PretrainConfig, TextConfig
@@ -118,6 +119,22 @@ CURVES: dict[str, Any] = {
         ),
         "data": DataConfig(crop=True, flip=True),
     },
+    # A view of each picture, in every way to join, and features that a prior learns to draw.
+    "picture": {
+        "encoder": "models/views",
+        "conditions": ConditionsConfig(
+            picture=PictureConfig(
+                source="reference", join=("channels", "token", "modulation"), channels=4, tokens=2
+            ),
+            width=8,
+        ),
+    },
+    "prior": {
+        "encoder": "models/views",
+        "conditions": ConditionsConfig(
+            picture=PictureConfig(source="prior", join=("channels", "token"), prior_width=16, prior_blocks=1)
+        ),
+    },
     "noise": {"noise": NoiseConfig(schedule="cosine", prediction="v", loss="learned", offset=0.1)},
 }
 """What is changed of CONFIG, by the curve's name."""
@@ -131,7 +148,8 @@ def config_of(curve: str, **changes: Any) -> TrainConfig:
 
 def encoders(folder: Path, config: TrainConfig) -> dict[str, Path]:
     """The image encoder that a training asks, by its name in the job; `folder` is of one."""
-    return {"encoder": folder} if config.alignment.kind == "repa" else {}
+    asked = config.alignment.kind == "repa" or config.conditions.picture.source
+    return {"encoder": folder} if asked else {}
 
 
 def job(folder: Path, dataset: Any, config: TrainConfig, **paths: Path) -> JobSpec:

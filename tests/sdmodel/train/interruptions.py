@@ -73,6 +73,8 @@ VARIANTS: dict[str, Any] = {
         "noise": NoiseConfig(schedule="cosine", prediction="v"),
     },
     "conditions": tiny.CURVES["conditions"],
+    "picture": tiny.CURVES["picture"],
+    "prior": tiny.CURVES["prior"],
 }
 """Further trainings: what is changed of CONFIG, for the diffusion objective unless it says another, by the
 name of their golden curve."""

@@ -6,7 +6,8 @@ from stages.demo.two import captions as two_captions
 from stages.demo.two import world as two_world
 from stages.demo.two.measures import MEASURES
 from stages.demo.world import ATTRIBUTES, VALUES, render, scene
-from stages.evaluate.oracle import clean_pairs, unseen_captions, verdicts
+from stages.evaluate.oracle import clean_pairs, prompted, unseen_captions, verdicts
+from stages.evaluate.prompts import Prompt
 
 
 @pytest.mark.parametrize("side", [32, 64])
@@ -64,3 +65,19 @@ def test_clean_pairs_tell_pictures_apart():
     pictures, captions = clean_pairs(9, seed=0, oracle="two")
     assert {picture.shape for picture in pictures} == {(64, 64, 3)}
     assert verdicts(captions, np.stack(pictures))["all"] == 1.0
+
+
+@pytest.mark.parametrize("world", ["demo", "two"])
+def test_the_oracles_prompts_may_be_pictures_of_what_the_captions_say(world: str):
+    captions = unseen_captions(world, 6, 3)
+    asked = [Prompt("a new one", 1, "new"), *(Prompt(caption, 2, "oracle") for caption in captions)]
+    assert prompted(asked, "text", 3) == asked
+    alone, both = prompted(asked, "picture", 3), prompted(asked, "both", 3)
+    assert alone[0] == both[0] == asked[0]
+    assert alone[0].picture is None
+    assert [prompt.text for prompt in alone[1:]] == [""] * 6
+    assert [prompt.text for prompt in both[1:]] == captions
+    shown = [prompt.picture for prompt in alone[1:] if prompt.picture is not None]
+    assert verdicts(captions, np.stack(shown))["all"] == 1.0
+    others = [prompt.picture for prompt in prompted(asked, "picture", 4)[1:] if prompt.picture is not None]
+    assert not any(np.array_equal(mine, other) for mine, other in zip(shown, others, strict=True))
