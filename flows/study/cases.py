@@ -10,6 +10,7 @@ from flows.config.values import config_of
 from flows.step import RunContext, Step
 from flows.steps import ENCODE
 from flows.study.config import BudgetConfig, StudyConfig
+from sdmodel.config.representation import AlignmentConfig
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
 from stages.config.run import Run
@@ -56,8 +57,9 @@ class Case:
         return repr((self.data, self.run.encode, self.run.train, self.budget))
 
     def pace(self, machine: str, seconds: float) -> PaceConfig:
-        """How its speed is measured: that of all seeds, whatever it starts from."""
-        train = self.run.train
+        """How its speed is measured: that of all seeds, whatever it starts from, and without a frozen
+        encoder, which another arm may have yet to make."""
+        train = _unseeing(self.run.train)
         return PaceConfig(
             train=replace(
                 train.of_images(MANY),
@@ -157,13 +159,21 @@ def needs_pace(study: StudyConfig, case: Case) -> bool:
 
 def _unmeasurable(study: StudyConfig, case: Case) -> Iterable[str]:
     train = case.run.train
-    starts = {key: text for key, text in vars(train).items() if key in ("start", "continue_from") and text}
+    names = ("start", "continue_from", "encoder")
+    starts = {key: text for key, text in vars(train).items() if key in names and text}
     if needs_pace(study, case) and (starts or ENCODE.is_enabled(case.run.encode)):
         what = next((f"train.{key}={text!r}" for key, text in starts.items()), "latents")
         yield (
             f"arm {case.arm}: a budget of seconds, or a figure of pace, with {what}: speeds are those from "
-            "pixels and without a start; give budget.images, and no figure of pace"
+            "pixels and without a start or an encoder; give budget.images, and no figure of pace"
         )
+
+
+def _unseeing(train: TrainConfig) -> TrainConfig:
+    if not train.encoder:
+        return train
+    autoencoder = replace(train.autoencoder, perceptual=0.0)
+    return replace(train, encoder="", alignment=AlignmentConfig(), autoencoder=autoencoder)
 
 
 def _unstarted(text: TextConfig) -> TextConfig:

@@ -72,14 +72,18 @@ class PerceptualDistance:
 def perceptual_distance(encoder: Path | None, lpips: str = "") -> PerceptualDistance:
     """By LPIPS where its weights are given, else by an image encoder of ours with unit weights.
 
-    encoder: folder of a self-supervised encoder. lpips: folder or file of LPIPS's weights. One of both is
-    given. ValueError: it holds none."""
+    encoder: folder of a self-supervised encoder. lpips: folder or file of LPIPS's weights. ValueError:
+    neither is given, or holds what it should."""
     if lpips:
         network = load_lpips(Path(lpips))
         return PerceptualDistance(network, network.channel_weights)
     from sdmodel.selfsupervised.encoder import load as load_encoder  # it takes seconds to import
 
-    assert encoder, "a config with a perceptual loss names what sees pictures"
+    if encoder is None:
+        raise ValueError(
+            "train.autoencoder.perceptual needs an image encoder; name a model of objective selfsupervised "
+            "in train.encoder, or weights in train.autoencoder.lpips"
+        )
     return PerceptualDistance(load_encoder(encoder))
 
 

@@ -56,6 +56,8 @@ CAPTIONED = ("contrastive", "text")
 """Objectives that learn from captions: pictures without one teach them nothing."""
 WORDLESS = ("autoencoder", "gan", "selfsupervised")
 """Objectives that read no caption."""
+PICTURING = ("diffusion", "autoencoder", "gan")
+"""Objectives whose models give pictures back, and could give back those that they have seen."""
 
 
 @dataclass(frozen=True, kw_only=True)

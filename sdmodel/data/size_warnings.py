@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from sdmodel.config.train import WORDLESS, TrainConfig
+from sdmodel.config.train import PICTURING, WORDLESS, TrainConfig
 from sdmodel.data.index import Index
 
 NUMBERS = 1.0
@@ -35,9 +35,6 @@ LABELS = 100
 """Labels that teach, below which they are few: with ten classes ten each."""
 LARGE = 100_000
 """Pictures from which on no set is small, and its words are not counted."""
-
-PICTURING = ("diffusion", "autoencoder", "gan")
-"""Objectives whose models give pictures back, and could give back those that they have seen."""
 
 # Scripts without spaces: Thai to Lao, Burmese, Khmer, kana and Han. Their characters stand for words.
 ALONE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"

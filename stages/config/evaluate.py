@@ -42,9 +42,9 @@ class EvaluateConfig(Config):
     clip_pretrained: str = field(default="", metadata=NEUTRAL)  # likewise
     """open_clip's tag of pretrained weights, or a path; unused with local-dir."""
     encoder: str = field(default="", metadata=NEUTRAL)  # likewise
-    """Image encoder of ours, "models/NAME@latest", in whose features the samples for captions of the test
-    split are compared with that split's pictures (Frechet distance); of a text-to-image model. Empty: they
-    are not."""
+    """Image encoder of ours, "models/NAME@latest", in whose features samples, those for captions of the test
+    split where captions are read, are compared with that split's pictures (Frechet distance), or pictures
+    that an autoencoder gives back with themselves (perceptual distance). Empty: they are not."""
     columns: tuple[Word, ...] = ()
     """Columns of labels, see shard.columns, by which an image encoder's features are measured: a linear probe
     and nearest neighbours, fit on the train split."""

@@ -26,7 +26,7 @@ from sdmodel.config.limits import (
     Word,
     Workers,
 )
-from sdmodel.config.train import TrainConfig
+from sdmodel.config.train import PICTURING, TrainConfig
 from stages.artifacts.names import LONGEST, MEANING, PATTERN
 from stages.config.collect import CollectConfig
 from stages.config.colour import WHITE, Colour
@@ -243,7 +243,13 @@ class Run(DatasetRun):
         sampled = self.evaluate.samples or self.evaluate.captions or self.evaluate.oracle
         if self.train.objective == "diffusion" and not sampled:
             yield self.mistake("nothing would be sampled; set one", "evaluate.samples", "evaluate.captions")
-        if self.evaluate.encoder and self.train.objective != "diffusion":
+        if self.evaluate.oracle == "two" and self.train.objective in ("autoencoder", "gan"):
+            yield self.mistake(
+                'it reads what captions ask for, and this objective reads none; take "demo" on pictures of '
+                "one object, or leave it out",
+                *("evaluate.oracle", "train.objective"),
+            )
+        if self.evaluate.encoder and self.train.objective not in PICTURING:
             yield self.mistake(
                 "samples are compared with pictures by it, and this objective draws none; leave it out",
                 *("evaluate.encoder", "train.objective"),

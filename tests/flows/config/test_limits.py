@@ -215,6 +215,10 @@ def test_what_is_impossible_is_refused_alone(key: str):
             "evaluate.oracle='demo', evaluate.oracle_samples=0: the oracle would see no picture",
         ),
         (
+            {"evaluate.oracle": "two", "train.objective": "gan"},
+            "evaluate.oracle='two', train.objective='gan': it reads what captions ask for",
+        ),
+        (
             {"evaluate.encoder": "models/eye", "train.objective": "text", "train.pretrain.masked": 1},
             "evaluate.encoder='models/eye', train.objective='text': samples are compared with pictures by it",
         ),

@@ -99,6 +99,8 @@ def test_lpips_is_its_authors(tmp_path: Path):
 
 
 def test_an_encoder_of_ours_measures_with_unit_weights(tmp_path: Path):
+    with pytest.raises(ValueError, match="needs an image encoder"):
+        perceptual_distance(None)
     distance = perceptual_distance(image_encoder(tmp_path / "encoder"))
     x, y = pictures(1), pictures(2)
     assert distance(x, x).abs().max() < 1e-10
