@@ -3,6 +3,7 @@
 from prefect import flow
 
 from flows.events import EVALUATED, emit, log_cause, version
+from flows.pinning import pinned_config
 from flows.report.names import evaluate_name
 from flows.report.task_runner import task_runner
 from flows.step import Result, RunContext
@@ -42,6 +43,7 @@ def evaluate_model(
     if dataset:
         dataset = number_of(opened, dataset)
     data = resolved(store, dataset)[0] if dataset else trained_on(evaluated)
+    config = pinned_config(store, name, config)
     finished = results(evaluate.submit(evaluated, data, config=config, context=context))
     reference = f"evaluations/{name}"
     facts = {

@@ -11,6 +11,7 @@ from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
 from stages.artifacts.reference import number_of
 from stages.config.encode import EncodeConfig
+from stages.config.evaluate import EvaluateConfig
 from stages.config.run import Run
 from stages.config.starts import own_models, starts_of
 from stages.pretrained.files import autoencoder_config, check_fits
@@ -21,12 +22,15 @@ def pinned(run: Run) -> Run:
     """A run whose references to models and tables of clusters name versions by their numbers.
 
     ValueError: one of them is not there, or pictures of the run's size do not fit its autoencoder."""
-    train, encode = (pinned_config(run.store, run.name, config) for config in (run.train, run.encode))
-    return replace(run, train=train, encode=encode)
+    train, encode, evaluate = (
+        pinned_config(run.store, run.name, config) for config in (run.train, run.encode, run.evaluate)
+    )
+    return replace(run, train=train, encode=encode, evaluate=evaluate)
 
 
 def pinned_config(store: str, name: str, config: Any) -> Any:
-    """The same of one step's config; those of other steps than encode and train hold no references.
+    """The same of one step's config; those of other steps than encode, train and evaluate hold no
+    references.
 
     Args:
         store: URL of where models are; opened only where something is looked up.
@@ -43,6 +47,7 @@ def pinned_config(store: str, name: str, config: Any) -> Any:
             config,
             start=_pinned(store, "train.start", config.start),
             continue_from=_pinned(store, "train.continue_from", config.continue_from),
+            encoder=_pinned(store, "train.encoder", config.encoder),
             text=_pinned_text(store, "train.text", config.text),
             texts=tuple(
                 _pinned_text(store, f"train.texts[{n}]", text) for n, text in enumerate(config.texts)
@@ -52,6 +57,8 @@ def pinned_config(store: str, name: str, config: Any) -> Any:
     if isinstance(config, EncodeConfig):
         _check_starts(name, {"encode.autoencoder": config.autoencoder})
         return _pinned_encoder(store, config)
+    if isinstance(config, EvaluateConfig):
+        return replace(config, encoder=_pinned(store, "evaluate.encoder", config.encoder))
     return config
 
 

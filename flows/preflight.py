@@ -55,6 +55,7 @@ def check(run: Run) -> None:
         files.text_files(Path(encode.text))
     texts.labels_input(store, train)
     image_encoder_input(store, "train.encoder", train.encoder)
+    image_encoder_input(store, "evaluate.encoder", run.evaluate.encoder)
     lpips_input(train.autoencoder.lpips)
 
 

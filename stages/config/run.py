@@ -234,6 +234,7 @@ class Run(DatasetRun):
         """Blocks that cannot make one run."""
         yield from super().conflicts()
         starts = {**starts_of(self.train), "encode.autoencoder": self.encode.autoencoder}
+        starts["evaluate.encoder"] = self.evaluate.encoder
         yield from own_models(self.name, starts)
         if self.train.validation.every and not self.shard.validation:
             yield self.mistake(

@@ -9,6 +9,7 @@ import torch
 
 from flows.pinning import pinned, pinned_config
 from flows.steps import TRAIN
+from sdmodel.config.autoencoder import AutoencoderConfig
 from sdmodel.config.text import PretrainConfig, TextConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.train.job import JobSpec
@@ -16,6 +17,7 @@ from sdmodel.train.run import run as run_training
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import number_of, refer, references
 from stages.config.encode import EncodeConfig
+from stages.config.evaluate import EvaluateConfig
 from stages.config.run import Run
 from stages.encode import encode
 from stages.forecast.forecast import encoders_in
@@ -23,7 +25,12 @@ from stages.pretrained.files import autoencoder_input
 from stages.store import Store, open_store
 from tests import frozen
 from tests.stages import worlds
+from tests.stages.pretrained.filed import filed
 
+PERCEPTUAL = TrainConfig(
+    objective="autoencoder", encoder="models/eye", autoencoder=AutoencoderConfig(perceptual=1.0)
+)
+"""Pictures are seen by an image encoder."""
 TINY = replace(worlds.TINY, images=32, batch=16, checkpoint_every=32)
 
 
@@ -56,6 +63,7 @@ def test_a_run_that_would_start_from_its_own_newest_model_is_refused(text: str):
         ("train.continue_from", TrainConfig(continue_from=text), EncodeConfig()),
         ("train.text.start", TrainConfig(text=reader), EncodeConfig()),
         (r"train\.texts\.1\.start", TrainConfig(texts=(TextConfig(), reader)), EncodeConfig()),
+        ("train.encoder", replace(PERCEPTUAL, encoder=text), EncodeConfig()),
         ("encode.autoencoder", TrainConfig(), EncodeConfig(autoencoder=text)),
     ):
         words = rf"{key}='{text}' is what the run itself files as models/birds.*as models/birds@1"
@@ -63,8 +71,20 @@ def test_a_run_that_would_start_from_its_own_newest_model_is_refused(text: str):
             Run(name="birds", train=train, encode=encoding)
         with pytest.raises(ValueError, match=words):
             pinned_config("no store is opened", "birds", encoding if encoding.autoencoder else train)
+    with pytest.raises(ValueError, match=rf"evaluate\.encoder='{text}' is what the run itself files"):
+        Run(name="birds", evaluate=EvaluateConfig(encoder=text))
     assert Run(name="birds", train=TrainConfig(start="models/birds@2")).train.start == "models/birds@2"
     assert Run(name="other", train=TrainConfig(start=text)).train.start == text
+
+
+def test_image_encoders_are_named_by_their_number(store: Store):
+    filed(store, "models/eye", {"model/config.json": b"{}"})
+    run = pinned(Run(name="seeing", store=store.url, train=PERCEPTUAL))
+    assert run.train.encoder == "models/eye@1"
+    run = pinned(Run(name="seeing", store=store.url, evaluate=EvaluateConfig(encoder="models/eye@latest")))
+    assert run.evaluate.encoder == "models/eye@1"
+    with pytest.raises(ValueError, match=r"evaluate\.encoder='models/none'"):
+        pinned_config(store.url, "seeing", EvaluateConfig(encoder="models/none"))
 
 
 @pytest.mark.usefixtures("here")

@@ -12,6 +12,7 @@ from stages.output import Output
 from stages.pretrained.continuation import FILES
 from stages.stage import Stats, stage
 from stages.store import open_store
+from tests.stages.pretrained.filed import filed
 
 
 def test_records_that_cannot_be_read_are_told_before_prefect_starts(
@@ -70,6 +71,23 @@ def test_a_model_without_its_state_is_told_before_prefect_starts(
     assert (out, len(error.splitlines())) == ("", 1)
     assert "train.continue_from='models/old@1'" in error
     assert "train it again with train.checkpoint_keep_state=true" in error
+
+
+def test_another_model_in_the_place_of_an_image_encoder_is_told_before_prefect_starts(
+    tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = open_store(str(tmp_path / "store"))
+    filed(store, "models/reader", {"model/config.json": b'{"kind": "text"}'})
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"name: one\nstore: {store.url}\ncollect: {{folders: [{{name: p, folder: {pictures}}}]}}\n"
+        "evaluate: {encoder: models/reader}\n"
+    )
+    with pytest.raises(SystemExit):
+        main(["run", str(config)])
+    out, error = capsys.readouterr()
+    assert (out, len(error.splitlines())) == ("", 1)
+    assert "evaluate.encoder='models/reader' is no image encoder" in error
 
 
 def test_pixels_in_the_place_of_latents_are_told_before_prefect_starts(
