@@ -81,6 +81,10 @@ class ConditionValues:
         """Rows `start` to `end`."""
         return ConditionValues(self.values[start:end], self.present[start:end])
 
+    def at(self, places: Tensor) -> "ConditionValues":
+        """The rows at places (N,) int64."""
+        return ConditionValues(self.values[places], self.present[places])
+
     def without(self, dropped: Tensor) -> "ConditionValues":
         """As if it were not known where `dropped` (B,) bool is true."""
         return ConditionValues(self.values, self.present & ~dropped)

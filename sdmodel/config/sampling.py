@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
 
@@ -60,6 +60,10 @@ class Sampling:
     rescale: float
     negative: str
     conditions: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    def described(self) -> dict[str, Any]:
+        """As JSON; scales of conditions only where some are chosen."""
+        return {name: value for name, value in vars(self).items() if name != "conditions" or value}
 
 
 OURS = Sampling(sampler="dpm++2m", steps=7, guidance=2.0, interval=(0.0, 0.8), rescale=0.0, negative="")

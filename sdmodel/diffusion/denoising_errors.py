@@ -1,13 +1,13 @@
 """The denoising error on fixed times and noise: the same number for the same model, so that trainings can be
 compared."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sdmodel.condition import Condition
+from sdmodel.condition import Condition, ConditionValues
 from sdmodel.data.batch import Batch
 from sdmodel.device import flushed_denormals
 from sdmodel.diffusion.generate import TextToImage
@@ -47,13 +47,18 @@ def level_of(t: Tensor) -> Tensor:
 @flushed_denormals()
 @torch.no_grad()
 def denoising_errors(
-    model: TextToImage, images: Tensor, captions: list[str], seed: int = 0
+    model: TextToImage,
+    images: Tensor,
+    captions: list[str],
+    seed: int = 0,
+    conditions: Mapping[str, Sequence[Any]] | None = None,
 ) -> dict[str, Any]:
     """How well the model finds images in noise, for each of LEVELS equal spans of time.
 
     images: (N, 3, S, S) float32 in [-1, 1], at least 2. Every image is noised once in every span, at times
     that are stratified inside the span; times and noise depend on (seed, N, S) alone. The same is asked with
-    captions of other images: where that is no worse, captions do not matter.
+    captions of other images: where that is no worse, captions do not matter. conditions: what else is known
+    of each image, as of `TextToImage.sample`; it goes with its caption.
 
     Returns {"levels": [row, ...], **row}, noisiest level first and then the mean over levels; a row is
     {"from", "to" (times), "mse", "mae", "r2" (1 - mse / variance of the images), "mse_shuffled",
@@ -68,15 +73,17 @@ def denoising_errors(
     images = torch.cat([model.model.target(some).cpu() for some in images.split(CHUNK)])  # (N, C, h, w)
     generator = torch.Generator().manual_seed(seed)
     others = derangement(n, generator)
-    captions_by_suffix = {"": captions, "_shuffled": [captions[i] for i in others]}
+    own = model.model.known(conditions or {}, n)
+    theirs = {name: values.at(torch.tensor(others)) for name, values in own.items()}
+    given = {"": (captions, own), "_shuffled": ([captions[i] for i in others], theirs)}
     rows: list[dict[str, float]] = []
     for level in range(LEVELS):
         strata = (torch.randperm(n, generator=generator) + torch.rand(n, generator=generator)) / n
         t = (level + strata) / LEVELS
         eps = torch.randn(images.shape, generator=generator)
         row = {"from": level / LEVELS, "to": (level + 1) / LEVELS}
-        for suffix, texts in captions_by_suffix.items():
-            errors = _errors(model, images, eps, t, texts)
+        for suffix, (texts, known) in given.items():
+            errors = _errors(model, images, eps, t, texts, known)
             row |= {f"{measure}{suffix}": errors[measure] for measure in ("mse", "mae", "r2")}
         rows.append(row)
     mean = {key: sum(row[key] for row in rows) / LEVELS for key in rows[0] if key not in ("from", "to")}
@@ -91,7 +98,12 @@ def derangement(n: int, generator: torch.Generator) -> list[int]:
 
 
 def _errors(
-    model: TextToImage, images: Tensor, eps: Tensor, t: Tensor, captions: list[str]
+    model: TextToImage,
+    images: Tensor,
+    eps: Tensor,
+    t: Tensor,
+    captions: list[str],
+    known: Mapping[str, ConditionValues],
 ) -> dict[str, float]:
     """Figures over all pixels."""
     device = model.model.device
@@ -100,7 +112,9 @@ def _errors(
         part = slice(start, start + CHUNK)
         x_0, at = images[part].to(device), t[part].to(device)
         x_t = interpolate(x_0, eps[part].to(device), at).contiguous(memory_format=torch.channels_last)
-        estimate = model.model.denoise(x_t, at, model.model.encode_captions(captions[part]))
+        given = {name: values.rows(part.start, part.stop) for name, values in known.items()}
+        condition = model.model.encode_captions(captions[part], given=given)
+        estimate = model.model.denoise(x_t, at, condition)
         for name, value in error_sums(estimate, x_0, torch.zeros_like(at, dtype=torch.int64), 1).items():
             sums[name] = sums[name] + value if name in sums else value
     return figures({name: value.cpu() for name, value in sums.items()})

@@ -23,7 +23,6 @@ from sdmodel.conditions.build import read_layouts
 from sdmodel.conditions.conditions import Conditions
 from sdmodel.conditions.interface import Placement
 from sdmodel.config.adapter import adapter_of
-from sdmodel.config.sampling import Sampling
 from sdmodel.config.train import TrainConfig
 from sdmodel.denoise.build import build_denoiser
 from sdmodel.denoise.unet import UNet
@@ -68,7 +67,7 @@ def described(model: Diffusion) -> dict[str, Any]:
         **({network: settings} if network else {}),
         "maps": model.network.size if isinstance(model.network, UNet) else None,
         "noise": model.process.described(),
-        "sampling": _sampling(model.sampling),
+        "sampling": model.sampling.described(),
         "text": _shapes(model.text),
         "text_length": getattr(model.text, "length", 0),
         "text_learns": isinstance(model.text, nn.Module),
@@ -78,11 +77,6 @@ def described(model: Diffusion) -> dict[str, Any]:
         **({"conditions": model.conditions.described()} if model.conditions else {}),
         **({"placement": dataclasses.asdict(model.conditions.placement)} if model.conditions else {}),
     }
-
-
-def _sampling(sampling: Sampling) -> dict[str, Any]:
-    """Scales of conditions only where some are chosen."""
-    return {name: value for name, value in vars(sampling).items() if name != "conditions" or value}
 
 
 def _shapes(text: CaptionEncoder) -> list[dict[str, Any]] | None:

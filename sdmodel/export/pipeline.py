@@ -33,6 +33,9 @@ def export_pipeline(model_folder: Path, target: Path) -> list[Path]:
     Low-rank changes that were kept apart are added in. ValueError: no stock pipeline computes what the model
     does; nothing is written then."""
     model = folders.load(model_folder)
+    if model.conditions:
+        names = ", ".join(model.conditions.modules_by_name)
+        raise ValueError(f"no stock pipeline reads conditions beside the caption ({names}); {LOADS}")
     make = _unconditional if isinstance(model.text, UnreadCaptions) else _stable_diffusion
     pipeline = make(model)
     pipeline.save_pretrained(target)

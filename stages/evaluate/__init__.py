@@ -1,7 +1,6 @@
 """evaluate: what a model is worth, as figures, pictures and words."""
 
 import json
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from sdmodel.config.sampling import Sampling
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.config.evaluate import EvaluateConfig
+from stages.evaluate.conditions import as_lists, own_conditions
 from stages.evaluate.drawings import chosen_samples, draw_samples
 from stages.evaluate.grid import draw_grid
 from stages.evaluate.held_out import measured_split, notice
@@ -153,13 +153,13 @@ def _text_to_image(
 
     # What it draws: for captions of the test split, for new ones, for the oracle.
     index = dataset.table("index")
-    prompts = prompts_of(index, config.captions, unseen, config.samples, config.seed, split)
+    settings = model.json("model/config.json")["model"]
+    known = settings.get("conditions", ())
+    prompts = prompts_of(index, config.captions, unseen, config.samples, config.seed, split, known)
     if not prompts:
         raise ValueError("evaluate.samples=0 and no captions are given; set one of them")
     prompts = prompted(prompts, config.oracle_prompts, config.seed)
-    of_model = Sampling(**model.json("model/config.json")["model"]["sampling"])
-    sampling = asdict(config.sampling.over(of_model))
-    report["sampling"] = {name: value for name, value in sampling.items() if name != "conditions" or value}
+    report["sampling"] = config.sampling.over(Sampling(**settings["sampling"])).described()
     images = sample(prompts, model.digest, load, config, out)
     if load.cache_info().currsize:  # else all was sampled before, and said
         from sdmodel.text.lengths import truncation_warnings
@@ -201,13 +201,21 @@ def _validation(
         from sdmodel.data.pixels import to_float
         from sdmodel.diffusion.denoising_errors import denoising_errors
 
-        captioned = [len(own) > 0 for own in index_of(dataset, "validation").captions]
+        rows = dataset.table("index").query("split == 'validation'")
+        captioned = rows["captions"].map(len) > 0
+        whole = captioned.sum() < 2
         images, captions = pictures_of(
-            dataset, "validation", config.validation_rows, load().size, captions=sum(captioned) >= 2
+            dataset, "validation", config.validation_rows, load().size, captions=not whole
         )
+        known = model.json("model/config.json")["model"].get("conditions", ())
+        measured = (rows if whole else rows.loc[captioned]).head(len(images))
+        own = own_conditions(measured, known)
         out.progress(0, 1, f"validation loss of {len(images)} images")
         tensors = to_float(images).permute(0, 3, 1, 2).contiguous()  # (N, 3, S, S)
-        errors = {"rows": len(images), **denoising_errors(load(), tensors, captions, seed=config.seed)}
+        errors = {
+            "rows": len(images),
+            **denoising_errors(load(), tensors, captions, config.seed, as_lists(own)),
+        }
         (folder / "validation.json").write_text(json.dumps(errors, sort_keys=True))
         return PartResult()
 

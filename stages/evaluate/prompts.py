@@ -2,12 +2,15 @@
 find again."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from stages.evaluate.conditions import Given, own_conditions
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,8 @@ class Prompt:
     caption: str
     seed: int
     group: str
+    conditions: Given = ()
+    """What else its picture is to be: what the row of its caption has."""
     by_text: bool = True
     """Whether the model is told the caption; else the picture alone says what to draw."""
     picture: NDArray[np.uint8] | None = field(default=None, compare=False)
@@ -36,6 +41,7 @@ def prompts_of(
     samples: int,
     seed: int,
     split: str = "test",
+    known: Sequence[Mapping[str, Any]] = (),
 ) -> list[Prompt]:
     """All images of an evaluation.
 
@@ -45,24 +51,31 @@ def prompts_of(
         new: captions that somebody wrote.
         unseen: captions for the oracle.
         samples: most captions of the test split.
+        known: "conditions" of the model folder's config.json; captions of the split come with their rows'
+            own, others alone.
         split: whose captions are taken where the test split is empty and no others are given.
         seed: of the evaluation; each image's own seed is a hash of it, the caption and how often it came
             before.
     """
     taken = "test" if new or unseen else split
-    test = list(index.loc[index["split"] == taken].sort_values(["uid"])["captions"])
-    texts = [str(captions[0]["text"]) for captions in test if len(captions)]
+    test = index.loc[index["split"] == taken].sort_values(["uid"])
+    own = own_conditions(test, known)
+    texts = [
+        (str(captions[0]["text"]), given)
+        for captions, given in zip(test["captions"], own, strict=True)
+        if len(captions)
+    ]
     if not (texts or new or unseen):  # of pictures without captions a model learns to draw without one
-        texts = [""] * len(test)
-    chosen = [("test", caption) for caption in texts[:samples]]
-    chosen += [("new", caption) for caption in new]
-    chosen += [("oracle", caption) for caption in unseen]
+        texts = [("", given) for given in own]
+    chosen: list[tuple[str, str, Given]] = [("test", *text) for text in texts[:samples]]
+    chosen += [("new", caption, ()) for caption in new]
+    chosen += [("oracle", caption, ()) for caption in unseen]
     count: dict[tuple[str, str], int] = {}
     prompts: list[Prompt] = []
-    for group, caption in chosen:
+    for group, caption, given in chosen:
         times = count.get((group, caption), 0)
         count[group, caption] = times + 1
-        prompts.append(Prompt(caption, _seed(seed, caption, times), group))
+        prompts.append(Prompt(caption, _seed(seed, caption, times), group, given))
     return prompts
 
 

@@ -1,6 +1,7 @@
 """Samples as parts: another evaluation of the same model samples only what is new."""
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.config.evaluate import EvaluateConfig
+from stages.evaluate.conditions import as_lists
 from stages.evaluate.prompts import Prompt
 from stages.fingerprint import canonical_config, fingerprint_of
 from stages.output import Output, PartResult, PartSpec
@@ -53,7 +55,8 @@ def sample(
             out.check()
             some = rows[start : start + config.batch]
             captions, seeds = [prompt.text for prompt in some], [prompt.seed for prompt in some]
-            images = load().sample(captions, seeds, config.sampling, **_pictures(some))
+            beside = _pictures(some) | _conditions(some)
+            images = load().sample(captions, seeds, config.sampling, **beside)
             pictures.append(to_uint8(images).permute(0, 2, 3, 1).cpu().numpy())  # (B, S, S, 3)
         np.save(folder / "images.npy", np.concatenate(pictures), allow_pickle=False)
         return PartResult()
@@ -65,12 +68,14 @@ def sample(
 
 def _named(prompt: Prompt) -> list[str]:
     """What decides the image, besides model and sampling."""
-    named = [prompt.text, str(prompt.seed)]
+    conditions = [json.dumps(prompt.conditions)] if prompt.conditions else []
+    named = [prompt.text, str(prompt.seed), *conditions]
     return named if prompt.picture is None else [*named, hashlib.sha256(prompt.picture.tobytes()).hexdigest()]
 
 
 def _pictures(prompts: Sequence[Prompt]) -> dict[str, Any]:
-    """What the model is shown, (3, H, W) float32 in [-1, 1] each; nothing where all prompts are text alone."""
+    """What the model is shown, (3, H, W) float32 in [-1, 1] each; nothing where all prompts are text
+    alone."""
     from sdmodel.data.pixels import to_float
 
     shown = [prompt.picture for prompt in prompts]
@@ -79,3 +84,9 @@ def _pictures(prompts: Sequence[Prompt]) -> dict[str, Any]:
     return {
         "pictures": [picture if picture is None else to_float(picture).permute(2, 0, 1) for picture in shown]
     }
+
+
+def _conditions(prompts: Sequence[Prompt]) -> dict[str, Any]:
+    """What else is known of each; nothing where it is of none: models of other kinds know no condition."""
+    conditions = as_lists([prompt.conditions for prompt in prompts])
+    return {"conditions": conditions} if conditions else {}

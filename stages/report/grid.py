@@ -1,8 +1,9 @@
 """New pictures by a model folder, as files or as one grid with captions. Imports torch."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,7 @@ class Artist:
         *,
         size: tuple[int, int] | None = None,
         weak: Path | None = None,
+        conditions: Mapping[str, Any] | None = None,
         device: str = "auto",
     ) -> None:
         """Args:
@@ -55,12 +57,15 @@ class Artist:
         size: (H, W), pixels; None is the square that the model was taught on.
         weak: folder of a worse model of the same kind, which guidance leads away from; None: the captions'
             absence.
+        conditions: what all pictures are to be besides, by the model's condition.
         device: "cpu", "cuda" or "auto".
 
-        ValueError: the device is unknown or not there."""
+        ValueError: the device is unknown or not there; the model knows no such condition or value."""
         place = resolve_device(device)
         self.model, self.name, self.size = load(folder, place), name, size
         self.weak = load(weak, place) if weak else None
+        self.conditions = dict(conditions or {})
+        self.model.model.known({name: [value] for name, value in self.conditions.items()}, 1)
         self.chosen, self.sampling = sampling, sampling.over(self.model.model.sampling)
 
     def warnings(self, captions: Sequence[str]) -> list[str]:
@@ -77,7 +82,7 @@ class Artist:
             pictures = self._draw(some, lambda done, _, start=start: progress(start + done, len(pairs)))
             for number, (picture, (caption, seed)) in enumerate(zip(pictures, some, strict=True), start):
                 path = folder / file_name(number, seed, caption)
-                info = described([caption], [seed], self.sampling, self.name)
+                info = described([caption], [seed], self.sampling, self.name, self.conditions)
                 write_png(path, Image.fromarray(picture), info)
                 yield path
 
@@ -89,12 +94,14 @@ class Artist:
         pictures = [enlarged(image, factor) for image in images]
         rows = [side_by_side(pictures[at : at + count], GAP) for at in range(0, len(pictures), count)]
         sheet = captioned_sheet(rows, prompts.captions, columns=1, gap=GAP, line=LINE, spacing=2)
-        write_png(path, sheet, described(prompts.captions, prompts.seeds, self.sampling, self.name))
+        info = described(prompts.captions, prompts.seeds, self.sampling, self.name, self.conditions)
+        write_png(path, sheet, info)
 
     def _draw(
         self, pairs: Sequence[tuple[str, int]], progress: Callable[[int, int], None]
     ) -> NDArray[np.uint8]:
         """(B, H, W, 3)."""
         captions, seeds = [caption for caption, _ in pairs], [seed for _, seed in pairs]
-        drawn = self.model.sample(captions, seeds, self.chosen, progress, self.size, self.weak)
+        asked = {name: [value] * len(pairs) for name, value in self.conditions.items()}
+        drawn = self.model.sample(captions, seeds, self.chosen, progress, self.size, self.weak, asked)
         return to_uint8(drawn).permute(0, 2, 3, 1).numpy()

@@ -4,9 +4,10 @@ import json
 import os
 import re
 import unicodedata
-from dataclasses import asdict
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -27,15 +28,23 @@ def file_name(number: int, seed: int, caption: str) -> str:
     return "-".join(part for part in (f"{number:04d}", str(seed), slug) if part) + ".png"
 
 
-def described(captions: list[str], seeds: list[int], sampling: Sampling, model: str) -> PngInfo:
-    """Text chunks (iTXt) of a picture, or of a grid: "caption" (one a line), "seed", "sampling" (JSON) and
-    "model", each cut after TEXT characters."""
+def described(
+    captions: list[str],
+    seeds: list[int],
+    sampling: Sampling,
+    model: str,
+    conditions: Mapping[str, Any] | None = None,
+) -> PngInfo:
+    """Text chunks (iTXt) of a picture, or of a grid: "caption" (one a line), "seed", "sampling" (JSON),
+    "model", and where there are some "conditions" (JSON), each cut after TEXT characters."""
     chunks = {
         "caption": "\n".join(captions),
         "seed": ", ".join(str(seed) for seed in seeds),
-        "sampling": json.dumps(asdict(sampling), ensure_ascii=False),
+        "sampling": json.dumps(sampling.described(), ensure_ascii=False),
         "model": model,
     }
+    if conditions:
+        chunks["conditions"] = json.dumps(conditions, ensure_ascii=False, default=str)
     info = PngInfo()
     for name, text in chunks.items():
         # A lone surrogate, which a terminal's arguments can hold, is no text.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.cli.models.prompts import pictures_to_draw, read_captions, size_of
+from flows.cli.models.prompts import conditions_of, pictures_to_draw, read_captions, scales_of, size_of
 from flows.cli.options import DEFAULT_STORE, StoreOption, open_to_read
 from flows.cli.store.listing import print_lines
 from sdmodel.config.limits import Device
@@ -49,6 +49,20 @@ def generate(
         float | None, Parameter(help="Against over-exposure by strong guidance, up to 1.")
     ] = None,
     negative: Annotated[str | None, Parameter(help="Caption of what shall not be drawn.")] = None,
+    condition: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative="",
+            show_default=False,
+            help="What else all pictures are to be, NAME=VALUE, of a model that was taught it "
+            "(train.conditions): shape=circle, tags=red,round, similarity=0.3, size=512x384. May come "
+            "several times; without a caption it stands alone.",
+        ),
+    ] = (),
+    condition_guidance: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", show_default=False, help="Guidance scale of a condition, NAME=SCALE."),
+    ] = (),
     autoguidance: Annotated[
         str, Parameter(help="Model that guidance leads away from, such as an early average of this one.")
     ] = "",
@@ -66,13 +80,15 @@ def generate(
     sdflow generate models/birds@2 "a bird" "two birds" --count 6 --seed 7 --guidance 3
     sdflow generate models/birds --captions captions.txt --seeds 0,1,2 --out birds/
     sdflow generate models/birds "a wide lake" --size 64x32 --sampler heun --steps 20
+    sdflow generate models/birds "a bird" --condition family=owl --condition-guidance family=3
     sdflow generate models/birds "a bird" --autoguidance models/birds-0.1-50000 --guidance 2
     ```
     """
     from stages.artifacts.reference import resolve
     from stages.report.text_to_image import check_alike, settings_of
 
-    texts = [*captions, *read_captions(captions_file)]
+    asked = conditions_of(condition)
+    texts = [*captions, *read_captions(captions_file)] or [""] * bool(asked)
     chosen_seeds, destination = pictures_to_draw(texts, out, count=count, seed=seed, seeds=seeds)
     sampling = SamplingConfig(
         sampler=sampler,
@@ -81,6 +97,7 @@ def generate(
         interval=interval,
         rescale=rescale,
         negative=negative,
+        conditions=scales_of(condition_guidance),
     )
     if autoguidance and negative:
         raise ValueError(
@@ -106,6 +123,7 @@ def generate(
             sampling,
             size=pixels,
             weak=weak.lay("model/", Path(folder, "weak")) if weak is not None else None,
+            conditions=asked,
             device=device,
         )
         prompts = Prompts(captions=texts, seeds=chosen_seeds)

@@ -83,6 +83,38 @@ def pictures_to_draw(
     return chosen, destination
 
 
+def conditions_of(pairs: Sequence[str]) -> dict[str, str]:
+    """What is asked beside captions, "NAME=VALUE" each; the model says later whether it knows it.
+
+    ValueError: one is none, or a name comes twice."""
+    values: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals and value):
+            raise ValueError(f"--condition {escape(pair)} must be NAME=VALUE, as in shape=circle")
+        if name in values:
+            raise ValueError(
+                f"--condition {escape(name)} is given twice; tags are one value, as in tags=red,round"
+            )
+        values[name] = value
+    return values
+
+
+def scales_of(pairs: Sequence[str]) -> dict[str, float] | None:
+    """Guidance scales of conditions, "NAME=SCALE" each; None: none are given.
+
+    ValueError: one is no number."""
+    scales: dict[str, float] = {}
+    for name, text in conditions_of(pairs).items():
+        try:
+            scales[name] = float(text)
+        except ValueError as error:
+            raise ValueError(
+                f"--condition-guidance {escape(name)}={escape(text)} must be a number, as in shape=3"
+            ) from error
+    return scales or None
+
+
 def size_of(text: str, settings: Mapping[str, Any]) -> tuple[int, int] | None:
     """(H, W) of "WIDTHxHEIGHT" or of the side of a square; None of "".
 

@@ -12,6 +12,8 @@ import torch
 from PIL import Image
 
 from flows.run import terminal
+from sdmodel.conditions.class_column import ClassLayout
+from sdmodel.config.conditions import ClassColumnConfig, ConditionsConfig
 from sdmodel.config.model import DiTConfig, UNetConfig
 from sdmodel.config.noise import NoiseConfig
 from sdmodel.config.sampling import SamplingConfig
@@ -42,7 +44,9 @@ CONFIG = TrainConfig(
 def _model(config: TrainConfig, out: Output) -> Stats:
     """Random weights, by the config's seed."""
     torch.manual_seed(config.seed)
-    objective = objective_of(config, ["a red square", "two blue owls"])
+    colour = ClassLayout("colour", 2.0, ("blue", "red"), False)
+    layouts = [colour] if config.conditions.names else []
+    objective = objective_of(config, ["a red square", "two blue owls"], conditions=layouts)
     for parameter in objective.modules.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     weights = {
@@ -61,6 +65,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
         "weak": replace(CONFIG, seed=1),
         "square": replace(CONFIG, network="unet"),
         "other": replace(CONFIG, noise=NoiseConfig(prediction="v")),
+        "coloured": replace(
+            CONFIG, conditions=ConditionsConfig(columns=(ClassColumnConfig(column="colour"),), width=4)
+        ),
     }
     for name, config in models.items():
         refer(opened, f"models/{name}", _model(config, store=opened))
@@ -248,3 +255,47 @@ def test_sizes_that_do_not_fit_the_network_are_refused(sdflow: Told, here: Path)
     assert "13x8 pixels" in error
     assert "sides that are multiples of" in error
     assert sdflow("generate", "models/square", "a", "--size", "8", "--count", "1")[0] == 0
+
+
+def test_a_condition_is_asked_for_beside_the_caption_or_alone(sdflow: Told, store: Store, here: Path):
+    model = load(resolve(store, "models/coloured").lay("model/", here / "model"))
+    for captions in ([], ["two owls"]):
+        status, _, error = sdflow(
+            *("generate", "models/coloured", *captions, "--seed", "5", "--count", "1", "--out", "new.png"),
+            *("--condition", "colour=red", "--condition-guidance", "colour=4"),
+        )
+        assert status == 0, error
+        sampling = SamplingConfig(conditions={"colour": 4.0})
+        expected = model.sample(captions or [""], [5], sampling, conditions={"colour": ["red"]})
+        with Image.open(here / "new.png") as grid:
+            shown = torch.tensor(list(grid.crop((8, 8, 136, 136)).resize((8, 8), 0).getdata()))  # pyright: ignore
+            text = dict(grid.text)  # pyright: ignore
+        ours = to_uint8(expected)[0].permute(1, 2, 0).reshape(-1, 3)
+        assert (shown.int() - ours.int()).abs().max() <= 1
+        assert json.loads(text["conditions"]) == {"colour": "red"}
+        assert json.loads(text["sampling"])["conditions"] == {"colour": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "message"),
+    [
+        ("coloured", ["--condition", "colour=green"], "no class 'green'; it knows 'blue', 'red'"),
+        ("coloured", ["--condition", "shape=owl"], "no condition 'shape'; it knows colour"),
+        ("tiny", ["--condition", "colour=red"], "taught none beside the caption"),
+        ("coloured", ["--condition", "red"], "must be NAME=VALUE"),
+        ("coloured", ["--condition", "colour=red", "--condition", "colour=blue"], "given twice"),
+        (
+            "coloured",
+            ["--condition", "colour=red", "--condition-guidance", "colour=much"],
+            "must be a number",
+        ),
+        ("coloured", ["--condition", "colour=red", "--condition-guidance", "colour=101"], "at most 100"),
+    ],
+)
+def test_a_condition_that_cannot_be_is_refused(
+    sdflow: Told, here: Path, model: str, arguments: list[str], message: str
+):
+    status, _, error = sdflow("generate", f"models/{model}", "an owl", *arguments)
+    assert status == 2
+    assert message in error
+    assert not (here / "grid.png").exists()
