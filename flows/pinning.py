@@ -55,7 +55,8 @@ def pinned_config(store: str, name: str, config: Any) -> Any:
             pretrain=replace(config.pretrain, clusters=clusters),
         )
     if isinstance(config, EncodeConfig):
-        _check_starts(name, {"encode.autoencoder": config.autoencoder})
+        encoders = {"encode.autoencoder": config.autoencoder, "encode.encoder": config.encoder}
+        _check_starts(name, encoders)
         return _pinned_encoder(store, config)
     if isinstance(config, EvaluateConfig):
         return replace(config, encoder=_pinned(store, "evaluate.encoder", config.encoder))
@@ -72,7 +73,11 @@ def _pinned_text(store: str, key: str, config: TextConfig) -> TextConfig:
 
 
 def _pinned_encoder(store: str, config: EncodeConfig) -> EncodeConfig:
-    pinned = replace(config, autoencoder=_pinned(store, "encode.autoencoder", config.autoencoder))
+    pinned = replace(
+        config,
+        autoencoder=_pinned(store, "encode.autoencoder", config.autoencoder),
+        encoder=_pinned(store, "encode.encoder", config.encoder),
+    )
     if config.autoencoder:
         check_fits(pinned, autoencoder_config(lambda: _opened(store), pinned.autoencoder))
     return pinned

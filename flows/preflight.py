@@ -56,6 +56,7 @@ def check(run: Run) -> None:
     texts.labels_input(store, train)
     image_encoder_input(store, "train.encoder", train.encoder)
     image_encoder_input(store, "evaluate.encoder", run.evaluate.encoder)
+    image_encoder_input(store, "encode.encoder", encode.encoder)
     lpips_input(train.autoencoder.lpips)
 
 

@@ -154,3 +154,16 @@ def unconditional(folder: Path, *, flat: bool = False, seed: int = 0) -> Path:
     else:
         kinds.DDPMPipeline(unet=unet, scheduler=scheduler).save_pretrained(folder)
     return folder
+
+
+def image_encoder(folder: Path, *, seed: int = 0) -> Path:
+    """An image encoder of ours that has learned nothing, as a training writes it."""
+    from sdmodel.selfsupervised.objective import SelfSupervisedObjective
+    from tests.sdmodel.golden.tiny import config_of
+
+    torch.manual_seed(seed)
+    objective = SelfSupervisedObjective(config_of("selfsupervised"))
+    weights = objective.modules.state_dict()
+    folder.mkdir(parents=True, exist_ok=True)
+    objective.save(folder, {name: weight.contiguous() for name, weight in weights.items()})
+    return folder

@@ -36,7 +36,7 @@ def main(task: Task, folder: Path) -> None:
     model = str(task.place / "model")
     config = EncodeConfig(autoencoder=model, text=model, size=task.size)
     began = time.perf_counter()
-    made = encode(dataset, autoencoder_input(store, model), text_input(model), config, store=store)
+    made = encode(dataset, autoencoder_input(store, model), text_input(model), (), config, store=store)
     made.lay("", folder / "latents")
     (folder / "encode.json").write_text(json.dumps(time.perf_counter() - began))
 

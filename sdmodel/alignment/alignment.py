@@ -6,19 +6,19 @@ from torch import Tensor, nn
 
 from sdmodel.alignment.dispersive import Dispersive
 from sdmodel.alignment.repa import Repa
-from sdmodel.alignment.teacher import FrozenTeacher
 from sdmodel.config.representation import tap
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
 from sdmodel.denoise.taps import tap_width
 from sdmodel.losses import metrics
+from sdmodel.selfsupervised.teacher import Teacher
 
 
 class Alignment(nn.Module):
     """A loss on hidden features. Its projector, if it has one, learns with the denoiser and is no part of the
     model that is published."""
 
-    def __init__(self, config: TrainConfig, network: nn.Module, teacher: FrozenTeacher | None) -> None:
+    def __init__(self, config: TrainConfig, network: nn.Module, teacher: Teacher | None) -> None:
         """network: the denoiser. teacher: for "repa". ValueError: the denoiser gives no hidden features."""
         super().__init__()
         self.config = config.alignment

@@ -9,8 +9,8 @@ its own in which the trunk could hide what it did not learn, and costs less.
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sdmodel.alignment.teacher import FrozenTeacher
 from sdmodel.data.batch import Batch
+from sdmodel.selfsupervised.teacher import Teacher
 
 
 class Repa(nn.Module):
@@ -18,7 +18,7 @@ class Repa(nn.Module):
 
     adamw_layers = ("projector",)
 
-    def __init__(self, width: int, teacher: FrozenTeacher, *, spatial: bool) -> None:
+    def __init__(self, width: int, teacher: Teacher, *, spatial: bool) -> None:
         """width: C of the features. spatial: normalise the teacher's over places."""
         super().__init__()
         self.projector = nn.Conv2d(width, teacher.width, 3, padding=1)
@@ -27,8 +27,7 @@ class Repa(nn.Module):
 
     def forward(self, features: Tensor, batch: Batch) -> Tensor:
         """Features (B, C, h, w) of the noisy pictures of a batch to a float32 scalar."""
-        target = self._teacher[0].features(batch.images)
-        target = at_sides(target, features)
+        target = at_sides(self._teacher[0].features(batch), features)
         return repa_loss(self.projector(features), spatially_normalised(target) if self.spatial else target)
 
 

@@ -37,6 +37,9 @@ class Batch:
     """Images before the global batch: its own place in the data order."""
     text: Condition | None = None
     """The captions' cached states, B of them, after `to` in float32; None where the stream has none."""
+    features: Tensor | None = None
+    """(B, F, h, w): cached feature maps that an image encoder has of the pictures, after `to` in float32;
+    None where the stream has none."""
     augmented: Tensor | None = None
     """(B, 9) float32: how each picture was moved, see geometry.py, 0 is not at all; None where none ever
     is."""
@@ -57,6 +60,7 @@ class Batch:
             images=moved(self.images).contiguous(memory_format=torch.channels_last),
             index=moved(self.index),
             text=self.text.to(device) if self.text else None,
+            features=None if self.features is None else moved(self.features).float(),
             augmented=None if self.augmented is None else moved(self.augmented),
             conditions={name: values.to(device) for name, values in self.conditions.items()},
         )
@@ -69,6 +73,7 @@ class Batch:
             images=self.images.pin_memory(),
             index=self.index.pin_memory(),
             text=self.text.pinned() if self.text else None,
+            features=None if self.features is None else self.features.pin_memory(),
             augmented=None if self.augmented is None else self.augmented.pin_memory(),
             conditions={name: values.pinned() for name, values in self.conditions.items()},
         )
@@ -87,6 +92,7 @@ class Batch:
             index=self.index[begin:end],
             start=self.start + begin,
             text=self.text.rows(begin, end) if self.text else None,
+            features=None if self.features is None else self.features[begin:end],
             augmented=None if self.augmented is None else self.augmented[begin:end],
             conditions={name: values.rows(begin, end) for name, values in self.conditions.items()},
         )

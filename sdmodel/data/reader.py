@@ -39,6 +39,8 @@ class Examples:
     """As `Batch.images`; (H, W) is that of the bucket."""
     text: Condition | None = None
     """As `Batch.text`."""
+    features: Tensor | None = None
+    """As `Batch.features`, float16."""
     augmented: Tensor | None = None
     """As `Batch.augmented`."""
 

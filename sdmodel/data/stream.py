@@ -96,6 +96,7 @@ class Stream:
             seed=self.seed,
             images_seen=images_seen,
             text=examples.text,
+            features=examples.features,
             augmented=examples.augmented,
             conditions=self.conditions(rows, shape, augmentations) if self.conditions else {},
         )

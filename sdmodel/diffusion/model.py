@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from sdmodel.alignment.alignment import Alignment
-from sdmodel.alignment.teacher import FrozenTeacher
 from sdmodel.condition import Condition, ConditionValues
 from sdmodel.conditions.conditions import Conditions, Given
 from sdmodel.conditions.picture import PictureCondition
@@ -27,6 +26,7 @@ from sdmodel.latents.text import FrozenTextEncoder
 from sdmodel.noise.interpolation import interpolate
 from sdmodel.noise.prediction import clean
 from sdmodel.noise.process import ForwardProcess
+from sdmodel.selfsupervised.teacher import Teacher
 from sdmodel.text.lengths import CaptionReader
 from sdmodel.text.unread import UnreadCaptions
 
@@ -64,7 +64,7 @@ class Diffusion(nn.Module):
         space: Space = PIXELS,
         autoencoder: FrozenAutoencoder | None = None,
         own: Collection[str] = (),
-        teacher: FrozenTeacher | None = None,
+        teacher: Teacher | None = None,
         conditions: Conditions | None = None,
     ):
         """Args:

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sdmodel.alignment.teacher import load_teacher
 from sdmodel.conditions.interface import ConditionLayout
 from sdmodel.conditions.picture import PictureLayout
 from sdmodel.config.buckets import bucket_shapes
@@ -32,6 +31,7 @@ from sdmodel.latents.space import PIXELS
 from sdmodel.noise.process import ForwardProcess
 from sdmodel.pipeline_family import is_pipeline, shown
 from sdmodel.row_dropout import copy_rates
+from sdmodel.selfsupervised.teacher import load_teacher
 from sdmodel.start import Pipeline, load_unet, read_pipeline
 from sdmodel.text.conditioner import TextConditioner
 from sdmodel.text.lengths import CaptionReader
@@ -108,7 +108,7 @@ class DiffusionObjective:
                     padded=text.padded,
                     beside=beside.channels if beside else 0,
                 )
-        self.teacher = load_teacher(config, encoder, latent=space.latent)
+        self.teacher = load_teacher(config, encoder, settings)
         parts = (config, text, network, process, space, pictures, own.names)
         self.modules = Diffusion(*parts, self.teacher, beside)
         if not starting:

@@ -2,7 +2,7 @@
 
 latents.json        size, shapes, the space of the latents, and the widths of the text states
 latents.parquet     uid, bucket, file and row of its moments, text and row of its first caption
-moments/, states/, pooled/      arrays, see write.py; text "empty" is the empty caption
+moments/, features/, states/, pooled/       arrays, see write.py; text "empty" is the empty caption
 autoencoder/, text_encoder/, tokenizer/     what they were made with
 """
 
@@ -21,6 +21,8 @@ from sdmodel.condition import Condition
 from sdmodel.data.index import Index
 from sdmodel.latents.space import Space
 
+FEATURES = "features"
+"""Folder of an image encoder's feature maps; each lies as the picture's moments do in theirs."""
 EMPTY = "empty"
 """Name of the arrays of the empty caption."""
 MAPS = 256
@@ -34,7 +36,7 @@ class CacheSettings:
     size: int
     """Pixels to a side of a square that has as many as the pictures, about."""
     shapes: list[tuple[int, int]]
-    """(H, W) of the pictures of each bucket; empty where no latents are cached."""
+    """(H, W) of the pictures of each bucket; empty where neither latents nor features are cached."""
     space: Space | None
     """Of the latents; None where none are cached."""
     pooled_width: int
@@ -43,6 +45,8 @@ class CacheSettings:
     """Of the captions' states; 0 where no text is cached."""
     text_length: int = 0
     """Tokens that captions were padded or cut to; 0 where no text is cached."""
+    feature_width: int = 0
+    """F, channels of an image encoder's feature maps; 0 where none are cached."""
 
 
 def read_settings(folder: Path) -> CacheSettings:
@@ -58,6 +62,7 @@ def read_settings(folder: Path) -> CacheSettings:
         pooled_width=settings["pooled_width"],
         token_width=settings["token_width"],
         text_length=settings["text_length"],
+        feature_width=settings.get("feature_width", 0),
     )
 
 
@@ -70,6 +75,12 @@ def read_empty(folder: Path) -> Condition:
 def _condition(pooled: np.ndarray, states: np.ndarray) -> Condition:
     mask = torch.ones(states.shape[:2], dtype=torch.bool)
     return Condition(torch.from_numpy(pooled), torch.from_numpy(states), mask)
+
+
+def features_file(file: str) -> str:
+    """Where a picture's feature map lies, in the same row, of the file that latents.parquet names: that of
+    its moments, or, where no latents are cached, of the map itself."""
+    return f"{FEATURES}/{PurePosixPath(file).name}" if file else ""
 
 
 class LatentCache:
@@ -91,6 +102,7 @@ class LatentCache:
         table = table.take([place[uid] for uid in index.uids])
         self.buckets: np.ndarray = table.column("bucket").to_numpy()  # (N,) int64
         self._files: list[str] = table.column("file").to_pylist()
+        self._features = [features_file(file) for file in self._files]
         self._rows: np.ndarray = table.column("row").to_numpy()
         self._texts: list[str] = table.column("text").to_pylist()
         self._captions: np.ndarray = table.column("caption").to_numpy()
@@ -100,18 +112,27 @@ class LatentCache:
         """(B, 2 C, h, w) float32 of rows (B,) of one bucket; mirrored where `mirror` (B,) is true.
 
         ValueError: a picture was taken down since."""
-        moments = [
-            self._map(self._files[row])[self._rows[row], int(mirrored)]
-            for row, mirrored in zip(rows.tolist(), mirror.tolist(), strict=True)
-        ]
-        stacked = np.stack(moments).astype(np.float32)
+        return torch.from_numpy(self._arrays(self._files, rows, mirror, "latent").astype(np.float32))
+
+    def features(self, rows: np.ndarray, mirror: np.ndarray) -> Tensor:
+        """(B, F, h, w) float16 of rows (B,) of one bucket: an image encoder's feature maps; otherwise as
+        `moments`."""
+        return torch.from_numpy(self._arrays(self._features, rows, mirror, "feature map"))
+
+    def _arrays(self, files: list[str], rows: np.ndarray, mirror: np.ndarray, what: str) -> np.ndarray:
+        stacked = np.stack(
+            [
+                self._map(files[row])[self._rows[row], int(mirrored)]
+                for row, mirrored in zip(rows.tolist(), mirror.tolist(), strict=True)
+            ]
+        )
         if not (full := stacked.any((1, 2, 3))).all():  # purging writes zeros
             row = int(rows[np.argmin(full)])
             raise ValueError(
-                f"{self.folder}: the latent of row {row} in {self._files[row]} was purged after a take-down; "
+                f"{self.folder}: the {what} of row {row} in {files[row]} was purged after a take-down; "
                 "filter and shard again, and encode the new dataset"
             )
-        return torch.from_numpy(stacked)
+        return stacked
 
     def text(self, rows: np.ndarray, captions: np.ndarray) -> Condition:
         """Of each row (B,) its caption (B,), counted from 0; the empty caption where that is -1. In float16,

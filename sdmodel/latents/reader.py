@@ -63,16 +63,42 @@ class CachedTextReader:
         return replace(self.reader.read(rows, augmentations, bucket), text=text)
 
 
-def cached_reader(
-    folder: Path, index: Index, config: TrainConfig, pictures: Callable[[], Reader]
-) -> LatentReader | CachedTextReader:
+@dataclass(frozen=True)
+class CachedFeatureReader:
+    """Another `Reader`, and beside its pictures the cached feature maps that an image encoder has of them."""
+
+    reader: Reader
+    cache: LatentCache
+
+    @property
+    def index(self) -> Index:
+        """Of the other."""
+        return self.reader.index
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Of the other."""
+        return self.reader.shapes
+
+    @property
+    def buckets(self) -> np.ndarray:
+        """Of the other."""
+        return self.reader.buckets
+
+    def read(self, rows: np.ndarray, augmentations: Augmentations, bucket: int) -> Examples:
+        """What the other reads, with `features`; a mirrored picture's are those of the mirrored picture."""
+        features = self.cache.features(rows, augmentations.mirror)
+        return replace(self.reader.read(rows, augmentations, bucket), features=features)
+
+
+def cached_reader(folder: Path, index: Index, config: TrainConfig, pictures: Callable[[], Reader]) -> Reader:
     """What reads a dataset through its cache.
 
     Args:
         folder: of the cache.
         index: of the dataset, one split.
         config: of the training, which must ask for what is cached.
-        pictures: makes the reader of pixels, where the cache holds text alone.
+        pictures: makes the reader of pixels, where the cache holds no latents.
 
     Raises:
         ValueError: the training asks for pictures of another size or shape, or varied in a way that latents
@@ -80,34 +106,40 @@ def cached_reader(
     """
     cache = LatentCache(folder, index)
     settings = cache.settings
-    if settings.space is None:
-        return CachedTextReader(pictures(), cache)
-    check_latents_fit(config, settings.size, settings.shapes)
-    latents = LatentReader(index, cache)
-    return CachedTextReader(latents, cache) if settings.token_width else latents
+    aligned = bool(settings.feature_width) and config.alignment.kind == "repa"
+    if settings.space or aligned:
+        what = "latents" if settings.space else "features"
+        check_latents_fit(config, settings.size, settings.shapes, what)
+    reader = LatentReader(index, cache) if settings.space else pictures()
+    if settings.token_width:
+        reader = CachedTextReader(reader, cache)
+    return CachedFeatureReader(reader, cache) if aligned else reader
 
 
-def check_latents_fit(config: TrainConfig, size: int, shapes: list[tuple[int, int]]) -> None:
-    """ValueError: a training does not fit latents of pictures of these shapes."""
+def check_latents_fit(
+    config: TrainConfig, size: int, shapes: list[tuple[int, int]], what: str = "latents"
+) -> None:
+    """ValueError: a training does not fit latents, or features, of pictures of these shapes."""
     from sdmodel.config.buckets import bucket_shapes
 
     if config.sizes:
+        key = "encode.autoencoder" if what == "latents" else "encode.encoder"
         raise ValueError(
-            f"train.sizes={[list(stage) for stage in config.sizes]}, but latents are cached of one size; "
-            "leave sizes out, or train without encode.autoencoder"
+            f"train.sizes={[list(stage) for stage in config.sizes]}, but {what} are cached of one size; "
+            f"leave sizes out, or train without {key}"
         )
     training_shapes = bucket_shapes(config.size, config.data.buckets, config.data.max_aspect)
     if config.size != size or training_shapes != shapes:
         raise ValueError(
             f"train.size={config.size} with train.data.buckets={config.data.buckets} has pictures of "
-            f"{_listed(training_shapes)}; latents are cached for {_listed(shapes)}: set size, buckets and "
+            f"{_listed(training_shapes)}; {what} are cached for {_listed(shapes)}: set size, buckets and "
             "max_aspect of encode and of train alike"
         )
     data = config.data
     varied = {"crop": data.crop, "colour": data.colour, "augment": data.augment}
     if chosen := [name for name, value in varied.items() if value]:
         raise ValueError(
-            f"latents are cached of the picture's centre, plain and mirrored; train.data.{chosen[0]}="
+            f"{what} are cached of the picture's centre, plain and mirrored; train.data.{chosen[0]}="
             f"{varied[chosen[0]]} needs pixels: leave it at its default, or train without encode"
         )
 

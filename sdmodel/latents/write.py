@@ -2,6 +2,8 @@
 
 `moments/NAME-HxW.npy`, (N, 2, 2 C, h, w): of each picture of that shape the posterior's mean and
 log-variance, as it stands and mirrored: what an encoder makes of a mirrored picture is no mirrored latent.
+`features/NAME-HxW.npy`, (N, 2, F, h, w) float16: of each picture the map of an image encoder, as it stands
+and mirrored.
 `states/NAME.npy`, (M, L, D), and `pooled/NAME.npy`, (M, D): of each caption.
 """
 
@@ -15,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from sdmodel.latents.autoencoder import FrozenAutoencoder
+from sdmodel.latents.cache import FEATURES
 from sdmodel.latents.space import Space
 from sdmodel.latents.text import FrozenTextEncoder
 
@@ -80,49 +83,104 @@ def write_moments(
     Raises:
         ValueError: a side does not fit the autoencoder, or its output is not finite.
     """
-    (folder / "moments").mkdir(parents=True, exist_ok=True)
     total = MomentSums(0, (0.0,) * autoencoder.channels, (0.0,) * autoencoder.channels)
+
+    def encode(pixels: torch.Tensor) -> NDArray[Any]:
+        nonlocal total
+        both = torch.stack([autoencoder.moments(pixels), autoencoder.moments(pixels.flip(-1))], dim=1)
+        stored = _stored(
+            both, dtype, f"the autoencoder's latents of {name}", "set encode.precision to fp32, or"
+        )
+        total += _sums(both)
+        return stored
+
+    _write(folder, "moments", name, shapes, picture, encode, batch=batch, map_=map_)
+    return total
+
+
+def write_features(
+    folder: Path,
+    name: str,
+    shapes: Sequence[tuple[int, int]],
+    picture: Picture,
+    maps: Callable[[torch.Tensor], torch.Tensor],
+    *,
+    batch: int,
+    map_: Callable[..., Any] = map,
+) -> None:
+    """Writes feature maps of N pictures, float16; arguments as of `write_moments`, but for `folder`, which
+    gets `features/`, and `maps`, which makes them, (n, F, h, w) of pictures (n, 3, H, W) float32 in [-1, 1]
+    on the CPU. ValueError: they are not finite."""
+
+    def encode(pixels: torch.Tensor) -> NDArray[Any]:
+        both = torch.stack([maps(pixels), maps(pixels.flip(-1))], dim=1)
+        return _stored(both, np.float16, f"the image encoder's features of {name}", "")
+
+    _write(folder, FEATURES, name, shapes, picture, encode, batch=batch, map_=map_)
+
+
+def _write(
+    folder: Path,
+    what: str,
+    name: str,
+    shapes: Sequence[tuple[int, int]],
+    picture: Picture,
+    encode: Callable[[torch.Tensor], NDArray[Any]],
+    *,
+    batch: int,
+    map_: Callable[..., Any],
+) -> None:
+    """An array for each shape below FOLDER/WHAT. encode: (n, 3, H, W) in [-1, 1] to (n, 2, ...), of pictures
+    as they stand and mirrored."""
+    (folder / what).mkdir(parents=True, exist_ok=True)
     for height, width in sorted(set(shapes)):
         rows = [row for row, shape in enumerate(shapes) if shape == (height, width)]
         array: NDArray[Any] | None = None
         for start in range(0, len(rows), batch):
             some = rows[start : start + batch]
             pixels = _pixels(list(map_(lambda row: picture(row, (height, width)), some)))  # noqa: B023 - used up
-            both = torch.stack([autoencoder.moments(pixels), autoencoder.moments(pixels.flip(-1))], dim=1)
-            with np.errstate(over="ignore"):
-                stored = both.numpy().astype(dtype)  # (n, 2, 2 C, h, w)
-            if not np.isfinite(stored).all():
-                raise ValueError(
-                    f"the autoencoder's latents of {name} are not finite as {np.dtype(dtype)} (largest: "
-                    f"{both.abs().max():g}); set encode.precision to fp32, or take another autoencoder"
-                )
+            stored = encode(pixels)
             if array is None:
                 array = np.lib.format.open_memmap(
-                    folder / _file(name, height, width),
+                    folder / _file(what, name, height, width),
                     mode="w+",
-                    dtype=dtype,
+                    dtype=stored.dtype,
                     shape=(len(rows), *stored.shape[1:]),
                 )
             array[start : start + len(some)] = stored
-            total += _sums(both)
         if isinstance(array, np.memmap):
             array.flush()
-    return total
 
 
-def moment_places(name: str, shapes: Sequence[tuple[int, int]]) -> list[tuple[str, int]]:
-    """File and row of the moments of each picture that `write_moments` wrote."""
+def _stored(
+    both: torch.Tensor, dtype: type[np.floating[Any]], words: str, remedy: str
+) -> NDArray[np.floating[Any]]:
+    with np.errstate(over="ignore"):
+        stored = both.cpu().numpy().astype(dtype)  # (n, 2, ...)
+    if not np.isfinite(stored).all():
+        raise ValueError(
+            f"{words} are not finite as {np.dtype(dtype)} (largest: {both.abs().max():g}); {remedy} take "
+            "another encoder"
+        )
+    return stored
+
+
+def moment_places(
+    name: str, shapes: Sequence[tuple[int, int]], what: str = "moments"
+) -> list[tuple[str, int]]:
+    """File and row of the moments of each picture that `write_moments` wrote, or of its features where `what`
+    is FEATURES."""
     written: dict[str, int] = {}
     places: list[tuple[str, int]] = []
     for height, width in shapes:
-        file = _file(name, height, width)
+        file = _file(what, name, height, width)
         places.append((file, written.get(file, 0)))
         written[file] = written.get(file, 0) + 1
     return places
 
 
-def _file(name: str, height: int, width: int) -> str:
-    return f"moments/{name}-{height}x{width}.npy"
+def _file(what: str, name: str, height: int, width: int) -> str:
+    return f"{what}/{name}-{height}x{width}.npy"
 
 
 def write_text(

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from operator import attrgetter
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Interval
 
 from sdmodel.config.buckets import STEP
 from sdmodel.config.limits import NEUTRAL, Aspect, Buckets, Config, Count, Device, Mistake, Side
+
+if TYPE_CHECKING:
+    from stages.config.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +25,9 @@ class EncodeConfig(Config):
     text: str = field(default="", metadata=NEUTRAL)  # likewise
     """Folder of a pipeline with `text_encoder` (a CLIP text model) and `tokenizer` in it. Then training sees
     its states. Empty: it learns a text encoder of its own."""
+    encoder: str = field(default="", metadata=NEUTRAL)  # likewise
+    """Frozen image encoder of ours, "models/NAME@latest" of a training with objective selfsupervised, whose
+    feature maps train.alignment learns from. Empty: it asks train.encoder about every batch."""
     size: Side = 32
     """Pixels to a side of a square, as in train."""
     buckets: Buckets = 1
@@ -42,4 +49,57 @@ class EncodeConfig(Config):
             yield self.mistake(
                 f"several buckets take a size of a multiple of {STEP}, and an aspect above 1",
                 *("size", "buckets", "max_aspect"),
+            )
+
+
+def encode_conflicts(run: "Run") -> Iterator[Mistake]:
+    """What is encoded and not what is trained on, or not read; or missing."""
+    for key in ("encode.autoencoder", "encode.encoder"):
+        if attrgetter(key)(run):
+            yield from _of_latents(run, key)
+    yield from _of_teacher(run)
+
+
+def _of_teacher(run: "Run") -> Iterator[Mistake]:
+    """An alignment without anything to align with, or features that nothing reads."""
+    encode, aligned = run.encode, run.train.alignment.kind == "repa"
+    if encode.encoder and not aligned:
+        yield run.mistake(
+            "its features are read by an alignment alone; set that to repa, or leave the encoder out",
+            *("encode.encoder", "train.alignment.kind"),
+        )
+    elif aligned and encode.autoencoder and not encode.encoder:
+        yield run.mistake(
+            "a training on latents has no pixels that an encoder could look at; name it in "
+            "encode.encoder, which caches its features beside the latents",
+            *("train.alignment.kind", "encode.encoder", "encode.autoencoder"),
+        )
+    elif aligned and not (encode.encoder or run.train.encoder):
+        yield run.mistake(
+            "name an image encoder, a model of objective selfsupervised, or take dispersive",
+            *("train.alignment.kind", "train.encoder", "encode.encoder"),
+        )
+
+
+def _of_latents(run: "Run", key: str) -> Iterator[Mistake]:
+    """Pictures that are seen in another way than they are encoded; `key` is of the encoder."""
+    what = "latents" if key == "encode.autoencoder" else "features"
+    for encoded, trained in (
+        ("encode.size", "train.size"),
+        ("encode.buckets", "train.data.buckets"),
+        ("encode.max_aspect", "train.data.max_aspect"),
+    ):
+        if attrgetter(encoded)(run) != attrgetter(trained)(run):
+            yield run.mistake("what is encoded is what is trained on; set both to the same", encoded, trained)
+    if run.train.sizes:
+        yield run.mistake(
+            f"{what} are cached of one size; leave sizes out, or the encoder empty",
+            *("train.sizes", key),
+        )
+    for name in ("crop", "colour", "augment"):
+        if getattr(run.train.data, name):
+            yield run.mistake(
+                f"{what} are of the picture's centre, plain and mirrored; leave this off, or the encoder "
+                "empty",
+                *(f"train.data.{name}", key),
             )

@@ -30,7 +30,7 @@ from sdmodel.config.train import PICTURING, TrainConfig
 from stages.artifacts.names import LONGEST, MEANING, PATTERN
 from stages.config.collect import CollectConfig
 from stages.config.colour import WHITE, Colour
-from stages.config.encode import EncodeConfig
+from stages.config.encode import EncodeConfig, encode_conflicts
 from stages.config.evaluate import EvaluateConfig
 from stages.config.expectations import ExpectConfig
 from stages.config.retention import RetainConfig
@@ -233,7 +233,8 @@ class Run(DatasetRun):
     def conflicts(self) -> Iterator[Mistake]:
         """Blocks that cannot make one run."""
         yield from super().conflicts()
-        starts = {**starts_of(self.train), "encode.autoencoder": self.encode.autoencoder}
+        encoders = {f"encode.{key}": getattr(self.encode, key) for key in ("autoencoder", "encoder")}
+        starts = {**starts_of(self.train), **encoders}
         starts["evaluate.encoder"] = self.evaluate.encoder
         yield from own_models(self.name, starts)
         if self.train.validation.every and not self.shard.validation:
@@ -266,9 +267,8 @@ class Run(DatasetRun):
                     "labels come into the dataset by shard.columns; name them there, too",
                     *(key, "shard.columns"),
                 )
-        if self.encode.autoencoder:
-            yield from self._of_latents()
-        for key in ("encode.autoencoder", "encode.text"):
+        yield from encode_conflicts(self)
+        for key in ("encode.autoencoder", "encode.text", "encode.encoder"):
             if attrgetter(key)(self) and self.train.objective != "diffusion":
                 yield self.mistake(
                     "this objective learns from pixels and captions; leave encode out", key, "train.objective"
@@ -278,26 +278,3 @@ class Run(DatasetRun):
                 "states that are encoded beforehand learn nothing; leave the rate out",
                 *("encode.text", "train.text.rate"),
             )
-
-    def _of_latents(self) -> Iterator[Mistake]:
-        for encoded, trained in (
-            ("encode.size", "train.size"),
-            ("encode.buckets", "train.data.buckets"),
-            ("encode.max_aspect", "train.data.max_aspect"),
-        ):
-            if attrgetter(encoded)(self) != attrgetter(trained)(self):
-                yield self.mistake(
-                    "what is encoded is what is trained on; set both to the same", encoded, trained
-                )
-        if self.train.sizes:
-            yield self.mistake(
-                "latents are cached of one size; leave sizes out, or the autoencoder empty",
-                *("train.sizes", "encode.autoencoder"),
-            )
-        for name in ("crop", "colour", "augment"):
-            if getattr(self.train.data, name):
-                yield self.mistake(
-                    "latents are of the picture's centre, plain and mirrored; leave this off, or the "
-                    "autoencoder empty",
-                    *(f"train.data.{name}", "encode.autoencoder"),
-                )

@@ -24,6 +24,7 @@ from stages.pretrained.files import (
     copy_files,
     text_files,
 )
+from stages.pretrained.image_encoder import image_encoder_folder, image_encoder_input
 from stages.pretrained.text import TABLE
 from stages.store import open_store
 
@@ -220,7 +221,10 @@ def encoders_in(folder: Path, config: EncodeConfig, store: str) -> Path | None:
         model.lay("model/", folder / "autoencoder")
     if config.text:
         copy_files(text_files(Path(config.text)), folder)
-    return folder if config.autoencoder or config.text else None
+    opened = open_store(store, writable=False) if config.encoder else None
+    if opened and (encoder := image_encoder_input(opened, "encode.encoder", config.encoder)):
+        image_encoder_folder(encoder, folder / "image_encoder")
+    return folder if config.autoencoder or config.text or config.encoder else None
 
 
 def _sample(dataset: Artifact, folder: Path, *, deal: bool) -> tuple[Path, dict[str, Path]]:

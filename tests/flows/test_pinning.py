@@ -140,7 +140,7 @@ def test_a_size_that_the_autoencoder_does_not_divide_is_refused_everywhere(
     with pytest.raises(ValueError, match=words):
         encoders_in(tmp_path / "encoders", config, store.url)
     with pytest.raises(ValueError, match=words):
-        encode(dataset, autoencoder_input(store, str(folder)), None, config, store=store)
+        encode(dataset, autoencoder_input(store, str(folder)), None, (), config, store=store)
     assert not (tmp_path / "encoders").exists()
     fitting = Run(name="x", store=store.url, encode=replace(config, size=20), train=replace(train, size=20))
     assert pinned(fitting) == fitting

@@ -122,7 +122,7 @@ def line(store: Store) -> dict[str, Artifact]:
     frozen.text_encoder(Path("pipeline"))
     chosen = EncodeConfig(autoencoder="pipeline", text="pipeline", size=16, length=6, device="cpu")
     encoders = autoencoder_input(store, chosen.autoencoder), text_input(chosen.text)
-    made["encode"] = encode(made["shard"], *encoders, chosen, store=store)
+    made["encode"] = encode(made["shard"], *encoders, (), chosen, store=store)
     made["average"] = average(made["train"], AverageConfig(length=0.2), store=store)
     clusters = ClusterConfig(clusters=3, seeds=2, device="cpu")
     made["cluster"] = cluster(made["shard"], made["train"], clusters, store=store)

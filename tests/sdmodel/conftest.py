@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from sdmodel.data.index import with_version
+from tests import frozen
 
 torch.set_num_threads(1)  # threads that wait for each other on shared cores cost more than they bring
 
@@ -87,12 +88,4 @@ def dataset(write_dataset: Callable[..., Written], tmp_path_factory: pytest.Temp
 @pytest.fixture(scope="session")
 def image_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a tiny image encoder, as a training writes it, that has learned nothing. Don't change it."""
-    from sdmodel.selfsupervised.objective import SelfSupervisedObjective
-    from tests.sdmodel.golden.tiny import config_of
-
-    torch.manual_seed(0)
-    objective = SelfSupervisedObjective(config_of("selfsupervised"))
-    folder = tmp_path_factory.mktemp("image-encoder")
-    weights = objective.modules.state_dict()
-    objective.save(folder, {name: weight.contiguous() for name, weight in weights.items()})
-    return folder
+    return frozen.image_encoder(tmp_path_factory.mktemp("image-encoder"))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdmodel.config.learning import DataConfig
+from sdmodel.config.representation import AlignmentConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.index import Index, read_index
 from sdmodel.data.pixels import decode, to_float
 from sdmodel.latents import autoencoder, text
 from sdmodel.latents.cache import LatentCache
+from sdmodel.selfsupervised.encoder import load
+from sdmodel.selfsupervised.teacher import FrozenTeacher
 from stages.artifacts.artifact import Artifact, Funnel
 from stages.artifacts.reference import refer
 from stages.config.encode import EncodeConfig
@@ -25,11 +29,20 @@ from stages.encode import REMEDY, encode
 from stages.errors import Stopped
 from stages.output import Output
 from stages.pretrained.files import autoencoder_input, text_input
+from stages.pretrained.image_encoder import image_encoder_input
 from stages.stage import Stats, stage
 from stages.store import Store, open_store
 from stages.train.train import train
 from tests import frozen
 from tests.stages import worlds
+
+REPA = AlignmentConfig(kind="repa")
+
+
+@pytest.fixture(scope="module")
+def image_encoder_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of an image encoder that has learned nothing."""
+    return frozen.image_encoder(tmp_path_factory.mktemp("image-encoder"))
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +72,8 @@ def config(home: Path) -> EncodeConfig:
 
 def made(dataset: Artifact, config: EncodeConfig, store: Store, **more: Any) -> Artifact:
     inputs = autoencoder_input(store, config.autoencoder), text_input(config.text)
-    return encode(dataset, *inputs, config, store=store, **more)
+    encoder = image_encoder_input(store, "encode.encoder", config.encoder)
+    return encode(dataset, *inputs, (encoder,) if encoder else (), config, store=store, **more)
 
 
 def opened(
@@ -212,7 +226,7 @@ def test_mistakes_are_named(
     store: Store, dataset: Artifact, config: EncodeConfig, home: Path, tmp_path: Path
 ):
     with pytest.raises(ValueError, match="nothing to encode"):
-        encode(dataset, None, None, EncodeConfig(), store=store)
+        encode(dataset, None, None, (), EncodeConfig(), store=store)
     with pytest.raises(ValueError, match="multiples of 2"):
         made(dataset, dataclasses.replace(config, size=15), store)
     with pytest.raises(ValueError, match=r"encode\.length=9"):
@@ -266,3 +280,75 @@ def test_the_plan_of_a_training_names_the_cache(
     with pytest.raises(RuntimeError, match="far enough"):
         train(dataset, None, latents, (), None, (), worlds.TINY, store=store)
     assert len(plans) == 1
+
+
+@pytest.fixture(scope="module")
+def seen(store: Store, dataset: Artifact, image_encoder_files: Path) -> str:
+    """A reference to an image encoder of ours."""
+
+    @stage(version=1, kind="model", name="train")
+    def trained(config: EncodeConfig, out: Output) -> Stats:
+        shutil.copytree(image_encoder_files, out.write("model/any").parent, dirs_exist_ok=True)
+        return Stats(Funnel(0, 0))
+
+    refer(store, "models/seer", trained(EncodeConfig(), store=store))
+    return "models/seer@latest"
+
+
+@pytest.mark.parametrize("latents", [False, True], ids=["pixels", "latents"])
+def test_every_row_has_the_features_of_its_picture_as_it_stands_and_mirrored(
+    store: Store,
+    dataset: Artifact,
+    config: EncodeConfig,
+    seen: str,
+    image_encoder_files: Path,
+    tmp_path: Path,
+    latents: bool,
+):
+    autoencoder = config.autoencoder if latents else ""
+    config = dataclasses.replace(config, autoencoder=autoencoder, text="", encoder=seen, size=32, buckets=2)
+    cached = made(dataset, config, store)
+    assert cached.input("encoders.0") is not None
+    shapes = cached.json("latents.json")["shapes"]
+    teacher = FrozenTeacher(load(image_encoder_files), 32)
+    index, cache = opened(dataset, cached, tmp_path)
+    assert cache.settings.feature_width == teacher.width
+    assert (cache.settings.space is not None) == latents
+    for row in range(0, len(index), 5):
+        shape = tuple(shapes[cache.buckets[row]])
+        pixels = to_float(decode(index.bytes_of(row), shape).transpose(2, 0, 1)[None].copy())
+        for mirror in (False, True):
+            features = cache.features(np.array([row]), np.array([mirror]))
+            assert features.dtype == torch.float16
+            expected = teacher.maps(pixels.flip(-1) if mirror else pixels)
+            torch.testing.assert_close(features.float(), expected, atol=1e-3, rtol=2e-3)
+    assert made(dataset, config, store).cached
+
+
+def test_another_encoder_is_another_request_and_the_moments_are_kept(
+    store: Store, dataset: Artifact, config: EncodeConfig, seen: str
+):
+    plain = dataclasses.replace(config, text="")
+    first = made(dataset, plain, store)
+    both = made(dataset, dataclasses.replace(plain, encoder=seen), store)
+    assert both.fingerprint != first.fingerprint
+    assert both.statistics["parts"]["found"] == len(first.names("moments/"))
+    moments = {name: both.files[name].sha256 for name in first.names("moments/")}
+    assert moments == {name: first.files[name].sha256 for name in moments}
+
+
+@pytest.mark.parametrize(
+    ("encode", "train", "words"),
+    [
+        ({"encoder": "models/a"}, {}, "its features are read by an alignment alone"),
+        ({}, {"alignment": REPA}, "name an image encoder"),
+        ({"autoencoder": "v"}, {"alignment": REPA, "encoder": "models/a"}, "name it in encode.encoder"),
+        ({"encoder": "models/a"}, {"alignment": REPA, "data": DataConfig(crop=True)}, "features are of the"),
+        ({"encoder": "models/a", "size": 16}, {"alignment": REPA}, "what is encoded is what is trained on"),
+        ({"encoder": "models/run"}, {"alignment": REPA}, "is what the run itself files"),
+    ],
+)
+def test_an_alignment_that_could_not_be_is_refused(encode: Any, train: Any, words: str):
+    with pytest.raises(ValueError, match=words):
+        Run(name="run", encode=EncodeConfig(**encode), train=TrainConfig(**train))
+    assert Run(name="run", encode=EncodeConfig(encoder="models/a"), train=TrainConfig(alignment=REPA))

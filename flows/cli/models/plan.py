@@ -67,6 +67,7 @@ def plan(
 
     from flows.config.file import read_run
     from flows.run.terminal import Terminal
+    from flows.steps import ENCODE
     from sdmodel.pipeline_family import is_pipeline
     from stages.forecast.forecast import encoders_in, forecast
 
@@ -84,7 +85,7 @@ def plan(
         return
     pictures = _finished(run, "shard", dataset)
     encode = run.encode
-    latents = _finished(run, "encode") if not dataset and (encode.autoencoder or encode.text) else None
+    latents = _finished(run, "encode") if not dataset and ENCODE.is_enabled(encode) else None
     with TemporaryDirectory(prefix="sdflow-") as folder:
         start, seen = _start(run, Path(folder) / "start")
         encoders = None

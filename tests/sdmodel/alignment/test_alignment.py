@@ -9,13 +9,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sdmodel.config.learning import LoraConfig
+from sdmodel.config.learning import DataConfig, LoraConfig
 from sdmodel.config.limits import ConfigError
+from sdmodel.config.model import UNetConfig
 from sdmodel.config.representation import AlignmentConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.diffusion.objective import DiffusionObjective
 from sdmodel.losses import total
 from sdmodel.train.run import run
+from tests.sdmodel.diffusion import cached
 from tests.sdmodel.golden.tiny import CONFIG, config_of, job
 from tests.sdmodel.gradients import CAPTIONS, batch, made
 
@@ -119,3 +121,40 @@ def test_options_that_nothing_reads_are_refused(values: dict[str, Any], key: str
 def test_a_config_without_it_is_what_it_was():
     assert TrainConfig().alignment == AlignmentConfig()
     assert not TrainConfig().whole_batch
+
+
+def test_cached_features_teach_as_the_encoder_does(dataset: Any, image_encoder: Path, tmp_path: Path):
+    """To what float16 keeps of them, mirrored pictures among them."""
+    folder = cached.write(tmp_path / "cache", dataset, pictures=False, words=False, seen=image_encoder)
+    config = config_of("repa", data=DataConfig(flip=True))
+    run(job(tmp_path / "asked", dataset, config, encoder=image_encoder))
+    run(job(tmp_path / "cached", dataset, config, latents=folder))
+    asked, read = (
+        [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("asked", "cached")
+    )
+    for a, b in zip(asked, read, strict=True):
+        assert a["alignment"] == pytest.approx(b["alignment"], rel=0.01)
+        assert a["denoising"] == pytest.approx(b["denoising"], rel=0.01)
+
+
+def test_on_latents_the_cache_is_what_it_learns_from(dataset: Any, image_encoder: Path, tmp_path: Path):
+    bare = cached.write(tmp_path / "bare", dataset)
+    with pytest.raises(ValueError, match=r"sees none; name the encoder in encode\.encoder"):
+        DiffusionObjective(config_of("repa"), CAPTIONS, latents=bare, encoder=image_encoder)
+    folder = cached.write(tmp_path / "cache", dataset, seen=image_encoder)
+    config = config_of("repa", unet=UNetConfig(channels=(8, 16), heads=2, condition=16, fine=4, patch=1))
+    run(job(tmp_path / "training", dataset, config, latents=folder))
+    lines = (tmp_path / "training/metrics.jsonl").read_text().splitlines()
+    losses = [json.loads(line)["alignment"] for line in lines][:8]
+    assert all(0 < loss < 2 for loss in losses)
+
+
+def test_features_of_other_pictures_are_refused(dataset: Any, image_encoder: Path, tmp_path: Path):
+    folder = cached.write(tmp_path / "cache", dataset, pictures=False, words=False, seen=image_encoder)
+    for data in (DataConfig(crop=True), DataConfig(colour=0.5), DataConfig(augment=0.5)):
+        config = config_of("repa", data=data)
+        with pytest.raises(ValueError, match="features are cached of the picture's centre"):
+            run(job(tmp_path / "training", dataset, config, latents=folder))
+    with pytest.raises(ValueError, match="features are cached for 16 x 16"):
+        run(job(tmp_path / "training", dataset, config_of("repa", size=32), latents=folder))

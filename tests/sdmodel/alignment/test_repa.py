@@ -1,13 +1,9 @@
 """Representation alignment."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
 from sdmodel.alignment.repa import at_sides, repa_loss, spatially_normalised
-from sdmodel.alignment.teacher import FrozenTeacher
-from sdmodel.selfsupervised.encoder import load
 
 
 def test_equal_features_have_0_whatever_their_lengths_and_opposite_ones_2():
@@ -57,12 +53,3 @@ def test_maps_are_brought_to_other_sides():
     small = at_sides(f, torch.zeros(1, 9, 4, 2))
     assert small.shape == (1, 2, 4, 2)
     torch.testing.assert_close(small.mean(), f.mean(), atol=0.1, rtol=0)
-
-
-@pytest.mark.parametrize("size", [16, 32, 128])
-def test_the_teacher_s_map_is_the_deepest_that_knows_places(size: int, image_encoder: Path):
-    teacher = FrozenTeacher(load(image_encoder), size)
-    features = teacher.features(torch.rand(2, 3, size, size) * 2 - 1)
-    assert features.shape == (2, teacher.width, 4, 4)
-    assert not features.requires_grad
-    assert (teacher.width == teacher.encoder.width) == (size == 128)  # of the last map

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from sdmodel.data.index import read_index
-from sdmodel.latents.cache import LatentCache
-from stages.artifacts.artifact import Artifact
+from sdmodel.latents.cache import LatentCache, features_file
+from stages.artifacts.artifact import Artifact, Funnel
 from stages.config.encode import EncodeConfig
 from stages.encode import encode
 from stages.errors import Stopped
+from stages.output import Output
 from stages.pretrained.files import autoencoder_input
 from stages.reporter import Silent
+from stages.stage import Stats, stage
 from stages.store import Store, open_store
 from stages.takedown.holders import holders
 from stages.takedown.purge import purge
@@ -52,7 +54,7 @@ def all_moments(latents: Artifact) -> dict[str, np.ndarray]:
 def test_its_moments_become_zero_and_nothing_else_changes(
     store: Store, dataset: Artifact, config: EncodeConfig, tmp_path: Path
 ):
-    before = encode(dataset, autoencoder_input(store, config.autoencoder), None, config, store=store)
+    before = encode(dataset, autoencoder_input(store, config.autoencoder), None, (), config, store=store)
     moments = all_moments(before)
     uid, takedown = taken_down(store, dataset)
 
@@ -90,6 +92,7 @@ def test_an_encoding_that_never_ended_keeps_none(store: Store, dataset: Artifact
             dataset,
             autoencoder_input(store, config.autoencoder),
             None,
+            (),
             config,
             store=store,
             reporter=Ending(),
@@ -99,3 +102,31 @@ def test_an_encoding_that_never_ended_keeps_none(store: Store, dataset: Artifact
     assert purge(store, takedown).parts >= 1
     assert not list(store.list("parts/encode"))
     assert not list(store.list("files/encode"))
+
+
+@pytest.mark.parametrize("latents", [False, True], ids=["pixels", "latents"])
+def test_its_feature_maps_become_zero_and_nothing_else_changes(
+    store: Store, dataset: Artifact, config: EncodeConfig, tmp_path: Path, latents: bool
+):
+    @stage(version=1, kind="model", name="train")
+    def trained(config: EncodeConfig, out: Output) -> Stats:
+        frozen.image_encoder(out.write("model/any").parent)
+        return Stats(Funnel(0, 0))
+
+    encoder = trained(config, store=store)
+    autoencoder = autoencoder_input(store, config.autoencoder) if latents else None
+    cached = encode(dataset, autoencoder, None, (encoder,), config, store=store)
+
+    def features() -> dict[str, np.ndarray]:
+        rows = cached.table("latents").to_dict("records")
+        paths = {row["uid"]: cached.path(features_file(row["file"])) for row in rows}
+        return {row["uid"]: np.load(paths[row["uid"]])[row["row"]] for row in rows}
+
+    before = features()
+    uid, takedown = taken_down(store, dataset)
+    purge(store, takedown)
+    cached = Artifact.open(store, "encode", cached.fingerprint)
+    for name, expected in before.items():
+        assert np.array_equal(features()[name], expected if name != uid else np.zeros_like(expected))
+    everything = b"".join(store.read(entry.key) for entry in store.list("files"))
+    assert before[uid].tobytes() not in everything

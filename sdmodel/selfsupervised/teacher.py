@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from sdmodel.config.train import TrainConfig
+from sdmodel.data.batch import Batch
+from sdmodel.latents.cache import CacheSettings
 from sdmodel.selfsupervised.encoder import ImageEncoder, load
 
 LEAST = 4
@@ -37,26 +39,56 @@ class FrozenTeacher:
         return self
 
     @torch.no_grad()
-    def features(self, images: Tensor) -> Tensor:
-        """(B, F, h, w) float32 of pictures (B, 3, H, W) float32 in [-1, 1]."""
+    def maps(self, images: Tensor) -> Tensor:
+        """(B, F, h, w) float32 of pictures (B, 3, H, W) float32 in [-1, 1], where these are."""
         return self.to(images.device).encoder.maps(images)[self.number].float()
 
+    def features(self, batch: Batch) -> Tensor:
+        """(B, F, h, w) float32 of a batch's pictures."""
+        return self.maps(batch.images)
 
-def load_teacher(config: TrainConfig, folder: Path | None, *, latent: bool) -> FrozenTeacher | None:
+
+class CachedTeacher:
+    """The same features, as the stage encode has written them down; batches bring them."""
+
+    def __init__(self, width: int) -> None:
+        """width: F."""
+        self.width = width
+
+    def features(self, batch: Batch) -> Tensor:
+        """(B, F, h, w) float32 of a batch's pictures."""
+        assert batch.features is not None
+        return batch.features
+
+
+Teacher = FrozenTeacher | CachedTeacher
+"""What hidden features are aligned with."""
+
+
+def load_teacher(config: TrainConfig, folder: Path | None, cache: CacheSettings | None) -> Teacher | None:
     """What a training aligns hidden features with; None where it aligns them with no encoder's.
 
-    folder: of the encoder. latent: the training sees no pixels. ValueError: the encoder is missing, or has
-    nothing to look at."""
+    Args:
+        config: of the training.
+        folder: of the encoder, which is asked about every batch.
+        cache: what is trained on in the place of pictures or captions; features in it stand in the place of
+            the encoder.
+
+    Raises:
+        ValueError: the encoder is missing, or has nothing to look at.
+    """
     if config.alignment.kind != "repa":
         return None
-    if latent:
+    if cache and cache.feature_width:
+        return CachedTeacher(cache.feature_width)
+    if cache and cache.space:
         raise ValueError(
-            "train.alignment.kind='repa' asks an encoder about pictures, and a training on latents sees "
-            "none; take dispersive, or train without encode.autoencoder"
+            "train.alignment.kind='repa' asks an image encoder about pictures, and a training on latents "
+            "sees none; name the encoder in encode.encoder, which caches its features beside the latents"
         )
     if folder is None:
         raise ValueError(
             "train.alignment.kind='repa' needs an image encoder; name a model of objective selfsupervised in "
-            "train.encoder, or take dispersive, which needs none"
+            "train.encoder or encode.encoder, or take dispersive, which needs none"
         )
     return FrozenTeacher(load(folder), min(size for size, _ in config.stages))

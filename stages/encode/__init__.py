@@ -1,11 +1,8 @@
 """encode: frozen encoders read every picture and caption of a dataset once; training reads what they said."""
 
 import json
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from functools import cache, reduce
-from operator import add
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +16,18 @@ from sdmodel.data.buckets import nearest_bucket
 from sdmodel.text.lengths import Truncation
 from stages.artifacts.artifact import Artifact, Funnel, Snapshot
 from stages.config.encode import EncodeConfig
-from stages.errors import DamagedError
+from stages.encode.pictures import write_feature_maps, write_pictures
 from stages.fingerprint import JSON, fingerprint_of
-from stages.output import Output, Part, PartResult, PartSpec
+from stages.output import Output, PartResult, PartSpec
 from stages.pretrained.files import (
     autoencoder_config,
-    autoencoder_files,
     autoencoder_input,
     check_fits,
     copy_files,
     text_files,
     text_input,
 )
+from stages.pretrained.image_encoder import image_encoder_input
 from stages.stage import Request, Stats, StepSettings, stage
 
 SPLITS = ("train", "validation")
@@ -39,8 +36,9 @@ LATENTS = pa.schema(
     [
         ("uid", pa.string()),
         ("bucket", pa.int64()),  # of the shapes in latents.json; 0 without latents
-        ("file", pa.string()),  # of the moments, "moments/train-00000-32x32.npy"; "" without latents ...
-        ("row", pa.int64()),  # ... and the row in it
+        # Of the moments, "moments/train-00000-32x32.npy"; without latents of the features; "" with neither.
+        ("file", pa.string()),
+        ("row", pa.int64()),  # of both in their files
         ("text", pa.string()),  # states/TEXT.npy and pooled/TEXT.npy hold its captions; "" without text ...
         ("caption", pa.int64()),  # ... from this row on
         ("captions", pa.int64()),  # so many
@@ -57,13 +55,16 @@ REMEDY = (
 """Of captions that are cut."""
 
 
-def _inputs(request: Request[EncodeConfig]) -> list[Artifact | Snapshot | None]:
+def _inputs(request: Request[EncodeConfig]) -> list[Any]:
     config = request.config
-    return [*request.read, autoencoder_input(request.store, config.autoencoder), text_input(config.text)]
+    encoder = image_encoder_input(request.store, "encode.encoder", config.encoder)
+    encoders = (encoder,) if encoder else ()
+    autoencoder = autoencoder_input(request.store, config.autoencoder)
+    return [*request.read, autoencoder, text_input(config.text), encoders]
 
 
 def _enabled(config: EncodeConfig) -> bool:
-    return bool(config.autoencoder or config.text)
+    return bool(config.autoencoder or config.text or config.encoder)
 
 
 @stage(version=1, kind="latents", step=StepSettings(inputs=_inputs, enabled=_enabled))
@@ -71,6 +72,7 @@ def encode(
     dataset: Artifact,
     autoencoder: Snapshot | Artifact | None,
     text: Snapshot | None,
+    encoders: tuple[Artifact, ...],
     config: EncodeConfig,
     out: Output,
 ) -> Stats:
@@ -81,9 +83,11 @@ def encode(
         autoencoder: `autoencoder_input(store, config.autoencoder)`: which weights the name means, so that
             other weights are another request; None caches no latents.
         text: `text_input(config.text)`; None caches no text.
+        encoders: `image_encoder_input(store, "encode.encoder", config.encoder)`, whose feature maps are
+            cached; empty caches none.
         config: the encoders, and the pictures' size.
-        out: gets `latents.json`, `latents.parquet` and `moments/`, `states/`, `pooled/` as sdmodel.latents
-            reads them, and copies of the encoders: `autoencoder/`, `text_encoder/`, `tokenizer/`.
+        out: gets `latents.json`, `latents.parquet` and `moments/`, `features/`, `states/`, `pooled/` as
+            sdmodel.latents reads them, and copies of encoders: `autoencoder/`, `text_encoder/`, `tokenizer/`.
 
     Returns:
         The funnel (every row of the two splits is read), and what was cached: size, shapes, bytes, the
@@ -93,8 +97,10 @@ def encode(
         ValueError: no encoder is named, one cannot be loaded, the sizes don't fit it, or a picture cannot be
             read.
     """
-    if autoencoder is None and text is None:
-        raise ValueError("nothing to encode: set encode.autoencoder or encode.text, or leave this step out")
+    if autoencoder is None and text is None and not encoders:
+        raise ValueError(
+            "nothing to encode: set encode.autoencoder, encode.text or encode.encoder, or leave this step out"
+        )
     if isinstance(autoencoder, Artifact):
         check_fits(config, autoencoder.json("model/config.json"))
     elif autoencoder is not None:
@@ -104,12 +110,16 @@ def encode(
     index = index.loc[index["split"].isin(SPLITS)].reset_index(drop=True)
     if not (index["split"] == "train").any():
         raise ValueError("encode: the dataset's train split is empty; loosen the filter")
-    index["bucket"] = nearest_bucket(index[["height", "width"]].to_numpy(), shapes) if autoencoder else 0
+    pictured = bool(autoencoder or encoders)
+    index["bucket"] = nearest_bucket(index[["height", "width"]].to_numpy(), shapes) if pictured else 0
     table = index[["uid", "bucket"]].assign(file="", row=0, text="", caption=0, captions=0)
     facts: dict[str, JSON] = {"size": config.size, "shapes": [], "space": None}
     if autoencoder is not None:
-        space = _pictures(dataset, autoencoder, index, shapes, table, config, out)
+        space = write_pictures(dataset, autoencoder, index, shapes, table, config, out)
         facts |= {"shapes": [list(shape) for shape in shapes], "space": space}
+    for encoder in encoders:  # one, or none
+        width = write_feature_maps(dataset, encoder, index, shapes, table, config, out)
+        facts |= {"shapes": [list(shape) for shape in shapes], "feature_width": width}
     facts |= _captions(text, index, table, config, out) if text else NO_TEXT
     pq.write_table(
         pa.Table.from_pandas(table[LATENTS.names], LATENTS, preserve_index=False),
@@ -120,65 +130,6 @@ def encode(
     cached = sum(entry.size for name, entry in out.files.items() if name.endswith(".npy"))
     facts: dict[str, JSON] = {**facts, "precision": config.precision, "bytes": cached}
     return Stats(Funnel(len(index), len(index)), facts)
-
-
-def _pictures(
-    dataset: Artifact,
-    encoder: Snapshot | Artifact,
-    index: pd.DataFrame,
-    shapes: Sequence[tuple[int, int]],
-    table: pd.DataFrame,
-    config: EncodeConfig,
-    out: Output,
-) -> dict[str, JSON]:
-    """Parts of moments, a tar each; fills in the table's columns, and returns the space."""
-    from sdmodel.device import resolve_device
-    from sdmodel.latents.autoencoder import load_autoencoder
-    from sdmodel.latents.write import MomentSums, moment_places, space_of, write_moments
-
-    folder = out.write("autoencoder/any").parent
-    if isinstance(encoder, Artifact):
-        copy_files({name: encoder.path(f"model/{name}") for name in _model_files(encoder)}, folder)
-    else:
-        copy_files(autoencoder_files(Path(config.autoencoder)), folder)
-
-    @cache
-    def model() -> Any:  # loaded when the first unfinished part needs it, and at the end
-        return load_autoencoder(folder, resolve_device(config.device))
-
-    def make(target: Path, payload: dict[str, Any]) -> PartResult:
-        tar, rows = payload["tar"], payload["rows"]
-        with ThreadPoolExecutor(16) as threads:
-            sums = write_moments(
-                target,
-                payload["name"],
-                [tuple(shape) for *_, shape in rows],
-                lambda row, shape: _picture(tar, rows[row], shape),
-                model(),
-                batch=config.batch,
-                dtype=np.float16 if config.precision == "fp16" else np.float32,
-                map_=threads.map,
-            )
-        return PartResult(statistics=asdict(sums))
-
-    specs: list[PartSpec] = []
-    depends = {"precision": config.precision}
-    for file, members in index.groupby("file", sort=True):
-        name = Path(str(file)).stem
-        of_each = [shapes[bucket] for bucket in members["bucket"]]
-        rows = _rows(members, of_each)
-        inputs = [encoder.digest, name, dataset.entry(str(file)).sha256, fingerprint_of(rows)]
-        # A tar of a remote store is fetched only if it must be read.
-        known = out.find(f"moments/{name}", inputs, config=depends) is not None
-        tar = "" if known else str(dataset.path(str(file)))
-        specs.append(PartSpec(f"moments/{name}", inputs, {"name": name, "tar": tar, "rows": rows}))
-        table.loc[members.index, ["file", "row"]] = moment_places(name, of_each)
-    parts = out.parts(specs, make, config=depends, note="encoding pictures")
-    for part in parts:
-        out.add(part)
-    train = {f"moments/{Path(file).stem}" for file in index.loc[index["split"] == "train", "file"]}
-    sums = [_sums(part, MomentSums) for part in parts if part.key in train]
-    return asdict(space_of(reduce(add, sums), model().factor))
 
 
 def _captions(
@@ -225,39 +176,3 @@ def _captions(
     if words := cut.message(int(length), REMEDY):
         out.warn(words)
     return {"pooled_width": int(pooled.shape[-1]), "token_width": int(width), "text_length": int(length)}
-
-
-def _rows(members: pd.DataFrame, shapes: Sequence[tuple[int, int]]) -> list[list[JSON]]:
-    """uid, place in the tar, checksum and shape of each picture, as `_picture` takes them."""
-    columns = (members[name] for name in ("uid", "offset", "length", "checksum"))
-    return [
-        [str(uid), int(offset), int(length), int(checksum), list(shape)]
-        for uid, offset, length, checksum, shape in zip(*columns, shapes, strict=True)
-    ]
-
-
-def _picture(tar: str, row: Sequence[Any], shape: tuple[int, int]) -> Any:
-    """(H, W, 3) uint8, scaled and cropped as training does."""
-    from sdmodel.data.index import check_bytes
-    from sdmodel.data.pixels import decode
-
-    uid, offset, length, checksum, _ = row
-    with Path(tar).open("rb") as file:
-        file.seek(offset)
-        data = file.read(length)
-    try:
-        check_bytes(data, checksum, uid, tar, offset)
-    except ValueError as error:
-        raise DamagedError(str(error)) from error
-    try:
-        return decode(data, shape)
-    except OSError as error:
-        raise ValueError(f"{tar}: picture {uid} cannot be decoded: {error}") from error
-
-
-def _model_files(model: Artifact) -> list[str]:
-    return [name.removeprefix("model/") for name in model.names("model/")]
-
-
-def _sums(part: Part, kind: Any) -> Any:
-    return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in part.statistics.items()})
