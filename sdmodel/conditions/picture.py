@@ -137,7 +137,10 @@ class PictureLayout:
     def _square(self, picture: Any) -> Tensor:
         if not isinstance(picture, Tensor) or picture.ndim != 3 or len(picture) != 3:
             shape = tuple(picture.shape) if isinstance(picture, Tensor) else type(picture).__name__
-            raise ValueError(f"a picture is a tensor (3, H, W) of pixels in [-1, 1], not {shape}")
+            raise ValueError(
+                f"a picture is a tensor (3, H, W) of pixels in [-1, 1], not {shape}; `sdflow generate` takes "
+                "a file by --image"
+            )
         side = min(picture.shape[1:])
         top, left = ((length - side) // 2 for length in picture.shape[1:])
         square = picture.detach().cpu().float()[None, :, top : top + side, left : left + side]

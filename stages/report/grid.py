@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sdmodel.captioned_sheet import captioned_sheet, enlarged, side_by_side
+from sdmodel.config.picture import PICTURE
 from sdmodel.config.sampling import SamplingConfig
-from sdmodel.data.pixels import to_uint8
+from sdmodel.data.pixels import to_float, to_uint8
 from sdmodel.device import resolve_device
 from sdmodel.diffusion.generate import CHUNK, load
 from sdmodel.text.lengths import truncation_warnings
 from stages.report.png import described, file_name, write_png
+from stages.report.reference_picture import ReferencePicture
 
 CELL = 128
 """Least pixels to a side of a drawn picture in a grid; smaller ones are enlarged by whole factors."""
@@ -48,6 +50,7 @@ class Artist:
         size: tuple[int, int] | None = None,
         weak: Path | None = None,
         conditions: Mapping[str, Any] | None = None,
+        picture: ReferencePicture | None = None,
         device: str = "auto",
     ) -> None:
         """Args:
@@ -58,14 +61,18 @@ class Artist:
         weak: folder of a worse model of the same kind, which guidance leads away from; None: the captions'
             absence.
         conditions: what all pictures are to be besides, by the model's condition.
+        picture: that all are to be like; None: none is.
         device: "cpu", "cuda" or "auto".
 
         ValueError: the device is unknown or not there; the model knows no such condition or value."""
         place = resolve_device(device)
         self.model, self.name, self.size = load(folder, place), name, size
         self.weak = load(weak, place) if weak else None
-        self.conditions = dict(conditions or {})
-        self.model.model.known({name: [value] for name, value in self.conditions.items()}, 1)
+        self.conditions, self._values = dict(conditions or {}), dict(conditions or {})
+        if picture is not None:
+            self.conditions[PICTURE] = picture.name
+            self._values[PICTURE] = to_float(picture.pixels).permute(2, 0, 1)  # (3, H, W)
+        self.model.model.known({name: [value] for name, value in self._values.items()}, 1)
         self.chosen, self.sampling = sampling, sampling.over(self.model.model.sampling)
 
     def warnings(self, captions: Sequence[str]) -> list[str]:
@@ -102,6 +109,6 @@ class Artist:
     ) -> NDArray[np.uint8]:
         """(B, H, W, 3)."""
         captions, seeds = [caption for caption, _ in pairs], [seed for _, seed in pairs]
-        asked = {name: [value] * len(pairs) for name, value in self.conditions.items()}
-        drawn = self.model.sample(captions, seeds, self.chosen, progress, self.size, self.weak, asked)
+        beside = {name: [value] * len(pairs) for name, value in self._values.items()}
+        drawn = self.model.sample(captions, seeds, self.chosen, progress, self.size, self.weak, beside)
         return to_uint8(drawn).permute(0, 2, 3, 1).numpy()

@@ -1,5 +1,6 @@
 """A picture that somebody shows a model as a prompt: a file, opened and decoded as those of strangers are."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,18 @@ BYTES = 64 * 2**20
 """Of a file, at most."""
 
 
-def read_picture(path: Path, option: str) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8, oriented, opaque and in sRGB.
+@dataclass(frozen=True)
+class ReferencePicture:
+    """What a model is shown."""
+
+    name: str
+    """Of its file."""
+    pixels: NDArray[np.uint8]
+    """(H, W, 3), sRGB."""
+
+
+def read_picture(path: Path, option: str) -> ReferencePicture:
+    """The picture in a file, oriented, opaque and in sRGB.
 
     option: that names the file, for messages. ValueError: it cannot be read, is too large, or is no picture
     of a known format."""
@@ -27,7 +38,7 @@ def read_picture(path: Path, option: str) -> NDArray[np.uint8]:
     if len(data) > BYTES:
         raise ValueError(f"{name} is larger than {BYTES // 2**20} MB; scale the picture down")
     try:
-        return decode_image(data)
+        return ReferencePicture(path.name, decode_image(data))
     except ImageError as error:
         known = ", ".join(FORMATS)
         raise ValueError(

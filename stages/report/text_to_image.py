@@ -17,6 +17,21 @@ def settings_of(artifact: Artifact, name: str) -> Mapping[str, Any]:
     return settings
 
 
+def check_shown(settings: Mapping[str, Any], name: str) -> None:
+    """ValueError: the model takes no picture beside a caption. settings: as of `settings_of`."""
+    pictures = [each for each in settings.get("conditions", ()) if each["kind"] == "picture"]
+    if not pictures:
+        raise ValueError(
+            f"{name} was taught no pictures beside captions; train a model with train.conditions.picture, as "
+            "examples/picture-prompt.yaml does, or leave --image out"
+        )
+    if pictures[0]["source"] == "noisy":
+        raise ValueError(
+            f"{name} sees its own pictures on their way from noise and takes no other; train one with "
+            'train.conditions.picture.source "reference" or "prior", or leave --image out'
+        )
+
+
 def check_alike(model: Artifact, name: str, weak: Artifact, weak_name: str) -> None:
     """ValueError: guidance cannot lead a model away from another, as they differ in what their estimates
     mean: space, noise schedule or prediction."""

@@ -63,6 +63,16 @@ def generate(
         tuple[str, ...],
         Parameter(negative="", show_default=False, help="Guidance scale of a condition, NAME=SCALE."),
     ] = (),
+    image: Annotated[
+        str,
+        Parameter(
+            help="File of a picture that all are to be like, of a model with train.conditions.picture; "
+            "without a caption it stands alone."
+        ),
+    ] = "",
+    image_guidance: Annotated[
+        float | None, Parameter(help="Guidance scale of that picture; 1 is none, the model's unless told.")
+    ] = None,
     autoguidance: Annotated[
         str, Parameter(help="Model that guidance leads away from, such as an early average of this one.")
     ] = "",
@@ -81,14 +91,16 @@ def generate(
     sdflow generate models/birds --captions captions.txt --seeds 0,1,2 --out birds/
     sdflow generate models/birds "a wide lake" --size 64x32 --sampler heun --steps 20
     sdflow generate models/birds "a bird" --condition family=owl --condition-guidance family=3
+    sdflow generate models/birds "a bird" --image ref.png --image-guidance 3
     sdflow generate models/birds "a bird" --autoguidance models/birds-0.1-50000 --guidance 2
     ```
     """
     from stages.artifacts.reference import resolve
-    from stages.report.text_to_image import check_alike, settings_of
+    from stages.report.reference_picture import read_picture
+    from stages.report.text_to_image import check_alike, check_shown, settings_of
 
-    asked = conditions_of(condition)
-    texts = [*captions, *read_captions(captions_file)] or [""] * bool(asked)
+    beside = conditions_of(condition)
+    texts = [*captions, *read_captions(captions_file)] or [""] * bool(beside or image)
     chosen_seeds, destination = pictures_to_draw(texts, out, count=count, seed=seed, seeds=seeds)
     sampling = SamplingConfig(
         sampler=sampler,
@@ -97,7 +109,7 @@ def generate(
         interval=interval,
         rescale=rescale,
         negative=negative,
-        conditions=scales_of(condition_guidance),
+        conditions=scales_of(condition_guidance, image_guidance),
     )
     if autoguidance and negative:
         raise ValueError(
@@ -106,7 +118,11 @@ def generate(
         )
     opened = open_to_read(store)
     artifact = resolve(opened, model)
-    pixels = size_of(size, settings_of(artifact, model))
+    settings = settings_of(artifact, model)
+    pixels = size_of(size, settings)
+    if image:
+        check_shown(settings, model)
+    picture = read_picture(Path(image), "--image") if image else None
     weak = resolve(opened, autoguidance) if autoguidance else None
     if weak is not None:
         check_alike(artifact, model, weak, autoguidance)
@@ -123,7 +139,8 @@ def generate(
             sampling,
             size=pixels,
             weak=weak.lay("model/", Path(folder, "weak")) if weak is not None else None,
-            conditions=asked,
+            conditions=beside,
+            picture=picture,
             device=device,
         )
         prompts = Prompts(captions=texts, seeds=chosen_seeds)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sdmodel.config.picture import PICTURE
 from sdmodel.diffusion.sizes import check_size
 from stages.foreign_text import escape
 from stages.regular_file import open_regular
@@ -100,8 +101,8 @@ def conditions_of(pairs: Sequence[str]) -> dict[str, str]:
     return values
 
 
-def scales_of(pairs: Sequence[str]) -> dict[str, float] | None:
-    """Guidance scales of conditions, "NAME=SCALE" each; None: none are given.
+def scales_of(pairs: Sequence[str], picture: float | None = None) -> dict[str, float] | None:
+    """Guidance scales of conditions, "NAME=SCALE" each, and that of a picture; None: none are given.
 
     ValueError: one is no number."""
     scales: dict[str, float] = {}
@@ -112,6 +113,8 @@ def scales_of(pairs: Sequence[str]) -> dict[str, float] | None:
             raise ValueError(
                 f"--condition-guidance {escape(name)}={escape(text)} must be a number, as in shape=3"
             ) from error
+    if picture is not None:
+        scales[PICTURE] = picture
     return scales or None
 
 
