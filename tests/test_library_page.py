@@ -15,7 +15,7 @@ LONGEST = 40
 
 def test_programs_are_short_and_there_are_as_many_as_promised():
     lengths = [sum(bool(line.strip()) for line in program.splitlines()) for program in PROGRAMS]
-    assert len(lengths) == 5
+    assert len(lengths) == 6
     assert max(lengths) < LONGEST
 
 
@@ -26,4 +26,4 @@ def test_programs_run(tmp_path: Path):
             with contextlib.redirect_stdout(io.StringIO()):
                 exec(compile(program, f"{PAGE.name}, program {number + 1}", "exec"), {"__name__": "__main__"})
     models = {path.parents[1].name for path in tmp_path.glob("*/model/model.safetensors")}
-    assert models == {"training", "own-network", "own-objective", "own-condition"}
+    assert models == {"training", "own-network", "own-objective", "own-condition", "picture-prompts"}

@@ -10,6 +10,8 @@ from flows.config.values import config_of
 from flows.step import RunContext, Step
 from flows.steps import ENCODE
 from flows.study.config import BudgetConfig, StudyConfig
+from sdmodel.config.conditions import ConditionsConfig
+from sdmodel.config.picture import PictureConfig
 from sdmodel.config.representation import AlignmentConfig
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
@@ -172,8 +174,12 @@ def _unmeasurable(study: StudyConfig, case: Case) -> Iterable[str]:
 def _unseeing(train: TrainConfig) -> TrainConfig:
     if not train.encoder:
         return train
-    autoencoder = replace(train.autoencoder, perceptual=0.0)
-    return replace(train, encoder="", alignment=AlignmentConfig(), autoencoder=autoencoder)
+    autoencoder, conditions = replace(train.autoencoder, perceptual=0.0), train.conditions
+    if conditions.picture.source:  # where it is the only condition, nothing reads what all of them share
+        alone = len(conditions.names) == 1
+        conditions = ConditionsConfig() if alone else replace(conditions, picture=PictureConfig())
+    changed = {"alignment": AlignmentConfig(), "autoencoder": autoencoder, "conditions": conditions}
+    return replace(train, encoder="", **changed)
 
 
 def _unstarted(text: TextConfig) -> TextConfig:

@@ -74,8 +74,12 @@ def dataset(
     )
 
 
-def model(store: Store, dataset: Artifact, config: TrainConfig = TINY) -> Artifact:
-    """What train would write after no image."""
+def model(
+    store: Store, dataset: Artifact, config: TrainConfig = TINY, encoder: Path | None = None
+) -> Artifact:
+    """What train would write after no image.
+
+    encoder: folder of the image encoder that it sees pictures by."""
     import torch
 
     from sdmodel.objectives import objective_of
@@ -85,7 +89,9 @@ def model(store: Store, dataset: Artifact, config: TrainConfig = TINY) -> Artifa
     def untrained(dataset: Artifact, config: TrainConfig, out: Output) -> Stats:
         torch.manual_seed(config.seed)
         objective = objective_of(
-            config, [one["text"] for row in dataset.table("index")["captions"] for one in row]
+            config,
+            [one["text"] for row in dataset.table("index")["captions"] for one in row],
+            encoder=encoder,
         )
         with torch.no_grad():  # what begins at zero would draw one picture for all captions and noise
             for parameter in objective.modules.parameters():

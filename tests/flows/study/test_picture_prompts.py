@@ -37,6 +37,11 @@ def test_one_model_is_asked_in_three_ways_and_trained_once(cases: dict[str, Case
     assert order.index("encoder") < order.index("both") < order.index("both-text")
 
 
+def test_speeds_are_tried_without_the_encoder_that_another_arm_has_yet_to_make(cases: dict[str, Case]):
+    pace = cases["prompts-both-0"].pace("2 cores of a test", 1.0).train
+    assert (pace.encoder, pace.conditions.names) == ("", ())
+
+
 def test_measures_are_in_a_report():
     report = {"oracle": dict.fromkeys((*MEASURES, "clean"), 0.5)}
     for measure in read_study(FILE).measures:

@@ -305,3 +305,22 @@ def test_trainings_that_cannot_be_are_refused(changed: Any, message: str):
 def test_options_that_nothing_reads_are_refused(options: dict[str, Any], name: str):
     with pytest.raises(ConfigError, match=name):
         PictureConfig(**options)
+
+
+def test_a_training_starts_from_a_model_that_sees_pictures_alike(image_encoder: Path, tmp_path: Path):
+    of = config("reference", "token", "channels")
+    folder = saved(made(of, image_encoder), tmp_path / "model")
+    going_on = DiffusionObjective(of, ["a red square"], encoder=image_encoder, starting=True)
+    going_on.start(folder)
+    asked = {"pictures": flat(COLOURS), "captions": ["", "a red square"], "seeds": [1, 2]}
+    drawn = TextToImage(going_on.modules).sample(**asked)
+    assert torch.equal(drawn, load(folder).sample(**asked))
+    others = {
+        "join": (config("reference", "token"), image_encoder),
+        "source": (config("prior", "token", "channels"), image_encoder),
+        "encoder": (of, saved(SelfSupervisedObjective(tiny.config_of("selfsupervised")), tmp_path / "other")),
+    }
+    for name, (other, encoder) in others.items():
+        objective = DiffusionObjective(other, ["a red square"], encoder=encoder, starting=True)
+        with pytest.raises(ValueError, match=f"taught pictures with other .*{name}"):
+            objective.start(folder)

@@ -10,7 +10,9 @@ from PIL import Image
 
 from sdmodel.captioned_sheet import LINES
 from sdmodel.config.autoencoder import AutoencoderConfig
+from sdmodel.config.conditions import ConditionsConfig
 from sdmodel.config.gan import GanConfig
+from sdmodel.config.picture import PictureConfig
 from sdmodel.config.sampling import SamplingConfig
 from sdmodel.config.selfsupervised import SelfSupervisedConfig
 from sdmodel.data.pixels import to_uint8
@@ -175,6 +177,36 @@ def test_clip_and_oracle_judge_where_they_are_asked_for(
     assert not evaluate(
         model, dataset, None, (), config, store=store
     ).cached  # without it, it is another request
+
+
+def test_the_oracles_pictures_are_asked_for_by_text_by_a_picture_or_by_both(
+    store: Store, dataset: Artifact, tmp_path: Path
+):
+    small = SelfSupervisedConfig(width=4, embedding=8)
+    encoder = worlds.model(store, dataset, worlds.changed(objective="selfsupervised", selfsupervised=small))
+    conditions = ConditionsConfig(picture=PictureConfig(source="reference"))
+    config = worlds.changed(encoder="models/eyes", conditions=conditions)
+    model = worlds.model(store, dataset, config, encoder.lay("model/", tmp_path / "encoder"))
+    results = {
+        how: evaluate(
+            model,
+            dataset,
+            None,
+            (),
+            changed(oracle="demo", oracle_samples=4, samples=2, captions=(), oracle_prompts=how),
+            store=store,
+        )
+        for how in ("text", "picture", "both")
+    }
+    drawn = {how: cells(result) for how, result in results.items()}
+    for how, other in (("text", "picture"), ("picture", "both"), ("both", "text")):
+        same = [np.array_equal(mine, its) for mine, its in zip(drawn[how], drawn[other], strict=True)]
+        assert sum(same) == 2  # those of the test split
+    assert "oracle_prompts" not in results["text"].json("report.json")
+    assert results["both"].json("report.json")["oracle_prompts"] == "both"
+    assert results["both"].statistics["parts"] == {"made": 1, "found": 2}
+    words = "never trained on, asked for by another picture of what they say, without them:"
+    assert words in results["picture"].read("report.md").decode()
 
 
 def test_an_autoencoder_is_judged_by_what_it_gives_back(store: Store, dataset: Artifact):
