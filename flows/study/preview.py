@@ -11,6 +11,8 @@ from flows.study.cases import PACE, Case
 from flows.study.config import StudyConfig
 from flows.study.halving import rungs
 from stages.artifacts.artifact import Artifact
+from stages.pretrained.image_encoder import image_encoder_folder, image_encoder_input
+from stages.store import open_store
 
 TRIED = 3.0
 """Seconds for which a speed is tried on random pictures, where the store has none measured."""
@@ -37,7 +39,7 @@ def preview(study: StudyConfig, cases: Sequence[Case], machine: str, lanes: int)
                 continue
             left += 1
             if not case.budget.seconds and not (measured or speed):
-                speed = _tried(case)  # of the arm's other variants about the same
+                speed = _tried(case, cases)  # of the arm's other variants about the same
             images = case.budget.images or case.run.train.images
             seconds += case.budget.seconds or images / (measured or speed)
         if arm.name in study.raced:
@@ -73,10 +75,30 @@ def _recorded(
         return speed, False
 
 
-def _tried(case: Case) -> float:
+def _tried(case: Case, cases: Sequence[Case]) -> float:
     """Images per second that a training learns from, on random pictures."""
     from stages.forecast.forecast import forecast
 
-    config = replace(case.pace("", TRIED).train, start="")
-    with TemporaryDirectory(prefix="sdflow-") as folder:
-        return forecast(config, None, Path(folder), seconds=TRIED).images_per_second
+    train = case.run.train
+    seeing = {key: getattr(train, key) for key in ("encoder", "alignment", "autoencoder")}
+    config = replace(case.pace("", TRIED).train, start="", **seeing)
+    with TemporaryDirectory(prefix="sdflow-") as name:
+        folder = Path(name)
+        encoder = _image_encoder(case, cases, folder / "encoder")
+        return forecast(config, None, folder, encoder=encoder, seconds=TRIED).images_per_second
+
+
+def _image_encoder(case: Case, cases: Sequence[Case], folder: Path) -> Path | None:
+    """The image encoder that a training sees pictures by, below a folder: one that has learned nothing where
+    another case of the study is yet to make it; None where it names none."""
+    from sdmodel.train.profile import random_encoder
+
+    reference = case.run.train.encoder
+    if not reference:
+        return None
+    for other in cases:
+        if reference == f"models/{other.name}@latest":
+            folder.mkdir()
+            return random_encoder.write(folder, other.run.train)
+    store = open_store(case.run.store, writable=False)
+    return image_encoder_folder(image_encoder_input(store, "train.encoder", reference), folder)

@@ -63,7 +63,7 @@ class JointConfig(Config):
     self-supervision first, denoising later; "uncertainty" learns the logarithm of each loss's variance
     (Kendall et al. 2017, arXiv:1705.07115), "noise_level" learns it as a function of the noise level (Karras
     et al. 2023, arXiv:2312.02696, equation 15)."""
-    alpha: Share = 0.1
+    alpha: Share = 0.01
     """Weight of the self-supervised loss, at first where it is scheduled; the denoising error's is 1 minus
     it."""
     alpha_end: Share = 0.0
