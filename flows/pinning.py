@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sdmodel.config.conditions import ConditionsConfig
 from sdmodel.config.limits import ConfigError
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
@@ -53,6 +54,7 @@ def pinned_config(store: str, name: str, config: Any) -> Any:
                 _pinned_text(store, f"train.texts[{n}]", text) for n, text in enumerate(config.texts)
             ),
             pretrain=replace(config.pretrain, clusters=clusters),
+            conditions=_pinned_labels(store, config.conditions),
         )
     if isinstance(config, EncodeConfig):
         encoders = {"encode.autoencoder": config.autoencoder, "encode.encoder": config.encoder}
@@ -70,6 +72,15 @@ def _check_starts(name: str, starts: Mapping[str, str]) -> None:
 
 def _pinned_text(store: str, key: str, config: TextConfig) -> TextConfig:
     return replace(config, start=_pinned(store, f"{key}.start", config.start))
+
+
+def _pinned_labels(store: str, config: ConditionsConfig) -> ConditionsConfig:
+    key = "train.conditions.columns: pseudo.labels"
+    columns = (
+        replace(each, pseudo=replace(each.pseudo, labels=_pinned(store, key, each.pseudo.labels)))
+        for each in config.columns
+    )
+    return replace(config, columns=tuple(columns))
 
 
 def _pinned_encoder(store: str, config: EncodeConfig) -> EncodeConfig:

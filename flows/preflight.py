@@ -15,6 +15,7 @@ from stages.pretrained import text as texts
 from stages.pretrained.continuation import check_latents, continuation_input
 from stages.pretrained.image_encoder import image_encoder_input
 from stages.pretrained.lpips import lpips_input
+from stages.pretrained.pseudo import pseudo_inputs
 from stages.pretrained.start import pipeline_files, start_input
 from stages.store import Store, open_store
 
@@ -54,6 +55,7 @@ def check(run: Run) -> None:
     if encode.text:
         files.text_files(Path(encode.text))
     texts.labels_input(store, train)
+    pseudo_inputs(store, train)
     image_encoder_input(store, "train.encoder", train.encoder)
     image_encoder_input(store, "evaluate.encoder", run.evaluate.encoder)
     image_encoder_input(store, "encode.encoder", encode.encoder)

@@ -51,6 +51,7 @@ REGISTERED = (
     Registration("stages.train.train:train", "stages.kinds.model:MODEL"),
     Registration("stages.average:average", "stages.kinds.model:MODEL"),
     Registration("stages.cluster:cluster", "stages.kinds.clusters:CLUSTERS"),
+    Registration("stages.label:label", "stages.kinds.labels:LABELS"),
     Registration("stages.evaluate:evaluate", "stages.kinds.evaluation:EVALUATION"),
 )
 """In the order of the line."""

@@ -58,7 +58,13 @@ app = App(
 COMMANDS = (
     *("prefect.demo:demo", "data.init:init", "models.plan:plan", "prefect.run:run", "data.collect:collect"),
     *("prefect.stage:stage", "store.ls:ls", "store.show:show", "data.diff:diff"),
-    *("data.coverage:coverage", "store.trace:trace", "models.average:average", "data.cluster:cluster"),
+    *(
+        "data.coverage:coverage",
+        "store.trace:trace",
+        "models.average:average",
+        "data.cluster:cluster",
+        "data.label:label",
+    ),
     *("models.study:study", "models.generate:generate", "models.export:export"),
     *("store.lineage:lineage", "store.dashboard:dashboard", "store.approve:approve", "store.forget:forget"),
     *("store.upkeep:verify", "store.retain:retain", "store.upkeep:gc"),

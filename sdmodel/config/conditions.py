@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Interval
 
-from sdmodel.config.limits import Config, Mistake, Share, Side, Word
+from sdmodel.config.limits import NEUTRAL, Config, Mistake, Share, Side, Word
 from sdmodel.config.picture import PICTURE, PictureConfig
 
 if TYPE_CHECKING:
@@ -18,6 +18,22 @@ Guidance = Annotated[float, Interval(ge=0, le=100)]
 """A guidance scale; 1 is none."""
 CAPTION, SIZE = "caption", "size"
 """Names that no column's condition may have, since they name the caption and the picture's size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PseudoLabelsConfig(Config):
+    """Classes that a model told of pictures without one (Lee 2013, pseudo-labels)."""
+
+    labels: str = field(default="", metadata=NEUTRAL)  # their digest is an input of the stage
+    """A table that `sdflow label` made of this dataset and column, "labels/NAME@latest". Empty: none are
+    taken."""
+    confidence: Share = 0.9
+    """Least confidence of those that are taken, [0, 1]."""
+
+    def conflicts(self) -> Iterator[Mistake]:
+        """A confidence of no labels."""
+        if self.confidence != 0.9 and not self.labels:
+            yield self.mistake("no labels are taken; name a table, or leave it out", "confidence", "labels")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +47,8 @@ class ClassColumnConfig(Config):
     """Share of the rows that have a value and are learned without it, for guidance."""
     guidance: Guidance = 2.0
     """Guidance scale when drawing; 1 is none."""
+    pseudo: PseudoLabelsConfig = field(default_factory=PseudoLabelsConfig)
+    """Labels of rows that have none, never in the place of one."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ It is a file of its own, job.json, and names local files alone, nothing of a sto
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from sdmodel.config.adapter import adapter_of
@@ -51,6 +51,8 @@ class JobSpec:
     """Folder of the frozen image encoder that pictures are seen by; None: none."""
     labels: Path | None = None
     """Table of uids and labels, for objectives that learn from labels."""
+    pseudo: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    """Tables of pseudo-labels, by the column of conditions that they are of."""
     seconds: float = 0.0
     """To measure; 0 of a training."""
 

@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from sdmodel.conditions.build import index_columns, learn_layouts, start_layouts
 from sdmodel.conditions.conditions import ConditionTable
 from sdmodel.conditions.interface import ConditionLayout
+from sdmodel.conditions.pseudo import with_pseudo_labels
 from sdmodel.config.learning import DataConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.captioned import trained_on
@@ -115,6 +116,8 @@ class _Readers:
         remote = RemoteRanges() if any(map(is_remote, job.tars.values())) else None
         columns = index_columns(job.config.conditions, job.index)
         index = read_index(job.index, job.tars, split, weight=data.weight, columns=columns, read_range=remote)
+        if split == "train":
+            index = with_pseudo_labels(index, job.config.conditions, job.pseudo)
         try:
             self.index = trained_on(index, job.config)
         except ValueError as error:

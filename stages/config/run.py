@@ -261,6 +261,12 @@ class Run(DatasetRun):
                 "image encoders are measured by labels, which this objective does not make; leave it out",
                 *("evaluate.columns", "train.objective"),
             )
+        classes = {each.column for each in self.train.conditions.columns}
+        if classes - set(self.shard.columns):
+            yield self.mistake(
+                "labels come into the dataset by shard.columns; name them there, too",
+                *("train.conditions.columns", "shard.columns"),
+            )
         for key in ("train.selfsupervised.columns", "evaluate.columns"):
             if set(attrgetter(key)(self)) - set(self.shard.columns):
                 yield self.mistake(

@@ -22,6 +22,7 @@ from stages.pretrained.continuation import (
 )
 from stages.pretrained.image_encoder import image_encoder_folder, image_encoder_input
 from stages.pretrained.lpips import lpips_input
+from stages.pretrained.pseudo import pseudo_inputs, pseudo_tables
 from stages.pretrained.start import start_folder, start_input
 from stages.pretrained.text import TABLE, labels_input, text_folders, text_inputs
 from stages.reasons import Reason
@@ -41,7 +42,8 @@ def _inputs(request: Request[TrainConfig]) -> list[Any]:
     start = continuation_input(store, config) or start_input(store, config.start)
     encoder = image_encoder_input(store, "train.encoder", config.encoder)
     encoders = tuple(filter(None, (encoder, lpips_input(config.autoencoder.lpips))))
-    return [dataset, start, latents, text_inputs(store, config), labels_input(store, config), encoders]
+    labels = pseudo_inputs(store, config) or labels_input(store, config)  # of objectives that differ
+    return [dataset, start, latents, text_inputs(store, config), labels, encoders]
 
 
 @stage(version=6, kind="model", step=StepSettings(inputs=_inputs, reference="models"))
@@ -50,7 +52,7 @@ def train(
     start: Snapshot | Artifact | Continuation | None,
     latents: Artifact | None,
     texts: tuple[Snapshot | Artifact | None, ...],
-    labels: Artifact | None,
+    labels: Artifact | tuple[Artifact, ...] | None,
     encoders: tuple[Artifact | Snapshot, ...],
     config: TrainConfig,
     out: Output,
@@ -65,7 +67,8 @@ def train(
         latents: of encode, of this dataset: what is trained on instead of pixels or of captions; None trains
             on both.
         texts: `text_inputs(store, config)`, the pretrained text encoders.
-        labels: of cluster, what the text objective takes for labels; None takes the dataset's own.
+        labels: of cluster, what the text objective takes for labels; None takes the dataset's own. For the
+            diffusion objective `pseudo_inputs(store, config)`, of label: classes of pictures without one.
         encoders: `image_encoder_input(store, "train.encoder", config.encoder)`, the frozen image encoder that
             pictures are seen by, or `lpips_input(config.autoencoder.lpips)`; empty where there is none.
         config: the objective, the model and its training.
@@ -85,14 +88,16 @@ def train(
         RetryableError: somebody ended the training's processes; the same run goes on from what they saved.
         RuntimeError: the training process failed; the message says why, or ends with its last errors.
     """
+    several = isinstance(labels, tuple)
     if isinstance(start, Continuation):
-        given = {"latents": latents, "labels": labels}
+        given: dict[str, Any] = {"latents": latents}
+        given |= {f"labels.{n}": table for n, table in enumerate(labels)} if several else {"labels": labels}
         given |= {f"texts.{n}": text for n, text in enumerate(texts)}
         given |= {f"encoders.{n}": encoder for n, encoder in enumerate(encoders)}
         check_inputs(start.artifact, given)
     rows, left_out = _rows(dataset, latents, config, out)
     folder = out.folder / "training"
-    inputs = (dataset, start, latents, labels, *texts, *encoders)
+    inputs = (dataset, start, latents, *(labels if several else (labels,)), *texts, *encoders)
     digests = [artifact.digest if artifact else "" for artifact in inputs]
     began = start.images if isinstance(start, Continuation) else 0
     checkpoints = Checkpoints(out, config, digests, folder / "samples", began)
@@ -163,7 +168,7 @@ def _write_job(
     start: Snapshot | Artifact | Continuation | None,
     latents: Artifact | None,
     texts: tuple[Snapshot | Artifact | None, ...],
-    labels: Artifact | None,
+    labels: Artifact | tuple[Artifact, ...] | None,
     encoders: tuple[Artifact | Snapshot, ...],
     config: TrainConfig,
     folder: Path,
@@ -186,7 +191,8 @@ def _write_job(
         latents=latents.lay("", folder / "latents") if latents else None,
         texts=tuple(text_folders(texts, config, folder / "texts")),
         encoder=_encoder_folder(encoders, folder / "encoder"),
-        labels=labels.path(TABLE) if labels else dataset.path("index.parquet"),
+        labels=labels.path(TABLE) if isinstance(labels, Artifact) else dataset.path("index.parquet"),
+        pseudo=pseudo_tables(labels, config) if isinstance(labels, tuple) else {},
     )
     folder.mkdir(parents=True, exist_ok=True)
     return job.write(folder / JOB)

@@ -6,6 +6,12 @@ from typing import Any
 import pytest
 
 from sdmodel.config.autoencoder import AutoencoderConfig
+from sdmodel.config.conditions import (
+    ClassColumnConfig,
+    ConditionsConfig,
+    PictureSizeConfig,
+    PseudoLabelsConfig,
+)
 from sdmodel.config.conflicts import denoiser_conflicts
 from sdmodel.config.learning import (
     DataConfig,
@@ -23,10 +29,12 @@ from sdmodel.config.model import (
     UNetConfig,
 )
 from sdmodel.config.noise import NoiseConfig
+from sdmodel.config.sampling import SamplingConfig
 from sdmodel.config.selfsupervised import MaskedConfig, PatchTransformerConfig, SelfSupervisedConfig
 from sdmodel.config.text import PretrainConfig, TextConfig
 from sdmodel.config.train import TrainConfig
 
+SHAPE = ClassColumnConfig(column="shape")
 VIT = ContrastiveConfig(tower="vit", patch=8)
 NOISY = PretrainConfig(noise=1.0, flips=0.1)
 PATCHES = SelfSupervisedConfig(tower="vit")
@@ -38,6 +46,22 @@ EIGHT_BITS = OptimizerConfig(kind="adamw8bit")
 @pytest.mark.parametrize(
     ("kind", "values", "message"),
     [
+        (ConditionsConfig, {"columns": (SHAPE, SHAPE)}, "'shape' names two conditions; .*rename the column"),
+        (ConditionsConfig, {"columns": (ClassColumnConfig(column="caption"),)}, "'caption' names two"),
+        (ConditionsConfig, {"width": 8}, "width=8, .*there are no conditions"),
+        (ConditionsConfig, {"dropout": 0.2}, "dropout=0.2, .*there are no conditions"),
+        (PictureSizeConfig, {"drawn": 512}, "drawn=512, on=false: .*set on"),
+        (PseudoLabelsConfig, {"confidence": 0.5}, "confidence=0.5, labels='': .*name a table"),
+        (
+            TrainConfig,
+            {"conditions": ConditionsConfig(columns=(SHAPE,)), "objective": "autoencoder"},
+            "this objective has no conditions; leave them out",
+        ),
+        (
+            TrainConfig,
+            {"sampling": SamplingConfig(conditions={"shape": 2.0})},
+            r"\['shape'\] are no conditions of this model",
+        ),
         (EmaConfig, {"lengths": (0.1,)}, r"lengths=\[0.1\] must be two or more"),
         (EmaConfig, {"lengths": (0.1, 0.1)}, r"lengths=\[0.1, 0.1\] must be two or more.*no two alike"),
         (ValidationConfig, {"patience": 3}, "patience=3, every=0: nothing is validated; set every"),
