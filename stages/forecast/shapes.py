@@ -69,6 +69,11 @@ def shapes_of(run: Run) -> Shapes:
             f"--card tells what the diffusion objective costs, not {train.objective!r}; leave it out, and "
             "the training is measured here"
         )
+    if hidden := [key for key in ("alignment", "joint") if getattr(train, key).kind != "none"]:
+        raise ValueError(
+            f"no formula of --card counts train.{hidden[0]}; leave --card out, and the training is measured "
+            "here, or set its kind to none"
+        )
     pretrained = [text.start for text in (train.text, *train.texts) if text.start]
     pipeline = train.start and not train.start.startswith("models/")
     if pretrained or (pipeline and not encode.text):

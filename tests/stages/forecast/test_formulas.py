@@ -160,3 +160,9 @@ def test_what_no_formula_tells_is_refused():
         shapes_of(run(text={"start": "models/reader@1"}))
     with pytest.raises(ValueError, match=r"freeze it by encode\.text"):
         shapes_of(run(network="unet2d", start="/models/sd15"))
+
+
+@pytest.mark.parametrize(("key", "kind"), [("alignment", "dispersive"), ("joint", "masked")])
+def test_losses_that_no_formula_counts_are_measured(key: str, kind: str):
+    with pytest.raises(ValueError, match=rf"no formula of --card counts train\.{key}; leave --card out"):
+        shapes_of(run(**{key: {"kind": kind}}))
