@@ -7,9 +7,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from sdmodel.config.conditions import ClassColumnConfig, ConditionsConfig
-from sdmodel.config.learning import ValidationConfig
+from sdmodel.config.learning import LoraConfig, ValidationConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.diffusion.generate import load
 from sdmodel.train.run import run
@@ -65,3 +66,19 @@ def test_a_column_that_is_missing_is_named_before_anything_is_decoded(dataset: A
     with pytest.raises(ValueError, match=r"has no 'shape'; there are .*\(shard.columns brings"):
         run(job(tmp_path / "training", dataset, replace(CONFIG, conditions=conditions)))
     assert not (tmp_path / "training/cache").exists()
+
+
+@pytest.mark.parametrize("merge", [True, False])
+def test_low_rank_changes_keep_conditions(trained: Path, dataset: Any, tmp_path: Path, merge: bool):
+    changed = replace(CONFIG, lora=LoraConfig(rank=2, merge=merge), start=str(trained))
+    run(job(tmp_path / "training", dataset, changed, start=trained))
+    before, after = load(trained).model, load(tmp_path / "training/model").model
+    assert before.conditions is not None
+    assert after.conditions is not None
+    assert after.conditions.layouts == before.conditions.layouts
+    weights = after.conditions.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in before.conditions.state_dict().items())
+    assert any(
+        not torch.equal(value, after.network.state_dict()[name])
+        for name, value in before.network.state_dict().items()
+    )
