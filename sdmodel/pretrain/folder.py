@@ -50,13 +50,13 @@ def load(folder: Path, labels: Path | None = None) -> Pretraining:
     labels: a table with some of the columns that were learned, to compare with; None: nothing is known.
     ValueError: the folder holds none."""
     about = read_about(folder)
+    # What ends a training is no part of the model, and asks for validations, which are none here.
+    learned = {**about["pretrain"], "columns": [column["column"] for column in about["labels"]], "flips": 0.0}
     config = replace(
         TrainConfig(objective="text", size=about["size"]),
         text=adapter_of(TextConfig).validate_python(about["text"]),
         contrastive=adapter_of(ContrastiveConfig).validate_python(about["contrastive"]),
-        pretrain=adapter_of(PretrainConfig).validate_python(
-            {**about["pretrain"], "columns": [column["column"] for column in about["labels"]]}
-        ),
+        pretrain=adapter_of(PretrainConfig).validate_python(learned),
     )
     columns = {label["column"]: Column(tuple(label["classes"]), label["tags"]) for label in about["labels"]}
     table = Labels.read(labels, list(columns), known=columns) if labels and columns else Labels(columns, {})
