@@ -123,6 +123,7 @@ def _of_diffusion(config: "TrainConfig") -> Iterator[Mistake]:
 
 
 def _of_contrastive(config: "TrainConfig") -> Iterator[Mistake]:
+    yield from _captioned(config)
     yield from _tower(config, "objective")
     for key, wrong in {
         "text.kind": config.text.kind not in ("transformer", "clip"),
@@ -138,6 +139,7 @@ def _of_contrastive(config: "TrainConfig") -> Iterator[Mistake]:
 
 
 def _of_text(config: "TrainConfig") -> Iterator[Mistake]:
+    yield from _captioned(config)
     pretrain = config.pretrain
     losses = [f"pretrain.{name}" for name in ("contrastive", "labels", "masked", "next")]
     if not (pretrain.contrastive or pretrain.labels or pretrain.masked or pretrain.next):
@@ -185,6 +187,15 @@ def _of_selfsupervised(config: "TrainConfig") -> Iterator[Mistake]:
         yield config.mistake(
             "turned pictures are told apart by their shape, unless they are squares; leave buckets out",
             *("selfsupervised.method", "data.buckets"),
+        )
+
+
+def _captioned(config: "TrainConfig") -> Iterator[Mistake]:
+    """What is of pictures without a caption, where an objective learns from captions alone."""
+    if config.data.uncaptioned != 1:
+        yield config.mistake(
+            "this objective leaves pictures without a caption out; leave it at 1",
+            *("data.uncaptioned", "objective"),
         )
 
 

@@ -45,6 +45,9 @@ class DataConfig(Config):
     """Longest side over shortest of the buckets."""
     copies: Annotated[float, Interval(ge=0, le=10)] = 0.0
     """How often a picture that was found m times is seen in an epoch: m ** copies times."""
+    uncaptioned: Annotated[float, Interval(ge=0, le=1000)] = 1.0
+    """How often a picture without a caption is seen in an epoch, for each time that it would be seen with
+    one: below 1 the captions of a partly captioned set are seen more often."""
     weight: str = ""
     """Column of the index that says, besides, how often a picture is seen in an epoch; empty: once."""
     fetch: bool = field(default=True, metadata=NEUTRAL)

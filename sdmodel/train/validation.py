@@ -146,7 +146,8 @@ def means(sums: Mapping[str, Tensor]) -> dict[str, float]:
 
 def data_config(data: DataConfig) -> DataConfig:
     """How the rows to measure are seen: as in training, but as they are, and each as often."""
-    return replace(data, flip=False, crop=False, colour=0.0, augment=0.0, copies=0.0, weight="")
+    once = replace(data, copies=0.0, weight="", uncaptioned=1.0)
+    return replace(once, flip=False, crop=False, colour=0.0, augment=0.0)
 
 
 def batch_size(config: TrainConfig, processes: int) -> int:

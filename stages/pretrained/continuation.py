@@ -28,6 +28,7 @@ FREE = (
     *("noise.gamma", "noise.times", "noise.mean", "noise.deviation", "noise.mode_scale", "noise.stratified"),
     *("noise.shift", "noise.offset", "noise.huber", "sampling."),
     *("data.flip", "data.crop", "data.colour", "data.copies", "data.weight"),
+    "data.uncaptioned",
     *("optimizer.muon_rate", "optimizer.adam_rate", "optimizer.weight_decay", "optimizer.warmup"),
     *(
         "optimizer.base_batch",

@@ -164,6 +164,11 @@ EIGHT_BITS = OptimizerConfig(kind="adamw8bit")
             "fsdp=true, optimizer.kind='adamw8bit': .*adamw",
         ),
         (TrainConfig, {"fsdp": True, "accumulate": 0}, "fsdp=true, accumulate=0: "),
+        (
+            TrainConfig,
+            {"data": DataConfig(uncaptioned=0.1), "objective": "text"},
+            "data.uncaptioned=0.1, objective='text': .*leave it at 1",
+        ),
         (TrainConfig, {"lora": LoraConfig(rank=4)}, "lora.rank=4, start='': .*name one in start"),
         (
             TrainConfig,

@@ -28,6 +28,19 @@ def test_copies_and_weights_multiply():
     assert np.array_equal(found, [[1, 2, 3], [1, 0.5, 0], [1, 2, 0]])
 
 
+def test_pictures_without_a_caption_are_seen_as_often_as_is_said():
+    some = replace(INDEX, captions=[[], ["a cat"], ["a dog", "a hat"]])
+    weights = [
+        sampling_weights(some, data) for data in (DataConfig(uncaptioned=0.25), DataConfig(uncaptioned=0))
+    ]
+    assert np.array_equal(weights, [[0.25, 1, 1], [0, 1, 1]])
+    both = sampling_weights(some, DataConfig(uncaptioned=0.5, copies=0.5))
+    assert both is not None
+    assert both.tolist() == [0.5, 2, 3]
+    with pytest.raises(ValueError, match=r"data\.uncaptioned=0: .*some picture is seen at all"):
+        sampling_weights(INDEX, DataConfig(uncaptioned=0))
+
+
 @pytest.mark.parametrize("weight", [[1, -1, 1], [1, np.nan, 1], [0, 0, 0], [1, np.inf, 1]])
 def test_weights_that_cannot_be_are_refused(weight: list[float]):
     with pytest.raises(ValueError, match=r"finite number of times.* look at [ab]"):
