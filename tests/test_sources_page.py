@@ -101,7 +101,9 @@ def follow(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         pairs.main()
         return
     assert words[0] == "sdflow", words
-    tiny = [part for value in TINY for part in ("--set", value)]
+    staged = any(value.startswith("train.sizes=") for value in overrides(words))
+    values = (*TINY, "train.sizes=[[16, 32], [32, 32]]") if staged else TINY
+    tiny = [part for value in values for part in ("--set", value)]
     match words[1]:
         case "run":
             words = ["stage", "evaluate", *words[2:], *tiny, "--upstream"]
