@@ -84,9 +84,11 @@ class ScoreConfig(Config):
 class FilterConfig(Config):
     """Which pictures are trained on. Cheap to change: no picture is read again."""
 
-    captions: Literal["required", "optional"] = "required"
-    """"required" drops a picture without a caption that passes the rules; "optional" keeps it without one,
-    for an autoencoder, a self-supervised encoder, or a text-to-image model of partly captioned pictures."""
+    captions: Literal["required", "valid", "optional"] = "required"
+    """"required" drops a picture without a caption that passes the rules. "valid" drops one that came with
+    captions of which none passes, and keeps one that came without any, for a text-to-image model of partly
+    captioned pictures. "optional" keeps both without a caption, for models that read none. A picture that is
+    kept without a caption is not judged by similarity."""
     min_words: Amount = 1
     """Fewest words of a caption."""
     max_words: Count = 256

@@ -11,8 +11,8 @@ from stages.config.run import FilterConfig
 from stages.reasons import Reason
 
 ROWS = """
-SELECT *, len(captions) > 0 AS captioned, len(captions) = 0 AND $captions = 'required' AS uncaptioned,
-    written[1] AS first_words
+SELECT *, len(captions) > 0 AS captioned, written[1] AS first_words,
+    len(captions) = 0 AND ($captions = 'required' OR $captions = 'valid' AND len(written) > 0) AS uncaptioned
 FROM (
     SELECT i.uid, i.location, i.length, i.width, i.height,
         least(i.width, i.height) AS shorter_side, greatest(i.width, i.height) AS longer_side,
@@ -25,7 +25,8 @@ FROM (
 )
 """
 """What rules see of a picture. Captions are looked at one by one: a row keeps those of a right length; where
-none is, the first that says anything gives the reason, unless captions are optional."""
+none is, the first that says anything gives the reason, unless captions are optional; where none says
+anything, that is a reason only if captions are required."""
 
 SIZE = "width || ' x ' || height"
 WORDS = "first_words || ' words'"

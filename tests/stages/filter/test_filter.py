@@ -1,6 +1,7 @@
 import json
 import tempfile
 from dataclasses import replace
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -183,13 +184,48 @@ def test_optional_captions_keep_pictures_without_one(store):
     assert (result.statistics["without_caption"], result.statistics["captions_dropped"]) == (3, 2)
 
 
-def test_optional_captions_are_judged_by_similarity_where_there_are_some(store):
-    rows = [row("bare", similarity=None), row("unscored", "said", similarity=None)]
+def test_valid_captions_keep_pictures_that_came_without_any_and_refuse_those_whose_captions_fail(store):
+    rows = [
+        row("bare"),
+        row("blank", "", " \n"),
+        row("short", "one"),
+        row("long", "now this is far too long"),
+        row("both", "one", "now this is far too long"),
+        row("said", "one", "two words"),
+        row("small", height=10),
+        # Of copies the one with a good caption is kept, then one without, and none with a bad one alone.
+        row("large", "one", cluster="large", multiplicity=3, width=400),
+        row("medium", cluster="large", level="exact", multiplicity=3, width=200),
+        row("tiny", cluster="large", level="near", multiplicity=3, width=100),
+    ]
+    config = FilterConfig(captions="valid", min_words=2, max_words=4, min_side=20)
+    result = run(store, rows, config)
+    selection = result.table("selection").set_index("uid")
+    texts = {uid: [caption["text"] for caption in captions] for uid, captions in selection.captions.items()}
+    assert texts == {"bare": [], "blank": [], "medium": [], "said": ["two words"]}
+    assert reasons(result) == {
+        "short": Reason.CAPTION_TOO_SHORT,
+        "long": Reason.CAPTION_TOO_LONG,
+        "both": Reason.CAPTION_TOO_SHORT,
+        "small": Reason.IMAGE_TOO_SMALL,
+        "large": Reason.CAPTION_TOO_SHORT,
+        "tiny": Reason.NEAR_DUPLICATE,
+    }
+    assert (result.statistics["without_caption"], result.statistics["captions_dropped"]) == (3, 1)
+
+
+@pytest.mark.parametrize("captions", ["valid", "optional"])
+def test_pictures_without_captions_are_not_judged_by_similarity(
+    store, captions: Literal["valid", "optional"]
+):
+    rows = [row("bare", similarity=None), row("scored", similarity=-0.9), row("blank", " ", similarity=None)]
+    rows += [row("unscored", "said", similarity=None)]
     rows += [row(f"{n}", "said", similarity=n / 10) for n in range(4)]
-    least = run(store, rows, FilterConfig(captions="optional", min_similarity=0.2))
-    assert least.table("selection")["uid"].tolist() == ["2", "3", "bare"]
-    most = run(store, rows, FilterConfig(captions="optional", top_fraction=0.2))
-    assert most.table("selection")["uid"].tolist() == ["3", "bare"]
+    least = run(store, rows, FilterConfig(captions=captions, min_similarity=0.2))
+    assert least.table("selection")["uid"].tolist() == ["2", "3", "bare", "blank", "scored"]
+    assert set(least.table("rejects")["reason"]) == {Reason.LOW_SIMILARITY}
+    most = run(store, rows, FilterConfig(captions=captions, top_fraction=0.2))
+    assert most.table("selection")["uid"].tolist() == ["3", "bare", "blank", "scored"]  # a fifth of five
 
 
 def test_a_cluster_whose_best_picture_fails_is_stood_for_by_the_best_that_is_left(store):
@@ -263,6 +299,7 @@ def rows_of_clusters(draw) -> list[dict]:
 
 configs = st.builds(
     FilterConfig,
+    captions=st.sampled_from(["required", "valid", "optional"]),
     min_words=st.integers(0, 2),
     max_words=st.integers(2, 4),
     min_side=st.sampled_from([0, 50]),
