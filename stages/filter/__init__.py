@@ -50,8 +50,8 @@ def filter_(
 
     The rules of `stages.filter.rules` are applied in their order: take-downs, captions, side, aspect,
     similarity threshold, top fraction of what passed so far, copies. A row's first failing rule is its
-    reason. Where captions are optional, or valid and the row came without any, rows without one are held to all
-    rules but those on captions, and of copies one with a caption is kept.
+    reason. A row that is kept without a caption is held to all rules but those on captions, and of copies
+    one with a caption is kept.
 
     Args:
         images: of collect.
