@@ -7,7 +7,7 @@ that is to be denoised, and a prior's features are its own; when drawing there i
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -44,24 +44,15 @@ class PictureLayout:
     encoder: FrozenImageEncoder
     size: int
     """Pixels to a side of the squares that pictures are seen as."""
-    token_width: int
-    """D of `Condition`."""
-    caption_width: int
-    """Channels of `caption_vector`."""
+    token_width: int = 0
+    """D of `Condition`; 0 until `beside`."""
+    caption_width: int = 0
+    """Channels of `caption_vector`; 0 until `beside`."""
     name: str = PICTURE
 
     @classmethod
-    def of(
-        cls,
-        config: PictureConfig,
-        encoder: Path | None,
-        size: int,
-        *,
-        latent: bool,
-        token_width: int,
-        caption_width: int,
-    ) -> Self:
-        """That of a training.
+    def of(cls, config: PictureConfig, encoder: Path | None, size: int, *, latent: bool) -> Self:
+        """That of a training, for captions of any width.
 
         encoder: its folder. latent: the training sees no pixels. ValueError: it sees none, there is no
         encoder, or one that was taught no noise is to look at x_t."""
@@ -80,7 +71,7 @@ class PictureLayout:
                 'conditions.picture.source="noisy": the encoder has never seen noise; train one with '
                 "selfsupervised.noised above 0"
             )
-        return cls(config, frozen, size, token_width, caption_width)
+        return cls(config, frozen, size)
 
     @classmethod
     def read(cls, raw: dict[str, Any], encoder: FrozenImageEncoder) -> Self:
@@ -89,6 +80,10 @@ class PictureLayout:
         chosen: dict[str, Any] = {key: value for key, value in raw.items() if key in known}
         chosen["join"] = tuple(raw["join"])
         return cls(PictureConfig(**chosen), encoder, raw["size"], raw["token_width"], raw["caption_width"])
+
+    def beside(self, pooled_width: int, token_width: int) -> Self:
+        """The same beside captions of these widths, P and D of `Condition`."""
+        return replace(self, token_width=token_width, caption_width=pooled_width or token_width)
 
     @property
     def guidance(self) -> float:

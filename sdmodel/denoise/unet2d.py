@@ -40,11 +40,16 @@ class UNet2D(nn.Module):
         check_unet(settings)
         self.settings, self.schedule, self.padded = settings, schedule, padded
         self.unet: Any = unet_class(settings).from_config(settings)
-        self.beside = beside
-        widened(self.unet.conv_in, beside)
+        self.beside = 0
+        self.widen(beside)
         # Zeros: untrained, it predicts the mean of all data.
         nn.init.zeros_(self.unet.conv_out.weight)
         nn.init.zeros_(self.unet.conv_out.bias)
+
+    def widen(self, channels: int) -> None:
+        """Takes so many further channels of `Condition.channels`, to which it pays no heed at first."""
+        widened(self.unet.conv_in, channels)
+        self.beside += channels
 
     @property
     def conditional(self) -> bool:

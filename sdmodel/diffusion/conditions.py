@@ -9,6 +9,7 @@ from sdmodel.conditions.interface import ConditionLayout, Placement
 from sdmodel.conditions.picture import PictureLayout
 from sdmodel.config.train import TrainConfig
 from sdmodel.denoise.concatenation import widened
+from sdmodel.denoise.unet2d import UNet2D
 from sdmodel.diffusion.model import CaptionEncoder, Diffusion
 from sdmodel.diffusion.own import OwnParts
 
@@ -22,7 +23,25 @@ def conditions_of(
         return None
     tokens = config.network == "unet2d"  # which reads tokens alone
     placement = Placement(text.token_width if tokens else config.conditions.width, tokens)
-    return Conditions(layouts, placement, config.conditions.rates, config.conditions.dropout)
+    fitted = [
+        layout.beside(text.pooled_width, text.token_width) if isinstance(layout, PictureLayout) else layout
+        for layout in layouts
+    ]
+    return Conditions(fitted, placement, config.conditions.rates, config.conditions.dropout)
+
+
+def add_to_pipeline(folder: Path, config: TrainConfig, conditions: Conditions, network: UNet2D) -> None:
+    """Makes the denoiser of the pipeline in a folder read new conditions besides: what it computes of
+    captions alone stays at first, but for tokens, which it attends to. ValueError: it cannot."""
+    if not network.conditional:
+        raise ValueError(f"{folder}: its denoiser is told of no conditions; leave train.conditions out")
+    if config.lora.rank:
+        names = list(conditions.modules_by_name)
+        raise ValueError(
+            f"{folder}: its denoiser was taught no conditions, and {names} cannot be added by low-rank "
+            "changes; leave them out of train.conditions, or train the weights themselves"
+        )
+    network.widen(conditions.channels)
 
 
 def conditions_of_start(

@@ -18,7 +18,7 @@ from sdmodel.data.batch import Batch
 from sdmodel.denoise.build import build_denoiser
 from sdmodel.denoise.unet2d import UNet2D
 from sdmodel.diffusion import folder as folders
-from sdmodel.diffusion.conditions import conditions_of, conditions_of_start
+from sdmodel.diffusion.conditions import add_to_pipeline, conditions_of, conditions_of_start
 from sdmodel.diffusion.denoising_errors import level_errors
 from sdmodel.diffusion.generate import TextToImage
 from sdmodel.diffusion.model import CaptionEncoder, Diffusion
@@ -88,8 +88,7 @@ class DiffusionObjective:
         else:
             text = learned_text(config, captions, texts)
         if (picture := config.conditions.picture).source:
-            widths = {"token_width": text.token_width, "caption_width": text.pooled_width or text.token_width}
-            self.layouts += (PictureLayout.of(picture, encoder, config.size, latent=space.latent, **widths),)
+            self.layouts += (PictureLayout.of(picture, encoder, config.size, latent=space.latent),)
         beside = conditions_of(config, self.layouts, text)
         pooled = text.pooled_width + (beside.pooled_width if beside else 0)
         with torch.device("meta") if starting else nullcontext():
@@ -239,8 +238,8 @@ class DiffusionObjective:
         network = UNet2D(pipeline.unet, process.schedule, padded=text.padded)
         load_unet(folder, network)
         conditions = conditions_of(self.config, self.layouts, text)
-        if conditions and not network.conditional:
-            raise ValueError(f"{folder}: its denoiser is told of no conditions; leave train.conditions out")
+        if conditions:
+            add_to_pipeline(folder, self.config, conditions, network)
         parts = (self.config, text, network, process, pipeline.space, mine.autoencoder)
         return Diffusion(*parts, conditions=conditions)
 
