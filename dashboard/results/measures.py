@@ -24,6 +24,7 @@ EXPLAINED = {
     "reconstruction.ssim": "how alike they are in brightness, contrast and structure; 1 at most",
     "discriminator.real_as_real": "share of pictures that the discriminator takes for real",
     "discriminator.fake_as_fake": "share of samples that it takes for generated",
+    "discriminator.real_over_fake": "share of pairs of a picture and a sample in which it knows the picture",
     "probes": "share of labels that are told right from an image encoder's features: by a linear probe, by "
     "nearest neighbours, by the same on pixels, and by the commonest class",
     "recognition.r_at_1": "share of pictures that an image encoder knows again, cropped and mirrored",

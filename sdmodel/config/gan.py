@@ -19,15 +19,23 @@ class GanConfig(Config):
     """Numbers that a picture is made of."""
     channels: Side = 64
     """Of the finest level of either network; each coarser level has twice as many, eight times at most."""
-    loss: Literal["logistic", "hinge"] = "logistic"
+    network: Literal["dcgan", "residual"] = "dcgan"
+    """ "residual" has further convolutions that refine each level (He et al. 2015, arXiv:1512.03385), and
+    tells every level of the generator of the noise, not the first alone (Perez et al. 2017,
+    arXiv:1709.07871)."""
+    loss: Literal["logistic", "hinge", "relativistic"] = "logistic"
     """The discriminator's loss. With "logistic" the generator's is the non-saturating one (Goodfellow et al.
     2014, arXiv:1406.2661), with "hinge" what the discriminator makes of a picture (Lim and Ye 2017,
-    arXiv:1705.02894)."""
+    arXiv:1705.02894). With "relativistic" either's is how a real picture compares with a generated one
+    (Jolicoeur-Martineau 2018, arXiv:1807.00734)."""
     penalty: Weight = 1.0
     """R1 (Mescheder et al. 2018, arXiv:1801.04406): half of this, times the squared gradient of what the
     discriminator makes of real pictures; 0 lets it be as steep as it likes."""
+    fake_penalty: Weight = 0.0
+    """R2 (the same, equation 10): as `penalty`, on generated pictures; beside the relativistic loss it is the
+    same (Huang et al. 2025, arXiv:2501.05441)."""
     penalty_every: Count = 4
-    """Batches of which one has that penalty, times as many (lazily; Karras et al. 2019, arXiv:1912.04958,
+    """Batches of which one has these penalties, times as many (lazily; Karras et al. 2019, arXiv:1912.04958,
     appendix B)."""
     augment: tuple[Literal["colour", "translation", "cutout"], ...] = ()
     """Changes that are made to all pictures before they are judged, real and generated (DiffAugment; Zhao et

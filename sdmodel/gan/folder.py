@@ -11,9 +11,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sdmodel import philox
-from sdmodel.adversarial.loss import accuracies
 from sdmodel.config.gan import GanConfig
-from sdmodel.gan.networks import Discriminator, Generator
+from sdmodel.gan.choice import discriminator_of, generator_of, shares_right
+from sdmodel.gan.networks import Generator
+from sdmodel.gan.residual import ResidualGenerator
 
 KIND = "gan"
 """In config.json of its folders."""
@@ -35,7 +36,7 @@ class GanShape:
 class GanSampler:
     """A trained generator, ready to draw."""
 
-    def __init__(self, generator: Generator, size: int):
+    def __init__(self, generator: Generator | ResidualGenerator, size: int):
         self.generator = generator.eval().requires_grad_(False)
         self.size = size
 
@@ -46,7 +47,7 @@ class GanSampler:
 
 
 @torch.no_grad()
-def sample(generator: Generator, seeds: list[int]) -> Tensor:
+def sample(generator: Generator | ResidualGenerator, seeds: list[int]) -> Tensor:
     """Pictures (B, 3, S, S) float32 in [-1, 1] on the CPU, one for each seed, of noise that is its alone."""
     place = generator.first.weight.device
     rows = torch.tensor(seeds, dtype=torch.int64, device=place)
@@ -67,20 +68,21 @@ def read_shape(folder: Path) -> GanShape:
 
 def judged_right(folder: Path, real: Tensor, fake: Tensor, device: str = "cpu") -> dict[str, float]:
     """How often the discriminator of a folder is right: shares in [0, 1] of pictures (N, 3, S, S) float32 in
-    [-1, 1], see `accuracies`. ValueError: see `read_shape`."""
+    [-1, 1], see `shares_right`. ValueError: see `read_shape`."""
     shape = read_shape(folder)
     with torch.device("meta"):
-        judge = Discriminator(shape.gan, shape.size)
+        judge = discriminator_of(shape.gan, shape.size)
     judge.load_state_dict(load_file(folder / DISCRIMINATOR_WEIGHTS), assign=True)
     judge.requires_grad_(False).to(device)
     logits = [torch.cat([judge(part.to(device)) for part in x.split(CHUNK)]) for x in (real, fake)]
-    return {name: float(share) for name, share in accuracies(*logits).items()}
+    shares = shares_right(shape.gan, logits[0][:, None], logits[1])
+    return {name: float(share) for name, share in shares.items()}
 
 
 def load(folder: Path, device: str = "cpu") -> GanSampler:
     """The generator that a training wrote. ValueError: see `read_shape`."""
     shape = read_shape(folder)
     with torch.device("meta"):
-        generator = Generator(shape.gan, shape.size)
+        generator = generator_of(shape.gan, shape.size)
     generator.load_state_dict(load_file(folder / GENERATOR_WEIGHTS), assign=True)
     return GanSampler(generator.to(device), shape.size)

@@ -83,10 +83,10 @@ class Discriminator(nn.Module):
         return self.last(self.layers(images).flatten(1))[:, 0].float()
 
 
-def real_gradient_penalty(discriminator: Discriminator, images: Tensor) -> Tensor:
-    """R1 (), E[|grad D(x)|^2] over real pictures, in float32 whatever autocast says; half of it times gamma
-    is the regulariser of Mescheder et al. 2018 (arXiv:1801.04406, equation 9). Gradients go through it to the
-    discriminator's weights."""
+def gradient_penalty(discriminator: nn.Module, images: Tensor) -> Tensor:
+    """E[|grad D(x)|^2] () over pictures (B, 3, H, W), in float32 whatever autocast says; half of it times
+    gamma is R1 on real pictures and R2 on generated ones (Mescheder et al. 2018, arXiv:1801.04406, equations
+    9 and 10). Gradients go through it to the discriminator's weights."""
     with torch.autocast(images.device.type, enabled=False):
         images = images.float().detach().requires_grad_(True)
         shown = images.view_as(images)  # a module that is watched while FLOPs are counted takes no leaf

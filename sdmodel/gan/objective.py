@@ -10,20 +10,24 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from sdmodel.adversarial.loss import accuracies, hinge, logistic, non_saturating
+from sdmodel.adversarial.loss import hinge, logistic, non_saturating
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
+from sdmodel.gan.choice import discriminator_of, generator_of, shares_right
 from sdmodel.gan.diff_augment import diff_augment
 from sdmodel.gan.folder import DISCRIMINATOR_WEIGHTS, GENERATOR_WEIGHTS, KIND, read_shape, sample
-from sdmodel.gan.networks import Discriminator, Generator, real_gradient_penalty
+from sdmodel.gan.networks import gradient_penalty
+from sdmodel.gan.relativistic import relativistic
 from sdmodel.losses import metrics
 from sdmodel.players import Adam, Player
 from sdmodel.weights import submodule_weights
 
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"
 """Players."""
-SHAPE = ("latent", "channels")
+SHAPE = ("network", "latent", "channels")
 """Of the config, what decides the weights' shapes."""
+LOSSES = {"logistic": logistic, "hinge": hinge, "relativistic": relativistic}
+"""The discriminator's."""
 
 
 class Adversaries(nn.Module):
@@ -32,8 +36,8 @@ class Adversaries(nn.Module):
     def __init__(self, config: TrainConfig):
         super().__init__()
         self.config = config
-        self.generator = Generator(config.gan, config.size)
-        self.discriminator = Discriminator(config.gan, config.size)
+        self.generator = generator_of(config.gan, config.size)
+        self.discriminator = discriminator_of(config.gan, config.size)
 
     def forward(self, batch: Batch, player: str) -> dict[str, Tensor]:
         """Losses of a player's turn on pictures in [-1, 1]: "generator"; or "discriminator" and, where there
@@ -44,16 +48,16 @@ class Adversaries(nn.Module):
             raise ValueError("the gan objective learns from pixels: train it without encode")
         own = self.config.gan
         if player == GENERATOR:
-            fake = self.judged(self.generate(batch, GENERATOR), batch, GENERATOR)
-            loss = -fake.mean() if own.loss == "hinge" else non_saturating(fake)
-            return {"generator": loss}
+            return {"generator": self._forged(batch)}
         with torch.no_grad():
             pictures = self.generate(batch, DISCRIMINATOR)
         real, fake = self.judged(batch.images, batch, "real"), self.judged(pictures, batch, DISCRIMINATOR)
-        losses = {"discriminator": (hinge if own.loss == "hinge" else logistic)(real, fake)}
+        losses = {"discriminator": LOSSES[own.loss](real, fake)}
         if own.penalty:
-            losses["penalty"] = self._penalty(batch)
-        return {**losses, **metrics(accuracies(real, fake))}
+            losses["penalty"] = self._penalty(batch, batch.images, own.penalty)
+        if own.fake_penalty:
+            losses["fake_penalty"] = self._penalty(batch, pictures, own.fake_penalty)
+        return {**losses, **metrics(shares_right(own, real, fake))}
 
     def generate(self, batch: Batch, stream: str) -> Tensor:
         """A picture for each row, of noise that is drawn for `stream`."""
@@ -63,13 +67,24 @@ class Adversaries(nn.Module):
         """Logits (B,) of pictures, changed as the config says."""
         return self.discriminator(diff_augment(images, self.config.gan.augment, batch, stream))
 
-    def _penalty(self, batch: Batch) -> Tensor:
-        """R1 on one batch of every `penalty_every`, times as many; 0 on the others."""
-        own = self.config.gan
-        if batch.images_seen // batch.size % own.penalty_every:
-            return torch.zeros((), device=batch.images.device)
-        penalty = real_gradient_penalty(self.discriminator, batch.images)
-        return own.penalty_every * own.penalty / 2 * penalty
+    def _forged(self, batch: Batch) -> Tensor:
+        """The generator's loss ()."""
+        fake = self.judged(self.generate(batch, GENERATOR), batch, GENERATOR)
+        match self.config.gan.loss:
+            case "hinge":
+                return -fake.mean()
+            case "relativistic":
+                return relativistic(fake, self.judged(batch.images, batch, "real"))
+            case _:
+                return non_saturating(fake)
+
+    def _penalty(self, batch: Batch, images: Tensor, weight: float) -> Tensor:
+        """Half the squared gradient on pictures of one batch of every `penalty_every`, times as many; 0 on
+        the others."""
+        every = self.config.gan.penalty_every
+        if batch.images_seen // batch.size % every:
+            return torch.zeros((), device=images.device)
+        return every * weight / 2 * gradient_penalty(self.discriminator, images)
 
 
 class GanObjective:
@@ -101,15 +116,17 @@ class GanObjective:
         )
 
     def errors(self, batch: Batch) -> dict[str, Tensor]:
-        """The discriminator's logistic loss, and how many of the pictures, and of as many generated ones, it
-        judges right. It knows pictures by heart where it is better on those that it has seen."""
-        modules, rows = self.modules, len(batch)
+        """The discriminator's logistic or relativistic loss, and how many of the pictures, and of as many
+        generated ones, it judges right. It knows pictures by heart where it is better on those that it has
+        seen."""
+        modules, own, rows = self.modules, self.config.gan, len(batch)
         real = modules.discriminator(batch.images)
         fake = modules.discriminator(modules.generate(batch, DISCRIMINATOR))
         of = torch.full((), float(rows), dtype=torch.float64, device=real.device)
-        right = {name: share.double() * rows for name, share in accuracies(real, fake).items()}
+        right = {name: share.double() * rows for name, share in shares_right(own, real, fake).items()}
         counted = {name: torch.stack([sum_, of]) for name, sum_ in right.items()}
-        return {"discriminator": logistic(real, fake).double() * rows, **counted}
+        loss = (relativistic if own.loss == "relativistic" else logistic)(real, fake)
+        return {"discriminator": loss.double() * rows, **counted}
 
     def sample(self, captions: list[str], seeds: list[int], size: int = 0) -> Tensor:
         """Pictures (B, 3, S, S) float32 in [-1, 1] on the CPU, each of its seed alone; the model is in

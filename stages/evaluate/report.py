@@ -115,14 +115,18 @@ def _discriminator(report: Mapping[str, Any]) -> list[str]:
     figures = report.get("discriminator")
     if not figures:
         return []
-    return [
-        "## Discriminator",
-        "",
-        f"It takes {figures['real_as_real']:.1%} of {figures['rows']} pictures of the {figures['split']} "
-        f"split for real, and {figures['fake_as_fake']:.1%} of {figures['samples']} samples for generated; "
-        "half of both is what it would guess.",
-        "",
-    ]
+    rows = f"{figures['rows']} pictures of the {figures['split']} split"
+    if "real_over_fake" in figures:
+        words = (
+            f"Of {rows}, each beside each of {figures['samples']} samples, it takes the picture for the more "
+            f"real one in {figures['real_over_fake']:.1%} of the pairs; half is what it would guess."
+        )
+    else:
+        words = (
+            f"It takes {figures['real_as_real']:.1%} of {rows} for real, and {figures['fake_as_fake']:.1%} "
+            f"of {figures['samples']} samples for generated; half of both is what it would guess."
+        )
+    return ["## Discriminator", "", words, ""]
 
 
 def _recognition(report: Mapping[str, Any]) -> list[str]:

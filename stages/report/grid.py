@@ -1,5 +1,6 @@
 """New pictures by a model folder, as files or as one grid with captions. Imports torch."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from PIL import Image
 
 from sdmodel.captioned_sheet import captioned_sheet, enlarged, side_by_side
 from sdmodel.config.picture import PICTURE
-from sdmodel.config.sampling import SamplingConfig
+from sdmodel.config.sampling import Sampling, SamplingConfig
 from sdmodel.data.pixels import to_float, to_uint8
 from sdmodel.device import resolve_device
 from sdmodel.diffusion.generate import CHUNK, load
@@ -38,8 +39,49 @@ class Prompts:
         return [(caption, seed) for caption in self.captions for seed in self.seeds]
 
 
-class Artist:
-    """A model that draws, and how."""
+class PictureWriter(ABC):
+    """A model that draws, and files of what it drew."""
+
+    name: str
+    """Of the model, for what pictures say of themselves."""
+    sampling: Sampling | None
+    """How; None: there is nothing to choose."""
+    conditions: Mapping[str, Any]
+    """What all pictures are to be besides their captions, for what they say of themselves."""
+
+    def files(self, prompts: Prompts, folder: Path, progress: Callable[[int, int], None]) -> Iterator[Path]:
+        """Writes a PNG for each picture into an existing folder, its caption and seed in its name and inside;
+        gives their paths as they come. They are drawn a chunk at a time, and those that came stay."""
+        pairs = prompts.pairs
+        for start in range(0, len(pairs), CHUNK):
+            some = pairs[start : start + CHUNK]
+            pictures = self.draw(some, lambda done, _, start=start: progress(start + done, len(pairs)))
+            for number, (picture, (caption, seed)) in enumerate(zip(pictures, some, strict=True), start):
+                path = folder / file_name(number, seed, caption)
+                info = described([caption], [seed], self.sampling, self.name, self.conditions)
+                write_png(path, Image.fromarray(picture), info)
+                yield path
+
+    def grid(self, prompts: Prompts, path: Path, progress: Callable[[int, int], None]) -> None:
+        """Writes a PNG with a row of pictures for each caption, the caption below it."""
+        images = self.draw(prompts.pairs, progress)
+        count = len(prompts.seeds)
+        factor = max(1, -(-CELL // min(images.shape[1:3])))
+        pictures = [enlarged(image, factor) for image in images]
+        rows = [side_by_side(pictures[at : at + count], GAP) for at in range(0, len(pictures), count)]
+        sheet = captioned_sheet(rows, prompts.captions, columns=1, gap=GAP, line=LINE, spacing=2)
+        info = described(prompts.captions, prompts.seeds, self.sampling, self.name, self.conditions)
+        write_png(path, sheet, info)
+
+    @abstractmethod
+    def draw(
+        self, pairs: Sequence[tuple[str, int]], progress: Callable[[int, int], None]
+    ) -> NDArray[np.uint8]:
+        """Pictures (B, H, W, 3) of captions and seeds."""
+
+
+class Artist(PictureWriter):
+    """A text-to-image model, and how it draws."""
 
     def __init__(
         self,
@@ -80,34 +122,10 @@ class Artist:
         readers = self.model.model.text.readers
         return truncation_warnings(readers, list(captions), "The model draws what it read of them.")
 
-    def files(self, prompts: Prompts, folder: Path, progress: Callable[[int, int], None]) -> Iterator[Path]:
-        """Writes a PNG for each picture into an existing folder, its caption and seed in its name and inside;
-        gives their paths as they come. They are drawn a chunk at a time, and those that came stay."""
-        pairs = prompts.pairs
-        for start in range(0, len(pairs), CHUNK):
-            some = pairs[start : start + CHUNK]
-            pictures = self._draw(some, lambda done, _, start=start: progress(start + done, len(pairs)))
-            for number, (picture, (caption, seed)) in enumerate(zip(pictures, some, strict=True), start):
-                path = folder / file_name(number, seed, caption)
-                info = described([caption], [seed], self.sampling, self.name, self.conditions)
-                write_png(path, Image.fromarray(picture), info)
-                yield path
-
-    def grid(self, prompts: Prompts, path: Path, progress: Callable[[int, int], None]) -> None:
-        """Writes a PNG with a row of pictures for each caption, the caption below it."""
-        images = self._draw(prompts.pairs, progress)
-        count = len(prompts.seeds)
-        factor = max(1, -(-CELL // min(images.shape[1:3])))
-        pictures = [enlarged(image, factor) for image in images]
-        rows = [side_by_side(pictures[at : at + count], GAP) for at in range(0, len(pictures), count)]
-        sheet = captioned_sheet(rows, prompts.captions, columns=1, gap=GAP, line=LINE, spacing=2)
-        info = described(prompts.captions, prompts.seeds, self.sampling, self.name, self.conditions)
-        write_png(path, sheet, info)
-
-    def _draw(
+    def draw(
         self, pairs: Sequence[tuple[str, int]], progress: Callable[[int, int], None]
     ) -> NDArray[np.uint8]:
-        """(B, H, W, 3)."""
+        """Pictures (B, H, W, 3) of captions and seeds."""
         captions, seeds = [caption for caption, _ in pairs], [seed for _, seed in pairs]
         beside = {name: [value] * len(pairs) for name, value in self._values.items()}
         drawn = self.model.sample(captions, seeds, self.chosen, progress, self.size, self.weak, beside)

@@ -31,18 +31,19 @@ def file_name(number: int, seed: int, caption: str) -> str:
 def described(
     captions: list[str],
     seeds: list[int],
-    sampling: Sampling,
+    sampling: Sampling | None,
     model: str,
     conditions: Mapping[str, Any] | None = None,
 ) -> PngInfo:
-    """Text chunks (iTXt) of a picture, or of a grid: "caption" (one a line), "seed", "sampling" (JSON),
-    "model", and where there are some "conditions" (JSON), each cut after TEXT characters."""
+    """Text chunks (iTXt) of a picture, or of a grid: "caption" (one a line), "seed", "model", and where there
+    are some "sampling" (JSON) and "conditions" (JSON), each cut after TEXT characters."""
     chunks = {
         "caption": "\n".join(captions),
         "seed": ", ".join(str(seed) for seed in seeds),
-        "sampling": json.dumps(sampling.described(), ensure_ascii=False),
         "model": model,
     }
+    if sampling is not None:
+        chunks["sampling"] = json.dumps(sampling.described(), ensure_ascii=False)
     if conditions:
         chunks["conditions"] = json.dumps(conditions, ensure_ascii=False, default=str)
     info = PngInfo()

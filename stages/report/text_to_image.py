@@ -12,6 +12,8 @@ def settings_of(artifact: Artifact, name: str) -> Mapping[str, Any]:
     name: that it was asked for by. ValueError: it is no text-to-image model."""
     if artifact.kind != "model" or artifact.statistics.get("objective", "diffusion") != "diffusion":
         what = artifact.statistics.get("objective") or artifact.kind
+        if what == "gan":
+            raise ValueError(f"{name} draws without captions; leave them out")
         raise ValueError(f"{name} is no text-to-image model but {what}; `sdflow ls` shows models")
     settings: Mapping[str, Any] = artifact.json("model/config.json")["model"]
     return settings

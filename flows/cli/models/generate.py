@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from flows.cli.models.prompts import conditions_of, pictures_to_draw, read_captions, scales_of, size_of
+from flows.cli.models.unconditional import check_options, draw_unconditional, generator_in
 from flows.cli.options import DEFAULT_STORE, StoreOption, open_to_read
 from flows.cli.store.listing import print_lines
 from sdmodel.config.limits import Device
@@ -92,6 +93,7 @@ def generate(
     sdflow generate models/birds "a wide lake" --size 64x32 --sampler heun --steps 20
     sdflow generate models/birds "a bird" --condition family=owl --condition-guidance family=3
     sdflow generate models/birds "a bird" --image ref.png --image-guidance 3
+    sdflow generate models/gan --count 16 --out drawn.png
     sdflow generate models/birds "a bird" --autoguidance models/birds-0.1-50000 --guidance 2
     ```
     """
@@ -101,7 +103,10 @@ def generate(
 
     beside = conditions_of(condition)
     texts = [*captions, *read_captions(captions_file)] or [""] * bool(beside or image)
-    chosen_seeds, destination = pictures_to_draw(texts, out, count=count, seed=seed, seeds=seeds)
+    generator = None if texts else generator_in(open_to_read(store), model)
+    chosen_seeds, destination = pictures_to_draw(
+        [""] if generator else texts, out, count=count, seed=seed, seeds=seeds
+    )
     sampling = SamplingConfig(
         sampler=sampler,
         steps=steps,
@@ -111,6 +116,10 @@ def generate(
         negative=negative,
         conditions=scales_of(condition_guidance, image_guidance),
     )
+    if generator:
+        check_options(model, sampling != SamplingConfig(), size, autoguidance)
+        draw_unconditional(generator, model, chosen_seeds, destination, device)
+        return
     if autoguidance and negative:
         raise ValueError(
             f"--negative {negative!r} --autoguidance {autoguidance}: guidance leads away from one of both; "
@@ -144,12 +153,7 @@ def generate(
             device=device,
         )
         prompts = Prompts(captions=texts, seeds=chosen_seeds)
-        if destination.is_grid:
-            artist.grid(prompts, destination.path, progress)
-            paths = [destination.path]
-        else:
-            destination.path.mkdir(exist_ok=True)
-            paths = list(artist.files(prompts, destination.path, progress))
+        paths = destination.write(artist, prompts, progress)
     print_lines(map(str, paths))
     for words in artist.warnings(texts):
         terminal.warn("generate", words)

@@ -2,15 +2,18 @@
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sdmodel.config.picture import PICTURE
 from sdmodel.diffusion.sizes import check_size
 from stages.foreign_text import escape
 from stages.regular_file import open_regular
+
+if TYPE_CHECKING:
+    from stages.report.grid import PictureWriter, Prompts
 
 CAPTION = 10_000
 """Characters of a caption, at most, as in a config."""
@@ -30,6 +33,16 @@ class Destination:
     path: Path
     is_grid: bool
     """All in one PNG; else the path is a folder for a file each."""
+
+    def write(
+        self, drawing: "PictureWriter", prompts: "Prompts", progress: Callable[[int, int], None]
+    ) -> list[Path]:
+        """Draws all that is asked; the files."""
+        if self.is_grid:
+            drawing.grid(prompts, self.path, progress)
+            return [self.path]
+        self.path.mkdir(exist_ok=True)
+        return list(drawing.files(prompts, self.path, progress))
 
 
 def read_captions(file: str) -> list[str]:

@@ -1,6 +1,7 @@
 """A generator and its discriminator."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ from sdmodel.config.learning import OptimizerConfig, ValidationConfig
 from sdmodel.config.limits import ConfigError
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.batch import Batch
+from sdmodel.gan.choice import discriminator_of, generator_of, shares_right
 from sdmodel.gan.diff_augment import colour, cutout, diff_augment, translation
 from sdmodel.gan.folder import load
-from sdmodel.gan.networks import Discriminator, Generator, PixelNorm, levels, real_gradient_penalty
+from sdmodel.gan.networks import Discriminator, Generator, PixelNorm, gradient_penalty, levels
 from sdmodel.gan.objective import GanObjective
+from sdmodel.gan.relativistic import relativistic
+from sdmodel.gan.residual import ResidualGenerator
 
 OWN = GanConfig(latent=8, channels=4, penalty_every=2)
 CONFIG = TrainConfig(objective="gan", size=16, batch=8, gan=OWN)
@@ -42,17 +46,20 @@ def batch(start: int = 0, end: int = 8, images_seen: int = 0) -> Batch:
     )
 
 
+@pytest.mark.parametrize("network", ["dcgan", "residual"])
 @pytest.mark.parametrize("size", [8, 16, 64])
-def test_networks_meet_at_every_size(size: int):
-    pictures = Generator(OWN, size)(torch.randn(2, 8))
+def test_networks_meet_at_every_size(size: int, network: str):
+    own = replace(OWN, network=network)
+    pictures = generator_of(own, size)(torch.randn(2, 8))
     assert pictures.shape == (2, 3, size, size)
     assert pictures.abs().max() <= 1
-    assert Discriminator(OWN, size)(pictures).shape == (2,)
+    assert discriminator_of(own, size)(pictures).shape == (2,)
     assert levels(size) == {8: 1, 16: 2, 64: 4}[size]
 
 
-def test_a_row_is_alone_in_both_networks():
-    made = objective().modules
+@pytest.mark.parametrize("network", ["dcgan", "residual"])
+def test_a_row_is_alone_in_both_networks(network: str):
+    made = objective(replace(CONFIG, gan=replace(OWN, network=network))).modules
     z, x = torch.randn(4, 8), batch().images
     torch.testing.assert_close(made.generator(z)[1:2], made.generator(z[1:2]))
     torch.testing.assert_close(made.discriminator(x)[1:2], made.discriminator(x[1:2]))
@@ -65,7 +72,7 @@ def test_the_penalty_is_the_squared_gradient_and_has_a_gradient_itself():
     judge = Discriminator(OWN, 16)
     a = torch.nn.Parameter(torch.randn(3 * 16 * 16) / 10)
     judge.forward = lambda images: images.flatten(1) @ a + 1.0  # type: ignore[method-assign]
-    penalty = real_gradient_penalty(judge, batch().images)
+    penalty = gradient_penalty(judge, batch().images)
     assert penalty.item() == pytest.approx(a.square().sum().item(), rel=1e-5)
     penalty.backward()
     torch.testing.assert_close(a.grad, 2 * a.detach())
@@ -74,7 +81,7 @@ def test_the_penalty_is_the_squared_gradient_and_has_a_gradient_itself():
 def test_it_comes_lazily_and_as_much_in_the_mean():
     made = objective()
     due, not_due = (made.modules(batch(images_seen=seen), "discriminator") for seen in (16, 8))
-    squared = real_gradient_penalty(made.modules.discriminator, batch().images)
+    squared = gradient_penalty(made.modules.discriminator, batch().images)
     torch.testing.assert_close(due["penalty"], 2 * OWN.penalty / 2 * squared)
     assert not_due["penalty"] == 0
     assert "penalty" not in objective(replace(CONFIG, gan=replace(OWN, penalty=0.0))).modules(
@@ -82,9 +89,16 @@ def test_it_comes_lazily_and_as_much_in_the_mean():
     )
 
 
-@pytest.mark.parametrize("loss", ["logistic", "hinge"])
-def test_every_weight_has_a_gradient_in_its_turn_and_rows_share_one_loss(loss: str):
-    changed = replace(OWN, loss=loss, augment=("colour", "translation", "cutout"))
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": "logistic"},
+        {"loss": "hinge"},
+        {"loss": "relativistic", "network": "residual", "fake_penalty": 1.0},
+    ],
+)
+def test_every_weight_has_a_gradient_in_its_turn_and_rows_share_one_loss(changes: dict[str, Any]):
+    changed = replace(OWN, augment=("colour", "translation", "cutout"), **changes)
     made = objective(replace(CONFIG, gan=changed))
     for player in made.players:
         whole = made.modules(batch(), player.name)
@@ -95,6 +109,44 @@ def test_every_weight_has_a_gradient_in_its_turn_and_rows_share_one_loss(loss: s
         named = dict(made.modules.named_parameters())
         assert [n for n, p in named.items() if n.startswith(player.prefixes) and p.grad is None] == []
         made.modules.zero_grad()
+
+
+def test_the_relativistic_loss_compares_and_knows_no_zero():
+    """softplus(fake - real) of a pair, for either player; both logits moved alike, nothing changes."""
+    real, fake = torch.tensor([3.0, -1.0]), torch.tensor([1.0, 2.0])
+    closed = (math.log1p(math.exp(-2)) + math.log1p(math.exp(3))) / 2
+    assert relativistic(real, fake).item() == pytest.approx(closed)
+    assert relativistic(real + 5, fake + 5).item() == pytest.approx(closed)
+    assert relativistic(fake, real).item() == pytest.approx(closed + (2 - 3) / 2)  # s(-x) = s(x) - x
+    own = replace(OWN, loss="relativistic")
+    assert shares_right(own, real, fake) == {"real_over_fake": torch.tensor(0.5)}
+    every = shares_right(own, real[:, None], fake)  # 3 over 1 and 2, -1 over none
+    assert every == {"real_over_fake": torch.tensor(0.5)}
+    modules = objective(replace(CONFIG, gan=own)).modules
+    with torch.no_grad():
+        modules.discriminator.last.bias.add_(100)
+    for player in ("discriminator", "generator"):
+        assert modules(batch(), player)[player].item() == pytest.approx(math.log(2), abs=0.1)
+
+
+def test_generated_pictures_are_penalised_as_real_ones_are():
+    made = objective(replace(CONFIG, gan=replace(OWN, penalty=0.0, fake_penalty=3.0))).modules
+    losses = made(batch(), "discriminator")
+    squared = gradient_penalty(made.discriminator, made.generate(batch(), "discriminator"))
+    torch.testing.assert_close(losses["fake_penalty"], 2 * 3.0 / 2 * squared)
+    assert "penalty" not in losses
+
+
+def test_a_style_reaches_every_level():
+    """Of one first level and two styles, pictures differ."""
+    made = ResidualGenerator(replace(OWN, network="residual"), 16)
+    x = torch.randn(1, 8, 4, 4).expand(2, -1, -1, -1)
+    style = torch.randn(2, 128)
+    for level in made.levels:
+        (both, first) = level(x, style), level(x, style[:1].expand(2, -1))
+        assert not torch.equal(both[0], both[1])
+        torch.testing.assert_close(first[0], first[1])
+        x = first
 
 
 def test_changes_are_those_of_the_draws_and_let_gradients_through():

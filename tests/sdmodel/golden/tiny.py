@@ -63,6 +63,18 @@ CURVES: dict[str, Any] = {
         ),
     },
     "gan": {"objective": "gan"},
+    "relativistic": {
+        "objective": "gan",
+        "gan": GanConfig(
+            network="residual",
+            latent=8,
+            channels=4,
+            loss="relativistic",
+            penalty=0.2,
+            fake_penalty=0.2,
+            penalty_every=2,
+        ),
+    },
     "selfsupervised": {"objective": "selfsupervised"},
     # Part of the rows have labels, and part of the views are noised.
     "supervised": {

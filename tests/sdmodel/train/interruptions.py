@@ -47,7 +47,15 @@ CONFIG = TrainConfig(
     unet=UNetConfig(channels=(8, 16)),
     contrastive=ContrastiveConfig(embedding=8, image_width=4, text_width=16, text_layers=1, text_heads=2),
     autoencoder=AutoencoderConfig(channels=(8, 8), groups=4, latent=2),
-    gan=GanConfig(latent=8, channels=4, penalty_every=2, augment=("colour", "translation", "cutout")),
+    gan=GanConfig(
+        network="residual",
+        latent=8,
+        channels=4,
+        loss="relativistic",
+        fake_penalty=1.0,
+        penalty_every=2,
+        augment=("colour", "translation", "cutout"),
+    ),
     selfsupervised=SelfSupervisedConfig(width=4, embedding=8),
     pretrain=PretrainConfig(
         labels=0.5, columns=("colour",), labelled=0.5, masked=1.0, next=0.5, noise=0.5, consistency=1.0

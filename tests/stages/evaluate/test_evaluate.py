@@ -1,6 +1,7 @@
 """The stage: what its report says of a model, and that nothing is sampled twice."""
 
 import dataclasses
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,12 @@ def test_a_generator_is_judged_by_what_it_draws(store: Store, dataset: Artifact)
     words = result.read("report.md").decode()
     assert "5 samples that no caption asked for" in words
     assert "half of both is what it would guess" in words
+    compared = replace(config, gan=replace(config.gan, loss="relativistic"))
+    pairs = evaluate(
+        worlds.model(store, dataset, compared), dataset, None, (), changed(samples=3), store=store
+    )
+    assert set(pairs.json("report.json")["discriminator"]) == {"real_over_fake", "rows", "samples", "split"}
+    assert "half is what it would guess" in pairs.read("report.md").decode()
     with pytest.raises(ValueError, match="reads none"):
         evaluate(model, dataset, None, (), changed(oracle="two", oracle_samples=5), store=store)
 
