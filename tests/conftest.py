@@ -15,7 +15,7 @@ from hypothesis import settings
 
 from flows.config.presets import CLIP, SIMILARITY
 from stages.artifacts.artifact import Artifact, artifacts
-from stages.demo.defects import DEFECTS, Rates
+from stages.demo.defects import DEFECTS, LABELS, Rates
 from stages.demo.server import DemoServer
 from stages.demo.site import DemoSite, build
 from stages.store import open_store
@@ -110,14 +110,15 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
 
 def _config(table: Path) -> dict[str, object]:
     fast = {"connections": 0, "per_second": 0}
-    source = {"name": "web", "tables": [str(table)], "columns": ["row"], "allow_networks": ["127.0.0.0/8"]}
+    source = {"name": "web", "tables": [str(table)], "columns": ["row", *LABELS]}
+    source["allow_networks"] = ["127.0.0.0/8"]
     return {
         "name": "line",
         "collect": {"urls": [source], "part_rows": 40, "retries": 1, "workers": 1, **fast},
         "dedup": {"part_rows": 40, "workers": 1},
         "score": {"model": CLIP, "part_rows": 40, "device": "cpu"},
-        "filter": {"min_words": 2, "min_similarity": SIMILARITY},
-        "shard": {"validation": 0.1, "test": 0.1, "shard_rows": 30, "workers": 1},
+        "filter": {"captions": "valid", "min_words": 2, "min_similarity": SIMILARITY},
+        "shard": {"validation": 0.1, "test": 0.1, "shard_rows": 30, "columns": [*LABELS], "workers": 1},
         "train": {
             "images": 1280,
             "batch": 32,
@@ -125,6 +126,7 @@ def _config(table: Path) -> dict[str, object]:
             "checkpoint_every": 256,
             "text": {"width": 16, "heads": 2, "queries": 2, "vocabulary": 300},
             "unet": {"channels": [8, 16]},
+            "conditions": {"columns": [{"column": name} for name in LABELS], "width": 8},
             "processes": 1,
             "device": "cpu",
         },

@@ -16,6 +16,7 @@ from flows.steps import STEPS
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import resolve
 from stages.config.run import Run
+from stages.demo.rates import LABELS, UNCAPTIONED
 from stages.reasons import Reason
 from stages.store import open_store
 from tests.conftest import ROWS, Line
@@ -79,6 +80,28 @@ def test_what_was_planted_comes_out_for_its_reason(line: Line):
         Reason.TRUNCATED: planted["truncated"],
         Reason.DUPLICATE_URL: truth["url"].duplicated().sum(),
     }
+
+
+def test_pictures_without_captions_reach_the_model_with_the_labels_that_they_have(line: Line):
+    truth, made = pd.read_parquet(line.site.truth).head(ROWS), line.artifacts()
+    images, index = made["collect"].table("images", ["uid", "location"]), made["shard"].table("index")
+    rows = truth.merge(images, left_on="url", right_on="location").merge(
+        index, on="uid", suffixes=("", "_row")
+    )
+    rows = rows.drop_duplicates("uid")
+    planted = Counter(truth["defect"])
+    for name in UNCAPTIONED:
+        assert (rows["defect"] == name).sum() == planted[name] > 0
+    bare = rows["defect"].isin(UNCAPTIONED)
+    assert list(rows["captions"].str.len() == 0) == list(bare)
+    for label in LABELS:
+        assert list(rows[f"{label}_row"].fillna("")) == list(rows[label].where(rows["labelled"], ""))
+    assert not made["filter"].table("rejects")["reason"].eq(Reason.NO_CAPTION).any()
+    assert made["filter"].statistics["without_caption"] == bare.sum()
+    rejected = made["filter"].table("rejects")["reason"].eq(Reason.CAPTION_TOO_SHORT).sum()
+    assert rejected == planted["short_caption"] > 0
+    conditions = made["train"].json("model/config.json")["model"]["conditions"]
+    assert [each["name"] for each in conditions] == list(LABELS)
 
 
 def test_references_name_what_was_made(line: Line):

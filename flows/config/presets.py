@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from sdmodel.config.conditions import ClassColumnConfig, ConditionsConfig
 from sdmodel.config.learning import ValidationConfig
 from sdmodel.config.noise import NoiseConfig
 from sdmodel.config.sampling import SamplingConfig
@@ -11,6 +12,7 @@ from sdmodel.config.train import TrainConfig
 from stages.config.collect import CollectConfig, UrlSource
 from stages.config.evaluate import EvaluateConfig
 from stages.config.run import FilterConfig, Run, ScoreConfig, ShardConfig
+from stages.demo.rates import LABELS
 
 CLIP = f"local-dir:{Path(__file__).parents[2] / 'stages' / 'demo' / 'clip'}"
 """The small CLIP that ships with the demo, trained by `examples/demo_clip.yaml` on clean pairs of another
@@ -19,6 +21,11 @@ seed."""
 SIMILARITY = 0.75
 """Below it a caption of the demo world is somebody else's; chosen on a site of another seed, see
 docs/LOG.md."""
+
+FILTER = FilterConfig(captions="valid", min_words=2, min_similarity=SIMILARITY)
+"""A tenth of the demo's pictures come without a caption, and are learned from all the same."""
+CONDITIONS = ConditionsConfig(columns=tuple(ClassColumnConfig(column=name) for name in LABELS))
+"""Beside the caption: half of the pictures that have one, and more than half of the others, have labels."""
 
 PROMPTS = (
     "small red circle, top left, plain background",
@@ -32,17 +39,19 @@ PROMPTS = (
 
 
 def demo(table: str, store: str) -> Run:
-    """The demo: 8,500 rows of a captioned picture world with planted defects, trained on for some
-    minutes."""
+    """The demo: 8,500 rows of a picture world with planted defects, nine in ten with captions, trained on for
+    some minutes."""
     return Run(
         name="demo",
         store=store,
         collect=_collected(table, part_rows=1000),
         score=ScoreConfig(model=CLIP),
-        filter=FilterConfig(min_words=2, min_similarity=SIMILARITY),
-        shard=ShardConfig(validation=0.02, test=0.02),
+        filter=FILTER,
+        shard=ShardConfig(validation=0.02, test=0.02, columns=LABELS),
         train=TrainConfig(
-            images=140_000, validation=ValidationConfig(every=20_000, rows=128, prompts=PROMPTS)
+            images=140_000,
+            conditions=CONDITIONS,
+            validation=ValidationConfig(every=20_000, rows=128, prompts=PROMPTS),
         ),
         evaluate=EvaluateConfig(
             oracle="demo", oracle_samples=512, samples=48, validation_rows=128, clip=CLIP
@@ -76,10 +85,11 @@ def smoke(table: str, store: str) -> Run:
         store=store,
         collect=_collected(table, part_rows=100),
         score=ScoreConfig(model=CLIP, part_rows=100),
-        filter=FilterConfig(min_words=2, min_similarity=SIMILARITY),
-        shard=ShardConfig(validation=0.05, test=0.05, shard_rows=100),
+        filter=FILTER,
+        shard=ShardConfig(validation=0.05, test=0.05, shard_rows=100, columns=LABELS),
         train=TrainConfig(
             images=2560,
+            conditions=CONDITIONS,
             checkpoint_every=640,
             sampling=SamplingConfig(steps=6),
             validation=ValidationConfig(every=1280, rows=16, prompts=PROMPTS[:2]),
@@ -98,7 +108,7 @@ PRESETS = {"demo": demo, "ddpm": ddpm, "ddpm-cosine": ddpm_cosine, "smoke": smok
 
 def _collected(table: str, part_rows: int) -> CollectConfig:
     """Every rule of the web holds, but the demo's sites are on this machine and need not be spared."""
-    web = UrlSource(name="web", tables=(table,), columns=("row",), allow_networks=("127.0.0.0/8",))
+    web = UrlSource(name="web", tables=(table,), columns=("row", *LABELS), allow_networks=("127.0.0.0/8",))
     return CollectConfig(
         urls=(web,), part_rows=part_rows, retries=2, connections=0, per_second=0, deadline=3.0, patience=60.0
     )

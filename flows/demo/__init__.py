@@ -36,7 +36,7 @@ def demo(store: str, report: Path | None, preset: str, port: int) -> None:
     rows = ROWS[preset]
     open_store(store)  # a ValueError here costs nobody the building of the site
     below = Path(".sdflow") if "://" in store else Path(store)
-    terminal.log(f"building a web site of {rows:,} captioned pictures with planted defects")
+    terminal.log(f"building a web site of {rows:,} pictures, nine in ten with captions, with planted defects")
     site = build(below / "demo-site" / preset, rows, SEED, port=port)
     with DemoServer(site):
         results = execute(PRESETS[preset](str(site.table), store), terminal)

@@ -10,14 +10,30 @@ import numpy as np
 
 from stages.demo import captions, manners, world
 from stages.demo.encode import EXTENSIONS, SIDES, FileEncoding, draw_encoding, draw_side
-from stages.demo.rates import DEFECTS, PLANTED, WEB_DEFECTS, Rates
+from stages.demo.rates import DEFECTS, LABELS, PLANTED, UNCAPTIONED, WEB_DEFECTS, Rates
 from stages.demo.world import Attributes
 
-__all__ = ["BLOCK", "COPIES", "DEFECTS", "PLANTED", "WEB_DEFECTS", "PlannedRow", "Rates", "differing", "plan"]
+__all__ = [
+    "BLOCK",
+    "COPIES",
+    "DEFECTS",
+    "LABELS",
+    "PLANTED",
+    "UNCAPTIONED",
+    "WEB_DEFECTS",
+    "PlannedRow",
+    "Rates",
+    "differing",
+    "plan",
+]
 
 BLOCK = 500
 """Rows planned together; a row's copies and its swapped partner lie in its own block."""
 
+SHORT_CAPTIONS = ("image", " IMG_0042.jpg ")
+BLANK_CAPTIONS = ("", "   ")
+LABELLED_SHARE = 0.5
+"""Share of the rows with a caption that have labels, too."""
 
 COPIES: tuple[str, ...] = ("exact_copy", "reencoded_copy", "resized_copy", "duplicate_url")
 """Defects that show another row's picture."""
@@ -45,6 +61,13 @@ class PlannedRow:
     side: int
     """Of the picture, pixels."""
     encoding: FileEncoding
+    labelled: bool
+    """Whether the table has its labels, which are true even where the caption is wrong."""
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """LABELS -> the picture's value, "" where the table has none."""
+        return {name: getattr(self.attributes, name) if self.labelled else "" for name in LABELS}
 
 
 def _good_row(seed: int, row: int) -> PlannedRow:
@@ -63,6 +86,7 @@ def _good_row(seed: int, row: int) -> PlannedRow:
         attributes=attributes,
         side=side,
         encoding=encoding,
+        labelled=bool(np.random.default_rng([seed, row, 5]).random() < LABELLED_SHARE),
     )
 
 
@@ -90,6 +114,7 @@ def _copy(defect: str, own: PlannedRow, original: PlannedRow, rng: np.random.Gen
         attributes=original.attributes,
         side=side,
         encoding=encoding,
+        labelled=own.labelled,
     )
 
 
@@ -125,8 +150,8 @@ def plan(seed: int, block: int, rows: int, rates: Rates) -> list[PlannedRow]:
     for name in ("not_found", "flaky", "truncated", "html", "tiny"):
         for i in chosen[name]:
             planned[i] = replace(planned[i], defect=name)
-    for i in chosen["empty_caption"]:
-        planned[i] = replace(planned[i], defect="empty_caption", caption=("", "   ")[rng.integers(2)])
+    for i in chosen["short_caption"]:
+        planned[i] = replace(planned[i], defect="short_caption", caption=SHORT_CAPTIONS[rng.integers(2)])
     for i in chosen["attribute_caption"]:
         wrong = captions.caption(_wrong_attribute(planned[i].attributes, rng), planned[i].phrasing)
         planned[i] = replace(planned[i], defect="attribute_caption", caption=wrong)
@@ -148,7 +173,15 @@ def plan(seed: int, block: int, rows: int, rates: Rates) -> list[PlannedRow]:
                 refers_to=theirs.row,
             )
     _plant_web(seed, block, planned, rates)
+    _plant_uncaptioned(seed, block, planned, rates)
     return planned
+
+
+def _free(planned: list[PlannedRow], rng: np.random.Generator) -> list[int]:
+    """Places of the good rows that none others copy, in a random order."""
+    copied = {row.refers_to for row in planned if row.defect in COPIES}
+    free = [i for i, row in enumerate(planned) if not row.defect and row.row not in copied]
+    return [free[i] for i in rng.permutation(len(free))]
 
 
 _FORMATS = {"exif": "jpeg", "cmyk": "jpeg", "deep": "png"}
@@ -157,10 +190,7 @@ _FORMATS = {"exif": "jpeg", "cmyk": "jpeg", "deep": "png"}
 
 def _plant_web(seed: int, block: int, planned: list[PlannedRow], rates: Rates) -> None:
     """Give some good rows, none that others copy, a defect of the web; all else stays as it was planned."""
-    rng = np.random.default_rng([seed, block, 4])
-    copied = {row.refers_to for row in planned if row.defect in COPIES}
-    free = [i for i, row in enumerate(planned) if not row.defect and row.row not in copied]
-    order = [free[i] for i in rng.permutation(len(free))]
+    order = _free(planned, np.random.default_rng([seed, block, 4]))
     for name in WEB_DEFECTS:
         count = int(getattr(rates, name) * len(planned) + 1e-9)
         if name == "placeholder" and count < manners.PLACEHOLDERS:
@@ -168,6 +198,16 @@ def _plant_web(seed: int, block: int, planned: list[PlannedRow], rates: Rates) -
         for _ in range(min(count, len(order))):
             i = order.pop()
             planned[i] = _on_the_web(seed, planned[i], name)
+
+
+def _plant_uncaptioned(seed: int, block: int, planned: list[PlannedRow], rates: Rates) -> None:
+    """Take the caption from some good rows, none that others copy, and from some their labels, too."""
+    rng = np.random.default_rng([seed, block, 6])
+    order = _free(planned, rng)
+    for name in UNCAPTIONED:
+        for _ in range(min(round(getattr(rates, name) * len(planned)), len(order))):
+            i, blank = order.pop(), BLANK_CAPTIONS[rng.integers(2)]
+            planned[i] = replace(planned[i], defect=name, caption=blank, labelled=name == "labels_only")
 
 
 def _on_the_web(seed: int, row: PlannedRow, defect: str) -> PlannedRow:

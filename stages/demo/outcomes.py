@@ -21,6 +21,8 @@ class Outcome:
     """Word for what decoding must set right, see `stages.image.REPAIRS`; empty: nothing."""
     copy: str = ""
     """Level at which dedup should find it; empty: it is no copy."""
+    selected: bool = False
+    """Whether no later stage may refuse it either; else that is not asked of what is held."""
 
     @property
     def words(self) -> str:
@@ -29,6 +31,8 @@ class Outcome:
             return f"held, merged ({self.copy})"
         if self.reasons:
             return " or ".join(map(str, self.reasons)) + (f" ({self.rule})" if self.rule else "")
+        if self.selected:
+            return "in the dataset"
         return f"held ({self.repair})" if self.repair else "held"
 
     def shares(self, other: "Outcome") -> bool:
@@ -47,7 +51,7 @@ OUTCOMES: dict[str, Outcome] = {
     "tiny": Outcome(reasons=(Reason.TOO_SMALL, Reason.IMAGE_TOO_SMALL)),
     "swapped_caption": Outcome(reasons=(Reason.LOW_SIMILARITY,)),
     "attribute_caption": Outcome(reasons=(Reason.LOW_SIMILARITY,)),
-    "empty_caption": Outcome(reasons=(Reason.NO_CAPTION, Reason.CAPTION_TOO_SHORT)),
+    "short_caption": Outcome(reasons=(Reason.CAPTION_TOO_SHORT,)),
     "exif": Outcome(repair="oriented"),
     "deep": Outcome(repair="deep"),
     "cmyk": Outcome(repair="cmyk"),
@@ -64,5 +68,7 @@ OUTCOMES: dict[str, Outcome] = {
     "content_usage": Outcome(reasons=(Reason.OPTED_OUT,), rule="obey=aipref"),
     "tdm": Outcome(reasons=(Reason.OPTED_OUT,), rule="obey=tdmrep"),
     "placeholder": Outcome(reasons=(Reason.PLACEHOLDER,)),
+    "labels_only": Outcome(selected=True),
+    "unlabelled": Outcome(selected=True),
 }
 """Defect -> outcome, in the order of `Rates`."""

@@ -1,4 +1,5 @@
-"""What is planted in the demo's table, and how much: faults of a web collection, and wishes of its sites."""
+"""What is planted in the demo's table, and how much: faults of a web collection, wishes of its sites, and
+pictures of which little is known."""
 
 from dataclasses import asdict, dataclass, fields
 
@@ -29,12 +30,12 @@ class PictureRates:
     """The caption belongs to another row, whose picture bears this row's."""
     attribute_caption: float = 0.010
     """The caption is wrong in one attribute."""
-    empty_caption: float = 0.006
-    """No caption, or nothing but spaces."""
+    short_caption: float = 0.006
+    """A caption of one word that says nothing, such as a file's name."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rates(PictureRates):
+class WebRates(PictureRates):
     """Rates of defects of pictures, and of what servers do: planted in whole rows of a block, so that a short
     table may have none."""
 
@@ -69,6 +70,17 @@ class Rates(PictureRates):
     placeholder: float = 0.024
     """A "not available" picture, the same under many URLs; none is planted where a block would have few."""
 
+
+@dataclass(frozen=True, kw_only=True)
+class Rates(WebRates):
+    """Rates of all that is planted: of defects, of what servers do, and of faultless pictures without a
+    caption."""
+
+    labels_only: float = 0.060
+    """No caption, but labels: good."""
+    unlabelled: float = 0.040
+    """Neither caption nor labels: good."""
+
     def __post_init__(self) -> None:
         """Refuses rates that leave too few good rows to copy from."""
         total = sum(asdict(self).values())
@@ -82,5 +94,9 @@ DEFECTS: tuple[str, ...] = tuple(f.name for f in fields(PictureRates))
 """Defects of pictures, captions and links."""
 PLANTED: tuple[str, ...] = tuple(f.name for f in fields(Rates))
 """All that is planted, the defects first."""
-WEB_DEFECTS: tuple[str, ...] = tuple(name for name in PLANTED if name not in DEFECTS)
+WEB_DEFECTS: tuple[str, ...] = tuple(f.name for f in fields(WebRates) if f.name not in DEFECTS)
 """What servers do and what sites ask for."""
+UNCAPTIONED: tuple[str, ...] = PLANTED[len(DEFECTS) + len(WEB_DEFECTS) :]
+"""Faultless pictures without a caption."""
+LABELS: tuple[str, ...] = ("shape", "colour")
+"""Attributes of which the table has columns, "" where a row has no labels."""

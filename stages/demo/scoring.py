@@ -51,7 +51,8 @@ def score_defects(
       whichever of them was kept. Precision: of the rows that dedup dropped as exact (for exact copies) or
       near (for re-encoded and resized ones), the share whose kept row shows the same picture.
     * A row that should be held after all is caught when collect brought its picture and, where decoding must
-      set something right, says so. It has no precision.
+      set something right, says so; one that should be in the dataset, when no later stage rejected it,
+      either. It has no precision.
     * Any other is caught when its row was rejected for one of its reasons, by its rule where it names one.
       Precision: of the rows rejected so, the share that bear the defect; rows of other defects that have the
       reasons and the rule in common (captions swapped whole and captions wrong in one attribute) are left
@@ -75,7 +76,10 @@ def score_defects(
             precision = float((dropped.representative == dropped.picture).mean()) if len(dropped) else None
         elif not outcome.reasons:
             right = [not outcome.repair or outcome.repair in repairs for repairs in images.repairs]
-            caught = int(planted.url.isin(images.location[right]).sum())
+            present = planted.url.isin(images.location[right])
+            if outcome.selected:
+                present &= ~planted.url.isin(rejects.location)
+            caught = int(present.sum())
         else:
             caught, precision = _rejected(name, outcome, truth, rejects)
         recall = caught / len(planted) if len(planted) else None

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from stages.demo import defects, world
 from stages.demo.bodies import ServedBody, bodies
-from stages.demo.defects import BLOCK, PlannedRow, Rates
+from stages.demo.defects import BLOCK, LABELS, PlannedRow, Rates
 from stages.demo.manners import HOST, SECOND_HOST, host_of
 
 DEFAULT_PORT = 27182
@@ -52,12 +52,13 @@ class DemoSite:
 
     @property
     def table(self) -> Path:
-        """Parquet: url, caption, row."""
+        """Parquet: url, caption, row, and a column of each label, "" where there is none."""
         return self.folder / "table" / "rows.parquet"
 
     @property
     def truth(self) -> Path:
-        """Parquet: row, url, defect, refers_to, picture, its attributes, phrasing, side, format, quality."""
+        """Parquet: row, url, defect, refers_to, picture, its attributes, phrasing, side, format, quality,
+        labelled."""
         return self.folder / "truth.parquet"
 
     @property
@@ -155,6 +156,7 @@ def build(
         "url": [f"http://{host_of(row.defect)}:{port}{row.path}" for row in planned],
         "caption": [row.caption for row in planned],
         "row": [row.row for row in planned],
+        **{name: [row.labels[name] for row in planned] for name in LABELS},
     }
     truth = {
         "row": table["row"],
@@ -167,6 +169,7 @@ def build(
         "side": [row.side for row in planned],
         "format": [row.encoding.format for row in planned],
         "quality": [row.encoding.quality for row in planned],
+        "labelled": [row.labelled for row in planned],
     }
     pq.write_table(pa.table(table), site.table, compression="zstd")
     pq.write_table(pa.table(truth), site.truth, compression="zstd")

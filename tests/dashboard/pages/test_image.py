@@ -39,7 +39,9 @@ def test_a_picture_for_validation_taught_no_model(client: TestClient, made: dict
     assert "in no training split" in text
 
 
-@pytest.mark.parametrize("reason", ["low_similarity", "no_caption", "near_duplicate", "exact_duplicate"])
+@pytest.mark.parametrize(
+    "reason", ["low_similarity", "caption_too_short", "near_duplicate", "exact_duplicate"]
+)
 def test_what_filter_left_out_has_the_same_page(client: TestClient, made: dict[str, Artifact], reason: str):
     row = made["filter"].table("rejects", None, [("reason", "=", reason)]).iloc[0]
     text = client.get(f"/images/{row['uid']}").text

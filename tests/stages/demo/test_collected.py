@@ -16,7 +16,7 @@ from stages.collect.sources.files import snapshot
 from stages.config.collect import CollectConfig, UrlSource
 from stages.demo import manners
 from stages.demo.outcomes import OUTCOMES
-from stages.demo.rates import DEFECTS, WEB_DEFECTS, Rates
+from stages.demo.rates import DEFECTS, UNCAPTIONED, WEB_DEFECTS, Rates
 from stages.demo.scoring import score_defects
 from stages.demo.server import DemoServer, Event, Reply
 from stages.demo.site import build
@@ -83,7 +83,7 @@ def test_everything_becomes_what_it_should(collected: World):
     images, rejects = collected.images.table("images"), collected.images.table("rejects")
     alone = pd.DataFrame({"uid": images.uid, "cluster": images.uid, "level": ""})
     scores = score_defects(collected.truth, images, alone, rejects)
-    captions = ("swapped_caption", "attribute_caption", "empty_caption")  # the filter's
+    captions = ("swapped_caption", "attribute_caption", "short_caption")  # the filter's
     for name, score in scores.items():
         if not OUTCOMES[name].copy and name not in captions:
             assert score["caught"] == score["planted"], (name, score)
@@ -93,7 +93,7 @@ def test_everything_becomes_what_it_should(collected: World):
 
 def test_good_rows_are_all_held(collected: World):
     locations = set(collected.images.table("images").location)
-    assert set(collected.truth[collected.truth.defect == ""].url) <= locations
+    assert set(collected.truth[collected.truth.defect.isin(["", *UNCAPTIONED])].url) <= locations
 
 
 def test_no_host_is_asked_for_more_at_once_than_it_is_spared(collected: World):

@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 
 from stages.demo.captions import parse
-from stages.demo.defects import BLOCK, COPIES, PLANTED, WEB_DEFECTS, PlannedRow, Rates, differing, plan
+from stages.demo.defects import (
+    BLOCK,
+    COPIES,
+    LABELS,
+    PLANTED,
+    UNCAPTIONED,
+    WEB_DEFECTS,
+    PlannedRow,
+    Rates,
+    differing,
+    plan,
+)
 from stages.demo.world import held_out
 
 RATES = Rates()
@@ -39,7 +50,7 @@ def test_no_picture_and_no_caption_shows_a_combination_kept_from_training(block:
 
 def test_good_rows_say_what_they_show(block: list[PlannedRow]):
     for row in block:
-        if row.defect not in ("swapped_caption", "attribute_caption", "empty_caption"):
+        if row.defect not in ("swapped_caption", "attribute_caption", "short_caption", *UNCAPTIONED):
             assert parse(row.caption) == row.attributes
 
 
@@ -87,10 +98,37 @@ def test_a_caption_wrong_in_one_attribute_is_wrong_in_one(block: list[PlannedRow
         assert differing(described, row.attributes) == 1
 
 
-def test_empty_captions_hold_no_word(block: list[PlannedRow]):
-    empty = [row.caption for row in block if row.defect == "empty_caption"]
-    assert empty
-    assert not any(caption.strip() for caption in empty)
+def test_short_captions_are_a_word_that_names_nothing(block: list[PlannedRow]):
+    short = [row.caption for row in block if row.defect == "short_caption"]
+    assert short
+    assert all(len(caption.split()) == 1 and parse(caption) is None for caption in short)
+
+
+@pytest.mark.parametrize("name", UNCAPTIONED)
+def test_pictures_without_captions_are_good_ones_that_no_copy_shows(block: list[PlannedRow], name: str):
+    rows = [row for row in block if row.defect == name]
+    assert not any(row.caption.strip() for row in rows)
+    assert {row.labelled for row in rows} == {name == "labels_only"}
+    assert not {row.row for row in rows} & {row.refers_to for row in block}
+
+
+def test_labels_are_those_of_the_picture_and_half_of_the_captioned_rows_have_some(block: list[PlannedRow]):
+    for row in block:
+        shown = row.attributes.shape, row.attributes.colour
+        assert tuple(row.labels.values()) == (shown if row.labelled else ("", ""))
+        assert tuple(row.labels) == LABELS
+    captioned = [row.labelled for row in block if row.defect not in UNCAPTIONED]
+    assert 0.4 < np.mean(captioned) < 0.6
+
+
+def test_pictures_without_captions_change_nothing_else_of_the_plan(block: list[PlannedRow]):
+    captioned = plan(0, 0, BLOCK, Rates(**dict.fromkeys(UNCAPTIONED, 0)))
+    for row, other in zip(block, captioned, strict=True):
+        if row.defect in UNCAPTIONED:
+            assert (other.defect, parse(other.caption)) == ("", row.attributes)
+            assert (row.path, row.side, row.encoding) == (other.path, other.side, other.encoding)
+        else:
+            assert row == other
 
 
 def test_attributes_and_formats_are_spread(block: list[PlannedRow]):
@@ -107,8 +145,10 @@ def test_rates_that_leave_nothing_good_are_refused():
         Rates(html=-0.1)
 
 
-def test_what_servers_do_changes_nothing_else_of_the_plan(block: list[PlannedRow]):
-    quiet = plan(0, 0, BLOCK, Rates(**dict.fromkeys(WEB_DEFECTS, 0)))
+def test_what_servers_do_changes_nothing_else_of_the_plan():
+    captioned = dict.fromkeys(UNCAPTIONED, 0)  # which are taken from what is left
+    block = plan(0, 0, BLOCK, Rates(**captioned))
+    quiet = plan(0, 0, BLOCK, Rates(**captioned, **dict.fromkeys(WEB_DEFECTS, 0)))
     for row, other in zip(block, quiet, strict=True):
         if row.defect in WEB_DEFECTS:
             assert other.defect == ""

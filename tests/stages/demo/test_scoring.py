@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from stages.demo.outcomes import LEVELS, OUTCOMES
-from stages.demo.rates import PLANTED, Rates
+from stages.demo.rates import PLANTED, UNCAPTIONED, Rates
 from stages.demo.scoring import score_defects, wrongly_merged
 from stages.demo.site import build
 from stages.image import REPAIRS
@@ -26,7 +26,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Tables:
         [(str(outcome.reasons[0]), outcome.rule, url) for outcome, url in refused if outcome.reasons],
         columns=["reason", "rule", "location"],
     )
-    captions = ("swapped_caption", "attribute_caption", "empty_caption")  # whose pictures are held
+    captions = ("swapped_caption", "attribute_caption", "short_caption")  # whose pictures are held
     lost = [name for name in PLANTED if OUTCOMES[name].reasons and name not in captions]
     good = truth[~truth.defect.isin(lost)]
     images = pd.DataFrame({"uid": [uid_of("demo", u) for u in good.url], "location": good.url.to_list()})
@@ -107,6 +107,17 @@ def test_a_flaky_row_that_was_given_up_is_not_caught(tables: Tables):
     assert score["caught"] == int(score["planted"] or 0) - 1
 
 
+@pytest.mark.parametrize("name", UNCAPTIONED)
+def test_a_picture_without_a_caption_that_is_held_and_then_refused_is_not_caught(tables: Tables, name: str):
+    truth, images, duplicates, rejects = tables
+    first = truth[truth.defect == name].url.iloc[0]
+    refused = pd.DataFrame([("no_caption", "", first)], columns=["reason", "rule", "location"])
+    scores = score_defects(truth, images, duplicates, pd.concat([rejects, refused]))
+    assert scores[name]["caught"] == int(scores[name]["planted"] or 0) - 1
+    lost = score_defects(truth, images[images.location != first], duplicates, rejects)
+    assert lost[name]["caught"] == scores[name]["caught"]
+
+
 def test_a_url_planted_twice_must_be_rejected_twice(tables: Tables):
     truth, images, duplicates, rejects = tables
     first = rejects[rejects.reason == "duplicate_url"].index[0]
@@ -147,3 +158,4 @@ def test_outcomes_name_every_defect_and_words_that_exist():
         assert not RETRYABLE & set(OUTCOMES[name].reasons)  # a no is not asked again
     assert OUTCOMES["robots"].words == "opted_out (obey=robots)"
     assert OUTCOMES["exif"].words == "held (oriented)"
+    assert OUTCOMES["unlabelled"].words == "in the dataset"

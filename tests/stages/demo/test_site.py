@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from stages.demo.captions import parse
-from stages.demo.defects import DEFECTS, WEB_DEFECTS, Rates
+from stages.demo.defects import DEFECTS, LABELS, UNCAPTIONED, WEB_DEFECTS, Rates
 from stages.demo.oracle import read_attributes
 from stages.demo.pairs import clean_folder
 from stages.demo.server import DemoServer
@@ -60,15 +60,22 @@ def pixels(data: bytes) -> np.ndarray:
 
 def test_table_and_truth_have_the_same_rows_and_the_table_tells_nothing(site: DemoSite, truth: pd.DataFrame):
     table = pd.read_parquet(site.table)
-    assert list(table.columns) == ["url", "caption", "row"]
+    assert list(table.columns) == ["url", "caption", "row", "shape", "colour"]
     assert list(table["row"]) == list(truth["row"]) == list(range(ROWS))
     assert list(table.url) == list(truth.url)
+    for name in LABELS:
+        assert list(table[name]) == list(truth[name].where(truth.labelled, ""))
+    assert truth.labelled[truth.defect == "labels_only"].all()
+    assert not truth.labelled[truth.defect == "unlabelled"].any()
+    assert list(table.row[table.caption.str.isspace() | (table.caption == "")]) == list(
+        truth.row[truth.defect.isin(UNCAPTIONED)]
+    )
     assert all(url.startswith(f"http://127.0.0.1:{site.port}/4/") for url in table.url)
 
 
 def test_every_defect_is_served_as_told(site: DemoSite, server: DemoServer, truth: pd.DataFrame):
     bodies: dict[int, bytes] = {}
-    statuses: dict[str, set[tuple[int, str]]] = {name: set() for name in ("", *DEFECTS)}
+    statuses: dict[str, set[tuple[int, str]]] = {name: set() for name in ("", *DEFECTS, *UNCAPTIONED)}
     for row in truth.itertuples():
         status, kind, bodies[row.row] = get(row.url)
         statuses[row.defect].add((status, kind.split("/")[0]))
@@ -99,7 +106,11 @@ def test_flaky_rows_answer_the_second_time(server: DemoServer, truth: pd.DataFra
 
 
 def test_what_is_served_shows_what_the_truth_says(server: DemoServer, truth: pd.DataFrame):
-    shown = truth[truth.defect.isin(["", "swapped_caption", "exact_copy", "reencoded_copy", "resized_copy"])]
+    shown = truth[
+        truth.defect.isin(
+            ["", "swapped_caption", "exact_copy", "reencoded_copy", "resized_copy", *UNCAPTIONED]
+        )
+    ]
     small: list[np.ndarray] = []
     for url in shown.url:
         with Image.open(io.BytesIO(get(url)[2])) as image:
