@@ -64,6 +64,11 @@ def fit(
     """
     if config.processes > 1:
         raise ValueError(f"processes={config.processes}: fit trains in this process alone; leave it at 0")
+    if tables := [each.pseudo.labels for each in config.conditions.columns if each.pseudo.labels]:
+        raise ValueError(
+            f"conditions.columns: pseudo.labels={tables[0]!r} is a table of a store; `sdflow run` takes it, "
+            "here write its labels into the index"
+        )
     own = OwnParts(network=network, condition=condition)
     if objective and own.names:
         raise ValueError(f"objective and {' and '.join(own.names)}: an objective brings all of its parts")

@@ -185,8 +185,11 @@ def _published(model: Artifact, averaged: set[str]) -> dict[str, str]:
     """Files of the model with averaged weights, and the prefix of these. ValueError: not all are there."""
     from safetensors import safe_open
 
+    from sdmodel.diffusion.folder import TRAINING_ALONE
+
     prefixes_by_file: dict[str, str] = {}
     there: set[str] = set()
+    averaged = {name for name in averaged if not name.startswith(TRAINING_ALONE)}
     for name, prefixes in _learned(model).items():
         with safe_open(model.path(name), "pt") as file:
             keys: list[str] = list(file.keys())

@@ -11,7 +11,7 @@ from flows.step import RunContext, Step
 from flows.steps import ENCODE
 from flows.study.config import BudgetConfig, StudyConfig
 from sdmodel.config.conditions import ConditionsConfig
-from sdmodel.config.picture import PictureConfig
+from sdmodel.config.picture import PICTURE, PictureConfig
 from sdmodel.config.representation import AlignmentConfig
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
@@ -178,8 +178,10 @@ def _unseeing(train: TrainConfig) -> TrainConfig:
     if conditions.picture.source:  # where it is the only condition, nothing reads what all of them share
         alone = len(conditions.names) == 1
         conditions = ConditionsConfig() if alone else replace(conditions, picture=PictureConfig())
+    scales = {name: scale for name, scale in (train.sampling.conditions or {}).items() if name != PICTURE}
+    sampling = replace(train.sampling, conditions=scales or None)
     changed = {"alignment": AlignmentConfig(), "autoencoder": autoencoder, "conditions": conditions}
-    return replace(train, encoder="", **changed)
+    return replace(train, encoder="", sampling=sampling, **changed)
 
 
 def _unstarted(text: TextConfig) -> TextConfig:

@@ -14,6 +14,8 @@ from stages.artifacts.artifact import Artifact
 from stages.pretrained.image_encoder import image_encoder_folder, image_encoder_input
 from stages.store import open_store
 
+SEEING = ("encoder", "alignment", "autoencoder", "conditions", "sampling")
+"""Keys of a training of which its pace is measured without an image encoder, and tried with it."""
 TRIED = 3.0
 """Seconds for which a speed is tried on random pictures, where the store has none measured."""
 
@@ -80,7 +82,7 @@ def _tried(case: Case, cases: Sequence[Case]) -> float:
     from stages.forecast.forecast import forecast
 
     train = case.run.train
-    seeing = {key: getattr(train, key) for key in ("encoder", "alignment", "autoencoder")}
+    seeing = {key: getattr(train, key) for key in SEEING}
     config = replace(case.pace("", TRIED).train, start="", **seeing)
     with TemporaryDirectory(prefix="sdflow-") as name:
         folder = Path(name)

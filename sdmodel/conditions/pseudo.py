@@ -23,5 +23,8 @@ def with_pseudo_labels(index: Index, config: ConditionsConfig, tables: Mapping[s
         rows = zip(table["uid"], table["label"], table["confidence"], strict=True)
         labels = {uid: label for uid, label, confidence in rows if confidence >= each.pseudo.confidence}
         own = zip(index.uids, columns[each.column], strict=True)
-        columns[each.column] = [value or labels.get(uid, value) for uid, value in own]
+        # Of no tags at all it is known that there are none.
+        columns[each.column] = [
+            labels.get(uid, value) if value in (None, "") else value for uid, value in own
+        ]
     return replace(index, columns=columns)

@@ -59,6 +59,7 @@ def conflicts(config: "TrainConfig") -> Iterator[Mistake]:
             "this objective draws no pictures; leave the prompts empty", "validation.prompts", "objective"
         )
     yield from condition_conflicts(config)
+    yield from _encoder(config)
     yield from _sizes(config)
     yield from _buckets(config)
     match config.objective:
@@ -93,6 +94,19 @@ def _starts(config: "TrainConfig") -> Iterator[Mistake]:
     if config.lora.rank and config.noise.loss == "learned":
         yield config.mistake(
             "low-rank changes are all that learns; measure the error elsewhere", "noise.loss", "lora.rank"
+        )
+
+
+def _encoder(config: "TrainConfig") -> Iterator[Mistake]:
+    """An image encoder that nothing would see pictures by; of the autoencoder objective its own conflicts
+    tell."""
+    aligned = config.alignment.kind == "repa"
+    reads = config.objective == "diffusion" and (aligned or config.conditions.picture.source)
+    if config.encoder and config.objective != "autoencoder" and not reads:
+        yield config.mistake(
+            "nothing would see pictures by this encoder; set alignment.kind to repa, or "
+            "conditions.picture.source, of a diffusion, or leave it out",
+            *("encoder", "objective"),
         )
 
 

@@ -73,6 +73,12 @@ class TextToImage:
         chosen = sampling.over(self.model.sampling)
         if weak is not None:
             self._check_weak(weak, chosen)
+            if sampling.conditions:
+                raise ValueError(
+                    f"scales of the conditions {', '.join(map(repr, sampling.conditions))}: autoguidance "
+                    "leads by one scale, away from the weak model, which is told of the same conditions; "
+                    "leave one of both out"
+                )
         known = self.model.known({**(conditions or {}), **_shown(pictures)}, len(captions))
         images: list[Tensor] = []
         for start in range(0, len(captions), CHUNK):

@@ -1,13 +1,19 @@
 """Where two configs differ, as dotted keys: "optimizer.muon_rate"."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
+from sdmodel.config.conditions import ClassColumnConfig, NumberColumnConfig
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
 from stages.fingerprint import JSON
 
-ITEMS = {"texts": TextConfig()}
+ITEMS: Mapping[str, Any] = {
+    "texts": TextConfig(),
+    "conditions.columns": ClassColumnConfig(column="any"),
+    "conditions.numbers": NumberColumnConfig(column="any"),
+}
 """Keys of lists of blocks, and the defaults of an item."""
 
 
@@ -24,7 +30,7 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
     for name, setting in value.items():
         if isinstance(setting, Mapping) and setting:
             yield from _flat(setting, f"{prefix}{name}.")
-        elif name in ITEMS and isinstance(setting, Sequence):
+        elif prefix + name in ITEMS and isinstance(setting, Sequence):
             blocks: Sequence[Mapping[str, Any]] = setting
             yield prefix + name, len(blocks)
             for place, block in enumerate(blocks):
@@ -39,10 +45,10 @@ def _value(name: str, config: Mapping[str, Any]) -> Any:
         return config[name]
     default: Any = TrainConfig()
     if name in ITEMS:
-        return len(getattr(default, name))
-    head, _, tail = name.partition(".")
-    if head in ITEMS:
-        default, name = ITEMS[head], tail.partition(".")[2]
+        return len(attrgetter(name)(default))
+    for items, item in ITEMS.items():
+        if name.startswith(f"{items}."):
+            default, name = item, name.removeprefix(f"{items}.").partition(".")[2]
     for part in name.split("."):
         default = getattr(default, part, "its default")
     return default

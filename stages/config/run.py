@@ -30,6 +30,7 @@ from sdmodel.config.train import PICTURING, TrainConfig
 from stages.artifacts.names import LONGEST, MEANING, PATTERN
 from stages.config.collect import CollectConfig
 from stages.config.colour import WHITE, Colour
+from stages.config.conditions import condition_conflicts
 from stages.config.encode import EncodeConfig, encode_conflicts
 from stages.config.evaluate import EvaluateConfig
 from stages.config.expectations import ExpectConfig
@@ -263,6 +264,7 @@ class Run(DatasetRun):
                 "image encoders are measured by labels, which this objective does not make; leave it out",
                 *("evaluate.columns", "train.objective"),
             )
+        yield from condition_conflicts(self)
         classes = {each.column for each in self.train.conditions.columns}
         if classes - set(self.shard.columns):
             yield self.mistake(

@@ -28,8 +28,8 @@ def _count(latents: Artifact, pictures: TakenDown) -> int:
 
 def _settings(latents: Artifact) -> Mapping[str, JSON]:
     inputs = latents.manifest.inputs
-    names = ("autoencoder", "text", "encoders.0")
-    return {name: input_name(latents, name) for name in names if inputs.get(name)}
+    names = {"autoencoder": "autoencoder", "text": "text", "encoder": "encoders.0"}
+    return {key: input_name(latents, name) for key, name in names.items() if inputs.get(name)}
 
 
 LATENTS = Kind(

@@ -5,6 +5,7 @@ dataset.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from stages.artifacts.artifact import Artifact
 from stages.fingerprint import JSON
@@ -20,7 +21,7 @@ def _settings(model: Artifact) -> Mapping[str, JSON]:
     that is among the statistics."""
     settings: dict[str, JSON] = {}
     for name, recorded in model.manifest.inputs.items():
-        if not recorded or ("." in name and not name.startswith(("texts.", "encoders."))):
+        if not recorded or ("." in name and not name.startswith(("texts.", "encoders.", "labels."))):
             continue
         if name == "start" and "continue_from" in model.statistics:
             settings["continue_from"] = model.statistics["continue_from"]
@@ -28,6 +29,8 @@ def _settings(model: Artifact) -> Mapping[str, JSON]:
             settings["start"] = input_name(model, name)
         elif name == "labels":
             settings["pretrain.clusters"] = input_name(model, name)
+        elif name.startswith("labels."):
+            settings |= _pseudo(model, name)
         elif name.startswith("encoders."):
             key = "encoder" if recorded["fingerprint"] else "autoencoder.lpips"
             settings[key] = input_name(model, name)
@@ -36,6 +39,16 @@ def _settings(model: Artifact) -> Mapping[str, JSON]:
             key = f"texts.{number - 1}.start" if number else "text.start"
             settings[key] = input_name(model, name)
     return settings
+
+
+def _pseudo(model: Artifact, name: str) -> Mapping[str, JSON]:
+    """Of which column of the conditions a table of pseudo-labels is, says the table."""
+    table = model.input(name) if model.dropped is None else None  # else it may be forgotten, too
+    if table is None:
+        return {}
+    columns: Any = (model.config.get("conditions") or {}).get("columns", [])
+    named = [number for number, each in enumerate(columns) if each["column"] == table.config["column"]]
+    return {f"conditions.columns.{number}.pseudo.labels": input_name(model, name) for number in named}
 
 
 MODEL = Kind(

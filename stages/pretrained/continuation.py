@@ -44,10 +44,17 @@ FREE = (
     *("pretrain.mask", "pretrain.flips"),
     *("gan.loss", "gan.penalty", "gan.augment", "gan.beta", "gan.discriminator_rate"),
     *("autoencoder.adversary.rate", "autoencoder.adversary.beta", "autoencoder.perceptual"),
+    *("alignment.weight", "alignment.until", "alignment.spatial", "alignment.temperature"),
+    *("joint.alpha", "joint.over", "joint.decay", "joint.temperature", "joint.hidden"),
+    *("conditions.dropout", "conditions.size.dropout", "conditions.size.guidance"),
+    *("conditions.picture.dropout", "conditions.picture.guidance", "conditions.picture.least_area"),
+    *("conditions.picture.mirror", "conditions.picture.colour"),
     *("text.dropout", "unet.dropout", "unet.stochastic_depth", "dit.dropout", "dit.stochastic_depth"),
 )
 """Beginnings of the keys that may change on the way: no weight, average or momentum has its shape or its
 meaning from them."""
+OF_EACH = re.compile(r"conditions\.(columns|numbers)\.\d+\.(dropout|guidance|pseudo\.confidence)")
+"""Other keys that may change so, of blocks in a list."""
 SIGNED = re.compile(
     r"data\.augment|autoencoder\.(kl|adversary\.weight)|(text|texts\.\d+)\.rate|"
     r"pretrain\.(contrastive|labels|masked|next|noise|consistency)"
@@ -206,7 +213,11 @@ def _mistakes(model: Artifact, images: int, config: TrainConfig) -> Iterator[Mis
                 continue
         if key == "sizes" and _goes_on_at_last(before, now):
             continue
-        if key.startswith(FREE) or (SIGNED.fullmatch(key) and bool(before) == bool(now)):
+        if (
+            key.startswith(FREE)
+            or OF_EACH.fullmatch(key)
+            or (SIGNED.fullmatch(key) and bool(before) == bool(now))
+        ):
             continue
         yield Mistake(
             {f"train.{key}": now},

@@ -231,6 +231,34 @@ def test_what_is_impossible_is_refused_alone(key: str):
             "evaluate.columns=['shape'], shard.columns=[]: labels come into the dataset by shard.columns",
         ),
         (
+            {"evaluate.oracle": "demo", "evaluate.oracle_prompts": "both"},
+            "evaluate.oracle_prompts='both', train.conditions.picture.source='': the model takes no picture",
+        ),
+        (
+            {"evaluate.sampling.conditions": {"shape": 2}},
+            "names ['shape'], which are no conditions of the model; name those of train.conditions",
+        ),
+        (
+            {"train.encoder": "models/eye"},
+            "train.encoder='models/eye', train.objective='diffusion': nothing would see pictures by",
+        ),
+        (
+            {
+                "train.encoder": "models/eye",
+                "train.conditions.picture.source": "reference",
+                "encode.autoencoder": "models/vae",
+            },
+            "train.conditions.picture.source='reference', encode.autoencoder='models/vae': pictures are seen",
+        ),
+        (
+            {"train.conditions.numbers": [{"column": "beauty"}]},
+            "numbers of the sources come into the dataset by shard.columns",
+        ),
+        (
+            {"train.conditions.numbers": [{"column": "similarity"}]},
+            "similarities are measured by a CLIP; set score.model",
+        ),
+        (
             {"collect.hosts": [{"host": "https://a.org"}]},
             "hosts.0.host='https://a.org' must be a host",
         ),

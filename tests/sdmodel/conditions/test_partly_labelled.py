@@ -236,6 +236,9 @@ def test_what_the_model_does_not_know_is_refused():
         plain.sample(CAPTIONS, [0, 1], conditions={"colour": ["red", None]})
     with pytest.raises(ValueError, match="the weak model of autoguidance knows the conditions"):
         drawing.sample(CAPTIONS, [0, 1], weak=plain)
+    scaled = SamplingConfig(conditions={"colour": 2.0})
+    with pytest.raises(ValueError, match="autoguidance leads by one scale"):
+        drawing.sample(CAPTIONS, [0, 1], scaled, weak=drawing)
 
 
 @pytest.mark.parametrize("network", ["unet", "dit"])

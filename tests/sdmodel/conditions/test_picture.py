@@ -32,7 +32,6 @@ from tests.sdmodel.golden import tiny
 
 BASE = TrainConfig(
     size=8,
-    encoder="models/views",
     text=TextConfig(width=8, heads=1, queries=1, length=8),
     unet=UNetConfig(channels=(8,), fine=4, condition=16),
     unet2d=UNet2DConfig(channels=(8,), attention=(True,), blocks=1, head_width=8, groups=4),
@@ -46,7 +45,10 @@ COLOURS = torch.tensor([[0.8, -0.8, -0.8], [-0.8, -0.8, 0.8]])
 
 def config(source: Any, *join: Any, **changed: Any) -> TrainConfig:
     picture = PictureConfig(source=source, join=join or JOINS)
-    return replace(BASE, conditions=ConditionsConfig(picture=picture, width=8), **changed)
+    return replace(
+        BASE,
+        **{"encoder": "models/views", "conditions": ConditionsConfig(picture=picture, width=8)} | changed,
+    )
 
 
 def noised(encoder: Path) -> Path:

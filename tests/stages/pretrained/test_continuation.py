@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from sdmodel.config.conditions import ClassColumnConfig, ConditionsConfig, PictureSizeConfig
 from sdmodel.config.learning import DataConfig, EmaConfig, LoraConfig, OptimizerConfig, ValidationConfig
 from sdmodel.config.limits import Config
 from sdmodel.config.noise import NoiseConfig
+from sdmodel.config.representation import AlignmentConfig, JointConfig
 from sdmodel.config.sampling import SamplingConfig
 from sdmodel.config.text import TextConfig
 from sdmodel.config.train import TrainConfig
@@ -89,6 +91,24 @@ def test_what_may_change_on_the_way_may_change(store: Store):
         processes=2,
     )
     assert continuation_input(store, other) is not None
+
+
+def test_how_conditions_and_hidden_features_are_learned_may_change_on_the_way(store: Store):
+    def of(dropout: float, weight: float, column: str = "shape") -> TrainConfig:
+        columns = (ClassColumnConfig(column=column, dropout=dropout, guidance=1 + dropout),)
+        conditions = ConditionsConfig(
+            columns=columns, size=PictureSizeConfig(on=True, dropout=dropout), dropout=dropout
+        )
+        alignment = AlignmentConfig(kind="dispersive", weight=weight, until=int(100 * weight))
+        joint = JointConfig(kind="masked", weights="schedule", alpha=weight, hidden=weight)
+        return replace(ON, conditions=conditions, alignment=alignment, joint=joint)
+
+    trained(store, replace(of(0.2, 0.3), images=100, continue_from=""))
+    assert continuation_input(store, of(0.3, 0.5)) is not None
+    with pytest.raises(ValueError, match=r"train\.conditions\.columns\.0\.column='kind' is 'shape' in"):
+        continuation_input(store, of(0.3, 0.5, "kind"))
+    with pytest.raises(ValueError, match=r"train\.joint\.kind='none' is 'masked' in"):
+        continuation_input(store, replace(of(0.3, 0.5), joint=JointConfig()))
 
 
 def test_all_that_cannot_go_on_is_named_with_both_values_and_what_to_do(store: Store):

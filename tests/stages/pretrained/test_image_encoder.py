@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from sdmodel.config.representation import AlignmentConfig
 from stages.pretrained.image_encoder import image_encoder_folder, image_encoder_input
 from stages.store import Store
 from stages.train.train import train
@@ -35,7 +36,10 @@ def test_another_model_is_refused_by_key_and_name(store: Store):
 def test_the_encoder_is_part_of_what_is_asked_and_its_name_is_not(store: Store):
     dataset = filed(store, "datasets/d", {"index.parquet": b""}, "shard")
     encoder = filed(store, "models/encoder", ENCODER, "train")
-    config = worlds.changed(encoder="models/encoder@1")
+    repa = AlignmentConfig(kind="repa")
+    config = worlds.changed(encoder="models/encoder@1", alignment=repa)
     names = [train.fingerprint(dataset, None, None, (), None, own, config=config) for own in ((), (encoder,))]
     assert names[0] != names[1]
-    assert names[0] == train.fingerprint(dataset, None, None, (), None, (), config=worlds.changed())
+    assert names[0] == train.fingerprint(
+        dataset, None, None, (), None, (), config=worlds.changed(alignment=repa)
+    )

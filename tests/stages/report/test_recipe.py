@@ -10,11 +10,17 @@ from PIL import Image
 
 from flows.config.file import read_run
 from flows.steps import STEPS
-from stages.artifacts.artifact import Artifact, Manifest, artifacts
-from stages.fingerprint import canonical_config, request_fingerprint
+from sdmodel.config.conditions import ClassColumnConfig, ConditionsConfig
+from sdmodel.config.train import TrainConfig
+from stages.artifacts.artifact import Artifact, Funnel, Manifest, artifacts
+from stages.config.label import LabelConfig
+from stages.fingerprint import canonical_config, request_fingerprint, short_hash
+from stages.output import Output
 from stages.report.recipe import Recipe, recipe, run_stages
+from stages.stage import Stats, stage
 from stages.store import open_store
 from tests.conftest import Line
+from tests.stages.pretrained.filed import filed
 
 MAIN = "import sys; from flows.cli import main; sys.exit(main())"
 
@@ -85,6 +91,41 @@ def test_another_dataset_and_another_kind_of_model_are_given_by_name(line: Line)
     )
     assert made is not None
     assert made.options == ("--model average/abababababab",)
+
+
+def recipe_of(artifact: Artifact) -> Recipe:
+    made = recipe(artifact, {}, "line")
+    assert made is not None
+    return made
+
+
+def test_image_encoders_and_pseudo_labels_are_named_where_the_config_has_them(tmp_path: Path):
+    store = open_store(str(tmp_path / "store"))
+    dataset = filed(store, "datasets/d", {"index.parquet": b""}, "shard")
+    encoder = filed(store, "models/eyes", {"model/config.json": b"{}"}, "train")
+
+    @stage(version=1, kind="labels", name="label")
+    def told(config: LabelConfig, out: Output) -> Stats:
+        return Stats(Funnel(0, 0))
+
+    table = told(LabelConfig(column="kind"), store=store)
+    columns = tuple(ClassColumnConfig(column=name, dropout=0.2) for name in ("colour", "kind"))
+    config = canonical_config(TrainConfig(conditions=ConditionsConfig(columns=columns)))
+    inputs = {
+        name: {"stage": one.stage, "fingerprint": one.fingerprint, "digest": one.digest}
+        for name, one in {"dataset": dataset, "labels.0": table, "encoders.0": encoder}.items()
+    }
+    model = with_config(encoder, config=config, inputs=inputs)
+    values = recipe_of(model).values["train"]
+    assert values["encoder"] == f"train/{short_hash(encoder.fingerprint)}"
+    assert values["conditions"]["columns"][1]["pseudo"] == {
+        "labels": f"label/{short_hash(table.fingerprint)}"
+    }
+    assert "pseudo" not in values["conditions"]["columns"][0]
+    seen = {"encoders.0": inputs["encoders.0"]}
+    latents = with_config(encoder, stage="encode", kind="latents", config={}, inputs=seen)
+    values = recipe_of(latents).values["encode"]
+    assert values == {"encoder": f"train/{short_hash(encoder.fingerprint)}"}
 
 
 def test_a_stage_that_is_no_part_of_a_run_has_none(line: Line):

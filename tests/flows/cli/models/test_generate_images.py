@@ -43,9 +43,8 @@ def _model(config: TrainConfig, out: Output) -> Stats:
     torch.manual_seed(0)
     encoder = out.folder / "encoder"
     encoder.mkdir()
-    written(
-        objective_of(replace(config, objective="selfsupervised", conditions=ConditionsConfig()), []), encoder
-    )
+    eyes = replace(config, objective="selfsupervised", conditions=ConditionsConfig(), encoder="")
+    written(objective_of(eyes, []), encoder)
     objective = objective_of(config, ["a red square"], encoder=encoder)
     written(objective, out.write("model/any").parent)
     return Stats(Funnel(1, 1), {"objective": "diffusion"})
@@ -54,9 +53,10 @@ def _model(config: TrainConfig, out: Output) -> Stats:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     opened = open_store(str(tmp_path_factory.mktemp("images") / "store"))
-    tiny = replace(CONFIG, encoder="models/eyes", selfsupervised=SelfSupervisedConfig(width=4))
-    for name, conditions in {"plain": ConditionsConfig(), "shown": PICTURE}.items():
-        refer(opened, f"models/{name}", _model(replace(tiny, conditions=conditions), store=opened))
+    tiny = replace(CONFIG, selfsupervised=SelfSupervisedConfig(width=4))
+    shown = replace(tiny, conditions=PICTURE, encoder="models/eyes")
+    for name, config in {"plain": tiny, "shown": shown}.items():
+        refer(opened, f"models/{name}", _model(config, store=opened))
     return opened
 
 
