@@ -19,7 +19,7 @@ def cases() -> dict[str, Case]:
 
 def test_models_differ_in_what_they_are_told_alone(cases: dict[str, Case]):
     text, picture, both = (cases[f"prompts-{arm}-0"].train(None) for arm in ("text", "picture", "both"))
-    assert {config.images for config in (text, picture, both)} == {60_000}
+    assert {config.images for config in (text, picture, both)} == {30_000}
     assert (text.encoder, text.conditions.names) == ("", ())
     for config in (picture, both):
         assert config.encoder == "models/prompts-encoder-0@latest"
