@@ -12,6 +12,7 @@ from sdmodel.conditions.pseudo import with_pseudo_labels
 from sdmodel.config.conditions import ClassColumnConfig, ConditionsConfig, PseudoLabelsConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.index import read_index
+from sdmodel.library import fit
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import refer
 from stages.config.label import LabelConfig
@@ -87,6 +88,12 @@ def test_a_training_takes_those_that_are_sure_and_never_over_a_label(
             colour = NAMES[int(uid, 16) % 2]
             assert value == (before or (colour if uid in taken else None))
     assert index.columns["colour"] == own
+    # Of no tags at all it is known that there are none.
+    tagged = dataclasses.replace(index, columns={"colour": [[]] * len(index)})
+    whole = with_pseudo_labels(tagged, config.conditions, {"colour": tmp_path / "labels.parquet"})
+    assert whole.columns == tagged.columns
+    with pytest.raises(ValueError, match=r"pseudo\.labels=.* is a table of a store"):
+        fit(config, tmp_path / "index.parquet", tmp_path / "training")
 
 
 def test_what_cannot_be_labelled_is_refused(
