@@ -314,7 +314,7 @@ def test_a_training_starts_from_a_model_that_sees_pictures_alike(image_encoder: 
     folder = saved(made(of, image_encoder), tmp_path / "model")
     going_on = DiffusionObjective(of, ["a red square"], encoder=image_encoder, starting=True)
     going_on.start(folder)
-    asked = {"pictures": flat(COLOURS), "captions": ["", "a red square"], "seeds": [1, 2]}
+    asked: dict[str, Any] = {"pictures": flat(COLOURS), "captions": ["", "a red square"], "seeds": [1, 2]}
     drawn = TextToImage(going_on.modules).sample(**asked)
     assert torch.equal(drawn, load(folder).sample(**asked))
     others = {

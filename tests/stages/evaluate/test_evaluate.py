@@ -28,6 +28,7 @@ from stages.evaluate.oracle import unconditional_verdicts
 from stages.evaluate.prompts import prompts_of
 from stages.kinds.evaluation import EVALUATION
 from stages.pretrained.clip import clip_snapshot
+from stages.reporter import Silent
 from stages.store import Store
 from tests.stages import worlds
 
@@ -332,7 +333,7 @@ def test_a_contrastive_model_is_judged_by_retrieval(store: Store, contrastive: A
 
 
 def test_another_dataset_can_be_evaluated_on(
-    store: Store, model: Artifact, dataset: Artifact, plain: Artifact, tmp_path
+    store: Store, model: Artifact, dataset: Artifact, plain: Artifact, tmp_path: Path
 ):
     other = worlds.dataset(store, tmp_path / "pictures", rows=24, seed=6)
     result = evaluate(model, other, None, (), changed(samples=2), store=store)
@@ -376,7 +377,7 @@ def test_a_dataset_without_splits_to_judge_by(
     assert result.funnel.rows_out == 2
 
 
-class Stops:
+class Stops(Silent):
     """A reporter that wants the end when samples are being drawn."""
 
     drawing = False

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ def test_what_the_config_cannot_say_is_said(line: Line):
     assert made.command.startswith("sdflow stage filter filter-")
 
 
-def with_config(artifact: Artifact, **changes: object) -> Artifact:
+def with_config(artifact: Artifact, **changes: Any) -> Artifact:
     manifest = artifact.manifest
     return Artifact(artifact.store, Manifest(**{**vars(manifest), **changes}))
 
