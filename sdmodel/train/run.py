@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 
+from sdmodel.conditions.pseudo import pseudo_warnings
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.size_warnings import size_warnings
 from sdmodel.data.sized_stream import SizedStream
@@ -94,7 +95,8 @@ def run(
         captions = [caption for own in index.captions for caption in own]
         cut = lengths.truncation_warnings(objective.readers, captions, REMEDY)
         unread = config.objective == "diffusion" and not (build or objective.readers)
-        for warning in [*size_warnings(index, config, learned), *cut, *[UNREAD] * unread]:
+        foreign = pseudo_warnings(index, config.conditions, job.pseudo)
+        for warning in [*size_warnings(index, config, learned), *cut, *[UNREAD] * unread, *foreign]:
             report({"warning": warning})
     check_fits(objective.modules, config, accelerator.device, accelerator.num_processes)
     gauge = gauge_of(config, accelerator, objective, stream)
