@@ -61,6 +61,11 @@ class EvaluateConfig(Config):
         """An oracle that is shown nothing, or that there is none of."""
         if self.oracle and not self.oracle_samples:
             yield self.mistake("the oracle would see no picture; ask for some", "oracle", "oracle_samples")
+        if self.prior != "fitted" and not self.oracle:
+            yield self.mistake(
+                "latents are drawn for an oracle, and there is none; set oracle, or leave this out",
+                *("prior", "oracle"),
+            )
         if self.oracle_prompts != "text" and not self.oracle:
             yield self.mistake(
                 "there is no oracle, whose images alone are asked for by pictures; set oracle, or leave this "

@@ -254,6 +254,11 @@ class Run(DatasetRun):
                 "one object, or leave it out",
                 *("evaluate.oracle", "train.objective"),
             )
+        if self.evaluate.prior != "fitted" and self.train.objective != "autoencoder":
+            yield self.mistake(
+                "an autoencoder's latents are drawn from it, and this objective makes none; leave it out",
+                *("evaluate.prior", "train.objective"),
+            )
         if self.evaluate.encoder and self.train.objective not in PICTURING:
             yield self.mistake(
                 "samples are compared with pictures by it, and this objective draws none; leave it out",

@@ -223,6 +223,14 @@ def test_what_is_impossible_is_refused_alone(key: str):
             "evaluate.encoder='models/eye', train.objective='text': samples are compared with pictures by it",
         ),
         (
+            {"evaluate.prior": "standard", "train.objective": "autoencoder"},
+            "evaluate.prior='standard', evaluate.oracle='': latents are drawn for an oracle",
+        ),
+        (
+            {"evaluate.prior": "standard", "evaluate.oracle": "demo", "train.objective": "gan"},
+            "evaluate.prior='standard', train.objective='gan': an autoencoder's latents are drawn from it",
+        ),
+        (
             {"evaluate.columns": ["shape"], "train.objective": "diffusion", "shard.columns": ["shape"]},
             "evaluate.columns=['shape'], train.objective='diffusion': image encoders are measured by labels",
         ),
