@@ -36,26 +36,49 @@ def label_probes(
     Returns:
         column -> {"linear", "neighbours", "pixels_linear", "pixels_neighbours": shares [0, 1] that are told
         right by features and by small pictures; "majority": by the commonest class of the train split;
-        "classes", "learned": rows fit to, "rows": measured}.
+        "classes", "learned": rows fit to, "rows": measured}; of a column that holds tags or one class alone,
+        or of which no looked-at row of a split has a label, {"unmeasured": why}, which `out` is warned of.
 
     Raises:
-        ValueError: a column is not there, holds tags or one class alone, or no measured row has a label.
+        ValueError: a column is not there.
     """
+    there = dataset.arrow_table("index").column_names
+    if missing := [name for name in columns if name not in there]:
+        raise ValueError(
+            f"evaluate.columns: the dataset has no {', '.join(missing)}; there are {', '.join(there)} "
+            "(shard.columns brings columns of the sources)"
+        )
     if split == "train":
         return None
+    labels = {name: _labels(dataset, name) for name in columns}
+    figures: dict[str, Any] = {}
+    if any(not isinstance(own, str) for own in labels.values()):
+        features = ImageFeatures(folder, device)
+        learned, measured = (_seen(dataset, name, features, out) for name in ("train", split))
+        for number, (name, own) in enumerate(labels.items()):
+            out.check()
+            out.progress(number, len(columns), f"probes of {name}")
+            figures[name] = own if isinstance(own, str) else _figures(own, name, learned, measured)
+    else:
+        figures |= labels
+    for name, words in figures.items():
+        if isinstance(words, str):
+            out.warn(words)
+            figures[name] = {"unmeasured": words}
+    return figures
+
+
+def _labels(dataset: Artifact, name: str) -> Any:
+    """Of a column, or why there is nothing to tell of it."""
     from sdmodel.pretrain.labels import Labels
 
-    labels = Labels.read(dataset.path("index.parquet"), columns, block="evaluate")
-    if tags := [name for name in columns if labels.columns[name].tags]:
-        raise ValueError(f"evaluate.columns: {tags[0]!r} holds tags; a probe tells one class of each row")
-    features = ImageFeatures(folder, device)
-    learned, measured = (_seen(dataset, name, features, out) for name in ("train", split))
-    figures: dict[str, Any] = {}
-    for number, name in enumerate(columns):
-        out.check()
-        out.progress(number, len(columns), f"probes of {name}")
-        figures[name] = _figures(labels, name, learned, measured)
-    return figures
+    try:
+        labels = Labels.read(dataset.path("index.parquet"), [name], block="evaluate")
+    except ValueError as error:
+        return str(error)
+    if labels.columns[name].tags:
+        return f"evaluate.columns: {name!r} holds tags; a probe tells one class of each row"
+    return labels
 
 
 _Seen = tuple[list[str], dict[str, Any]]
@@ -82,7 +105,8 @@ def _seen(dataset: Artifact, split: str, features: ImageFeatures, out: Output) -
     return [index.uids[row] for row in rows], {"": torch.cat(seen), "pixels_": torch.cat(small_pictures)}
 
 
-def _figures(labels: Any, name: str, learned: _Seen, measured: _Seen) -> dict[str, Any]:
+def _figures(labels: Any, name: str, learned: _Seen, measured: _Seen) -> dict[str, Any] | str:
+    """Of a column, or why it cannot be measured."""
     from sdmodel.evaluate.neighbours import nearest_classes
     from sdmodel.evaluate.probe import fit_probe
 
@@ -92,9 +116,8 @@ def _figures(labels: Any, name: str, learned: _Seen, measured: _Seen) -> dict[st
         for labels, known in (labels.of(name, uids, every=True) for uids, _ in (learned, measured))
     )
     if not there.any() or not known.any():
-        raise ValueError(
-            f"evaluate.columns: no row of one of the splits has a label in {name!r}; leave it out"
-        )
+        splits = [split for split, own in (("learned from", there), ("measured", known)) if not own.any()]
+        return f"evaluate.columns: no row that is {' or '.join(splits)} has a label in {name!r}; leave it out"
     truth, goal = truth[there], goal[known]
     shares: dict[str, float] = {"majority": _share(truth.bincount().argmax() == goal)}
     for kind, rows in measured[1].items():

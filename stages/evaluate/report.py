@@ -153,16 +153,22 @@ def _probes(report: Mapping[str, Any]) -> list[str]:
     rows = [
         [escape_markdown(column), *(f"{figures[name]:.1%}" for name in names), *map(str, counts)]
         for column, figures in columns.items()
+        if "unmeasured" not in figures
         for counts in [(figures["classes"], figures["learned"], figures["rows"])]
     ]
     head = ["column", "linear probe", "nearest neighbours", "probe of pixels", "neighbours by pixels"]
+    words = "Labels that are told right by frozen features, by small pictures, and by the commonest class:"
+    table = _table([*head, "commonest class", "classes", "learned from", "of"], rows)
+    unmeasured = [
+        f"Not measured: {escape_markdown(figures['unmeasured'])}."
+        for figures in columns.values()
+        if "unmeasured" in figures
+    ]
     return [
         "## Labels",
         "",
-        "Labels that are told right by frozen features, by small pictures, and by the commonest class:",
-        "",
-        *_table([*head, "commonest class", "classes", "learned from", "of"], rows),
-        "",
+        *([words, "", *table, ""] if rows else []),
+        *(line for reason in unmeasured for line in (reason, "")),
     ]
 
 

@@ -27,7 +27,7 @@ ROWS = 40
 
 def coloured_dataset(store: Store) -> Artifact:
     """Noisy plain pictures, red and blue in turn: of two thirds the colour is said; the last eight are for
-    validation."""
+    validation, without a label in the column `taught`."""
 
     @stage(version=1, kind="dataset", name="shard")
     def handmade(config: ShardConfig, out: Output) -> Stats:
@@ -51,6 +51,7 @@ def coloured_dataset(store: Store) -> Artifact:
                         "captions": [],
                         "colour": colour if row % 3 else None,
                         "tags": [colour],
+                        "taught": colour if row < ROWS - 8 else None,
                     }
                 )
                 tar.addfile(member, io.BytesIO(data.getvalue()))

@@ -159,7 +159,7 @@ def test_labels_teach_an_image_encoder_and_measure_it(store: Store, tmp_path: Pa
             assert figures[name] * len(test) == pytest.approx(round(figures[name] * len(test)), abs=1e-2)
     words = evaluation.read("report.md").decode()
     assert f"| colour | {probes['colour']['linear']:.1%} | {probes['colour']['neighbours']:.1%} |" in words
-    with pytest.raises(ValueError, match=r"evaluate\.columns: the table of labels has no size"):
+    with pytest.raises(ValueError, match=r"evaluate\.columns: the dataset has no size"):
         evaluate(model, dataset, None, (), replace(MEASURED, columns=("size",)), store=store)
     drawn = worlds.model(store, dataset, DIFFUSION)
     with pytest.raises(ValueError, match="image encoders are measured by labels"):
