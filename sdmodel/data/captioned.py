@@ -38,7 +38,12 @@ def without_caption(captions: Sequence[Sequence[str]], config: TrainConfig) -> t
     begin = f"{empty:,} of {rows:,} pictures to train on have no caption"
     if config.objective in CAPTIONED:
         return empty, f"{begin} and are left out: objective {config.objective} learns from captions."
-    return empty, f"{begin}: they are learned without one, as caption dropout does."
+    hint = ""
+    if 2 * empty > rows and config.data.uncaptioned == 1:
+        hint = (
+            " Each caption is then seen seldom; data.uncaptioned below 1 shows those without one less often."
+        )
+    return empty, f"{begin}: they are learned without one, as caption dropout does.{hint}"
 
 
 def _rows(values: Any, rows: np.ndarray, count: int) -> Any:

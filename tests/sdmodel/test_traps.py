@@ -16,6 +16,7 @@ from accelerate.state import AcceleratorState
 
 from sdmodel.config.learning import OptimizerConfig
 from sdmodel.config.train import TrainConfig
+from sdmodel.players import losses_of
 from sdmodel.train.bf16 import leave_onednn
 from sdmodel.train.ema import WeightAverages
 from sdmodel.train.optim.optimizers import optimizers
@@ -52,17 +53,20 @@ def test_in_bf16_weights_and_averages_are_fp32_and_move(objective: Any):
     with mixed("bf16") as accelerator:
         ours = made(config)
         before = {name: p.detach().clone() for name, p in ours.modules.named_parameters()}
-        (optimizer,) = opts = optimizers(ours.modules, config.learning)
+        opts = optimizers(ours.modules, config.learning, ours.players)
         averages = WeightAverages(ours.modules, config.ema, config.batch)
         step = TrainStep(ours, accelerator, config, opts, parts=1)
-        losses, _ = step.gradients(batch(config), 0)
-        # Below AdamW's epsilon, 1e-8, a gradient is the noise of threads, and a step as good as none.
-        got = {name for name, p in ours.modules.named_parameters() if p.grad is not None and far(p.grad)}
-        step.optimize()
+        losses: dict[str, torch.Tensor] = {}
+        got: set[str] = set()
+        for turn in step.turns:
+            losses |= step.gradients(batch(config), 0, turn)[0]
+            # Below AdamW's epsilon, 1e-8, a gradient is the noise of threads, and a step as good as none.
+            got |= {name for name, p in ours.modules.named_parameters() if p.grad is not None and far(p.grad)}
+            step.optimize(turn)
         averages.update(20_000)  # by half a percent
     assert all(loss.dtype == torch.float32 and loss.isfinite() for loss in losses.values())
     after, average = dict(ours.modules.named_parameters()), averages.weights()
-    state = {value.dtype for slots in optimizer.state.values() for value in slots.values()}
+    state = {value.dtype for each in opts for slots in each.state.values() for value in slots.values()}
     assert state == {torch.float32}
     assert len(got) > len(before) / 2
     for name in got:
@@ -92,7 +96,8 @@ def test_in_bf16_equal_numbers_have_equal_gradients(objective: Any):
         norms: list[float] = []
         for _ in range(4):
             ours = made(config)
-            step = TrainStep(ours, accelerator, config, optimizers(ours.modules, config.learning), parts=1)
+            opts = optimizers(ours.modules, config.learning, ours.players)
+            step = TrainStep(ours, accelerator, config, opts, parts=1)
             norms.append(float(step.gradients(batch(config), 0)[1]))
     assert norms == pytest.approx(norms[:1] * 4, rel=0.02)
 
@@ -110,7 +115,7 @@ def test_half_precision_and_pictures_of_nothing_have_finite_losses(objective: An
             if name.startswith(("head.2", "clip.visual.attnpool.c_proj", "clip.text_projection", "pairing.")):
                 p.mul_(1e-6)
     with torch.autocast("cpu", dtype=kind):
-        losses = ours.modules(replace(rows, images=torch.zeros_like(rows.images)))
+        losses = losses_of(ours.modules, ours.players, replace(rows, images=torch.zeros_like(rows.images)))
     assert all(loss.dtype == torch.float32 and loss.isfinite() for loss in losses.values())
 
 
