@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 COARSEST = 4
 """Pixels to a side of a generator's coarsest level."""
+LAST_LAYER = "vae.decoder.conv_out.weight"
+"""At which the autoencoder's losses are weighed against each other."""
 LPIPS_LEAST = 16
 """Pixels to a side of the smallest pictures that LPIPS sees."""
 
@@ -45,6 +47,13 @@ def autoencoder_conflicts(config: "TrainConfig") -> Iterator[Mistake]:
         yield config.mistake(
             "weights in parts cannot stand still in another player's turn; set fsdp to false",
             *("fsdp", "autoencoder.adversary.weight"),
+        )
+    still = any(LAST_LAYER.startswith(prefix) for prefix in config.optimizer.frozen)
+    if still or config.lora.rank:
+        yield config.mistake(
+            f"the adversary counts as much as its gradient at {LAST_LAYER}, which does not learn here; let "
+            "it learn, or leave the adversary out",
+            *("autoencoder.adversary.weight", "optimizer.frozen", "lora.rank"),
         )
 
 

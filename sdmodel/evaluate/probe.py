@@ -3,7 +3,9 @@ arXiv:2002.05709, section 2.3, measure them), fit to its optimum, so that it has
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -11,6 +13,8 @@ DECAY = 1e-3
 """Weight of half the squared weights, beside the mean cross-entropy of standardised features."""
 STEPS = 300
 """Of L-BFGS, at most."""
+ROWS = 10_000
+"""Rows that a probe is fit to, at most: its float64 features, and the time, are bounded."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,11 @@ class LinearProbe:
     def logits(self, features: Tensor) -> Tensor:
         """(M, C) float64 of features (M, F)."""
         return (features.double() - self.mean) / self.deviation @ self.weight + self.bias
+
+
+def spread_rows(count: int) -> NDArray[np.int64]:
+    """(M,) of `count` rows those that a probe is fit to: all, or ROWS that are evenly spread."""
+    return np.linspace(0, count - 1, min(ROWS, count)).round().astype(np.int64)
 
 
 def fit_probe(features: Tensor, labels: Tensor, classes: int, decay: float = DECAY) -> LinearProbe:

@@ -5,15 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from stages.artifacts.artifact import Artifact
 from stages.evaluate.image_features import ImageFeatures
 from stages.evaluate.images import index_of
 from stages.output import Output
 
-ROWS = 10_000
-"""Rows of a split that are looked at, evenly spread, where it has more."""
 CHUNK = 512
 """Pictures that are decoded at once: bounds memory."""
 SIDE = 16
@@ -90,9 +86,10 @@ def _seen(dataset: Artifact, split: str, features: ImageFeatures, out: Output) -
     from torch.nn import functional as F
 
     from sdmodel.data.pictures import Pictures
+    from sdmodel.evaluate.probe import spread_rows
 
     index = index_of(dataset, split)
-    rows = np.linspace(0, len(index) - 1, min(ROWS, len(index))).round().astype(np.int64)
+    rows = spread_rows(len(index))
     pictures = Pictures(index, features.size)
     parts: list[tuple[Any, Any]] = []
     for start in range(0, len(rows), CHUNK):

@@ -22,7 +22,7 @@ SURE = (0.5, 0.8, 0.9, 0.95)
 """Confidences from which on it is counted how many labels are right."""
 
 
-@stage(version=1, kind="labels", step=StepSettings(reference="labels"))
+@stage(version=2, kind="labels", step=StepSettings(reference="labels"))
 def label(dataset: Artifact, encoder: Artifact, config: LabelConfig, out: Output) -> Stats:
     """Tell the classes of the train split's pictures that have none, by a linear probe on frozen features.
 
@@ -34,17 +34,17 @@ def label(dataset: Artifact, encoder: Artifact, config: LabelConfig, out: Output
             dataset's order.
 
     Returns:
-        The funnel (no picture is left out), and `column`; `labelled`, pictures that the probe was fit to;
-        `classes`; `accuracy`, the share of the validation split's labelled pictures that it tells right, None
-        where there are none; `sure`, for each of SURE the share of them that it is as sure of, and how many
-        of these are right.
+        The funnel (no picture is left out), and `column`; `labelled`, pictures that the probe was fit to,
+        at most `sdmodel.evaluate.probe.ROWS`, evenly spread; `classes`; `accuracy`, the share of the
+        validation split's labelled pictures that it tells right, None where there are none; `sure`, for each
+        of SURE the share of them that it is as sure of, and how many of these are right.
 
     Raises:
         ValueError: the model is no image encoder, the column is not there, or holds no two classes.
     """
     import torch
 
-    from sdmodel.evaluate.probe import fit_probe
+    from sdmodel.evaluate.probe import fit_probe, spread_rows
 
     if "model/config.json" not in encoder.files or encoder.json("model/config.json").get("kind") != KIND:
         raise ValueError(f"label: {encoder.short_name} is no image encoder; name a model of objective {KIND}")
@@ -59,7 +59,8 @@ def label(dataset: Artifact, encoder: Artifact, config: LabelConfig, out: Output
     features = features_of(folder, dataset, "train", config.device, out)
     known = torch.tensor([bool(name) for name in train])
     truth = torch.tensor([classes.index(name) for name in train if name])
-    probe = fit_probe(features[known], truth, len(classes))
+    fit = torch.from_numpy(spread_rows(len(truth)))
+    probe = fit_probe(features[known][fit], truth[fit], len(classes))
     sure, places = probe.logits(features[~known]).softmax(1).max(1)
     uids = [uid for uid, name in zip(_uids(dataset, "train"), train, strict=True) if not name]
     table = {"uid": uids, "label": [classes[place] for place in places.tolist()], "confidence": sure.tolist()}
@@ -70,7 +71,7 @@ def label(dataset: Artifact, encoder: Artifact, config: LabelConfig, out: Output
     if (goal >= 0).any():
         seen = features_of(folder, dataset, "validation", config.device, out)[goal >= 0]
         measures = _measures(probe.logits(seen).softmax(1), goal[goal >= 0])
-    statistics = {"column": config.column, "labelled": int(known.sum()), "classes": len(classes), **measures}
+    statistics = {"column": config.column, "labelled": len(fit), "classes": len(classes), **measures}
     return Stats(Funnel(len(train), len(train)), statistics)
 
 

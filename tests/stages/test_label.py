@@ -12,6 +12,7 @@ from sdmodel.conditions.pseudo import with_pseudo_labels
 from sdmodel.config.conditions import ClassColumnConfig, ConditionsConfig, PseudoLabelsConfig
 from sdmodel.config.train import TrainConfig
 from sdmodel.data.index import read_index
+from sdmodel.evaluate import probe
 from sdmodel.library import fit
 from stages.artifacts.artifact import Artifact
 from stages.artifacts.reference import refer
@@ -94,6 +95,18 @@ def test_a_training_takes_those_that_are_sure_and_never_over_a_label(
     assert whole.columns == tagged.columns
     with pytest.raises(ValueError, match=r"pseudo\.labels=.* is a table of a store"):
         fit(config, tmp_path / "index.parquet", tmp_path / "training")
+
+
+def test_a_probe_is_fit_to_so_many_pictures_at_most(
+    dataset: Artifact, eyes: Artifact, labelled: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(probe, "ROWS", 5)
+    tables = [
+        label(dataset, eyes, CONFIG, store=open_store(str(tmp_path / name))) for name in ("one", "another")
+    ]
+    assert [table.statistics["labelled"] for table in tables] == [5, 5]
+    assert tables[0].digest == tables[1].digest != labelled.digest
+    assert tables[0].table("labels")["uid"].tolist() == labelled.table("labels")["uid"].tolist()
 
 
 def test_what_cannot_be_labelled_is_refused(

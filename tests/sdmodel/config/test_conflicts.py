@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from sdmodel.config.adversary import PatchAdversaryConfig
 from sdmodel.config.autoencoder import AutoencoderConfig
 from sdmodel.config.conditions import (
     ClassColumnConfig,
@@ -168,6 +169,15 @@ EIGHT_BITS = OptimizerConfig(kind="adamw8bit")
             TrainConfig,
             {"data": DataConfig(uncaptioned=0.1), "objective": "text"},
             "data.uncaptioned=0.1, objective='text': .*leave it at 1",
+        ),
+        (
+            TrainConfig,
+            {
+                "objective": "autoencoder",
+                "autoencoder": AutoencoderConfig(adversary=PatchAdversaryConfig(weight=0.5, layers=2)),
+                "optimizer": OptimizerConfig(frozen=("vae.decoder.",)),
+            },
+            r"autoencoder.adversary.weight=0.5, optimizer.frozen=\['vae.decoder.'\].*does not learn here",
         ),
         (TrainConfig, {"lora": LoraConfig(rank=4)}, "lora.rank=4, start='': .*name one in start"),
         (

@@ -3,7 +3,7 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from sdmodel.evaluate.probe import DECAY, fit_probe
+from sdmodel.evaluate.probe import DECAY, ROWS, fit_probe, spread_rows
 
 
 def test_of_a_feature_of_two_values_it_is_the_share_of_each_class():
@@ -40,3 +40,11 @@ def test_classes_that_are_apart_are_told_and_weights_stay_finite():
     probe = fit_probe(features, labels, 5)  # of one class there is no row
     assert torch.equal(probe.logits(features).argmax(1), labels)
     assert probe.weight.isfinite().all()
+
+
+def test_rows_are_spread_evenly_where_there_are_more_than_it_takes():
+    assert spread_rows(3).tolist() == [0, 1, 2]
+    assert spread_rows(0).tolist() == []
+    rows = spread_rows(3 * ROWS)
+    assert (len(rows), rows[0], rows[-1]) == (ROWS, 0, 3 * ROWS - 1)
+    assert set((rows[1:] - rows[:-1]).tolist()) <= {3, 4}
