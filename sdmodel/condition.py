@@ -57,8 +57,9 @@ class Condition:
 
     def _paired(self, other: "Condition", change: Callable[[Tensor, Tensor], Tensor]) -> "Condition":
         assert (self.channels is None) == (other.channels is None)
-        neither = self.channels is None or other.channels is None
-        channels = None if neither else change(self.channels, other.channels)
+        channels = None
+        if self.channels is not None and other.channels is not None:
+            channels = change(self.channels, other.channels)
         return Condition(
             change(self.pooled, other.pooled),
             change(self.states, other.states),
