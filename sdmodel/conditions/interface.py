@@ -5,6 +5,7 @@ them. Where a row has no value, or where it is dropped, a learned null stands in
 have it and rows that lack it train one model, and guidance can lead from one to the other.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -81,7 +82,7 @@ class RowValues(Protocol):
         ...
 
 
-class ConditionModule(nn.Module):
+class ConditionModule(nn.Module, ABC):
     """Embeds a condition."""
 
     pooled_width = 0
@@ -106,6 +107,6 @@ class ConditionModule(nn.Module):
         """What x_t (B, C, H, W) itself adds, where that is the condition; it is always known."""
         return Embedding()
 
+    @abstractmethod
     def forward(self, given: ConditionValues | None, rows: int) -> Embedding:
         """The values of B = `rows` rows, embedded; None is present in none."""
-        raise NotImplementedError

@@ -7,11 +7,10 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from sdmodel.condition import ConditionValues
 from sdmodel.conditions.interface import Placement, RowValues
-from sdmodel.conditions.vector import VectorCondition, fourier_features, perceptron
+from sdmodel.conditions.vector import NumbersCondition
 from sdmodel.config.conditions import NumberColumnConfig
 from sdmodel.config.learning import DataConfig
 from sdmodel.data.index import Index
@@ -71,9 +70,9 @@ class NumberLayout:
         what was learned from."""
         return self._values(np.array([self._parsed(value) for value in given], np.float64))
 
-    def build(self, placement: Placement) -> "NumberCondition":
+    def build(self, placement: Placement) -> NumbersCondition:
         """Its module."""
-        return NumberCondition(self, placement)
+        return NumbersCondition(self, placement, 1)
 
     def _parsed(self, value: Any) -> float:
         if value is None:
@@ -90,24 +89,6 @@ class NumberLayout:
         present = ~np.isnan(numbers)
         standard = np.where(present, (numbers - self.mean) / self.deviation, 0.0).astype(np.float32)
         return ConditionValues(torch.from_numpy(standard)[:, None], torch.from_numpy(present))
-
-
-class NumberCondition(VectorCondition):
-    """Fourier features of the number, through a perceptron."""
-
-    adamw_layers = ("layers.0",)
-
-    def __init__(self, layout: NumberLayout, placement: Placement):
-        super().__init__(layout, placement)
-        self.layers = perceptron(1, placement.width)
-
-    def nothing(self) -> ConditionValues:
-        """Of one row."""
-        return ConditionValues(torch.zeros(1, 1), torch.zeros(1, dtype=torch.bool))
-
-    def vector(self, values: Tensor) -> Tensor:
-        """(B, 1) deviations from the mean to (B, W)."""
-        return self.layers(fourier_features(values))
 
 
 def _numbers(index: Index, column: str) -> np.ndarray:

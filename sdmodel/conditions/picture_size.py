@@ -13,11 +13,10 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from sdmodel.condition import ConditionValues
 from sdmodel.conditions.interface import Placement, RowValues
-from sdmodel.conditions.vector import VectorCondition, fourier_features, perceptron
+from sdmodel.conditions.vector import NumbersCondition
 from sdmodel.config.conditions import SIZE, PictureSizeConfig
 from sdmodel.config.learning import DataConfig
 from sdmodel.data.index import SIZES, Index
@@ -96,9 +95,9 @@ class PictureSizeLayout:
         sizes = np.array([self._parsed(value) for value in given], np.float64).reshape(-1, 2)
         return _values(sizes, np.zeros_like(sizes), np.ones(len(sizes), bool))
 
-    def build(self, placement: Placement) -> "PictureSizeCondition":
+    def build(self, placement: Placement) -> NumbersCondition:
         """Its module."""
-        return PictureSizeCondition(self, placement)
+        return NumbersCondition(self, placement, 4)
 
     def _parsed(self, value: Any) -> tuple[float, float]:
         if value is None:
@@ -116,24 +115,6 @@ class PictureSizeLayout:
             )
         height, width = map(float, sides)
         return height, width
-
-
-class PictureSizeCondition(VectorCondition):
-    """Fourier features of height, width and both crops, through a perceptron."""
-
-    adamw_layers = ("layers.0",)
-
-    def __init__(self, layout: PictureSizeLayout, placement: Placement):
-        super().__init__(layout, placement)
-        self.layers = perceptron(4, placement.width)
-
-    def nothing(self) -> ConditionValues:
-        """Of one row."""
-        return ConditionValues(torch.zeros(1, 4), torch.zeros(1, dtype=torch.bool))
-
-    def vector(self, values: Tensor) -> Tensor:
-        """(B, 4) to (B, W)."""
-        return self.layers(fourier_features(values))
 
 
 def _values(sizes: np.ndarray, cut: np.ndarray, present: np.ndarray) -> ConditionValues:

@@ -1,6 +1,7 @@
 """A condition that is one vector: of the value where it is known, else a learned null."""
 
 import math
+from abc import abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -21,13 +22,13 @@ class VectorCondition(ConditionModule):
         self.pooled_width = 0 if placement.tokens else placement.width
         self.null = nn.Parameter(torch.zeros(placement.width))
 
+    @abstractmethod
     def vector(self, values: Tensor) -> Tensor:
         """Values (B, ...) to (B, W); whatever stands where none is known must not fail."""
-        raise NotImplementedError
 
+    @abstractmethod
     def nothing(self) -> ConditionValues:
         """A row of which nothing is known; values as those of a row that is."""
-        raise NotImplementedError
 
     def forward(self, given: ConditionValues | None, rows: int) -> Embedding:
         """Of rows without a value, or dropped, all give the null, to the bit: (B, W), or (B, 1, W) tokens."""
@@ -47,6 +48,22 @@ def fourier_features(x: Tensor) -> Tensor:
     return torch.cat([angle.sin(), angle.cos()], dim=-1).flatten(1)
 
 
-def perceptron(numbers: int, width: int) -> nn.Sequential:
-    """From the Fourier features of so many numbers to a vector; its first layer is no hidden one."""
-    return nn.Sequential(nn.Linear(numbers * 2 * FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width))
+class NumbersCondition(VectorCondition):
+    """Fourier features of each of a few numbers, through a perceptron, whose first layer is no hidden one."""
+
+    adamw_layers = ("layers.0",)
+
+    def __init__(self, layout: ConditionLayout, placement: Placement, numbers: int):
+        super().__init__(layout, placement)
+        self.numbers, width = numbers, placement.width
+        self.layers = nn.Sequential(
+            nn.Linear(numbers * 2 * FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width)
+        )
+
+    def nothing(self) -> ConditionValues:
+        """Of one row: (1, V) zeros."""
+        return ConditionValues(torch.zeros(1, self.numbers), torch.zeros(1, dtype=torch.bool))
+
+    def vector(self, values: Tensor) -> Tensor:
+        """(B, V) of about [-4, 4] to (B, W)."""
+        return self.layers(fourier_features(values))

@@ -36,8 +36,8 @@ class LatentReader:
 
 
 @dataclass(frozen=True)
-class CachedTextReader:
-    """Another `Reader`, and beside its pictures the cached states of their captions."""
+class _ReaderBeside:
+    """Another `Reader`, whose pictures something cached is read beside."""
 
     reader: Reader
     cache: LatentCache
@@ -56,6 +56,10 @@ class CachedTextReader:
     def buckets(self) -> np.ndarray:
         """Of the other."""
         return self.reader.buckets
+
+
+class CachedTextReader(_ReaderBeside):
+    """With the cached states of the captions."""
 
     def read(self, rows: np.ndarray, augmentations: Augmentations, bucket: int) -> Examples:
         """What the other reads, with `text`."""
@@ -63,27 +67,8 @@ class CachedTextReader:
         return replace(self.reader.read(rows, augmentations, bucket), text=text)
 
 
-@dataclass(frozen=True)
-class CachedFeatureReader:
-    """Another `Reader`, and beside its pictures the cached feature maps that an image encoder has of them."""
-
-    reader: Reader
-    cache: LatentCache
-
-    @property
-    def index(self) -> Index:
-        """Of the other."""
-        return self.reader.index
-
-    @property
-    def shapes(self) -> list[tuple[int, int]]:
-        """Of the other."""
-        return self.reader.shapes
-
-    @property
-    def buckets(self) -> np.ndarray:
-        """Of the other."""
-        return self.reader.buckets
+class CachedFeatureReader(_ReaderBeside):
+    """With the cached feature maps that an image encoder has of the pictures."""
 
     def read(self, rows: np.ndarray, augmentations: Augmentations, bucket: int) -> Examples:
         """What the other reads, with `features`; a mirrored picture's are those of the mirrored picture."""
