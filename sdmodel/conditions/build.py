@@ -80,7 +80,7 @@ def start_layouts(folder: Path, config: ConditionsConfig, index: Index) -> tuple
                 f"{folder}: its model does not know {new[:5]} of condition {layout.name!r}, {len(new)} "
                 "classes in all; train one anew, or leave these rows out"
             )
-        chosen.append(replace(known, guidance=layout.guidance))  # type: ignore[type-var]
+        chosen.append(replace(known, guidance=layout.guidance))  # type: ignore[type-var] - each is a dataclass
     return tuple(chosen)
 
 
